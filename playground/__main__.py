@@ -1,0 +1,5 @@
+"""``python -m playground``: the command line."""
+
+from playground.cli import main
+
+main()

@@ -1,0 +1,22 @@
+"""How long an epoch will take: the speed measured on this machine, scaled by what a network costs."""
+
+from playground.spec.presets import architecture_preset
+from playground.spec.summary import Summary, summarize
+
+# Seconds a training step takes grow with multiply-adds and with the bytes it moves. The weight of a byte in
+# multiply-adds was fitted to the presets on a two-core machine (see benchmarks/throughput.py).
+_MULTIPLY_ADDS_PER_BYTE = 8.0
+_MULTIPLY_ADDS_PER_IMAGE = 100_000.0
+
+
+def cost(summary: Summary) -> float:
+    """Relative cost of training on one image."""
+    return summary.multiply_adds + _MULTIPLY_ADDS_PER_BYTE * summary.activation_bytes + _MULTIPLY_ADDS_PER_IMAGE
+
+
+def seconds_per_epoch(summary: Summary, images: int, guide_images_per_second: float | None) -> float | None:
+    """Expected seconds for ``images`` images, given the guide's net's speed here; None while that is unknown."""
+    if not guide_images_per_second:
+        return None
+    guide = cost(summarize(architecture_preset("guide").architecture))
+    return images / guide_images_per_second * cost(summary) / guide

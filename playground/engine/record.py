@@ -1,0 +1,123 @@
+"""Writing a run: each event is made true on the disk first (weights, checkpoint), then logged."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from playground.engine.home import cannot_write, writing
+from playground.engine.locks import try_lock
+from playground.engine.store import Run, checkpoint_bytes, log_line, snapshot_bytes
+from playground.engine.train import Inbox, Trainer
+from playground.errors import StoreError
+from playground.spec.events import CheckpointSaved, Event, RunFailed, SnapshotSaved, parse_event
+
+MAX_SNAPSHOTS = 96
+MAX_SNAPSHOT_BYTES = 200 * 1000**2
+
+
+class Recorder:
+    """The one writer of a run folder; holds the log's lock, by which others know that the run is alive."""
+
+    def __init__(self, run: Run, *, from_step: int | None = None) -> None:
+        self.run = run
+        self._from_step = from_step
+        self._log: IO[bytes] | None = None
+
+    def __enter__(self) -> "Recorder":
+        if self.run.is_live():
+            raise self._taken()
+        if self._from_step is not None:
+            self._rewind(self._from_step)
+        try:
+            self._log = self.run.log_path.open("ab", buffering=0)
+        except OSError as problem:
+            raise cannot_write(self.run.log_path, problem) from problem
+        if not try_lock(self._log):
+            self._log.close()
+            raise self._taken()
+        return self
+
+    def _taken(self) -> StoreError:
+        return StoreError(f"Run {self.run.id} is being trained by another process.", fix="Stop it there first.")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._log:
+            self._log.close()
+
+    def _rewind(self, step: int) -> None:
+        """Drop what was logged after ``step``: a killed run repeats those batches, bit for bit.
+
+        The log becomes another file under the same name, by which readers notice that it began anew.
+        """
+        parsed = ((line, parse_event(line)) for line in self.run.log_path.read_bytes().splitlines())
+        kept = [line + b"\n" for line, event in parsed if event is not None and event.step <= step]
+        with writing(self.run.log_path) as temporary:
+            temporary.write_bytes(b"".join(kept))
+        for later in self.run.snapshots():
+            if later > step:
+                self._snapshot_path(later).unlink(missing_ok=True)
+
+    def follow(self, trainer: Trainer, inbox: Inbox) -> Iterator[Event]:
+        """Drive a trainer to its end, recording every event before passing it on.
+
+        A disk that says no ends the run with a ``run_failed`` that says so (logged if the disk allows that much).
+        """
+        for event in trainer.run(inbox):
+            try:
+                self._record(event, trainer)
+            except StoreError as problem:
+                failure = RunFailed(
+                    step=event.step, elapsed_s=event.elapsed_s, what=problem.what, expected=problem.expected, fix=problem.fix
+                )
+                yield self._log_if_possible(failure)
+                return
+            yield event
+
+    def _record(self, event: Event, trainer: Trainer) -> None:
+        if isinstance(event, SnapshotSaved):
+            self._save_snapshot(event.step, trainer)
+        elif isinstance(event, CheckpointSaved):
+            with writing(self.run.checkpoint_path) as temporary:
+                temporary.write_bytes(checkpoint_bytes(trainer.checkpoint()))
+        self._append(event)
+
+    def _append(self, event: Event) -> None:
+        if self._log is None:
+            raise StoreError(f"The log of run {self.run.id} is not open.")
+        try:
+            self._log.write(log_line(event))
+        except OSError as problem:
+            raise cannot_write(self.run.log_path, problem) from problem
+
+    def _log_if_possible(self, failure: RunFailed) -> RunFailed:
+        with contextlib.suppress(StoreError):
+            self._append(failure)
+        return failure
+
+    def _save_snapshot(self, step: int, trainer: Trainer) -> None:
+        content = snapshot_bytes(trainer.weights())
+        with writing(self._snapshot_path(step)) as temporary:
+            temporary.write_bytes(content)
+        allowed = max(2, min(MAX_SNAPSHOTS, MAX_SNAPSHOT_BYTES // max(1, len(content))))
+        for old in thinned(self.run.snapshots(), allowed):
+            self._snapshot_path(old).unlink(missing_ok=True)
+
+    def _snapshot_path(self, step: int) -> Path:
+        return self.run.folder / "snapshots" / f"{step}.safetensors"
+
+
+def thinned(steps: tuple[int, ...], allowed: int) -> tuple[int, ...]:
+    """Which snapshots to give up so that ``allowed`` stay: each time the one whose neighbours are closest.
+
+    The first and the last always stay. Closeness is relative to the step, so that early moments, in which most
+    happens, stay denser than late ones.
+    """
+    kept, dropped = list(steps), []
+    while len(kept) > max(2, allowed):
+        gaps = [(kept[i + 1] - kept[i - 1]) / (kept[i] + 1) for i in range(1, len(kept) - 1)]
+        dropped.append(kept.pop(1 + gaps.index(min(gaps))))
+    return tuple(dropped)

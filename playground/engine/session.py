@@ -1,0 +1,124 @@
+"""One worker process as the server sees it: started warm, given a run, sent commands, ended."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import IO
+
+from playground.engine.store import Run
+from playground.errors import WorkerError
+from playground.spec.events import Command
+
+_PATIENCE_S = 5.0
+
+
+class Session:
+    """A worker process. Its pipe is the lifeline: when this process goes, the worker saves and ends."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self.images_per_second: float | None = None
+        self.ready = threading.Event()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._writing = threading.Lock()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "playground.engine.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                start_new_session=True,
+            )
+        except OSError as problem:
+            raise WorkerError(
+                f"The training process cannot be started: {problem}.",
+                expected="The machine has room for one more Python process with torch (about 500 MB).",
+                fix="Close other programs and try again.",
+            ) from problem
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    @property
+    def pid(self) -> int:
+        """The operating system's number of the process."""
+        return self.process.pid
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+    def assign(self, run: Run, *, resume: bool) -> None:
+        """Give the worker its run; raises WorkerError if it is gone."""
+        self.run = run
+        self._write(json.dumps({"run": str(run.folder), "resume": resume}))
+
+    def send(self, command: Command) -> None:
+        """Ask something of the run; raises WorkerError if the worker is gone."""
+        self._write(command.model_dump_json())
+
+    def wait(self) -> int:
+        """Wait for the end; the exit code, negative for a signal."""
+        code = self.process.wait()
+        self._listener.join(_PATIENCE_S)
+        return code
+
+    def dispose(self) -> None:
+        """Let go of the pipes of a process that has ended."""
+        for stream in (self.process.stdin, self.process.stdout, self._errors):
+            with contextlib.suppress(OSError):
+                if stream:
+                    stream.close()
+
+    def last_words(self) -> str:
+        """The last line that the process wrote to its standard error."""
+        if self._errors.closed:
+            return ""
+        self._errors.seek(0)
+        lines = self._errors.read()[-4000:].decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def close(self, *, patience_s: float = _PATIENCE_S) -> None:
+        """Close the pipe, by which a run is saved as interrupted; kill the process if it takes too long."""
+        with contextlib.suppress(OSError, ValueError):
+            if self.process.stdin:
+                self.process.stdin.close()
+        try:
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._listener.join(_PATIENCE_S)
+        self.dispose()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def _write(self, line: str) -> None:
+        try:
+            with self._writing:
+                if self.process.stdin is None:
+                    raise OSError("no pipe")
+                self.process.stdin.write(line + "\n")
+                self.process.stdin.flush()
+        except (OSError, ValueError) as problem:
+            raise WorkerError(
+                f"The training process cannot be reached: {problem}.",
+                expected=self.last_words(),
+                fix="If the run was interrupted, resume it.",
+            ) from problem
+
+    def _listen(self) -> None:
+        if self.process.stdout is None:
+            return
+        for line in self.process.stdout:
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                self.images_per_second = float(said["images_per_second"]) or None
+                self.ready.set()

@@ -1,0 +1,280 @@
+"""Runs on disk: the run folder is the truth that every screen, command and test reads.
+
+``<home>/runs/<id>/{run.json, events.jsonl, snapshots/<step>.safetensors, checkpoint.pt}``. Every file but the log is
+written beside its place and moved there; the log only grows, and a line torn by a crash is dropped when read.
+"""
+
+import json
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from playground import __version__
+from playground.engine.home import bundled, cannot_write, home, writing
+from playground.engine.locks import is_locked
+from playground.errors import SchemaError, StoreError, UnknownNameError
+from playground.spec.architecture import Architecture
+from playground.spec.events import Event, parse_event
+from playground.spec.history import History, Phase
+from playground.spec.reading import read_model
+from playground.spec.recipe import Recipe
+
+PRETRAINED = "pretrained"
+LATEST = "latest"
+
+
+class RunRecord(BaseModel):
+    """``run.json``: what was asked for, and what it ran on."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    schema_version: int = Field(default=1, alias="schema")
+    id: str
+    name: str
+    created: str
+    architecture: Architecture
+    recipe: Recipe
+    parent: str | None = None
+    parent_step: int | None = None
+    versions: dict[str, str] = {}
+    device: str = ""
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. Reading it is always allowed; only the process that trains appends to its log."""
+
+    folder: Path
+    record: RunRecord
+
+    @property
+    def id(self) -> str:
+        """The run's id, which names its folder."""
+        return self.record.id
+
+    @property
+    def log_path(self) -> Path:
+        """The event log."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """What exact resumption needs."""
+        return self.folder / "checkpoint.pt"
+
+    def events(self) -> Iterator[Event]:
+        """The log from the start, torn or unknown lines left out."""
+        try:
+            with self.log_path.open("rb") as log:
+                for line in log:
+                    event = parse_event(line)
+                    if event is not None:
+                        yield event
+        except FileNotFoundError:
+            return
+
+    def history(self) -> History:
+        """The log folded; a log that just ends, with nobody writing to it, is an interrupted run."""
+        history = History.of(self.events())
+        history.phase = self.phase(history)
+        return history
+
+    def phase(self, history: History) -> Phase:
+        """The run's state, given its folded log: alive only while a process holds the log."""
+        if history.phase in ("training", "paused") and not is_locked(self.log_path):
+            return "interrupted"
+        return history.phase
+
+    def is_live(self) -> bool:
+        """Whether a process is training it now."""
+        return is_locked(self.log_path)
+
+    def can_resume(self) -> bool:
+        """Whether there is a checkpoint to go on from, and something left to do."""
+        return self.checkpoint_path.exists() and self.history().phase in ("stopped", "interrupted")
+
+    def snapshots(self) -> tuple[int, ...]:
+        """The steps whose weights can be looked at, in order."""
+        found = (path.stem for path in (self.folder / "snapshots").glob("*.safetensors"))
+        return tuple(sorted(int(stem) for stem in found if stem.isdigit()))
+
+    def snapshot(self, step: int) -> dict[str, Tensor]:
+        """The weights at a step; raises StoreError if there are none or they are damaged."""
+        path = self.folder / "snapshots" / f"{step}.safetensors"
+        try:
+            # Read whole: a mapped file that a crash or a delete takes away would take the process with it.
+            return load_tensors(path.read_bytes())
+        except (OSError, SafetensorError) as problem:
+            steps = ", ".join(str(kept) for kept in self.snapshots())
+            raise StoreError(
+                f"The weights of run {self.id} at step {step} cannot be read: {problem}.",
+                expected=f"There are weights for steps: {steps or 'none'}.",
+                fix="Choose another moment, or train again.",
+            ) from problem
+
+    def checkpoint(self) -> dict[str, Any]:
+        """What the trainer saved last; raises StoreError if there is nothing to resume from."""
+        try:
+            loaded: dict[str, Any] = torch.load(self.checkpoint_path, weights_only=True, map_location="cpu")
+        except FileNotFoundError:
+            raise StoreError(
+                f"Run {self.id} has no checkpoint to go on from.",
+                expected="The first one is saved a quarter of the way through an epoch, and at every pause and stop.",
+                fix="Train again.",
+            ) from None
+        except Exception as problem:  # torch raises many kinds here; whichever it is, the file cannot be used
+            raise StoreError(
+                f"The checkpoint of run {self.id} is damaged: {type(problem).__name__}.",
+                expected="It is written beside its place and moved there, so the disk may be at fault.",
+                fix="Its snapshots can still be looked at; train again to go on.",
+            ) from problem
+        if loaded.get("schema", 1) > 1:
+            raise SchemaError(f"The checkpoint of run {self.id} was written by a newer version.", fix="Update.")
+        return loaded
+
+    def renamed(self, name: str) -> "Run":
+        """The run under another name, written to its record."""
+        cleaned = " ".join(name.split())[:80] or self.record.name
+        changed = Run(self.folder, self.record.model_copy(update={"name": cleaned}))
+        write_record(changed)
+        return changed
+
+    def delete(self) -> None:
+        """Remove the folder; raises StoreError for the pretrained run and for one that is training."""
+        if self.id == PRETRAINED:
+            raise StoreError("The pretrained model comes with the program and stays.")
+        if self.is_live():
+            raise StoreError(f"Run {self.id} is training.", fix="Stop it first.")
+        try:
+            shutil.rmtree(self.folder)
+        except OSError as problem:
+            raise cannot_write(self.folder, problem) from problem
+
+
+def runs_folder() -> Path:
+    """Where run folders lie."""
+    return home() / "runs"
+
+
+def create_run(
+    architecture: Architecture, recipe: Recipe, *, name: str | None = None, owner: str | None = None
+) -> Run:
+    """A new run folder with its record and an empty log; raises StoreError where the disk says no."""
+    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    record = RunRecord(
+        id=run_id,
+        name=name or _next_name(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        architecture=architecture,
+        recipe=recipe,
+        versions={"cnn-playground": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        device=f"{platform.machine()}, {os.cpu_count()} cores",
+        owner=owner,
+    )
+    run = Run(runs_folder() / run_id, record)
+    try:
+        (run.folder / "snapshots").mkdir(parents=True)
+        run.log_path.touch()
+    except OSError as problem:
+        raise cannot_write(run.folder, problem) from problem
+    write_record(run)
+    return run
+
+
+def write_record(run: Run) -> None:
+    """Put a run's record on the disk, atomically."""
+    with writing(run.folder / "run.json") as temporary:
+        temporary.write_text(run.record.model_dump_json(by_alias=True, indent=2))
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder; raises StoreError for no run, SchemaError for one of a newer version."""
+    try:
+        text = (folder / "run.json").read_text()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise StoreError(f"{folder} holds no run: {problem}.", expected="A run folder has a run.json.") from problem
+    return Run(folder, read_model(RunRecord, text, StoreError))
+
+
+def all_runs() -> tuple[list[Run], list[str]]:
+    """Every run, the newest first, and for each folder that cannot be read one sentence that says why."""
+    found, unreadable = [], []
+    try:
+        folders = sorted(runs_folder().iterdir(), reverse=True)
+    except OSError:
+        return [], []
+    for folder in folders:
+        if not folder.is_dir() or folder.name.startswith("."):
+            continue
+        try:
+            found.append(read_run(folder))
+        except (StoreError, SchemaError) as problem:
+            unreadable.append(f"{folder.name}: {problem}")
+    return found, unreadable
+
+
+def pretrained_run() -> Run:
+    """The run that comes with the program."""
+    return read_run(bundled("assets/pretrained"))
+
+
+def find_run(name: str) -> Run:
+    """By id, unique prefix, ``latest`` or ``pretrained``; raises UnknownNameError with what there is."""
+    if name == PRETRAINED:
+        return pretrained_run()
+    folder = runs_folder() / name
+    if name and Path(name).name == name and (folder / "run.json").exists():
+        return read_run(folder)
+    runs, _ = all_runs()
+    if name == LATEST and runs:
+        return runs[0]
+    matching = [run for run in runs if name and run.id.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    if len(matching) > 1:
+        ids = ", ".join(run.id for run in matching[:5])
+        raise UnknownNameError(f"{len(matching)} runs begin with {name!r}: {ids}.", fix="Give more of the id.")
+    known = ", ".join(run.id for run in runs[:5]) or "none yet"
+    raise UnknownNameError(
+        f"There is no run {name!r}.",
+        expected=f"A run is an id, a unique beginning of one, 'latest' or 'pretrained'. The newest: {known}.",
+        fix="'cnn-playground runs' lists them.",
+    )
+
+
+def _next_name() -> str:
+    runs, _ = all_runs()
+    numbers = [int(run.record.name[4:]) for run in runs if run.record.name[:4] == "Run " and run.record.name[4:].isdigit()]
+    return f"Run {max(numbers, default=0) + 1}"
+
+
+def snapshot_bytes(weights: dict[str, Tensor]) -> bytes:
+    """Weights as the bytes of a safetensors file."""
+    return save_tensors(weights)
+
+
+def checkpoint_bytes(checkpoint: dict[str, Any]) -> bytes:
+    """A checkpoint as the bytes of its file."""
+    buffer = BytesIO()
+    torch.save(checkpoint, buffer)
+    return buffer.getvalue()
+
+
+def log_line(event: Event) -> bytes:
+    """An event as one line of the log."""
+    return json.dumps(event.model_dump(mode="json"), separators=(",", ":")).encode() + b"\n"

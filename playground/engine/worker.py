@@ -1,0 +1,116 @@
+"""The process that trains: it imports torch and the data first, then waits for a run, then for commands.
+
+It reads one JSON value a line from its standard input: first ``{"run": folder, "resume": bool}``, then commands. Its
+parent's death closes that input: the run is saved and ends as ``interrupted``. It never imports streamlit.
+"""
+
+import json
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from playground.engine.allocator import keep_memory
+from playground.engine.data import load_splits
+from playground.engine.limits import machine_limits
+from playground.engine.locks import try_lock
+from playground.engine.record import Recorder
+from playground.engine.store import Run, log_line, read_run
+from playground.engine.train import Cadence, Trainer
+from playground.errors import PlaygroundError
+from playground.spec.events import Command, RunFailed, Stop, parse_command
+from playground.spec.presets import architecture_preset, recipe_preset
+
+_CALIBRATION_STEPS = 12
+
+
+class PipeInbox:
+    """Commands from a stream, read by a thread so that training never waits for them."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self._thread.start()
+
+    def poll(self) -> Sequence[Command]:
+        """What has come, without waiting."""
+        found = []
+        while not self._commands.empty():
+            found.append(self._commands.get())
+        return found
+
+    def wait(self) -> Command:
+        """The next command, waiting for it."""
+        return self._commands.get()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            command = parse_command(line)
+            if command is not None:
+                self._commands.put(command)
+        self._commands.put(Stop(status="interrupted"))
+
+
+def train_run(run: Run, inbox: PipeInbox, *, resume: bool) -> None:
+    """Train a run to its end; whatever goes wrong is the last event of its log."""
+    try:
+        trainer = Trainer(run.record.architecture, run.record.recipe, limits=machine_limits(run.record.recipe))
+        if resume:
+            trainer.restore(run.checkpoint())
+        with Recorder(run, from_step=trainer.step if resume else None) as recorder:
+            for _ in recorder.follow(trainer, inbox):
+                pass
+    except PlaygroundError as problem:
+        _log_failure(run, problem)
+    except Exception as problem:
+        _log_failure(run, PlaygroundError(f"Training stopped with {type(problem).__name__}: {problem}"))
+        raise
+
+
+def _log_failure(run: Run, problem: PlaygroundError) -> None:
+    history = run.history()
+    failure = RunFailed(
+        step=history.step, elapsed_s=history.elapsed_s, what=problem.what, expected=problem.expected, fix=problem.fix
+    )
+    with run.log_path.open("ab") as log:
+        if try_lock(log):  # not while another process is training the same run
+            log.write(log_line(failure))
+
+
+def _calibrate() -> float:
+    """Images a second of the guide's net here; it also makes torch load its kernels before they are needed."""
+    recipe = recipe_preset("sprint").recipe
+    trainer = Trainer(architecture_preset("guide").architecture, recipe, cadence=Cadence(report_s=1e9))
+    started = time.perf_counter()
+    for event in trainer.run():
+        if event.kind == "snapshot_saved" and event.step == 4:
+            started = time.perf_counter()
+        if event.step >= _CALIBRATION_STEPS:
+            break
+    return (trainer.step - 4) * recipe.batch_size / max(1e-6, time.perf_counter() - started)
+
+
+def main() -> None:
+    """Warm up, say so, take one run, train it, end."""
+    keep_memory()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent; the closed input then ends this, saved
+    try:
+        load_splits("mnist", 5000)
+        speed = _calibrate()
+    except PlaygroundError:
+        speed = 0.0  # the run itself will say what is wrong with the data
+    sys.stdout.write(json.dumps({"ready": True, "images_per_second": speed}) + "\n")
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    if not line:
+        return
+    order = json.loads(line)
+    train_run(read_run(Path(order["run"])), PipeInbox(sys.stdin), resume=bool(order["resume"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""WRITE a network as code that stands by itself: the same modules in the same order, so that its weights fit."""
+
+from typing import Any
+
+from playground.errors import ArchitectureError
+from playground.spec.architecture import Architecture
+from playground.spec.layers import TorchCall
+from playground.spec.shapes import shape_text
+from playground.spec.validation import find_problems
+
+_POSITIONAL = {"Conv2d": 2, "Linear": 2, "BatchNorm1d": 1, "BatchNorm2d": 1, "MaxPool2d": 1, "AvgPool2d": 1}
+_RESIDUAL = '''
+
+class Residual(nn.Module):
+    """The sum of a body and a way around it."""
+
+    def __init__(self, body: nn.Sequential, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return self.body(maps) + self.shortcut(maps)
+'''
+
+
+def to_json(architecture: Architecture) -> str:
+    """The architecture's JSON, indented for people."""
+    return architecture.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
+    """A Python file with a function ``make_model``; weights of a snapshot load into it as they are.
+
+    Raises ArchitectureError for a network that cannot be built.
+    """
+    problems = find_problems(architecture)
+    if problems:
+        raise ArchitectureError("This network cannot be exported yet.", expected=str(problems[0]))
+    lines = []
+    residual = False
+    for step in architecture.steps():
+        calls = step.layer.torch_calls(step.input_shape)
+        residual = residual or any(call.name == "Residual" for call in calls)
+        for place, call in enumerate(calls):
+            shape = f"  # {shape_text(step.output_shape)}" if place == len(calls) - 1 else ""
+            lines.append(f"        {_code(call, '        ')},{shape}")
+    input_shape = architecture.input.shape
+    batch = ", ".join(str(size) for size in (1, *input_shape))
+    scores = "softmax(1)" if architecture.steps()[-1].output_shape[0] > 1 else "sigmoid()"
+    return f'''"""{title}, written by CNN Playground.
+
+Input: (batch, {", ".join(map(str, input_shape))}), values 0 to 1. Output: scores; ``.{scores}`` makes probabilities of them.
+Weights: ``model.load_state_dict(safetensors.torch.load_file("<step>.safetensors"))``, a file of a run's snapshots folder.
+"""
+
+import torch
+from torch import nn
+{_RESIDUAL if residual else ""}
+
+def make_model() -> nn.Sequential:
+    """The network, with fresh weights."""
+    return nn.Sequential(
+{chr(10).join(lines)}
+    )
+
+
+if __name__ == "__main__":
+    model = make_model().eval()
+    print(model)
+    print(model(torch.zeros({batch})).{scores})
+'''
+
+
+def _code(call: TorchCall, indent: str) -> str:
+    if call.name == "Residual":
+        inner = indent + "        "
+        body = "".join(f"{inner}{_code(part, inner)},\n" for part in call.body)
+        shortcut = _code(call.shortcut, inner) if call.shortcut else "nn.Identity()"
+        return f"Residual(\n{indent}    nn.Sequential(\n{body}{indent}    ),\n{indent}    {shortcut},\n{indent})"
+    positional = _POSITIONAL.get(call.name, 0)
+    parts = [
+        _value(value) if place < positional else f"{name}={_value(value)}"
+        for place, (name, value) in enumerate(call.arguments.items())
+    ]
+    return f"nn.{call.name}({', '.join(parts)})"
+
+
+def _value(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)

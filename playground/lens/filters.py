@@ -1,0 +1,80 @@
+"""The weights of a layer as arrays that can be drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from playground.engine.build import Residual, spans
+from playground.lens.model import Model
+from playground.spec.shapes import is_map
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of one module of a layer.
+
+    ``kernels``: (outputs, inputs, height, width) for a convolution, or a linear layer right after Flatten, whose
+    weights can be laid back onto the maps they came from; (outputs, inputs, 1, 1) for other linear layers.
+    ``bias``: (outputs,) or None.
+    """
+
+    name: str
+    kernels: Array
+    bias: Array | None
+    on_maps: bool
+
+
+def layer_weights(model: Model, layer_index: int) -> tuple[Weights, ...]:
+    """The weights of a layer; several for a residual block, none for a layer that learns none that can be drawn."""
+    span = next((span for span in spans(model.architecture) if span.layer_index == layer_index), None)
+    if span is None:
+        return ()
+    found: list[Weights] = []
+    for module in model.module[span.start : span.stop]:
+        if isinstance(module, Residual):
+            found.extend(_named(module))
+        else:
+            found.extend(_weights("", module, _maps_before(model, layer_index)))
+    return tuple(found)
+
+
+def _named(block: Residual) -> list[Weights]:
+    named = [(f"inside {place + 1}", module) for place, module in enumerate(block.body)]
+    named.append(("way around", block.shortcut))
+    return [weights for name, module in named for weights in _weights(name, module, None)]
+
+
+def _maps_before(model: Model, layer_index: int) -> tuple[int, ...] | None:
+    """The shape of the maps that a Flatten laid in a row just before a layer."""
+    steps = model.architecture.steps()
+    place = next(place for place, step in enumerate(steps) if step.index == layer_index)
+    while place > 0:
+        place -= 1
+        kind = steps[place].layer.kind
+        if kind == "flatten" and is_map(steps[place].input_shape):
+            return steps[place].input_shape
+        if kind != "dropout":
+            return None
+    return None
+
+
+def _weights(name: str, module: nn.Module, maps: tuple[int, ...] | None) -> list[Weights]:
+    if isinstance(module, nn.Conv2d):
+        return [Weights(name, _array(module.weight), _optional(module.bias), on_maps=True)]
+    if isinstance(module, nn.Linear):
+        weight = _array(module.weight)
+        shape = (len(weight), *(maps or (weight.shape[1], 1, 1)))
+        return [Weights(name, weight.reshape(shape), _optional(module.bias), on_maps=maps is not None)]
+    return []
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().numpy().copy()
+
+
+def _optional(tensor: Tensor | None) -> Array | None:
+    return None if tensor is None else _array(tensor)

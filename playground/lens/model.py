@@ -1,0 +1,75 @@
+"""The networks that lenses look into: rebuilt from a run's snapshot, frozen, in float32, shared between pages."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from playground.engine.build import build
+from playground.engine.store import Run
+from playground.errors import StoreError
+from playground.spec.architecture import Architecture
+
+_KEPT = 12
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network at one moment of a run; ``module`` is in eval mode and its weights take no gradient."""
+
+    run_id: str
+    step: int
+    architecture: Architecture
+    module: nn.Sequential
+
+
+_models: OrderedDict[tuple[str, int], Model] = OrderedDict()
+_lock = threading.Lock()
+
+
+def load_model(run: Run, step: int | None = None) -> Model:
+    """The run's network at a step (default: its latest snapshot); raises StoreError if there is none."""
+    if step is None:
+        steps = run.snapshots()
+        if not steps:
+            raise StoreError(
+                f"Run {run.id} has no weights to look at yet.",
+                expected="The first ones are saved as soon as training begins.",
+                fix="Wait a moment, or train it.",
+            )
+        step = steps[-1]
+    key = (str(run.folder), step)
+    with _lock:
+        if key in _models:
+            _models.move_to_end(key)
+            return _models[key]
+    model = Model(run.id, step, run.record.architecture, _rebuilt(run, step))
+    with _lock:
+        _models[key] = model
+        while len(_models) > _KEPT:
+            _models.popitem(last=False)
+    return model
+
+
+def _rebuilt(run: Run, step: int) -> nn.Sequential:
+    weights = run.snapshot(step)
+    module = build(run.record.architecture)
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as problem:
+        raise StoreError(
+            f"The weights of run {run.id} at step {step} do not fit its network.",
+            expected=str(problem).splitlines()[-1].strip(),
+            fix="The run folder was changed by hand; train again.",
+        ) from problem
+    module.eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return module
+
+
+def limit_threads(count: int = 1) -> None:
+    """Keep a server's own forward passes from fighting with the worker for the cores."""
+    torch.set_num_threads(count)

@@ -1,0 +1,98 @@
+"""Picture files and stroke files from outside, read with suspicion."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from playground.errors import DrawingError, ImageFileError
+from playground.lens.drawing import fit_image, fit_strokes
+
+Array = NDArray[np.float32]
+
+MAX_FILE_BYTES = 20 * 1000**2
+MAX_PIXELS = 40 * 1000**2
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+
+
+def read_inputs(path: Path) -> list[Array]:
+    """What a file holds, as inputs of a net, (1, 28, 28) each: one picture, or one or more drawings as strokes.
+
+    Raises ImageFileError or DrawingError, naming the file.
+    """
+    content = _content(path)
+    if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
+        return _drawings(path, content)
+    try:
+        return [fit_image(ink_of(path))]
+    except DrawingError as problem:
+        raise DrawingError(f"{path}: {problem.what}", expected=problem.expected, fix=problem.fix) from None
+
+
+def ink_of(path: Path) -> Array:
+    """A picture file as ink 1 on paper 0, (height, width): grey, turned upright, either polarity.
+
+    The border tells the paper's brightness: most of it is paper. Raises ImageFileError for what is no usable picture.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise ImageFileError(
+                    f"{path} has {opened.width}×{opened.height} pixels.",
+                    expected=f"At most {MAX_PIXELS // 10**6} million.",
+                    fix="Make it smaller.",
+                )
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+                layered = upright.convert("RGBA")
+                upright = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+            if upright.mode in ("I;16", "I", "F"):
+                grey = np.asarray(upright, dtype=np.float32)
+                grey = grey / max(float(grey.max()), 1.0)
+            else:
+                grey = np.asarray(upright.convert("L"), dtype=np.float32) / 255
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
+        raise ImageFileError(
+            f"{path} is no picture that can be read: {problem}.",
+            expected=f"Formats: {', '.join(_FORMATS)}.",
+        ) from problem
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    paper = float(np.median(border))
+    ink = np.clip(paper - grey, 0, None) if paper > 0.5 else np.clip(grey - paper, 0, None)
+    strongest = float(ink.max())
+    return ink / strongest if strongest > 0.05 else np.zeros_like(ink)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ImageFileError(f"{path} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+        return path.read_bytes()
+    except OSError as problem:
+        raise ImageFileError(
+            f"{path} cannot be read: {problem.strerror}.", expected="A picture, or strokes as JSON."
+        ) from problem
+
+
+def _drawings(path: Path, content: bytes) -> list[Array]:
+    expected = 'A list of drawings: [{"strokes": [[[x, y], ...], ...]}, ...], y down, any unit.'
+    try:
+        drawings = json.loads(content)
+    except (ValueError, RecursionError) as problem:
+        raise DrawingError(f"{path} is not JSON: {problem}.", expected=expected) from None
+    if isinstance(drawings, dict):
+        drawings = [drawings]
+    if not isinstance(drawings, list):
+        raise DrawingError(f"{path} holds no list of drawings.", expected=expected)
+    found = []
+    for number, drawing in enumerate(drawings):
+        strokes = drawing.get("strokes") if isinstance(drawing, dict) else None
+        if not isinstance(strokes, list) or not all(isinstance(stroke, list) for stroke in strokes):
+            raise DrawingError(f"{path}, drawing {number + 1}: there are no strokes.", expected=expected)
+        try:
+            found.append(fit_strokes(strokes))
+        except DrawingError as problem:
+            raise DrawingError(f"{path}, drawing {number + 1}: {problem.what}", expected=problem.expected) from None
+    return found

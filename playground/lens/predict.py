@@ -1,0 +1,78 @@
+"""From an image to probabilities, and to words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from playground.engine.build import class_scores
+from playground.engine.data import Images
+from playground.engine.evaluate import confusion_matrix, measure
+from playground.lens.model import Model
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Probabilities of every class (adding up to 1), and the first and second guess."""
+
+    probabilities: tuple[float, ...]
+    first: int
+    second: int
+
+    @property
+    def words(self) -> str:
+        """How sure the net is, as people say it."""
+        first, second = self.probabilities[self.first], self.probabilities[self.second]
+        if first >= 0.9:
+            return f"sure, then {self.second} ({second:.0%})" if second >= 0.005 else "sure"
+        if first - second < 0.2:
+            return f"torn between {self.first} and {self.second}"
+        return f"leaning to {self.first} ({first:.0%}), then {self.second} ({second:.0%})"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network measured on a split: figures over all images and per class, and the confusion matrix.
+
+    ``confusion[i][j]``: how many images of class i were taken for class j.
+    """
+
+    split: str
+    size: int
+    accuracy: float
+    loss: float
+    per_class_accuracy: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def predict(model: Model, images: Sequence[Array]) -> tuple[Prediction, ...]:
+    """One prediction an image; ``images`` float (channels, height, width), values 0 to 1."""
+    if not images:
+        return ()
+    with torch.inference_mode():
+        batch = torch.from_numpy(np.stack(images).astype(np.float32, copy=False))
+        probabilities = class_scores(model.module(batch)).double().softmax(1)
+    found = []
+    for row in probabilities:
+        order = row.argsort(descending=True)
+        found.append(Prediction(tuple(row.tolist()), int(order[0]), int(order[1])))
+    return tuple(found)
+
+
+def evaluate(model: Model, data: Images, split: str) -> Evaluation:
+    """Measure a network on images it was not trained on."""
+    measured = measure(model.module, data)
+    matrix = confusion_matrix(measured.scores, data.labels)
+    right = matrix.diagonal().double() / matrix.sum(1).clamp(min=1)
+    return Evaluation(
+        split=split,
+        size=len(data),
+        accuracy=measured.accuracy,
+        loss=measured.loss,
+        per_class_accuracy=tuple(right.tolist()),
+        confusion=tuple(tuple(row) for row in matrix.tolist()),
+    )

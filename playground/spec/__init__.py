@@ -1,0 +1,1 @@
+"""WHAT a network and its training are: values without torch, files, screens or clocks."""

@@ -1,0 +1,142 @@
+"""An Architecture: ordered layers, the input's shape and the number of classes; immutable."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from playground.errors import ArchitectureError
+from playground.spec.layers import AnyLayer, Layer, Output
+from playground.spec.reading import canonical_json, read_model
+from playground.spec.shapes import Shape
+
+
+class InputShape(BaseModel):
+    """Channels, height and width of the images, in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: int = Field(default=1, ge=1, le=4)
+    height: int = Field(default=28, ge=1, le=256)
+    width: int = Field(default=28, ge=1, le=256)
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width)."""
+        return (self.channels, self.height, self.width)
+
+
+class Step(BaseModel):
+    """An enabled layer in its place: its index in the list, what goes in and what comes out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    layer: AnyLayer
+    input_shape: Shape
+    output_shape: Shape
+
+
+class Architecture(BaseModel):
+    """Every edit returns a new value, so that undo is a list of values and sharing is one JSON text.
+
+    Each layer carries an id that is unique here and survives edits; ids are for screens, not part of the JSON.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    input: InputShape = InputShape()
+    classes: int = Field(default=10, ge=2, le=1000)
+    layers: tuple[AnyLayer, ...] = Field(default=(), max_length=64)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_layers(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("layers"), Sequence):
+            return data
+        taken: set[str] = set()
+        named = []
+        for layer in data["layers"]:
+            given = layer.id if isinstance(layer, Layer) else layer.get("id", "") if isinstance(layer, dict) else None
+            if given is None:
+                named.append(layer)
+                continue
+            kind = layer.kind if isinstance(layer, Layer) else str(layer.get("kind", "layer"))
+            identity = given if given and given not in taken else _free_id(kind, taken)
+            taken.add(identity)
+            if isinstance(layer, dict):
+                named.append({**layer, "id": identity})
+            else:
+                named.append(layer if layer.id == identity else layer.model_copy(update={"id": identity}))
+        return {**data, "layers": tuple(named)}
+
+    @classmethod
+    def read(cls, source: str | bytes | dict[str, Any]) -> "Architecture":
+        """From JSON; raises ArchitectureError naming each wrong field, SchemaError for a newer version."""
+        return read_model(cls, source, ArchitectureError)
+
+    def canonical_json(self) -> str:
+        """The JSON contract: sorted keys, no spaces, no ids."""
+        return canonical_json(self)
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that name this architecture."""
+        return hashlib.blake2b(self.canonical_json().encode(), digest_size=6).hexdigest()
+
+    def steps(self) -> tuple[Step, ...]:
+        """The enabled layers with their shapes, outputs' units written out."""
+        shape = self.input.shape
+        found = []
+        for index, layer in enumerate(self.layers):
+            if not layer.enabled:
+                continue
+            active = layer.resolved(self.classes) if isinstance(layer, Output) else layer
+            output_shape = active.output_shape(shape)
+            found.append(Step.model_construct(index=index, layer=active, input_shape=shape, output_shape=output_shape))
+            shape = output_shape
+        return tuple(found)
+
+    def index_of(self, layer_id: str) -> int:
+        """The place of the layer with this id; raises ArchitectureError if there is none."""
+        for index, layer in enumerate(self.layers):
+            if layer.id == layer_id:
+                return index
+        raise ArchitectureError(f"There is no layer {layer_id!r} any more.", fix="Reload the page.")
+
+    def with_layers(self, layers: Sequence[Layer]) -> "Architecture":
+        """The same input and classes with other layers; new ones get ids."""
+        return Architecture(schema=1, input=self.input, classes=self.classes, layers=tuple(layers))
+
+    def replaced(self, index: int, *layers: Layer) -> "Architecture":
+        """Other layers in the place of one; none removes it."""
+        return self.with_layers((*self.layers[:index], *layers, *self.layers[index + 1 :]))
+
+    def inserted(self, index: int, layer: Layer) -> "Architecture":
+        """One layer more, before ``index``."""
+        return self.with_layers((*self.layers[:index], layer, *self.layers[index:]))
+
+    def duplicated(self, index: int) -> "Architecture":
+        """A copy of a layer right after it."""
+        return self.inserted(index + 1, self.layers[index].model_copy(update={"id": ""}))
+
+    def moved(self, index: int, offset: int) -> "Architecture":
+        """A layer some places further down (or up, if negative), stopping at the ends."""
+        rest = [layer for place, layer in enumerate(self.layers) if place != index]
+        rest.insert(max(0, min(len(rest), index + offset)), self.layers[index])
+        return self.with_layers(rest)
+
+    def toggled(self, index: int) -> "Architecture":
+        """A layer switched off, or on again."""
+        layer = self.layers[index]
+        return self.replaced(index, layer.model_copy(update={"enabled": not layer.enabled}))
+
+
+def _free_id(kind: str, taken: set[str]) -> str:
+    safe = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in kind.lower())[:30]
+    number = 1
+    while f"{safe}-{number}" in taken:
+        number += 1
+    return f"{safe}-{number}"

@@ -1,0 +1,135 @@
+"""A run's events folded into what charts, tables and the command line show."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from playground.spec.events import (
+    Diagnosed,
+    EpochDone,
+    Evaluated,
+    Event,
+    KnobChanged,
+    Paused,
+    Resumed,
+    RunEnded,
+    RunFailed,
+    RunStarted,
+    SnapshotSaved,
+    StepDone,
+)
+
+Phase = Literal["waiting", "training", "paused", "completed", "stopped", "interrupted", "failed"]
+_RECENT_STEPS = 20
+
+
+@dataclass
+class History:
+    """All that a log tells so far. Feed it events in order; reading it is free.
+
+    ``train_*`` hold one value a batch; ``validation`` every measurement on the validation split.
+    """
+
+    phase: Phase = "waiting"
+    started: RunStarted | None = None
+    steps: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    last_step: StepDone | None = None
+    validation: list[Evaluated] = field(default_factory=list)
+    test: Evaluated | None = None
+    epochs: list[EpochDone] = field(default_factory=list)
+    knob_changes: list[KnobChanged] = field(default_factory=list)
+    snapshots: list[int] = field(default_factory=list)
+    diagnosis: Diagnosed | None = None
+    failure: RunFailed | None = None
+    elapsed_s: float = 0.0
+    _rates: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> "History":
+        """The fold of a whole log."""
+        history = cls()
+        for event in events:
+            history.add(event)
+        return history
+
+    def add(self, event: Event) -> None:
+        """One event more."""
+        self.elapsed_s = max(self.elapsed_s, event.elapsed_s)
+        match event:
+            case RunStarted():
+                self.started, self.phase = event, "training"
+            case StepDone():
+                self._add_step(event)
+            case Evaluated(split="test"):
+                self.test = event
+            case Evaluated(split="validation"):
+                self.validation.append(event)
+            case EpochDone():
+                self.epochs.append(event)
+            case KnobChanged():
+                self.knob_changes.append(event)
+            case SnapshotSaved():
+                if event.step not in self.snapshots[-1:]:
+                    self.snapshots.append(event.step)
+            case Paused():
+                self.phase = "paused"
+            case Resumed():
+                self.phase, self.failure = "training", None
+            case Diagnosed():
+                self.diagnosis = event
+            case RunEnded():
+                self.phase = event.status
+            case RunFailed():
+                self.phase, self.failure = "failed", event
+            case _:
+                pass
+
+    def _add_step(self, event: StepDone) -> None:
+        self.last_step = event
+        self.steps.append(event.step)
+        self.train_loss.append(event.loss)
+        self.train_accuracy.append(event.accuracy)
+        self._rates = [*self._rates[-_RECENT_STEPS:], event.images_per_second]
+
+    @property
+    def step(self) -> int:
+        """Batches trained so far."""
+        return self.last_step.step if self.last_step else 0
+
+    @property
+    def epoch(self) -> float:
+        """Epochs trained so far, with the fraction."""
+        return self.step / self.started.steps_per_epoch if self.started else 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """The recent speed: median over the last batches."""
+        return sorted(self._rates)[len(self._rates) // 2] if self._rates else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the last epoch ends, at the mean speed so far, evaluations included; None before the first batch."""
+        if not self.started or not self.step:
+            return None
+        return (self.started.total_steps - self.step) * self.elapsed_s / self.step
+
+    @property
+    def last_validation(self) -> Evaluated | None:
+        """The newest measurement on the validation split."""
+        return self.validation[-1] if self.validation else None
+
+    def figures(self) -> dict[str, Any]:
+        """The contract of ``train --json``, less the run's id."""
+        validation = self.last_validation
+        return {
+            "status": self.phase,
+            "steps": self.step,
+            "epochs": len(self.epochs),
+            "seconds": round(self.elapsed_s, 3),
+            "images_per_second": round(self.images_per_second, 1),
+            "validation_accuracy": validation.accuracy if validation else None,
+            "test_accuracy": self.test.accuracy if self.test else None,
+            "test_loss": self.test.loss if self.test else None,
+        }

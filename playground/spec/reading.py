@@ -1,0 +1,57 @@
+"""Reading values from JSON that a person or another program wrote, with errors a person can act on."""
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from playground.errors import PlaygroundError, SchemaError
+
+SCHEMA = 1
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def canonical_json(value: BaseModel) -> str:
+    """One text for equal values: sorted keys, no spaces. Changing it changes every digest."""
+    return json.dumps(value.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+
+
+def read_model(kind: type[ModelT], source: str | bytes | dict[str, Any], error: type[PlaygroundError]) -> ModelT:
+    """``source`` as a ``kind``; raises ``error`` naming each wrong field, or SchemaError for a newer version."""
+    name = kind.__name__.lower()
+    if isinstance(source, dict):
+        data: Any = source
+    else:
+        try:
+            data = json.loads(source)
+        except (ValueError, RecursionError) as problem:
+            raise error(
+                f"This is not JSON: {problem}.",
+                expected=f"An {name} is one JSON object.",
+                fix="Check the place named.",
+            ) from None
+    if not isinstance(data, dict):
+        raise error(f"The JSON holds a {type(data).__name__}.", expected=f"An {name} is one JSON object.")
+    schema = data.get("schema", SCHEMA)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise SchemaError(
+            f"This {name} has schema {schema}.",
+            expected=f"This version reads schemas up to {SCHEMA}.",
+            fix="Install a newer CNN Playground.",
+        )
+    try:
+        return kind.model_validate(data)
+    except ValidationError as problem:
+        raise error(f"This {name} cannot be used: {validation_text(problem)}") from None
+
+
+def validation_text(problem: ValidationError) -> str:
+    """Each wrong field with its path, what was given and what holds, in one line."""
+    parts = []
+    for found in problem.errors(include_url=False)[:5]:
+        path = ".".join(str(step) for step in found["loc"]) or "it"
+        given = found.get("input")
+        shown = f" (given: {str(given)[:60]})" if isinstance(given, str | int | float | bool) else ""
+        parts.append(f"{path}: {found['msg']}{shown}")
+    more = problem.error_count() - 5
+    return "; ".join(parts) + (f"; and {more} more" if more > 0 else "") + "."

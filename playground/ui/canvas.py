@@ -1,0 +1,299 @@
+"""The drawing canvas: streamlit-drawable-canvas without its toolbar, read and written as strokes.
+
+The browser keeps the drawing; Python reads the strokes from its Fabric 7 JSON. Whatever Python
+wants to put there (undo, clear, a restored drawing, a test digit) becomes the seed of a *new*
+component: feeding a drawing back into a living one makes an endless loop of reruns.
+"""
+
+import base64
+import cmath
+import logging
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+Point = tuple[float, float]
+"""(x, y) in canvas pixels: x to the right, y down, the origin at the top left of the drawing area."""
+
+Stroke = tuple[Point, ...]
+"""What the pen did between touching down and lifting; a single point is a dot."""
+
+MAX_STROKES = 200
+MAX_POINTS = 20_000
+
+CANVAS_CSS = """
+.st-key-canvas {
+    flex: none;
+    overflow: clip;
+    border-radius: 10px;
+    background: #000;
+    touch-action: none;
+}
+"""
+"""The page's half of the look, to be put in once; it also keeps the place black while a canvas loads."""
+
+_BORDERS = 2
+_SAMPLE_STEP = 4.0
+_DOT_EXTENT = 0.25
+_LARGEST_NUMBER = 1e6
+_ARGUMENT_COUNTS = {"M": 2, "L": 2, "Q": 4, "C": 6, "Z": 0}
+_PLACEMENT = dict.fromkeys(("left", "top", "angle", "skewX", "skewY"), 0.0)
+_PLACEMENT |= dict.fromkeys(("scaleX", "scaleY", "strokeWidth"), 1.0)
+
+_COMPONENT = "streamlit-drawable-canvas.streamlit_drawable_canvas"
+_HTML = """<div class="canvas-root"></div><style>
+    .dc-toolbar { display: none !important; } .dc-canvas { outline: none; }
+    .dc-container { border: 1px solid var(--st-border-color, grey); border-radius: 8px; }
+    .dc-container { overflow: hidden; background: #000 padding-box; }
+</style>"""
+
+
+@cache
+def _st_canvas() -> Any:
+    """Import the package, which is possible in a running Streamlit only, and take its toolbar away.
+
+    The toolbar is hidden by transparency only, over the corner of the drawing area, and in a shadow
+    root that the page's styles cannot reach: they have to be part of the component's own HTML. So
+    its definition is replaced, which Streamlit takes for an accident and would warn about.
+    """
+    import streamlit_drawable_canvas
+
+    registry_log = logging.getLogger("streamlit.components.v2.component_registry")
+    registry_log.addFilter(lambda record: _COMPONENT not in record.getMessage())
+    component = st.components.v2.component(_COMPONENT, html=_HTML, js="index-*.js", css="index-*.css")
+
+    def out(**arguments: Any) -> dict[str, Any]:
+        arguments["default"] = {"drawing": None, "backgroundFit": None}
+        drawing = component(**arguments).get("drawing")
+        # A client can send anything, and st_canvas takes the answer for what it should be.
+        return {"drawing": drawing if isinstance(drawing, dict) else None}
+
+    streamlit_drawable_canvas.out = out
+    return streamlit_drawable_canvas.st_canvas
+
+
+class _Mount(NamedTuple):
+    """One component in the browser: its seed stays as it is for as long as the component lives."""
+
+    name: str
+    revision: int
+    settings: tuple[int, int, bytes | None]
+    seed: dict[str, Any]
+
+
+def canvas(
+    *,
+    key: str = "canvas",
+    size: int = 280,
+    pen_width: int = 18,
+    strokes: Sequence[Stroke],
+    revision: int,
+    background: bytes | None = None,
+) -> tuple[Stroke, ...] | None:
+    """Show the canvas and return all strokes on it, or None while nobody has drawn since the mount.
+
+    ``strokes`` and ``background`` (a square PNG, drawn with hard pixels over the whole area) are
+    what a fresh canvas begins with; a new ``revision`` makes a fresh one, and so does coming back
+    to the page. ``size`` and ``pen_width`` are in pixels. Raises ValueError if ``background`` is no PNG.
+    """
+    slot = f"_{key}_mount"
+    wanted = (revision, (size, pen_width, background))
+    mount: _Mount | None = st.session_state.get(slot)
+    if mount is None or mount[1:3] != wanted or mount.name not in st.session_state:
+        seen = drawn(key=key, revision=revision)
+        seed = fabric_of(strokes if seen is None else seen, pen_width=pen_width, offset_y=0.0)
+        if background is not None:
+            seed["objects"].insert(0, _image_object(background, size))
+        generation = 1 if mount is None else int(mount.name.rpartition("-")[2]) + 1
+        mount = st.session_state[slot] = _Mount(f"{key}-{generation}", *wanted, seed)
+    with st.container(key=key, width=size + _BORDERS, height=size + _BORDERS, border=False, gap=None):
+        _st_canvas()(
+            stroke_color="#fff",
+            background_color="#000",
+            stroke_width=pen_width,
+            width=size,
+            height=size,
+            initial_drawing=mount.seed,
+            key=mount.name,
+        )
+    return drawn(key=key, revision=revision)
+
+
+def drawn(*, revision: int, key: str = "canvas") -> tuple[Stroke, ...] | None:
+    """All strokes on the canvas of this revision, or None if nothing has come from it.
+
+    For callbacks: a button's callback may run before the canvas has returned the last stroke.
+    """
+    mount: _Mount | None = st.session_state.get(f"_{key}_mount")
+    if mount is None or mount.revision != revision:
+        return None
+    drawing = (st.session_state.get(mount.name) or {}).get("drawing")
+    if not isinstance(drawing, Mapping):
+        return None
+    # Half a pen's width outside the area is the farthest place from which the pen can be seen.
+    size, pen_width, _ = mount.settings
+    return strokes_of(drawing.get("raw"), offset_y=0.0, reach=(-pen_width / 2, size + pen_width / 2))
+
+
+def strokes_of(
+    fabric_json: Mapping[str, Any] | None, *, offset_y: float, reach: tuple[float, float] = (-4096.0, 4096.0)
+) -> tuple[Stroke, ...]:
+    """Read the strokes out of Fabric's JSON, leaving out every object that is not a sound path.
+
+    ``offset_y`` is where the drawing area begins in the JSON's pixels; coordinates are clipped to
+    ``reach`` and rounded to 0.01. At most MAX_STROKES strokes and MAX_POINTS points; never raises.
+    """
+    objects = fabric_json.get("objects") if isinstance(fabric_json, Mapping) else None
+    strokes: list[Stroke] = []
+    room = MAX_POINTS
+    for shape in objects[:MAX_POINTS] if isinstance(objects, list) else ():
+        with suppress(ValueError):
+            points = _points(shape)[:room]
+            strokes.append(_tidied(points, offset_y, reach))
+            room -= len(points)
+        if len(strokes) == MAX_STROKES or not room:
+            break
+    return tuple(strokes)
+
+
+def fabric_of(strokes: Sequence[Stroke], *, pen_width: float, offset_y: float) -> dict[str, Any]:
+    """Make the Fabric JSON that shows these strokes, one path object each, as ``initial_drawing``.
+
+    The inverse of `strokes_of`; Fabric works the position of a path out of its commands.
+    """
+    style = {"type": "Path", "fill": None, "stroke": "#fff", "strokeWidth": pen_width}
+    style |= {"strokeLineCap": "round", "strokeLineJoin": "round"}
+    paths = (_commands(stroke, pen_width, offset_y) for stroke in strokes if stroke)
+    return {"objects": [{**style, "path": path} for path in paths]}
+
+
+def _commands(stroke: Stroke, pen_width: float, offset_y: float) -> list[list[Any]]:
+    (x, y), *others = [(x, y + offset_y) for x, y in stroke]
+    if not others:
+        # A line without length would not be painted; this is what Fabric's pen makes of a click.
+        nudge = pen_width / 1000
+        return [["M", x - nudge, y], ["Q", x - nudge, y, x, y], ["L", x + nudge, y]]
+    return [["M", x, y], *(["L", *point] for point in others)]
+
+
+def _image_object(png: bytes, size: int) -> dict[str, Any]:
+    width, height = struct.unpack(">II", png[16:24]) if len(png) > 24 else (0, 0)
+    if png[:8] != b"\x89PNG\r\n\x1a\n" or not width * height:
+        raise ValueError("the background must be a PNG image")
+    return {
+        "type": "Image",
+        "src": "data:image/png;base64," + base64.b64encode(png).decode("ascii"),
+        "imageSmoothing": False,
+        "left": size / 2,
+        "top": size / 2,
+        "scaleX": size / width,
+        "scaleY": size / height,
+    }
+
+
+def _tidied(points: list[complex], offset_y: float, reach: tuple[float, float]) -> Stroke:
+    """Clip and round the points, drop repetitions, and make a stroke without extent a dot."""
+    low, high = reach
+    xs = [round(min(max(point.real, low), high), 2) for point in points]
+    ys = [round(min(max(point.imag - offset_y, low), high), 2) for point in points]
+    if max(max(xs) - min(xs), max(ys) - min(ys)) <= _DOT_EXTENT:
+        return ((round((min(xs) + max(xs)) / 2, 2), round((min(ys) + max(ys)) / 2, 2)),)
+    return tuple(point for point, _ in groupby(zip(xs, ys, strict=True)))
+
+
+def _points(shape: object) -> list[complex]:
+    """Turn a path object into points x + y·i of the JSON's canvas; ValueError if it is no sound stroke."""
+    path = shape.get("path") if isinstance(shape, Mapping) and shape.get("type") == "Path" else None
+    if not isinstance(shape, Mapping) or not isinstance(path, list) or len(path) > MAX_POINTS:
+        raise ValueError("no path, or too long a one")
+    # All that can be wrong is looked at before the work is done, so that it cannot be asked for in vain.
+    numbers = {name: _number(shape.get(name, usual)) for name, usual in _PLACEMENT.items()}
+    (beginning, points), *others = [_command(command) for command in path] or [("", [])]
+    if beginning != "M" or any(name == "M" for name, _ in others):
+        raise ValueError("the pen comes down once in a stroke")
+    corners = list(points)
+    for name, targets in others:
+        start = points[-1]
+        if name == "Q":
+            control, end = targets
+            # A quadratic curve is the cubic one whose controls lie two thirds of the way to its control;
+            # Fabric takes the box of another one, and the box decides the position.
+            points += _curve(start, start + (control - start) * 2 / 3, end + (control - end) * 2 / 3, end)
+            corners += _box(start, control, control, end)
+        elif name == "C":
+            points += _curve(start, *targets)
+            corners += _box(start, *targets)
+        else:
+            points += targets or [points[0]]
+            corners.append(points[-1])
+        if len(points) > MAX_POINTS:
+            break
+    return _placed(points, numbers, shape, corners) if "left" in shape and "top" in shape else points
+
+
+def _command(command: object) -> tuple[str, list[complex]]:
+    name, *arguments = command if isinstance(command, list) and command else [None]
+    if not isinstance(name, str) or _ARGUMENT_COUNTS.get(name) != len(arguments):
+        raise ValueError("unknown path command")
+    numbers = [_number(argument) for argument in arguments]
+    return name, [complex(x, y) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def _curve(start: complex, control: complex, other: complex, end: complex) -> list[complex]:
+    """Sample a cubic Bézier curve every _SAMPLE_STEP pixels or so, its start left out."""
+    length = abs(control - start) + abs(other - control) + abs(end - other)
+    count = min(max(math.ceil(length / _SAMPLE_STEP), 1), 64)
+    return [_bezier(step / count, start, control, other, end) for step in range(1, count + 1)]
+
+
+def _bezier(t: float, p: complex, q: complex, r: complex, s: complex) -> complex:
+    return (1 - t) ** 3 * p + 3 * t * (1 - t) ** 2 * q + 3 * t**2 * (1 - t) * r + t**3 * s
+
+
+def _box(*curve: complex) -> list[complex]:
+    """Find all points of a cubic Bézier curve that can touch the box around it."""
+    turns = [*_turns(*(point.real for point in curve)), *_turns(*(point.imag for point in curve))]
+    return [curve[0], curve[3], *(_bezier(t, *curve) for t in turns if 0 < t < 1)]
+
+
+def _turns(p: float, q: float, r: float, s: float) -> list[float]:
+    # The derivative of the curve over 3 is a t² + 2 b t + c.
+    a, b, c = s - p + 3 * (q - r), p - 2 * q + r, q - p
+    if abs(a) < 1e-9:
+        return [-c / (2 * b)] if b else []
+    inner = b * b - a * c
+    return [(-b + math.sqrt(inner)) / a, (-b - math.sqrt(inner)) / a] if inner >= 0 else []
+
+
+def _placed(
+    points: list[complex], numbers: Mapping[str, float], shape: Mapping[str, Any], corners: list[complex]
+) -> list[complex]:
+    """Move points from a path's own coordinates to where Fabric paints them: scaled, skewed, turned."""
+    xs, ys = [corner.real for corner in corners], [corner.imag for corner in corners]
+    center = complex(min(xs) + max(xs), min(ys) + max(ys)) / 2
+    scale_x = -numbers["scaleX"] if shape.get("flipX") is True else numbers["scaleX"]
+    scale_y = -numbers["scaleY"] if shape.get("flipY") is True else numbers["scaleY"]
+    slope_x, slope_y = (math.tan(math.radians(numbers[name])) for name in ("skewX", "skewY"))
+    a, b, c, d = scale_x * (1 + slope_x * slope_y), scale_y * slope_y, scale_x * slope_x, scale_y
+    # The origin is a place on the box, which is as large as the pen is wide even around a dot.
+    wide, high = (max(side) - min(side) + numbers["strokeWidth"] for side in (xs, ys))
+    across = ((shape.get("originX") == "right") - (shape.get("originX") == "left")) / 2
+    down = ((shape.get("originY") == "bottom") - (shape.get("originY") == "top")) / 2
+    shift = complex(across * (abs(a) * wide + abs(c) * high), down * (abs(b) * wide + abs(d) * high))
+    turn = cmath.rect(1, math.radians(numbers["angle"]))
+    place = complex(numbers["left"], numbers["top"]) - shift * turn
+    own = (point - center for point in points)
+    return [place + turn * complex(a * z.real + c * z.imag, b * z.real + d * z.imag) for z in own]
+
+
+def _number(value: object) -> float:
+    """Take a finite number of sane size; ValueError for everything else that JSON can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _LARGEST_NUMBER:
+        raise ValueError("not a usable number")
+    return float(value)

@@ -1,0 +1,1 @@
+"""Streamlit components of the playground: a live Plotly curve and the strip of layer pictures."""

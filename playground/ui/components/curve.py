@@ -1,0 +1,60 @@
+"""A Plotly chart for numbers that arrive while one looks: it keeps its node from tick to tick."""
+
+import math
+from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from streamlit.components.v1 import declare_component
+
+_RENDER = st.components.v2.component(
+    "playground_live_curve",
+    js=Path(__file__).with_name("curve.js").read_text(encoding="utf-8"),
+    # Plotly puts its style sheet into the document; inside a shadow root it would not apply.
+    isolate_styles=False,
+)
+_PLOTLY_FOLDER = str(files("plotly").joinpath("package_data"))
+_PLOTLY_VERSION = version("plotly")
+
+
+def live_curve(figure: Mapping[str, Any], *, key: str, height: int) -> None:
+    """Draw a Plotly figure dict, `height` pixels high, that keeps zoom and hidden traces.
+
+    Numpy arrays are allowed; TypeError for values that JSON cannot hold. Floats travel with 7
+    digits. A new `layout.uirevision` resets what the viewer changed; the default never does.
+    """
+    _RENDER(
+        key=key,
+        height=height,
+        data={"figure": _plain(figure), "height": height, "library": _plotly_path()},
+    )
+
+
+def _plotly_path() -> str:
+    """Path of plotly.js below the app's root; registers its folder with the running server."""
+    # A v1 component is the public way to have Streamlit serve a folder of another package: v2
+    # assets must lie inside the own, installed package. Nothing of v1 is ever mounted. Repeated
+    # at each call, as it is cheap and counts only for the runtime of the current script run.
+    component = declare_component("plotly_js", path=_PLOTLY_FOLDER)
+    return f"component/{component.name}/plotly.min.js?version={_PLOTLY_VERSION}"
+
+
+def _plain(value: Any) -> Any:
+    """Copy of `value` made of JSON types only; NaN and infinities become None."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            # Shorter on the wire (float32 values print 17 digits as doubles), same on the screen.
+            return float(f"{value:.7g}") if math.isfinite(value) else None
+        case Mapping():
+            return {str(name): _plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case np.ndarray() | np.generic():
+            return _plain(value.tolist())
+    raise TypeError(f"a figure cannot hold a {type(value).__name__}")
