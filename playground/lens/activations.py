@@ -56,7 +56,7 @@ def layer_values(model: Model, image: Array) -> tuple[LayerValues, ...]:
     figures.
     """
     found = []
-    values = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).unsqueeze(0)
+    values = torch.from_numpy(np.array(image, dtype=np.float32)).unsqueeze(0)
     with torch.inference_mode():
         for span in spans(model.architecture):
             before: Tensor | None = None

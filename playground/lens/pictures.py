@@ -1,6 +1,7 @@
 """Picture files and stroke files from outside, read with suspicion."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +27,25 @@ def read_inputs(path: Path) -> list[Array]:
     if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
         return _drawings(path, content)
     try:
-        return [fit_image(ink_of(path))]
+        return [fit_image(ink_of(path, content))]
     except DrawingError as problem:
         raise DrawingError(f"{path}: {problem.what}", expected=problem.expected, fix=problem.fix) from None
 
 
-def ink_of(path: Path) -> Array:
+def uploaded_input(name: str, content: bytes) -> Array:
+    """A picture that came as bytes, as the input of a net, (1, 28, 28); errors as ``read_inputs``, naming ``name``."""
+    if len(content) > MAX_FILE_BYTES:
+        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+    return fit_image(ink_of(name, content))
+
+
+def ink_of(path: Path | str, content: bytes) -> Array:
     """A picture file as ink 1 on paper 0, (height, width): grey, turned upright, either polarity.
 
     The border tells the paper's brightness: most of it is paper. Raises ImageFileError for what is no usable picture.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as opened:
+        with Image.open(BytesIO(content), formats=_FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ImageFileError(
                     f"{path} has {opened.width}×{opened.height} pixels.",

@@ -1,0 +1,158 @@
+"""Training curves as plain Plotly figures (dicts): few points, fixed places, colours that come along."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from playground.charts.theme import SERIES, Theme
+from playground.spec.history import History
+
+Metric = Literal["accuracy", "loss"]
+MAX_POINTS = 400
+_PERCENT = {"tickformat": ",.0%"}
+
+
+@dataclass(frozen=True)
+class NamedHistory:
+    """A run's history under the name that the legend shows."""
+
+    name: str
+    history: History
+
+
+def thinned_means(
+    places: Sequence[float], values: Sequence[float], most: int = MAX_POINTS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """At most ``most`` points: means of neighbours, placed at their middle; short curves stay as they are."""
+    x, y = np.asarray(places, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    if len(x) <= most:
+        return x, y
+    edges = np.linspace(0, len(x), most + 1).astype(int)
+    counts = np.diff(edges)
+    return np.add.reduceat(x, edges[:-1]) / counts, np.add.reduceat(y, edges[:-1]) / counts
+
+
+def training_figure(history: History, metric: Metric, colours: Theme, *, revision: str) -> dict[str, Any]:
+    """The live chart of one run: training batch by batch, validation with markers, a line where a knob changed."""
+    per_epoch = history.started.steps_per_epoch if history.started else 1
+    total = (history.started.total_steps if history.started else per_epoch) / per_epoch
+    values = history.train_accuracy if metric == "accuracy" else history.train_loss
+    x, y = thinned_means([step / per_epoch for step in history.steps], values)
+    validation = [(event.step / per_epoch, _value(event, metric), event.size) for event in history.validation]
+    traces = [
+        _trace("train, per batch", x, y, colours.muted, width=1.2, hover=f"%{{x:.2f}} epochs: {_shown(metric)}"),
+        _trace(
+            "validation",
+            [place for place, _, _ in validation],
+            [value for _, value, _ in validation],
+            colours.accent,
+            width=2.4,
+            markers=True,
+            custom=[size for _, _, size in validation],
+            hover=f"%{{x:.2f}} epochs: {_shown(metric)} of %{{customdata:,}} images",
+        ),
+    ]
+    layout = _layout(metric, colours, revision)
+    layout["xaxis"]["range"] = [0, max(total, 1e-3)]
+    if not history.steps:
+        layout["yaxis"]["range"] = [0, 1 if metric == "accuracy" else 2.5]
+    changes = [
+        (event.step / per_epoch, f"{event.knob} {_short(event.before)} → {_short(event.after)}")
+        for event in history.knob_changes
+    ]
+    layout["shapes"] = [_line(place, colours.marker) for place, _ in changes]
+    layout["annotations"] = [_note(place, text, colours.marker) for place, text in changes]
+    return {"data": traces, "layout": layout}
+
+
+def comparison_figure(runs: Sequence[NamedHistory], metric: Metric, colours: Theme) -> dict[str, Any]:
+    """Validation curves of several runs over each other, thin training curves behind them; by epoch."""
+    traces = []
+    for place, run in enumerate(runs):
+        history, colour = run.history, SERIES[place % len(SERIES)]
+        per_epoch = history.started.steps_per_epoch if history.started else 1
+        values = history.train_accuracy if metric == "accuracy" else history.train_loss
+        x, y = thinned_means([step / per_epoch for step in history.steps], values)
+        faint = _trace(f"{run.name}, train", x, y, colour, width=0.8, hover=_shown(metric))
+        traces.append(faint | {"opacity": 0.35, "showlegend": False, "legendgroup": run.name})
+        places = [event.step / per_epoch for event in history.validation]
+        validation = [_value(event, metric) for event in history.validation]
+        shown = _trace(run.name, places, validation, colour, width=2.2, markers=True, hover=_shown(metric))
+        traces.append(shown | {"legendgroup": run.name})
+    return {"data": traces, "layout": _layout(metric, colours, "comparison") | {"showlegend": True}}
+
+
+def _value(event: Any, metric: Metric) -> float:
+    return float(event.accuracy if metric == "accuracy" else event.loss)
+
+
+def _shown(metric: Metric) -> str:
+    return "%{y:.2%}" if metric == "accuracy" else "%{y:.4f}"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(len(value)) if isinstance(value, list) else str(value)[:24]
+
+
+def _trace(
+    name: str,
+    x: Any,
+    y: Any,
+    colour: str,
+    *,
+    width: float,
+    hover: str,
+    markers: bool = False,
+    custom: Sequence[int] | None = None,
+) -> dict[str, Any]:
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "lines+markers" if markers else "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "line": {"color": colour, "width": width},
+        "hovertemplate": f"{hover}<extra>{name}</extra>",
+    }
+    if markers:
+        trace["marker"] = {"size": 6, "color": colour}
+    if custom is not None:
+        trace["customdata"] = list(custom)
+    return trace
+
+
+def _layout(metric: Metric, colours: Theme, revision: str) -> dict[str, Any]:
+    axis = {
+        "gridcolor": colours.grid,
+        "zeroline": False,
+        "linecolor": colours.grid,
+        "tickfont": {"color": colours.muted, "size": 11},
+        "title": {"font": {"color": colours.muted, "size": 11}},
+    }
+    return {
+        "uirevision": f"{revision}/{metric}",
+        "margin": {"l": 46, "r": 10, "t": 26, "b": 36},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": colours.text, "size": 12},
+        "hovermode": "closest",
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
+        "xaxis": {**axis, "title": {"font": {"color": colours.muted, "size": 11}, "text": "epochs"}, "rangemode": "tozero"},
+        "yaxis": {**axis, **(_PERCENT if metric == "accuracy" else {}), "title": {"text": ""}},
+    }
+
+
+def _line(place: float, colour: str) -> dict[str, Any]:
+    line = {"color": colour, "width": 1.2, "dash": "dot"}
+    return {"type": "line", "x0": place, "x1": place, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+
+
+def _note(place: float, text: str, colour: str) -> dict[str, Any]:
+    font = {"color": colour, "size": 10}
+    return {"x": place, "yref": "paper", "y": 0.02, "text": text, "font": font, "showarrow": False, "xanchor": "left"}

@@ -1,0 +1,117 @@
+"""Many small maps in one crisp PNG: every value a block of whole pixels, one request, no interpolation."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from playground.charts.theme import Palette, lookup
+
+Array = NDArray[np.float32]
+Scaling = Literal["layer", "map"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A composed picture: the PNG, its size in pixels, its columns and rows, and the range that colours stand for.
+
+    ``tile_width`` and ``tile_height`` are pixels from one map to the next, by which a click finds its map.
+    """
+
+    png: bytes
+    width: int
+    height: int
+    columns: int
+    rows: int
+    low: float
+    high: float
+    tile_width: int
+    tile_height: int
+
+
+def value_range(values: Array, palette: Palette) -> tuple[float, float]:
+    """What the ends of a palette stand for: around zero for a diverging one, 0 to 1 for ink, else from 0 or below."""
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if palette == "ink":
+        return 0.0, 1.0
+    if palette == "diverging":
+        extent = max(abs(low), abs(high), 1e-12)
+        return -extent, extent
+    return low, max(high, low + 1e-12)
+
+
+def suitable_palette(values: Array) -> Palette:
+    """Diverging for values on both sides of zero, else sequential."""
+    return "diverging" if float(values.min(initial=0)) < 0 else "sequential"
+
+
+def map_grid(
+    maps: Array,
+    *,
+    palette: Palette,
+    columns: int | None = None,
+    tile_size: int = 40,
+    gap: int = 2,
+    scaling: Scaling = "layer",
+    gap_colour: tuple[int, int, int] = (255, 255, 255),
+) -> Grid:
+    """Maps (count, height, width) side by side; each value becomes a block as large as ``tile_size`` allows.
+
+    ``scaling``: one range of values for all maps, so that they can be compared, or one a map, so that faint ones show.
+    """
+    count, height, width = maps.shape
+    columns = min(count, columns or math.ceil(math.sqrt(count)))
+    rows = math.ceil(count / columns)
+    block = max(1, tile_size // max(height, width))
+    low, high = value_range(maps, palette)
+    colours = lookup(palette)
+    across, down = width * block + gap, height * block + gap
+    canvas = np.empty((rows * down - gap, columns * across - gap, 3), dtype=np.uint8)
+    canvas[:] = gap_colour
+    for place, values in enumerate(maps):
+        ends = value_range(values, palette) if scaling == "map" else (low, high)
+        tile = colours[_levels(values, *ends)].repeat(block, axis=0).repeat(block, axis=1)
+        top, left = place // columns * down, place % columns * across
+        canvas[top : top + height * block, left : left + width * block] = tile
+    return Grid(_png(canvas), canvas.shape[1], canvas.shape[0], columns, rows, low, high, across, down)
+
+
+def single_image(values: Array, *, palette: Palette = "ink", size: int = 112) -> bytes:
+    """One map (height, width) as a PNG of about ``size`` pixels."""
+    return map_grid(values[None], palette=palette, tile_size=size, gap=0).png
+
+
+def feature_grid(features: Array) -> Array:
+    """A vector (features,) as one square-ish map (1, height, width), padded with zeros."""
+    width = math.ceil(math.sqrt(len(features)))
+    height = math.ceil(len(features) / width)
+    padded = np.zeros(width * height, dtype=np.float32)
+    padded[: len(features)] = features
+    return padded.reshape(1, height, width)
+
+
+def as_maps(values: Array) -> Array:
+    """Any layer's values as maps (count, height, width): a vector becomes one grid of its features."""
+    return values if values.ndim == 3 else feature_grid(values)
+
+
+def _levels(values: Array, low: float, high: float) -> NDArray[np.intp]:
+    scaled = (values - low) * (255 / max(high - low, 1e-12))
+    return np.clip(np.nan_to_num(scaled), 0, 255).round().astype(np.intp)
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = BytesIO()
+    # The least compression: a strip is redrawn after every stroke, and its blocks compress well anyway.
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def alternative_text(title: str, shape: Sequence[int], low: float, high: float, zeros: float) -> str:
+    """What a picture of maps says to those who cannot see it."""
+    return f"{title}: {'×'.join(map(str, shape))} values from {low:.3g} to {high:.3g}, {zeros:.0%} of them zero"

@@ -1,0 +1,64 @@
+"""Colours for both themes: one accent, greys, and palettes that colour-blind people can tell apart."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from plotly import colors
+
+Palette = Literal["sequential", "diverging", "ink"]
+
+# Okabe and Ito, "Color Universal Design", 2008; in the order in which runs are told apart.
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of one theme, as CSS; the same values stand in ``.streamlit/config.toml``."""
+
+    name: Literal["light", "dark"]
+    accent: str
+    text: str
+    muted: str
+    grid: str
+    marker: str
+    gap: tuple[int, int, int]
+
+
+LIGHT = Theme("light", "#0F766E", "#16201E", "#66736F", "#E3E9E7", "#B4540A", (255, 255, 255))
+DARK = Theme("dark", "#2DD4BF", "#EAF2F0", "#93A29D", "#2A3331", "#F59E0B", (15, 20, 19))
+
+
+def theme(name: str | None) -> Theme:
+    """By Streamlit's word for it; light if unknown."""
+    return DARK if name == "dark" else LIGHT
+
+
+@lru_cache(maxsize=3)
+def lookup(palette: Palette) -> NDArray[np.uint8]:
+    """256 colours, (256, 3): viridis for sizes, blue-white-red around zero, black to white for ink."""
+    if palette == "ink":
+        return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    if palette == "sequential":
+        scale = colors.sequential.Viridis
+    else:
+        scale = ["rgb(5,80,160)", "rgb(120,170,215)", "rgb(245,245,245)", "rgb(230,150,110)", "rgb(165,45,10)"]
+    stops = np.array([_rgb(colour) for colour in scale], dtype=np.float64)
+    places = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(places, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+def css_gradient(palette: Palette) -> str:
+    """The palette as a CSS gradient from left to right, for legends."""
+    table = lookup(palette)
+    stops = (table[place] for place in range(0, 256, 51))
+    return "linear-gradient(90deg, " + ", ".join(f"rgb({r},{g},{b})" for r, g, b in stops) + ")"
+
+
+def _rgb(colour: str) -> tuple[float, ...]:
+    if colour.startswith("#"):
+        return tuple(float(part) for part in colors.hex_to_rgb(colour))
+    return tuple(float(part) for part in colors.unlabel_rgb(colour))

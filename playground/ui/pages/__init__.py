@@ -1,0 +1,1 @@
+"""The pages, each one function that the shell's navigation calls."""

@@ -1,0 +1,121 @@
+"""Runs: the table, the curves of the chosen ones over each other, open, rename, delete."""
+
+from typing import Any, cast
+
+import streamlit as st
+
+from playground.charts.curves import Metric, NamedHistory, comparison_figure
+from playground.charts.theme import theme
+from playground.engine.store import Run, all_runs
+from playground.errors import PlaygroundError
+from playground.spec.datasets import DATASETS
+from playground.spec.presets import ARCHITECTURES
+from playground.spec.summary import summarize
+from playground.ui import markup
+from playground.ui.server import supervisor
+from playground.ui.state import app_state, run_history
+
+_MOST_COMPARED = 7
+
+
+def page() -> None:
+    """All runs of this data folder."""
+    runs, unreadable = all_runs()
+    markup.title("Runs", note="choose rows to compare their curves")
+    for sentence in unreadable:
+        markup.problem(PlaygroundError(sentence))
+    if not runs:
+        markup.line("No run yet. Train a network on the Playground page: it will be kept here.")
+        return
+    chosen = _table(runs)
+    if not chosen:
+        markup.hint("Click the box at the left of a row.")
+        return
+    if len(chosen) == 1:
+        _actions(chosen[0])
+    _comparison(chosen)
+
+
+def _table(runs: list[Run]) -> list[Run]:
+    rows = [_row(run) for run in runs]
+    answer = st.dataframe(
+        {name: [row[name] for row in rows] for name in rows[0]},
+        key="runs-table",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        height=min(420, 38 + 35 * len(rows)),
+        column_config={
+            "Validation": st.column_config.NumberColumn(format="percent", help="On the images kept out of training."),
+            "Test": st.column_config.NumberColumn(format="percent", help="On all test images, at the end of a run."),
+            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Seconds": st.column_config.NumberColumn(format="%.1f", help="Of training, pauses left out."),
+        },
+    )
+    selected = cast(Any, answer).selection.rows
+    return [runs[place] for place in selected if place < len(runs)][:_MOST_COMPARED]
+
+
+def _row(run: Run) -> dict[str, Any]:
+    figures = run_history(run).figures()
+    digest = run.record.architecture.digest
+    net = next((preset.title for preset in ARCHITECTURES.values() if preset.architecture.digest == digest), "Own")
+    position = supervisor().queue_position(run.id)
+    return {
+        "Name": run.record.name,
+        "Net": net,
+        "Data": DATASETS[run.record.recipe.dataset].title if run.record.recipe.dataset in DATASETS else "?",
+        "State": f"waiting, {position} in the queue" if position else figures["status"],
+        "Validation": figures["validation_accuracy"],
+        "Test": figures["test_accuracy"],
+        "Parameters": summarize(run.record.architecture).parameters,
+        "Epochs": figures["epochs"],
+        "Seconds": figures["seconds"],
+        "Begun": run.record.created[:16].replace("T", " "),
+        "Id": run.id,
+    }
+
+
+def _actions(run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="run-actions"):
+        if st.button("Open", key="run-open", type="primary", help="Show it on the Playground page, network and recipe too."):
+            app_state().attach(run, adopt=True)
+            st.switch_page(st.session_state["pages"]["playground"])
+        if st.button("Look inside", key="run-inside", help="Its filters and feature maps."):
+            app_state().inside_run = run.id
+            st.switch_page(st.session_state["pages"]["inside"])
+        with st.popover("Rename", key="run-rename"):
+            name = st.text_input("New name", run.record.name, key=f"run-name-{run.id}", max_chars=80)
+            if st.button("Save", key="run-rename-save") and name:
+                _try(lambda: run.renamed(name))
+        with st.popover("Delete", key="run-delete"):
+            st.write(f"Delete {run.record.name} with its weights and its log? It cannot be brought back.")
+            if st.button("Delete for good", key="run-delete-sure", type="primary"):
+                _try(lambda: _delete(run))
+
+
+def _delete(run: Run) -> None:
+    state = app_state()
+    run.delete()
+    supervisor().forget(run.id)
+    if state.run_id == run.id:
+        state.detach()
+    if state.inside_run == run.id:
+        state.inside_run = None
+
+
+def _try(act: Any) -> None:
+    try:
+        act()
+    except PlaygroundError as problem:
+        markup.problem(problem)
+    else:
+        st.rerun()
+
+
+def _comparison(runs: list[Run]) -> None:
+    metric = st.segmented_control("Chart", ["accuracy", "loss"], key="runs-metric", default="accuracy", required=True)
+    named = [NamedHistory(run.record.name, run_history(run)) for run in runs]
+    figure = comparison_figure(named, cast(Metric, metric or "accuracy"), theme(st.context.theme.type))
+    st.plotly_chart(figure, key="runs-curves", height=380, theme=None)
+    markup.hint("Strong lines: validation. Faint lines: training, batch by batch.")

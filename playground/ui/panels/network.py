@@ -1,0 +1,250 @@
+"""The Network panel: preset, data set and the stack of layers, each row with its figures, problems and form."""
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from playground.engine.estimate import seconds_per_epoch
+from playground.spec.datasets import DATASETS
+from playground.spec.layers import LAYER_KINDS, Layer, Output, Residual
+from playground.spec.presets import ARCHITECTURES
+from playground.spec.shapes import shape_text
+from playground.spec.summary import Row, Summary, summarize
+from playground.spec.validation import Problem, find_problems
+from playground.ui import markup
+from playground.ui.forms import model_form
+from playground.ui.server import supervisor
+from playground.ui.state import AppState, app_state
+
+_OWN = "own"
+
+
+def network_panel(state: AppState) -> None:
+    """Everything about the architecture."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="network-head"):
+        markup.title("Network")
+        _preset_choice(state)
+        st.selectbox(
+            "Data set",
+            list(DATASETS),
+            key="dataset",
+            format_func=lambda name: DATASETS[name].title,
+            label_visibility="collapsed",
+            help="Where the images come from.",
+            width=96,
+        )
+    summary = summarize(state.architecture)
+    problems = find_problems(state.architecture)
+    with st.container(gap=None, key="stack"):
+        costliest = max([row.multiply_adds for row in summary.rows], default=0)
+        for row in summary.rows:
+            _layer_row(state, row, costliest, [found for found in problems if found.layer_id == row.id])
+    for problem in problems:
+        if problem.layer_id is None:
+            _problem(problem, "whole")
+    _buttons(state)
+    _totals(summary, state)
+
+
+def _preset_choice(state: AppState) -> None:
+    names = [_OWN, *ARCHITECTURES]
+    digest = state.architecture.digest
+    current = next((name for name, preset in ARCHITECTURES.items() if preset.architecture.digest == digest), _OWN)
+    st.session_state["architecture-preset"] = current
+
+    def choose() -> None:
+        name = st.session_state["architecture-preset"]
+        if name != _OWN:
+            app_state().edit(ARCHITECTURES[name].architecture)
+            app_state().open_layer = None
+
+    st.selectbox(
+        "Preset",
+        names if current == _OWN else names[1:],
+        key="architecture-preset",
+        format_func=lambda name: "Your own" if name == _OWN else ARCHITECTURES[name].title,
+        on_change=choose,
+        label_visibility="collapsed",
+        help="A network to start from. Undo brings yours back.",
+        width="stretch",
+    )
+
+
+def _layer_row(state: AppState, row: Row, costliest: int, problems: list[Problem]) -> None:
+    is_open = state.open_layer == row.id
+    share = row.multiply_adds / costliest if costliest else 0
+    kinds = " ".join(
+        name for name, holds in (("open", is_open), ("off", not row.enabled), ("wrong", bool(problems))) if holds
+    )
+    with st.container(key=f"layer-{row.id}", gap=None):
+        st.html(
+            f'<div class="pg-row {kinds}"><b>{escape(row.title)}</b><span class="d">{escape(row.detail)}</span>'
+            f'<span class="s">{escape(shape_text(row.output_shape))}</span>'
+            f'<span class="p">{row.parameters:,}</span>'
+            f'<i title="{row.multiply_adds:,} multiply-adds"><u style="width:{share:.0%}"></u></i></div>'
+        )
+        st.button(
+            f"Layer {row.index + 1}: {row.title} {row.detail}, output {shape_text(row.output_shape)}",
+            key=f"open-{row.id}",
+            on_click=_toggle_open,
+            args=(row.id,),
+            width="stretch",
+        )
+        for problem in problems:
+            _problem(problem, row.id)
+        if is_open:
+            _layer_editor(state, row)
+
+
+def _toggle_open(layer_id: str) -> None:
+    state = app_state()
+    state.open_layer = None if state.open_layer == layer_id else layer_id
+
+
+def _problem(problem: Problem, place: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"problem-{place}-{problem.field}"):
+        st.html(f'<div class="pg-wrong" role="alert">{escape(problem.what)} <span>{escape(problem.expected)}</span></div>')
+        for number, fix in enumerate(problem.fixes[:2]):
+            st.button(
+                fix.label,
+                key=f"fix-{place}-{problem.field}-{number}",
+                on_click=lambda architecture: app_state().edit(architecture),
+                args=(fix.architecture,),
+            )
+
+
+def _layer_editor(state: AppState, row: Row) -> None:
+    layer = state.architecture.layers[row.index]
+    with st.container(key=f"editor-{row.id}", gap="small"):
+        markup.hint(layer.summary)
+        model_form(layer, key=f"field-{row.id}", on_change=lambda name, value: _set_field(row.id, name, value))
+        if isinstance(layer, Residual):
+            _inner_layers(row.id, layer)
+        _layer_actions(row, len(state.architecture.layers))
+
+
+def _set_field(layer_id: str, name: str, value: Any) -> None:
+    state = app_state()
+    index = state.architecture.index_of(layer_id)
+    state.edit(state.architecture.replaced(index, state.architecture.layers[index].changed(**{name: value})))
+
+
+def _inner_layers(layer_id: str, block: Residual) -> None:
+    for number, inner in enumerate(block.layers):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            st.html(f'<div class="pg-inner">{number + 1} {escape(inner.title)} {escape(inner.detail())}</div>')
+            st.button(
+                "Remove",
+                key=f"inner-delete-{layer_id}-{number}",
+                disabled=len(block.layers) == 1,
+                on_click=_set_field,
+                args=(layer_id, "layers", (*block.layers[:number], *block.layers[number + 1 :])),
+            )
+        model_form(
+            inner,
+            key=f"inner-{layer_id}-{number}",
+            on_change=lambda name, value, number=number, inner=inner: _set_field(
+                layer_id,
+                "layers",
+                (*block.layers[:number], inner.changed(**{name: value}), *block.layers[number + 1 :]),
+            ),
+            only=("out_channels", "kernel_size", "stride", "padding", "activation", "p"),
+        )
+    kinds = {"conv2d": "Conv", "batch_norm": "Batch norm", "activation": "Activation", "dropout": "Dropout"}
+    chosen = st.menu_button(
+        "Add inside",
+        list(kinds),
+        key=f"inner-add-{layer_id}",
+        format_func=lambda kind: kinds[kind],
+        disabled=len(block.layers) >= 8,
+    )
+    if chosen:
+        fields: dict[str, Any] = {"padding": "same"} if chosen == "conv2d" else {}
+        _set_field(layer_id, "layers", (*block.layers, LAYER_KINDS[chosen](**fields)))
+        st.rerun()
+
+
+def _layer_actions(row: Row, count: int) -> None:
+    state = app_state()
+    index = row.index
+    actions: tuple[tuple[str, str, str, bool, Any], ...] = (
+        ("up", "Up", ":material/arrow_upward:", index == 0, lambda: state.edit(state.architecture.moved(index, -1))),
+        (
+            "down",
+            "Down",
+            ":material/arrow_downward:",
+            index == count - 1,
+            lambda: state.edit(state.architecture.moved(index, 1)),
+        ),
+        (
+            "duplicate",
+            "Duplicate",
+            ":material/content_copy:",
+            False,
+            lambda: state.edit(state.architecture.duplicated(index)),
+        ),
+        (
+            "toggle",
+            "Switch off" if row.enabled else "Switch on",
+            ":material/visibility_off:" if row.enabled else ":material/visibility:",
+            False,
+            lambda: state.edit(state.architecture.toggled(index)),
+        ),
+        ("delete", "Delete", ":material/delete:", False, lambda: state.edit(state.architecture.replaced(index))),
+    )
+    with st.container(horizontal=True, gap="small", key=f"actions-{row.id}"):
+        for name, label, icon, disabled, act in actions:
+            st.button(
+                label, key=f"{name}-{row.id}", icon=icon, disabled=disabled, on_click=act, type="tertiary", wrap=False
+            )
+
+
+def _buttons(state: AppState) -> None:
+    with st.container(horizontal=True, gap="small", key="network-buttons"):
+        kinds = {kind: layer.title for kind, layer in LAYER_KINDS.items()}
+        chosen = st.menu_button(
+            "Add layer",
+            list(kinds),
+            key="layer-add",
+            icon=":material/add:",
+            format_func=lambda kind: kinds[kind],
+            help="Below the open layer, or else before the output.",
+        )
+        if chosen:
+            _add(state, LAYER_KINDS[chosen]())
+            st.rerun()
+        st.button("Undo", key="undo", on_click=state.undo, disabled=not state.past, shortcut="Z", help="Undo the last edit.")
+        st.button("Redo", key="redo", on_click=state.redo, disabled=not state.future, help="Bring the undone edit back.")
+
+
+def _add(state: AppState, layer: Layer) -> None:
+    layers = state.architecture.layers
+    ids = [known.id for known in layers]
+    if state.open_layer in ids:
+        index = ids.index(state.open_layer) + 1
+    else:
+        index = next((place for place, known in enumerate(layers) if isinstance(known, Output)), len(layers))
+    changed = state.architecture.inserted(index, layer)
+    state.edit(changed)
+    state.open_layer = changed.layers[index].id
+
+
+def _totals(summary: Summary, state: AppState) -> None:
+    dataset = DATASETS[state.recipe.dataset]
+    images = min(state.recipe.limit or dataset.train_size, dataset.train_size - state.recipe.validation_size)
+    seconds = seconds_per_epoch(summary, images, supervisor().images_per_second)
+    parts = [
+        (f"{summary.parameters:,}", "parameters"),
+        (_short(summary.multiply_adds), "multiply-adds"),
+        (f"sees {shape_text(summary.receptive_field)}", "of the input"),
+    ]
+    if seconds is not None:
+        parts.append((f"{seconds:.0f} s" if seconds >= 1 else "under 1 s", "an epoch"))
+    st.html('<div class="pg-totals">' + "".join(f"<span><b>{value}</b> {name}</span>" for value, name in parts) + "</div>")
+
+
+def _short(count: int) -> str:
+    if count < 1_000:
+        return str(count)
+    return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count / 1e3:.0f} k"

@@ -1,0 +1,128 @@
+"""The recipe's less used settings: optimizer, schedule, augmentation, regularisation, amount of data, device."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, get_args, get_origin
+
+import streamlit as st
+from pydantic import BaseModel
+
+from playground.spec.recipe import KNOBS, Augmentation, Optimizer, Recipe, Schedule
+from playground.ui import markup
+from playground.ui.forms import model_form
+
+Changed = Callable[[str, Any], None]
+
+
+def _kinds(union: Any) -> dict[str, type[BaseModel]]:
+    members = get_args(get_args(union)[0]) if get_origin(union) is Annotated else get_args(union)
+    return {member.model_fields["kind"].default: member for member in members}
+
+
+_OPTIMIZERS, _SCHEDULES, _AUGMENTATIONS = _kinds(Optimizer), _kinds(Schedule), _kinds(Augmentation)
+_TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
+_TITLES |= {"one_cycle": "One-cycle", "step": "Step", "constant": "Constant", "cosine": "Cosine"}
+_SMALLEST_LIMIT = 100
+
+
+def recipe_details(recipe: Recipe, *, on_change: Changed, active: bool) -> None:
+    """Controls for everything that does not stand in the panel itself; while a run goes on only knobs are enabled."""
+    fixed = [name for name in Recipe.model_fields if name not in KNOBS] if active else []
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _part("optimizer", recipe.optimizer, _OPTIMIZERS, on_change, kind_disabled=active, disabled=False)
+    with right:
+        _part("schedule", recipe.schedule, _SCHEDULES, on_change, kind_disabled=active, disabled=active)
+    _augmentation(recipe, on_change)
+    model_form(
+        recipe,
+        key="recipe",
+        on_change=on_change,
+        only=("weight_decay", "label_smoothing", "validation_size", "precision", "device"),
+        disabled=fixed,
+    )
+    _limit(recipe, on_change, disabled=active)
+
+
+def _part(
+    name: str,
+    part: BaseModel,
+    kinds: dict[str, type[BaseModel]],
+    on_change: Changed,
+    *,
+    kind_disabled: bool,
+    disabled: bool,
+) -> None:
+    key = f"recipe-{name}"
+    st.session_state[key] = part.kind  # type: ignore[attr-defined]
+
+    def choose() -> None:
+        on_change(name, kinds[st.session_state[key]]())
+
+    st.selectbox(
+        name.capitalize(),
+        list(kinds),
+        key=key,
+        format_func=lambda kind: _TITLES.get(kind, kind),
+        on_change=choose,
+        disabled=kind_disabled,
+        help=_first_line(type(part)),
+    )
+    model_form(
+        part,
+        key=key,
+        on_change=lambda field, value: on_change(name, part.model_copy(update={field: value})),
+        columns=2,
+        disabled=disabled,
+    )
+
+
+def _augmentation(recipe: Recipe, on_change: Changed) -> None:
+    present = {item.kind: item for item in recipe.augmentation}
+    st.session_state["recipe-augmentation"] = list(present)
+
+    def choose() -> None:
+        chosen = [present.get(kind) or _AUGMENTATIONS[kind]() for kind in st.session_state["recipe-augmentation"]]
+        on_change("augmentation", [item.model_dump(mode="json") for item in chosen])
+
+    st.multiselect(
+        "Augmentation",
+        list(_AUGMENTATIONS),
+        key="recipe-augmentation",
+        on_change=choose,
+        placeholder="none",
+        help="Changes every training image a little, differently each time, so that there is more to learn from.",
+    )
+    for place, item in enumerate(recipe.augmentation):
+        markup.hint(f"{item.kind}: {_first_line(type(item))}")
+        model_form(
+            item,
+            key=f"recipe-augmentation-{item.kind}",
+            columns=2,
+            on_change=lambda field, value, place=place: on_change(
+                "augmentation",
+                [
+                    (known.model_copy(update={field: value}) if number == place else known).model_dump(mode="json")
+                    for number, known in enumerate(recipe.augmentation)
+                ],
+            ),
+        )
+
+
+def _limit(recipe: Recipe, on_change: Changed, *, disabled: bool) -> None:
+    st.session_state["recipe-limit"] = recipe.limit
+    st.number_input(
+        "training images",
+        _SMALLEST_LIMIT,
+        1_000_000,
+        step=1000,
+        key="recipe-limit",
+        placeholder="all",
+        value=None,
+        on_change=lambda: on_change("limit", st.session_state["recipe-limit"]),
+        disabled=disabled,
+        help="Train on so many images only; empty: on all of them.",
+    )
+
+
+def _first_line(kind: type[BaseModel]) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]

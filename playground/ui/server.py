@@ -1,0 +1,37 @@
+"""What all pages of one server share: the supervisor of the runs, and the pretrained model."""
+
+import gc
+
+import streamlit as st
+
+from playground.engine.store import Run, find_run, pretrained_run
+from playground.engine.supervisor import Supervisor
+from playground.errors import PlaygroundError
+from playground.lens.model import limit_threads
+
+
+@st.cache_resource(show_spinner=False)
+def supervisor() -> Supervisor:
+    """The one supervisor of this server."""
+    # The server's own forward passes are small; the cores are for the worker.
+    limit_threads(1)
+    # Everything imported so far stays for good: collections need not look at it again.
+    gc.collect()
+    gc.freeze()
+    return Supervisor()
+
+
+@st.cache_resource(show_spinner=False)
+def pretrained() -> Run:
+    """The run that comes with the program."""
+    return pretrained_run()
+
+
+def run_or_none(run_id: str | None) -> Run | None:
+    """The run with this id; None where it was deleted or never was."""
+    if run_id is None:
+        return None
+    try:
+        return find_run(run_id)
+    except PlaygroundError:
+        return None

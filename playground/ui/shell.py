@@ -1,0 +1,47 @@
+"""The frame around every page: navigation, styles, and the state of the run at the top."""
+
+from html import escape
+
+import streamlit as st
+
+from playground.engine.home import bundled
+from playground.engine.precision import available_devices
+from playground.errors import PlaygroundError
+from playground.ui import markup
+from playground.ui.canvas import CANVAS_CSS
+from playground.ui.pages import inside, playground, runs
+from playground.ui.server import supervisor
+from playground.ui.state import app_state, run_history
+
+
+def show() -> None:
+    """Draw the app: called once for every run of the script."""
+    st.set_page_config(page_title="CNN Playground", page_icon=str(bundled("assets/logo.svg")), layout="wide")
+    st.html(f"<style>{bundled('assets/style.css').read_text()}{CANVAS_CSS}</style>")
+    st.logo(str(bundled("assets/wordmark.svg")), size="large")
+    pages = {
+        "playground": st.Page(playground.page, title="Playground", url_path="playground", default=True),
+        "inside": st.Page(inside.page, title="Look inside", url_path="inside"),
+        "runs": st.Page(runs.page, title="Runs", url_path="runs"),
+    }
+    st.session_state["pages"] = pages
+    chosen = st.navigation(list(pages.values()), position="top")
+    try:
+        _status()
+        chosen.run()
+    except PlaygroundError as problem:
+        markup.problem(problem)
+    # After the page is drawn, so that its start and the spare worker's do not fight for the cores.
+    supervisor().warm()
+
+
+def _status() -> None:
+    run = app_state().run
+    if run is None:
+        text = f"no run · {', '.join(available_devices())}"
+    else:
+        history = run_history(run)
+        started = history.started
+        where = f" · {started.device}, {started.precision}" if started else ""
+        text = f"{run.record.name} · {history.phase}{where}"
+    st.html(f'<div class="pg-status">{escape(text)}</div>')

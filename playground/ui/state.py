@@ -1,0 +1,123 @@
+"""What one browser session has in hand: values, not widgets, so that it survives page changes and undo is a list."""
+
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from playground.engine.store import Run
+from playground.spec.architecture import Architecture
+from playground.spec.history import History
+from playground.spec.presets import architecture_preset, recipe_preset
+from playground.spec.recipe import Recipe
+from playground.ui.canvas import Stroke, drawn
+from playground.ui.server import run_or_none, supervisor
+
+_KEY = "playground"
+_MOST_UNDO = 100
+CANVAS_SIZE = 240
+PEN_WIDTH = 17
+
+
+@dataclass
+class AppState:
+    """Everything a session remembers; one object in Streamlit's session state."""
+
+    architecture: Architecture
+    recipe: Recipe
+    past: list[Architecture] = field(default_factory=list)
+    future: list[Architecture] = field(default_factory=list)
+    open_layer: str | None = None
+    run_id: str | None = None
+    training_error: Exception | None = None
+    strokes: tuple[Stroke, ...] = ()
+    canvas_revision: int = 0
+    test_index: int | None = None
+    centred: bool = True
+    inside_layer: str | None = None
+    inside_run: str | None = None
+
+    # The network
+
+    def edit(self, architecture: Architecture) -> None:
+        """Take another architecture, remembering this one for undo."""
+        if architecture.canonical_json() == self.architecture.canonical_json():
+            return
+        self.past = [*self.past[-_MOST_UNDO:], self.architecture]
+        self.future = []
+        self.architecture = architecture
+        self.training_error = None
+
+    def undo(self) -> None:
+        """Back to the architecture before the last edit."""
+        if self.past:
+            self.future.append(self.architecture)
+            self.architecture = self.past.pop()
+
+    def redo(self) -> None:
+        """The architecture that was undone last."""
+        if self.future:
+            self.past.append(self.architecture)
+            self.architecture = self.future.pop()
+
+    # The run
+
+    @property
+    def run(self) -> Run | None:
+        """The run that the page is attached to."""
+        return run_or_none(self.run_id)
+
+    def attach(self, run: Run, *, adopt: bool = False) -> None:
+        """Show this run; ``adopt``: put its network and recipe into the editor too."""
+        self.run_id = run.id
+        self.training_error = None
+        st.query_params["run"] = run.id
+        if adopt:
+            self.edit(run.record.architecture)
+            self.recipe = _present_recipe(run)
+
+    def detach(self) -> None:
+        """Show no run; it stays in the list of runs."""
+        self.run_id = None
+        self.training_error = None
+        st.query_params.pop("run", None)
+
+    # The canvas
+
+    def latest_strokes(self) -> tuple[Stroke, ...]:
+        """The strokes on the canvas, the newest included; for callbacks, which run before the canvas does."""
+        now = drawn(revision=self.canvas_revision)
+        return self.strokes if now is None else now
+
+    def replace_drawing(self, strokes: tuple[Stroke, ...], test_index: int | None = None) -> None:
+        """Put something else on the canvas."""
+        self.strokes, self.test_index = strokes, test_index
+        self.canvas_revision += 1
+
+
+def app_state() -> AppState:
+    """This session's state; a new session finds the run named in the address, else the one that is going on."""
+    if _KEY not in st.session_state:
+        state = AppState(architecture_preset("guide").architecture, recipe_preset("sprint").recipe)
+        st.session_state[_KEY] = state
+        named = run_or_none(st.query_params.get("run"))
+        active = supervisor().active()
+        if named:
+            state.attach(named, adopt=True)
+        elif active:
+            state.attach(active[0], adopt=True)
+        state.past = []
+    state = st.session_state[_KEY]
+    if state.run_id and st.query_params.get("run") != state.run_id:
+        st.query_params["run"] = state.run_id  # lost at every change of page
+    return state
+
+
+def run_history(run: Run | None) -> History:
+    """The run's history so far; an empty one without a run."""
+    return supervisor().tail(run).history() if run else History()
+
+
+def _present_recipe(run: Run) -> Recipe:
+    """The recipe with the knobs as they stand now."""
+    changes = {event.knob: event.after for event in run_history(run).knob_changes}
+    return run.record.recipe.changed(**changes) if changes else run.record.recipe
