@@ -57,8 +57,10 @@ def training_figure(history: History, metric: Metric, colours: Theme, *, revisio
     ]
     layout = _layout(metric, colours, revision)
     layout["xaxis"]["range"] = [0, max(total, 1e-3)]
-    if not history.steps:
-        layout["yaxis"]["range"] = [0, 1 if metric == "accuracy" else 2.5]
+    if metric == "accuracy":
+        layout["yaxis"]["range"] = [_lowest_shown(history), 1.005]
+    elif not history.steps:
+        layout["yaxis"]["range"] = [0, 2.5]
     changes = [
         (event.step / per_epoch, f"{event.knob} {_short(event.before)} → {_short(event.after)}")
         for event in history.knob_changes
@@ -83,6 +85,12 @@ def comparison_figure(runs: Sequence[NamedHistory], metric: Metric, colours: The
         shown = _trace(run.name, places, validation, colour, width=2.2, markers=True, hover=_shown(metric))
         traces.append(shown | {"legendgroup": run.name})
     return {"data": traces, "layout": _layout(metric, colours, "comparison") | {"showlegend": True}}
+
+
+def _lowest_shown(history: History) -> float:
+    """The foot of the accuracy axis: it moves up twice in a run and is still otherwise."""
+    reached = max((event.accuracy for event in history.validation), default=0.0)
+    return 0.8 if reached >= 0.97 else 0.5 if reached >= 0.9 else 0.0
 
 
 def _value(event: Any, metric: Metric) -> float:

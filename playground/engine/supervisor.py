@@ -146,9 +146,10 @@ class Supervisor:
     # Processes
 
     def warm(self) -> None:
-        """Have a spare worker ready, so that the next run starts at once."""
+        """Have a spare worker ready, so that the next run starts at once; not while one trains, whose cores it would take."""
         with self._lock:
-            if self._keep_warm and not self._closed and not (self._spare and self._spare.is_alive()):
+            idle = not self._running and not self._closed
+            if self._keep_warm and idle and not (self._spare and self._spare.is_alive()):
                 with contextlib.suppress(WorkerError):  # asked for again, and then reported, when a run needs it
                     self._spare = Session()
 
@@ -191,8 +192,7 @@ class Supervisor:
             session.dispose()
             if not self._closed:
                 self._pump()
-                if not self._running:
-                    self.warm()
+                self.warm()
 
     def _report_death(self, run: Run, session: Session, code: int) -> None:
         """Say in the run's own log that its process died, so that every page and a later server can tell."""

@@ -27,6 +27,23 @@ def pretrained() -> Run:
     return pretrained_run()
 
 
+def browser_token() -> str | None:
+    """What stays the same when this browser reloads the page or opens another tab; None if it cannot be told.
+
+    Streamlit's XSRF cookie holds a random token of the browser session, masked anew at each sight: ``2|mask|masked|time``.
+    """
+    parts = st.context.cookies.get("_streamlit_xsrf", "").split("|")
+    if len(parts) != 4:
+        return None
+    try:
+        mask, masked = bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
+    except ValueError:
+        return None
+    if not mask or not masked:
+        return None
+    return bytes(byte ^ mask[place % len(mask)] for place, byte in enumerate(masked)).hex()
+
+
 def run_or_none(run_id: str | None) -> Run | None:
     """The run with this id; None where it was deleted or never was."""
     if run_id is None:

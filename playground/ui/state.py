@@ -1,5 +1,7 @@
 """What one browser session has in hand: values, not widgets, so that it survives page changes and undo is a list."""
 
+from collections import OrderedDict
+from copy import copy
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -10,10 +12,11 @@ from playground.spec.history import History
 from playground.spec.presets import architecture_preset, recipe_preset
 from playground.spec.recipe import Recipe
 from playground.ui.canvas import Stroke, drawn
-from playground.ui.server import run_or_none, supervisor
+from playground.ui.server import browser_token, run_or_none, supervisor
 
 _KEY = "playground"
 _MOST_UNDO = 100
+_MOST_WORKSPACES = 256
 CANVAS_SIZE = 240
 PEN_WIDTH = 17
 
@@ -50,14 +53,14 @@ class AppState:
     def undo(self) -> None:
         """Back to the architecture before the last edit."""
         if self.past:
-            self.future.append(self.architecture)
-            self.architecture = self.past.pop()
+            self.future = [*self.future, self.architecture]
+            *self.past, self.architecture = self.past
 
     def redo(self) -> None:
         """The architecture that was undone last."""
         if self.future:
-            self.past.append(self.architecture)
-            self.architecture = self.future.pop()
+            self.past = [*self.past, self.architecture]
+            *self.future, self.architecture = self.future
 
     # The run
 
@@ -95,20 +98,40 @@ class AppState:
 
 
 def app_state() -> AppState:
-    """This session's state; a new session finds the run named in the address, else the one that is going on."""
+    """This session's state.
+
+    A page that was reloaded goes on with what its browser had; any other finds the run named in its address, else the
+    one that is going on.
+    """
     if _KEY not in st.session_state:
-        state = AppState(architecture_preset("guide").architecture, recipe_preset("sprint").recipe)
-        st.session_state[_KEY] = state
-        named = run_or_none(st.query_params.get("run"))
-        active = supervisor().active()
-        if named:
-            state.attach(named, adopt=True)
-        elif active:
-            state.attach(active[0], adopt=True)
-        state.past = []
-    state = st.session_state[_KEY]
+        st.session_state[_KEY] = _begin()
+    state: AppState = st.session_state[_KEY]
     if state.run_id and st.query_params.get("run") != state.run_id:
         st.query_params["run"] = state.run_id  # lost at every change of page
+    return state
+
+
+@st.cache_resource(show_spinner=False)
+def _workspaces() -> OrderedDict[str, AppState]:
+    return OrderedDict()
+
+
+def _begin() -> AppState:
+    token = browser_token()
+    workspaces = _workspaces()
+    known = workspaces.get(token) if token else None
+    state = copy(known) if known else AppState(architecture_preset("guide").architecture, recipe_preset("sprint").recipe)
+    if token:
+        workspaces[token] = state
+        workspaces.move_to_end(token)
+        while len(workspaces) > _MOST_WORKSPACES:
+            workspaces.popitem(last=False)
+    named = run_or_none(st.query_params.get("run"))
+    active = supervisor().active()
+    if named and named.id != state.run_id:
+        state.attach(named, adopt=True)
+    elif not known and active:
+        state.attach(active[0], adopt=True)
     return state
 
 

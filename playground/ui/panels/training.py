@@ -85,7 +85,8 @@ def _figures(run: Run | None, history: History) -> None:
         time = _clock(left) if left is not None else "–"
         items = [(accuracy, label), (loss, "train loss"), (speed, "images / s"), (time, "left")]
     else:
-        items = [(accuracy, label), (loss, "train loss"), (speed, "images / s"), (_clock(history.elapsed_s), "trained")]
+        trained = _clock(history.elapsed_s) if history.steps else "–"
+        items = [(accuracy, label), (loss, "train loss"), (speed, "images / s"), (trained, "trained")]
     markup.figures(items)
 
 
@@ -109,7 +110,7 @@ def _words(run: Run | None, history: History) -> None:
         markup.line(died if "Resume" in died else f"{died} Resume goes on from the last checkpoint.", kind="warn")
     else:
         done = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.phase, "")
-        message = history.diagnosis.message if history.diagnosis else "The first measurement comes in a moment."
+        message = history.diagnosis.message if history.diagnosis else f"{history.step:,} batches so far."
         markup.line(done + message)
 
 
