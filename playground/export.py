@@ -50,8 +50,9 @@ def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
     scores = "softmax(1)" if architecture.steps()[-1].output_shape[0] > 1 else "sigmoid()"
     return f'''"""{title}, written by CNN Playground.
 
-Input: (batch, {", ".join(map(str, input_shape))}), values 0 to 1. Output: scores; ``.{scores}`` makes probabilities of them.
-Weights: ``model.load_state_dict(safetensors.torch.load_file("<step>.safetensors"))``, a file of a run's snapshots folder.
+Input: (batch, {", ".join(map(str, input_shape))}), values 0 to 1.
+Output: scores; ``.{scores}`` makes probabilities of them.
+Weights: a file of a run's snapshots folder, ``model.load_state_dict(safetensors.torch.load_file(path))``.
 """
 
 import torch

@@ -151,7 +151,11 @@ def _layout(metric: Metric, colours: Theme, revision: str) -> dict[str, Any]:
         "hovermode": "closest",
         "showlegend": True,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
-        "xaxis": {**axis, "title": {"font": {"color": colours.muted, "size": 11}, "text": "epochs"}, "rangemode": "tozero"},
+        "xaxis": {
+            **axis,
+            "title": {"font": {"color": colours.muted, "size": 11}, "text": "epochs"},
+            "rangemode": "tozero",
+        },
         "yaxis": {**axis, **(_PERCENT if metric == "accuracy" else {}), "title": {"text": ""}},
     }
 

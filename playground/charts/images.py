@@ -102,7 +102,8 @@ def as_maps(values: Array) -> Array:
 
 def _levels(values: Array, low: float, high: float) -> NDArray[np.intp]:
     scaled = (values - low) * (255 / max(high - low, 1e-12))
-    return np.clip(np.nan_to_num(scaled), 0, 255).round().astype(np.intp)
+    levels: NDArray[np.intp] = np.clip(np.nan_to_num(scaled), 0, 255).round().astype(np.intp)
+    return levels
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

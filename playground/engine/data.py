@@ -102,7 +102,7 @@ def _stratified_order(labels: Tensor) -> Tensor:
     """All places, shuffled with a fixed seed, so that every beginning of the order has equal shares of the classes."""
     shuffled = torch.randperm(len(labels), generator=generator("split"))
     rank = torch.empty(len(labels), dtype=torch.float64)
-    for label in labels.unique():
+    for label in range(int(labels.max()) + 1):
         places = shuffled[labels[shuffled] == label]
         rank[places] = (torch.arange(len(places), dtype=torch.float64) + 0.5) / len(places)
     return shuffled[torch.argsort(rank[shuffled], stable=True)]

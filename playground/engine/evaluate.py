@@ -33,7 +33,10 @@ def measure(model: nn.Module, data: Images) -> Measured:
     try:
         with torch.inference_mode():
             scores = torch.cat(
-                [class_scores(model(scaled(batch))).float() for batch in data.images.split(EVALUATION_BATCH_SIZE)]
+                [
+                    class_scores(model(scaled(batch))).float()
+                    for batch in torch.split(data.images, EVALUATION_BATCH_SIZE)
+                ]
             )
             loss = functional.cross_entropy(scores, data.labels).item()
             accuracy = (scores.argmax(1) == data.labels).double().mean().item()

@@ -1,6 +1,7 @@
 """Optimizers and schedules: torch's own for the updates, a pure function of the step for the learning rate."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ _FINAL_DIVISOR = 1e4
 def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> Optimizer:
     """The recipe's optimizer over all weights, fused into one kernel where torch has one for the device."""
     parameters = list(model.parameters())
-    common = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     fused = device.type in ("cpu", "cuda")
     match recipe.optimizer:
         case Sgd() as sgd:

@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import IO
 
 from playground.engine.home import cannot_write, writing
+from playground.engine.inbox import Inbox
 from playground.engine.locks import try_lock
 from playground.engine.store import Run, checkpoint_bytes, log_line, snapshot_bytes
-from playground.engine.train import Inbox, Trainer
+from playground.engine.train import Trainer
 from playground.errors import StoreError
 from playground.spec.events import CheckpointSaved, Event, RunFailed, SnapshotSaved, parse_event
 
@@ -70,10 +71,8 @@ class Recorder:
             try:
                 self._record(event, trainer)
             except StoreError as problem:
-                failure = RunFailed(
-                    step=event.step, elapsed_s=event.elapsed_s, what=problem.what, expected=problem.expected, fix=problem.fix
-                )
-                yield self._log_if_possible(failure)
+                words = {"what": problem.what, "expected": problem.expected, "fix": problem.fix}
+                yield self._log_if_possible(RunFailed(step=event.step, elapsed_s=event.elapsed_s, **words))
                 return
             yield event
 

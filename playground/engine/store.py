@@ -7,6 +7,7 @@ written beside its place and moved there; the log only grows, and a line torn by
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -171,9 +172,7 @@ def runs_folder() -> Path:
     return home() / "runs"
 
 
-def create_run(
-    architecture: Architecture, recipe: Recipe, *, name: str | None = None, owner: str | None = None
-) -> Run:
+def create_run(architecture: Architecture, recipe: Recipe, *, name: str | None = None, owner: str | None = None) -> Run:
     """A new run folder with its record and an empty log; raises StoreError where the disk says no."""
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     record = RunRecord(
@@ -258,9 +257,8 @@ def find_run(name: str) -> Run:
 
 
 def _next_name() -> str:
-    runs, _ = all_runs()
-    numbers = [int(run.record.name[4:]) for run in runs if run.record.name[:4] == "Run " and run.record.name[4:].isdigit()]
-    return f"Run {max(numbers, default=0) + 1}"
+    matches = (re.fullmatch(r"Run (\d{1,9})", run.record.name) for run in all_runs()[0])
+    return f"Run {max((int(match[1]) for match in matches if match), default=0) + 1}"
 
 
 def snapshot_bytes(weights: dict[str, Tensor]) -> bytes:

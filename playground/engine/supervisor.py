@@ -146,7 +146,7 @@ class Supervisor:
     # Processes
 
     def warm(self) -> None:
-        """Have a spare worker ready, so that the next run starts at once; not while one trains, whose cores it would take."""
+        """Have a spare worker ready, so that the next run starts at once; not while one trains and needs the cores."""
         with self._lock:
             idle = not self._running and not self._closed
             if self._keep_warm and idle and not (self._spare and self._spare.is_alive()):

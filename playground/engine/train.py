@@ -6,9 +6,9 @@ pure function of (seed, epoch) and (seed, step), so that a run cut anywhere and 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,40 +19,16 @@ from playground.engine.build import build, class_scores
 from playground.engine.data import Images, Splits, splits_for
 from playground.engine.diagnosis import PROBE_SIZE, Figures, dead_channels, diagnose
 from playground.engine.evaluate import measure, scaled
+from playground.engine.inbox import Inbox, NoCommands
 from playground.engine.optimize import apply_knobs, lr_at, make_optimizer
 from playground.engine.precision import choose_compute
 from playground.engine.seeds import generator, mixed_seed
-from playground.errors import DivergedError, MemoryExceededError, PlaygroundError, RecipeError
+from playground.engine.trouble import HOPELESS_LOSS, as_memory_error, check_fit, diverged
+from playground.errors import PlaygroundError, RecipeError
 from playground.spec import events
 from playground.spec.architecture import Architecture
 from playground.spec.recipe import Recipe
 from playground.spec.validation import Limits
-
-
-_HOPELESS_LOSS = 1e4
-"""Cross-entropy from which no run came back: guessing gives ln(classes), about 2.3 for ten."""
-
-
-class Inbox(Protocol):
-    """Where a trainer finds commands."""
-
-    def poll(self) -> Sequence[events.Command]:
-        """What has come, without waiting."""
-
-    def wait(self) -> events.Command:
-        """The next command, waiting for it."""
-
-
-class NoCommands:
-    """An inbox for a run that nobody steers."""
-
-    def poll(self) -> Sequence[events.Command]:
-        """Nothing."""
-        return ()
-
-    def wait(self) -> events.Command:
-        """Go on: nobody could say so later."""
-        return events.Resume()
 
 
 @dataclass(frozen=True)
@@ -103,7 +79,7 @@ class Trainer:
         device = self._compute.device
         self.model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._splits = splits or splits_for(recipe)
-        _check_fit(architecture, recipe, self._splits)
+        check_fit(architecture, recipe, self._splits)
         self._train = self._splits.train.to(device)
         self._validation = self._splits.validation.to(device)
         self._quick = self._quick_validation()
@@ -154,7 +130,7 @@ class Trainer:
         except PlaygroundError as problem:
             yield self._failed(problem)
         except RuntimeError as problem:
-            yield self._failed(_as_memory_error(problem, self.recipe))
+            yield self._failed(as_memory_error(problem, self.recipe))
 
     def weights(self) -> dict[str, Tensor]:
         """The weights and running statistics as they are now, on the CPU."""
@@ -201,7 +177,7 @@ class Trainer:
         self.model.train()
         scores = self._forward(images)
         loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self.step = step + 1
@@ -274,8 +250,8 @@ class Trainer:
         for step, loss, correct, count, lr in zip(
             pending.steps, losses, corrects, pending.counts, pending.lrs, strict=True
         ):
-            if not loss < _HOPELESS_LOSS:  # also true of not-a-number
-                raise _diverged(step, loss, lr)
+            if not loss < HOPELESS_LOSS:  # also true of not-a-number
+                raise diverged(step, loss, lr)
             for place, value in enumerate((loss * count, correct, count)):
                 self._epoch_sums[place] += value
             yield self._event(
@@ -291,7 +267,7 @@ class Trainer:
         data = self._validation if full else self._quick
         measured = measure(self.model, data)
         yield self._evaluated("validation", measured.loss, measured.accuracy, len(data))
-        loss_sum, correct, count = self._epoch_sums
+        _, correct, count = self._epoch_sums
         figures = Figures(
             epoch=self.step / self.steps_per_epoch,
             classes=self.architecture.classes,
@@ -317,7 +293,7 @@ class Trainer:
 
     # Commands
 
-    def _obey(self, inbox: Inbox) -> Iterator[events.Event]:
+    def _obey(self, inbox: Inbox) -> Generator[events.Event, None, events.EndStatus | None]:
         """Follow what has come; the generator's value is how to end, or None to go on."""
         commands = list(inbox.poll())
         if self._steps_allowed == 0:
@@ -380,7 +356,8 @@ class Trainer:
 
     def _quick_validation(self) -> Images:
         size = min(self._cadence.quick_size, len(self._validation))
-        return self._validation.take(torch.randperm(len(self._validation), generator=generator("quick"))[:size].sort().values)
+        shuffled = torch.randperm(len(self._validation), generator=generator("quick"))
+        return self._validation.take(shuffled[:size].sort().values)
 
     def _nothing_pending(self) -> _Pending:
         return _Pending([], [], [], [], [], self._clock())
@@ -400,46 +377,3 @@ class Trainer:
 
     def _failed(self, problem: PlaygroundError) -> events.Event:
         return self._event(events.RunFailed, what=problem.what, expected=problem.expected, fix=problem.fix)
-
-
-def _check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> None:
-    shape = tuple(splits.train.images.shape[1:])
-    if shape != architecture.input.shape:
-        raise RecipeError(
-            f"The network takes {architecture.input.shape} images, {recipe.dataset} has {shape}.",
-            expected="Channels, height and width must be the same.",
-        )
-    if recipe.batch_size == 1 and any(step.layer.kind == "batch_norm" for step in architecture.steps()):
-        raise RecipeError(
-            "Batch norm cannot train on batches of one image: there is no spread to measure.",
-            fix="Choose a batch size of at least 2.",
-        )
-    if architecture.classes <= int(splits.train.labels.max()):
-        raise RecipeError(
-            f"The network has {architecture.classes} classes, {recipe.dataset} has more.",
-            expected=f"It needs {int(splits.train.labels.max()) + 1}.",
-        )
-
-
-def _diverged(step: int, loss: float, lr: float) -> DivergedError:
-    became = f"rose to {loss:.3g}" if loss == loss else "became not-a-number (NaN)"
-    return DivergedError(
-        f"The loss {became} at step {step}, with learning rate {lr:g}.",
-        expected="The steps were too long: each one overshot, and the next one more so.",
-        fix=f"Train again with a learning rate of {_rounded_down(lr / 10)} or less.",
-    )
-
-
-def _rounded_down(value: float) -> str:
-    return f"{min(value, 0.01):.0e}".replace("e-0", "e-")
-
-
-def _as_memory_error(problem: RuntimeError, recipe: Recipe) -> PlaygroundError:
-    text = str(problem)
-    if isinstance(problem, torch.OutOfMemoryError) or "allocate memory" in text or "out of memory" in text:
-        return MemoryExceededError(
-            f"The device ran out of memory at batch size {recipe.batch_size}.",
-            expected=text.splitlines()[0][:200],
-            fix="Choose a smaller batch size, fewer channels, or pool earlier.",
-        )
-    raise problem

@@ -20,7 +20,7 @@ Stroke = Sequence[Sequence[float]]
 SIZE = 28
 BOX = 20
 MNIST_PEN_WIDTH = 2.4
-"""Width of a line in pixels of the 28×28 image; MNIST's own strokes, measured as area over length, are about as wide."""
+"""Width of a line in pixels of the 28×28 image; MNIST's own strokes are about as wide."""
 
 _INK = 0.2
 _FINEST_STEP = 0.2
@@ -92,7 +92,8 @@ def fit_image(image: Array) -> Array:
     scale = BOX / max(digit.shape)
     height, width = (max(1, round(side * scale)) for side in digit.shape)
     if (height, width) != digit.shape:
-        resized = Image.fromarray(digit).resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+        method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
+        resized = Image.fromarray(digit).resize((width, height), method)
         digit = np.asarray(resized, dtype=np.float32)
     fitted = np.zeros((SIZE, SIZE), dtype=np.float32)
     centre = _centre_of_mass(digit)
@@ -100,7 +101,9 @@ def fit_image(image: Array) -> Array:
     x = int(np.clip(corner[0], 0, SIZE - width))
     y = int(np.clip(corner[1], 0, SIZE - height))
     fitted[y : y + height, x : x + width] = digit
-    return np.clip(fitted / max(float(fitted.max()), 1e-6), 0, 1)[None]
+    brightest = max(float(fitted.max()), 1e-6)
+    scaled: Array = np.clip(fitted[None] / brightest, 0, 1).astype(np.float32)
+    return scaled
 
 
 def _checked(strokes: Sequence[Stroke]) -> list[NDArray[np.float64]]:
@@ -141,7 +144,8 @@ def _render(lines: Sequence[NDArray[np.float64]], pen_width: float) -> Array:
         distance = ((offset - share[..., None] * along[part]) ** 2).sum(axis=2).min(axis=1)
         nearest = np.minimum(nearest, distance)
     covered = np.clip(pen_width / 2 - np.sqrt(nearest) + 0.5, 0, 1)
-    return covered.reshape(SIZE, SIZE).astype(np.float32)
+    image: Array = covered.reshape(SIZE, SIZE).astype(np.float32)
+    return image
 
 
 def _segments(line: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

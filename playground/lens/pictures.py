@@ -57,10 +57,10 @@ def ink_of(path: Path | str, content: bytes) -> Array:
                 layered = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
             if upright.mode in ("I;16", "I", "F"):
-                grey = np.asarray(upright, dtype=np.float32)
-                grey = grey / max(float(grey.max()), 1.0)
+                deep = np.asarray(upright, dtype=np.float32)
+                grey = np.asarray(deep / max(float(deep.max()), 1.0), dtype=np.float32)
             else:
-                grey = np.asarray(upright.convert("L"), dtype=np.float32) / 255
+                grey = np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
         raise ImageFileError(
             f"{path} is no picture that can be read: {problem}.",
@@ -70,7 +70,7 @@ def ink_of(path: Path | str, content: bytes) -> Array:
     paper = float(np.median(border))
     ink = np.clip(paper - grey, 0, None) if paper > 0.5 else np.clip(grey - paper, 0, None)
     strongest = float(ink.max())
-    return ink / strongest if strongest > 0.05 else np.zeros_like(ink)
+    return np.asarray(ink / strongest if strongest > 0.05 else ink * 0, dtype=np.float32)
 
 
 def _content(path: Path) -> bytes:

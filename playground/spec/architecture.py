@@ -108,7 +108,7 @@ class Architecture(BaseModel):
 
     def with_layers(self, layers: Sequence[Layer]) -> "Architecture":
         """The same input and classes with other layers; new ones get ids."""
-        return Architecture(schema=1, input=self.input, classes=self.classes, layers=tuple(layers))
+        return Architecture(input=self.input, classes=self.classes, layers=tuple(layers))
 
     def replaced(self, index: int, *layers: Layer) -> "Architecture":
         """Other layers in the place of one; none removes it."""

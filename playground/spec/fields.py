@@ -54,7 +54,7 @@ def _form_field(name: str, info: FieldInfo) -> FormField | None:
     if annotation is int:
         return FormField(control="integer", minimum=minimum, maximum=maximum, step=1, **common)
     if annotation is float:
-        low = minimum if not open_minimum else (minimum or 0) + float(step or 1e-6)  # type: ignore[arg-type]
+        low = minimum if not open_minimum else (minimum or 0) + (float(step) if isinstance(step, int | float) else 1e-6)
         number_format = extra.get("format")
         return FormField(
             control="number",

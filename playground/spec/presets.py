@@ -1,7 +1,7 @@
 """Named architectures and recipes: where a beginner starts and a test stands on firm ground."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from playground.errors import UnknownNameError
 from playground.spec.architecture import Architecture
@@ -20,6 +20,8 @@ from playground.spec.layers import (
     Residual,
 )
 from playground.spec.recipe import AdamW, Cosine, OneCycle, Recipe, Rotate, Scale, Shear, Shift
+
+PresetT = TypeVar("PresetT")
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def recipe_preset(name: str) -> RecipePreset:
     return _by_name(RECIPES, name, "recipe preset")
 
 
-def _by_name(table: dict[str, Any], name: str, what: str) -> Any:
+def _by_name(table: dict[str, PresetT], name: str, what: str) -> PresetT:
     if name in table:
         return table[name]
     raise UnknownNameError(f"There is no {what} {name!r}.", expected=f"There are: {', '.join(table)}.")

@@ -20,7 +20,11 @@ class Sgd(_Part):
 
     kind: Literal["sgd"] = "sgd"
     momentum: float = Field(
-        default=0.9, ge=0, le=0.999, description="Share of the last step that is kept.", json_schema_extra={"step": 0.05}
+        default=0.9,
+        ge=0,
+        le=0.999,
+        description="Share of the last step that is kept.",
+        json_schema_extra={"step": 0.05},
     )
     nesterov: bool = Field(default=False, description="Looks ahead along the momentum before it takes the gradient.")
 
@@ -51,7 +55,11 @@ class RmsProp(_Part):
         default=0.99, ge=0, le=0.9999, description="Memory of the gradient's size.", json_schema_extra={"step": 0.01}
     )
     momentum: float = Field(
-        default=0.0, ge=0, le=0.999, description="Share of the last step that is kept.", json_schema_extra={"step": 0.05}
+        default=0.0,
+        ge=0,
+        le=0.999,
+        description="Share of the last step that is kept.",
+        json_schema_extra={"step": 0.05},
     )
 
 
@@ -154,9 +162,7 @@ class Thickness(_Part):
 
 Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Adagrad, Field(discriminator="kind")]
 Schedule = Annotated[Constant | StepDecay | Cosine | OneCycle, Field(discriminator="kind")]
-Augmentation = Annotated[
-    Shift | Rotate | Scale | Shear | Flip | Erase | Noise | Thickness, Field(discriminator="kind")
-]
+Augmentation = Annotated[Shift | Rotate | Scale | Shear | Flip | Erase | Noise | Thickness, Field(discriminator="kind")]
 
 KNOBS = ("lr", "weight_decay", "label_smoothing", "optimizer", "augmentation")
 """Recipe values that may change mid-run. The optimizer's kind may not, its fields may."""

@@ -97,4 +97,3 @@ def summarize(architecture: Architecture) -> Summary:
         )
         shape = output_shape
     return Summary(architecture.input.shape, tuple(rows))
-

@@ -126,7 +126,9 @@ def _size_problems(architecture: Architecture, limits: Limits) -> Iterator[Probl
         )
 
 
-def _too_large(architecture: Architecture, row: Row, what: str, expected: str, fits: Callable[[Architecture], bool]) -> Problem:
+def _too_large(
+    architecture: Architecture, row: Row, what: str, expected: str, fits: Callable[[Architecture], bool]
+) -> Problem:
     layer = architecture.layers[row.index]
     field = {Conv2d: "out_channels", Linear: "out_features"}.get(type(layer))
     fixes: tuple[Fix, ...] = ()

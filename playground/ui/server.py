@@ -30,7 +30,7 @@ def pretrained() -> Run:
 def browser_token() -> str | None:
     """What stays the same when this browser reloads the page or opens another tab; None if it cannot be told.
 
-    Streamlit's XSRF cookie holds a random token of the browser session, masked anew at each sight: ``2|mask|masked|time``.
+    Streamlit's XSRF cookie holds a random token of the browser session, masked anew each time: ``2|mask|masked|time``.
     """
     parts = st.context.cookies.get("_streamlit_xsrf", "").split("|")
     if len(parts) != 4:

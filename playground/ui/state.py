@@ -98,7 +98,7 @@ class AppState:
 
 
 def app_state() -> AppState:
-    """This session's state.
+    """The state of this session.
 
     A page that was reloaded goes on with what its browser had; any other finds the run named in its address, else the
     one that is going on.
@@ -120,7 +120,9 @@ def _begin() -> AppState:
     token = browser_token()
     workspaces = _workspaces()
     known = workspaces.get(token) if token else None
-    state = copy(known) if known else AppState(architecture_preset("guide").architecture, recipe_preset("sprint").recipe)
+    state = (
+        copy(known) if known else AppState(architecture_preset("guide").architecture, recipe_preset("sprint").recipe)
+    )
     if token:
         workspaces[token] = state
         workspaces.move_to_end(token)

@@ -27,9 +27,7 @@ RECORDED: dict[str, Any] = json.loads("""
 coordinates = st.integers(-1000, 30000).map(lambda hundredths: hundredths / 100)
 points = st.tuples(coordinates, coordinates)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-anything = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner)
-)
+anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner))
 commands = st.builds(
     lambda name, numbers: [name, *numbers],
     st.sampled_from("MLQCZX"),
@@ -59,9 +57,7 @@ def test_a_recorded_drawing_gives_the_strokes_that_were_drawn() -> None:
     stroke, dot = strokes_of(RECORDED, offset_y=0)
     assert stroke[0] == (49.98, 60.0)
     assert stroke[-1] == (110.0, 120.02)
-    assert {(60.0, 60.0), (80.0, 60.0), (100.0, 60.0), (106.4, 61.6), (110.0, 70.0), (110.0, 100.0)} <= {
-        *stroke
-    }
+    assert {(60.0, 60.0), (80.0, 60.0), (100.0, 60.0), (106.4, 61.6), (110.0, 70.0), (110.0, 100.0)} <= {*stroke}
     assert dot == ((200.0, 210.0),)
 
 
@@ -162,9 +158,7 @@ def page() -> None:
     from playground.ui.canvas import canvas
 
     state = st.session_state
-    state.got = canvas(
-        strokes=(((5.0, 5.0),),), revision=state.get("revision", 0), pen_width=state.get("pen", 18)
-    )
+    state.got = canvas(strokes=(((5.0, 5.0),),), revision=state.get("revision", 0), pen_width=state.get("pen", 18))
 
 
 def sent(*strokes: tuple[tuple[float, float], ...]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def needs_map(layer: Layer, input_shape: Shape) -> tuple[Defect, ...]:
     return (
         Defect(
             field="kind",
-            what=f"{layer.title} needs maps with height and width, but gets a vector of {shape_text(input_shape)} values.",
+            what=f"{layer.title} needs maps with height and width, but gets {shape_text(input_shape)} values in a row.",
             expected="It belongs before Flatten, global pooling and linear layers.",
             repairs=(Repair("Remove", ()),),
         ),

@@ -43,7 +43,7 @@ class Conv2d(Layer):
     )
     padding: Annotated[int, Field(ge=0, le=15)] | Literal["same", "valid"] = Field(
         default=0,
-        description="Zeros put around the maps: a number of pixels, 'valid' for none, 'same' to keep the size (stride 1).",
+        description="Zeros around the maps: a number of pixels, 'valid' for none, 'same' to keep the size (stride 1).",
     )
     dilation: int = Field(
         default=1, ge=1, le=8, description="Distance between the kernel's pixels: sees further with as many weights."
@@ -137,7 +137,7 @@ class Conv2d(Layer):
         return (
             Defect(
                 field="groups",
-                what=f"{self.groups} groups cannot share {in_channels} input and {self.out_channels} output channels evenly.",
+                what=f"{self.groups} groups cannot share {in_channels} channels in and {self.out_channels} out evenly.",
                 expected="The number of groups must divide both.",
                 repairs=tuple(repairs),
             ),

@@ -44,7 +44,9 @@ class Linear(Layer):
     summary = "Every output is a weighted sum of all inputs. Keras: Dense."
 
     kind: Literal["linear"] = "linear"
-    out_features: int = Field(default=64, ge=1, le=4096, description="How many values the layer puts out. Keras: units.")
+    out_features: int = Field(
+        default=64, ge=1, le=4096, description="How many values the layer puts out. Keras: units."
+    )
     bias: bool = Field(default=True, description="Adds one learnt number to each output.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
@@ -106,7 +108,7 @@ class Output(Layer):
         return joined_detail(str(self.units) if self.units else "", self.activation)
 
     def resolved(self, classes: int) -> "Output":
-        """This layer with its number of units written out."""
+        """The same layer with its number of units written out."""
         if self.units is not None:
             return self
         return self.changed(units=1 if self.activation == "sigmoid" else classes)
@@ -120,7 +122,7 @@ class Output(Layer):
         return (self._unit_count,)
 
     def parameters(self, input_shape: Shape) -> int:
-        """units × (in_features + 1)."""
+        """Units × (in_features + 1)."""
         return self._unit_count * (element_count(input_shape) + 1)
 
     def multiply_adds(self, input_shape: Shape) -> int:
@@ -133,9 +135,7 @@ class Output(Layer):
 
     def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Linear``; the loss takes its scores as they are."""
-        return (
-            TorchCall("Linear", {"in_features": element_count(input_shape), "out_features": self._unit_count}),
-        )
+        return (TorchCall("Linear", {"in_features": element_count(input_shape), "out_features": self._unit_count}),)
 
     def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
         """Maps that were not flattened."""

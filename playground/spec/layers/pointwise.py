@@ -30,7 +30,7 @@ class BatchNorm(Layer):
         default=0.1,
         gt=0,
         le=1,
-        description="Share of the newest batch in the running mean and variance. Keras counts the other way: 0.9 there.",
+        description="Share of the newest batch in the running mean and variance. Keras counts the other way: 0.9.",
         json_schema_extra={"step": 0.01},
     )
     eps: float = Field(

@@ -48,7 +48,9 @@ class Residual(Layer):
 
     def detail(self) -> str:
         """What is inside."""
-        inner = " + ".join(f"{layer.title} {layer.detail()}".strip() for layer in self._active if layer.kind == "conv2d")
+        inner = " + ".join(
+            f"{layer.title} {layer.detail()}".strip() for layer in self._active if layer.kind == "conv2d"
+        )
         return joined_detail(inner, ACTIVATION_TITLES.get(self.activation, ""))
 
     @property
@@ -122,7 +124,9 @@ class Residual(Layer):
         for layer, shape in self._steps(input_shape):
             for defect in layer.defects(shape):
                 index = position[id(layer)]
-                repairs = tuple(self._inner_repair(index, repair) for repair in defect.repairs if self._fits(index, repair))
+                repairs = tuple(
+                    self._inner_repair(index, repair) for repair in defect.repairs if self._fits(index, repair)
+                )
                 found.append(Defect("layers", f"Inside, layer {index + 1}: {defect.what}", defect.expected, repairs))
         if found:
             return tuple(found)

@@ -1,6 +1,6 @@
 """Look inside: one input, one moment of one run, one layer; its maps, its weights, its figures."""
 
-from typing import Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -110,7 +110,13 @@ def _input_choice(state: AppState) -> Subject:
 def _subject(state: AppState, kind: str) -> Subject:
     if kind == "Test image":
         index = st.number_input(
-            "Number", 0, 9_999, EXAMPLE_INDEX, key="inside-test", help="Of the 10,000 test images.", persist_state="session"
+            "Number",
+            0,
+            9_999,
+            EXAMPLE_INDEX,
+            key="inside-test",
+            help="Of the 10,000 test images.",
+            persist_state="session",
         )
         return Subject(test_image(int(index or 0)), f"test image {int(index or 0):,}")
     if kind == "Upload":
@@ -185,17 +191,14 @@ def _before_choice() -> bool:
 
 
 def _scale_choice() -> str:
-    return cast(
-        str,
-        st.segmented_control(
-            "Colour scale",
-            ["one a layer", "one a map"],
-            key="inside-scale",
-            default="one a layer",
-            required=True,
-            persist_state="session",
-            help="One a layer: maps can be compared. One a map: faint ones show too.",
-        ),
+    return st.segmented_control(
+        "Colour scale",
+        ["one a layer", "one a map"],
+        key="inside-scale",
+        default="one a layer",
+        required=True,
+        persist_state="session",
+        help="One a layer: maps can be compared. One a map: faint ones show too.",
     )
 
 

@@ -78,7 +78,9 @@ def _row(run: Run) -> dict[str, Any]:
 
 def _actions(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="run-actions"):
-        if st.button("Open", key="run-open", type="primary", help="Show it on the Playground page, network and recipe too."):
+        if st.button(
+            "Open", key="run-open", type="primary", help="Show it on the Playground page, network and recipe too."
+        ):
             app_state().attach(run, adopt=True)
             st.switch_page(st.session_state["pages"]["playground"])
         if st.button("Look inside", key="run-inside", help="Its filters and feature maps."):

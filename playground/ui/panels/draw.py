@@ -94,8 +94,7 @@ def drawn_subject(state: AppState) -> Subject:
 
 def test_image(index: int) -> Array:
     """A test image of MNIST, (1, 28, 28), values 0 to 1."""
-    image: Array = load_test("mnist").images[index].numpy().astype(np.float32) / 255
-    return image
+    return load_test("mnist").images[index].numpy().astype(np.float32) / np.float32(255)
 
 
 def _under(state: AppState) -> Array | None:
@@ -197,7 +196,9 @@ def _columns(model: Model, content: bytes, shape: tuple[int, ...], colours: Them
     for values in layer_values(model, image):
         layer = model.architecture.layers[values.layer_index]
         if layer.kind not in _UNSEEN:
-            columns.append(_output_column(layer, prediction) if layer.kind == "output" else _column(layer, values, colours))
+            columns.append(
+                _output_column(layer, prediction) if layer.kind == "output" else _column(layer, values, colours)
+            )
     return tuple(columns)
 
 

@@ -1,5 +1,6 @@
 """The Network panel: preset, data set and the stack of layers, each row with its figures, problems and form."""
 
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -103,8 +104,12 @@ def _toggle_open(layer_id: str) -> None:
 
 
 def _problem(problem: Problem, place: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"problem-{place}-{problem.field}"):
-        st.html(f'<div class="pg-wrong" role="alert">{escape(problem.what)} <span>{escape(problem.expected)}</span></div>')
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key=f"problem-{place}-{problem.field}"
+    ):
+        st.html(
+            f'<div class="pg-wrong" role="alert">{escape(problem.what)} <span>{escape(problem.expected)}</span></div>'
+        )
         for number, fix in enumerate(problem.fixes[:2]):
             st.button(
                 fix.label,
@@ -144,11 +149,7 @@ def _inner_layers(layer_id: str, block: Residual) -> None:
         model_form(
             inner,
             key=f"inner-{layer_id}-{number}",
-            on_change=lambda name, value, number=number, inner=inner: _set_field(
-                layer_id,
-                "layers",
-                (*block.layers[:number], inner.changed(**{name: value}), *block.layers[number + 1 :]),
-            ),
+            on_change=partial(_set_inner, layer_id, block, number),
             only=("out_channels", "kernel_size", "stride", "padding", "activation", "p"),
         )
     kinds = {"conv2d": "Conv", "batch_norm": "Batch norm", "activation": "Activation", "dropout": "Dropout"}
@@ -160,9 +161,15 @@ def _inner_layers(layer_id: str, block: Residual) -> None:
         disabled=len(block.layers) >= 8,
     )
     if chosen:
-        fields: dict[str, Any] = {"padding": "same"} if chosen == "conv2d" else {}
-        _set_field(layer_id, "layers", (*block.layers, LAYER_KINDS[chosen](**fields)))
+        fields = {"padding": "same"} if chosen == "conv2d" else {}
+        _set_field(layer_id, "layers", (*block.layers, LAYER_KINDS[chosen].model_validate(fields)))
         st.rerun()
+
+
+def _set_inner(layer_id: str, block: Residual, number: int, name: str, value: Any) -> None:
+    layers = list(block.layers)
+    layers[number] = layers[number].changed(**{name: value})
+    _set_field(layer_id, "layers", tuple(layers))
 
 
 def _layer_actions(row: Row, count: int) -> None:
@@ -212,10 +219,14 @@ def _buttons(state: AppState) -> None:
             help="Below the open layer, or else before the output.",
         )
         if chosen:
-            _add(state, LAYER_KINDS[chosen]())
+            _add(state, LAYER_KINDS[chosen].model_validate({}))
             st.rerun()
-        st.button("Undo", key="undo", on_click=state.undo, disabled=not state.past, shortcut="Z", help="Undo the last edit.")
-        st.button("Redo", key="redo", on_click=state.redo, disabled=not state.future, help="Bring the undone edit back.")
+        st.button(
+            "Undo", key="undo", on_click=state.undo, disabled=not state.past, shortcut="Z", help="Undo the last edit."
+        )
+        st.button(
+            "Redo", key="redo", on_click=state.redo, disabled=not state.future, help="Bring the undone edit back."
+        )
 
 
 def _add(state: AppState, layer: Layer) -> None:
@@ -241,7 +252,9 @@ def _totals(summary: Summary, state: AppState) -> None:
     ]
     if seconds is not None:
         parts.append((f"{seconds:.0f} s" if seconds >= 1 else "under 1 s", "an epoch"))
-    st.html('<div class="pg-totals">' + "".join(f"<span><b>{value}</b> {name}</span>" for value, name in parts) + "</div>")
+    st.html(
+        '<div class="pg-totals">' + "".join(f"<span><b>{value}</b> {name}</span>" for value, name in parts) + "</div>"
+    )
 
 
 def _short(count: int) -> str:

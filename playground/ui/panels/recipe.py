@@ -1,6 +1,7 @@
 """The recipe's less used settings: optimizer, schedule, augmentation, regularisation, amount of data, device."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, get_args, get_origin
 
 import streamlit as st
@@ -98,14 +99,14 @@ def _augmentation(recipe: Recipe, on_change: Changed) -> None:
             item,
             key=f"recipe-augmentation-{item.kind}",
             columns=2,
-            on_change=lambda field, value, place=place: on_change(
-                "augmentation",
-                [
-                    (known.model_copy(update={field: value}) if number == place else known).model_dump(mode="json")
-                    for number, known in enumerate(recipe.augmentation)
-                ],
-            ),
+            on_change=partial(_set_augmentation, recipe, place, on_change),
         )
+
+
+def _set_augmentation(recipe: Recipe, place: int, on_change: Changed, field: str, value: Any) -> None:
+    items = list(recipe.augmentation)
+    items[place] = items[place].model_copy(update={field: value})
+    on_change("augmentation", [item.model_dump(mode="json") for item in items])
 
 
 def _limit(recipe: Recipe, on_change: Changed, *, disabled: bool) -> None:

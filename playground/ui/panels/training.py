@@ -15,8 +15,8 @@ from playground.spec.recipe import KNOBS, Recipe
 from playground.spec.validation import find_problems
 from playground.ui import markup
 from playground.ui.components.curve import live_curve
-from playground.ui.panels.recipe import recipe_details
 from playground.ui.forms import model_form
+from playground.ui.panels.recipe import recipe_details
 from playground.ui.server import supervisor
 from playground.ui.state import AppState, app_state, run_history
 
@@ -34,7 +34,9 @@ def training_panel(state: AppState) -> None:
         markup.title("Training")
         st.space("stretch")
         _preset_choice(state, disabled=active)
-        with st.popover("More settings", key="more-settings", help="Optimizer, schedule, augmentation and all the rest."):
+        with st.popover(
+            "More settings", key="more-settings", help="Optimizer, schedule, augmentation and all the rest."
+        ):
             recipe_details(state.recipe, on_change=set_recipe, active=active)
     _controls(state, run, history, active=active)
     if state.training_error:
@@ -68,7 +70,9 @@ def _live(shown: tuple[str | None, str, bool]) -> None:
             label_visibility="collapsed",
             persist_state="session",
         )
-        figure = training_figure(history, cast(Metric, metric or "accuracy"), colours, revision=run.id if run else "none")
+        figure = training_figure(
+            history, cast(Metric, metric or "accuracy"), colours, revision=run.id if run else "none"
+        )
         live_curve(figure, key="live-curve", height=CURVE_HEIGHT)
     _words(run, history)
 
@@ -170,7 +174,9 @@ def _controls(state: AppState, run: Run | None, history: History, *, active: boo
         )
     if problems and not active:
         count = len(problems)
-        markup.hint(f"{count} problem{'s' if count > 1 else ''} in the network: mend {'them' if count > 1 else 'it'} to train.")
+        markup.hint(
+            f"{count} problem{'s' if count > 1 else ''} in the network: mend {'them' if count > 1 else 'it'} to train."
+        )
 
 
 def _resumable(state: AppState, run: Run | None, history: History, *, active: bool) -> bool:

@@ -1,0 +1,82 @@
+"""Training in this process, steered by signals."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from playground.cli.output import err, out, print_figures, print_json, print_progress, run_figures
+from playground.spec.architecture import Architecture
+from playground.spec.recipe import Recipe
+
+if TYPE_CHECKING:
+    from playground.engine.store import Run
+
+
+def drive(
+    opened: Callable[[], "Run"],
+    architecture: Architecture,
+    recipe: Recipe,
+    *,
+    as_json: bool,
+    checkpoint: dict[str, Any] | None = None,
+) -> None:
+    """Train in this process to the end; exit code 0 completed, 1 failed, 130 stopped by Ctrl-C."""
+    from playground.engine.allocator import keep_memory
+    from playground.engine.limits import machine_limits
+    from playground.engine.record import Recorder
+    from playground.engine.train import Trainer
+    from playground.spec.history import History
+
+    keep_memory()
+    trainer = Trainer(architecture, recipe, limits=machine_limits(recipe))
+    if checkpoint:
+        trainer.restore(checkpoint)
+    run = opened()
+    history = History.of(run.events()) if checkpoint else History()
+    with _stop_on_interrupt() as inbox, Recorder(run, from_step=trainer.step if checkpoint else None) as recorder:
+        for event in recorder.follow(trainer, inbox):
+            history.add(event)
+            if event.kind in ("evaluated", "epoch_done", "diagnosed") and not as_json:
+                print_progress(history)
+    if as_json:
+        print_json(run_figures(run, history))
+    else:
+        out.print(f"{run.record.name} ({run.id}): {history.phase}", markup=False)
+        print_figures(history)
+    if history.failure:
+        err.print(f"Error: {history.failure.what}", markup=False, soft_wrap=True)
+        err.print(f"{history.failure.expected} {history.failure.fix}".strip(), markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+    if history.phase == "stopped":
+        err.print(f"Stopped. 'cnn-playground resume {run.id}' goes on from here.", soft_wrap=True)
+        raise typer.Exit(130)
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Any]:
+    from playground.spec import events
+
+    class SignalInbox:
+        def __init__(self) -> None:
+            self.stopped = False
+
+        def poll(self) -> list[events.Command]:
+            return [events.Stop()] if self.stopped else []
+
+        def wait(self) -> events.Command:
+            return events.Resume()
+
+    inbox = SignalInbox()
+
+    def stop(*_: object) -> None:
+        inbox.stopped = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield inbox
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,42 @@
+"""What a name on the command line stands for."""
+
+from pathlib import Path
+
+from playground.errors import ArchitectureError, RecipeError, UnknownNameError
+from playground.spec.architecture import Architecture
+from playground.spec.presets import ARCHITECTURES, RECIPES
+from playground.spec.recipe import Recipe
+
+
+def find_architecture(name: str) -> Architecture:
+    """A preset's, a JSON file's or a run's network; raises UnknownNameError or ArchitectureError."""
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name].architecture
+    path = Path(name)
+    if path.suffix == ".json" or path.is_file():
+        try:
+            return Architecture.read(path.read_bytes())
+        except OSError as problem:
+            raise ArchitectureError(f"{path} cannot be read: {problem.strerror}.") from problem
+    from playground.engine import store
+
+    try:
+        return store.find_run(name).record.architecture
+    except UnknownNameError:
+        raise UnknownNameError(
+            f"There is no architecture {name!r}.",
+            expected=f"A preset ({', '.join(ARCHITECTURES)}), a JSON file, or a run.",
+        ) from None
+
+
+def find_recipe(name: str) -> Recipe:
+    """A preset or a JSON file; raises UnknownNameError or RecipeError."""
+    if name in RECIPES:
+        return RECIPES[name].recipe
+    path = Path(name)
+    if path.suffix == ".json" or path.is_file():
+        try:
+            return Recipe.read(path.read_bytes())
+        except OSError as problem:
+            raise RecipeError(f"{path} cannot be read: {problem.strerror}.") from problem
+    raise UnknownNameError(f"There is no recipe {name!r}.", expected=f"A preset ({', '.join(RECIPES)}) or a JSON file.")

@@ -1,0 +1,57 @@
+"""What can go wrong with a training, in words that help."""
+
+import torch
+
+from playground.engine.data import Splits
+from playground.errors import DivergedError, MemoryExceededError, PlaygroundError, RecipeError
+from playground.spec.architecture import Architecture
+from playground.spec.recipe import Recipe
+
+HOPELESS_LOSS = 1e4
+"""Cross-entropy from which no run came back: guessing gives ln(classes), about 2.3 for ten."""
+
+
+def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> None:
+    """Raise RecipeError where network, recipe and data do not go together."""
+    shape = tuple(splits.train.images.shape[1:])
+    if shape != architecture.input.shape:
+        raise RecipeError(
+            f"The network takes {architecture.input.shape} images, {recipe.dataset} has {shape}.",
+            expected="Channels, height and width must be the same.",
+        )
+    if recipe.batch_size == 1 and any(step.layer.kind == "batch_norm" for step in architecture.steps()):
+        raise RecipeError(
+            "Batch norm cannot train on batches of one image: there is no spread to measure.",
+            fix="Choose a batch size of at least 2.",
+        )
+    if architecture.classes <= int(splits.train.labels.max()):
+        raise RecipeError(
+            f"The network has {architecture.classes} classes, {recipe.dataset} has more.",
+            expected=f"It needs {int(splits.train.labels.max()) + 1}.",
+        )
+
+
+def diverged(step: int, loss: float, lr: float) -> DivergedError:
+    """The error for a loss from which no run comes back."""
+    became = f"rose to {loss:.3g}" if loss == loss else "became not-a-number (NaN)"
+    return DivergedError(
+        f"The loss {became} at step {step}, with learning rate {lr:g}.",
+        expected="The steps were too long: each one overshot, and the next one more so.",
+        fix=f"Train again with a learning rate of {_rounded_down(lr / 10)} or less.",
+    )
+
+
+def _rounded_down(value: float) -> str:
+    return f"{min(value, 0.01):.0e}".replace("e-0", "e-")
+
+
+def as_memory_error(problem: RuntimeError, recipe: Recipe) -> PlaygroundError:
+    """The error for a device without memory; any other RuntimeError is raised again."""
+    text = str(problem)
+    if isinstance(problem, torch.OutOfMemoryError) or "allocate memory" in text or "out of memory" in text:
+        return MemoryExceededError(
+            f"The device ran out of memory at batch size {recipe.batch_size}.",
+            expected=text.splitlines()[0][:200],
+            fix="Choose a smaller batch size, fewer channels, or pool earlier.",
+        )
+    raise problem
