@@ -56,16 +56,18 @@ class Architecture(BaseModel):
     def _name_layers(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("layers"), Sequence):
             return data
-        taken: set[str] = set()
+        layers = list(data["layers"])
+        given = [_given_id(layer) for layer in layers]
+        taken = {identity for identity in given if identity}
+        seen: set[str] = set()
         named = []
-        for layer in data["layers"]:
-            given = layer.id if isinstance(layer, Layer) else layer.get("id", "") if isinstance(layer, dict) else None
-            if given is None:
+        for layer, wanted in zip(layers, given, strict=True):
+            if wanted is None:  # no layer at all: left for pydantic to refuse
                 named.append(layer)
                 continue
-            kind = layer.kind if isinstance(layer, Layer) else str(layer.get("kind", "layer"))
-            identity = given if given and given not in taken else _free_id(kind, taken)
+            identity = wanted if wanted and wanted not in seen else _free_id(layer, taken)
             taken.add(identity)
+            seen.add(identity)
             if isinstance(layer, dict):
                 named.append({**layer, "id": identity})
             else:
@@ -134,7 +136,18 @@ class Architecture(BaseModel):
         return self.replaced(index, layer.model_copy(update={"enabled": not layer.enabled}))
 
 
-def _free_id(kind: str, taken: set[str]) -> str:
+def _given_id(layer: Any) -> str | None:
+    """The id that a layer brings, empty if it has none yet; None for what is no layer."""
+    if isinstance(layer, Layer):
+        return layer.id
+    if not isinstance(layer, dict):
+        return None
+    identity = layer.get("id", "")
+    return identity if isinstance(identity, str) else None
+
+
+def _free_id(layer: Any, taken: set[str]) -> str:
+    kind = layer.kind if isinstance(layer, Layer) else str(layer.get("kind", "layer"))
     safe = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in kind.lower())[:30]
     number = 1
     while f"{safe}-{number}" in taken:

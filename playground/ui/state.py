@@ -43,7 +43,7 @@ class AppState:
 
     def edit(self, architecture: Architecture) -> None:
         """Take another architecture, remembering this one for undo."""
-        if architecture.canonical_json() == self.architecture.canonical_json():
+        if architecture == self.architecture:
             return
         self.past = [*self.past[-_MOST_UNDO:], self.architecture]
         self.future = []

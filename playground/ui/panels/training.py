@@ -21,8 +21,11 @@ from playground.ui.server import supervisor
 from playground.ui.state import AppState, app_state, run_history
 
 REFRESH_S = 0.5
+FIRST_REFRESH_S = 0.15
 CURVE_HEIGHT = 236
-_ALIVE = ("waiting", "training", "paused")
+
+Shown = tuple[str | None, str, bool, bool]
+"""What the buttons were drawn for: the run, its phase, whether it is active here, whether there is a point to show."""
 
 
 def training_panel(state: AppState) -> None:
@@ -42,15 +45,16 @@ def training_panel(state: AppState) -> None:
     if state.training_error:
         markup.problem(state.training_error)
     ticking = active and history.phase != "paused"
-    st.fragment(_live, run_every=REFRESH_S if ticking else None)(_shown_state(run, history, active))
+    pace = REFRESH_S if history.steps else FIRST_REFRESH_S
+    st.fragment(_live, run_every=pace if ticking else None)(_shown_state(run, history, active))
     _knobs(state, active=active)
 
 
-def _shown_state(run: Run | None, history: History, active: bool) -> tuple[str | None, str, bool]:
-    return (run.id if run else None, history.phase, active)
+def _shown_state(run: Run | None, history: History, active: bool) -> Shown:
+    return (run.id if run else None, history.phase, active, bool(history.steps))
 
 
-def _live(shown: tuple[str | None, str, bool]) -> None:
+def _live(shown: Shown) -> None:
     """The part that ticks. When the run's state is no longer the one that the buttons show, the page is drawn anew."""
     state = app_state()
     run = state.run

@@ -1,0 +1,238 @@
+"""Hypothesis strategies: layers, architectures that work by construction, architectures that may not, recipes."""
+
+from math import gcd
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from playground.spec.architecture import Architecture, InputShape
+from playground.spec.fields import FormField, form_fields
+from playground.spec.layers import (
+    LAYER_KINDS,
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    MaxPool2d,
+    Output,
+    Residual,
+)
+from playground.spec.layers.base import ACTIVATION_TITLES
+from playground.spec.recipe import (
+    Adagrad,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Erase,
+    Flip,
+    Noise,
+    OneCycle,
+    Recipe,
+    RmsProp,
+    Rotate,
+    Scale,
+    Sgd,
+    Shear,
+    Shift,
+    StepDecay,
+    Thickness,
+)
+from playground.spec.shapes import Shape, is_map, window_output_size
+
+# The same examples every time: a test that fails does so for everybody. No clock: two cores are shared.
+settings.register_profile("playground", deadline=None, derandomize=True, database=None, print_blob=False)
+settings.load_profile("playground")
+
+ACTIVATIONS = tuple(ACTIVATION_TITLES)
+OPTIONAL_ACTIVATIONS = ("none", *ACTIVATIONS)
+OPTIMIZERS = (Sgd, Adam, AdamW, RmsProp, Adagrad)
+SCHEDULES = (Constant, StepDecay, Cosine, OneCycle)
+AUGMENTATIONS = (Shift, Rotate, Scale, Shear, Flip, Erase, Noise, Thickness)
+
+
+def field_values(field: FormField, most: int | None = None) -> st.SearchStrategy[Any]:
+    """Any value that the form of a field allows; ``most`` caps integers, to keep nets small."""
+    if field.control == "choice":
+        return st.sampled_from(field.choices)
+    if field.control == "flag":
+        return st.booleans()
+    assert field.minimum is not None, field
+    # A bound that the form leaves open is the model's business; here a number below 1 stands in for it.
+    high = field.maximum if field.maximum is not None else 0.99
+    if field.control == "integer":
+        return st.integers(int(field.minimum), int(high if most is None else min(high, most)))
+    return st.floats(field.minimum, high, allow_nan=False)
+
+
+def from_form(model: type[Any], most: int | None = None) -> st.SearchStrategy[Any]:
+    """Values of a model with every form field drawn from its bounds."""
+    return st.builds(model, **{field.name: field_values(field, most) for field in form_fields(model)})
+
+
+@st.composite
+def layers(draw: st.DrawFn, most: int | None = None) -> Layer:
+    """One layer of any kind, with any fields in bounds, on or off."""
+    kind = draw(st.sampled_from(sorted(LAYER_KINDS.values(), key=lambda kind: kind.__name__)))
+    layer: Layer = draw(from_form(kind, most))
+    if isinstance(layer, Output):
+        layer = layer.changed(units=draw(st.none() | st.integers(1, 12)))
+    if isinstance(layer, Residual):
+        inner = st.one_of(*(from_form(part, most) for part in (Conv2d, BatchNorm, Dropout, Activation)))
+        layer = layer.changed(layers=tuple(draw(st.lists(inner, min_size=1, max_size=4))))
+    return layer.changed(enabled=draw(st.sampled_from((True, True, True, False))))
+
+
+def inputs(smallest: int = 8) -> st.SearchStrategy[InputShape]:
+    """Small input shapes, square or not."""
+    side = st.integers(smallest, 28)
+    return st.builds(InputShape, channels=st.integers(1, 3), height=side, width=side)
+
+
+def any_architectures(most: int | None = 40) -> st.SearchStrategy[Architecture]:
+    """Architectures of layers thrown together: most of them do not work."""
+    return st.builds(
+        Architecture,
+        input=inputs(1),
+        classes=st.integers(2, 12),
+        layers=st.lists(layers(most), max_size=7).map(tuple),
+    )
+
+
+@st.composite
+def _working_conv(draw: st.DrawFn, shape: Shape) -> Conv2d:
+    channels = shape[0]
+    out_channels = draw(st.integers(1, 6))
+    common = gcd(channels, out_channels)
+    groups = draw(st.sampled_from([size for size in range(1, common + 1) if common % size == 0]))
+    fields: dict[str, Any] = {
+        "out_channels": out_channels,
+        "groups": groups,
+        "bias": draw(st.booleans()),
+        "activation": draw(st.sampled_from(OPTIONAL_ACTIVATIONS)),
+        "kernel_size": draw(st.integers(1, 5)),
+        "dilation": draw(st.integers(1, 3)),
+        "padding": draw(st.sampled_from(("same", "valid", 0, 1, 2))),
+        "stride": draw(st.integers(1, 3)),
+    }
+    if fields["padding"] == "same":
+        fields["stride"] = 1
+        return Conv2d(**fields)
+    padding = 0 if fields["padding"] == "valid" else fields["padding"]
+    if fields["dilation"] * (fields["kernel_size"] - 1) + 1 > min(shape[1:]) + 2 * padding:
+        fields |= {"kernel_size": 1, "dilation": 1}
+    return Conv2d(**fields)
+
+
+@st.composite
+def _working_pool(draw: st.DrawFn, shape: Shape) -> Layer:
+    kind = draw(st.sampled_from((MaxPool2d, AvgPool2d)))
+    kernel_size = draw(st.integers(1, min(4, *shape[1:])))
+    return kind(
+        kernel_size=kernel_size,
+        stride=draw(st.none() | st.integers(1, 3)),
+        padding=draw(st.integers(0, kernel_size // 2)),
+    )
+
+
+@st.composite
+def _working_residual(draw: st.DrawFn, shape: Shape) -> Residual:
+    """Odd kernels padded to keep the size, the first one perhaps with a stride: both ways meet."""
+    stride = draw(st.sampled_from((1, 2))) if min(shape[1:]) >= 2 else 1
+    inner: list[Layer] = []
+    for place in range(draw(st.integers(1, 2))):
+        kernel_size, dilation = draw(st.sampled_from(((1, 1), (3, 1), (3, 2), (5, 1))))
+        inner.append(
+            Conv2d(
+                out_channels=draw(st.integers(1, 6)),
+                kernel_size=kernel_size,
+                dilation=dilation,
+                padding=dilation * (kernel_size - 1) // 2,
+                stride=stride if place == 0 else 1,
+                bias=draw(st.booleans()),
+                activation=draw(st.sampled_from(OPTIONAL_ACTIVATIONS)),
+            )
+        )
+        inner.extend(draw(st.lists(_pointwise(), max_size=1)))
+    switched_off = draw(st.lists(_pointwise().map(lambda layer: layer.changed(enabled=False)), max_size=1))
+    return Residual(layers=(*inner, *switched_off), activation=draw(st.sampled_from(OPTIONAL_ACTIVATIONS)))
+
+
+def _pointwise() -> st.SearchStrategy[Layer]:
+    return st.one_of(
+        st.builds(BatchNorm, momentum=st.sampled_from((0.1, 0.5)), eps=st.sampled_from((1e-5, 1e-3))),
+        st.builds(Dropout, p=st.sampled_from((0.0, 0.25, 0.9))),
+        st.builds(Activation, activation=st.sampled_from(ACTIVATIONS)),
+    )
+
+
+@st.composite
+def architectures(draw: st.DrawFn, most_maps: int = 4) -> Architecture:
+    """Small architectures that work by construction, every kind of layer in them, some layers switched off."""
+    shape = draw(inputs())
+    found: list[Layer] = []
+    current = shape.shape
+    for _ in range(draw(st.integers(0, most_maps))):
+        layer = draw(
+            st.one_of(_working_conv(current), _working_pool(current), _working_residual(current), _pointwise())
+        )
+        found.append(layer)
+        current = layer.output_shape(current)
+    # A large map would only make the linear part slow.
+    found.append(draw(st.sampled_from((Flatten(), GlobalAvgPool()))) if is_map(current) else Flatten())
+    for _ in range(draw(st.integers(0, 2))):
+        linear = st.builds(
+            Linear,
+            out_features=st.integers(1, 12),
+            bias=st.booleans(),
+            activation=st.sampled_from(OPTIONAL_ACTIVATIONS),
+        )
+        found.append(draw(st.one_of(linear, _pointwise())))
+    classes = draw(st.integers(2, 12))
+    activation = draw(st.sampled_from(("softmax", "sigmoid"))) if classes == 2 else "softmax"
+    wanted = 1 if activation == "sigmoid" else classes
+    found.append(Output(activation=activation, units=draw(st.sampled_from((None, wanted)))))
+    for layer in draw(st.lists(layers(40), max_size=2)):
+        found.insert(draw(st.integers(0, len(found))), layer.changed(enabled=False))
+    return Architecture(input=shape, classes=classes, layers=tuple(found))
+
+
+@st.composite
+def window_stacks(draw: st.DrawFn) -> Architecture:
+    """Convolutions and average pooling without padding on a large square image: what a receptive field is about."""
+    found: list[Layer] = []
+    size = 64
+    for _ in range(draw(st.integers(1, 5))):
+        kernel_size, stride, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 2)), draw(st.integers(1, 2))
+        if draw(st.booleans()):
+            layer: Layer = Conv2d(
+                out_channels=2, kernel_size=kernel_size, stride=stride, dilation=dilation, activation="none"
+            )
+        else:
+            dilation = 1
+            layer = AvgPool2d(kernel_size=kernel_size, stride=stride)
+        smaller = window_output_size(size, kernel_size, stride, 0, dilation)
+        if smaller < 3:
+            break
+        size = smaller
+        found.append(layer)
+    return Architecture(input=InputShape(height=64, width=64), layers=(*found, GlobalAvgPool(), Output()))
+
+
+def recipes() -> st.SearchStrategy[Recipe]:
+    """Any recipe in bounds."""
+    plain = {field.name: field_values(field) for field in form_fields(Recipe) if field.name != "dataset"}
+    return st.builds(
+        Recipe,
+        optimizer=st.one_of(*(from_form(kind) for kind in OPTIMIZERS)),
+        schedule=st.one_of(*(from_form(kind) for kind in SCHEDULES)),
+        augmentation=st.lists(st.one_of(*(from_form(kind) for kind in AUGMENTATIONS)), max_size=8).map(tuple),
+        limit=st.none() | st.integers(10, 10**6),
+        **plain,
+    )

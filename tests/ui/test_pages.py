@@ -1,0 +1,262 @@
+"""Every page through Streamlit's AppTest: the script really runs, callbacks really fire, only the browser is missing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from playground.engine import data
+from playground.engine.store import create_run, find_run, pretrained_run
+from playground.errors import StoreError
+from playground.spec.presets import ARCHITECTURES, architecture_preset, recipe_preset
+from playground.ui import server
+from playground.ui.canvas import fabric_of
+from playground.ui.state import AppState
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = str(ROOT / "app.py")
+
+
+class NoWorkers(server.Supervisor):
+    """A supervisor that starts no process: these tests are about pages."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_warm=False, max_running=0)
+
+
+@pytest.fixture
+def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The app on an empty data folder, before its first run."""
+    import streamlit as st
+
+    st.cache_resource.clear()
+    monkeypatch.setattr(server, "Supervisor", NoWorkers)
+    yield AppTest.from_file(SCRIPT, default_timeout=60)
+    st.cache_resource.clear()
+
+
+def state_of(app: AppTest) -> AppState:
+    state: AppState = app.session_state["playground"]
+    return state
+
+
+def html_of(app: AppTest) -> str:
+    bodies = (element.proto.body for element in app.get("html"))
+    return " ".join(body for body in bodies if not body.startswith("<style>"))
+
+
+def kinds_of(app: AppTest) -> list[str]:
+    return [layer.kind for layer in state_of(app).architecture.layers]
+
+
+def test_the_first_page_is_complete_and_answers_before_any_training(app: AppTest) -> None:
+    app.run()
+    assert not app.exception
+    shown = html_of(app)
+    for word in ("Network", "Training", "Draw", "The digit&#x27;s way through the net", "93,322", "pretrained model"):
+        assert word in shown, word
+    assert app.button(key="train-start").label == "Train"
+    assert not app.button(key="train-start").disabled
+    assert app.button(key="train-stop").disabled
+    assert "<b>3</b>" in shown  # test image 32, the example, is a 3
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_preset_shows_its_rows(app: AppTest, name: str) -> None:
+    app.run()
+    app.selectbox(key="architecture-preset").set_value(name).run()
+    assert not app.exception
+    preset = ARCHITECTURES[name]
+    assert state_of(app).architecture.digest == preset.architecture.digest
+    rows = [button for button in app.button if (button.key or "").startswith("open-")]
+    assert len(rows) == len(preset.architecture.layers)
+    assert app.button(key="train-start").disabled == preset.broken
+
+
+def test_layers_are_edited_moved_copied_switched_and_deleted_and_undone(app: AppTest) -> None:
+    app.run()
+    before = state_of(app).architecture
+    app.button(key="open-conv2d-2").click().run()
+    app.number_input(key="field-conv2d-2-out_channels").set_value(48).run()
+    assert state_of(app).architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
+    assert "48 · 3×3 · ReLU" in html_of(app)
+    app.selectbox(key="field-conv2d-2-padding").set_value("same").run()
+    app.button(key="duplicate-conv2d-2").click().run()
+    assert kinds_of(app).count("conv2d") == 4
+    app.button(key="down-conv2d-2").click().run()
+    app.button(key="toggle-conv2d-2").click().run()
+    assert not state_of(app).architecture.layers[3].enabled
+    app.button(key="delete-conv2d-2").click().run()
+    assert kinds_of(app).count("conv2d") == 3
+    for _ in range(6):
+        app.button(key="undo").click().run()
+    assert state_of(app).architecture.canonical_json() == before.canonical_json()
+    assert app.button(key="undo").disabled
+    app.button(key="redo").click().run()
+    assert state_of(app).architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
+    assert not app.exception
+
+
+def test_a_widget_shows_the_value_that_undo_brought_back(app: AppTest) -> None:
+    app.run()
+    app.button(key="open-linear-1").click().run()
+    app.number_input(key="field-linear-1-out_features").set_value(100).run()
+    app.button(key="undo").click().run()
+    assert app.number_input(key="field-linear-1-out_features").value == 64
+
+
+def test_fixes_mend_the_broken_preset_one_click_at_a_time(app: AppTest) -> None:
+    app.run()
+    app.selectbox(key="architecture-preset").set_value("broken").run()
+    assert "is larger than its" in html_of(app)
+    for _ in range(12):
+        fixes = [button for button in app.button if (button.key or "").startswith("fix-")]
+        if not fixes:
+            break
+        fixes[0].click().run()
+    assert not app.button(key="train-start").disabled
+    assert "pg-wrong" not in html_of(app)
+
+
+def test_a_residual_block_can_be_edited_inside(app: AppTest) -> None:
+    app.run()
+    app.selectbox(key="architecture-preset").set_value("residual").run()
+    app.button(key="open-residual-1").click().run()
+    app.button(key="inner-delete-residual-1-4").click().run()
+    block = state_of(app).architecture.layers[3]
+    assert len(block.layers) == 4  # type: ignore[union-attr]
+    assert not app.exception
+
+
+def test_train_queues_a_run_with_the_network_and_recipe_on_the_screen(app: AppTest) -> None:
+    app.run()
+    app.selectbox(key="architecture-preset").set_value("tiny").run()
+    app.selectbox(key="recipe-preset").set_value("tutorial").run()
+    app.number_input(key="recipe-seed").set_value(7).run()
+    app.button(key="train-start").click().run()
+    assert not app.exception
+    run = find_run("latest")
+    assert run.record.architecture.digest == architecture_preset("tiny").architecture.digest
+    assert run.record.recipe == recipe_preset("tutorial").recipe.changed(seed=7)
+    assert "Waiting: 1 in the queue" in html_of(app)
+    assert app.query_params["run"] == run.id
+    app.button(key="train-stop").click().run()
+    assert find_run("latest").history().phase == "stopped"
+    app.button(key="train-reset").click().run()
+    assert state_of(app).run_id is None
+    assert not app.exception
+
+
+def test_a_batch_larger_than_the_data_is_refused_beside_the_button(app: AppTest) -> None:
+    app.run()
+    app.number_input(key="recipe-limit").set_value(100).run()
+    app.number_input(key="recipe-batch_size").set_value(500).run()
+    app.button(key="train-start").click().run()
+    shown = html_of(app)
+    assert "A batch of 500 is larger than the 100 training images" in shown
+    assert "Choose a batch size of at most 100" in shown
+    assert not app.exception
+
+
+def test_a_data_folder_that_cannot_be_written_is_said_beside_the_button(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from playground.engine import supervisor
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreError("The folder cannot be written: Read-only file system.", fix="Set CNN_PLAYGROUND_HOME.")
+
+    app.run()
+    monkeypatch.setattr(supervisor, "create_run", refuse)
+    app.button(key="train-start").click().run()
+    assert "Read-only file system" in html_of(app)
+    assert "Set CNN_PLAYGROUND_HOME" in html_of(app)
+    assert not app.exception
+
+
+def test_damaged_data_is_said_in_words_and_the_page_stays(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    from playground.errors import AssetError
+
+    def damaged() -> None:
+        raise AssetError("The bundled file train-images.xz cannot be used.", fix="Install CNN Playground again.")
+
+    monkeypatch.setattr(data, "_mnist", damaged)
+    app.run()
+    assert not app.exception
+    assert "Install CNN Playground again" in html_of(app)
+    assert app.button(key="train-start").label == "Train"
+
+
+def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
+    app.run()
+    one = (((120.0, 40.0), (120.0, 120.0), (120.0, 200.0)),)
+    raw = fabric_of(one, pen_width=17, offset_y=0.0)
+    app.session_state["canvas-1"] = {"drawing": {"raw": raw, "data": None}}
+    app.run()
+    assert state_of(app).strokes == one
+    assert "<b>1</b>" in html_of(app)
+    app.toggle(key="canvas-centred").set_value(False).run()
+    assert not state_of(app).centred
+    app.button(key="canvas-clear").click().run()
+    assert state_of(app).strokes == ()
+    app.button(key="canvas-random").click().run()
+    assert state_of(app).test_index is not None
+    assert "labelled" in html_of(app)
+    assert not app.exception
+
+
+def test_a_session_finds_the_run_named_in_its_address(app: AppTest) -> None:
+    run = create_run(architecture_preset("tiny").architecture, recipe_preset("careful").recipe, name="Mine")
+    app.query_params["run"] = run.id
+    app.run()
+    assert state_of(app).run_id == run.id
+    assert state_of(app).architecture.digest == run.record.architecture.digest
+    assert state_of(app).recipe == run.record.recipe
+    assert "Mine" in html_of(app)
+
+
+def test_an_unknown_run_in_the_address_does_no_harm(app: AppTest) -> None:
+    app.query_params["run"] = "../../etc/passwd"
+    app.run()
+    assert state_of(app).run_id is None
+    assert not app.exception
+
+
+def test_look_inside_shows_every_layer_of_the_pretrained_net(app: AppTest) -> None:
+    app.run()
+    for layer in pretrained_run().record.architecture.layers:
+        state_of(app).inside_layer = layer.id
+        page = AppTest.from_function(_inside_page, default_timeout=60)
+        page.session_state["playground"] = state_of(app)
+        page.run()
+        assert not page.exception
+        assert layer.title in html_of(page)
+
+
+def _inside_page() -> None:
+    from playground.ui.pages import inside
+
+    inside.page()
+
+
+def _runs_page() -> None:
+    from playground.ui.pages import runs
+
+    runs.page()
+
+
+def test_the_runs_page_lists_what_there_is_and_names_what_cannot_be_read(app: AppTest, home: Path) -> None:
+    page = AppTest.from_function(_runs_page, default_timeout=60)
+    page.run()
+    assert "No run yet" in html_of(page)
+    create_run(architecture_preset("tiny").architecture, recipe_preset("sprint").recipe, name="First")
+    broken = home / "runs" / "broken"
+    broken.mkdir()
+    (broken / "run.json").write_text('{"schema": 99}')
+    page.run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert list(table["Name"]) == ["First"]
+    assert list(table["Parameters"]) == [3738]
+    assert "newer CNN Playground" in html_of(page)
