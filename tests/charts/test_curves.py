@@ -1,0 +1,124 @@
+"""Training curves: few points that tell the truth, and a figure that keeps its place."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from playground.charts.curves import MAX_POINTS, NamedHistory, comparison_figure, thinned_means, training_figure
+from playground.charts.theme import DARK, LIGHT, SERIES
+from playground.spec.events import Evaluated, KnobChanged
+from playground.spec.history import History
+from tests.spec.test_history import started, step
+
+
+@given(values=st.lists(st.floats(-1e3, 1e3), max_size=300), most=st.integers(1, 60))
+@settings(max_examples=200)
+def test_thinned_curves_keep_their_mean(values: list[float], most: int) -> None:
+    places = [3.0 * place for place in range(len(values))]
+    x, y = thinned_means(places, values, most)
+    assert len(x) == len(y) == min(len(values), most)
+    assert (np.diff(x) > 0).all()
+    if len(values) <= most:
+        np.testing.assert_array_equal(x, places)
+        np.testing.assert_array_equal(y, values)
+        return
+    counts = np.diff(np.linspace(0, len(values), most + 1).astype(int))
+    assert set(counts) <= {len(values) // most, len(values) // most + 1}
+    assert float(y @ counts) == pytest.approx(sum(values), rel=1e-9, abs=1e-6)
+    assert float(x @ counts) == pytest.approx(sum(places))
+    assert min(values) - 1e-9 <= y.min() <= y.max() <= max(values) + 1e-9
+
+
+def test_thinning_by_hand() -> None:
+    x, y = thinned_means([0, 1, 2, 3, 4, 5], [1, 3, 10, 20, 7, 7], 3)
+    assert x.tolist() == [0.5, 2.5, 4.5]
+    assert y.tolist() == [2, 15, 7]
+    assert len(thinned_means(range(10_000), range(10_000))[0]) == MAX_POINTS <= 500
+
+
+def _history(steps: int = 12) -> History:
+    history = History.of([started(), *(step(number, accuracy=number / 20) for number in range(1, steps + 1))])
+    for number, accuracy in ((5, 0.6), (10, 0.8)):
+        history.add(
+            Evaluated(step=number, elapsed_s=1, split="validation", loss=1 - accuracy, accuracy=accuracy, size=5000)
+        )
+    history.add(KnobChanged(step=5, elapsed_s=1, knob="lr", before=0.001, after=0.0005))
+    history.add(KnobChanged(step=8, elapsed_s=1, knob="augmentation", before=[], after=[{"kind": "flip"}]))
+    return history
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+def test_the_live_chart(metric: Any) -> None:
+    figure = training_figure(_history(), metric, LIGHT, revision="run-1")
+    train, validation = figure["data"]
+    assert (train["name"], validation["name"]) == ("train, per batch", "validation")
+    np.testing.assert_allclose(train["x"], np.arange(1, 13) / 10)
+    wanted = np.arange(1, 13) / 20 if metric == "accuracy" else 1 / np.arange(1, 13)
+    np.testing.assert_allclose(train["y"], wanted)
+    assert validation["x"] == [0.5, 1.0]
+    assert validation["y"] == pytest.approx([0.6, 0.8] if metric == "accuracy" else [0.4, 0.2])
+    assert validation["customdata"] == [5000, 5000]
+    assert validation["mode"] == "lines+markers"
+    assert (train["line"]["color"], validation["line"]["color"]) == (LIGHT.muted, LIGHT.accent)
+    layout = figure["layout"]
+    assert layout["xaxis"]["range"] == [0, 3.0]
+    assert layout["uirevision"] == f"run-1/{metric}"
+    go.Figure(figure)  # Plotly knows every property that is in it
+
+
+def test_knob_changes_are_marked_where_they_happened() -> None:
+    layout = training_figure(_history(), "loss", DARK, revision="r")["layout"]
+    assert [(shape["x0"], shape["x1"], shape["yref"]) for shape in layout["shapes"]] == [
+        (0.5, 0.5, "paper"),
+        (0.8, 0.8, "paper"),
+    ]
+    assert all(shape["line"]["color"] == DARK.marker for shape in layout["shapes"])
+    assert [note["text"] for note in layout["annotations"]] == ["lr 0.001 → 0.0005", "augmentation 0 → 1"]
+    assert [note["x"] for note in layout["annotations"]] == [0.5, 0.8]
+
+
+def test_the_chart_keeps_its_place_while_it_grows() -> None:
+    """Same margins, traces, axes and revision from the empty chart to the full one: nothing jumps."""
+    empty = training_figure(History.of([started()]), "accuracy", LIGHT, revision="r")
+    full = training_figure(_history(), "accuracy", LIGHT, revision="r")
+    assert [trace["name"] for trace in empty["data"]] == [trace["name"] for trace in full["data"]]
+    for part in ("uirevision", "margin", "legend", "xaxis", "yaxis"):
+        assert empty["layout"][part] == full["layout"][part]
+    assert training_figure(History(), "loss", LIGHT, revision="r")["layout"]["yaxis"]["range"] == [0, 2.5]
+
+
+def test_the_accuracy_axis_rises_with_the_net() -> None:
+    def foot(accuracy: float) -> float:
+        event = Evaluated(step=1, elapsed_s=1, split="validation", loss=1, accuracy=accuracy, size=10)
+        figure = training_figure(History.of([started(), event]), "accuracy", LIGHT, revision="r")
+        low, high = figure["layout"]["yaxis"]["range"]
+        assert high == pytest.approx(1.005)
+        return float(low)
+
+    assert [foot(accuracy) for accuracy in (0.1, 0.89, 0.9, 0.96, 0.97, 1.0)] == [0, 0, 0.5, 0.5, 0.8, 0.8]
+
+
+def test_a_long_run_has_few_points() -> None:
+    history = History.of([started(steps_per_epoch=1000, total_steps=5000)])
+    for number in range(1, 3001):
+        history.add(step(number))
+    train = training_figure(history, "loss", LIGHT, revision="r")["data"][0]
+    assert len(train["x"]) == MAX_POINTS
+    assert isinstance(train["x"], np.ndarray)
+    assert train["x"][-1] <= 3.0
+
+
+def test_runs_over_each_other() -> None:
+    runs = [NamedHistory(f"Run {number}", _history(number)) for number in range(10, 19)]
+    figure = comparison_figure(runs, "accuracy", LIGHT)
+    assert len(figure["data"]) == 2 * len(runs)
+    faint, shown = figure["data"][0::2], figure["data"][1::2]
+    assert [trace["name"] for trace in shown] == [run.name for run in runs]
+    assert not any(trace["showlegend"] for trace in faint)
+    assert [trace["line"]["color"] for trace in shown] == [SERIES[place % len(SERIES)] for place in range(len(runs))]
+    assert all(one["legendgroup"] == other["legendgroup"] for one, other in zip(faint, shown, strict=True))
+    go.Figure(figure)

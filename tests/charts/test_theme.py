@@ -1,0 +1,90 @@
+"""Colours: the same in the charts and in Streamlit's configuration, readable, and told apart."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from playground.charts.theme import DARK, LIGHT, SERIES, Theme, css_gradient, lookup, theme
+
+CONFIG: dict[str, Any] = tomllib.loads(
+    (Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text(encoding="utf-8")
+)["theme"]
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance as the WCAG defines it."""
+    parts = np.array(_rgb(colour)) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def _contrast(first: str, second: str) -> float:
+    high, low = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=lambda colours: colours.name)
+def test_charts_wear_the_colours_of_the_page(colours: Theme) -> None:
+    page = CONFIG[colours.name]
+    assert colours.accent.upper() == page["primaryColor"].upper()
+    assert colours.text.upper() == page["textColor"].upper()
+    assert colours.grid.upper() == page["borderColor"].upper()
+    assert colours.gap == _rgb(page["backgroundColor"])
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=lambda colours: colours.name)
+def test_text_can_be_read(colours: Theme) -> None:
+    """WCAG AA: 4.5 for text, 3 for lines."""
+    background = CONFIG[colours.name]["backgroundColor"]
+    for text in (colours.text, colours.muted, colours.marker):
+        assert _contrast(text, background) >= 4.5
+    assert _contrast(colours.accent, background) >= 3
+
+
+def test_a_theme_by_streamlits_word() -> None:
+    assert theme("dark") is DARK
+    assert theme("light") is LIGHT
+    assert theme(None) is LIGHT
+    assert theme("sepia") is LIGHT
+
+
+@pytest.mark.parametrize("palette", ["sequential", "diverging", "ink"])
+def test_palettes_have_256_colours_that_differ(palette: Any) -> None:
+    table = lookup(palette)
+    assert table.shape == (256, 3)
+    assert table.dtype == np.uint8
+    steps = np.abs(np.diff(table.astype(int), axis=0)).max(axis=1)
+    assert steps.max() <= 8, "a palette without jumps"
+    assert (steps == 0).sum() <= 16
+    assert lookup(palette) is table
+
+
+def test_sequential_grows_brighter_and_diverging_is_brightest_in_the_middle() -> None:
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    brightness = lookup("sequential") @ weights
+    assert (np.diff(brightness) > -0.5).all()
+    assert brightness[-1] > brightness[0] + 100
+    around = lookup("diverging") @ weights
+    assert 126 <= around.argmax() <= 129
+    assert (np.diff(around[:128]) >= -0.5).all()
+    assert (np.diff(around[128:]) <= 0.5).all()
+
+
+def test_series_are_told_apart() -> None:
+    assert len(set(SERIES)) == len(SERIES) >= 6
+    for place, first in enumerate(SERIES):
+        for second in SERIES[place + 1 :]:
+            assert np.abs(np.subtract(_rgb(first), _rgb(second))).sum() > 60
+
+
+def test_the_gradient_goes_from_end_to_end() -> None:
+    gradient = css_gradient("ink")
+    assert gradient.startswith("linear-gradient(90deg, rgb(0,0,0), ")
+    assert gradient.endswith("rgb(255,255,255))")

@@ -1,0 +1,211 @@
+"""Cut a run anywhere: the weights and the figures are those of a run that nobody cut."""
+
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from playground.engine.evaluate import measure
+from playground.engine.train import Cadence, Trainer
+from playground.spec import events
+from playground.spec.architecture import Architecture
+from playground.spec.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.spec.recipe import Adagrad, Adam, AdamW, Cosine, OneCycle, Recipe, RmsProp, Sgd
+from tests.engine.helpers import (
+    AUGMENTATION,
+    PLAIN,
+    RICH,
+    Script,
+    assert_same_weights,
+    figures,
+    make_trainer,
+    play,
+    through_bytes,
+    tiny_recipe,
+)
+
+OPTIMIZERS = {
+    "sgd": Sgd(),
+    "nesterov": Sgd(momentum=0.8, nesterov=True),
+    "adam": Adam(),
+    "adamw": AdamW(),
+    "rmsprop": RmsProp(momentum=0.5),
+    "adagrad": Adagrad(),
+}
+NETS = {"plain": PLAIN, "rich": RICH}
+TOTAL = 12
+PER_EPOCH = 6
+
+
+class Result:
+    """A run's weights and its events, as its log would hold them in the end."""
+
+    def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
+        self.weights, self.figures = trainer.weights(), figures(stream)
+
+    def assert_equals(self, other: "Result") -> None:
+        assert_same_weights(self.weights, other.weights)
+        assert self.figures == other.figures
+
+
+def undisturbed(architecture: Architecture, recipe: Recipe) -> Result:
+    trainer = make_trainer(architecture, recipe)
+    return Result(trainer, play(trainer))
+
+
+def resumed(architecture: Architecture, recipe: Recipe, checkpoint: dict[str, Any]) -> Trainer:
+    torch.manual_seed(checkpoint["step"])  # whatever the process drew before must not matter
+    trainer = make_trainer(architecture, recipe)
+    trainer.restore(through_bytes(checkpoint))
+    return trainer
+
+
+def cut(architecture: Architecture, recipe: Recipe, *steps: int) -> Result:
+    """Stopped at every one of ``steps``, each time resumed by a new trainer from the bytes of the checkpoint."""
+    trainer = make_trainer(architecture, recipe)
+    stream: list[events.Event] = []
+    for step in steps:
+        part = play(trainer, Script({step: [Stop()]}))
+        assert part[-1].model_dump(include={"kind", "step"}) == {"kind": "run_ended", "step": step}
+        stream += part
+        trainer = resumed(architecture, recipe, trainer.checkpoint())
+    return Result(trainer, stream + play(trainer))
+
+
+def killed(architecture: Architecture, recipe: Recipe, step: int) -> Result:
+    """Killed after ``step`` batches, resumed from the last checkpoint before; the log is cut back to it."""
+    trainer = make_trainer(architecture, recipe)
+    stream: list[events.Event] = []
+    kept: dict[str, Any] | None = None
+    for event in trainer.run():
+        stream.append(event)
+        if event.kind == "checkpoint_saved":
+            kept = through_bytes(trainer.checkpoint())
+        if event.kind == "step_done" and event.step == step:
+            break
+    assert kept is not None
+    assert kept["step"] < step
+    trainer = resumed(architecture, recipe, kept)
+    return Result(trainer, [event for event in stream if event.step <= kept["step"]] + play(trainer))
+
+
+@pytest.mark.parametrize("augmented", [False, True], ids=["", "augmented"])
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_cut_anywhere(optimizer: str, net: str, augmented: bool):
+    recipe = tiny_recipe(
+        optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION if augmented else (), schedule=OneCycle(), seed=7
+    )
+    whole = undisturbed(NETS[net], recipe)
+    chosen = random.Random(f"{optimizer}/{net}/{augmented}").sample(range(1, TOTAL), 3)
+    cut(NETS[net], recipe, chosen[0]).assert_equals(whole)
+    cut(NETS[net], recipe, *sorted(chosen[1:])).assert_equals(whole)
+
+
+@pytest.mark.parametrize("step", range(TOTAL))
+def test_cut_at_every_step(step: int):
+    recipe = tiny_recipe(schedule=Cosine(), augmentation=AUGMENTATION)
+    cut(RICH, recipe, step).assert_equals(undisturbed(RICH, recipe))
+
+
+def test_cut_twice_at_the_same_step_and_after_each_batch():
+    recipe = tiny_recipe(optimizer=AdamW(), weight_decay=0.01)
+    whole = undisturbed(RICH, recipe)
+    cut(RICH, recipe, PER_EPOCH, PER_EPOCH).assert_equals(whole)
+    cut(RICH, recipe, *range(1, TOTAL)).assert_equals(whole)
+
+
+@pytest.mark.parametrize("step", [4, PER_EPOCH, PER_EPOCH + 1, TOTAL])
+@pytest.mark.parametrize("net", NETS)
+def test_killed_anywhere(net: str, step: int):
+    recipe = tiny_recipe(augmentation=AUGMENTATION, optimizer=RmsProp(momentum=0.5))
+    killed(NETS[net], recipe, step).assert_equals(undisturbed(NETS[net], recipe))
+
+
+def test_killed_between_the_last_batch_and_the_end():
+    recipe = tiny_recipe()
+    trainer = make_trainer(RICH, recipe)
+    stream = []
+    for event in trainer.run():
+        stream.append(event)
+        if event.kind == "checkpoint_saved" and event.step == TOTAL:
+            break
+    second = resumed(RICH, recipe, trainer.checkpoint())
+    rest = play(second)
+    assert [event.kind for event in rest] == ["resumed", "evaluated", "checkpoint_saved", "run_ended"]
+    Result(second, stream + rest).assert_equals(undisturbed(RICH, recipe))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
+def test_in_every_precision(precision: str):
+    recipe = tiny_recipe(precision=precision, augmentation=AUGMENTATION, seed=3)
+    whole = undisturbed(RICH, recipe)
+    cut(RICH, recipe, 4, 9).assert_equals(whole)
+    killed(RICH, recipe, 8).assert_equals(whole)
+
+
+def test_a_changed_knob_survives_the_cut():
+    recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
+    knobs = Change(knobs={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]})
+    trainer = make_trainer(RICH, recipe)
+    whole = Result(trainer, play(trainer, Script({3: [knobs]})))
+    assert whole.figures != undisturbed(RICH, recipe).figures
+    trainer = make_trainer(RICH, recipe)
+    first = play(trainer, Script({3: [knobs], 8: [Stop()]}))
+    second = resumed(RICH, recipe, trainer.checkpoint())
+    Result(second, first + play(second)).assert_equals(whole)
+
+
+def test_the_diagnosis_is_told_once_however_the_run_is_cut():
+    recipe = tiny_recipe(lr=0.02, epochs=3)
+    trainer = make_trainer(PLAIN, recipe)
+    expected = [(event.step, event.message) for event in play(trainer) if event.kind == "diagnosed"]
+    assert expected
+    trainer = make_trainer(PLAIN, recipe)
+    stream = play(trainer, Script({7: [Stop()]}))
+    stream += play(resumed(PLAIN, recipe, trainer.checkpoint()))
+    assert [(event.step, event.message) for event in stream if event.kind == "diagnosed"] == expected
+
+
+def test_pauses_steps_and_snapshots_change_nothing():
+    recipe = tiny_recipe(augmentation=AUGMENTATION)
+    script = Script(
+        {0: [Pause()], 4: [Snapshot()], 5: [Pause()], 10: [Snapshot()]},
+        then=[Step(batches=1), Snapshot(), Step(batches=2), Resume(), Snapshot(), Step(batches=3), Resume()],
+    )
+    trainer = make_trainer(RICH, recipe)
+    Result(trainer, play(trainer, script)).assert_equals(undisturbed(RICH, recipe))
+    assert not script.then
+
+
+def test_looking_between_events_changes_nothing():
+    recipe = tiny_recipe(augmentation=AUGMENTATION)
+    trainer = make_trainer(RICH, recipe)
+    stream = []
+    for event in trainer.run():
+        stream.append(event)
+        was_training = trainer.model.training
+        measure(trainer.model, trainer._validation)
+        assert trainer.model.training == was_training
+        taken = trainer.weights()
+        next(iter(taken.values())).fill_(float("nan"))  # a copy: what is done to it is nobody else's business
+        through_bytes(trainer.checkpoint())
+        torch.manual_seed(0)
+        torch.rand(7)
+    Result(trainer, stream).assert_equals(undisturbed(RICH, recipe))
+
+
+def test_the_process_s_own_random_numbers_are_left_alone():
+    torch.manual_seed(11)
+    expected = torch.rand(4)
+    torch.manual_seed(11)
+    play(make_trainer(RICH, tiny_recipe(epochs=1, augmentation=AUGMENTATION)))
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_how_often_it_reports_changes_no_weight():
+    recipe = tiny_recipe()
+    trainer = make_trainer(RICH, recipe, cadence=Cadence(evaluations_per_epoch=1, report_s=1e9))
+    play(trainer)
+    assert_same_weights(trainer.weights(), undisturbed(RICH, recipe).weights)

@@ -1,0 +1,235 @@
+"""An Architecture: its JSON, its digest, its ids, its edits, and what it says to JSON that is none."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from playground.errors import ArchitectureError, SchemaError
+from playground.spec.architecture import Architecture
+from playground.spec.layers import Conv2d, Flatten, Linear, MaxPool2d, Output
+from playground.spec.presets import ARCHITECTURES
+from tests import strategies
+
+CONTRACT = (
+    '{"schema": 1, "input": {"channels": 1, "height": 28, "width": 28}, "classes": 10, "layers": ['
+    '{"kind": "conv2d", "out_channels": 32, "kernel_size": 3, "stride": 1, "padding": 0, "activation": "relu"}, '
+    '{"kind": "max_pool2d", "kernel_size": 2}, {"kind": "flatten"}, '
+    '{"kind": "linear", "out_features": 64, "activation": "relu"}, {"kind": "output"}]}'
+)
+
+
+def test_the_contract_is_read() -> None:
+    read = Architecture.read(CONTRACT)
+    assert read == Architecture(
+        layers=(Conv2d(out_channels=32), MaxPool2d(), Flatten(), Linear(out_features=64), Output())
+    )
+    assert read.input.shape == (1, 28, 28)
+    written = json.loads(read.canonical_json())
+    for mine, theirs in zip(written["layers"], json.loads(CONTRACT)["layers"], strict=True):
+        assert theirs.items() <= mine.items()
+    assert Architecture.read(CONTRACT.encode()) == Architecture.read(json.loads(CONTRACT)) == read
+
+
+@given(architecture=strategies.any_architectures(most=None))
+@settings(max_examples=150)
+def test_json_round_trip(architecture: Architecture) -> None:
+    again = Architecture.read(architecture.canonical_json())
+    assert again.digest == architecture.digest
+    assert again.canonical_json() == architecture.canonical_json()
+    indented = json.dumps(json.loads(architecture.canonical_json()), indent=3)
+    assert Architecture.read(indented).digest == architecture.digest
+    assert '"id"' not in architecture.canonical_json()
+
+
+@given(first=strategies.any_architectures(), second=strategies.any_architectures())
+def test_digests_name_contents(first: Architecture, second: Architecture) -> None:
+    assert (first.digest == second.digest) == (first.canonical_json() == second.canonical_json())
+
+
+@given(architecture=strategies.any_architectures(), data=st.data())
+def test_ids_do_not_enter_the_digest(architecture: Architecture, data: st.DataObject) -> None:
+    letters = st.text("abcdefgh0123456789_-", min_size=1, max_size=40)
+    count = len(architecture.layers)
+    names = data.draw(st.lists(letters, min_size=count, max_size=count, unique=True))
+    named = [layer.changed(id=name) for layer, name in zip(architecture.layers, names, strict=True)]
+    renamed = architecture.with_layers(named)
+    assert [layer.id for layer in renamed.layers] == names
+    assert renamed.digest == architecture.digest
+
+
+def test_every_preset_has_its_own_digest() -> None:
+    digests = {preset.architecture.digest for preset in ARCHITECTURES.values()}
+    assert len(digests) == len(ARCHITECTURES) == 6
+    for preset in ARCHITECTURES.values():
+        assert Architecture.read(preset.architecture.canonical_json()).digest == preset.architecture.digest
+
+
+def _ids(architecture: Architecture) -> list[str]:
+    return [layer.id for layer in architecture.layers]
+
+
+@given(architecture=strategies.any_architectures(), data=st.data())
+@settings(max_examples=150)
+def test_edits_keep_ids(architecture: Architecture, data: st.DataObject) -> None:
+    """A random walk of edits: ids stay unique, each surviving layer keeps its own, the old value is as it was."""
+    for _ in range(data.draw(st.integers(1, 6))):
+        before, digest = _ids(architecture), architecture.digest
+        count = len(before)
+        edit = data.draw(st.sampled_from(("insert", "remove", "move", "duplicate", "toggle", "replace")))
+        if edit == "insert" or not count:
+            index = data.draw(st.integers(0, count))
+            layer = data.draw(strategies.layers())
+            edited = architecture.inserted(index, layer)
+            expected = [*before[:index], None, *before[index:]]
+        else:
+            index = data.draw(st.integers(0, count - 1))
+            edited, expected = _edited(architecture, edit, index, data)
+        after = _ids(edited)
+        assert len(set(after)) == len(after) == len(expected)
+        assert all(after)
+        assert all(wanted in (None, found) for wanted, found in zip(expected, after, strict=True))
+        assert (_ids(architecture), architecture.digest) == (before, digest)
+        for place, identity in enumerate(after):
+            assert edited.index_of(identity) == place
+        architecture = edited
+
+
+def _edited(
+    architecture: Architecture, edit: str, index: int, data: st.DataObject
+) -> tuple[Architecture, list[str | None]]:
+    """An edit, and the ids that must come of it; None for a new layer's."""
+    before: list[str | None] = [*_ids(architecture)]
+    if edit == "remove":
+        return architecture.replaced(index), [*before[:index], *before[index + 1 :]]
+    if edit == "move":
+        offset = data.draw(st.integers(-9, 9))
+        identity = before.pop(index)
+        before.insert(max(0, min(len(before), index + offset)), identity)
+        return architecture.moved(index, offset), before
+    if edit == "duplicate":
+        copy = architecture.duplicated(index)
+        assert copy.layers[index + 1].model_dump() == architecture.layers[index].model_dump()
+        return copy, [*before[: index + 1], None, *before[index + 1 :]]
+    if edit == "toggle":
+        toggled = architecture.toggled(index)
+        assert toggled.layers[index].enabled is not architecture.layers[index].enabled
+        assert toggled.toggled(index) == architecture
+        return toggled, before
+    return architecture.replaced(index, Flatten(), Flatten()), [*before[:index], None, None, *before[index + 1 :]]
+
+
+def test_a_full_network_says_that_it_is_full() -> None:
+    """A person who adds a 65th layer meets one of our errors, never pydantic's."""
+    full = Architecture(layers=(Flatten(),) * 64)
+    edits: list[Callable[[], Architecture]] = [
+        lambda: full.inserted(0, Flatten()),
+        lambda: full.duplicated(3),
+        lambda: full.replaced(3, Flatten(), Flatten()),
+    ]
+    for edit in edits:
+        with pytest.raises(ArchitectureError, match="64"):
+            edit()
+
+
+def test_an_unknown_id_is_an_error() -> None:
+    with pytest.raises(ArchitectureError, match="no layer 'conv2d-9'"):
+        Architecture.read(CONTRACT).index_of("conv2d-9")
+
+
+@pytest.mark.parametrize("schema", [2, 3, 10**6])
+def test_a_newer_schema_is_told_apart(schema: int) -> None:
+    with pytest.raises(SchemaError, match=f"schema {schema}"):
+        Architecture.read(json.dumps({"schema": schema, "something": "new"}))
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"classes": ' + "9" * 5000 + "}", "not JSON"),
+        ("[]", "list"),
+        ("null", "NoneType"),
+        ('"text"', "str"),
+        ({"schema": 0}, "schema"),
+        ({"schema": "1"}, "schema"),
+        ({"schema": None}, "schema"),
+        ({"classes": 1}, "classes"),
+        ({"classes": "ten"}, "classes"),
+        ({"classes": 2.5}, "classes"),
+        ({"input": {"channels": 5}}, "input.channels"),
+        ({"input": {"height": 0}}, "input.height"),
+        ({"input": [1, 28, 28]}, "input"),
+        ({"layers": "flatten"}, "layers"),
+        ({"layers": {"kind": "flatten"}}, "layers"),
+        ({"layers": None}, "layers"),
+        ({"layers": ["flatten"]}, "layers.0"),
+        ({"layers": [None]}, "layers.0"),
+        ({"layers": [{"kind": "flatten"}, {}]}, "layers.1"),
+        ({"layers": [{"kind": "conv3d"}]}, "conv3d"),
+        ({"layers": [{"kind": ["conv2d"]}]}, "layers.0"),
+        ({"layers": [{"kind": "conv2d", "out_channels": 0}]}, "out_channels"),
+        ({"layers": [{"kind": "conv2d", "out_channels": 513}]}, "out_channels"),
+        ({"layers": [{"kind": "conv2d", "padding": "full"}]}, "padding"),
+        ({"layers": [{"kind": "conv2d", "filters": 3}]}, "filters"),
+        ({"layers": [{"kind": "conv2d", "activation": "swish"}]}, "activation"),
+        ({"layers": [{"kind": "dropout", "p": float("nan")}]}, r"dropout\.p"),
+        ({"layers": [{"kind": "dropout", "p": float("inf")}]}, r"dropout\.p"),
+        ({"layers": [{"kind": "linear", "id": "A b<script>"}]}, "id"),
+        ({"layers": [{"kind": "linear", "id": 7}]}, "id"),
+        ({"layers": [{"kind": "linear", "id": ["x"]}]}, "id"),
+        ({"layers": [{"kind": "linear", "id": {"x": 1}}]}, "id"),
+        ({"layers": [{"kind": "residual", "layers": []}]}, "layers"),
+        ({"layers": [{"kind": "residual", "layers": [{"kind": "flatten"}]}]}, "layers"),
+        ({"layers": [{"kind": "residual", "layers": [{"kind": "residual"}]}]}, "layers"),
+        ({"layers": [{"kind": "flatten"}] * 65}, "64"),
+        ({"layers": [], "colour": "red"}, "colour"),
+    ],
+)
+def test_what_is_no_architecture_is_told_so(source: Any, named: str) -> None:
+    with pytest.raises(ArchitectureError, match=named) as caught:
+        Architecture.read(source)
+    assert str(caught.value).endswith(".")
+    assert len(str(caught.value)) < 1500
+
+
+_words = st.sampled_from(["schema", "input", "classes", "layers", "kind", "id", "enabled", "out_channels", "padding"])
+_kinds = st.sampled_from(["conv2d", "residual", "output", "flatten", "linear", "batch_norm"])
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | _kinds,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_words | st.text(max_size=5), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(value=_json, layer=st.dictionaries(_words, _json, max_size=4))
+@settings(max_examples=400)
+def test_no_json_escapes(value: Any, layer: dict[str, Any]) -> None:
+    """Whatever the JSON, the answer is an Architecture or an error of ours that can be printed."""
+    for data in (value, {"layers": value}, {"layers": [layer]}, {"layers": [{"kind": "linear"} | layer]}):
+        try:
+            read = Architecture.read(json.dumps(data))
+        except (ArchitectureError, SchemaError) as problem:
+            assert str(problem).encode()
+        else:
+            assert Architecture.read(read.canonical_json()).digest == read.digest
+
+
+def test_a_message_can_be_printed() -> None:
+    """A lone surrogate is valid JSON; an error that repeats it must not break the terminal or the screen."""
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.read('{"\\ud800": 1}')
+    assert str(caught.value).encode()
+
+
+def test_a_hostile_file_is_small_again() -> None:
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.read({f"key{number}" * 5: "x" * 10_000 for number in range(1000)})
+    assert len(str(caught.value)) < 2000
+    assert "995 more" in str(caught.value)
