@@ -125,10 +125,10 @@ def test_first_fixes_lead_to_a_net_that_works(architecture: Architecture) -> Non
 
 def test_the_broken_preset_is_mended_by_its_fixes() -> None:
     architecture = architecture_preset("broken").architecture
-    assert len(find_problems(architecture)) >= 3
+    assert len(find_problems(architecture)) == 4, "its description says four"
     mended, applied = _fixed(architecture, 10)
     assert find_problems(mended) == ()
-    assert len(applied) == 4, applied
+    assert len(applied) <= 4, applied
     assert "Insert Flatten" in applied
     assert _forward(mended)[-1] == (10,)
 

@@ -44,9 +44,9 @@ def training_panel(state: AppState) -> None:
     _controls(state, run, history, active=active)
     if state.training_error:
         markup.problem(state.training_error)
-    ticking = active and history.phase != "paused"
+    # A paused run ticks on: a step may come from here, from another tab, or from the command line.
     pace = REFRESH_S if history.steps else FIRST_REFRESH_S
-    st.fragment(_live, run_every=pace if ticking else None)(_shown_state(run, history, active))
+    st.fragment(_live, run_every=pace if active else None)(_shown_state(run, history, active))
     _knobs(state, active=active)
 
 
