@@ -1,5 +1,7 @@
 """How long an epoch will take: the speed measured on this machine, scaled by what a network costs."""
 
+from functools import lru_cache
+
 from playground.spec.presets import architecture_preset
 from playground.spec.summary import Summary, summarize
 
@@ -14,9 +16,18 @@ def cost(summary: Summary) -> float:
     return summary.multiply_adds + _MULTIPLY_ADDS_PER_BYTE * summary.activation_bytes + _MULTIPLY_ADDS_PER_IMAGE
 
 
+def guide_speed(summary: Summary, images_per_second: float) -> float:
+    """What the speed of some network says about the speed of the guide's net on the same machine."""
+    return images_per_second * cost(summary) / cost(_guide())
+
+
 def seconds_per_epoch(summary: Summary, images: int, guide_images_per_second: float | None) -> float | None:
     """Expected seconds for ``images`` images, given the guide's net's speed here; None while that is unknown."""
     if not guide_images_per_second:
         return None
-    guide = cost(summarize(architecture_preset("guide").architecture))
-    return images / guide_images_per_second * cost(summary) / guide
+    return images / guide_images_per_second * cost(summary) / cost(_guide())
+
+
+@lru_cache(maxsize=1)
+def _guide() -> Summary:
+    return summarize(architecture_preset("guide").architecture)

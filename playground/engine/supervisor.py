@@ -10,14 +10,16 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
+from playground.engine.estimate import guide_speed
 from playground.engine.session import Session
 from playground.engine.store import Run, create_run, find_run, log_line
 from playground.engine.tail import LogTail
 from playground.errors import ArchitectureError, RecipeError, StoreError, WorkerError
 from playground.spec.architecture import Architecture
 from playground.spec.datasets import find_dataset
-from playground.spec.events import Command, Diagnosed, Pause, RunEnded, Step, Stop
+from playground.spec.events import Command, Diagnosed, Pause, RunEnded, RunFailed, Step, Stop
 from playground.spec.recipe import Recipe
+from playground.spec.summary import summarize
 from playground.spec.validation import Limits, find_problems
 
 MAX_QUEUE = 16
@@ -131,11 +133,14 @@ class Supervisor:
 
     @property
     def images_per_second(self) -> float | None:
-        """Training speed of the guide's net as the last warm worker measured it; None before that."""
+        """Training speed of the guide's net on this machine: the best that a warm worker or a run has shown so far."""
         with self._lock:
-            if self._spare and self._spare.images_per_second:
-                self._images_per_second = self._spare.images_per_second
+            self._learn_speed(self._spare.images_per_second if self._spare else None)
             return self._images_per_second
+
+    def _learn_speed(self, guide_images_per_second: float | None) -> None:
+        # The best one: whatever else the machine did at the time can only have made a measurement slower.
+        self._images_per_second = max(self._images_per_second or 0, guide_images_per_second or 0) or None
 
     def worker_pids(self) -> dict[str, int]:
         """Process numbers by run id; the spare's under ``spare``."""
@@ -174,20 +179,31 @@ class Supervisor:
 
     def _pump(self) -> None:
         while self._queue and len(self._running) < self._max_running and not self._closed:
-            session = self._spare if self._spare and self._spare.is_alive() else Session()
-            self._spare = None
             order = self._queue.popleft()
-            session.assign(order.run, resume=order.resume)
-            for command in order.first_commands:
-                session.send(command)
+            try:
+                session = self._session_for(order)
+            except WorkerError as problem:
+                self._fail_in_log(order.run, problem)
+                raise
             self._running[order.run.id] = session
             threading.Thread(target=self._watch, args=(order.run, session), daemon=True).start()
+
+    def _session_for(self, order: _Order) -> Session:
+        """The spare with the order given to it, or a new worker where the spare is gone."""
+        spare, self._spare = self._spare, None
+        if spare:
+            with contextlib.suppress(WorkerError):
+                return _hand_over(spare, order)
+            spare.close(patience_s=0)
+        return _hand_over(Session(), order)
 
     def _watch(self, run: Run, session: Session) -> None:
         code = session.wait()
         if code != 0 and not self._closed:
             self._report_death(run, session, code)
+        speed = self.tail(run).history().images_per_second
         with self._lock:
+            self._learn_speed(guide_speed(summarize(run.record.architecture), speed))
             self._running.pop(run.id, None)
             session.dispose()
             if not self._closed:
@@ -206,6 +222,12 @@ class Supervisor:
             reason = f"The training process ended with code {code}: {session.last_words()}"
         self._end_in_log(run, "interrupted", f"{reason} Resume goes on from the last checkpoint.", code)
 
+    def _fail_in_log(self, run: Run, problem: WorkerError) -> None:
+        history = self.tail(run).history()
+        words = {"what": problem.what, "expected": problem.expected, "fix": problem.fix}
+        with contextlib.suppress(OSError), run.log_path.open("ab") as log:
+            log.write(log_line(RunFailed(step=history.step, elapsed_s=history.elapsed_s, **words)))
+
     def _end_in_log(
         self, run: Run, status: Literal["stopped", "interrupted"], message: str = "", code: int = 0
     ) -> None:
@@ -218,6 +240,13 @@ class Supervisor:
         with contextlib.suppress(OSError), run.log_path.open("ab") as log:
             # A process that was killed may have left half a line.
             log.write(b"\n" + b"".join(lines))
+
+
+def _hand_over(session: Session, order: _Order) -> Session:
+    session.assign(order.run, resume=order.resume)
+    for command in order.first_commands:
+        session.send(command)
+    return session
 
 
 def _check_batch(recipe: Recipe) -> None:

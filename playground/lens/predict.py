@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from playground.engine.build import class_scores
 from playground.engine.data import Images
@@ -55,12 +56,18 @@ def predict(model: Model, images: Sequence[Array]) -> tuple[Prediction, ...]:
         return ()
     with torch.inference_mode():
         batch = torch.from_numpy(np.stack(images).astype(np.float32, copy=False))
-        probabilities = class_scores(model.module(batch)).double().softmax(1)
-    found = []
-    for row in probabilities:
-        order = row.argsort(descending=True)
-        found.append(Prediction(tuple(row.tolist()), int(order[0]), int(order[1])))
-    return tuple(found)
+        return tuple(_prediction(row) for row in class_scores(model.module(batch)))
+
+
+def probabilities_of(scores: Array) -> Prediction:
+    """The prediction that an output layer's scores (units,) stand for."""
+    return _prediction(class_scores(torch.from_numpy(scores)[None])[0])
+
+
+def _prediction(scores: Tensor) -> Prediction:
+    probabilities = scores.double().softmax(0)
+    order = probabilities.argsort(descending=True)
+    return Prediction(tuple(probabilities.tolist()), int(order[0]), int(order[1]))
 
 
 def evaluate(model: Model, data: Images, split: str) -> Evaluation:

@@ -59,7 +59,7 @@ def control(field: FormField, value: Any, *, key: str, on_change: Changed, disab
                 field.minimum,
                 field.maximum,
                 step=field.step or 0.01,
-                format=field.number_format or "%.2f",
+                format=field.number_format or "%g",
                 **common,
             )
 

@@ -137,9 +137,7 @@ def kinds(stream: Iterable[events.Event], *left_out: str) -> list[tuple[str, int
 def figures(stream: Iterable[events.Event]) -> list[dict[str, Any]]:
     """What must not depend on how a run was cut: every figure of every batch, measurement and epoch."""
     told = ("step_done", "evaluated", "epoch_done")
-    return [
-        event.model_dump(exclude={"elapsed_s", "images_per_second"}) for event in stream if event.kind in told
-    ]
+    return [event.model_dump(exclude={"elapsed_s", "images_per_second"}) for event in stream if event.kind in told]
 
 
 def assert_same_weights(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> None:

@@ -98,7 +98,9 @@ def test_shift_moves_by_at_most_so_many_pixels(pixels: float, width: int):
         assert moved.abs().max() <= pixels + 0.01
         assert moved.max() > pixels * 0.8
         assert moved.min() < -pixels * 0.8
-    torch.testing.assert_close(changed(images, Shift(pixels=pixels)).sum((1, 2, 3)), images.sum((1, 2, 3)), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        changed(images, Shift(pixels=pixels)).sum((1, 2, 3)), images.sum((1, 2, 3)), rtol=1e-3, atol=0
+    )
 
 
 def test_flip_mirrors_exactly_and_so_often():

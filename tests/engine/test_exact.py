@@ -147,7 +147,9 @@ def test_in_every_precision(precision: str):
 
 def test_a_changed_knob_survives_the_cut():
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
-    knobs = Change(knobs={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]})
+    knobs = Change(
+        knobs={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
+    )
     trainer = make_trainer(RICH, recipe)
     whole = Result(trainer, play(trainer, Script({3: [knobs]})))
     assert whole.figures != undisturbed(RICH, recipe).figures

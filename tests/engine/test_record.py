@@ -31,7 +31,9 @@ def run(home: Path) -> Run:
     return create_run(RICH, RECIPE)
 
 
-def recorded(run: Run, script: Script | None = None, *, until_event: tuple[str, int] | None = None, resume: bool = False):
+def recorded(
+    run: Run, script: Script | None = None, *, until_event: tuple[str, int] | None = None, resume: bool = False
+):
     """Train into the run's folder, perhaps killed right after an event; the events as they were passed on."""
     trainer = make_trainer(RICH, RECIPE)
     if resume:

@@ -138,7 +138,13 @@ def test_a_torn_last_line_is_dropped(home: Path):
 
 def test_garbage_between_lines_is_left_out(home: Path):
     run = new_run()
-    rubbish = [b"\n", b"\xff\xfe\x00\n", b"[1,2]\n", b'{"kind":"from_the_future","step":3,"elapsed_s":1}\n', b"{" * 5000]
+    rubbish = [
+        b"\n",
+        b"\xff\xfe\x00\n",
+        b"[1,2]\n",
+        b'{"kind":"from_the_future","step":3,"elapsed_s":1}\n',
+        b"{" * 5000,
+    ]
     parts = [log_line(STARTED), *rubbish, b"\n", log_line(batch(1)), b"null\n", log_line(batch(2))]
     run.log_path.write_bytes(b"".join(parts))
     assert list(run.events()) == [STARTED, batch(1), batch(2)]

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from playground.engine.record import Recorder
 from playground.engine.store import Run, all_runs, find_run
 from playground.engine.supervisor import Supervisor
+from playground.engine.train import Trainer
 from playground.errors import ArchitectureError, RecipeError, StoreError, UnknownNameError
 from playground.spec.events import Pause, Resume, RunEnded, Step, Stop
 from playground.spec.presets import architecture_preset
 from playground.spec.recipe import Recipe
-from tests.engine.helpers import assert_same_weights, figures, until
+from tests.engine.helpers import Script, assert_same_weights, figures, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 TINY = architecture_preset("tiny").architecture
@@ -60,6 +62,10 @@ def wait_for_phase(fleet: Supervisor, run: Run, phase: str) -> None:
     until(lambda: fleet.tail(run).history().phase == phase, PATIENCE_S, f"the phase {phase}")
 
 
+def wait_for_pauses(run: Run, steps: list[int]) -> None:
+    until(lambda: [e.step for e in run.events() if e.kind == "paused"] == steps, PATIENCE_S, f"pauses at {steps}")
+
+
 def wait_for_step(fleet: Supervisor, run: Run, step: int) -> None:
     until(lambda: fleet.tail(run).history().step >= step, PATIENCE_S, f"step {step}")
 
@@ -72,20 +78,23 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-def test_pause_step_resume_and_stop(fleet: Supervisor):
-    run = fleet.start(TINY, ENDLESS, owner="me")
+def test_start_for_some_batches_step_resume_pause_and_stop(fleet: Supervisor):
+    run = fleet.start(TINY, ENDLESS, owner="me", batches=3)
     assert fleet.is_active(run.id)
     assert fleet.queue_position(run.id) is None
-    wait_for_step(fleet, run, 3)
-    fleet.send(run.id, Pause())
-    wait_for_phase(fleet, run, "paused")
-    at = fleet.tail(run).history().step
-    fleet.send(run.id, Step(batches=3))
-    until(lambda: [e.step for e in run.events() if e.kind == "paused"] == [at, at + 3], PATIENCE_S, "three batches")
+    wait_for_pauses(run, [0, 3])
+    fleet.send(run.id, Step(batches=2))
+    wait_for_pauses(run, [0, 3, 5])
     assert fleet.tail(run).history().phase == "paused"
     assert run.is_live()
     fleet.send(run.id, Resume())
-    wait_for_step(fleet, run, at + 10)
+    wait_for_step(fleet, run, 10)
+    fleet.send(run.id, Pause())
+    wait_for_phase(fleet, run, "paused")
+    at = fleet.tail(run).history().step
+    fleet.send(run.id, Step(batches=1))
+    wait_for_pauses(run, [0, 3, 5, at, at + 1])
+    fleet.send(run.id, Resume())
     fleet.send(run.id, Stop())
     wait_for_phase(fleet, run, "stopped")
     until(lambda: not fleet.is_active(run.id), PATIENCE_S, "the worker's end")
@@ -93,17 +102,9 @@ def test_pause_step_resume_and_stop(fleet: Supervisor):
     assert run.checkpoint()["step"] == run.history().step == run.snapshots()[-1]
 
 
-def test_start_for_some_batches_then_wait(fleet: Supervisor):
-    run = fleet.start(TINY, ENDLESS, batches=3)
-    until(lambda: [e.step for e in run.events() if e.kind == "paused"] == [0, 3], 30, "three batches")
-    assert fleet.tail(run).history().phase == "paused"
-    fleet.send(run.id, Stop())
-    wait_for_phase(fleet, run, "stopped")
-
-
 def test_killed_resumed_and_undisturbed_runs_end_in_the_same_weights(fleet: Supervisor):
     """The undisturbed one waits in the queue behind the one that is killed."""
-    settings = recipe(epochs=3, limit=3200, seed=4)
+    settings = recipe(epochs=6, seed=4)
     killed, undisturbed, third = (fleet.start(TINY, settings) for _ in range(3))
     assert [run.id for run in fleet.active()] == [killed.id, undisturbed.id, third.id]
     assert [fleet.queue_position(run.id) for run in (killed, undisturbed, third)] == [None, 1, 2]
@@ -125,9 +126,10 @@ def test_killed_resumed_and_undisturbed_runs_end_in_the_same_weights(fleet: Supe
     wait_for_phase(fleet, killed, "completed")
     assert figures(killed.events()) == figures(undisturbed.events())
     last = killed.snapshots()[-1]
-    assert last == undisturbed.snapshots()[-1] == 300
+    assert last == undisturbed.snapshots()[-1] == 120
     assert_same_weights(killed.snapshot(last), undisturbed.snapshot(last))
-    assert killed.checkpoint()["step"] == 300
+    assert killed.checkpoint()["step"] == 120
+    until(lambda: not fleet.is_active(killed.id), PATIENCE_S, "the worker's end")
     with pytest.raises(StoreError, match="cannot go on"):
         fleet.resume(killed.id)
 
@@ -135,6 +137,7 @@ def test_killed_resumed_and_undisturbed_runs_end_in_the_same_weights(fleet: Supe
 PARENT = """
 import sys, time
 from playground.engine.supervisor import Supervisor
+from playground.engine.train import Trainer
 from playground.spec.presets import architecture_preset
 from playground.spec.recipe import Recipe
 if __name__ == "__main__":
@@ -163,25 +166,14 @@ def test_the_death_of_the_parent_saves_the_run(fleet: Supervisor):
     assert run.checkpoint()["step"] == last.step
     assert run.can_resume()
     until(lambda: is_gone(int(pid)), PATIENCE_S, "the orphan's end")
-    fleet.resume(run.id)
-    wait_for_step(fleet, run, last.step + 5)
-    fleet.send(run.id, Stop())
-    wait_for_phase(fleet, run, "stopped")
+    trainer = Trainer(TINY, run.record.recipe)
+    trainer.restore(run.checkpoint())
+    script = Script({last.step + 5: [Stop()]})
+    script.trainer = trainer
+    with Recorder(run, from_step=trainer.step) as recorder:
+        list(recorder.follow(trainer, script))
     steps = [event.step for event in run.events() if event.kind == "step_done"]
-    assert steps == list(range(1, len(steps) + 1))
-
-
-def test_closing_leaves_nobody_behind_and_every_run_saved(data_folder: Path):
-    supervisor = Supervisor(max_running=1)
-    run, waiting = supervisor.start(TINY, ENDLESS), supervisor.start(TINY, ENDLESS)
-    wait_for_step(supervisor, run, 2)
-    pids = list(supervisor.worker_pids().values())
-    assert pids
-    supervisor.close()
-    assert all(is_gone(pid) for pid in pids)
-    assert run.history().phase == "interrupted"
-    assert run.can_resume()
-    assert not waiting.is_live()
+    assert steps == list(range(1, last.step + 6))
 
 
 def test_unknown_runs_and_impossible_ones(fleet: Supervisor):
@@ -200,3 +192,15 @@ def test_unknown_runs_and_impossible_ones(fleet: Supervisor):
         fleet.start(TINY, recipe(batch_size=641))
     assert len(all_runs()[0]) == known
     assert fleet.active() == []
+
+
+def test_closing_leaves_nobody_behind_and_every_run_saved(fleet: Supervisor):
+    run, waiting = fleet.start(TINY, ENDLESS), fleet.start(TINY, ENDLESS)
+    wait_for_step(fleet, run, 2)
+    pids = list(fleet.worker_pids().values())
+    assert pids
+    fleet.close()
+    assert all(is_gone(pid) for pid in pids)
+    assert run.history().phase == "interrupted"
+    assert run.can_resume()
+    assert not waiting.is_live()

@@ -144,7 +144,9 @@ def test_the_last_values_are_the_models_scores(architecture: Architecture) -> No
     steps = architecture.steps()
     assert [value.after.shape for value in values] == [step.output_shape for step in steps]
     for value, step in zip(values, steps, strict=True):
-        has_own = getattr(step.layer, "activation", "none") not in ("none", "softmax") and step.layer.kind != "activation"
+        has_own = (
+            getattr(step.layer, "activation", "none") not in ("none", "softmax") and step.layer.kind != "activation"
+        )
         if step.layer.kind != "output":
             assert (value.before is not None) == has_own, step.layer
         if value.before is not None:

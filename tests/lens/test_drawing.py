@@ -89,12 +89,13 @@ def test_fitted_strokes_lie_in_the_middle(strokes: Any) -> None:
         assert _off_middle(image) <= 0.6
 
 
-def test_a_lopsided_drawing_keeps_its_ink() -> None:
-    """A blot with a long thin tail: its centre of mass is in the blot, and the tail must not leave the image."""
-    blot = [(x, y) for y in range(0, 41, 2) for x in (0, 40)]
-    image = fit_strokes([blot, [(40, 20), (280, 20)]])
-    tail = image[0].max(axis=0) > 0.5
-    assert np.flatnonzero(tail).size >= BOX - 1
+@pytest.mark.parametrize("lean", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_a_lopsided_drawing_keeps_its_ink(lean: tuple[int, int]) -> None:
+    """A line and a far dot: the centre of mass is near the line, but the dot must not be pushed out of the image."""
+    right, down = lean
+    image = fit_strokes([[(0, down), (1, down)], [(right, 1 - down)]])
+    whole = fit_strokes([[(0, 0), (1, 0)]]).sum() + fit_strokes([[(0, 0)]]).sum()
+    assert image.sum() == pytest.approx(whole, rel=0.1)
 
 
 @given(
@@ -193,7 +194,7 @@ def test_strokes_over_a_picture() -> None:
     drawing = Drawing(strokes=(((100.0, 140.0), (180.0, 140.0)),), under=under)
     shrunk = net_input(drawing, centred=False)
     assert shrunk[0, 5, 13] == 1
-    assert shrunk[0, 14, 10] > 0.9
+    assert shrunk[0, 14, 10] > 0.8
     assert _off_middle(net_input(drawing)) <= 0.6
 
 

@@ -48,7 +48,13 @@ def test_kernels_of_groups_and_no_bias() -> None:
 
 def test_a_linear_layer_after_flatten_lies_on_its_maps() -> None:
     """The weight at (output, channel, y, x) multiplies that pixel: laid back, the products add up to the score."""
-    layers = (Conv2d(out_channels=3, padding="same"), Flatten(), Dropout(), Linear(out_features=4, activation="none"), Output())
+    layers = (
+        Conv2d(out_channels=3, padding="same"),
+        Flatten(),
+        Dropout(),
+        Linear(out_features=4, activation="none"),
+        Output(),
+    )
     model = model_of(Architecture(input=IMAGE, layers=layers))
     (weights,) = layer_weights(model, 3)
     assert weights.kernels.shape == (4, 3, 6, 5)
@@ -88,7 +94,11 @@ def test_a_residual_block_shows_all_inside_and_the_way_around() -> None:
     assert [weights.kernels.shape for weights in found] == [(3, 2, 3, 3), (4, 3, 1, 1), (4, 2, 1, 1)]
     assert len({weights.name for weights in found}) == 3
     assert found[-1].name == "way around"
-    plain = model_of(Architecture(input=IMAGE, layers=(Residual(layers=(Conv2d(out_channels=2, padding=1),)), GlobalAvgPool(), Output())))
+    plain = model_of(
+        Architecture(
+            input=IMAGE, layers=(Residual(layers=(Conv2d(out_channels=2, padding=1),)), GlobalAvgPool(), Output())
+        )
+    )
     assert len(layer_weights(plain, 0)) == 1
 
 

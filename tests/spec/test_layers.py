@@ -54,7 +54,9 @@ _EXAMPLES: dict[str, tuple[Layer, ...]] = {
     ),
     "output": (Output(), Output(activation="sigmoid"), Output(units=2)),
 }
-_CASES = [pytest.param(layer, id=f"{kind}-{place}") for kind, found in _EXAMPLES.items() for place, layer in enumerate(found)]
+_CASES = [
+    pytest.param(layer, id=f"{kind}-{place}") for kind, found in _EXAMPLES.items() for place, layer in enumerate(found)
+]
 
 
 def test_every_kind_has_an_example() -> None:

@@ -156,7 +156,9 @@ def test_what_may_not_change_in_mid_run() -> None:
         Recipe().with_knobs({"optimizer": {"kind": "adamw"}})
 
 
-@given(knobs=st.dictionaries(st.sampled_from(KNOBS), st.none() | st.text(max_size=4) | st.lists(st.integers(), max_size=2)))
+@given(
+    knobs=st.dictionaries(st.sampled_from(KNOBS), st.none() | st.text(max_size=4) | st.lists(st.integers(), max_size=2))
+)
 def test_wrong_knob_values_are_recipe_errors(knobs: dict[str, Any]) -> None:
     try:
         changed = Recipe().with_knobs(knobs)

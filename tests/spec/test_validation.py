@@ -49,7 +49,9 @@ def test_validation_is_total(architecture: Architecture) -> None:
     for problem in find_problems(architecture):
         assert problem.what.endswith(".")
         assert problem.expected.endswith(".")
-        assert str(problem).startswith("The network" if problem.layer_index is None else f"Layer {problem.layer_index + 1}")
+        assert str(problem).startswith(
+            "The network" if problem.layer_index is None else f"Layer {problem.layer_index + 1}"
+        )
         if problem.layer_index is not None:
             layer = architecture.layers[problem.layer_index]
             assert layer.id == problem.layer_id
@@ -258,7 +260,9 @@ def test_too_large_for_memory_says_how_much_and_what_to_reduce() -> None:
 
 
 def test_too_many_parameters() -> None:
-    (problem,) = find_problems(Architecture(layers=(Conv2d(out_channels=64), Flatten(), Linear(out_features=4096), Output())))
+    (problem,) = find_problems(
+        Architecture(layers=(Conv2d(out_channels=64), Flatten(), Linear(out_features=4096), Output()))
+    )
     assert "parameters" in problem.what
     assert (problem.layer_index, problem.field) == (2, "out_features")
     assert problem.fixes[0].label == "Reduce out_features to 1024"

@@ -21,7 +21,8 @@ from playground.lens.activations import LayerValues, layer_values, statistics
 from playground.lens.filters import Weights, layer_weights
 from playground.lens.model import Model, load_model
 from playground.lens.pictures import uploaded_input
-from playground.lens.predict import predict
+from playground.lens.predict import predict, probabilities_of
+from playground.spec.datasets import find_dataset
 from playground.spec.shapes import shape_text
 from playground.spec.summary import summarize
 from playground.ui import markup
@@ -207,6 +208,7 @@ def _maps(model: Model, values: LayerValues, *, before: bool, scaling: Scaling) 
     layer = model.architecture.layers[values.layer_index]
     if layer.kind == "output":
         _scores(values)
+        return
     maps = as_maps(shown)
     palette = suitable_palette(shown)
     figures = statistics(shown)
@@ -257,7 +259,15 @@ def _ranges(maps: Array) -> None:
 
 
 def _scores(values: LayerValues) -> None:
-    markup.hint("The scores (logits) before softmax; the larger one is than the others, the surer the net.")
+    """The output layer: each class's score, and the probability that softmax (or the sigmoid) makes of it."""
+    prediction = probabilities_of(values.after)
+    names = find_dataset("mnist").class_names
+    names = names if len(names) == len(prediction.probabilities) else tuple(map(str, range(len(values.after))))
+    markup.hint("Probabilities in per cent:")
+    with st.container(width=420):
+        markup.bars(prediction.probabilities, names, prediction.first)
+    markup.hint("The scores (logits) they come from: softmax takes e to the power of each, over the sum of all.")
+    markup.table([(name, f"{score:+.3f}") for name, score in zip(names, values.after.tolist(), strict=False)])
 
 
 def _filters(weights: Weights, scaling: Scaling) -> None:

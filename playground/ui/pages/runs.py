@@ -65,7 +65,7 @@ def _row(run: Run) -> dict[str, Any]:
         "Name": run.record.name,
         "Net": net,
         "Data": DATASETS[run.record.recipe.dataset].title if run.record.recipe.dataset in DATASETS else "?",
-        "State": f"waiting, {position} in the queue" if position else figures["status"],
+        "State": f"waiting, {position} in the queue" if position else _state(run, figures["status"]),
         "Validation": figures["validation_accuracy"],
         "Test": figures["test_accuracy"],
         "Parameters": summarize(run.record.architecture).parameters,
@@ -74,6 +74,10 @@ def _row(run: Run) -> dict[str, Any]:
         "Begun": run.record.created[:16].replace("T", " "),
         "Id": run.id,
     }
+
+
+def _state(run: Run, phase: str) -> str:
+    return "never started" if phase == "waiting" and not supervisor().is_active(run.id) else phase
 
 
 def _actions(run: Run) -> None:

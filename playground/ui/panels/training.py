@@ -111,7 +111,8 @@ def _words(run: Run | None, history: History) -> None:
         markup.problem(PlaygroundError(failure.what, expected=failure.expected, fix=failure.fix))
     elif history.phase == "waiting":
         position = supervisor().queue_position(run.id)
-        markup.line(f"Waiting: {position} in the queue." if position else "Starting …")
+        going = "Starting …" if supervisor().is_active(run.id) else "This run never started. Reset, and train anew."
+        markup.line(f"Waiting: {position} in the queue." if position else going)
     elif history.phase == "interrupted":
         found = history.diagnosis
         died = found.message if found and found.finding == "worker_died" else "This run was interrupted."
