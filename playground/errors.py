@@ -23,10 +23,11 @@ class PlaygroundError(Exception):
     """The root: carries the three parts so that a screen, a log and a terminal can each lay them out."""
 
     def __init__(self, what: str, *, expected: str = "", fix: str = "") -> None:
-        self.what = what
-        self.expected = expected
-        self.fix = fix
-        super().__init__(" ".join(part for part in (what, expected, fix) if part))
+        # What came from outside may hold half a character, which no terminal, log or browser could take.
+        self.what, self.expected, self.fix = (
+            part.encode("utf-8", "replace").decode() for part in (what, expected, fix)
+        )
+        super().__init__(" ".join(part for part in (self.what, self.expected, self.fix) if part))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.expected, self.fix)

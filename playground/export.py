@@ -48,7 +48,8 @@ def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
     input_shape = architecture.input.shape
     batch = ", ".join(str(size) for size in (1, *input_shape))
     scores = "softmax(1)" if architecture.steps()[-1].output_shape[0] > 1 else "sigmoid()"
-    return f'''"""{title}, written by CNN Playground.
+    safe_title = "".join(letter for letter in " ".join(title.split()) if letter.isprintable() and letter not in '\\"')
+    return f'''"""{safe_title or "A network"}, written by CNN Playground.
 
 Input: (batch, {", ".join(map(str, input_shape))}), values 0 to 1.
 Output: scores; ``.{scores}`` makes probabilities of them.

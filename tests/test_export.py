@@ -55,7 +55,7 @@ def _check_same_logits(architecture: Architecture) -> None:
 
 
 @given(architecture=strategies.architectures())
-@settings(max_examples=80)
+@settings(max_examples=50)
 def test_exported_code_gives_the_same_logits(architecture: Architecture) -> None:
     _check_same_logits(architecture)
 

@@ -14,6 +14,7 @@ from playground.charts.theme import Palette, lookup
 
 Array = NDArray[np.float32]
 Scaling = Literal["layer", "map"]
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def map_grid(
     ``scaling``: one range of values for all maps, so that they can be compared, or one a map, so that faint ones show.
     """
     count, height, width = maps.shape
+    # A net that diverged still has values to draw: they are brought to what a difference of two can hold.
+    maps = np.clip(np.nan_to_num(maps.astype(np.float64)), -_LARGEST, _LARGEST)
     columns = min(count, columns or math.ceil(math.sqrt(count)))
     rows = math.ceil(count / columns)
     block = max(1, tile_size // max(height, width))
@@ -102,7 +105,7 @@ def as_maps(values: Array) -> Array:
 
 def _levels(values: Array, low: float, high: float) -> NDArray[np.intp]:
     scaled = (values - low) * (255 / max(high - low, 1e-12))
-    levels: NDArray[np.intp] = np.clip(np.nan_to_num(scaled), 0, 255).round().astype(np.intp)
+    levels: NDArray[np.intp] = np.clip(scaled, 0, 255).round().astype(np.intp)
     return levels
 
 

@@ -27,7 +27,7 @@ class Theme:
     gap: tuple[int, int, int]
 
 
-LIGHT = Theme("light", "#0F766E", "#16201E", "#66736F", "#E3E9E7", "#B4540A", (255, 255, 255))
+LIGHT = Theme("light", "#0F766E", "#16201E", "#66736F", "#E3E9E7", "#B4540A", (251, 253, 252))
 DARK = Theme("dark", "#2DD4BF", "#EAF2F0", "#93A29D", "#2A3331", "#F59E0B", (15, 20, 19))
 
 

@@ -13,7 +13,7 @@ def find_architecture(name: str) -> Architecture:
     if name in ARCHITECTURES:
         return ARCHITECTURES[name].architecture
     path = Path(name)
-    if path.suffix == ".json" or path.is_file():
+    if path.suffix == ".json" or _is_file(path):
         try:
             return Architecture.read(path.read_bytes())
         except OSError as problem:
@@ -34,9 +34,16 @@ def find_recipe(name: str) -> Recipe:
     if name in RECIPES:
         return RECIPES[name].recipe
     path = Path(name)
-    if path.suffix == ".json" or path.is_file():
+    if path.suffix == ".json" or _is_file(path):
         try:
             return Recipe.read(path.read_bytes())
         except OSError as problem:
             raise RecipeError(f"{path} cannot be read: {problem.strerror}.") from problem
     raise UnknownNameError(f"There is no recipe {name!r}.", expected=f"A preset ({', '.join(RECIPES)}) or a JSON file.")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a zero in it, is no file
+        return False

@@ -19,11 +19,16 @@ Stroke = Sequence[Sequence[float]]
 
 SIZE = 28
 BOX = 20
+CENTRE = 14.5
+"""Where MNIST's digits have their centre of mass, x and y, the corner of the image being 0: it lies in pixel 14."""
+
 MNIST_PEN_WIDTH = 2.4
 """Width of a line in pixels of the 28×28 image; MNIST's own strokes are about as wide."""
 
-_INK = 0.2
+_INK = 0.003
 _FINEST_STEP = 0.2
+_LARGEST_COORDINATE = 1e9
+_SMALLEST_EXTENT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,11 @@ def fit_strokes(strokes: Sequence[Stroke]) -> Array:
     low, high = points.min(axis=0), points.max(axis=0)
     # The box holds the ink, so the pen's own width is inside it.
     extent = float((high - low).max())
-    scale = (BOX - MNIST_PEN_WIDTH) / extent if extent > 0 else 1.0
-    middle = SIZE / 2
-    placed = [(line - (low + high) / 2) * scale + middle for line in lines]
-    image = _render(placed, MNIST_PEN_WIDTH)
-    shift = middle - _centre_of_mass(image)
+    scale = (BOX - MNIST_PEN_WIDTH) / extent if extent > _SMALLEST_EXTENT else 1.0
+    placed = [(line - (low + high) / 2) * scale + SIZE / 2 for line in lines]
+    # A lopsided drawing is moved only as far as its ink stays inside.
+    room = (SIZE - MNIST_PEN_WIDTH - (high - low) * scale) / 2
+    shift = np.clip(CENTRE - _centre_of_mass(_render(placed, MNIST_PEN_WIDTH)), -room, room)
     return _render([line + shift for line in placed], MNIST_PEN_WIDTH)[None]
 
 
@@ -97,7 +102,7 @@ def fit_image(image: Array) -> Array:
         digit = np.asarray(resized, dtype=np.float32)
     fitted = np.zeros((SIZE, SIZE), dtype=np.float32)
     centre = _centre_of_mass(digit)
-    corner = np.round(SIZE / 2 - centre).astype(int)
+    corner = np.ceil(CENTRE - 0.5 - centre).astype(int)
     x = int(np.clip(corner[0], 0, SIZE - width))
     y = int(np.clip(corner[1], 0, SIZE - height))
     fitted[y : y + height, x : x + width] = digit
@@ -113,12 +118,12 @@ def _checked(strokes: Sequence[Stroke]) -> list[NDArray[np.float64]]:
             continue
         try:
             line = np.asarray(stroke, dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             line = np.empty(0)
-        if line.ndim != 2 or line.shape[1] != 2 or not np.isfinite(line).all():
+        if line.ndim != 2 or line.shape[1] != 2 or not (np.abs(line) <= _LARGEST_COORDINATE).all():
             raise DrawingError(
                 f"Stroke {number + 1} cannot be read.",
-                expected="A stroke is a list of [x, y] pairs of finite numbers.",
+                expected=f"A stroke is a list of [x, y] pairs of numbers of at most {_LARGEST_COORDINATE:g}.",
             )
         lines.append(line)
     if not lines:

@@ -1,12 +1,13 @@
 """Picture files and stroke files from outside, read with suspicion."""
 
 import json
+import warnings
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from playground.errors import DrawingError, ImageFileError
 from playground.lens.drawing import fit_image, fit_strokes
@@ -26,17 +27,17 @@ def read_inputs(path: Path) -> list[Array]:
     content = _content(path)
     if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
         return _drawings(path, content)
-    try:
-        return [fit_image(ink_of(path, content))]
-    except DrawingError as problem:
-        raise DrawingError(f"{path}: {problem.what}", expected=problem.expected, fix=problem.fix) from None
+    return [uploaded_input(str(path), content)]
 
 
 def uploaded_input(name: str, content: bytes) -> Array:
     """A picture that came as bytes, as the input of a net, (1, 28, 28); errors as ``read_inputs``, naming ``name``."""
     if len(content) > MAX_FILE_BYTES:
         raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
-    return fit_image(ink_of(name, content))
+    try:
+        return fit_image(ink_of(name, content))
+    except DrawingError as problem:
+        raise DrawingError(f"{name}: {problem.what}", expected=problem.expected, fix=problem.fix) from None
 
 
 def ink_of(path: Path | str, content: bytes) -> Array:
@@ -45,32 +46,43 @@ def ink_of(path: Path | str, content: bytes) -> Array:
     The border tells the paper's brightness: most of it is paper. Raises ImageFileError for what is no usable picture.
     """
     try:
-        with Image.open(BytesIO(content), formats=_FORMATS) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise ImageFileError(
-                    f"{path} has {opened.width}×{opened.height} pixels.",
-                    expected=f"At most {MAX_PIXELS // 10**6} million.",
-                    fix="Make it smaller.",
-                )
-            upright = ImageOps.exif_transpose(opened)
-            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-                layered = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-            if upright.mode in ("I;16", "I", "F"):
-                deep = np.asarray(upright, dtype=np.float32)
-                grey = np.asarray(deep / max(float(deep.max()), 1.0), dtype=np.float32)
-            else:
-                grey = np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            grey = _grey(path, content)
+    except ImageFileError:
+        raise
+    except Exception as problem:  # Pillow's readers raise whatever they stumble over; none of it is ours to sort
         raise ImageFileError(
             f"{path} is no picture that can be read: {problem}.",
-            expected=f"Formats: {', '.join(_FORMATS)}.",
+            expected=f"Formats: {', '.join(_FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
         ) from problem
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     paper = float(np.median(border))
     ink = np.clip(paper - grey, 0, None) if paper > 0.5 else np.clip(grey - paper, 0, None)
+    # Paper that is not of one brightness (a photo, a JPEG) leaves faint traces everywhere; clean paper leaves none.
+    texture = 4 * float(np.std(border[np.abs(border - paper) < 0.2]))
+    ink = np.where(ink > texture, ink, 0)
     strongest = float(ink.max())
     return np.asarray(ink / strongest if strongest > 0.05 else ink * 0, dtype=np.float32)
+
+
+def _grey(path: Path | str, content: bytes) -> Array:
+    """Brightness 0 to 1, (height, width), upright, transparent parts white."""
+    with Image.open(BytesIO(content), formats=_FORMATS) as opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            raise ImageFileError(
+                f"{path} has {opened.width}×{opened.height} pixels.",
+                expected=f"At most {MAX_PIXELS // 10**6} million.",
+                fix="Make it smaller.",
+            )
+        upright = ImageOps.exif_transpose(opened)
+        if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+            layered = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+        if upright.mode in ("I;16", "I", "F"):
+            deep = np.asarray(upright, dtype=np.float32)
+            return np.asarray(deep / max(float(deep.max()), 1.0), dtype=np.float32)
+        return np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255)
 
 
 def _content(path: Path) -> bytes:
@@ -94,6 +106,8 @@ def _drawings(path: Path, content: bytes) -> list[Array]:
         drawings = [drawings]
     if not isinstance(drawings, list):
         raise DrawingError(f"{path} holds no list of drawings.", expected=expected)
+    if not drawings:
+        raise DrawingError(f"{path} holds no drawing.", expected=expected)
     found = []
     for number, drawing in enumerate(drawings):
         strokes = drawing.get("strokes") if isinstance(drawing, dict) else None

@@ -11,6 +11,8 @@ from playground.spec.layers import AnyLayer, Layer, Output
 from playground.spec.reading import canonical_json, read_model
 from playground.spec.shapes import Shape
 
+MAX_LAYERS = 64
+
 
 class InputShape(BaseModel):
     """Channels, height and width of the images, in pixels."""
@@ -49,7 +51,7 @@ class Architecture(BaseModel):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     input: InputShape = InputShape()
     classes: int = Field(default=10, ge=2, le=1000)
-    layers: tuple[AnyLayer, ...] = Field(default=(), max_length=64)
+    layers: tuple[AnyLayer, ...] = Field(default=(), max_length=MAX_LAYERS)
 
     @model_validator(mode="before")
     @classmethod
@@ -109,7 +111,13 @@ class Architecture(BaseModel):
         raise ArchitectureError(f"There is no layer {layer_id!r} any more.", fix="Reload the page.")
 
     def with_layers(self, layers: Sequence[Layer]) -> "Architecture":
-        """The same input and classes with other layers; new ones get ids."""
+        """The same input and classes with other layers; new ones get ids. Raises ArchitectureError for too many."""
+        if len(layers) > MAX_LAYERS:
+            raise ArchitectureError(
+                f"The network would have {len(layers)} layers.",
+                expected=f"At most {MAX_LAYERS} are allowed.",
+                fix="Remove one first.",
+            )
         return Architecture(input=self.input, classes=self.classes, layers=tuple(layers))
 
     def replaced(self, index: int, *layers: Layer) -> "Architecture":

@@ -35,7 +35,7 @@ class RunStarted(_Event):
     train_size: int
     validation_size: int
     test_size: int
-    steps_per_epoch: int
+    steps_per_epoch: int = Field(ge=1)
     total_steps: int
     device: str
     precision: str

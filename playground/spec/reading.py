@@ -19,6 +19,7 @@ def canonical_json(value: BaseModel) -> str:
 def read_model(kind: type[ModelT], source: str | bytes | dict[str, Any], error: type[PlaygroundError]) -> ModelT:
     """``source`` as a ``kind``; raises ``error`` naming each wrong field, or SchemaError for a newer version."""
     name = kind.__name__.lower()
+    named = f"an {name}" if name[0] in "aeiou" else f"a {name}"
     if isinstance(source, dict):
         data: Any = source
     else:
@@ -27,11 +28,13 @@ def read_model(kind: type[ModelT], source: str | bytes | dict[str, Any], error: 
         except (ValueError, RecursionError) as problem:
             raise error(
                 f"This is not JSON: {problem}.",
-                expected=f"An {name} is one JSON object.",
+                expected=f"{named[0].upper()}{named[1:]} is one JSON object.",
                 fix="Check the place named.",
             ) from None
     if not isinstance(data, dict):
-        raise error(f"The JSON holds a {type(data).__name__}.", expected=f"An {name} is one JSON object.")
+        raise error(
+            f"The JSON holds a {type(data).__name__}.", expected=f"{named[0].upper()}{named[1:]} is one JSON object."
+        )
     schema = data.get("schema", SCHEMA)
     if isinstance(schema, int) and schema > SCHEMA:
         raise SchemaError(

@@ -94,7 +94,7 @@ class OneCycle(_Part):
 
     kind: Literal["one_cycle"] = "one_cycle"
     pct_start: float = Field(
-        default=0.3, gt=0, lt=1, description="Share of the run on the way up.", json_schema_extra={"step": 0.05}
+        default=0.3, ge=0.05, le=0.95, description="Share of the run on the way up.", json_schema_extra={"step": 0.05}
     )
     div_factor: float = Field(
         default=25.0, ge=1, le=1000, description="The peak over the first value.", json_schema_extra={"step": 5.0}

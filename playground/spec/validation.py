@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from playground.spec.architecture import Architecture
+from playground.spec.architecture import MAX_LAYERS, Architecture
 from playground.spec.layers import Conv2d, Defect, Layer, Linear, Output
 from playground.spec.summary import Row, summarize
 
@@ -73,7 +73,12 @@ def _with_original(defect: Defect, active: Layer, original: Layer) -> Defect:
 
 
 def _problem(architecture: Architecture, index: int, defect: Defect) -> Problem:
-    fixes = tuple(Fix(repair.label, architecture.replaced(index, *repair.layers)) for repair in defect.repairs)
+    room = MAX_LAYERS - len(architecture.layers) + 1
+    fixes = tuple(
+        Fix(repair.label, architecture.replaced(index, *repair.layers))
+        for repair in defect.repairs
+        if len(repair.layers) <= room
+    )
     return Problem(index, architecture.layers[index].id, defect.field, defect.what, defect.expected, fixes)
 
 
@@ -82,13 +87,13 @@ def _output_problems(architecture: Architecture) -> Iterator[Problem]:
     outputs = [index for index in active if isinstance(architecture.layers[index], Output)]
     if not outputs:
         disabled = [i for i, layer in enumerate(architecture.layers) if isinstance(layer, Output)]
-        fix = (
-            Fix("Switch the output on", architecture.toggled(disabled[-1]))
-            if disabled
-            else Fix("Append output", architecture.inserted(len(architecture.layers), Output()))
-        )
+        fixes: tuple[Fix, ...] = ()
+        if disabled:
+            fixes = (Fix("Switch the output on", architecture.toggled(disabled[-1])),)
+        elif len(architecture.layers) < MAX_LAYERS:
+            fixes = (Fix("Append output", architecture.inserted(len(architecture.layers), Output())),)
         yield Problem(
-            None, None, "layers", "There is no output layer.", "The last layer gives one score a class.", (fix,)
+            None, None, "layers", "There is no output layer.", "The last layer gives one score a class.", fixes
         )
     for index in outputs[:-1]:
         yield _problem_at(architecture, index, "There is a second output below.", "A network has one output.")

@@ -1,12 +1,14 @@
 """What one browser session has in hand: values, not widgets, so that it survives page changes and undo is a list."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 
 import streamlit as st
 
 from playground.engine.store import Run
+from playground.errors import PlaygroundError
 from playground.spec.architecture import Architecture
 from playground.spec.history import History
 from playground.spec.presets import architecture_preset, recipe_preset
@@ -32,6 +34,7 @@ class AppState:
     open_layer: str | None = None
     run_id: str | None = None
     training_error: Exception | None = None
+    network_error: Exception | None = None
     strokes: tuple[Stroke, ...] = ()
     canvas_revision: int = 0
     test_index: int | None = None
@@ -49,6 +52,14 @@ class AppState:
         self.future = []
         self.architecture = architecture
         self.training_error = None
+
+    def attempt(self, edit: Callable[[], Architecture]) -> None:
+        """Edit, or keep what there is and say what is wrong with the edit."""
+        try:
+            self.edit(edit())
+            self.network_error = None
+        except PlaygroundError as problem:
+            self.network_error = problem
 
     def undo(self) -> None:
         """Back to the architecture before the last edit."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.charts.curves import MAX_POINTS, NamedHistory, comparison_figure, thinned_means, training_figure
@@ -13,6 +13,7 @@ from playground.charts.theme import DARK, LIGHT, SERIES
 from playground.spec.events import Evaluated, KnobChanged
 from playground.spec.history import History
 from tests.spec.test_history import started, step
+from tests.strategies import settings
 
 
 @given(values=st.lists(st.floats(-1e3, 1e3), max_size=300), most=st.integers(1, 60))

@@ -4,7 +4,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,6 +20,7 @@ from playground.charts.images import (
     value_range,
 )
 from playground.charts.theme import lookup
+from tests.strategies import settings
 
 Array = NDArray[np.float32]
 

@@ -11,6 +11,7 @@ from playground.engine.train import Cadence, Trainer
 from playground.spec import events
 from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.spec.layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
 from playground.spec.recipe import Adagrad, Adam, AdamW, Cosine, OneCycle, Recipe, RmsProp, Sgd
 from tests.engine.helpers import (
     AUGMENTATION,
@@ -20,9 +21,11 @@ from tests.engine.helpers import (
     assert_same_weights,
     figures,
     make_trainer,
+    net,
     play,
     through_bytes,
     tiny_recipe,
+    tiny_splits,
 )
 
 OPTIMIZERS = {
@@ -36,6 +39,7 @@ OPTIMIZERS = {
 NETS = {"plain": PLAIN, "rich": RICH}
 TOTAL = 12
 PER_EPOCH = 6
+HEAD = (Flatten(), Linear(out_features=32), Output())
 
 
 class Result:
@@ -91,16 +95,16 @@ def killed(architecture: Architecture, recipe: Recipe, step: int) -> Result:
 
 
 @pytest.mark.parametrize("augmented", [False, True], ids=["", "augmented"])
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_cut_anywhere(optimizer: str, net: str, augmented: bool):
+def test_cut_anywhere(optimizer: str, name: str, augmented: bool):
     recipe = tiny_recipe(
         optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION if augmented else (), schedule=OneCycle(), seed=7
     )
-    whole = undisturbed(NETS[net], recipe)
-    chosen = random.Random(f"{optimizer}/{net}/{augmented}").sample(range(1, TOTAL), 3)
-    cut(NETS[net], recipe, chosen[0]).assert_equals(whole)
-    cut(NETS[net], recipe, *sorted(chosen[1:])).assert_equals(whole)
+    whole = undisturbed(NETS[name], recipe)
+    chosen = random.Random(f"{optimizer}/{name}/{augmented}").sample(range(1, TOTAL), 3)
+    cut(NETS[name], recipe, chosen[0]).assert_equals(whole)
+    cut(NETS[name], recipe, *sorted(chosen[1:])).assert_equals(whole)
 
 
 @pytest.mark.parametrize("step", range(TOTAL))
@@ -117,10 +121,10 @@ def test_cut_twice_at_the_same_step_and_after_each_batch():
 
 
 @pytest.mark.parametrize("step", [4, PER_EPOCH, PER_EPOCH + 1, TOTAL])
-@pytest.mark.parametrize("net", NETS)
-def test_killed_anywhere(net: str, step: int):
+@pytest.mark.parametrize("name", NETS)
+def test_killed_anywhere(name: str, step: int):
     recipe = tiny_recipe(augmentation=AUGMENTATION, optimizer=RmsProp(momentum=0.5))
-    killed(NETS[net], recipe, step).assert_equals(undisturbed(NETS[net], recipe))
+    killed(NETS[name], recipe, step).assert_equals(undisturbed(NETS[name], recipe))
 
 
 def test_killed_between_the_last_batch_and_the_end():
@@ -211,3 +215,33 @@ def test_how_often_it_reports_changes_no_weight():
     trainer = make_trainer(RICH, recipe, cadence=Cadence(evaluations_per_epoch=1, report_s=1e9))
     play(trainer)
     assert_same_weights(trainer.weights(), undisturbed(RICH, recipe).weights)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_with_several_threads(precision: str):
+    """Large enough that the work is really shared between threads."""
+    images = tiny_splits(256, size=28, classes=4)
+    architecture = net(
+        Conv2d(out_channels=16),
+        MaxPool2d(),
+        BatchNorm(),
+        Conv2d(out_channels=32),
+        Dropout(),
+        *HEAD,
+        classes=4,
+        size=28,
+    )
+    recipe = tiny_recipe(batch_size=64, epochs=1, precision=precision)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        whole = make_trainer(architecture, recipe, splits=images)
+        expected = figures(play(whole))
+        first = make_trainer(architecture, recipe, splits=images)
+        stream = play(first, Script({2: [Stop()]}))
+        second = make_trainer(architecture, recipe, splits=images)
+        second.restore(through_bytes(first.checkpoint()))
+        assert figures(stream + play(second)) == expected
+        assert_same_weights(second.weights(), whole.weights())
+    finally:
+        torch.set_num_threads(before)

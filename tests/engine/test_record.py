@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,7 @@ def test_a_full_disk_ends_the_run_in_words(run: Run, monkeypatch: pytest.MonkeyP
     assert list(run.events())[-1] == told[-1]
     assert run.history().phase == "failed"
     assert {path: path.read_bytes() for path in kept} == kept
-    assert not [path for path in run.folder.rglob(".*")], "half-written files stay behind"
+    assert not list(run.folder.rglob(".*")), "half-written files stay behind"
     assert not run.is_live()
 
 
@@ -181,7 +182,7 @@ def test_thinned_keeps_early_moments_denser(count: int):
     steps = tuple(range(0, count * 10, 10))
     dropped = set(thinned(steps, 8))
     kept = [step for step in steps if step not in dropped]
-    gaps = [right - left for left, right in zip(kept, kept[1:], strict=False)]
+    gaps = [right - left for left, right in pairwise(kept)]
     assert sum(gaps[:3]) <= sum(gaps[-3:])
 
 

@@ -264,14 +264,19 @@ def test_an_ended_run_can_go_on_only_where_something_is_left(home: Path):
         assert run.can_resume() is expected
 
 
+def fail_halfway(path: Path, problem: BaseException) -> None:
+    with writing(path) as temporary:
+        temporary.write_text("half")
+        raise problem
+
+
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
     for problem in (OSError(28, "No space left on device"), KeyboardInterrupt()):
         expected = StoreError if isinstance(problem, OSError) else KeyboardInterrupt
-        with pytest.raises(expected), writing(path) as temporary:
-            temporary.write_text("half")
-            raise problem
+        with pytest.raises(expected):
+            fail_halfway(path, problem)
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
     with writing(path) as temporary:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from playground.errors import ArchitectureError, RecipeError
 from playground.engine.train import Cadence, Trainer
+from playground.errors import ArchitectureError, RecipeError
 from playground.spec import events
 from playground.spec.events import Change, Pause, Resume, Snapshot, Step, Stop
 from playground.spec.layers import BatchNorm, Conv2d, Flatten, Output, Residual

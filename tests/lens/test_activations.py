@@ -132,7 +132,7 @@ def test_batch_norm_uses_its_running_figures() -> None:
 
 
 @given(architecture=strategies.architectures())
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_the_last_values_are_the_models_scores(architecture: Architecture) -> None:
     model = model_of(architecture)
     image = np.random.default_rng(0).random(architecture.input.shape, dtype=np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,6 +20,7 @@ from playground.lens.drawing import BOX, MNIST_PEN_WIDTH, SIZE, Drawing, fit_ima
 from playground.lens.model import Model, load_model
 from playground.lens.pictures import ink_of
 from playground.lens.predict import predict
+from tests.strategies import settings
 
 Array = NDArray[np.float32]
 STROKES = Path(__file__).parents[2].parent / "shared" / "data" / "strokes" / "pendigits-tra-strokes.json"
@@ -58,7 +59,7 @@ def _off_middle(image: Array) -> float:
 
 def test_where_mnist_puts_its_digits() -> None:
     """The figures that the fitting aims at, measured: a box of 20, the centre of mass inside pixel 14."""
-    images, _ = _digits(1000)
+    images, _ = _digits(500)
     for image in images:
         assert _off_middle(image) <= 0.5 + 2e-3
         inked = np.argwhere(image[0] > 0)
@@ -95,7 +96,7 @@ def test_a_lopsided_drawing_keeps_its_ink(lean: tuple[int, int]) -> None:
     right, down = lean
     image = fit_strokes([[(0, down), (1, down)], [(right, 1 - down)]])
     whole = fit_strokes([[(0, 0), (1, 0)]]).sum() + fit_strokes([[(0, 0)]]).sum()
-    assert image.sum() == pytest.approx(whole, rel=0.1)
+    assert image.sum() == pytest.approx(whole, rel=0.04)
 
 
 @given(
@@ -153,7 +154,7 @@ def test_a_scribble_of_thousands_of_points() -> None:
     ],
 )
 def test_unreadable_strokes_are_told_so(strokes: Any) -> None:
-    with pytest.raises(DrawingError, match="stroke|Stroke"):
+    with pytest.raises(DrawingError, match=r"[sS]troke"):
         fit_strokes(strokes)
 
 

@@ -1,13 +1,14 @@
 """Files from outside: every usable kind is read alike, everything else is an error of ours that names the file."""
 
 import json
+import tracemalloc
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,6 +17,7 @@ from playground.errors import DataError, DrawingError, ImageFileError
 from playground.lens import pictures
 from playground.lens.drawing import fit_strokes
 from playground.lens.pictures import ink_of, read_inputs, uploaded_input
+from tests.strategies import settings
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
@@ -177,6 +179,7 @@ def test_strokes_from_json(tmp_path: Path) -> None:
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
         ("7", "no list"),
+        ("[]", "holds no drawing"),
         ("[1]", "drawing 1: there are no strokes"),
         ("[{}]", "drawing 1: there are no strokes"),
         ('[{"strokes": {}}]', "drawing 1: there are no strokes"),
@@ -198,7 +201,13 @@ def test_wrong_strokes_are_told_so(content: str, said: str, tmp_path: Path) -> N
     assert str(path) in str(caught.value)
 
 
-def test_an_empty_list_holds_no_drawing(tmp_path: Path) -> None:
-    path = tmp_path / "none.json"
-    path.write_text("[]")
-    assert read_inputs(path) == []
+def test_a_photograph_as_large_as_allowed_is_read() -> None:
+    """Six thousand pixels a side are within the limit; they must not need many times their own memory."""
+    sheet = np.kron(_seven(), np.ones((75, 75), dtype=np.uint8))
+    tracemalloc.start()
+    image = uploaded_input("photo.png", _bytes(Image.fromarray(sheet)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 25 * sheet.size
+    small = uploaded_input("small.png", _bytes(Image.fromarray(_seven())))
+    assert np.abs(image - small).mean() < 0.02

@@ -65,16 +65,14 @@ def test_a_sigmoid_output_has_two_probabilities() -> None:
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @given(architecture=strategies.architectures())
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_probabilities_are_the_softmax_of_the_scores(architecture: Architecture) -> None:
     model = model_of(architecture)
     images = list(np.random.default_rng(0).random((3, *architecture.input.shape), dtype=np.float32))
     with torch.inference_mode():
         scores = model.module(torch.from_numpy(np.stack(images))).double()
-    if scores.shape[1] == 1:
-        expected = torch.cat([1 - scores.sigmoid(), scores.sigmoid()], dim=1)
-    else:
-        expected = scores.softmax(1)
+    single = scores.shape[1] == 1
+    expected = torch.cat([1 - scores.sigmoid(), scores.sigmoid()], dim=1) if single else scores.softmax(1)
     for prediction, row in zip(predict(model, images), expected.tolist(), strict=True):
         assert len(prediction.probabilities) == architecture.classes
         assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-9)

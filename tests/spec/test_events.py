@@ -5,7 +5,7 @@ import math
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -26,6 +26,7 @@ from playground.spec.events import (
     parse_command,
     parse_event,
 )
+from tests.strategies import settings
 
 EVENTS: dict[str, type[BaseModel]] = {
     event.model_fields["kind"].default: event for event in get_args(get_args(events.Event)[0])

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.spec.events import (
@@ -22,6 +22,7 @@ from playground.spec.events import (
 )
 from playground.spec.history import History
 from tests.spec.test_events import any_event
+from tests.strategies import settings
 
 
 def started(**fields: Any) -> RunStarted:

@@ -103,7 +103,7 @@ def test_a_residual_block_sees_what_its_inside_sees() -> None:
 
 
 def _seen(architecture: Architecture) -> tuple[int, int]:
-    """Extent of the input pixels with a gradient from the central value of the last map, in a net of positive weights."""
+    """Extent of the pixels with a gradient from the central value of the last map; all weights are positive."""
     module = build(architecture)
     maps = nn.Sequential(*list(module)[:-3])  # less the global pooling's two modules and the output
     with torch.no_grad():

@@ -75,14 +75,14 @@ def test_no_problem_means_that_it_builds(architecture: Architecture) -> None:
 
 
 @given(architecture=strategies.architectures())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_what_works_has_no_problem(architecture: Architecture) -> None:
     assert find_problems(architecture) == ()
     assert _forward(architecture) == [step.output_shape for step in architecture.steps()]
 
 
 @given(architecture=strategies.architectures(), junk=strategies.layers(12), data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_one_wrong_layer_in_a_working_net(architecture: Architecture, junk: Layer, data: st.DataObject) -> None:
     """Nearly working nets reach further into validation than random ones; what passes must build."""
     broken = architecture.inserted(data.draw(st.integers(0, len(architecture.layers))), junk)

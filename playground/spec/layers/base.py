@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from playground.errors import ArchitectureError
+from playground.spec.reading import validation_text
 from playground.spec.shapes import ReceptiveField, Shape, element_count, is_map, shape_text
 
 ActivationName = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
@@ -113,8 +115,11 @@ class Layer(BaseModel):
         return ()
 
     def changed(self: AnyLayerT, **fields: Any) -> AnyLayerT:
-        """A validated copy with other values in some fields; the id stays."""
-        return type(self).model_validate({**dict(self), **fields})
+        """A copy with other values in some fields; the id stays. Raises ArchitectureError for a value out of bounds."""
+        try:
+            return type(self).model_validate({**dict(self), **fields})
+        except ValidationError as problem:
+            raise ArchitectureError(f"{self.title} cannot be changed: {validation_text(problem)}") from None
 
 
 def activation_calls(activation: str) -> tuple[TorchCall, ...]:

@@ -120,10 +120,9 @@ class Residual(Layer):
                 Defect("layers", "Every layer inside is switched off.", "A block needs one.", (Repair("Remove", ()),)),
             )
         found = []
-        position = {id(layer): index for index, layer in enumerate(self.layers)}
-        for layer, shape in self._steps(input_shape):
+        places = [index for index, layer in enumerate(self.layers) if layer.enabled]
+        for index, (layer, shape) in zip(places, self._steps(input_shape), strict=True):
             for defect in layer.defects(shape):
-                index = position[id(layer)]
                 repairs = tuple(
                     self._inner_repair(index, repair) for repair in defect.repairs if self._fits(index, repair)
                 )

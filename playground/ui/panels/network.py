@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from playground.engine.estimate import seconds_per_epoch
+from playground.spec.architecture import Architecture
 from playground.spec.datasets import DATASETS
 from playground.spec.layers import LAYER_KINDS, Layer, Output, Residual
 from playground.spec.presets import ARCHITECTURES
@@ -44,6 +45,8 @@ def network_panel(state: AppState) -> None:
     for problem in problems:
         if problem.layer_id is None:
             _problem(problem, "whole")
+    if state.network_error:
+        markup.problem(state.network_error)
     _buttons(state)
     _totals(summary, state)
 
@@ -132,7 +135,8 @@ def _layer_editor(state: AppState, row: Row) -> None:
 def _set_field(layer_id: str, name: str, value: Any) -> None:
     state = app_state()
     index = state.architecture.index_of(layer_id)
-    state.edit(state.architecture.replaced(index, state.architecture.layers[index].changed(**{name: value})))
+    layer = state.architecture.layers[index]
+    state.attempt(lambda: state.architecture.replaced(index, layer.changed(**{name: value})))
 
 
 def _inner_layers(layer_id: str, block: Residual) -> None:
@@ -167,38 +171,56 @@ def _inner_layers(layer_id: str, block: Residual) -> None:
 
 
 def _set_inner(layer_id: str, block: Residual, number: int, name: str, value: Any) -> None:
-    layers = list(block.layers)
-    layers[number] = layers[number].changed(**{name: value})
-    _set_field(layer_id, "layers", tuple(layers))
+    state = app_state()
+    index = state.architecture.index_of(layer_id)
+
+    def edited() -> Architecture:
+        layers = list(block.layers)
+        layers[number] = layers[number].changed(**{name: value})
+        return state.architecture.replaced(index, block.changed(layers=tuple(layers)))
+
+    state.attempt(edited)
 
 
 def _layer_actions(row: Row, count: int) -> None:
     state = app_state()
     index = row.index
     actions: tuple[tuple[str, str, str, bool, Any], ...] = (
-        ("up", "Up", ":material/arrow_upward:", index == 0, lambda: state.edit(state.architecture.moved(index, -1))),
+        (
+            "up",
+            "Up",
+            ":material/arrow_upward:",
+            index == 0,
+            lambda: state.attempt(lambda: state.architecture.moved(index, -1)),
+        ),
         (
             "down",
             "Down",
             ":material/arrow_downward:",
             index == count - 1,
-            lambda: state.edit(state.architecture.moved(index, 1)),
+            lambda: state.attempt(lambda: state.architecture.moved(index, 1)),
         ),
         (
             "duplicate",
             "Duplicate",
             ":material/content_copy:",
             False,
-            lambda: state.edit(state.architecture.duplicated(index)),
+            lambda: state.attempt(lambda: state.architecture.duplicated(index)),
         ),
         (
             "toggle",
             "Switch off" if row.enabled else "Switch on",
             ":material/visibility_off:" if row.enabled else ":material/visibility:",
             False,
-            lambda: state.edit(state.architecture.toggled(index)),
+            lambda: state.attempt(lambda: state.architecture.toggled(index)),
         ),
-        ("delete", "Delete", ":material/delete:", False, lambda: state.edit(state.architecture.replaced(index))),
+        (
+            "delete",
+            "Delete",
+            ":material/delete:",
+            False,
+            lambda: state.attempt(lambda: state.architecture.replaced(index)),
+        ),
     )
     with st.container(horizontal=True, gap="small", key=f"actions-{row.id}"):
         for name, label, icon, disabled, act in actions:
@@ -236,9 +258,9 @@ def _add(state: AppState, layer: Layer) -> None:
         index = ids.index(state.open_layer) + 1
     else:
         index = next((place for place, known in enumerate(layers) if isinstance(known, Output)), len(layers))
-    changed = state.architecture.inserted(index, layer)
-    state.edit(changed)
-    state.open_layer = changed.layers[index].id
+    state.attempt(lambda: state.architecture.inserted(index, layer))
+    if state.network_error is None:
+        state.open_layer = state.architecture.layers[index].id
 
 
 def _totals(summary: Summary, state: AppState) -> None:
