@@ -35,8 +35,8 @@ def drive(
     if checkpoint:
         trainer.restore(checkpoint)
     run = opened()
-    history = History.of(run.events()) if checkpoint else History()
     with _stop_on_interrupt() as inbox, Recorder(run, from_step=trainer.step if checkpoint else None) as recorder:
+        history = History.of(run.events())
         for event in recorder.follow(trainer, inbox):
             history.add(event)
             if event.kind in ("evaluated", "epoch_done", "diagnosed") and not as_json:

@@ -1,5 +1,6 @@
 """Images and labels: MNIST from the bundled files, checked, unpacked once, split into train, validation and test."""
 
+import errno
 import hashlib
 import lzma
 import tempfile
@@ -119,7 +120,11 @@ def _mnist() -> dict[str, Tensor]:
         except (SafetensorError, OSError):
             path.unlink(missing_ok=True)  # a damaged cache is made again, not an error
     with writing(path) as temporary:
-        save_file(_unpack_mnist(bundled("assets/mnist")), temporary)
+        tensors = _unpack_mnist(bundled("assets/mnist"))
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as problem:  # how it wraps a full disk
+            raise OSError(errno.ENOSPC, str(problem)) from problem
     return load_file(path)
 
 

@@ -42,6 +42,11 @@ def apply_knobs(optimizer: Optimizer, recipe: Recipe) -> None:
                 group["betas"] = (adam.beta1, adam.beta2)
             case RmsProp() as rms:
                 group["alpha"], group["momentum"] = rms.alpha, rms.momentum
+                for weight in group["params"]:
+                    if optimizer.state[
+                        weight
+                    ]:  # torch makes the buffer at the first step, and only if it needs it then
+                        optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
             case Adagrad():
                 pass
 

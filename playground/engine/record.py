@@ -1,6 +1,8 @@
 """Writing a run: each event is made true on the disk first (weights, checkpoint), then logged."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -8,7 +10,7 @@ from typing import IO
 
 from playground.engine.home import cannot_write, writing
 from playground.engine.inbox import Inbox
-from playground.engine.locks import try_lock
+from playground.engine.locks import take_lock
 from playground.engine.store import Run, checkpoint_bytes, log_line, snapshot_bytes
 from playground.engine.train import Trainer
 from playground.errors import StoreError
@@ -19,43 +21,44 @@ MAX_SNAPSHOT_BYTES = 200 * 1000**2
 
 
 class Recorder:
-    """The one writer of a run folder; holds the log's lock, by which others know that the run is alive."""
+    """The one writer of a run folder; holds the run's lock, by which others know that the run is alive."""
 
     def __init__(self, run: Run, *, from_step: int | None = None) -> None:
         self.run = run
         self._from_step = from_step
         self._log: IO[bytes] | None = None
+        self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> "Recorder":
-        if self.run.is_live():
-            raise self._taken()
-        if self._from_step is not None:
-            self._rewind(self._from_step)
-        try:
-            self._log = self.run.log_path.open("ab", buffering=0)
-        except OSError as problem:
-            raise cannot_write(self.run.log_path, problem) from problem
-        if not try_lock(self._log):
-            self._log.close()
-            raise self._taken()
+        with contextlib.ExitStack() as opened:
+            try:
+                lock = opened.enter_context(self.run.lock_path.open("ab"))
+                if not take_lock(lock):
+                    raise StoreError(
+                        f"Run {self.run.id} is being trained by another process.", fix="Stop it there first."
+                    )
+                if self._from_step is not None:
+                    self._rewind(self._from_step)
+                self._log = opened.enter_context(self.run.log_path.open("ab", buffering=0))
+            except OSError as problem:
+                raise cannot_write(self.run.log_path, problem) from problem
+            self._opened = opened.pop_all()
         return self
-
-    def _taken(self) -> StoreError:
-        return StoreError(f"Run {self.run.id} is being trained by another process.", fix="Stop it there first.")
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._log:
-            self._log.close()
+        self._opened.close()
 
     def _rewind(self, step: int) -> None:
-        """Drop what was logged after ``step``: a killed run repeats those batches, bit for bit.
+        """Drop what was logged after the checkpoint at ``step``: a killed run repeats those batches, bit for bit.
 
         The log becomes another file under the same name, by which readers notice that it began anew.
         """
-        parsed = ((line, parse_event(line)) for line in self.run.log_path.read_bytes().splitlines())
-        kept = [line + b"\n" for line, event in parsed if event is not None and event.step <= step]
+        lines = self.run.log_path.read_bytes().splitlines()
+        parsed = [(line, event) for line in lines if (event := parse_event(line)) is not None and event.step <= step]
+        saved = [place for place, (_, event) in enumerate(parsed) if isinstance(event, CheckpointSaved)]
+        kept = [line + b"\n" for line, _ in parsed[: saved[-1] + 1 if saved else None]]
         with writing(self.run.log_path) as temporary:
             temporary.write_bytes(b"".join(kept))
         for later in self.run.snapshots():
@@ -84,17 +87,20 @@ class Recorder:
                 temporary.write_bytes(checkpoint_bytes(trainer.checkpoint()))
         self._append(event)
 
-    def _append(self, event: Event) -> None:
+    def _append(self, event: Event, *, before: bytes = b"") -> None:
         if self._log is None:
             raise StoreError(f"The log of run {self.run.id} is not open.")
+        line = before + log_line(event)
         try:
-            self._log.write(log_line(event))
+            # A full disk takes the half that fits, without a word.
+            if self._log.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as problem:
             raise cannot_write(self.run.log_path, problem) from problem
 
     def _log_if_possible(self, failure: RunFailed) -> RunFailed:
         with contextlib.suppress(StoreError):
-            self._append(failure)
+            self._append(failure, before=b"\n")  # the line before it may be torn
         return failure
 
     def _save_snapshot(self, step: int, trainer: Trainer) -> None:

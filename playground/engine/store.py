@@ -36,6 +36,7 @@ from playground.spec.recipe import Recipe
 
 PRETRAINED = "pretrained"
 LATEST = "latest"
+_CHECKPOINT_KEYS = {"architecture", "recipe", "step", "elapsed_s", "epoch_sums", "last_finding", "model", "optimizer"}
 
 
 class RunRecord(BaseModel):
@@ -78,6 +79,11 @@ class Run:
         """What exact resumption needs."""
         return self.folder / "checkpoint.pt"
 
+    @property
+    def lock_path(self) -> Path:
+        """Held by the process that trains; empty."""
+        return self.folder / "lock"
+
     def events(self) -> Iterator[Event]:
         """The log from the start, torn or unknown lines left out."""
         try:
@@ -97,13 +103,13 @@ class Run:
 
     def phase(self, history: History) -> Phase:
         """The run's state, given its folded log: alive only while a process holds the log."""
-        if history.phase in ("training", "paused") and not is_locked(self.log_path):
+        if history.phase in ("training", "paused") and not is_locked(self.lock_path):
             return "interrupted"
         return history.phase
 
     def is_live(self) -> bool:
         """Whether a process is training it now."""
-        return is_locked(self.log_path)
+        return is_locked(self.lock_path)
 
     def can_resume(self) -> bool:
         """Whether there is a checkpoint to go on from, and something left to do."""
@@ -131,7 +137,7 @@ class Run:
     def checkpoint(self) -> dict[str, Any]:
         """What the trainer saved last; raises StoreError if there is nothing to resume from."""
         try:
-            loaded: dict[str, Any] = torch.load(self.checkpoint_path, weights_only=True, map_location="cpu")
+            loaded: Any = torch.load(self.checkpoint_path, weights_only=True, map_location="cpu")
         except FileNotFoundError:
             raise StoreError(
                 f"Run {self.id} has no checkpoint to go on from.",
@@ -144,9 +150,13 @@ class Run:
                 expected="It is written beside its place and moved there, so the disk may be at fault.",
                 fix="Its snapshots can still be looked at; train again to go on.",
             ) from problem
-        if loaded.get("schema", 1) > 1:
+        schema = loaded.get("schema") if isinstance(loaded, dict) else None
+        if isinstance(schema, int) and schema > 1:
             raise SchemaError(f"The checkpoint of run {self.id} was written by a newer version.", fix="Update.")
-        return loaded
+        if schema != 1 or not loaded.keys() >= _CHECKPOINT_KEYS:
+            raise StoreError(f"The checkpoint of run {self.id} is not one.", fix="Train again to go on.")
+        checkpoint: dict[str, Any] = loaded
+        return checkpoint
 
     def renamed(self, name: str) -> "Run":
         """The run under another name, written to its record."""
@@ -213,18 +223,20 @@ def read_run(folder: Path) -> Run:
 def all_runs() -> tuple[list[Run], list[str]]:
     """Every run, the newest first, and for each folder that cannot be read one sentence that says why."""
     found, unreadable = [], []
-    try:
-        folders = sorted(runs_folder().iterdir(), reverse=True)
-    except OSError:
-        return [], []
-    for folder in folders:
-        if not folder.is_dir() or folder.name.startswith("."):
-            continue
+    for folder in _run_folders():
         try:
             found.append(read_run(folder))
         except (StoreError, SchemaError) as problem:
             unreadable.append(f"{folder.name}: {problem}")
     return found, unreadable
+
+
+def _run_folders() -> list[Path]:
+    try:
+        folders = sorted(runs_folder().iterdir(), reverse=True)
+    except OSError:
+        return []
+    return [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
 
 
 def pretrained_run() -> Run:
@@ -236,9 +248,9 @@ def find_run(name: str) -> Run:
     """By id, unique prefix, ``latest`` or ``pretrained``; raises UnknownNameError with what there is."""
     if name == PRETRAINED:
         return pretrained_run()
-    folder = runs_folder() / name
-    if name and Path(name).name == name and (folder / "run.json").exists():
-        return read_run(folder)
+    # Only what the folder lists: a name from outside must not become a path.
+    if name in {folder.name for folder in _run_folders()}:
+        return read_run(runs_folder() / name)
     runs, _ = all_runs()
     if name == LATEST and runs:
         return runs[0]

@@ -168,6 +168,8 @@ class Supervisor:
         """End every worker; their runs are saved as interrupted."""
         with self._lock:
             self._closed = True
+            while self._queue:
+                self._end_in_log(self._queue.popleft().run, "stopped")
             sessions = [*self._running.values(), *([self._spare] if self._spare else [])]
             self._spare = None
         closers = [threading.Thread(target=session.close) for session in sessions]
@@ -207,7 +209,8 @@ class Supervisor:
             self._running.pop(run.id, None)
             session.dispose()
             if not self._closed:
-                self._pump()
+                with contextlib.suppress(WorkerError):  # said in the log of the run that it keeps from starting
+                    self._pump()
                 self.warm()
 
     def _report_death(self, run: Run, session: Session, code: int) -> None:

@@ -6,6 +6,7 @@ pure function of (seed, epoch) and (seed, step), so that a run cut anywhere and 
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from playground.engine.augment import augment
 from playground.engine.build import build, class_scores
 from playground.engine.data import Images, Splits, splits_for
 from playground.engine.diagnosis import PROBE_SIZE, Figures, dead_channels, diagnose
-from playground.engine.evaluate import measure, scaled
+from playground.engine.evaluate import Measured, measure, scaled
 from playground.engine.inbox import Inbox, NoCommands
 from playground.engine.optimize import apply_knobs, lr_at, make_optimizer
 from playground.engine.precision import choose_compute
@@ -123,7 +124,7 @@ class Trainer:
                     return
                 self._train_batch()
                 yield from self._after_batch()
-            measured = measure(self.model, self._splits.test.to(self._compute.device))
+            measured = self._measured(self._splits.test.to(self._compute.device))
             yield self._evaluated("test", measured.loss, measured.accuracy, len(self._splits.test))
             yield self._event(events.CheckpointSaved)
             yield self._event(events.RunEnded, status="completed")
@@ -265,7 +266,7 @@ class Trainer:
 
     def _evaluate(self, *, full: bool) -> Iterator[events.Event]:
         data = self._validation if full else self._quick
-        measured = measure(self.model, data)
+        measured = self._measured(data)
         yield self._evaluated("validation", measured.loss, measured.accuracy, len(data))
         _, correct, count = self._epoch_sums
         figures = Figures(
@@ -281,6 +282,12 @@ class Trainer:
             self._last_finding = message
             yield self._event(events.Diagnosed, finding=finding, message=message, figures=behind)
 
+    def _measured(self, data: Images) -> Measured:
+        measured = measure(self.model, data)
+        if not measured.loss < HOPELESS_LOSS:  # the last batch may have been the one too many
+            raise diverged(self.step, measured.loss, lr_at(self.recipe, self.step - 1, self.steps_per_epoch))
+        return measured
+
     def _epoch_done(self) -> events.Event:
         loss_sum, correct, count = self._epoch_sums
         self._epoch_sums = [0.0, 0.0, 0.0]
@@ -295,33 +302,43 @@ class Trainer:
 
     def _obey(self, inbox: Inbox) -> Generator[events.Event, None, events.EndStatus | None]:
         """Follow what has come; the generator's value is how to end, or None to go on."""
-        commands = list(inbox.poll())
+        commands = deque(inbox.poll())
         if self._steps_allowed == 0:
-            commands.insert(0, events.Pause())
+            commands.appendleft(events.Pause())
         while commands:
-            match commands.pop(0):
+            command = commands.popleft()
+            if isinstance(command, events.Pause):
+                command = yield from self._hold(inbox, commands)
+            match command:
                 case events.Stop(status=status):
                     return status
-                case events.Pause():
-                    yield from self._save()
-                    yield self._event(events.Paused)
-                    self._stand_still()
+                case events.Resume():
                     self._steps_allowed = None
-                    command = inbox.wait()
-                    while not isinstance(command, events.Stop | events.Resume | events.Step):
-                        yield from self._obey_small(command)
-                        command = inbox.wait()
-                    self._go_on()
-                    if isinstance(command, events.Stop):
-                        return command.status
-                    yield self._event(events.Resumed)
-                    if isinstance(command, events.Step):
-                        self._steps_allowed = command.batches
-                case command:
+                case events.Step(batches=batches):
+                    self._steps_allowed = batches
+                case _:
                     yield from self._obey_small(command)
         if self._steps_allowed is not None:
             self._steps_allowed -= 1
         return None
+
+    def _hold(
+        self, inbox: Inbox, commands: deque[events.Command]
+    ) -> Generator[events.Event, None, events.Stop | events.Resume | events.Step]:
+        """Stand still until a command says otherwise; the generator's value is that command."""
+        yield from self._save()
+        yield self._event(events.Paused)
+        self._elapsed_before, self._running_since = self.elapsed_s, None
+        while True:
+            command = commands.popleft() if commands else inbox.wait()
+            if isinstance(command, events.Stop | events.Resume | events.Step):
+                break
+            yield from self._obey_small(command)
+        self._running_since = self._clock()
+        self._pending = self._nothing_pending()
+        if not isinstance(command, events.Stop):
+            yield self._event(events.Resumed)
+        return command
 
     def _obey_small(self, command: events.Command) -> Iterator[events.Event]:
         if isinstance(command, events.Snapshot):
@@ -339,9 +356,11 @@ class Trainer:
             return  # the page has said so already; a run does not end over a knob
         apply_knobs(self._optimizer, self.recipe)
         old, new = before.model_dump(mode="json"), self.recipe.model_dump(mode="json")
-        for knob in knobs:
-            if old[knob] != new[knob]:
-                yield self._event(events.KnobChanged, knob=knob, before=old[knob], after=new[knob])
+        changed = [knob for knob in knobs if old[knob] != new[knob]]
+        for knob in changed:
+            yield self._event(events.KnobChanged, knob=knob, before=old[knob], after=new[knob])
+        if changed:
+            yield self._event(events.CheckpointSaved)  # a run killed from here on resumes with the new values
 
     def _save(self) -> Iterator[events.Event]:
         yield from self._report()
@@ -361,13 +380,6 @@ class Trainer:
 
     def _nothing_pending(self) -> _Pending:
         return _Pending([], [], [], [], [], self._clock())
-
-    def _stand_still(self) -> None:
-        self._elapsed_before, self._running_since = self.elapsed_s, None
-
-    def _go_on(self) -> None:
-        self._running_since = self._clock()
-        self._pending = self._nothing_pending()
 
     def _event(self, kind: Callable[..., events.Event], **fields: Any) -> events.Event:
         return kind(**{"step": self.step, "elapsed_s": round(self.elapsed_s, 4)} | fields)

@@ -19,7 +19,8 @@ def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> Non
             f"The network takes {architecture.input.shape} images, {recipe.dataset} has {shape}.",
             expected="Channels, height and width must be the same.",
         )
-    if recipe.batch_size == 1 and any(step.layer.kind == "batch_norm" for step in architecture.steps()):
+    layers = [layer for step in architecture.steps() for layer in (step.layer, *getattr(step.layer, "layers", ()))]
+    if recipe.batch_size == 1 and any(layer.kind == "batch_norm" and layer.enabled for layer in layers):
         raise RecipeError(
             "Batch norm cannot train on batches of one image: there is no spread to measure.",
             fix="Choose a batch size of at least 2.",

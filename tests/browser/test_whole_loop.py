@@ -1,4 +1,4 @@
-"""The main job in Chromium, with real MNIST and real mouse strokes: build, mend, train, draw, look inside, come back."""
+"""The main job in Chromium, with real MNIST and real mouse strokes: build, mend, train, draw, look inside, return."""
 
 import json
 import re

@@ -66,7 +66,7 @@ def test_one_cycle_as_torch(total: int, pct_start: float, div_factor: float):
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4])
-@pytest.mark.parametrize("schedule", [StepDecay(), Cosine(), OneCycle(), OneCycle(pct_start=0.99)], ids=str)
+@pytest.mark.parametrize("schedule", [StepDecay(), Cosine(), OneCycle(), OneCycle(pct_start=0.95)], ids=str)
 def test_the_shortest_runs_have_usable_rates(total: int, schedule):
     found = rates(Recipe(lr=0.1, schedule=schedule), total)
     assert all(0 < rate <= 0.1 for rate in found)

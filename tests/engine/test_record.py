@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.engine import record
-from playground.engine.locks import is_locked, try_lock
+from playground.engine.locks import is_locked, take_lock
 from playground.engine.record import Recorder, thinned
 from playground.engine.store import Run, create_run
 from playground.engine.tail import LogTail
@@ -188,15 +188,15 @@ def test_thinned_keeps_early_moments_denser(count: int):
 
 HOLD = """
 import sys
-from playground.engine.locks import try_lock
+from playground.engine.locks import take_lock
 with open(sys.argv[1], "ab") as log:
-    print(try_lock(log), flush=True)
+    print(take_lock(log), flush=True)
     sys.stdin.read()
 """
 
 
 def test_a_run_is_live_while_another_process_lives(run: Run):
-    command = [sys.executable, "-c", HOLD, str(run.log_path)]
+    command = [sys.executable, "-c", HOLD, str(run.lock_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline().strip() == "True"
         assert run.is_live()
@@ -234,9 +234,9 @@ def test_a_lock_holds_until_its_file_is_closed(tmp_path: Path):
         path.touch()
         assert not is_locked(path)
         with path.open("ab") as other:
-            assert try_lock(holder)
+            assert take_lock(holder)
             assert is_locked(path)
-            assert not try_lock(other)
+            assert not take_lock(other)
     assert not is_locked(path)
 
 

@@ -1,4 +1,4 @@
-"""Every page through Streamlit's AppTest: the script really runs, callbacks really fire, only the browser is missing."""
+"""Every page through Streamlit's AppTest: the script really runs, callbacks fire, only the browser is missing."""
 
 from collections.abc import Iterator
 from pathlib import Path
