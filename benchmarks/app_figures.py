@@ -127,18 +127,21 @@ def memory(browser, server: Server, url: str) -> list[tuple[str, str]]:  # type:
 
 
 def wait_for_spare(server: Server) -> None:
-    """A spare is warm when it has nothing left to do."""
-    while not server.children():
-        time.sleep(0.2)
-    pid = server.children()[0]
-    before = -1.0
-    while (now := processor_seconds(pid)) - before > 0.02:
+    """A spare is warm when it is the only worker and has nothing left to do."""
+    before: dict[int, float] = {}
+    while True:
+        now = {pid: processor_seconds(pid) for pid in server.children()}
+        if len(now) == 1 and all(spent - before.get(pid, -1) < 0.02 for pid, spent in now.items()):
+            return
         before = now
         time.sleep(1)
 
 
 def processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:  # ended in between
+        return -1.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -5,10 +5,10 @@ from functools import lru_cache
 from playground.spec.presets import architecture_preset
 from playground.spec.summary import Summary, summarize
 
-# Seconds a training step takes grow with multiply-adds and with the bytes it moves. The weight of a byte in
-# multiply-adds was fitted to the presets on a two-core machine (see benchmarks/throughput.py).
-_MULTIPLY_ADDS_PER_BYTE = 8.0
-_MULTIPLY_ADDS_PER_IMAGE = 100_000.0
+# The time of a training step grows with its multiply-adds and with the bytes it moves. What a byte and an image as such
+# weigh, in multiply-adds, was fitted to the presets on two cores: it meets each within a third.
+_MULTIPLY_ADDS_PER_BYTE = 17.0
+_MULTIPLY_ADDS_PER_IMAGE = 1_600_000.0
 
 
 def cost(summary: Summary) -> float:
