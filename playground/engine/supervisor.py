@@ -8,7 +8,7 @@ import contextlib
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from playground.engine.estimate import guide_speed
 from playground.engine.session import Session
@@ -17,7 +17,7 @@ from playground.engine.tail import LogTail
 from playground.errors import ArchitectureError, RecipeError, StoreError, WorkerError
 from playground.spec.architecture import Architecture
 from playground.spec.datasets import find_dataset
-from playground.spec.events import Command, Diagnosed, Pause, RunEnded, RunFailed, Step, Stop
+from playground.spec.events import Change, Command, Diagnosed, Pause, RunEnded, RunFailed, Step, Stop
 from playground.spec.recipe import Recipe
 from playground.spec.summary import summarize
 from playground.spec.validation import Limits, find_problems
@@ -65,13 +65,12 @@ class Supervisor:
             if len(self._queue) >= MAX_QUEUE:
                 raise WorkerError(f"{MAX_QUEUE} runs are waiting already.", fix="Wait, or stop one of them.")
             run = create_run(architecture, recipe, owner=owner)
-            first: tuple[Command, ...] = (Pause(), Step(batches=batches)) if batches else ()
-            self._queue.append(_Order(run, False, first))
+            self._queue.append(_Order(run, False, _first_commands(batches)))
             self._pump()
         return run
 
-    def resume(self, run_id: str, *, batches: int | None = None) -> Run:
-        """Go on from a run's last checkpoint; raises StoreError if that cannot be."""
+    def resume(self, run_id: str, *, batches: int | None = None, knobs: dict[str, Any] | None = None) -> Run:
+        """Go on from a run's last checkpoint, with other knobs if wanted; raises StoreError if that cannot be."""
         with self._lock:
             run = find_run(run_id)
             if self.is_active(run.id) or run.is_live():
@@ -82,7 +81,9 @@ class Supervisor:
                     expected="A run that was stopped or interrupted after its first checkpoint can.",
                     fix="Train again.",
                 )
-            first: tuple[Command, ...] = (Pause(), Step(batches=batches)) if batches else ()
+            first = _first_commands(batches)
+            if knobs:
+                first = (Change(knobs=knobs), *first)
             self._queue.append(_Order(run, True, first))
             self._pump()
         return run
@@ -243,6 +244,10 @@ class Supervisor:
         with contextlib.suppress(OSError), run.log_path.open("ab") as log:
             # A process that was killed may have left half a line.
             log.write(b"\n" + b"".join(lines))
+
+
+def _first_commands(batches: int | None) -> tuple[Command, ...]:
+    return (Pause(), Step(batches=batches)) if batches else ()
 
 
 def _hand_over(session: Session, order: _Order) -> Session:

@@ -31,7 +31,9 @@ CANVAS_CSS = """
 .st-key-canvas {
     flex: none;
     overflow: clip;
-    border-radius: 10px;
+    box-sizing: border-box;
+    border: 1px solid light-dark(#000, #3a4543);
+    border-radius: 8px;
     background: #000;
     touch-action: none;
 }
@@ -49,8 +51,7 @@ _PLACEMENT |= dict.fromkeys(("scaleX", "scaleY", "strokeWidth"), 1.0)
 _COMPONENT = "streamlit-drawable-canvas.streamlit_drawable_canvas"
 _HTML = """<div class="canvas-root"></div><style>
     .dc-toolbar { display: none !important; } .dc-canvas { outline: none; }
-    .dc-container { border: 1px solid var(--st-border-color, grey); border-radius: 8px; }
-    .dc-container { overflow: hidden; background: #000 padding-box; }
+    .dc-container { border: 0; border-radius: 0; overflow: hidden; background: #000; }
 </style>"""
 
 

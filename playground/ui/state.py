@@ -87,7 +87,7 @@ class AppState:
         st.query_params["run"] = run.id
         if adopt:
             self.edit(run.record.architecture)
-            self.recipe = _present_recipe(run)
+            self.recipe = present_recipe(run)
 
     def detach(self) -> None:
         """Show no run; it stays in the list of runs."""
@@ -153,7 +153,7 @@ def run_history(run: Run | None) -> History:
     return supervisor().tail(run).history() if run else History()
 
 
-def _present_recipe(run: Run) -> Recipe:
+def present_recipe(run: Run) -> Recipe:
     """The recipe with the knobs as they stand now."""
     changes = {event.knob: event.after for event in run_history(run).knob_changes}
     return run.record.recipe.changed(**changes) if changes else run.record.recipe

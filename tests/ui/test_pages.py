@@ -7,8 +7,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground.engine import data
-from playground.engine.store import create_run, find_run, pretrained_run
+from playground.engine.store import create_run, find_run, log_line, pretrained_run
 from playground.errors import StoreError
+from playground.spec.events import RunEnded
 from playground.spec.presets import ARCHITECTURES, architecture_preset, recipe_preset
 from playground.ui import server
 from playground.ui.canvas import fabric_of
@@ -59,7 +60,7 @@ def test_the_first_page_is_complete_and_answers_before_any_training(app: AppTest
     assert app.button(key="train-start").label == "Train"
     assert not app.button(key="train-start").disabled
     assert app.button(key="train-stop").disabled
-    assert "<b>3</b>" in shown  # test image 32, the example, is a 3
+    assert "<b>3</b>" in shown  # the example is a 3
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -184,8 +185,12 @@ def test_damaged_data_is_said_in_words_and_the_page_stays(app: AppTest, monkeypa
     monkeypatch.setattr(data, "_mnist", damaged)
     app.run()
     assert not app.exception
+    assert "pg-problem" not in html_of(app)  # the first page needs no data
+    app.button(key="canvas-random").click().run()
+    assert not app.exception
     assert "Install CNN Playground again" in html_of(app)
-    assert app.button(key="train-start").label == "Train"
+    app.button(key="canvas-clear").click().run()
+    assert "Install CNN Playground again" not in html_of(app)
 
 
 def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
@@ -214,6 +219,31 @@ def test_a_session_finds_the_run_named_in_its_address(app: AppTest) -> None:
     assert state_of(app).architecture.digest == run.record.architecture.digest
     assert state_of(app).recipe == run.record.recipe
     assert "Mine" in html_of(app)
+
+
+def test_a_stopped_run_goes_on_only_while_its_network_and_recipe_stand_there(app: AppTest) -> None:
+    run = create_run(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
+    run.log_path.write_bytes(log_line(RunEnded(step=5, elapsed_s=1, status="stopped")))
+    run.checkpoint_path.write_bytes(b"looked at only when it is resumed")
+    app.query_params["run"] = run.id
+    app.run()
+    assert app.button(key="train-start").label == "Resume"
+    app.number_input(key="recipe-lr").set_value(0.01).run()  # a knob: may be turned while the run stands still
+    assert app.button(key="train-start").label == "Resume"
+    app.number_input(key="recipe-seed").set_value(3).run()
+    assert app.button(key="train-start").label == "Train"
+    app.number_input(key="recipe-seed").set_value(0).run()
+    app.button(key="open-conv2d-1").click().run()
+    app.number_input(key="field-conv2d-1-out_channels").set_value(9).run()
+    assert app.button(key="train-start").label == "Train"
+
+
+def test_a_stopped_run_without_a_checkpoint_begins_anew(app: AppTest) -> None:
+    run = create_run(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
+    run.log_path.write_bytes(log_line(RunEnded(step=5, elapsed_s=1, status="stopped")))
+    app.query_params["run"] = run.id
+    app.run()
+    assert app.button(key="train-start").label == "Train"
 
 
 def test_an_unknown_run_in_the_address_does_no_harm(app: AppTest) -> None:

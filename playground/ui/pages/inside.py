@@ -26,9 +26,9 @@ from playground.spec.datasets import find_dataset
 from playground.spec.shapes import shape_text
 from playground.spec.summary import summarize
 from playground.ui import markup
-from playground.ui.panels.draw import EXAMPLE_INDEX, Subject, drawn_subject, test_image
 from playground.ui.server import pretrained
 from playground.ui.state import AppState, app_state
+from playground.ui.subject import Subject, drawn_subject, example, test_subject
 
 Array = NDArray[np.float32]
 Part = Literal["Feature maps", "Filters"]
@@ -101,10 +101,11 @@ def _input_choice(state: AppState) -> Subject:
         subject = _subject(state, kind or "Drawing")
     except PlaygroundError as problem:
         markup.problem(problem)
-        subject = Subject(test_image(EXAMPLE_INDEX), f"test image {EXAMPLE_INDEX}, as an example")
+        subject = example()
     with st.container(key="seen"):
         st.image(single_image(subject.image[0], size=168), width=168, alt=f"The input: {subject.origin}")
-    markup.hint(f"The input: {subject.origin}, 28×28 values from 0 to 1.")
+    label = "" if subject.label is None else f", labelled {subject.label}"
+    markup.hint(f"The input: {subject.origin}{label}; 28×28 values from 0 to 1.")
     return subject
 
 
@@ -114,12 +115,12 @@ def _subject(state: AppState, kind: str) -> Subject:
             "Number",
             0,
             9_999,
-            EXAMPLE_INDEX,
+            0,
             key="inside-test",
             help="Of the 10,000 test images.",
             persist_state="session",
         )
-        return Subject(test_image(int(index or 0)), f"test image {int(index or 0):,}")
+        return test_subject(int(index or 0))
     if kind == "Upload":
         file = st.file_uploader(
             "A picture of a digit",

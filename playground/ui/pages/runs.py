@@ -1,5 +1,6 @@
 """Runs: the table, the curves of the chosen ones over each other, open, rename, delete."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import streamlit as st
@@ -110,7 +111,7 @@ def _delete(run: Run) -> None:
         state.inside_run = None
 
 
-def _try(act: Any) -> None:
+def _try(act: Callable[[], object]) -> None:
     try:
         act()
     except PlaygroundError as problem:

@@ -1,45 +1,31 @@
 """The Draw panel and the digit's way through the net: one fragment, redrawn after every stroke and snapshot."""
 
 import random
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from playground.charts.images import alternative_text, as_maps, map_grid, single_image, suitable_palette
 from playground.charts.theme import Theme, theme
-from playground.engine.data import load_test
-from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.activations import LayerValues, layer_values, statistics
-from playground.lens.drawing import Drawing, net_input
-from playground.lens.model import Model, load_model
+from playground.lens.model import Model
 from playground.lens.predict import Prediction, predict
 from playground.spec.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.canvas import canvas
 from playground.ui.components.strip import StripColumn, network_strip
-from playground.ui.server import pretrained, supervisor
+from playground.ui.server import supervisor
 from playground.ui.state import CANVAS_SIZE, PEN_WIDTH, AppState, app_state
+from playground.ui.subject import Subject, drawn_subject, model_name, subject_model, test_subject
 
-Array = NDArray[np.float32]
 FOLLOW_S = 1.0
-EXAMPLE_INDEX = 32
 _STRIP_MAPS = 16
 _STRIP_SIZE = 148
 _UNSEEN = ("flatten", "dropout")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is looked at: an image of the data's shape, values 0 to 1, and where it comes from."""
-
-    image: Array
-    origin: str
 
 
 def draw_panel(state: AppState, strip: DeltaGenerator) -> None:
@@ -53,80 +39,57 @@ def _panel(strip: DeltaGenerator) -> None:
     state = app_state()
     model, problem = subject_model(state.run)
     markup.title("Draw", note=model_name(state.run, model))
-    _canvas(state)
-    try:
-        subject = drawn_subject(state)
-    except PlaygroundError as error:
-        subject, problem = None, problem or error
-    _prediction(state, model, subject)
+    with st.container(horizontal=True, gap="small", key="draw-top"):
+        problem = _canvas(state) or problem
+        subject: Subject | None = None
+        try:
+            subject = drawn_subject(state)
+        except PlaygroundError as error:
+            problem = problem or error
+        _seen(state, subject)
+    _buttons()
+    _prediction(model, subject)
     if problem:
         markup.problem(problem)
     with strip:
         _strip(model, subject)
 
 
-def subject_model(run: Run | None) -> tuple[Model | None, PlaygroundError | None]:
-    """The attached run's newest network, or the pretrained one while there is none; and what kept it from loading."""
-    try:
-        if run is not None and run.snapshots():
-            return load_model(run), None
-        return load_model(pretrained()), None
-    except PlaygroundError as problem:
-        return None, problem
+def _canvas(state: AppState) -> PlaygroundError | None:
+    """Show the canvas and take what is drawn on it; the answer is what keeps a test image from being put there."""
+    background, problem = None, None
+    if state.test_index is not None:
+        try:
+            background = single_image(test_subject(state.test_index).image[0], size=28)
+        except PlaygroundError as error:
+            problem = error
+    got = canvas(
+        size=CANVAS_SIZE,
+        pen_width=PEN_WIDTH,
+        strokes=state.strokes,
+        revision=state.canvas_revision,
+        background=background,
+    )
+    if got is not None:
+        state.strokes = got
+    return problem
 
 
-def model_name(run: Run | None, model: Model | None) -> str:
-    """Which network answers, in words."""
-    if model is None:
-        return ""
-    if run is None or model.run_id != run.id:
-        return "pretrained model"
-    return f"{run.record.name}, {'untrained' if model.step == 0 else f'step {model.step:,}'}"
-
-
-def drawn_subject(state: AppState) -> Subject:
-    """The drawing as the net sees it; an example of the test images while the canvas is empty."""
-    drawing = Drawing(state.strokes, CANVAS_SIZE, PEN_WIDTH, _under(state))
-    if drawing.is_empty:
-        return Subject(test_image(EXAMPLE_INDEX), f"test image {EXAMPLE_INDEX}, as an example")
-    return Subject(net_input(drawing, centred=state.centred), "your drawing")
-
-
-def test_image(index: int) -> Array:
-    """A test image of MNIST, (1, 28, 28), values 0 to 1."""
-    return load_test("mnist").images[index].numpy().astype(np.float32) / np.float32(255)
-
-
-def _under(state: AppState) -> Array | None:
-    return None if state.test_index is None else test_image(state.test_index)[0]
-
-
-def _canvas(state: AppState) -> None:
-    with st.container(horizontal=True, gap="small", key="draw-top"):
-        background = None if state.test_index is None else single_image(test_image(state.test_index)[0], size=28)
-        got = canvas(
-            size=CANVAS_SIZE,
-            pen_width=PEN_WIDTH,
-            strokes=state.strokes,
-            revision=state.canvas_revision,
-            background=background,
+def _seen(state: AppState, subject: Subject | None) -> None:
+    with st.container(gap="small", width=112, key="seen"):
+        if subject is not None:
+            st.image(single_image(subject.image[0]), width=104, alt="What the net sees")
+            markup.hint("What the net sees (28×28)")
+        st.session_state["canvas-centred"] = state.centred
+        st.toggle(
+            "centred",
+            key="canvas-centred",
+            on_change=_set_centred,
+            help="Fit and centre the drawing as MNIST's digits were. Switch it off to see why that matters.",
         )
-        if got is not None:
-            state.strokes = got
-        with st.container(gap="small", width=112, key="seen"):
-            try:
-                seen = drawn_subject(state)
-                st.image(single_image(seen.image[0]), width=104)
-                markup.hint("What the net sees (28×28)")
-            except PlaygroundError as problem:
-                markup.problem(problem)
-            st.session_state["canvas-centred"] = state.centred
-            st.toggle(
-                "centred",
-                key="canvas-centred",
-                on_change=_set_centred,
-                help="Fit and centre the drawing as MNIST's digits were. Switch it off to see why that matters.",
-            )
+
+
+def _buttons() -> None:
     with st.container(horizontal=True, gap="small", key="draw-buttons"):
         st.button("Clear", key="canvas-clear", on_click=_clear, shortcut="Delete", help="Empty the canvas.")
         st.button("Undo", key="canvas-undo", on_click=_undo_stroke, help="Take the last stroke back.")
@@ -149,20 +112,19 @@ def _undo_stroke() -> None:
 
 
 def _random_digit() -> None:
-    app_state().replace_drawing((), random.randrange(len(load_test("mnist"))))
+    app_state().replace_drawing((), random.randrange(find_dataset("mnist").test_size))
 
 
-def _prediction(state: AppState, model: Model | None, subject: Subject | None) -> None:
+def _prediction(model: Model | None, subject: Subject | None) -> None:
     with st.container(key="prediction", gap="small"):
         if model is None or subject is None:
             return
         prediction = predict(model, [subject.image])[0]
         remark = prediction.words
-        if not state.strokes and state.test_index is None:
-            remark = f"{remark}. This is {subject.origin}: draw a digit above."
-        elif state.test_index is not None and not state.strokes:
-            label = int(load_test("mnist").labels[state.test_index])
-            remark = f"{remark}. Test image {state.test_index:,}, labelled {label}."
+        if subject.label is not None:
+            remark += f". {subject.origin.capitalize()}, labelled {subject.label}."
+        elif subject.origin == "an example":
+            remark += ". This is an example: draw a digit above."
         st.html(f'<div class="pg-guess"><b>{prediction.first}</b><span>{remark}</span></div>')
         markup.bars(prediction.probabilities, find_dataset("mnist").class_names, prediction.first)
 

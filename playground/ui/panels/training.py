@@ -18,7 +18,7 @@ from playground.ui.components.curve import live_curve
 from playground.ui.forms import model_form
 from playground.ui.panels.recipe import recipe_details
 from playground.ui.server import supervisor
-from playground.ui.state import AppState, app_state, run_history
+from playground.ui.state import AppState, app_state, present_recipe, run_history
 
 REFRESH_S = 0.5
 FIRST_REFRESH_S = 0.15
@@ -185,10 +185,19 @@ def _controls(state: AppState, run: Run | None, history: History, *, active: boo
 
 
 def _resumable(state: AppState, run: Run | None, history: History, *, active: bool) -> bool:
-    """Whether Train goes on with the attached run: it was cut, and the editor still shows its network."""
+    """Whether Train goes on with the attached run: it was cut, and network and recipe still are its own."""
     if run is None or active or history.phase not in ("stopped", "interrupted"):
         return False
-    return run.checkpoint_path.exists() and run.record.architecture.digest == state.architecture.digest
+    knobs = set(KNOBS) - {"optimizer"}
+    same_recipe = run.record.recipe.model_dump(exclude=knobs) == state.recipe.model_dump(exclude=knobs)
+    same_network = run.record.architecture.digest == state.architecture.digest
+    return run.checkpoint_path.exists() and same_recipe and same_network
+
+
+def _changed_knobs(run: Run, recipe: Recipe) -> dict[str, Any]:
+    """The knobs that were turned while the run stood still."""
+    before, now = present_recipe(run).model_dump(mode="json"), recipe.model_dump(mode="json")
+    return {knob: now[knob] for knob in KNOBS if before[knob] != now[knob]}
 
 
 def _start(batches: int | None = None) -> None:
@@ -200,7 +209,7 @@ def _start(batches: int | None = None) -> None:
         if run and active:
             _send(Step(batches=batches) if batches else Resume())
         elif run and _resumable(state, run, history, active=active):
-            supervisor().resume(run.id, batches=batches)
+            supervisor().resume(run.id, batches=batches, knobs=_changed_knobs(run, state.recipe))
         else:
             state.attach(supervisor().start(state.architecture, state.recipe, batches=batches))
         state.training_error = None
