@@ -54,7 +54,7 @@ def any_event() -> st.SearchStrategy[Any]:
             train_size=_count,
             validation_size=_count,
             test_size=_count,
-            steps_per_epoch=_count,
+            steps_per_epoch=_count.filter(bool),
             total_steps=_count,
             device=st.text(max_size=5),
             precision=st.text(max_size=5),
