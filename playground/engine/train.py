@@ -93,6 +93,7 @@ class Trainer:
         self._pending = self._nothing_pending()
         self._steps_allowed: int | None = None
         self._last_finding: str | None = None
+        self._restored = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -153,6 +154,7 @@ class Trainer:
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go back to where a checkpoint was taken."""
+        self._restored = True
         self.recipe = Recipe.read(checkpoint["recipe"])
         self.model.load_state_dict(checkpoint["model"])
         self._optimizer.load_state_dict(checkpoint["optimizer"])
@@ -207,7 +209,7 @@ class Trainer:
     # Between batches
 
     def _opening(self) -> Iterator[events.Event]:
-        if self.step:
+        if self._restored:
             yield self._event(events.Resumed)
         else:
             yield self._event(

@@ -20,12 +20,10 @@ from playground.ui.panels.recipe import recipe_details
 from playground.ui.server import supervisor
 from playground.ui.state import AppState, app_state, present_recipe, run_history
 
-REFRESH_S = 0.5
-FIRST_REFRESH_S = 0.15
 CURVE_HEIGHT = 236
 
-Shown = tuple[str | None, str, bool, bool]
-"""What the buttons were drawn for: the run, its phase, whether it is active here, whether there is a point to show."""
+Shown = tuple[str | None, str, bool, float]
+"""What the panel was drawn for: the run, its phase, whether it is active here, seconds between two looks."""
 
 
 def training_panel(state: AppState) -> None:
@@ -45,13 +43,22 @@ def training_panel(state: AppState) -> None:
     if state.training_error:
         markup.problem(state.training_error)
     # A paused run ticks on: a step may come from here, from another tab, or from the command line.
-    pace = REFRESH_S if history.steps else FIRST_REFRESH_S
-    st.fragment(_live, run_every=pace if active else None)(_shown_state(run, history, active))
+    st.fragment(_live, run_every=_pace(history) if active else None)(_shown_state(run, history, active))
     _knobs(state, active=active)
 
 
 def _shown_state(run: Run | None, history: History, active: bool) -> Shown:
-    return (run.id if run else None, history.phase, active, bool(history.steps))
+    return (run.id if run else None, history.phase, active, _pace(history))
+
+
+def _pace(history: History) -> float:
+    """Seconds between two looks at the log: short until there is a point to show, long once a run takes its time.
+
+    Every look costs the browser a redraw, and on the same machine the training some of its cores.
+    """
+    if not history.steps:
+        return 0.15
+    return 0.5 if history.elapsed_s < 15 else 1.0
 
 
 def _live(shown: Shown) -> None:
