@@ -6,7 +6,7 @@ from playground.errors import ArchitectureError
 from playground.spec.architecture import Architecture
 from playground.spec.layers import TorchCall
 from playground.spec.shapes import shape_text
-from playground.spec.validation import find_problems
+from playground.spec.validation import UNLIMITED, find_problems
 
 _POSITIONAL = {"Conv2d": 2, "Linear": 2, "BatchNorm1d": 1, "BatchNorm2d": 1, "MaxPool2d": 1, "AvgPool2d": 1}
 _RESIDUAL = '''
@@ -34,7 +34,7 @@ def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
 
     Raises ArchitectureError for a network that cannot be built.
     """
-    problems = find_problems(architecture)
+    problems = find_problems(architecture, UNLIMITED)
     if problems:
         raise ArchitectureError("This network cannot be exported yet.", expected=str(problems[0]))
     lines = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -62,8 +63,7 @@ def training_figure(history: History, metric: Metric, colours: Theme, *, revisio
     elif not history.steps:
         layout["yaxis"]["range"] = [0, 2.5]
     changes = [
-        (event.step / per_epoch, f"{event.knob} {_short(event.before)} → {_short(event.after)}")
-        for event in history.knob_changes
+        (event.step / per_epoch, _change_text(event.knob, event.before, event.after)) for event in history.knob_changes
     ]
     layout["shapes"] = [_line(place, colours.marker) for place, _ in changes]
     layout["annotations"] = [_note(place, text, colours.marker) for place, text in changes]
@@ -75,15 +75,16 @@ def comparison_figure(runs: Sequence[NamedHistory], metric: Metric, colours: The
     traces = []
     for place, run in enumerate(runs):
         history, colour = run.history, SERIES[place % len(SERIES)]
+        name = escape(run.name).replace("{", "&#123;")  # a name is no markup, and no template
         per_epoch = history.started.steps_per_epoch if history.started else 1
         values = history.train_accuracy if metric == "accuracy" else history.train_loss
         x, y = thinned_means([step / per_epoch for step in history.steps], values)
-        faint = _trace(f"{run.name}, train", x, y, colour, width=0.8, hover=_shown(metric))
-        traces.append(faint | {"opacity": 0.35, "showlegend": False, "legendgroup": run.name})
+        faint = _trace(f"{name}, train", x, y, colour, width=0.8, hover=_shown(metric))
+        traces.append(faint | {"opacity": 0.35, "showlegend": False, "legendgroup": str(place)})
         places = [event.step / per_epoch for event in history.validation]
         validation = [_value(event, metric) for event in history.validation]
-        shown = _trace(run.name, places, validation, colour, width=2.2, markers=True, hover=_shown(metric))
-        traces.append(shown | {"legendgroup": run.name})
+        shown = _trace(name, places, validation, colour, width=2.2, markers=True, hover=_shown(metric))
+        traces.append(shown | {"legendgroup": str(place)})
     return {"data": traces, "layout": _layout(metric, colours, "comparison") | {"showlegend": True}}
 
 
@@ -101,10 +102,19 @@ def _shown(metric: Metric) -> str:
     return "%{y:.2%}" if metric == "accuracy" else "%{y:.4f}"
 
 
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(len(value)) if isinstance(value, list) else str(value)[:24]
+def _change_text(knob: str, before: Any, after: Any) -> str:
+    """What changed, and nothing else: ``lr 0.005 → 0.002``, ``beta1 0.9 → 0.8``, ``augmentation: shift, rotate``."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        parts = (f"{name} {before.get(name)} → {value}" for name, value in after.items() if before.get(name) != value)
+        return escape(", ".join(parts))
+    if isinstance(after, list):
+        kinds = ", ".join(str(item.get("kind")) for item in after if isinstance(item, dict)) or "none"
+        return escape(f"{knob}: {kinds}")
+    return escape(f"{knob} {_number(before)} → {_number(after)}")
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)[:24]
 
 
 def _trace(

@@ -13,10 +13,10 @@ def main() -> None:
     try:
         app()
     except PlaygroundError as problem:
-        err.print(f"Error: {problem.what}", markup=False, soft_wrap=True)
+        err.print(f"Error: {problem.what}", soft_wrap=True)
         for line in (problem.expected, problem.fix):
             if line:
-                err.print(line, markup=False, soft_wrap=True)
+                err.print(line, soft_wrap=True)
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

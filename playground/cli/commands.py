@@ -1,5 +1,6 @@
 """The commands, one function each. What needs torch is imported where it is needed: the others answer at once."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from rich.table import Table
 from playground.cli.drive import drive
 from playground.cli.output import err, out, percent, print_figures, print_json, print_summary, run_figures
 from playground.cli.sources import find_architecture, find_recipe
-from playground.errors import PlaygroundError, UnknownNameError
+from playground.errors import PlaygroundError, StoreError, UnknownNameError
 from playground.spec.architecture import Architecture
 from playground.spec.datasets import DATASETS, find_dataset
 from playground.spec.presets import ARCHITECTURES, RECIPES
@@ -74,7 +75,7 @@ def summary(arch: ArchArgument, as_json: JsonOption = False) -> None:
         print_summary(architecture)
         for problem in problems:
             fixes = ", ".join(fix.label for fix in problem.fixes)
-            err.print(f"{problem}{f' Fix: {fixes}.' if fixes else ''}", markup=False, soft_wrap=True)
+            err.print(f"{problem}{f' Fix: {fixes}.' if fixes else ''}", soft_wrap=True)
     if problems:
         raise typer.Exit(1)
 
@@ -109,7 +110,7 @@ def resume(run: RunArgument, as_json: JsonOption = False) -> None:
 
     found = store.find_run(run)
     if not found.can_resume():
-        raise UnknownNameError(
+        raise StoreError(
             f"Run {found.id} cannot go on: it is {found.history().phase}.",
             expected="A run that was stopped or interrupted after its first checkpoint can.",
         )
@@ -142,7 +143,7 @@ def runs(as_json: JsonOption = False) -> None:
             )
         out.print(table)
     for sentence in unreadable:
-        err.print(sentence, markup=False, soft_wrap=True)
+        err.print(sentence, soft_wrap=True)
 
 
 @app.command()
@@ -156,12 +157,12 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         record = found.record.model_dump(mode="json", by_alias=True)
         print_json(record | run_figures(found, history) | {"snapshots": found.snapshots()})
         return
-    out.print(f"{found.record.name} ({found.id}), {history.phase}, made {found.record.created}", markup=False)
+    out.print(f"{found.record.name} ({found.id}), {history.phase}, made {found.record.created}")
     print_summary(found.record.architecture)
-    out.print(f"Recipe: {found.record.recipe.canonical_json()}", markup=False, soft_wrap=True)
+    out.print(f"Recipe: {found.record.recipe.canonical_json()}", soft_wrap=True)
     print_figures(history)
     if history.failure:
-        err.print(f"{history.failure.what} {history.failure.expected} {history.failure.fix}", markup=False)
+        err.print(f"{history.failure.what} {history.failure.expected} {history.failure.fix}")
 
 
 @app.command()
@@ -171,7 +172,7 @@ def delete(run: RunArgument) -> None:
 
     found = store.find_run(run)
     found.delete()
-    out.print(f"Deleted {found.record.name} ({found.id}).", markup=False)
+    out.print(f"Deleted {found.record.name} ({found.id}).")
 
 
 @app.command()
@@ -219,7 +220,7 @@ def predict(
                 }
             )
             if not as_json:
-                out.print(f"{file} [{index}]: {prediction.first}, {prediction.words}", markup=False, soft_wrap=True)
+                out.print(f"{file} [{index}]: {prediction.first}, {prediction.words}", soft_wrap=True)
     if as_json:
         print_json(answers)
 
@@ -243,7 +244,7 @@ def export(
         sys.stdout.write(text)
         return
     try:
-        output.write_text(text)
+        output.write_text(text, encoding="utf-8")
     except OSError as problem:
         raise PlaygroundError(
             f"{output} cannot be written: {problem.strerror}.", fix="Choose another file."
@@ -256,7 +257,7 @@ def open_app(
     headless: Annotated[bool, typer.Option(help="Open no browser.")] = False,
 ) -> None:
     """Open the app in the browser."""
-    from playground.engine.home import bundled
+    from playground.engine.home import bundled, home
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -273,4 +274,5 @@ def open_app(
     if headless:
         command.append("--server.headless=true")
     # Streamlit reads its configuration from the folder it is started in.
-    raise typer.Exit(subprocess.run(command, cwd=script.parent, check=False).returncode)
+    environment = {**os.environ, "CNN_PLAYGROUND_HOME": str(home())} if "CNN_PLAYGROUND_HOME" in os.environ else None
+    raise typer.Exit(subprocess.run(command, cwd=script.parent, env=environment, check=False).returncode)

@@ -44,11 +44,11 @@ def drive(
     if as_json:
         print_json(run_figures(run, history))
     else:
-        out.print(f"{run.record.name} ({run.id}): {history.phase}", markup=False)
+        out.print(f"{run.record.name} ({run.id}): {history.phase}")
         print_figures(history)
     if history.failure:
-        err.print(f"Error: {history.failure.what}", markup=False, soft_wrap=True)
-        err.print(f"{history.failure.expected} {history.failure.fix}".strip(), markup=False, soft_wrap=True)
+        err.print(f"Error: {history.failure.what}", soft_wrap=True)
+        err.print(f"{history.failure.expected} {history.failure.fix}".strip(), soft_wrap=True)
         raise typer.Exit(1)
     if history.phase == "stopped":
         err.print(f"Stopped. 'cnn-playground resume {run.id}' goes on from here.", soft_wrap=True)

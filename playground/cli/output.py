@@ -15,8 +15,8 @@ from playground.spec.summary import summarize
 if TYPE_CHECKING:
     from playground.engine.store import Run
 
-out = Console()
-err = Console(stderr=True, highlight=False)
+out = Console(markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 def run_figures(run: "Run", history: "History") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from playground.engine.seeds import mixed_seed
 from playground.errors import ArchitectureError
 from playground.spec.architecture import Architecture
 from playground.spec.layers import TorchCall
-from playground.spec.validation import Limits, find_problems
+from playground.spec.validation import UNLIMITED, Limits, find_problems
 
 
 class Residual(nn.Module):
@@ -41,7 +41,7 @@ def build(architecture: Architecture, *, seed: int = 0, limits: Limits | None = 
 
     The flat order is what exported code writes down, so weights fit both. Raises ArchitectureError with every problem.
     """
-    problems = find_problems(architecture, limits)
+    problems = find_problems(architecture, limits or UNLIMITED)
     if problems:
         fixes = [problem.fixes[0].label for problem in problems if problem.fixes]
         raise ArchitectureError(

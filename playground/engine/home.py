@@ -17,7 +17,7 @@ _NAME = "cnn-playground"
 def home() -> Path:
     """The data folder: ``CNN_PLAYGROUND_HOME``, else the platform's folder for a user's data."""
     named = os.environ.get("CNN_PLAYGROUND_HOME")
-    return Path(named).expanduser() if named else Path(platformdirs.user_data_dir(_NAME, appauthor=False))
+    return Path(named).expanduser().resolve() if named else Path(platformdirs.user_data_dir(_NAME, appauthor=False))
 
 
 def cache() -> Path:
@@ -27,8 +27,8 @@ def cache() -> Path:
 
 
 def bundled(name: str) -> Path:
-    """A file or folder that comes with the program: beside the package in a checkout, inside it in a wheel."""
-    for root in (_PACKAGE.parent, _PACKAGE / "bundle"):
+    """A file or folder that comes with the program: inside the package in a wheel, beside it in a checkout."""
+    for root in (_PACKAGE / "bundle", _PACKAGE.parent):
         if (root / name).exists():
             return root / name
     raise AssetError(

@@ -67,16 +67,25 @@ def native_bfloat16(device_type: str) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def available_memory_bytes() -> int:
-    """Memory that a training may take on this machine."""
-    if torch.cuda.is_available():
+def available_memory_bytes(device: str = "auto") -> int:
+    """Memory that is free for a training on a device; a container's own limit counts."""
+    if device in ("auto", "cuda") and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
     try:
         meminfo = Path("/proc/meminfo").read_text()
         kilobytes = next(line.split()[1] for line in meminfo.splitlines() if line.startswith("MemAvailable"))
-        return int(kilobytes) * 1024
+        return min(int(kilobytes) * 1024, _container_bytes())
     except (OSError, StopIteration):
         try:
             return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
         except (ValueError, OSError, AttributeError):
             return 4 * 1024**3
+
+
+def _container_bytes() -> int:
+    """What a container's limit leaves; without one, more than any machine has."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return 2**62

@@ -57,7 +57,8 @@ class Recorder:
         """
         lines = self.run.log_path.read_bytes().splitlines()
         parsed = [(line, event) for line in lines if (event := parse_event(line)) is not None and event.step <= step]
-        saved = [place for place, (_, event) in enumerate(parsed) if isinstance(event, CheckpointSaved)]
+        # A process killed between writing the checkpoint and logging it has logged nothing after it either.
+        saved = [place for place, (_, event) in enumerate(parsed) if _is_checkpoint(event, step)]
         kept = [line + b"\n" for line, _ in parsed[: saved[-1] + 1 if saved else None]]
         with writing(self.run.log_path) as temporary:
             temporary.write_bytes(b"".join(kept))
@@ -80,6 +81,8 @@ class Recorder:
             yield event
 
     def _record(self, event: Event, trainer: Trainer) -> None:
+        if not (self.run.folder / "run.json").exists():  # not to be made again, half, by the next checkpoint
+            raise StoreError(f"Run {self.run.id} was deleted while it trained.", fix="Train again.")
         if isinstance(event, SnapshotSaved):
             self._save_snapshot(event.step, trainer)
         elif isinstance(event, CheckpointSaved):
@@ -113,6 +116,10 @@ class Recorder:
 
     def _snapshot_path(self, step: int) -> Path:
         return self.run.folder / "snapshots" / f"{step}.safetensors"
+
+
+def _is_checkpoint(event: Event, step: int) -> bool:
+    return isinstance(event, CheckpointSaved) and event.step == step
 
 
 def thinned(steps: tuple[int, ...], allowed: int) -> tuple[int, ...]:

@@ -91,11 +91,15 @@ class Session:
         lines = self._errors.read()[-4000:].decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
-    def close(self, *, patience_s: float = _PATIENCE_S) -> None:
-        """Close the pipe, by which a run is saved as interrupted; kill the process if it takes too long."""
+    def release(self) -> None:
+        """Close the pipe, by which a run is saved as interrupted."""
         with contextlib.suppress(OSError, ValueError):
             if self.process.stdin:
                 self.process.stdin.close()
+
+    def close(self, *, patience_s: float = _PATIENCE_S) -> None:
+        """Release the process and wait for its end; kill it if that takes too long."""
+        self.release()
         try:
             self.process.wait(patience_s)
         except subprocess.TimeoutExpired:

@@ -36,6 +36,9 @@ from playground.spec.recipe import Recipe
 
 PRETRAINED = "pretrained"
 LATEST = "latest"
+RESUMABLE: tuple[Phase, ...] = ("stopped", "interrupted", "failed")
+"""Phases from which a run with a checkpoint can go on; one that failed, with other knobs or more memory."""
+
 _CHECKPOINT_KEYS = {"architecture", "recipe", "step", "elapsed_s", "epoch_sums", "last_finding", "model", "optimizer"}
 
 
@@ -113,12 +116,19 @@ class Run:
 
     def can_resume(self) -> bool:
         """Whether there is a checkpoint to go on from, and something left to do."""
-        return self.checkpoint_path.exists() and self.history().phase in ("stopped", "interrupted")
+        return self.checkpoint_path.exists() and self.history().phase in RESUMABLE
 
     def snapshots(self) -> tuple[int, ...]:
         """The steps whose weights can be looked at, in order."""
         found = (path.stem for path in (self.folder / "snapshots").glob("*.safetensors"))
         return tuple(sorted(int(stem) for stem in found if stem.isdigit()))
+
+    def snapshot_stamp(self, step: int) -> int:
+        """When the weights of a step were written: a resumed run may write those of a step again."""
+        try:
+            return (self.folder / "snapshots" / f"{step}.safetensors").stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def snapshot(self, step: int) -> dict[str, Tensor]:
         """The weights at a step; raises StoreError if there are none or they are damaged."""
@@ -160,8 +170,7 @@ class Run:
 
     def renamed(self, name: str) -> "Run":
         """The run under another name, written to its record."""
-        cleaned = " ".join(name.split())[:80] or self.record.name
-        changed = Run(self.folder, self.record.model_copy(update={"name": cleaned}))
+        changed = Run(self.folder, self.record.model_copy(update={"name": _clean_name(name) or self.record.name}))
         write_record(changed)
         return changed
 
@@ -187,7 +196,7 @@ def create_run(architecture: Architecture, recipe: Recipe, *, name: str | None =
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     record = RunRecord(
         id=run_id,
-        name=name or _next_name(),
+        name=_clean_name(name or "") or _next_name(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         architecture=architecture,
         recipe=recipe,
@@ -208,16 +217,19 @@ def create_run(architecture: Architecture, recipe: Recipe, *, name: str | None =
 def write_record(run: Run) -> None:
     """Put a run's record on the disk, atomically."""
     with writing(run.folder / "run.json") as temporary:
-        temporary.write_text(run.record.model_dump_json(by_alias=True, indent=2))
+        temporary.write_text(run.record.model_dump_json(by_alias=True, indent=2), encoding="utf-8")
 
 
 def read_run(folder: Path) -> Run:
     """The run in a folder; raises StoreError for no run, SchemaError for one of a newer version."""
     try:
-        text = (folder / "run.json").read_text()
+        text = (folder / "run.json").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise StoreError(f"{folder} holds no run: {problem}.", expected="A run folder has a run.json.") from problem
-    return Run(folder, read_model(RunRecord, text, StoreError))
+    record = read_model(RunRecord, text, StoreError)
+    if record.id != folder.name:  # a copied folder is a run of its own
+        record = record.model_copy(update={"id": folder.name})
+    return Run(folder, record)
 
 
 def all_runs() -> tuple[list[Run], list[str]]:
@@ -268,6 +280,11 @@ def find_run(name: str) -> Run:
     )
 
 
+def _clean_name(name: str) -> str:
+    """One line of at most 80 characters."""
+    return " ".join(name.encode("utf-8", "replace").decode().split())[:80]
+
+
 def _next_name() -> str:
     matches = (re.fullmatch(r"Run (\d{1,9})", run.record.name) for run in all_runs()[0])
     return f"Run {max((int(match[1]) for match in matches if match), default=0) + 1}"
@@ -283,6 +300,12 @@ def checkpoint_bytes(checkpoint: dict[str, Any]) -> bytes:
     buffer = BytesIO()
     torch.save(checkpoint, buffer)
     return buffer.getvalue()
+
+
+def append_events(run: Run, *events: Event) -> None:
+    """Add to the log of a run that no process is writing; a line torn by a crash stays a line of its own."""
+    with run.log_path.open("ab") as log:
+        log.write(b"\n" + b"".join(log_line(event) for event in events))
 
 
 def log_line(event: Event) -> bytes:

@@ -6,23 +6,27 @@ Shared by every page. A page that closes, reloads or loses its connection change
 import atexit
 import contextlib
 import threading
+import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from playground.engine.estimate import guide_speed
+from playground.engine.limits import machine_limits
 from playground.engine.session import Session
-from playground.engine.store import Run, create_run, find_run, log_line
+from playground.engine.store import Run, append_events, create_run, find_run
 from playground.engine.tail import LogTail
-from playground.errors import ArchitectureError, RecipeError, StoreError, WorkerError
+from playground.engine.trouble import check_request
+from playground.errors import ArchitectureError, StoreError, WorkerError
 from playground.spec.architecture import Architecture
-from playground.spec.datasets import find_dataset
-from playground.spec.events import Change, Command, Diagnosed, Pause, RunEnded, RunFailed, Step, Stop
+from playground.spec.events import Change, Command, Diagnosed, Event, Pause, RunEnded, RunFailed, Step, Stop
 from playground.spec.recipe import Recipe
 from playground.spec.summary import summarize
-from playground.spec.validation import Limits, find_problems
+from playground.spec.validation import find_problems
 
 MAX_QUEUE = 16
+_MOST_TAILS = 512
+_SPARE_REST_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Supervisor:
         self._tails: dict[str, LogTail] = {}
         self._images_per_second: float | None = None
         self._closed = False
+        self._spare_died = -_SPARE_REST_S
         atexit.register(self.close)
 
     # Asking for runs
@@ -57,10 +62,10 @@ class Supervisor:
         Raises ArchitectureError or RecipeError for what cannot be trained, StoreError where the disk says no,
         WorkerError where no process can be started.
         """
-        problems = find_problems(architecture, Limits(batch_size=recipe.batch_size))
+        problems = find_problems(architecture, machine_limits(recipe))
         if problems:
             raise ArchitectureError("This network cannot be trained yet.", expected=str(problems[0]))
-        _check_batch(recipe)
+        check_request(architecture, recipe)
         with self._lock:
             if len(self._queue) >= MAX_QUEUE:
                 raise WorkerError(f"{MAX_QUEUE} runs are waiting already.", fix="Wait, or stop one of them.")
@@ -95,11 +100,13 @@ class Supervisor:
             if session:
                 session.send(command)
                 return
-            if isinstance(command, Stop):
-                for order in list(self._queue):
-                    if order.run.id == run_id:
-                        self._queue.remove(order)
-                        self._end_in_log(order.run, "stopped")
+            for place, order in enumerate(self._queue):
+                if order.run.id == run_id and isinstance(command, Stop):
+                    del self._queue[place]
+                    self._end_in_log(order.run, "stopped")
+                    return
+                if order.run.id == run_id:
+                    self._queue[place] = replace(order, first_commands=(*order.first_commands, command))
 
     # Watching
 
@@ -123,8 +130,8 @@ class Supervisor:
     def tail(self, run: Run) -> LogTail:
         """The shared follower of a run's log."""
         with self._lock:
-            if len(self._tails) > 64:
-                self._tails = {run_id: tail for run_id, tail in self._tails.items() if run_id in self._running}
+            if run.id not in self._tails and len(self._tails) >= _MOST_TAILS:
+                self._tails.pop(next(iter(self._tails)))
             return self._tails.setdefault(run.id, LogTail(run))
 
     def forget(self, run_id: str) -> None:
@@ -155,7 +162,11 @@ class Supervisor:
         """Have a spare worker ready, so that the next run starts at once; not while one trains and needs the cores."""
         with self._lock:
             idle = not self._running and not self._closed
-            if self._keep_warm and idle and not (self._spare and self._spare.is_alive()):
+            if self._spare and not self._spare.is_alive():
+                self._spare.dispose()
+                self._spare, self._spare_died = None, time.monotonic()
+            rested = time.monotonic() - self._spare_died > _SPARE_REST_S
+            if self._keep_warm and idle and rested and not self._spare:
                 with contextlib.suppress(WorkerError):  # asked for again, and then reported, when a run needs it
                     self._spare = Session()
 
@@ -173,11 +184,11 @@ class Supervisor:
                 self._end_in_log(self._queue.popleft().run, "stopped")
             sessions = [*self._running.values(), *([self._spare] if self._spare else [])]
             self._spare = None
-        closers = [threading.Thread(target=session.close) for session in sessions]
-        for closer in closers:
-            closer.start()
-        for closer in closers:
-            closer.join()
+        # All are told first, so that they save at the same time; no thread can be started while Python ends.
+        for session in sessions:
+            session.release()
+        for session in sessions:
+            session.close()
         atexit.unregister(self.close)
 
     def _pump(self) -> None:
@@ -198,7 +209,12 @@ class Supervisor:
             with contextlib.suppress(WorkerError):
                 return _hand_over(spare, order)
             spare.close(patience_s=0)
-        return _hand_over(Session(), order)
+        fresh = Session()
+        try:
+            return _hand_over(fresh, order)
+        except WorkerError:
+            fresh.close(patience_s=0)
+            raise
 
     def _watch(self, run: Run, session: Session) -> None:
         code = session.wait()
@@ -229,21 +245,20 @@ class Supervisor:
     def _fail_in_log(self, run: Run, problem: WorkerError) -> None:
         history = self.tail(run).history()
         words = {"what": problem.what, "expected": problem.expected, "fix": problem.fix}
-        with contextlib.suppress(OSError), run.log_path.open("ab") as log:
-            log.write(log_line(RunFailed(step=history.step, elapsed_s=history.elapsed_s, **words)))
+        with contextlib.suppress(OSError):
+            append_events(run, RunFailed(step=history.step, elapsed_s=history.elapsed_s, **words))
 
     def _end_in_log(
         self, run: Run, status: Literal["stopped", "interrupted"], message: str = "", code: int = 0
     ) -> None:
         history = self.tail(run).history()
         at = {"step": history.step, "elapsed_s": history.elapsed_s}
-        lines = [log_line(RunEnded(status=status, **at))]
+        events: list[Event] = [RunEnded(status=status, **at)]
         if message:
-            found = Diagnosed(finding="worker_died", message=message, figures={"exit_code": float(code)}, **at)
-            lines.insert(0, log_line(found))
-        with contextlib.suppress(OSError), run.log_path.open("ab") as log:
-            # A process that was killed may have left half a line.
-            log.write(b"\n" + b"".join(lines))
+            figures = {"exit_code": float(code)}
+            events.insert(0, Diagnosed(finding="worker_died", message=message, figures=figures, **at))
+        with contextlib.suppress(OSError):
+            append_events(run, *events)
 
 
 def _first_commands(batches: int | None) -> tuple[Command, ...]:
@@ -255,14 +270,3 @@ def _hand_over(session: Session, order: _Order) -> Session:
     for command in order.first_commands:
         session.send(command)
     return session
-
-
-def _check_batch(recipe: Recipe) -> None:
-    info = find_dataset(recipe.dataset)
-    images = min(recipe.limit or info.train_size, info.train_size - recipe.validation_size)
-    if recipe.batch_size > images:
-        raise RecipeError(
-            f"A batch of {recipe.batch_size:,} is larger than the {images:,} training images.",
-            expected="A batch is a part of the training images.",
-            fix=f"Choose a batch size of at most {images:,}.",
-        )

@@ -26,8 +26,9 @@ class LogTail:
             # of a run that ends between the two would look like a crash.
             if self._history.phase in ("training", "paused") and not self.run.is_live():
                 self._catch_up()
-                self._history.phase = self.run.phase(self._history)
-            return self._history
+            seen = self._history.copy()
+        seen.phase = self.run.phase(seen)
+        return seen
 
     def _catch_up(self) -> None:
         try:

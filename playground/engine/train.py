@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from playground.engine.augment import augment
 from playground.engine.build import build, class_scores
+from playground.engine.cadence import Cadence
 from playground.engine.data import Images, Splits, splits_for
 from playground.engine.diagnosis import PROBE_SIZE, Figures, dead_channels, diagnose
 from playground.engine.evaluate import Measured, measure, scaled
@@ -24,22 +25,12 @@ from playground.engine.inbox import Inbox, NoCommands
 from playground.engine.optimize import apply_knobs, lr_at, make_optimizer
 from playground.engine.precision import choose_compute
 from playground.engine.seeds import generator, mixed_seed
-from playground.engine.trouble import HOPELESS_LOSS, as_memory_error, check_fit, diverged
-from playground.errors import PlaygroundError, RecipeError
+from playground.engine.trouble import HOPELESS_LOSS, as_memory_error, check_fit, check_request, diverged
+from playground.errors import PlaygroundError, RecipeError, StoreError
 from playground.spec import events
 from playground.spec.architecture import Architecture
-from playground.spec.recipe import Recipe
+from playground.spec.recipe import KNOBS, Recipe
 from playground.spec.validation import Limits
-
-
-@dataclass(frozen=True)
-class Cadence:
-    """How often a run is measured and saved; all but ``report_s`` in steps, so that every run of a seed is alike."""
-
-    evaluations_per_epoch: int = 10
-    quick_size: int = 1000
-    checkpoints_per_epoch: int = 4
-    report_s: float = 0.1
 
 
 @dataclass
@@ -79,6 +70,8 @@ class Trainer:
         self._compute = choose_compute(recipe)
         device = self._compute.device
         self.model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if splits is None:
+            check_request(architecture, recipe)
         self._splits = splits or splits_for(recipe)
         check_fit(architecture, recipe, self._splits)
         self._train = self._splits.train.to(device)
@@ -133,6 +126,8 @@ class Trainer:
             yield self._failed(problem)
         except RuntimeError as problem:
             yield self._failed(as_memory_error(problem, self.recipe))
+        finally:
+            self._elapsed_before, self._running_since = self.elapsed_s, None
 
     def weights(self) -> dict[str, Tensor]:
         """The weights and running statistics as they are now, on the CPU."""
@@ -153,11 +148,20 @@ class Trainer:
         }
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Go back to where a checkpoint was taken."""
+        """Go back to where a checkpoint was taken; raises StoreError for one of another network or recipe."""
+        try:
+            recipe = Recipe.read(checkpoint["recipe"])
+            knobs = {knob: recipe.model_dump(mode="json")[knob] for knob in KNOBS}
+            if self.recipe.with_knobs(knobs) != recipe:
+                raise RecipeError("Its recipe is another one.")
+            self.model.load_state_dict(checkpoint["model"])
+            self._optimizer.load_state_dict(checkpoint["optimizer"])
+        except (RuntimeError, ValueError, KeyError, PlaygroundError) as problem:
+            raise StoreError(
+                "The checkpoint does not belong to this run.", expected=str(problem).splitlines()[0], fix="Train again."
+            ) from problem
         self._restored = True
-        self.recipe = Recipe.read(checkpoint["recipe"])
-        self.model.load_state_dict(checkpoint["model"])
-        self._optimizer.load_state_dict(checkpoint["optimizer"])
+        self.recipe = recipe
         apply_knobs(self._optimizer, self.recipe)
         self.step = checkpoint["step"]
         self._elapsed_before = checkpoint["elapsed_s"]
@@ -209,7 +213,7 @@ class Trainer:
     # Between batches
 
     def _opening(self) -> Iterator[events.Event]:
-        if self._restored:
+        if self._restored or self.step:
             yield self._event(events.Resumed)
         else:
             yield self._event(
@@ -249,7 +253,8 @@ class Trainer:
             return
         losses = torch.stack(pending.losses).tolist()
         corrects = torch.stack(pending.corrects).tolist()
-        rate = sum(pending.counts) / max(1e-9, self._pending.since - pending.since)
+        # The clock is read after the figures are here, so that what the device still had to do is counted.
+        rate = sum(pending.counts) / max(1e-9, self._clock() - pending.since)
         for step, loss, correct, count, lr in zip(
             pending.steps, losses, corrects, pending.counts, pending.lrs, strict=True
         ):

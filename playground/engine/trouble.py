@@ -5,10 +5,34 @@ import torch
 from playground.engine.data import Splits
 from playground.errors import DivergedError, MemoryExceededError, PlaygroundError, RecipeError
 from playground.spec.architecture import Architecture
+from playground.spec.datasets import find_dataset
 from playground.spec.recipe import Recipe
 
 HOPELESS_LOSS = 1e4
 """Cross-entropy from which no run came back: guessing gives ln(classes), about 2.3 for ten."""
+
+
+def check_request(architecture: Architecture, recipe: Recipe) -> None:
+    """Raise RecipeError where network, recipe and data set cannot go together, before anything is loaded."""
+    dataset = find_dataset(recipe.dataset)
+    images = min(recipe.limit or dataset.train_size, dataset.train_size - recipe.validation_size)
+    if recipe.batch_size > images:
+        raise RecipeError(
+            f"A batch of {recipe.batch_size:,} is larger than the {images:,} training images.",
+            expected="A batch is a part of the training images.",
+            fix=f"Choose a batch size of at most {images:,}.",
+        )
+    if architecture.classes != len(dataset.class_names):
+        raise RecipeError(
+            f"The network has {architecture.classes} classes, {dataset.title} has {len(dataset.class_names)}.",
+            expected="Every class of the data needs one of the network's, and the other way round.",
+            fix=f'Set "classes" to {len(dataset.class_names)}.',
+        )
+    if architecture.input.shape != dataset.input_shape:
+        raise RecipeError(
+            f"The network takes {architecture.input.shape} images, {dataset.title} has {dataset.input_shape}.",
+            expected="Channels, height and width must be the same.",
+        )
 
 
 def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import IO
 
 from playground.engine.allocator import keep_memory
+from playground.engine.cadence import Cadence
 from playground.engine.data import load_splits
 from playground.engine.limits import machine_limits
 from playground.engine.record import Recorder
-from playground.engine.store import Run, log_line, read_run
-from playground.engine.train import Cadence, Trainer
+from playground.engine.store import Run, append_events, read_run
+from playground.engine.train import Trainer
 from playground.errors import PlaygroundError
 from playground.spec.events import Command, RunFailed, Stop, parse_command
 from playground.spec.presets import architecture_preset, recipe_preset
@@ -76,8 +77,7 @@ def _log_failure(run: Run, problem: PlaygroundError) -> None:
         step=history.step, elapsed_s=history.elapsed_s, what=problem.what, expected=problem.expected, fix=problem.fix
     )
     if not run.is_live():  # another process may be training the same run: its log is its own
-        with run.log_path.open("ab") as log:
-            log.write(log_line(failure))
+        append_events(run, failure)
 
 
 def _calibrate() -> float:
@@ -100,8 +100,8 @@ def main() -> None:
     try:
         load_splits("mnist", 5000)
         speed = _calibrate()
-    except PlaygroundError:
-        speed = 0.0  # the run itself will say what is wrong with the data
+    except Exception:  # whatever it is, the run itself will meet it and say so in its log
+        speed = 0.0
     sys.stdout.write(json.dumps({"ready": True, "images_per_second": speed}) + "\n")
     sys.stdout.flush()
     line = sys.stdin.readline()

@@ -1,6 +1,7 @@
 """The weights of a layer as arrays that can be drawn."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,13 @@ class Weights:
 
     ``kernels``: (outputs, inputs, height, width) for a convolution, or a linear layer right after Flatten, whose
     weights can be laid back onto the maps they came from; (outputs, inputs, 1, 1) for other linear layers.
-    ``bias``: (outputs,) or None.
+    ``bias``: (outputs,) or None. ``on_maps``: the kernels lie on the maps below, as (height, width) of theirs.
     """
 
     name: str
     kernels: Array
     bias: Array | None
+    kind: Literal["convolution", "linear"]
     on_maps: bool
 
 
@@ -64,11 +66,11 @@ def _maps_before(model: Model, layer_index: int) -> tuple[int, ...] | None:
 
 def _weights(name: str, module: nn.Module, maps: tuple[int, ...] | None) -> list[Weights]:
     if isinstance(module, nn.Conv2d):
-        return [Weights(name, _array(module.weight), _optional(module.bias), on_maps=True)]
+        return [Weights(name, _array(module.weight), _optional(module.bias), "convolution", on_maps=True)]
     if isinstance(module, nn.Linear):
         weight = _array(module.weight)
         shape = (len(weight), *(maps or (weight.shape[1], 1, 1)))
-        return [Weights(name, weight.reshape(shape), _optional(module.bias), on_maps=maps is not None)]
+        return [Weights(name, weight.reshape(shape), _optional(module.bias), "linear", on_maps=maps is not None)]
     return []
 
 

@@ -25,7 +25,7 @@ class Model:
     module: nn.Sequential
 
 
-_models: OrderedDict[tuple[str, int], Model] = OrderedDict()
+_models: OrderedDict[tuple[str, int, int], Model] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -40,7 +40,7 @@ def load_model(run: Run, step: int | None = None) -> Model:
                 fix="Wait a moment, or train it.",
             )
         step = steps[-1]
-    key = (str(run.folder), step)
+    key = (str(run.folder), step, run.snapshot_stamp(step))
     with _lock:
         if key in _models:
             _models.move_to_end(key)

@@ -16,6 +16,7 @@ Array = NDArray[np.float32]
 
 MAX_FILE_BYTES = 20 * 1000**2
 MAX_PIXELS = 40 * 1000**2
+_ENOUGH = 1024
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -53,7 +54,7 @@ def ink_of(path: Path | str, content: bytes) -> Array:
         raise
     except Exception as problem:  # Pillow's readers raise whatever they stumble over; none of it is ours to sort
         raise ImageFileError(
-            f"{path} is no picture that can be read: {problem}.",
+            f"{path} is no picture that can be read.",
             expected=f"Formats: {', '.join(_FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
         ) from problem
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
@@ -75,6 +76,8 @@ def _grey(path: Path | str, content: bytes) -> Array:
                 expected=f"At most {MAX_PIXELS // 10**6} million.",
                 fix="Make it smaller.",
             )
+        opened.draft("L", (_ENOUGH, _ENOUGH))
+        opened.thumbnail((_ENOUGH, _ENOUGH))  # a photo's further pixels would only cost memory
         upright = ImageOps.exif_transpose(opened)
         if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
             layered = upright.convert("RGBA")

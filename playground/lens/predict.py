@@ -30,6 +30,8 @@ class Prediction:
         first, second = self.probabilities[self.first], self.probabilities[self.second]
         if first >= 0.9:
             return f"sure, then {self.second} ({second:.0%})" if second >= 0.005 else "sure"
+        if first < 0.25:
+            return "no idea: many are about equally likely"
         if first - second < 0.2:
             return f"torn between {self.first} and {self.second}"
         return f"leaning to {self.first} ({first:.0%}), then {self.second} ({second:.0%})"

@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 Control = Literal["integer", "number", "flag", "choice"]
 _HIDDEN = {"kind", "id", "enabled", "schema_version"}
 _LONGEST_CHOICE = 32
+_ABOVE = 1e-9
+"""The least that a form allows above an open bound."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def _form_field(name: str, info: FieldInfo) -> FormField | None:
     if annotation is int:
         return FormField(control="integer", minimum=minimum, maximum=maximum, step=1, **common)
     if annotation is float:
-        low = minimum if not open_minimum else (minimum or 0) + (float(step) if isinstance(step, int | float) else 1e-6)
+        low = minimum if not open_minimum else (minimum or 0) + _ABOVE
         number_format = extra.get("format")
         return FormField(
             control="number",

@@ -1,7 +1,7 @@
 """A run's events folded into what charts, tables and the command line show."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from playground.spec.events import (
@@ -53,6 +53,11 @@ class History:
         for event in events:
             history.add(event)
         return history
+
+    def copy(self) -> "History":
+        """A history of its own, which later events do not reach."""
+        lists: dict[str, Any] = {name: list(value) for name, value in vars(self).items() if isinstance(value, list)}
+        return replace(self, **lists)
 
     def add(self, event: Event) -> None:
         """One event more."""

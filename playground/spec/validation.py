@@ -21,6 +21,10 @@ class Limits:
     batch_size: int = REFERENCE_BATCH_SIZE
 
 
+UNLIMITED = Limits(parameters=10**15, training_bytes=10**18)
+"""For looking at a network or writing it down, which takes no training."""
+
+
 @dataclass(frozen=True)
 class Fix:
     """Another architecture in which the problem is gone, and the words of its button."""

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from playground.spec.fields import FormField, form_fields
 
 Changed = Callable[[str, Any], None]
-_WORDS = {None: "auto", "none": "none", "relu": "ReLU", "leaky_relu": "Leaky ReLU", "elu": "ELU", "gelu": "GELU"}
+_AUTO = "auto"
+_WORDS = {"none": "none", "relu": "ReLU", "leaky_relu": "Leaky ReLU", "elu": "ELU", "gelu": "GELU"}
 _WORDS |= {"silu": "SiLU", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax"}
 
 
@@ -38,34 +39,46 @@ def model_form(
 
 
 def control(field: FormField, value: Any, *, key: str, on_change: Changed, disabled: bool = False) -> None:
-    """One field's control, showing ``value``."""
-    st.session_state[key] = value
+    """One field's control, showing ``value``.
+
+    Numbers are bounded here and not in the widget: the browser would keep a number out of bounds on the screen and not
+    say so, while the recipe goes on with the old one.
+    """
+    shown = _AUTO if value is None else value
+    st.session_state[key] = float(shown) if field.control == "number" else shown
 
     def changed() -> None:
-        on_change(field.name, st.session_state[key])
+        given = st.session_state[key]
+        on_change(field.name, None if given == _AUTO else _bounded(field, given))
 
-    common: dict[str, Any] = {"key": key, "help": field.help or None, "on_change": changed, "disabled": disabled}
+    common: dict[str, Any] = {"key": key, "help": _help(field), "on_change": changed, "disabled": disabled}
     match field.control:
         case "flag":
             st.checkbox(field.label, **common)
         case "choice":
-            st.selectbox(field.label, field.choices, format_func=_word, **common)
+            choices = [_AUTO if choice is None else choice for choice in field.choices]
+            st.selectbox(field.label, choices, format_func=_word, **common)
         case "integer":
-            st.number_input(field.label, _whole(field.minimum), _whole(field.maximum), step=1, **common)
+            st.number_input(field.label, step=1, **common)
         case "number":
-            st.session_state[key] = float(value)
-            st.number_input(
-                field.label,
-                field.minimum,
-                field.maximum,
-                step=field.step or 0.01,
-                format=field.number_format or "%g",
-                **common,
-            )
+            st.number_input(field.label, step=field.step or 0.01, format=field.number_format or "%g", **common)
 
 
-def _whole(bound: float | None) -> int | None:
-    return None if bound is None else int(bound)
+def _bounded(field: FormField, given: Any) -> Any:
+    """The nearest value that the field allows; choices and flags as they are."""
+    if field.control not in ("integer", "number") or given is None:
+        return field.default if given is None else given
+    low = -float("inf") if field.minimum is None else field.minimum
+    high = float("inf") if field.maximum is None else field.maximum
+    nearest = min(max(float(given), low), high)
+    return int(nearest) if field.control == "integer" else nearest
+
+
+def _help(field: FormField) -> str | None:
+    """The field's help and, for numbers, its bounds."""
+    if field.minimum is None or field.maximum is None or field.control not in ("integer", "number"):
+        return field.help or None
+    return f"{field.help} From {field.minimum:g} to {field.maximum:,g}.".strip()
 
 
 def _word(choice: Any) -> str:

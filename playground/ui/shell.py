@@ -17,7 +17,7 @@ from playground.ui.state import app_state, run_history
 def show() -> None:
     """Draw the app: called once for every run of the script."""
     st.set_page_config(page_title="CNN Playground", page_icon=str(bundled("assets/logo.svg")), layout="wide")
-    st.html(f"<style>{bundled('assets/style.css').read_text()}{CANVAS_CSS}</style>")
+    st.html(f"<style>{bundled('assets/style.css').read_text(encoding='utf-8')}{CANVAS_CSS}</style>")
     st.logo(str(bundled("assets/wordmark.svg")), size="large")
     pages = {
         "playground": st.Page(playground.page, title="Playground", url_path="playground", default=True),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from playground.engine.store import Run
-from playground.errors import PlaygroundError
+from playground.errors import PlaygroundError, RecipeError
 from playground.spec.architecture import Architecture
 from playground.spec.history import History
 from playground.spec.presets import architecture_preset, recipe_preset
@@ -41,6 +41,7 @@ class AppState:
     centred: bool = True
     inside_layer: str | None = None
     inside_run: str | None = None
+    moments: dict[str, int | None] = field(default_factory=dict)
 
     # The network
 
@@ -51,7 +52,7 @@ class AppState:
         self.past = [*self.past[-_MOST_UNDO:], self.architecture]
         self.future = []
         self.architecture = architecture
-        self.training_error = None
+        self.training_error = self.network_error = None
 
     def attempt(self, edit: Callable[[], Architecture]) -> None:
         """Edit, or keep what there is and say what is wrong with the edit."""
@@ -63,12 +64,14 @@ class AppState:
 
     def undo(self) -> None:
         """Back to the architecture before the last edit."""
+        self.network_error = None
         if self.past:
             self.future = [*self.future, self.architecture]
             *self.past, self.architecture = self.past
 
     def redo(self) -> None:
         """The architecture that was undone last."""
+        self.network_error = None
         if self.future:
             self.past = [*self.past, self.architecture]
             *self.future, self.architecture = self.future
@@ -140,6 +143,8 @@ def _begin() -> AppState:
         while len(workspaces) > _MOST_WORKSPACES:
             workspaces.popitem(last=False)
     named = run_or_none(st.query_params.get("run"))
+    if named and named.id != st.query_params.get("run"):
+        named = None  # an address names a run by its whole id
     active = supervisor().active()
     if named and named.id != state.run_id:
         state.attach(named, adopt=True)
@@ -156,4 +161,7 @@ def run_history(run: Run | None) -> History:
 def present_recipe(run: Run) -> Recipe:
     """The recipe with the knobs as they stand now."""
     changes = {event.knob: event.after for event in run_history(run).knob_changes}
-    return run.record.recipe.changed(**changes) if changes else run.record.recipe
+    try:
+        return run.record.recipe.with_knobs(changes)
+    except RecipeError:  # a log that was edited by hand, or written by another version
+        return run.record.recipe

@@ -78,7 +78,7 @@ def test_knob_changes_are_marked_where_they_happened() -> None:
         (0.8, 0.8, "paper"),
     ]
     assert all(shape["line"]["color"] == DARK.marker for shape in layout["shapes"])
-    assert [note["text"] for note in layout["annotations"]] == ["lr 0.001 → 0.0005", "augmentation 0 → 1"]
+    assert [note["text"] for note in layout["annotations"]] == ["lr 0.001 → 0.0005", "augmentation: flip"]
     assert [note["x"] for note in layout["annotations"]] == [0.5, 0.8]
 
 

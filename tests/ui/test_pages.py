@@ -10,7 +10,9 @@ from playground.engine import data
 from playground.engine.store import create_run, find_run, log_line, pretrained_run
 from playground.errors import StoreError
 from playground.spec.events import RunEnded
+from playground.spec.layers import LAYER_KINDS, Conv2d, Output, Residual
 from playground.spec.presets import ARCHITECTURES, architecture_preset, recipe_preset
+from playground.spec.validation import find_problems
 from playground.ui import server
 from playground.ui.canvas import fabric_of
 from playground.ui.state import AppState
@@ -290,3 +292,43 @@ def test_the_runs_page_lists_what_there_is_and_names_what_cannot_be_read(app: Ap
     assert list(table["Name"]) == ["First"]
     assert list(table["Parameters"]) == [3738]
     assert "newer CNN Playground" in html_of(page)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LAYER_KINDS if kind != "output"])
+def test_a_layer_is_added_where_it_fits(app: AppTest, kind: str) -> None:
+    from playground.ui.panels.network import _add
+
+    app.run()
+    state = state_of(app)
+    _add(state, LAYER_KINDS[kind].model_validate({}))
+    assert find_problems(state.architecture) == ()
+    app.run()
+    assert not app.exception
+    assert kinds_of(app).count(kind) == [layer.kind for layer in state.past[-1].layers].count(kind) + 1
+
+
+def test_many_problems_on_one_row_are_all_shown(app: AppTest) -> None:
+    """Two of them may be about the same field: widgets of one page must not share a key."""
+    app.run()
+    state = state_of(app)
+    inner = Conv2d(out_channels=8, padding="same", stride=2)
+    layers = (Output(), Residual(layers=(inner, inner)), Output(), Conv2d(kernel_size=31), Output(units=3))
+    state.edit(state.architecture.with_layers(layers))
+    app.run()
+    assert not app.exception
+    assert html_of(app).count("pg-wrong") >= 5
+
+
+def test_a_number_out_of_bounds_becomes_the_nearest_and_is_shown(app: AppTest) -> None:
+    app.run()
+    app.number_input(key="recipe-batch_size").set_value(60_000).run()
+    assert state_of(app).recipe.batch_size == 8192
+    assert app.number_input(key="recipe-batch_size").value == 8192
+    app.button(key="open-conv2d-1").click().run()
+    app.number_input(key="field-conv2d-1-stride").set_value(0).run()
+    assert app.number_input(key="field-conv2d-1-stride").value == 1
+    app.button(key="open-max-pool2d-1").click().run()
+    assert app.selectbox(key="field-max-pool2d-1-stride").value == "auto"
+    app.selectbox(key="field-max-pool2d-1-stride").set_value(3).run()
+    assert state_of(app).architecture.layers[1].stride == 3  # type: ignore[union-attr]
+    assert not app.exception

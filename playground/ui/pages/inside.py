@@ -75,16 +75,29 @@ def _moment_choice(run: Run) -> Model:
     if len(steps) == 1:
         return load_model(run, steps[0])
     per_epoch = next((event.steps_per_epoch for event in run.events() if event.kind == "run_started"), 1)
+    key = f"inside-step-{run.id}"
+    moment = app_state().moments.get(run.id)  # none: the newest, also while newer ones come
+    if moment is not None and moment not in steps:
+        moment = _nearest(steps, moment)  # it was thinned away
+    st.session_state[key] = steps[-1] if moment is None else moment
+
+    def choose() -> None:
+        chosen = st.session_state[key]
+        app_state().moments[run.id] = None if chosen == steps[-1] else chosen
+
     chosen = st.select_slider(
         "Moment",
         steps,
-        value=steps[-1],
-        key=f"inside-step-{run.id}",
+        key=key,
+        on_change=choose,
         format_func=lambda step: "untrained" if step == 0 else f"step {step:,} (epoch {step / per_epoch:.2f})",
         help="Snapshots of the weights, from before training to the latest.",
-        persist_state="session",
     )
     return load_model(run, chosen)
+
+
+def _nearest(steps: tuple[int, ...], wanted: int) -> int:
+    return min(steps, key=lambda step: abs(step - wanted))
 
 
 def _input_choice(state: AppState) -> Subject:
@@ -274,7 +287,7 @@ def _scores(values: LayerValues) -> None:
 def _filters(weights: Weights, scaling: Scaling) -> None:
     kernels = weights.kernels
     outputs, inputs = kernels.shape[:2]
-    if kernels.shape[2:] == (1, 1):
+    if not weights.on_maps:
         maps, columns = kernels.reshape(1, outputs, inputs), 1
         words = f"{outputs} rows, one a value of the layer; {inputs} columns, one a value below."
     elif inputs == 1:
@@ -283,7 +296,7 @@ def _filters(weights: Weights, scaling: Scaling) -> None:
     else:
         chosen = _output_choice(outputs, weights.name)
         maps, columns = kernels[chosen - 1], min(inputs, 8)
-        what = "laid back onto the maps below" if weights.on_maps and kernels.shape[2] > 11 else "one an input channel"
+        what = "one an input channel" if weights.kind == "convolution" else "laid back onto the maps below"
         words = f"Output {chosen} of {outputs}: its {inputs} kernels, {what}."
     if weights.name:
         markup.title(weights.name)

@@ -41,7 +41,8 @@ def _table(runs: list[Run]) -> list[Run]:
     rows = [_row(run) for run in runs]
     answer = st.dataframe(
         {name: [row[name] for row in rows] for name in rows[0]},
-        key="runs-table",
+        # Rows are chosen by place: another list of runs is another table, with nothing chosen in it.
+        key=f"runs-table-{hash(tuple(run.id for run in runs))}",
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
@@ -91,13 +92,13 @@ def _actions(run: Run) -> None:
         if st.button("Look inside", key="run-inside", help="Its filters and feature maps."):
             app_state().inside_run = run.id
             st.switch_page(st.session_state["pages"]["inside"])
-        with st.popover("Rename", key="run-rename"):
+        with st.popover("Rename", key=f"run-rename-{run.id}"):
             name = st.text_input("New name", run.record.name, key=f"run-name-{run.id}", max_chars=80)
-            if st.button("Save", key="run-rename-save") and name:
+            if st.button("Save", key=f"run-rename-save-{run.id}") and name:
                 _try(lambda: run.renamed(name))
-        with st.popover("Delete", key="run-delete"):
-            st.write(f"Delete {run.record.name} with its weights and its log? It cannot be brought back.")
-            if st.button("Delete for good", key="run-delete-sure", type="primary"):
+        with st.popover("Delete", key=f"run-delete-{run.id}"):
+            markup.hint(f"Delete {run.record.name} with its weights and its log? It cannot be brought back.")
+            if st.button("Delete for good", key=f"run-delete-sure-{run.id}", type="primary"):
                 _try(lambda: _delete(run))
 
 

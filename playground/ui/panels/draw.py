@@ -31,7 +31,7 @@ _UNSEEN = ("flatten", "dropout")
 def draw_panel(state: AppState, strip: DeltaGenerator) -> None:
     """The canvas and its prediction here, the strip in another container of the page."""
     run = state.run
-    follows = run is not None and supervisor().is_active(run.id)
+    follows = run is not None and (supervisor().is_active(run.id) or run.is_live())
     st.fragment(_panel, run_every=FOLLOW_S if follows else None)(strip)
 
 
@@ -146,7 +146,7 @@ def _strip(model: Model | None, subject: Subject | None) -> None:
         st.switch_page(st.session_state["pages"]["inside"])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _columns(model: Model, content: bytes, shape: tuple[int, ...], colours: Theme) -> tuple[StripColumn, ...]:
     image = np.frombuffer(content, dtype=np.float32).reshape(shape)
     prediction = predict(model, [image])[0]

@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 
 from playground.engine.estimate import seconds_per_epoch
-from playground.spec.architecture import Architecture
+from playground.engine.limits import machine_limits
+from playground.spec.architecture import MAX_LAYERS, Architecture
 from playground.spec.datasets import DATASETS
 from playground.spec.layers import LAYER_KINDS, Layer, Output, Residual
 from playground.spec.presets import ARCHITECTURES
@@ -37,14 +38,14 @@ def network_panel(state: AppState) -> None:
             width=96,
         )
     summary = summarize(state.architecture)
-    problems = find_problems(state.architecture)
+    problems = find_problems(state.architecture, machine_limits(state.recipe))
     with st.container(gap=None, key="stack"):
         costliest = max([row.multiply_adds for row in summary.rows], default=0)
         for row in summary.rows:
             _layer_row(state, row, costliest, [found for found in problems if found.layer_id == row.id])
-    for problem in problems:
+    for number, problem in enumerate(problems):
         if problem.layer_id is None:
-            _problem(problem, "whole")
+            _problem(problem, f"whole-{number}")
     if state.network_error:
         markup.problem(state.network_error)
     _buttons(state)
@@ -65,7 +66,7 @@ def _preset_choice(state: AppState) -> None:
 
     st.selectbox(
         "Preset",
-        names if current == _OWN else names[1:],
+        names,
         key="architecture-preset",
         format_func=lambda name: "Your own" if name == _OWN else ARCHITECTURES[name].title,
         on_change=choose,
@@ -95,8 +96,8 @@ def _layer_row(state: AppState, row: Row, costliest: int, problems: list[Problem
             args=(row.id,),
             width="stretch",
         )
-        for problem in problems:
-            _problem(problem, row.id)
+        for number, problem in enumerate(problems):
+            _problem(problem, f"{row.id}-{number}")
         if is_open:
             _layer_editor(state, row)
 
@@ -107,16 +108,14 @@ def _toggle_open(layer_id: str) -> None:
 
 
 def _problem(problem: Problem, place: str) -> None:
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key=f"problem-{place}-{problem.field}"
-    ):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"problem-{place}"):
         st.html(
             f'<div class="pg-wrong" role="alert">{escape(problem.what)} <span>{escape(problem.expected)}</span></div>'
         )
         for number, fix in enumerate(problem.fixes[:2]):
             st.button(
                 fix.label,
-                key=f"fix-{place}-{problem.field}-{number}",
+                key=f"fix-{place}-{number}",
                 on_click=lambda architecture: app_state().edit(architecture),
                 args=(fix.architecture,),
             )
@@ -238,7 +237,7 @@ def _buttons(state: AppState) -> None:
             key="layer-add",
             icon=":material/add:",
             format_func=lambda kind: kinds[kind],
-            help="Below the open layer, or else before the output.",
+            help="Below the open layer, or else at the last place where it fits.",
         )
         if chosen:
             _add(state, LAYER_KINDS[chosen].model_validate({}))
@@ -254,13 +253,22 @@ def _buttons(state: AppState) -> None:
 def _add(state: AppState, layer: Layer) -> None:
     layers = state.architecture.layers
     ids = [known.id for known in layers]
-    if state.open_layer in ids:
-        index = ids.index(state.open_layer) + 1
-    else:
-        index = next((place for place, known in enumerate(layers) if isinstance(known, Output)), len(layers))
+    index = ids.index(state.open_layer) + 1 if state.open_layer in ids else _last_fitting_place(state, layer)
     state.attempt(lambda: state.architecture.inserted(index, layer))
     if state.network_error is None:
         state.open_layer = state.architecture.layers[index].id
+
+
+def _last_fitting_place(state: AppState, layer: Layer) -> int:
+    """The last place before the output at which the layer brings no new problem; else right before the output."""
+    layers = state.architecture.layers
+    before_output = next((place for place, known in enumerate(layers) if isinstance(known, Output)), len(layers))
+    if len(layers) >= MAX_LAYERS:
+        return before_output
+    known_problems = len(find_problems(state.architecture))
+    places = range(before_output, -1, -1)
+    fitting = (p for p in places if len(find_problems(state.architecture.inserted(p, layer))) <= known_problems)
+    return next(fitting, before_output)
 
 
 def _totals(summary: Summary, state: AppState) -> None:
@@ -270,9 +278,9 @@ def _totals(summary: Summary, state: AppState) -> None:
     parts = [
         (f"{summary.parameters:,}", "parameters"),
         (_short(summary.multiply_adds), "multiply-adds"),
-        (f"sees {shape_text(summary.receptive_field)}", "of the input"),
+        (shape_text(summary.receptive_field), "seen"),
     ]
-    if seconds is not None:
+    if seconds is not None and summary.rows:
         parts.append((f"{seconds:.0f} s" if seconds >= 1 else "under 1 s", "an epoch"))
     st.html(
         '<div class="pg-totals">' + "".join(f"<span><b>{value}</b> {name}</span>" for value, name in parts) + "</div>"

@@ -22,7 +22,6 @@ def _kinds(union: Any) -> dict[str, type[BaseModel]]:
 _OPTIMIZERS, _SCHEDULES, _AUGMENTATIONS = _kinds(Optimizer), _kinds(Schedule), _kinds(Augmentation)
 _TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
 _TITLES |= {"one_cycle": "One-cycle", "step": "Step", "constant": "Constant", "cosine": "Cosine"}
-_SMALLEST_LIMIT = 100
 
 
 def recipe_details(recipe: Recipe, *, on_change: Changed, active: bool) -> None:
@@ -113,7 +112,7 @@ def _limit(recipe: Recipe, on_change: Changed, *, disabled: bool) -> None:
     st.session_state["recipe-limit"] = recipe.limit
     st.number_input(
         "training images",
-        _SMALLEST_LIMIT,
+        10,
         1_000_000,
         step=1000,
         key="recipe-limit",

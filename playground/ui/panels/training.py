@@ -6,7 +6,8 @@ import streamlit as st
 
 from playground.charts.curves import Metric, training_figure
 from playground.charts.theme import theme
-from playground.engine.store import Run
+from playground.engine.limits import machine_limits
+from playground.engine.store import RESUMABLE, Run
 from playground.errors import PlaygroundError
 from playground.spec.events import Change, Command, Pause, Resume, Step, Stop
 from playground.spec.history import History
@@ -42,8 +43,9 @@ def training_panel(state: AppState) -> None:
     _controls(state, run, history, active=active)
     if state.training_error:
         markup.problem(state.training_error)
-    # A paused run ticks on: a step may come from here, from another tab, or from the command line.
-    st.fragment(_live, run_every=_pace(history) if active else None)(_shown_state(run, history, active))
+    # A paused run ticks on, since a step may come from another tab; so does a run that the command line trains.
+    going = active or history.phase in ("training", "paused")
+    st.fragment(_live, run_every=_pace(history) if going else None)(_shown_state(run, history, active))
     _knobs(state, active=active)
 
 
@@ -121,10 +123,16 @@ def _words(run: Run | None, history: History) -> None:
         going = "Starting …" if supervisor().is_active(run.id) else "This run never started. Reset, and train anew."
         markup.line(f"Waiting: {position} in the queue." if position else going)
     elif history.phase == "interrupted":
+        if supervisor().is_active(run.id):
+            markup.line("Starting from the last checkpoint …")
+            return
         found = history.diagnosis
         died = found.message if found and found.finding == "worker_died" else "This run was interrupted."
         markup.line(died if "Resume" in died else f"{died} Resume goes on from the last checkpoint.", kind="warn")
     else:
+        if history.phase == "stopped" and supervisor().is_active(run.id):
+            markup.line("Starting from the last checkpoint …")
+            return
         done = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.phase, "")
         message = history.diagnosis.message if history.diagnosis else f"{history.step:,} batches so far."
         markup.line(done + message)
@@ -134,10 +142,11 @@ def _words(run: Run | None, history: History) -> None:
 
 
 def _controls(state: AppState, run: Run | None, history: History, *, active: bool) -> None:
-    problems = find_problems(state.architecture)
+    problems = find_problems(state.architecture, machine_limits(state.recipe))
     training = active and history.phase == "training"
     paused = active and history.phase == "paused"
-    goes_on = paused or _resumable(state, run, history, active=active)
+    starting = active and not training and not paused
+    goes_on = paused or starting or _resumable(state, run, history)
     blocked = bool(problems) and not goes_on
     with st.container(horizontal=True, gap="small", key="controls"):
         if training:
@@ -148,17 +157,15 @@ def _controls(state: AppState, run: Run | None, history: History, *, active: boo
                 shortcut="Space",
                 on_click=_send,
                 args=(Pause(),),
-                help="Wait after the current batch.",
             )
         else:
             st.button(
-                "Resume" if goes_on else "Train",
+                "Resume" if goes_on and history.phase != "waiting" else "Train",
                 key="train-start",
                 type="primary",
                 shortcut="Space",
                 on_click=_start,
                 disabled=blocked or (active and not paused),
-                help="Mend the network first." if blocked else "Train the network on the left.",
             )
         st.button(
             "Step",
@@ -191,12 +198,14 @@ def _controls(state: AppState, run: Run | None, history: History, *, active: boo
         )
 
 
-def _resumable(state: AppState, run: Run | None, history: History, *, active: bool) -> bool:
+def _resumable(state: AppState, run: Run | None, history: History) -> bool:
     """Whether Train goes on with the attached run: it was cut, and network and recipe still are its own."""
-    if run is None or active or history.phase not in ("stopped", "interrupted"):
+    if run is None or history.phase not in RESUMABLE:
         return False
-    knobs = set(KNOBS) - {"optimizer"}
-    same_recipe = run.record.recipe.model_dump(exclude=knobs) == state.recipe.model_dump(exclude=knobs)
+    own, shown = run.record.recipe, state.recipe
+    knobs = set(KNOBS)
+    same_recipe = own.model_dump(exclude=knobs) == shown.model_dump(exclude=knobs)
+    same_recipe = same_recipe and own.optimizer.kind == shown.optimizer.kind
     same_network = run.record.architecture.digest == state.architecture.digest
     return run.checkpoint_path.exists() and same_recipe and same_network
 
@@ -214,8 +223,8 @@ def _start(batches: int | None = None) -> None:
     active = run is not None and supervisor().is_active(run.id)
     try:
         if run and active:
-            _send(Step(batches=batches) if batches else Resume())
-        elif run and _resumable(state, run, history, active=active):
+            supervisor().send(run.id, Step(batches=batches) if batches else Resume())
+        elif run and _resumable(state, run, history):
             supervisor().resume(run.id, batches=batches, knobs=_changed_knobs(run, state.recipe))
         else:
             state.attach(supervisor().start(state.architecture, state.recipe, batches=batches))
@@ -243,7 +252,6 @@ def _reset() -> None:
 
 def _preset_choice(state: AppState, *, disabled: bool) -> None:
     current = next((name for name, preset in RECIPES.items() if preset.recipe.digest == state.recipe.digest), "own")
-    names = list(RECIPES) if current != "own" else ["own", *RECIPES]
     st.session_state["recipe-preset"] = current
 
     def choose() -> None:
@@ -253,7 +261,7 @@ def _preset_choice(state: AppState, *, disabled: bool) -> None:
 
     st.selectbox(
         "Recipe",
-        names,
+        ["own", *RECIPES],
         key="recipe-preset",
         format_func=lambda name: "Your own" if name == "own" else RECIPES[name].title,
         on_change=choose,
