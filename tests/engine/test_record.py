@@ -1,6 +1,7 @@
 """Writing a run: first true on the disk, then logged; what happens when the disk says no; who holds a run."""
 
 import errno
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from playground.engine import record
 from playground.engine.locks import is_locked, take_lock
 from playground.engine.record import Recorder, thinned
-from playground.engine.store import Run, create_run
+from playground.engine.store import Run, append_events, create_run
 from playground.engine.tail import LogTail
 from playground.errors import StoreError
 from playground.spec import events
@@ -256,3 +257,44 @@ def test_the_tail_reads_every_line_once_and_begins_anew_with_the_log(run: Run):
     replaced.write_bytes(content + b"\n" * 50)
     replaced.rename(run.log_path)
     assert tail.history().steps == [1, 2, 3, 4, 5]
+
+
+def test_a_checkpoint_that_was_not_logged_yet_costs_no_history(run: Run):
+    """Killed between writing the checkpoint and its line in the log: what the log holds up to that step is true."""
+    told, _ = recorded(run)
+    steps = [event.step for event in told if event.kind == "step_done"]
+    last = max(event.step for event in told if event.kind == "checkpoint_saved")
+    lines = [line for line in run.log_path.read_bytes().splitlines(keepends=True) if b"checkpoint_saved" not in line]
+    run.log_path.write_bytes(b"".join(lines))
+    with Recorder(run, from_step=last):
+        pass
+    assert run.history().steps == [step for step in steps if step <= last]
+
+
+def test_what_follows_a_torn_line_is_a_line_of_its_own(run: Run):
+    recorded(run, until_event=("step_done", 2))
+    run.log_path.write_bytes(run.log_path.read_bytes()[:-20])
+    append_events(run, events.RunFailed(step=1, elapsed_s=1, what="It broke."))
+    failure = run.history().failure
+    assert failure is not None
+    assert failure.what == "It broke."
+
+
+def test_a_run_deleted_while_it_trains_is_not_made_again_by_half(run: Run):
+    trainer = make_trainer(RICH, RECIPE)
+    told = []
+    with Recorder(run) as recorder:
+        for event in recorder.follow(trainer, _nobody(trainer)):
+            told.append(event)
+            if event.step == 2:
+                shutil.rmtree(run.folder, ignore_errors=True)
+    assert told[-1].kind == "run_failed"
+    assert "deleted" in told[-1].what
+    assert not run.folder.exists()
+
+
+def test_a_failed_run_can_go_on_from_its_checkpoint(run: Run):
+    recorded(run, Script({2: [Pause(), Stop()]}))
+    append_events(run, events.RunFailed(step=3, elapsed_s=1, what="Memory ran out."))
+    assert run.history().phase == "failed"
+    assert run.can_resume()
