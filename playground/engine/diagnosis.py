@@ -12,6 +12,9 @@ PROBE_SIZE = 256
 _OVERFITTING_GAP = 0.03
 _STUCK_MARGIN = 0.05
 _DEAD_SHARE_TO_MENTION = 0.02
+_FEW_STEPS = 100
+_USUAL_LR = {"sgd": 0.05, "adagrad": 0.01}
+_USUAL_LR_OF_OTHERS = 1e-3
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
@@ -25,6 +28,8 @@ class Figures:
     train_accuracy: float
     validation_accuracy: float
     dead: tuple[tuple[str, int, int], ...] = ()
+    steps: int = _FEW_STEPS
+    optimizer: str = "adam"
 
 
 def diagnose(figures: Figures) -> tuple[str, str, dict[str, float]]:
@@ -36,13 +41,7 @@ def diagnose(figures: Figures) -> tuple[str, str, dict[str, float]]:
     }
     gap = figures.train_accuracy - figures.validation_accuracy
     if figures.epoch >= 0.2 and figures.validation_accuracy < 1 / figures.classes + _STUCK_MARGIN:
-        advice = f"{min(figures.lr / 10, 0.01):g}" if figures.lr >= 1e-3 else f"{figures.lr * 10:g}"
-        return (
-            "stuck",
-            f"Not learning: {figures.validation_accuracy:.0%} is what guessing gives. "
-            f"The learning rate is {figures.lr:g}; try {advice}.",
-            behind,
-        )
+        return "stuck", _stuck_text(figures), behind
     if figures.epoch >= 1 and gap > _OVERFITTING_GAP:
         return (
             "overfitting",
@@ -60,6 +59,15 @@ def diagnose(figures: Figures) -> tuple[str, str, dict[str, float]]:
         f"{state} {dead} of {channels} channels in the {place} never fire.",
         behind | {"dead_channels": float(dead), "channels": float(channels)},
     )
+
+
+def _stuck_text(figures: Figures) -> str:
+    guessing = f"Not learning: {figures.validation_accuracy:.0%} is what guessing gives."
+    if figures.steps < _FEW_STEPS:
+        return f"{guessing} These were {figures.steps} batches only: train longer, or on more images."
+    usual = _USUAL_LR.get(figures.optimizer, _USUAL_LR_OF_OTHERS)
+    advice = min(figures.lr / 10, usual) if figures.lr >= usual else max(figures.lr * 10, usual)
+    return f"{guessing} The learning rate is {figures.lr:g}; try {advice:g}."
 
 
 def dead_channels(model: nn.Sequential, architecture: Architecture, images: Tensor) -> tuple[tuple[str, int, int], ...]:

@@ -122,10 +122,8 @@ class Trainer:
             yield self._evaluated("test", measured.loss, measured.accuracy, len(self._splits.test))
             yield self._event(events.CheckpointSaved)
             yield self._event(events.RunEnded, status="completed")
-        except PlaygroundError as problem:
-            yield self._failed(problem)
-        except RuntimeError as problem:
-            yield self._failed(as_memory_error(problem, self.recipe))
+        except (PlaygroundError, RuntimeError) as problem:
+            yield self._failed(as_memory_error(problem, self.recipe) if isinstance(problem, RuntimeError) else problem)
         finally:
             self._elapsed_before, self._running_since = self.elapsed_s, None
 
@@ -282,6 +280,8 @@ class Trainer:
             lr=lr_at(self.recipe, self.step - 1, self.steps_per_epoch),
             train_accuracy=correct / max(1.0, count),
             validation_accuracy=measured.accuracy,
+            steps=self.step,
+            optimizer=self.recipe.optimizer.kind,
             dead=dead_channels(self.model, self.architecture, scaled(self._quick.images[:PROBE_SIZE])),
         )
         finding, message, behind = diagnose(figures)

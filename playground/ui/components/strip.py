@@ -24,6 +24,8 @@ _CSS = """
 }
 .arrow { font-size: 1.25rem; user-select: none; }
 .item:first-child .arrow { display: none; }
+/* The answer stays in sight however long the way to it is. */
+.item:last-child { position: sticky; right: -4px; background: var(--st-background-color); }
 .column {
   display: flex;
   flex-direction: column;

@@ -52,7 +52,7 @@ def _panel(strip: DeltaGenerator) -> None:
     if problem:
         markup.problem(problem)
     with strip:
-        _strip(model, subject)
+        _strip(state, model, subject)
 
 
 def _canvas(state: AppState) -> PlaygroundError | None:
@@ -132,8 +132,10 @@ def _prediction(model: Model | None, subject: Subject | None) -> None:
 # The way through the net
 
 
-def _strip(model: Model | None, subject: Subject | None) -> None:
-    markup.title("The digit's way through the net", note="click a layer to look inside it")
+def _strip(state: AppState, model: Model | None, subject: Subject | None) -> None:
+    other = model is not None and model.architecture.digest != state.architecture.digest
+    whose = f"{model_name(state.run, model)}; the network above is not trained yet" if other else ""
+    markup.title("The digit's way through the net", note=whose or "click a layer to look inside it")
     if model is None or subject is None:
         return
     with st.container(key="network-strip"):
