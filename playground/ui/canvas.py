@@ -50,8 +50,7 @@ _PLACEMENT |= dict.fromkeys(("scaleX", "scaleY", "strokeWidth"), 1.0)
 
 _COMPONENT = "streamlit-drawable-canvas.streamlit_drawable_canvas"
 _HTML = """<div class="canvas-root"></div><style>
-    .dc-toolbar { display: none !important; } .dc-canvas { outline: none; }
-    .dc-container { border: 0; border-radius: 0; overflow: hidden; background: #000; }
+    .dc-toolbar { display: none !important; } .dc-canvas { outline: none !important; }
 </style>"""
 
 
