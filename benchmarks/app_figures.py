@@ -182,8 +182,10 @@ def drawing(page: Page) -> list[tuple[str, str]]:
     times = []
     box = page.locator(".st-key-canvas canvas.upper-canvas").bounding_box()
     assert box is not None
-    seen = "document.querySelector('.st-key-prediction').innerText"
+    page.wait_for_selector(".st-key-prediction .pg-bar")
+    seen = "document.querySelector('.st-key-prediction')?.innerText ?? ''"
     for place in range(STROKES):
+        page.wait_for_timeout(700)  # whatever is still on its way belongs to the stroke before
         before = page.evaluate(seen)
         x = box["x"] + 40 + 8 * place
         page.mouse.move(x, box["y"] + 40)
