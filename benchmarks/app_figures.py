@@ -183,7 +183,7 @@ def drawing(page: Page) -> list[tuple[str, str]]:
     box = page.locator(".st-key-canvas canvas.upper-canvas").bounding_box()
     assert box is not None
     page.wait_for_selector(".st-key-prediction .pg-bar")
-    seen = "document.querySelector('.st-key-prediction')?.innerText ?? ''"
+    seen = "(document.querySelector('.st-key-prediction')?.innerText ?? '')"
     for place in range(STROKES):
         page.wait_for_timeout(700)  # whatever is still on its way belongs to the stroke before
         before = page.evaluate(seen)
@@ -205,7 +205,7 @@ def looking(page: Page) -> list[tuple[str, str]]:
     times = []
     page.locator('[data-testid="stTopNavLink"]').filter(has_text="Look inside").click()
     page.wait_for_selector('[data-testid="stMain"] .pg-table')
-    image = "document.querySelector('[data-testid=stColumn]:nth-child(2) img')?.src ?? ''"
+    image = "(document.querySelector('[data-testid=stColumn]:nth-child(2) img')?.src ?? '')"
     for place in range(20):
         layer = ("1 Conv", "3 Conv", "2 Max-pool", "5 Conv", "4 Max-pool")[place % 5]
         before = page.evaluate(image)

@@ -155,8 +155,7 @@ def _controls(state: AppState, run: Run | None, history: History, *, active: boo
                 key="train-pause",
                 type="primary",
                 shortcut="Space",
-                on_click=_send,
-                args=(Pause(),),
+                on_click=_pause,
             )
         else:
             st.button(
@@ -223,7 +222,9 @@ def _start(batches: int | None = None) -> None:
     active = run is not None and supervisor().is_active(run.id)
     try:
         if run and active:
-            supervisor().send(run.id, Step(batches=batches) if batches else Resume())
+            # A browser may send an earlier click along with the next one: only a run that waits is told to go on.
+            if history.phase == "paused":
+                supervisor().send(run.id, Step(batches=batches) if batches else Resume())
         elif run and _resumable(state, run, history):
             supervisor().resume(run.id, batches=batches, knobs=_changed_knobs(run, state.recipe))
         else:
@@ -231,6 +232,11 @@ def _start(batches: int | None = None) -> None:
         state.training_error = None
     except PlaygroundError as problem:
         state.training_error = problem
+
+
+def _pause() -> None:
+    if run_history(app_state().run).phase == "training":
+        _send(Pause())
 
 
 def _send(command: Command) -> None:
