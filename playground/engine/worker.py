@@ -66,7 +66,7 @@ def train_run(run: Run, inbox: PipeInbox, *, resume: bool) -> None:
                 pass
     except PlaygroundError as problem:
         _log_failure(run, problem)
-    except Exception as problem:
+    except Exception as problem:  # said in the log, where the page looks; raised again for the exit code
         _log_failure(run, PlaygroundError(f"Training stopped with {type(problem).__name__}: {problem}"))
         raise
 

@@ -239,7 +239,7 @@ def test_enlarged_and_off_centre_digits_are_still_right(pretrained: Model) -> No
 
 def test_pen_drawn_digits_are_right(pretrained: Model) -> None:
     if not STROKES.exists():
-        pytest.skip(f"the pen-drawn digits are not at {STROKES}; they come with the workplace, not with the project")
+        pytest.skip(f"no pen-drawn digits at {STROKES}: they are data for trying, not part of the project")
     drawings = json.loads(STROKES.read_text())[::15][:500]
     assert len(drawings) == 500
     images = [fit_strokes(drawing["strokes"]) for drawing in drawings]
