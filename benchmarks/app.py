@@ -1,0 +1,94 @@
+"""The app under measurement: a real server, pages in Chromium, what they and the processes take."""
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+ROOT = Path(__file__).parents[1]
+POINTS = "document.querySelector('.st-key-curve .js-plotly-plot')?.data?.[0]?.x?.length ?? 0"
+
+
+class Server:
+    """A running app and how long it took until it answered."""
+
+    def __init__(self, process: subprocess.Popen[bytes], begun: float) -> None:
+        self.process = process
+        self.begun = begun
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    def children(self) -> list[int]:
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
+        )
+        return [int(pid) for pid in listed.stdout.split()]
+
+
+def start_server() -> tuple[Server, str]:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://localhost:{port}"
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                return Server(process, time.monotonic() - begun), url
+        except OSError:
+            time.sleep(0.02)
+
+
+def open_page(browser, url: str) -> Page:  # type: ignore[no-untyped-def]
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.goto(url)
+    page.wait_for_selector(".st-key-train-start button")
+    page.wait_for_selector(".st-key-canvas canvas.upper-canvas")
+    page.wait_for_selector(".st-key-prediction .pg-bar")
+    return page
+
+
+def wait_for_spare(server: Server) -> None:
+    """A spare is warm when it is the only worker and has nothing left to do."""
+    before: dict[int, float] = {}
+    while True:
+        now = {pid: processor_seconds(pid) for pid in server.children()}
+        if len(now) == 1 and all(spent - before.get(pid, -1) < 0.02 for pid, spent in now.items()):
+            return
+        before = now
+        time.sleep(1)
+
+
+def processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:  # ended in between
+        return -1.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def megabytes(pid: int) -> tuple[float, float]:
+    """Resident and proportional size (shared pages counted by their share)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
+    return sizes["Rss"], sizes["Pss"]
+
+
+def seconds(times: list[float]) -> str:
+    return f"{statistics.median(times):.2f} s (of {len(times)})"
+
+
+def milliseconds(times: list[float]) -> str:
+    ordered = sorted(times)
+    late = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+    return f"median {statistics.median(times) * 1000:.0f} ms, p95 {late * 1000:.0f} ms (of {len(times)})"

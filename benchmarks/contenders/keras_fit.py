@@ -1,0 +1,97 @@
+"""Keras on TensorFlow with the settings of its tutorials: adam, ``fit``. Needs an environment with tensorflow-cpu."""
+
+import contextlib
+import json
+import os
+import sys
+import time
+
+import numpy as np
+
+_ANSWERS = os.dup(1)
+os.dup2(2, 1)  # whatever Keras prints must not stand among the answers
+
+import keras  # noqa: E402
+
+
+def _net():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+    return model
+
+
+def _load(data, part):
+    arrays = np.load(data)
+    return arrays[f"{part}_images"][..., None].astype("float32") / 255, arrays[f"{part}_labels"]
+
+
+class _Clock(keras.callbacks.Callback):
+    """Seconds and batches from the 20th batch on; ends the epoch when the time is over."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds, self.began, self.warm, self.batches = seconds, time.perf_counter(), None, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.perf_counter()
+        if batch == 20:
+            self.warm, self.batches = now, 0
+        elif self.warm:
+            self.batches += 1
+        if self.warm and now - self.began > self.seconds:
+            self.spent = now - self.warm
+            self.model.stop_training = True
+            raise _EnoughError
+
+
+class _EnoughError(Exception):
+    pass
+
+
+def speed(data, seconds, batch_size):
+    """Images a second over about so many seconds."""
+    images, labels = _load(data, "train")
+    model = _net()
+    model.fit(images[: batch_size * 4], labels[: batch_size * 4], batch_size=batch_size, verbose=0)  # traced here
+    clock = _Clock(seconds)
+    with contextlib.suppress(_EnoughError):
+        model.fit(images, labels, batch_size=batch_size, epochs=10, verbose=0, callbacks=[clock])
+    return {"images_per_second": clock.batches * batch_size / clock.spent}
+
+
+def race(data, seed, target, batch_size, most_epochs):
+    """Seconds of fit, evaluations left out, to the end of the first epoch that reaches ``target``."""
+    keras.utils.set_random_seed(seed)
+    images, labels = _load(data, "train")
+    test_images, test_labels = _load(data, "test")
+    model = _net()
+    spent, accuracy = 0.0, 0.0
+    for epoch in range(1, most_epochs + 1):
+        began = time.perf_counter()
+        model.fit(images, labels, batch_size=batch_size, epochs=1, verbose=0)
+        spent += time.perf_counter() - began
+        accuracy = model.evaluate(test_images, test_labels, batch_size=1000, verbose=0)[1]
+        if accuracy >= target:
+            return {"seconds": spent, "epochs": epoch, "accuracy": accuracy}
+    return {"seconds": None, "epochs": most_epochs, "accuracy": accuracy}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        request = json.loads(line)
+        result = {"speed": speed, "race": race}[request.pop("do")](**request)
+        os.write(_ANSWERS, (json.dumps(result) + "\n").encode())

@@ -1,0 +1,51 @@
+"""This project's own trainer, with everything that a run in the app does: log, snapshots, checkpoints, evaluations."""
+
+import time
+from typing import Any
+
+from benchmarks.contenders.process import answer
+from playground.engine.allocator import keep_memory
+from playground.engine.inbox import NoCommands
+from playground.engine.record import Recorder
+from playground.engine.store import create_run
+from playground.engine.train import Trainer
+from playground.spec.presets import architecture_preset, recipe_preset
+from playground.spec.recipe import Recipe
+
+
+def _recorded(net: str, recipe: Recipe) -> Any:
+    architecture = architecture_preset(net).architecture
+    trainer = Trainer(architecture, recipe)
+    with Recorder(create_run(architecture, recipe)) as recorder:
+        yield from recorder.follow(trainer, NoCommands())
+
+
+def speed(seconds: float, batch_size: int, net: str = "guide", recipe: str = "sprint", precision: str = "auto") -> Any:
+    """Images a second, evaluations and all, over about so many seconds."""
+    settings = recipe_preset(recipe).recipe.changed(batch_size=batch_size, epochs=100, precision=precision)
+    began, first, last = time.perf_counter(), None, None
+    for event in _recorded(net, settings):
+        if event.kind == "step_done":
+            if first is None and event.step >= 20:
+                first = event
+            last = event
+        if time.perf_counter() - began > seconds:
+            break
+    images = (last.step - first.step) * batch_size
+    return {"images_per_second": images / (last.elapsed_s - first.elapsed_s)}
+
+
+def race(seed: int, target: float, net: str, recipe: str) -> Any:
+    """Seconds until the run is over, its measurements included; None where it does not reach ``target``."""
+    accuracy, elapsed_s = 0.0, 0.0
+    settings = recipe_preset(recipe).recipe.changed(seed=seed)
+    for event in _recorded(net, settings):
+        if event.kind == "evaluated" and event.split == "test":
+            accuracy, elapsed_s = event.accuracy, event.elapsed_s
+    reached = accuracy >= target
+    return {"seconds": elapsed_s if reached else None, "epochs": settings.epochs, "accuracy": accuracy}
+
+
+if __name__ == "__main__":
+    keep_memory()
+    answer(speed, race)

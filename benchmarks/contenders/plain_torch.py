@@ -1,0 +1,100 @@
+"""The loop of most PyTorch tutorials: a Dataset of PIL images, ToTensor, a DataLoader, ``.item()`` at each step."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from benchmarks.contenders.process import answer
+
+
+class Digits(Dataset[Any]):
+    """As torchvision's MNIST gives them."""
+
+    def __init__(self, images: Any, labels: Any) -> None:
+        self.images, self.labels = images, labels
+        self.transform = transforms.ToTensor()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, place: int) -> Any:
+        return self.transform(Image.fromarray(self.images[place], mode="L")), int(self.labels[place])
+
+
+def _net() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(64, 64, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(576, 64),
+        nn.ReLU(),
+        nn.Linear(64, 10),
+    )
+
+
+def _batches(model: nn.Module, optimizer: Any, loader: Any) -> Any:
+    loss_of = nn.CrossEntropyLoss()
+    model.train()
+    total = 0.0
+    for images, labels in loader:
+        optimizer.zero_grad()
+        loss = loss_of(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        yield len(labels)
+
+
+def speed(data: str, seconds: float, batch_size: int) -> Any:
+    """Images a second over about so many seconds."""
+    arrays = np.load(data)
+    loader = DataLoader(Digits(arrays["train_images"], arrays["train_labels"]), batch_size=batch_size, shuffle=True)
+    model = _net()
+    began, warm, images = time.perf_counter(), None, 0
+    for place, count in enumerate(_batches(model, torch.optim.Adam(model.parameters(), lr=1e-3), loader)):
+        if place == 20:
+            warm, images = time.perf_counter(), 0
+        images += count
+        if time.perf_counter() - began > seconds:
+            break
+    assert warm is not None
+    return {"images_per_second": images / (time.perf_counter() - warm)}
+
+
+def race(data: str, seed: int, target: float, batch_size: int, most_epochs: int) -> Any:
+    """Seconds of training, measurements left out, to the end of the first epoch that reaches ``target``."""
+    arrays = np.load(data)
+    torch.manual_seed(seed)
+    loader = DataLoader(Digits(arrays["train_images"], arrays["train_labels"]), batch_size=batch_size, shuffle=True)
+    test = DataLoader(Digits(arrays["test_images"], arrays["test_labels"]), batch_size=1000)
+    model = _net()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    spent, accuracy = 0.0, 0.0
+    for epoch in range(1, most_epochs + 1):
+        began = time.perf_counter()
+        for _ in _batches(model, optimizer, loader):
+            pass
+        spent += time.perf_counter() - began
+        model.eval()
+        with torch.no_grad():
+            right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in test)
+        accuracy = right / len(arrays["test_labels"])
+        if accuracy >= target:
+            return {"seconds": spent, "epochs": epoch, "accuracy": accuracy}
+    return {"seconds": None, "epochs": most_epochs, "accuracy": accuracy}
+
+
+if __name__ == "__main__":
+    answer(speed, race)

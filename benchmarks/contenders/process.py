@@ -1,0 +1,65 @@
+"""A contender as the benchmark sees it: a process that answers one JSON line with another."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+# As the app starts its workers; libgomp's spinning would rob whoever is measured next.
+_ENVIRONMENT = {"GOMP_SPINCOUNT": "30000", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@dataclass
+class Contender:
+    """One way to train the net. ``name`` is for the table; ``ask`` may be repeated."""
+
+    name: str
+    script: str
+    options: dict[str, Any]
+    python: str = sys.executable
+
+    def __post_init__(self) -> None:
+        self._process = subprocess.Popen(
+            [self.python, str(HERE / self.script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": str(HERE.parents[1])},
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Have it do something and wait for its answer; raises RuntimeError if it ended instead."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({**self.options, **request}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended with code {self._process.wait()}.")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Let it end."""
+        self._process.communicate()
+
+
+def answer(speed: Any, race: Any) -> None:
+    """What a contender's script does: answer each line of the input by ``speed`` or ``race``."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        result = (speed if request.pop("do") == "speed" else race)(**request)
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
+
+
+def keras_python() -> str | None:
+    """The interpreter that has Keras: ``KERAS_PYTHON``, else this one; None if it has none."""
+    python = os.environ.get("KERAS_PYTHON", sys.executable)
+    found = subprocess.run([python, "-c", "import keras"], capture_output=True, check=False)
+    return python if found.returncode == 0 else None

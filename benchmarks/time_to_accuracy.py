@@ -1,0 +1,73 @@
+"""Seconds to 99.0 % test accuracy, side by side: ``python -m benchmarks.time_to_accuracy [--rounds 3]``.
+
+This project's time runs to the end of a run and holds all that it does: batches, measurements, snapshots, log. The
+others' counts their training only, to the end of the first epoch whose test accuracy is high enough. In each round
+every contender trains once, with the round's seed. Keras: in this environment, or in the one that ``KERAS_PYTHON``
+names.
+"""
+
+import argparse
+import statistics
+from typing import Any
+
+from benchmarks.contenders.process import Contender, keras_python
+from benchmarks.data import machine, print_table, scratch_home
+
+_MOST_EPOCHS = 8
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--target", type=float, default=0.99)
+    parser.add_argument("--only-ours", action="store_true", help="Without the slow ones.")
+    options = parser.parse_args()
+    with scratch_home() as data:
+        contenders = [
+            Contender("ours: Dash net, dash recipe", "ours.py", {"net": "dash", "recipe": "dash"}),
+            Contender("ours: the guide's net, sprint recipe", "ours.py", {"net": "guide", "recipe": "sprint"}),
+        ]
+        tutorial = {"data": data, "batch_size": 32, "most_epochs": _MOST_EPOCHS}
+        python = keras_python()
+        if not options.only_ours:
+            contenders.append(Contender("plain PyTorch loop, adam, batch 32", "plain_torch.py", tutorial))
+            if python:
+                contenders.append(Contender("Keras fit, adam, batch 32", "keras_fit.py", tutorial, python))
+        results: dict[str, list[dict[str, Any]]] = {contender.name: [] for contender in contenders}
+        for seed in range(options.rounds):
+            for contender in contenders:
+                results[contender.name].append(contender.ask(do="race", seed=seed, target=options.target))
+        for contender in contenders:
+            contender.close()
+    _print(results, options.target)
+
+
+def _print(results: dict[str, list[dict[str, Any]]], target: float) -> None:
+    slowest = list(results)[-1]
+    rows: list[tuple[str, ...]] = [
+        (f"to {target:.1%} on the test set", "seconds", "epochs", "reached", "mean accuracy", f"sooner than {slowest}")
+    ]
+    for name, found in results.items():
+        reached = [result for result in found if result["seconds"] is not None]
+        ratios = [
+            other["seconds"] / own["seconds"]
+            for own, other in zip(found, results[slowest], strict=True)
+            if own["seconds"] and other["seconds"]
+        ]
+        rows.append(
+            (
+                name,
+                f"{statistics.median(result['seconds'] for result in reached):.1f}" if reached else "never",
+                f"{statistics.median(result['epochs'] for result in found):.0f}",
+                f"{len(reached)} of {len(found)}",
+                f"{statistics.mean(result['accuracy'] for result in found):.2%}",
+                f"{statistics.median(ratios):.1f} times" if ratios else "",
+            )
+        )
+    print_table(rows)
+    print(f"\nMedians over seeds 0 to {len(next(iter(results.values()))) - 1}. {machine()}.")
+
+
+if __name__ == "__main__":
+    main()

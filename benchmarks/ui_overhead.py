@@ -1,0 +1,137 @@
+"""What open pages cost: ``python -m benchmarks.ui_overhead [--rounds 3] [--sessions 10]``.
+
+Training speed with a page open and its charts streaming, against the same run with the page closed right after the
+click; medians of rounds that alternate. Then many browser sessions at once beside one run: how long a widget takes to
+answer, errors, and what memory the server keeps when they have closed. Needs the ``test`` extra.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.app import POINTS, Server, megabytes, milliseconds, open_page, start_server, wait_for_spare
+from benchmarks.data import machine, print_table
+from playground.engine.store import Run, find_run
+from playground.errors import PlaygroundError
+
+_ROUNDS_OF_CLICKS = 3
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sessions", type=int, default=10)
+    options = parser.parse_args()
+    home = tempfile.mkdtemp(prefix="cnn-playground-benchmark-")
+    os.environ["CNN_PLAYGROUND_HOME"] = home
+    rows: list[tuple[str, ...]] = [("", "")]
+    try:
+        with sync_playwright() as playwright:
+            path = shutil.which("chromium") or shutil.which("google-chrome")
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            server, url = start_server()
+            rows += _speeds(browser, server, url, options.rounds)
+            rows += _sessions(browser, server, url, options.sessions)
+            browser.close()
+            server.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    print_table(rows)
+    print(f"\n{machine()}, shared by server, training and Chromium.")
+
+
+def _speeds(browser: Browser, server: Server, url: str, rounds: int) -> list[tuple[str, ...]]:
+    watched, alone, ratios = [], [], []
+    open_page(browser, url).context.close()  # unpacks the data and learns the machine's speed
+    for _ in range(rounds):
+        alone.append(_speed(browser, server, url, keep_open=False))
+        watched.append(_speed(browser, server, url, keep_open=True))
+        ratios.append(watched[-1] / alone[-1])
+    return [
+        ("training, page closed", f"{statistics.median(alone):,.0f} images/s"),
+        ("training, page open and streaming", f"{statistics.median(watched):,.0f} images/s"),
+        ("open to closed, median of rounds", f"{statistics.median(ratios):.2f}"),
+    ]
+
+
+def _speed(browser: Browser, server: Server, url: str, *, keep_open: bool) -> float:
+    """Images a second of a whole sprint, from its log."""
+    page = open_page(browser, url)
+    wait_for_spare(server)
+    before = _latest()
+    page.locator(".st-key-train-start button:visible").click()
+    while (run := _latest()) == before or run is None:
+        time.sleep(0.05)
+    if not keep_open:
+        page.context.close()
+    while not (history := run.history()).test:
+        time.sleep(0.5)
+    if keep_open:
+        page.context.close()
+    return history.steps[-1] * run.record.recipe.batch_size / history.elapsed_s
+
+
+def _latest() -> Run | None:
+    try:
+        return find_run("latest")
+    except PlaygroundError:
+        return None
+
+
+def _sessions(browser: Browser, server: Server, url: str, count: int) -> list[tuple[str, ...]]:
+    wait_for_spare(server)
+    before = megabytes(server.process.pid)[0]
+    errors: list[str] = []
+    pages = []
+    for _ in range(count):
+        page = open_page(browser, url)
+        page.on("pageerror", lambda problem: errors.append(str(problem)))
+        pages.append(page)
+    _long_run(pages[0])
+    times = [_answer_time(page) for _ in range(_ROUNDS_OF_CLICKS) for page in pages]
+    for page in pages:
+        errors += page.locator('[data-testid="stException"], .pg-problem').all_inner_texts()
+    pages[0].locator(".st-key-train-stop button:visible").click()
+    during = megabytes(server.process.pid)[0]
+    for page in pages:
+        page.context.close()
+    after = during
+    for _ in range(30):  # Streamlit keeps a session for a while, should its page come back
+        time.sleep(5)
+        after = min(after, megabytes(server.process.pid)[0])
+        if after <= before * 1.1:
+            break
+    return [
+        (f"{count} sessions, one run: a widget's answer", milliseconds(times)),
+        ("errors on their pages", str(len(errors))),
+        ("memory before, with them, after", f"{before:.0f}, {during:.0f}, {after:.0f} MB ({after / before - 1:+.0%})"),
+    ]
+
+
+def _long_run(page: Page) -> None:
+    epochs = page.locator(".st-key-recipe-epochs input")
+    epochs.fill("50")
+    epochs.press("Enter")
+    page.wait_for_timeout(500)
+    page.locator(".st-key-train-start button:visible").click()
+    page.wait_for_function(f"{POINTS} > 0", timeout=60_000)
+
+
+def _answer_time(page: Page) -> float:
+    """Seconds from a click on a layer's row until its form is there, or gone."""
+    form = page.locator(".st-key-editor-conv2d-1")
+    begun = time.monotonic()
+    was_open = form.count() > 0
+    page.locator(".st-key-open-conv2d-1 button").click()
+    form.first.wait_for(state="detached" if was_open else "visible", timeout=30_000)
+    return time.monotonic() - begun
+
+
+if __name__ == "__main__":
+    main()
