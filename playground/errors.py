@@ -15,7 +15,9 @@
     ├── TrainingError
     │   ├── DivergedError     the loss is not a number any more
     │   └── MemoryExceededError   the device has too little memory
-    └── WorkerError           the training process cannot be started or reached
+    ├── WorkerError           the training process cannot be started or reached
+    ├── OwnerError            the run is another person's
+    └── SettingError          a server setting that cannot be used
 """
 
 
@@ -87,3 +89,11 @@ class MemoryExceededError(TrainingError):
 
 class WorkerError(PlaygroundError):
     """The training process cannot be started or reached."""
+
+
+class OwnerError(PlaygroundError):
+    """The run is another person's."""
+
+
+class SettingError(PlaygroundError):
+    """A server setting that cannot be used."""

@@ -36,14 +36,18 @@ def thinned_means(
     return np.add.reduceat(x, edges[:-1]) / counts, np.add.reduceat(y, edges[:-1]) / counts
 
 
-def training_figure(history: History, metric: Metric, colours: Theme, *, revision: str) -> dict[str, Any]:
-    """The live chart of one run: training batch by batch, validation with markers, a line where a knob changed."""
-    per_epoch = history.started.steps_per_epoch if history.started else 1
-    total = (history.started.total_steps if history.started else per_epoch) / per_epoch
+def training_figure(
+    history: History, metric: Metric, colours: Theme, *, revision: str, parent: NamedHistory | None = None
+) -> dict[str, Any]:
+    """The live chart of one run: training batch by batch, validation with markers, a line where a knob changed.
+
+    Of the ``parent`` of a fork the part after the fork is drawn too, faintly: two branches from one stem.
+    """
     values = history.train_accuracy if metric == "accuracy" else history.train_loss
-    x, y = thinned_means([step / per_epoch for step in history.steps], values)
-    validation = [(event.step / per_epoch, _value(event, metric), event.size) for event in history.validation]
+    x, y = thinned_means(history.places, values)
+    validation = [(history.epoch_at(event.step), _value(event, metric), event.size) for event in history.validation]
     traces = [
+        *(_branch(parent, history.forked.step, metric, colours) if parent and history.forked else ()),
         _trace("train, per batch", x, y, colours.muted, width=1.2, hover=f"%{{x:.2f}} epochs: {_shown(metric)}"),
         _trace(
             "validation",
@@ -57,17 +61,44 @@ def training_figure(history: History, metric: Metric, colours: Theme, *, revisio
         ),
     ]
     layout = _layout(metric, colours, revision)
-    layout["xaxis"]["range"] = [0, max(total, 1e-3)]
+    layout["xaxis"]["range"] = [0, max(history.epochs_planned, history.epoch, 1e-3)]
     if metric == "accuracy":
         layout["yaxis"]["range"] = [_lowest_shown(history), 1.005]
     elif not history.steps:
         layout["yaxis"]["range"] = [0, 2.5]
-    changes = [
-        (event.step / per_epoch, _change_text(event.knob, event.before, event.after)) for event in history.knob_changes
+    changes = [(event.step, _change_text(event.knob, event.before, event.after)) for event in history.knob_changes]
+    if history.forked:
+        texts = (_change_text(name, before, after) for name, (before, after) in history.forked.changes.items())
+        changes.append((history.forked.step, ", ".join(["fork", *texts])))
+    layout["shapes"] = [_line(history.epoch_at(step), colours.marker) for step, _ in changes]
+    layout["annotations"] = [
+        _note(history.epoch_at(step), text, colours.marker, row) for row, (step, text) in enumerate(changes)
     ]
-    layout["shapes"] = [_line(place, colours.marker) for place, _ in changes]
-    layout["annotations"] = [_note(place, text, colours.marker) for place, text in changes]
     return {"data": traces, "layout": layout}
+
+
+def _branch(parent: NamedHistory, step: int, metric: Metric, colours: Theme) -> list[dict[str, Any]]:
+    """What the parent's validation did from the fork on, if it did anything."""
+    later = [event for event in parent.history.validation if event.step >= step]
+    if len(later) < 2:
+        return []
+    name = _plain_name(parent.name)
+    trace = _trace(
+        name,
+        [parent.history.epoch_at(event.step) for event in later],
+        [_value(event, metric) for event in later],
+        colours.muted,
+        width=1.6,
+        hover=f"%{{x:.2f}} epochs: {_shown(metric)}",
+        markers=True,
+    )
+    trace["line"]["dash"] = "dot"
+    return [trace]
+
+
+def _plain_name(name: str) -> str:
+    """A run's name as a legend takes it: it is no markup, and no template."""
+    return escape(name).replace("{", "&#123;")
 
 
 def comparison_figure(runs: Sequence[NamedHistory], metric: Metric, colours: Theme) -> dict[str, Any]:
@@ -75,13 +106,12 @@ def comparison_figure(runs: Sequence[NamedHistory], metric: Metric, colours: The
     traces = []
     for place, run in enumerate(runs):
         history, colour = run.history, SERIES[place % len(SERIES)]
-        name = escape(run.name).replace("{", "&#123;")  # a name is no markup, and no template
-        per_epoch = history.started.steps_per_epoch if history.started else 1
+        name = _plain_name(run.name)
         values = history.train_accuracy if metric == "accuracy" else history.train_loss
-        x, y = thinned_means([step / per_epoch for step in history.steps], values)
+        x, y = thinned_means(history.places, values)
         faint = _trace(f"{name}, train", x, y, colour, width=0.8, hover=_shown(metric))
         traces.append(faint | {"opacity": 0.35, "showlegend": False, "legendgroup": str(place)})
-        places = [event.step / per_epoch for event in history.validation]
+        places = [history.epoch_at(event.step) for event in history.validation]
         validation = [_value(event, metric) for event in history.validation]
         shown = _trace(name, places, validation, colour, width=2.2, markers=True, hover=_shown(metric))
         traces.append(shown | {"legendgroup": str(place)})
@@ -107,10 +137,17 @@ def _change_text(knob: str, before: Any, after: Any) -> str:
     if isinstance(before, dict) and isinstance(after, dict):
         parts = (f"{name} {before.get(name)} → {value}" for name, value in after.items() if before.get(name) != value)
         return escape(", ".join(parts))
+    knob = knob.replace("_", " ")
+    if knob == "dropout" and isinstance(before, list) and isinstance(after, list):
+        return escape(f"{knob} {_rates(before)} → {_rates(after)}")
     if isinstance(after, list):
         kinds = ", ".join(str(item.get("kind")) for item in after if isinstance(item, dict)) or "none"
         return escape(f"{knob}: {kinds}")
     return escape(f"{knob} {_number(before)} → {_number(after)}")
+
+
+def _rates(values: Sequence[object]) -> str:
+    return ", ".join(_number(value) for value in values)
 
 
 def _number(value: object) -> str:
@@ -175,6 +212,16 @@ def _line(place: float, colour: str) -> dict[str, Any]:
     return {"type": "line", "x0": place, "x1": place, "yref": "paper", "y0": 0, "y1": 1, "line": line}
 
 
-def _note(place: float, text: str, colour: str) -> dict[str, Any]:
+def _note(place: float, text: str, colour: str, row: int) -> dict[str, Any]:
     font = {"color": colour, "size": 10}
-    return {"x": place, "yref": "paper", "y": 0.02, "text": text, "font": font, "showarrow": False, "xanchor": "left"}
+    # Changes that follow each other closely are written one above the other.
+    return {
+        "x": place,
+        "yref": "paper",
+        "y": 0.02 + 0.07 * (row % 4),
+        "yanchor": "bottom",
+        "text": text,
+        "font": font,
+        "showarrow": False,
+        "xanchor": "left",
+    }

@@ -6,13 +6,22 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from playground.cli.drive import drive
-from playground.cli.output import err, out, percent, print_figures, print_json, print_summary, run_figures
+from playground.cli.output import (
+    err,
+    out,
+    percent,
+    print_figures,
+    print_json,
+    print_progress,
+    print_summary,
+    run_figures,
+)
 from playground.cli.sources import find_architecture, find_recipe
 from playground.errors import PlaygroundError, StoreError, UnknownNameError
 from playground.spec.architecture import Architecture
@@ -94,8 +103,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a network; Ctrl-C stops it with a checkpoint."""
-    chosen = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "limit": limit}
-    settings = find_recipe(recipe).changed(**{key: value for key, value in chosen.items() if value is not None})
+    chosen = _given(dataset=dataset, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
+    settings = find_recipe(recipe).changed(**chosen)
     find_dataset(settings.dataset)
     architecture = find_architecture(arch)
     from playground.engine import store
@@ -104,17 +113,88 @@ def train(
 
 
 @app.command()
-def resume(run: RunArgument, as_json: JsonOption = False) -> None:
+def resume(
+    run: RunArgument,
+    epochs: Annotated[int | None, typer.Option(help="More of them let a completed run go on.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step, from here on.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate, from here on.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Go on from a run's last checkpoint."""
     from playground.engine import store
 
     found = store.find_run(run)
-    if not found.can_resume():
+    knobs = _given(epochs=epochs, batch_size=batch_size, lr=lr)
+    found.record.recipe.with_knobs(knobs)
+    history = found.history()
+    if not found.can_resume(history, epochs=epochs):
         raise StoreError(
-            f"Run {found.id} cannot go on: it is {found.history().phase}.",
-            expected="A run that was stopped or interrupted after its first checkpoint can.",
+            f"Run {found.id} cannot go on: it is {history.phase}.",
+            expected="A run that was stopped or interrupted can; one that is completed, with more epochs.",
+            fix="Give --epochs with a larger number, or train again.",
         )
-    drive(lambda: found, found.record.architecture, found.record.recipe, as_json=as_json, checkpoint=found.checkpoint())
+    drive(lambda: found, found.record.architecture, found.record.recipe, as_json=as_json, resumes=True, knobs=knobs)
+
+
+@app.command()
+def fork(
+    run: RunArgument,
+    at: Annotated[int | None, typer.Option(help="The step to begin at: one with a checkpoint; else the last.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A recipe preset's name or a JSON file; else the run's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, counted from the parent's start.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another order of the images from here on.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the run.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on from a moment of a run with other settings, in a run of its own."""
+    from playground.engine import store
+    from playground.engine.fork import fork_run, recipe_at
+
+    parent = store.find_run(run)
+    steps = parent.checkpoints()
+    step = at if at is not None else max(steps, default=0)
+    settings = find_recipe(recipe) if recipe else recipe_at(parent, step)
+    settings = settings.changed(**_given(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed))
+    made = fork_run(parent, step, settings, name=name)
+    drive(lambda: made, made.record.architecture, settings, as_json=as_json, resumes=True)
+
+
+@app.command()
+def replay(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Train a run once more, knobs and all, and say whether every kept weight is the same, bit for bit."""
+    from playground.engine import store
+    from playground.engine.allocator import keep_memory
+    from playground.engine.replay import Replay
+    from playground.spec.history import History
+
+    keep_memory()
+    found = store.find_run(run)
+    again = Replay(found)
+    history = History()
+    for event in again.run():
+        history.add(event)
+        if event.kind == "evaluated" and not as_json:
+            print_progress(history)
+    differing = [step for step, same in again.compared.items() if not same]
+    if as_json:
+        print_json({"run": found.id, "compared": len(again.compared), "differing": differing})
+    elif differing:
+        err.print(f"The weights differ from step {differing[0]} on: another machine, or another version?")
+    else:
+        out.print(f"The same weights, bit for bit, at {len(again.compared)} moments.")
+    raise typer.Exit(1 if differing else 0)
+
+
+@app.command()
+def stop(run: RunArgument) -> None:
+    """End a run that trains on this machine, in the app or another terminal, with a checkpoint."""
+    from playground.engine import store
+
+    found = store.find_run(run)
+    found.ask_to_stop()
+    out.print(f"{found.record.name} ({found.id}) was asked to stop.")
 
 
 @app.command()
@@ -276,3 +356,8 @@ def open_app(
     # Streamlit reads its configuration from the folder it is started in.
     environment = {**os.environ, "CNN_PLAYGROUND_HOME": str(home())} if "CNN_PLAYGROUND_HOME" in os.environ else None
     raise typer.Exit(subprocess.run(command, cwd=script.parent, env=environment, check=False).returncode)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were used."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -21,9 +21,13 @@ def drive(
     recipe: Recipe,
     *,
     as_json: bool,
-    checkpoint: dict[str, Any] | None = None,
+    resumes: bool = False,
+    knobs: dict[str, Any] | None = None,
 ) -> None:
-    """Train in this process to the end; exit code 0 completed, 1 failed, 130 stopped by Ctrl-C."""
+    """Train in this process to the end; exit code 0 completed, 1 failed, 130 stopped by Ctrl-C.
+
+    A run that ``resumes`` goes on from its checkpoint, or begins anew where it has none yet, with other ``knobs``.
+    """
     from playground.engine.allocator import keep_memory
     from playground.engine.limits import machine_limits
     from playground.engine.record import Recorder
@@ -32,10 +36,11 @@ def drive(
 
     keep_memory()
     trainer = Trainer(architecture, recipe, limits=machine_limits(recipe))
-    if checkpoint:
-        trainer.restore(checkpoint)
     run = opened()
-    with _stop_on_interrupt() as inbox, Recorder(run, from_step=trainer.step if checkpoint else None) as recorder:
+    if resumes and run.checkpoint_path.exists():
+        trainer.restore(run.checkpoint())
+    from_step = trainer.step if resumes else None
+    with _stop_on_interrupt(knobs or {}) as inbox, Recorder(run, from_step=from_step) as recorder:
         history = History.of(run.events())
         for event in recorder.follow(trainer, inbox):
             history.add(event)
@@ -56,15 +61,17 @@ def drive(
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[Any]:
+def _stop_on_interrupt(knobs: dict[str, Any]) -> Iterator[Any]:
     from playground.spec import events
 
     class SignalInbox:
         def __init__(self) -> None:
             self.stopped = False
+            self._first: list[events.Command] = [events.Change(knobs=knobs)] if knobs else []
 
         def poll(self) -> list[events.Command]:
-            return [events.Stop()] if self.stopped else []
+            first, self._first = self._first, []
+            return [*first, events.Stop()] if self.stopped else first
 
         def wait(self) -> events.Command:
             return events.Resume()

@@ -11,3 +11,7 @@ class Cadence:
     quick_size: int = 1000
     checkpoints_per_epoch: int = 4
     report_s: float = 0.1
+
+    def evaluations(self, train_size: int) -> int:
+        """Evaluations an epoch: fewer on little data, so that measuring does not take longer than training."""
+        return max(1, min(self.evaluations_per_epoch, train_size // (2 * self.quick_size)))

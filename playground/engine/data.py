@@ -89,14 +89,7 @@ def load_splits(name: str, validation_size: int, limit: int | None = None) -> Sp
 
 def splits_for(recipe: Recipe) -> Splits:
     """The splits that a recipe asks for; raises RecipeError where it asks for the impossible."""
-    splits = load_splits(recipe.dataset, recipe.validation_size, recipe.limit)
-    if recipe.batch_size > len(splits.train):
-        raise RecipeError(
-            f"A batch of {recipe.batch_size:,} is larger than the {len(splits.train):,} training images.",
-            expected="A batch is a part of the training images.",
-            fix=f"Choose a batch size of at most {len(splits.train):,}.",
-        )
-    return splits
+    return load_splits(recipe.dataset, recipe.validation_size, recipe.limit)
 
 
 def _stratified_order(labels: Tensor) -> Tensor:

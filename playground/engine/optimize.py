@@ -51,14 +51,14 @@ def apply_knobs(optimizer: Optimizer, recipe: Recipe) -> None:
                 pass
 
 
-def lr_at(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+def lr_at(recipe: Recipe, step: float, steps_per_epoch: int) -> float:
     """The learning rate of the update after ``step`` batches."""
     total = max(1, steps_per_epoch * recipe.epochs)
     match recipe.schedule:
         case Constant():
             return recipe.lr
         case StepDecay(step_size=step_size, gamma=gamma):
-            return recipe.lr * gamma ** (step // (step_size * steps_per_epoch))
+            return recipe.lr * gamma ** int(step // (step_size * steps_per_epoch))
         case Cosine():
             return _cosine(recipe.lr, 0.0, step / total)
         case OneCycle(pct_start=pct_start, div_factor=div_factor):

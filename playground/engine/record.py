@@ -3,10 +3,11 @@
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from playground.engine.home import cannot_write, writing
 from playground.engine.inbox import Inbox
@@ -14,10 +15,12 @@ from playground.engine.locks import take_lock
 from playground.engine.store import Run, checkpoint_bytes, log_line, snapshot_bytes
 from playground.engine.train import Trainer
 from playground.errors import StoreError
-from playground.spec.events import CheckpointSaved, Event, RunFailed, SnapshotSaved, parse_event
+from playground.spec.events import CheckpointSaved, Event, Forked, RunFailed, SnapshotSaved, parse_event
 
 MAX_SNAPSHOTS = 96
-MAX_SNAPSHOT_BYTES = 200 * 1000**2
+MAX_CHECKPOINTS = 24
+MAX_KEPT_BYTES = 200 * 1000**2
+"""For the snapshots of a run, and again for its checkpoints."""
 
 
 class Recorder:
@@ -37,6 +40,9 @@ class Recorder:
                     raise StoreError(
                         f"Run {self.run.id} is being trained by another process.", fix="Stop it there first."
                     )
+                lock.truncate(0)
+                lock.write(str(os.getpid()).encode())  # whom ``cnn-playground stop`` asks
+                lock.flush()
                 if self._from_step is not None:
                     self._rewind(self._from_step)
                 self._log = opened.enter_context(self.run.log_path.open("ab", buffering=0))
@@ -55,16 +61,14 @@ class Recorder:
 
         The log becomes another file under the same name, by which readers notice that it began anew.
         """
-        lines = self.run.log_path.read_bytes().splitlines()
-        parsed = [(line, event) for line in lines if (event := parse_event(line)) is not None and event.step <= step]
-        # A process killed between writing the checkpoint and logging it has logged nothing after it either.
-        saved = [place for place, (_, event) in enumerate(parsed) if _is_checkpoint(event, step)]
-        kept = [line + b"\n" for line, _ in parsed[: saved[-1] + 1 if saved else None]]
         with writing(self.run.log_path) as temporary:
-            temporary.write_bytes(b"".join(kept))
+            temporary.write_bytes(log_until(self.run, step))
         for later in self.run.snapshots():
             if later > step:
-                self._snapshot_path(later).unlink(missing_ok=True)
+                self.run.snapshot_path(later).unlink(missing_ok=True)
+        for later in self.run.checkpoints():
+            if later > step:
+                self.run.checkpoint_path_at(later).unlink(missing_ok=True)
 
     def follow(self, trainer: Trainer, inbox: Inbox) -> Iterator[Event]:
         """Drive a trainer to its end, recording every event before passing it on.
@@ -86,8 +90,7 @@ class Recorder:
         if isinstance(event, SnapshotSaved):
             self._save_snapshot(event.step, trainer)
         elif isinstance(event, CheckpointSaved):
-            with writing(self.run.checkpoint_path) as temporary:
-                temporary.write_bytes(checkpoint_bytes(trainer.checkpoint()))
+            save_checkpoint(self.run, trainer.checkpoint())
         self._append(event)
 
     def _append(self, event: Event, *, before: bytes = b"") -> None:
@@ -108,18 +111,48 @@ class Recorder:
 
     def _save_snapshot(self, step: int, trainer: Trainer) -> None:
         content = snapshot_bytes(trainer.weights())
-        with writing(self._snapshot_path(step)) as temporary:
+        with writing(self.run.snapshot_path(step)) as temporary:
             temporary.write_bytes(content)
-        allowed = max(2, min(MAX_SNAPSHOTS, MAX_SNAPSHOT_BYTES // max(1, len(content))))
-        for old in thinned(self.run.snapshots(), allowed):
-            self._snapshot_path(old).unlink(missing_ok=True)
+        for old in thinned(self.run.snapshots(), _allowed(MAX_SNAPSHOTS, len(content))):
+            self.run.snapshot_path(old).unlink(missing_ok=True)
 
-    def _snapshot_path(self, step: int) -> Path:
-        return self.run.folder / "snapshots" / f"{step}.safetensors"
+
+def save_checkpoint(run: Run, checkpoint: dict[str, Any]) -> None:
+    """Keep a checkpoint as a moment to fork from, and as the newest, from which the run is resumed."""
+    content = checkpoint_bytes(checkpoint)
+    moment = run.checkpoint_path_at(checkpoint["step"])
+    with writing(moment) as temporary:
+        temporary.write_bytes(content)
+    with writing(run.checkpoint_path) as temporary:
+        same_bytes(moment, temporary)
+    for old in thinned(run.checkpoints(), _allowed(MAX_CHECKPOINTS, len(content))):
+        run.checkpoint_path_at(old).unlink(missing_ok=True)
+
+
+def same_bytes(source: Path, target: Path) -> None:
+    """Make ``target`` the same file as ``source`` where the disk can do that, else a copy."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def log_until(run: Run, step: int) -> bytes:
+    """A run's log up to the last checkpoint at ``step``; nothing for a run that never had one."""
+    lines = run.log_path.read_bytes().splitlines() if run.checkpoint_path.exists() else []
+    parsed = [(line, event) for line in lines if (event := parse_event(line)) is not None and event.step <= step]
+    # A process killed between writing the checkpoint and logging it has logged nothing after it either.
+    saved = [place for place, (_, event) in enumerate(parsed) if _is_checkpoint(event, step)]
+    return b"".join(line + b"\n" for line, _ in parsed[: saved[-1] + 1 if saved else None])
 
 
 def _is_checkpoint(event: Event, step: int) -> bool:
-    return isinstance(event, CheckpointSaved) and event.step == step
+    return isinstance(event, CheckpointSaved | Forked) and event.step == step
+
+
+def _allowed(most: int, size: int) -> int:
+    return max(2, min(most, MAX_KEPT_BYTES // max(1, size)))
 
 
 def thinned(steps: tuple[int, ...], allowed: int) -> tuple[int, ...]:

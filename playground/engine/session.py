@@ -9,6 +9,7 @@ import tempfile
 import threading
 from typing import IO
 
+from playground.engine.order import Order
 from playground.engine.store import Run
 from playground.errors import WorkerError
 from playground.spec.events import Command
@@ -61,10 +62,10 @@ class Session:
         """Whether the process runs."""
         return self.process.poll() is None
 
-    def assign(self, run: Run, *, resume: bool) -> None:
+    def assign(self, run: Run, order: Order) -> None:
         """Give the worker its run; raises WorkerError if it is gone."""
         self.run = run
-        self._write(json.dumps({"run": str(run.folder), "resume": resume}))
+        self._write(order.model_dump_json())
 
     def send(self, command: Command) -> None:
         """Ask something of the run; raises WorkerError if the worker is gone."""

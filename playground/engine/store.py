@@ -1,15 +1,18 @@
 """Runs on disk: the run folder is the truth that every screen, command and test reads.
 
-``<home>/runs/<id>/{run.json, events.jsonl, snapshots/<step>.safetensors, checkpoint.pt}``. Every file but the log is
-written beside its place and moved there; the log only grows, and a line torn by a crash is dropped when read.
+``<home>/runs/<id>/{run.json, events.jsonl, snapshots/<step>.safetensors, checkpoint.pt, checkpoints/<step>.pt}``.
+Every file but the log is written beside its place and moved there; the log only grows, and a line torn by a crash is
+dropped when read. ``checkpoint.pt`` is the newest one; earlier ones stay as moments to fork from.
 """
 
+import contextlib
 import json
 import os
 import platform
 import re
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,10 +39,7 @@ from playground.spec.recipe import Recipe
 
 PRETRAINED = "pretrained"
 LATEST = "latest"
-RESUMABLE: tuple[Phase, ...] = ("stopped", "interrupted", "failed")
-"""Phases from which a run with a checkpoint can go on; one that failed, with other knobs or more memory."""
-
-_CHECKPOINT_KEYS = {"architecture", "recipe", "step", "elapsed_s", "epoch_sums", "last_finding", "model", "optimizer"}
+_CHECKPOINT_KEYS = {"architecture", "recipe", "step", "epoch", "position", "elapsed_s", "model", "optimizer", "course"}
 
 
 class RunRecord(BaseModel):
@@ -114,28 +114,53 @@ class Run:
         """Whether a process is training it now."""
         return is_locked(self.lock_path)
 
-    def can_resume(self) -> bool:
-        """Whether there is a checkpoint to go on from, and something left to do."""
-        return self.checkpoint_path.exists() and self.history().phase in RESUMABLE
+    def can_resume(self, history: History | None = None, *, epochs: int | None = None) -> bool:
+        """Whether something is left to do; a completed run goes on if ``epochs`` are more than it has.
+
+        A run that was cut before its first checkpoint begins anew, which gives the same weights. ``history`` spares
+        reading the log once more.
+        """
+        history = history or self.history()
+        if self.is_live():
+            return False
+        match history.phase:
+            case "waiting" | "stopped" | "interrupted":
+                return True
+            case "failed":
+                return self.checkpoint_path.exists()
+            case "completed":
+                return self.checkpoint_path.exists() and epochs is not None and epochs > history.epoch
+            case _:
+                return False
 
     def snapshots(self) -> tuple[int, ...]:
         """The steps whose weights can be looked at, in order."""
-        found = (path.stem for path in (self.folder / "snapshots").glob("*.safetensors"))
-        return tuple(sorted(int(stem) for stem in found if stem.isdigit()))
+        return _steps_in(self.folder / "snapshots", ".safetensors")
+
+    def checkpoints(self) -> tuple[int, ...]:
+        """The steps from which the run can be forked, in order."""
+        return _steps_in(self.folder / "checkpoints", ".pt")
+
+    def snapshot_path(self, step: int) -> Path:
+        """Where the weights of a step lie."""
+        return self.folder / "snapshots" / f"{step}.safetensors"
+
+    def checkpoint_path_at(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.folder / "checkpoints" / f"{step}.pt"
 
     def snapshot_stamp(self, step: int) -> int:
         """When the weights of a step were written: a resumed run may write those of a step again."""
         try:
-            return (self.folder / "snapshots" / f"{step}.safetensors").stat().st_mtime_ns
+            return self.snapshot_path(step).stat().st_mtime_ns
         except OSError:
             return 0
 
     def snapshot(self, step: int) -> dict[str, Tensor]:
         """The weights at a step; raises StoreError if there are none or they are damaged."""
-        path = self.folder / "snapshots" / f"{step}.safetensors"
         try:
             # Read whole: a mapped file that a crash or a delete takes away would take the process with it.
-            return load_tensors(path.read_bytes())
+            return load_tensors(self.snapshot_path(step).read_bytes())
         except (OSError, SafetensorError) as problem:
             steps = ", ".join(str(kept) for kept in self.snapshots())
             raise StoreError(
@@ -144,15 +169,34 @@ class Run:
                 fix="Choose another moment, or train again.",
             ) from problem
 
-    def checkpoint(self) -> dict[str, Any]:
-        """What the trainer saved last; raises StoreError if there is nothing to resume from."""
+    def checkpoint(self, step: int | None = None) -> dict[str, Any]:
+        """What the trainer saved at a step, or last; raises StoreError if there is nothing to go on from.
+
+        Where the last one is damaged, the one before it serves: some batches are then trained again.
+        """
+        if step is not None:
+            return self._read_checkpoint(self.checkpoint_path_at(step))
         try:
-            loaded: Any = torch.load(self.checkpoint_path, weights_only=True, map_location="cpu")
+            return self._read_checkpoint(self.checkpoint_path)
+        except SchemaError:
+            raise
+        except StoreError:
+            for earlier in reversed(self.checkpoints()):
+                with contextlib.suppress(StoreError):
+                    return self._read_checkpoint(self.checkpoint_path_at(earlier))
+            raise
+
+    def _read_checkpoint(self, path: Path) -> dict[str, Any]:
+        try:
+            loaded: Any = torch.load(path, weights_only=True, map_location="cpu")
         except FileNotFoundError:
+            steps = ", ".join(str(kept) for kept in self.checkpoints())
             raise StoreError(
-                f"Run {self.id} has no checkpoint to go on from.",
-                expected="The first one is saved a quarter of the way through an epoch, and at every pause and stop.",
-                fix="Train again.",
+                f"Run {self.id} has no {'such ' if steps else ''}checkpoint to go on from.",
+                expected=f"There are checkpoints at steps {steps}."
+                if steps
+                else "The first one is saved a quarter of the way through an epoch, and at every pause and stop.",
+                fix="Choose one of them." if steps else "Train again.",
             ) from None
         except Exception as problem:  # torch raises many kinds here; whichever it is, the file cannot be used
             raise StoreError(
@@ -167,6 +211,19 @@ class Run:
             raise StoreError(f"The checkpoint of run {self.id} is not one.", fix="Train again to go on.")
         checkpoint: dict[str, Any] = loaded
         return checkpoint
+
+    def ask_to_stop(self) -> None:
+        """Have the process that trains this run, wherever it was started, end it with a checkpoint."""
+        try:
+            pid = int(self.lock_path.read_text()) if self.is_live() else 0
+        except (OSError, ValueError):
+            pid = 0
+        if pid <= 0:
+            raise StoreError(f"Run {self.id} is not training.", expected=f"It is {self.history().phase}.")
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except OSError as problem:
+            raise StoreError(f"The process {pid} that trains run {self.id} cannot be asked: {problem}.") from problem
 
     def renamed(self, name: str) -> "Run":
         """The run under another name, written to its record."""
@@ -191,7 +248,15 @@ def runs_folder() -> Path:
     return home() / "runs"
 
 
-def create_run(architecture: Architecture, recipe: Recipe, *, name: str | None = None, owner: str | None = None) -> Run:
+def create_run(
+    architecture: Architecture,
+    recipe: Recipe,
+    *,
+    name: str | None = None,
+    owner: str | None = None,
+    parent: str | None = None,
+    parent_step: int | None = None,
+) -> Run:
     """A new run folder with its record and an empty log; raises StoreError where the disk says no."""
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     record = RunRecord(
@@ -203,6 +268,8 @@ def create_run(architecture: Architecture, recipe: Recipe, *, name: str | None =
         versions={"cnn-playground": __version__, "torch": torch.__version__, "python": platform.python_version()},
         device=f"{platform.machine()}, {os.cpu_count()} cores",
         owner=owner,
+        parent=parent,
+        parent_step=parent_step,
     )
     run = Run(runs_folder() / run_id, record)
     try:
@@ -278,6 +345,11 @@ def find_run(name: str) -> Run:
         expected=f"A run is an id, a unique beginning of one, 'latest' or 'pretrained'. The newest: {known}.",
         fix="'cnn-playground runs' lists them.",
     )
+
+
+def _steps_in(folder: Path, suffix: str) -> tuple[int, ...]:
+    found = (path.stem for path in folder.glob(f"*{suffix}"))
+    return tuple(sorted(int(stem) for stem in found if stem.isdigit()))
 
 
 def _clean_name(name: str) -> str:

@@ -12,38 +12,43 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from playground.engine.estimate import guide_speed
-from playground.engine.limits import machine_limits
+from playground.engine.fork import fork_run
+from playground.engine.limits import ServerLimits
+from playground.engine.order import Order
 from playground.engine.session import Session
 from playground.engine.store import Run, append_events, create_run, find_run
 from playground.engine.tail import LogTail
 from playground.engine.trouble import check_request
-from playground.errors import ArchitectureError, StoreError, WorkerError
+from playground.errors import ArchitectureError, OwnerError, StoreError, WorkerError
 from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Command, Diagnosed, Event, Pause, RunEnded, RunFailed, Step, Stop
 from playground.spec.recipe import Recipe
 from playground.spec.summary import summarize
 from playground.spec.validation import find_problems
 
-MAX_QUEUE = 16
 _MOST_TAILS = 512
 _SPARE_REST_S = 30.0
 
 
 @dataclass(frozen=True)
-class _Order:
+class _Waiting:
     run: Run
     resume: bool
-    first_commands: tuple[Command, ...]
+    commands: tuple[Command, ...]
 
 
 class Supervisor:
-    """Starts, steers and watches worker processes; every method may be called from any thread."""
+    """Starts, steers and watches worker processes; every method may be called from any thread.
 
-    def __init__(self, *, max_running: int = 1, keep_warm: bool = True) -> None:
-        self._max_running = max_running
+    Runs belong to their ``owner``. Whoever asks (``by``) may steer what is their own or nobody's; None, the machine
+    itself, may steer everything. Else OwnerError.
+    """
+
+    def __init__(self, *, limits: ServerLimits | None = None, keep_warm: bool = True) -> None:
+        self.limits = limits or ServerLimits()
         self._keep_warm = keep_warm
         self._lock = threading.RLock()
-        self._queue: deque[_Order] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._running: dict[str, Session] = {}
         self._spare: Session | None = None
         self._tails: dict[str, LogTail] = {}
@@ -60,72 +65,121 @@ class Supervisor:
         """A new run, started now or queued; with ``batches`` it trains so many and then waits.
 
         Raises ArchitectureError or RecipeError for what cannot be trained, StoreError where the disk says no,
-        WorkerError where no process can be started.
+        WorkerError where no process can be started or too many runs wait.
         """
-        problems = find_problems(architecture, machine_limits(recipe))
-        if problems:
-            raise ArchitectureError("This network cannot be trained yet.", expected=str(problems[0]))
-        check_request(architecture, recipe)
+        self._check(architecture, recipe)
         with self._lock:
-            if len(self._queue) >= MAX_QUEUE:
-                raise WorkerError(f"{MAX_QUEUE} runs are waiting already.", fix="Wait, or stop one of them.")
+            self._check_queue(owner)
             run = create_run(architecture, recipe, owner=owner)
-            self._queue.append(_Order(run, False, _first_commands(batches)))
-            self._pump()
+            self._enqueue(_Waiting(run, False, _first_commands(batches)))
         return run
 
-    def resume(self, run_id: str, *, batches: int | None = None, knobs: dict[str, Any] | None = None) -> Run:
+    def resume(
+        self,
+        run_id: str,
+        *,
+        batches: int | None = None,
+        knobs: dict[str, Any] | None = None,
+        by: str | None = None,
+    ) -> Run:
         """Go on from a run's last checkpoint, with other knobs if wanted; raises StoreError if that cannot be."""
         with self._lock:
             run = find_run(run_id)
+            check_owner(run, by)
             if self.is_active(run.id) or run.is_live():
                 raise StoreError(f"Run {run.id} is training already.")
-            if not run.can_resume():
+            history = self.tail(run).history()
+            if not run.can_resume(history, epochs=(knobs or {}).get("epochs")):
                 raise StoreError(
-                    f"Run {run.id} cannot go on.",
-                    expected="A run that was stopped or interrupted after its first checkpoint can.",
-                    fix="Train again.",
+                    f"Run {run.id} cannot go on: it is {history.phase}.",
+                    expected="A run that was stopped or interrupted can; one that is completed, with more epochs.",
+                    fix="Train again, or set more epochs.",
                 )
-            first = _first_commands(batches)
-            if knobs:
-                first = (Change(knobs=knobs), *first)
-            self._queue.append(_Order(run, True, first))
-            self._pump()
+            self._check_knobs(run, knobs or {})
+            self._check_queue(by)
+            first = (Change(knobs=knobs),) if knobs else ()
+            self._enqueue(_Waiting(run, True, (*first, *_first_commands(batches))))
         return run
 
-    def send(self, run_id: str, command: Command) -> None:
-        """Pass a command to a run; a queued run that is stopped leaves the queue. Unknown runs are let be."""
+    def fork(self, run_id: str, step: int, recipe: Recipe, *, owner: str | None = None) -> Run:
+        """A new run that goes on from a moment of another (anybody's) with other settings; see ``fork_run``."""
+        parent = find_run(run_id)
+        self._check(parent.record.architecture, recipe)
         with self._lock:
+            self._check_queue(owner)
+            run = fork_run(parent, step, recipe, name=f"{parent.record.name}, forked", owner=owner)
+            self._enqueue(_Waiting(run, True, ()))
+        return run
+
+    def send(self, run_id: str, command: Command, *, by: str | None = None) -> None:
+        """Pass a command to a run; a queued run that is stopped leaves the queue. Unknown runs are let be.
+
+        Raises OwnerError, and for a change that the server does not allow RecipeError or ArchitectureError.
+        """
+        with self._lock:
+            run = next((active for active in self.active() if active.id == run_id), None)
+            if run is None:
+                return
+            check_owner(run, by)
+            if isinstance(command, Change):
+                self._check_knobs(run, command.knobs)
             session = self._running.get(run_id)
             if session:
                 session.send(command)
                 return
-            for place, order in enumerate(self._queue):
-                if order.run.id == run_id and isinstance(command, Stop):
-                    del self._queue[place]
-                    self._end_in_log(order.run, "stopped")
-                    return
-                if order.run.id == run_id:
-                    self._queue[place] = replace(order, first_commands=(*order.first_commands, command))
+            place = next(place for place, waiting in enumerate(self._queue) if waiting.run.id == run_id)
+            waiting = self._queue[place]
+            if isinstance(command, Stop):
+                del self._queue[place]
+                self._end_in_log(run, "stopped")
+            else:
+                self._queue[place] = replace(waiting, commands=(*waiting.commands, command))
+
+    def _check(self, architecture: Architecture, recipe: Recipe) -> None:
+        problems = find_problems(architecture, self.limits.for_recipe(recipe))
+        if problems:
+            raise ArchitectureError("This network cannot be trained yet.", expected=str(problems[0]))
+        self.limits.check(recipe)
+        check_request(architecture, recipe)
+
+    def _check_knobs(self, run: Run, knobs: dict[str, Any]) -> None:
+        changed = run.record.recipe.with_knobs({knob: value for knob, value in knobs.items() if knob != "dropout"})
+        if changed.batch_size > run.record.recipe.batch_size:
+            self._check(run.record.architecture, changed)
+        else:
+            self.limits.check(changed)
+
+    def _check_queue(self, owner: str | None) -> None:
+        if len(self._running) < self.limits.max_running:
+            return
+        if len(self._queue) >= self.limits.max_queue:
+            raise WorkerError(f"{len(self._queue)} runs are waiting already.", fix="Wait, or stop one of them.")
+        own = sum(waiting.run.record.owner == owner for waiting in self._queue)
+        if owner is not None and own >= self.limits.max_queue_per_person:
+            raise WorkerError(f"{own} of your runs are waiting already.", fix="Wait, or stop one of them.")
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        self._queue.append(waiting)
+        self._pump()
 
     # Watching
 
     def is_active(self, run_id: str) -> bool:
         """Whether a run is training, paused or queued here."""
         with self._lock:
-            return run_id in self._running or any(order.run.id == run_id for order in self._queue)
+            return run_id in self._running or any(waiting.run.id == run_id for waiting in self._queue)
 
     def queue_position(self, run_id: str) -> int | None:
         """1 for the next to start; None if it does not wait."""
         with self._lock:
-            waiting = [order.run.id for order in self._queue]
-            return waiting.index(run_id) + 1 if run_id in waiting else None
+            ids = [waiting.run.id for waiting in self._queue]
+            return ids.index(run_id) + 1 if run_id in ids else None
 
     def active(self) -> list[Run]:
         """Runs that train, pause or wait, in the order they were asked for."""
         with self._lock:
             training = [session.run for session in self._running.values() if session.run]
-            return [*training, *(order.run for order in self._queue)]
+            return [*training, *(waiting.run for waiting in self._queue)]
 
     def tail(self, run: Run) -> LogTail:
         """The shared follower of a run's log."""
@@ -192,29 +246,40 @@ class Supervisor:
         atexit.unregister(self.close)
 
     def _pump(self) -> None:
-        while self._queue and len(self._running) < self._max_running and not self._closed:
-            order = self._queue.popleft()
+        while self._queue and len(self._running) < self.limits.max_running and not self._closed:
+            waiting = self._queue.popleft()
             try:
-                session = self._session_for(order)
+                session = self._session_for(waiting)
             except WorkerError as problem:
-                self._fail_in_log(order.run, problem)
+                self._fail_in_log(waiting.run, problem)
                 raise
-            self._running[order.run.id] = session
-            threading.Thread(target=self._watch, args=(order.run, session), daemon=True).start()
+            self._running[waiting.run.id] = session
+            threading.Thread(target=self._watch, args=(waiting.run, session), daemon=True).start()
 
-    def _session_for(self, order: _Order) -> Session:
+    def _session_for(self, waiting: _Waiting) -> Session:
         """The spare with the order given to it, or a new worker where the spare is gone."""
         spare, self._spare = self._spare, None
         if spare:
             with contextlib.suppress(WorkerError):
-                return _hand_over(spare, order)
+                return self._hand_over(spare, waiting)
             spare.close(patience_s=0)
         fresh = Session()
         try:
-            return _hand_over(fresh, order)
+            return self._hand_over(fresh, waiting)
         except WorkerError:
             fresh.close(patience_s=0)
             raise
+
+    def _hand_over(self, session: Session, waiting: _Waiting) -> Session:
+        order = Order(
+            run=str(waiting.run.folder),
+            resume=waiting.resume,
+            commands=waiting.commands,
+            max_run_s=self.limits.max_run_s,
+            max_pause_s=self.limits.max_pause_s,
+        )
+        session.assign(waiting.run, order)
+        return session
 
     def _watch(self, run: Run, session: Session) -> None:
         code = session.wait()
@@ -265,8 +330,11 @@ def _first_commands(batches: int | None) -> tuple[Command, ...]:
     return (Pause(), Step(batches=batches)) if batches else ()
 
 
-def _hand_over(session: Session, order: _Order) -> Session:
-    session.assign(order.run, resume=order.resume)
-    for command in order.first_commands:
-        session.send(command)
-    return session
+def check_owner(run: Run, by: str | None) -> None:
+    """Raise OwnerError where ``by`` may not steer a run; None, the machine itself, may."""
+    if by is not None and run.record.owner not in (None, by):
+        raise OwnerError(
+            f"{run.record.name} is another person's run.",
+            expected="A run is steered by whoever started it, or on the machine that it runs on.",
+            fix="Start your own, or fork this one.",
+        )

@@ -1,47 +1,43 @@
 """Training as a generator of events: it owns no process, clock, file or screen.
 
 Whatever drives it (a loop, a test, the worker process, the command line) takes one event after another; between two
-events the trainer stands still and ``weights()`` and ``checkpoint()`` may be taken. What is drawn for a batch is a
-pure function of (seed, epoch) and (seed, step), so that a run cut anywhere and resumed ends in the same weights.
+events the trainer stands still and ``weights()`` and ``checkpoint()`` may be taken.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from playground.engine.augment import augment
-from playground.engine.build import build, class_scores
+from playground.engine.build import build
 from playground.engine.cadence import Cadence
 from playground.engine.data import Images, Splits, splits_for
-from playground.engine.diagnosis import PROBE_SIZE, Figures, dead_channels, diagnose
-from playground.engine.evaluate import Measured, measure, scaled
+from playground.engine.evaluate import Measured, measure
+from playground.engine.health import Course, Finding, Signs, continued, diagnose
 from playground.engine.inbox import Inbox, NoCommands
-from playground.engine.optimize import apply_knobs, lr_at, make_optimizer
+from playground.engine.learner import Batch, Learner
 from playground.engine.precision import choose_compute
-from playground.engine.seeds import generator, mixed_seed
+from playground.engine.seeds import generator
 from playground.engine.trouble import HOPELESS_LOSS, as_memory_error, check_fit, check_request, diverged
-from playground.errors import PlaygroundError, RecipeError, StoreError
+from playground.engine.vitals import Vitals
+from playground.errors import ArchitectureError, PlaygroundError, RecipeError, StoreError
 from playground.spec import events
 from playground.spec.architecture import Architecture
 from playground.spec.recipe import KNOBS, Recipe
 from playground.spec.validation import Limits
 
+_RECENT_BATCHES = 50
+
 
 @dataclass
 class _Pending:
-    """Figures of batches that still lie on the device; fetched together, so that no step waits for the device."""
+    """Batches whose figures still lie on the device; fetched together, so that no step waits for the device."""
 
-    steps: list[int]
-    losses: list[Tensor]
-    corrects: list[Tensor]
-    counts: list[int]
-    lrs: list[float]
+    batches: list[Batch]
     since: float
 
 
@@ -62,8 +58,6 @@ class Trainer:
         limits: Limits | None = None,
     ) -> None:
         self.architecture = architecture
-        self.recipe = recipe
-        self.step = 0
         self.model: nn.Sequential = build(architecture, seed=recipe.seed, limits=limits)
         self._cadence = cadence or Cadence()
         self._clock = clock
@@ -74,12 +68,12 @@ class Trainer:
             check_request(architecture, recipe)
         self._splits = splits or splits_for(recipe)
         check_fit(architecture, recipe, self._splits)
-        self._train = self._splits.train.to(device)
         self._validation = self._splits.validation.to(device)
         self._quick = self._quick_validation()
-        self._optimizer = make_optimizer(self.model, recipe, device)
-        self._draws_in_forward = any(isinstance(module, nn.Dropout) for module in self.model.modules())
-        self._order: tuple[int, Tensor] | None = None
+        self._learner = Learner(self.model, recipe, self._splits.train.to(device), self._compute)
+        self._vitals = Vitals(self.model, architecture)
+        self._course = Course()
+        self._recent_losses: deque[float] = deque(maxlen=_RECENT_BATCHES)
         self._epoch_sums = [0.0, 0.0, 0.0]  # loss × images, right answers, images
         self._elapsed_before = 0.0
         self._running_since: float | None = None
@@ -89,15 +83,24 @@ class Trainer:
         self._restored = False
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Batches that cover every training image; a last batch of one image is left out (batch norm needs two)."""
-        full, rest = divmod(len(self._train), self.recipe.batch_size)
-        return full + int(rest > 1 or full == 0)
+    def recipe(self) -> Recipe:
+        """The recipe as its knobs stand now."""
+        return self._learner.recipe
 
     @property
-    def total_steps(self) -> int:
-        """Batches of the whole run."""
-        return self.steps_per_epoch * self.recipe.epochs
+    def step(self) -> int:
+        """Batches trained so far."""
+        return self._learner.step
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch at the present batch size."""
+        return self._learner.steps_per_epoch
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every epoch was trained."""
+        return self._learner.is_done
 
     @property
     def elapsed_s(self) -> float:
@@ -111,15 +114,19 @@ class Trainer:
         self._running_since = self._clock()
         try:
             yield from self._opening()
-            while self.step < self.total_steps:
+            while True:
                 ending = yield from self._obey(inbox)
                 if ending is not None:
                     yield from self._close(ending)
                     return
-                self._train_batch()
-                yield from self._after_batch()
+                if self.is_done:
+                    break
+                before = self._learner.position
+                self._pending.batches.append(self._learner.train_batch())
+                yield from self._after_batch(before)
+            yield from self._report()
             measured = self._measured(self._splits.test.to(self._compute.device))
-            yield self._evaluated("test", measured.loss, measured.accuracy, len(self._splits.test))
+            yield self._evaluated("test", measured, len(self._splits.test))
             yield self._event(events.CheckpointSaved)
             yield self._event(events.RunEnded, status="completed")
         except (PlaygroundError, RuntimeError) as problem:
@@ -137,12 +144,12 @@ class Trainer:
             "schema": 1,
             "architecture": self.architecture.canonical_json(),
             "recipe": self.recipe.canonical_json(),
-            "step": self.step,
             "elapsed_s": self.elapsed_s,
             "epoch_sums": list(self._epoch_sums),
+            "recent_losses": list(self._recent_losses),
+            "course": asdict(self._course),
             "last_finding": self._last_finding,
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            **self._learner.state(),
         }
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
@@ -152,61 +159,20 @@ class Trainer:
             knobs = {knob: recipe.model_dump(mode="json")[knob] for knob in KNOBS}
             if self.recipe.with_knobs(knobs) != recipe:
                 raise RecipeError("Its recipe is another one.")
-            self.model.load_state_dict(checkpoint["model"])
-            self._optimizer.load_state_dict(checkpoint["optimizer"])
+            rates = Architecture.read(checkpoint["architecture"]).dropout_rates
+            self.architecture = self.architecture.with_dropout_rates(rates)
+            self._learner.restore(checkpoint)
         except (RuntimeError, ValueError, KeyError, PlaygroundError) as problem:
             raise StoreError(
                 "The checkpoint does not belong to this run.", expected=str(problem).splitlines()[0], fix="Train again."
             ) from problem
+        self._learner.change(recipe, rates)
         self._restored = True
-        self.recipe = recipe
-        apply_knobs(self._optimizer, self.recipe)
-        self.step = checkpoint["step"]
         self._elapsed_before = checkpoint["elapsed_s"]
         self._epoch_sums = list(checkpoint["epoch_sums"])
+        self._recent_losses.extend(checkpoint["recent_losses"])
+        self._course = Course(**checkpoint["course"])
         self._last_finding = checkpoint["last_finding"]
-
-    # One batch
-
-    def _train_batch(self) -> None:
-        step = self.step
-        epoch, place = divmod(step, self.steps_per_epoch)
-        size = self.recipe.batch_size
-        chosen = self._order_of(epoch)[place * size : (place + 1) * size]
-        images = scaled(self._train.images.index_select(0, chosen))
-        labels = self._train.labels.index_select(0, chosen)
-        images = augment(images, self.recipe.augmentation, seed=self.recipe.seed, step=step)
-        lr = lr_at(self.recipe, step, self.steps_per_epoch)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        self.model.train()
-        scores = self._forward(images)
-        loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        self.step = step + 1
-        pending = self._pending
-        pending.steps.append(self.step)
-        pending.losses.append(loss.detach())
-        pending.corrects.append((scores.detach().argmax(1) == labels).sum())
-        pending.counts.append(len(labels))
-        pending.lrs.append(lr)
-
-    def _forward(self, images: Tensor) -> Tensor:
-        with self._compute.autocast():
-            if not self._draws_in_forward:
-                return class_scores(self.model(images)).float()
-            devices = [self._compute.device] if self._compute.device.type == "cuda" else []
-            with torch.random.fork_rng(devices=devices):
-                torch.manual_seed(mixed_seed("dropout", self.recipe.seed, self.step))
-                return class_scores(self.model(images)).float()
-
-    def _order_of(self, epoch: int) -> Tensor:
-        if self._order is None or self._order[0] != epoch:
-            order = torch.randperm(len(self._train), generator=generator("order", self.recipe.seed, epoch))
-            self._order = (epoch, order.to(self._compute.device))
-        return self._order[1]
 
     # Between batches
 
@@ -220,24 +186,25 @@ class Trainer:
                 validation_size=len(self._splits.validation),
                 test_size=len(self._splits.test),
                 steps_per_epoch=self.steps_per_epoch,
-                total_steps=self.total_steps,
+                total_steps=self.steps_per_epoch * self.recipe.epochs,
                 device=self._compute.device.type,
                 precision=self._compute.precision,
             )
             yield self._event(events.SnapshotSaved)
         self._pending = self._nothing_pending()
 
-    def _after_batch(self) -> Iterator[events.Event]:
-        in_epoch = self.step % self.steps_per_epoch
-        due = in_epoch == 0 or in_epoch % max(1, self.steps_per_epoch // self._cadence.evaluations_per_epoch) == 0
-        early = self.step & (self.step - 1) == 0 and self.step < self.steps_per_epoch
-        saved = in_epoch == 0 or in_epoch % max(1, self.steps_per_epoch // self._cadence.checkpoints_per_epoch) == 0
+    def _after_batch(self, before: int) -> Iterator[events.Event]:
+        learner = self._learner
+        ended = learner.position == 0
+        due = learner.has_passed(self._cadence.evaluations(len(self._splits.train)), before)
+        early = learner.step & (learner.step - 1) == 0 and learner.epoch == 0
+        saved = learner.has_passed(self._cadence.checkpoints_per_epoch, before)
         if not (due or early or saved) and self._clock() - self._pending.since < self._cadence.report_s:
             return
         yield from self._report()
         if due:
-            yield from self._evaluate(full=in_epoch == 0)
-        if in_epoch == 0:
+            yield from self._evaluate(full=ended)
+        if ended:
             yield self._epoch_done()
         if due or early:
             yield self._event(events.SnapshotSaved)
@@ -247,52 +214,64 @@ class Trainer:
 
     def _report(self) -> Iterator[events.Event]:
         pending, self._pending = self._pending, self._nothing_pending()
-        if not pending.steps:
+        if not pending.batches:
             return
-        losses = torch.stack(pending.losses).tolist()
-        corrects = torch.stack(pending.corrects).tolist()
+        losses = torch.stack([batch.loss for batch in pending.batches]).tolist()
+        corrects = torch.stack([batch.correct for batch in pending.batches]).tolist()
         # The clock is read after the figures are here, so that what the device still had to do is counted.
-        rate = sum(pending.counts) / max(1e-9, self._clock() - pending.since)
-        for step, loss, correct, count, lr in zip(
-            pending.steps, losses, corrects, pending.counts, pending.lrs, strict=True
-        ):
+        rate = sum(batch.count for batch in pending.batches) / max(1e-9, self._clock() - pending.since)
+        for batch, loss, correct in zip(pending.batches, losses, corrects, strict=True):
             if not loss < HOPELESS_LOSS:  # also true of not-a-number
-                raise diverged(step, loss, lr)
-            for place, value in enumerate((loss * count, correct, count)):
+                raise diverged(batch.step, loss, batch.lr)
+            for place, value in enumerate((loss * batch.count, correct, batch.count)):
                 self._epoch_sums[place] += value
+            self._recent_losses.append(loss)
             yield self._event(
                 events.StepDone,
-                step=step,
+                step=batch.step,
+                epochs=batch.epochs,
                 loss=loss,
-                accuracy=correct / count,
-                lr=lr,
+                accuracy=correct / batch.count,
+                lr=batch.lr,
                 images_per_second=rate,
             )
 
     def _evaluate(self, *, full: bool) -> Iterator[events.Event]:
-        data = self._validation if full else self._quick
-        measured = self._measured(data)
-        yield self._evaluated("validation", measured.loss, measured.accuracy, len(data))
+        data = self._validation if full and len(self._validation) <= len(self._splits.train) else self._quick
+        with self._vitals.watching():
+            measured = self._measured(data)
+        yield self._evaluated("validation", measured, len(data))
+        signs = self._signs(measured, data)
+        finding = diagnose(signs, self._course)
+        self._course = continued(self._course, signs)
+        if finding.message != self._last_finding:
+            self._last_finding = finding.message
+            yield self._diagnosed(finding)
+
+    def _signs(self, measured: Measured, data: Images) -> Signs:
         _, correct, count = self._epoch_sums
-        figures = Figures(
-            epoch=self.step / self.steps_per_epoch,
-            classes=self.architecture.classes,
-            lr=lr_at(self.recipe, self.step - 1, self.steps_per_epoch),
+        classes = self.architecture.classes
+        return Signs(
+            architecture=self.architecture,
+            recipe=self.recipe,
+            train_size=len(self._splits.train),
+            step=self.step,
+            epochs=self._learner.epochs,
+            lr=self._learner.lr,
+            recent_loss=sum(self._recent_losses) / max(1, len(self._recent_losses)),
             train_accuracy=correct / max(1.0, count),
             validation_accuracy=measured.accuracy,
-            steps=self.step,
-            optimizer=self.recipe.optimizer.kind,
-            dead=dead_channels(self.model, self.architecture, scaled(self._quick.images[:PROBE_SIZE])),
+            validation_loss=measured.loss,
+            dead=self._vitals.dead_channels(),
+            gradients=self._vitals.gradients(),
+            answers=tuple(torch.bincount(measured.scores.argmax(1), minlength=classes).tolist()),
+            answers_expected=tuple(torch.bincount(data.labels, minlength=classes).tolist()),
         )
-        finding, message, behind = diagnose(figures)
-        if message != self._last_finding:
-            self._last_finding = message
-            yield self._event(events.Diagnosed, finding=finding, message=message, figures=behind)
 
     def _measured(self, data: Images) -> Measured:
         measured = measure(self.model, data)
         if not measured.loss < HOPELESS_LOSS:  # the last batch may have been the one too many
-            raise diverged(self.step, measured.loss, lr_at(self.recipe, self.step - 1, self.steps_per_epoch))
+            raise diverged(self.step, measured.loss, self._learner.lr)
         return measured
 
     def _epoch_done(self) -> events.Event:
@@ -300,7 +279,7 @@ class Trainer:
         self._epoch_sums = [0.0, 0.0, 0.0]
         return self._event(
             events.EpochDone,
-            epoch=self.step // self.steps_per_epoch,
+            epoch=self._learner.epoch,
             train_loss=loss_sum / count,
             train_accuracy=correct / count,
         )
@@ -317,7 +296,10 @@ class Trainer:
             if isinstance(command, events.Pause):
                 command = yield from self._hold(inbox, commands)
             match command:
-                case events.Stop(status=status):
+                case events.Stop(status=status, reason=reason):
+                    if reason:
+                        yield from self._report()
+                        yield self._diagnosed(Finding("stopped", reason, {}))
                     return status
                 case events.Resume():
                     self._steps_allowed = None
@@ -356,13 +338,18 @@ class Trainer:
             yield from self._change(command.knobs)
 
     def _change(self, knobs: dict[str, Any]) -> Iterator[events.Event]:
-        before = self.recipe
+        before, rates_before = self.recipe, self.architecture.dropout_rates
         try:
-            self.recipe = before.with_knobs(knobs)
-        except RecipeError:
+            rates = tuple(knobs.get("dropout", rates_before))
+            architecture = self.architecture.with_dropout_rates(rates)
+            recipe = before.with_knobs({knob: value for knob, value in knobs.items() if knob != "dropout"})
+            check_fit(architecture, recipe, self._splits)
+        except (RecipeError, ArchitectureError, TypeError):
             return  # the page has said so already; a run does not end over a knob
-        apply_knobs(self._optimizer, self.recipe)
-        old, new = before.model_dump(mode="json"), self.recipe.model_dump(mode="json")
+        self.architecture = architecture
+        self._learner.change(recipe, rates)
+        old = before.model_dump(mode="json") | {"dropout": list(rates_before)}
+        new = recipe.model_dump(mode="json") | {"dropout": list(rates)}
         changed = [knob for knob in knobs if old[knob] != new[knob]]
         for knob in changed:
             yield self._event(events.KnobChanged, knob=knob, before=old[knob], after=new[knob])
@@ -386,13 +373,17 @@ class Trainer:
         return self._validation.take(shuffled[:size].sort().values)
 
     def _nothing_pending(self) -> _Pending:
-        return _Pending([], [], [], [], [], self._clock())
+        return _Pending([], self._clock())
 
     def _event(self, kind: Callable[..., events.Event], **fields: Any) -> events.Event:
         return kind(**{"step": self.step, "elapsed_s": round(self.elapsed_s, 4)} | fields)
 
-    def _evaluated(self, split: events.Split, loss: float, accuracy: float, size: int) -> events.Event:
-        return self._event(events.Evaluated, split=split, loss=loss, accuracy=accuracy, size=size)
+    def _evaluated(self, split: events.Split, measured: Measured, size: int) -> events.Event:
+        return self._event(events.Evaluated, split=split, loss=measured.loss, accuracy=measured.accuracy, size=size)
+
+    def _diagnosed(self, finding: Finding) -> events.Event:
+        words = {"finding": finding.name, "message": finding.message, "figures": finding.figures}
+        return self._event(events.Diagnosed, **words, suggestion=finding.suggestion)
 
     def _failed(self, problem: PlaygroundError) -> events.Event:
         return self._event(events.RunFailed, what=problem.what, expected=problem.expected, fix=problem.fix)

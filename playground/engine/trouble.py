@@ -17,11 +17,7 @@ def check_request(architecture: Architecture, recipe: Recipe) -> None:
     dataset = find_dataset(recipe.dataset)
     images = min(recipe.limit or dataset.train_size, dataset.train_size - recipe.validation_size)
     if recipe.batch_size > images:
-        raise RecipeError(
-            f"A batch of {recipe.batch_size:,} is larger than the {images:,} training images.",
-            expected="A batch is a part of the training images.",
-            fix=f"Choose a batch size of at most {images:,}.",
-        )
+        raise _batch_too_large(recipe.batch_size, images)
     if architecture.classes != len(dataset.class_names):
         raise RecipeError(
             f"The network has {architecture.classes} classes, {dataset.title} has {len(dataset.class_names)}.",
@@ -37,6 +33,8 @@ def check_request(architecture: Architecture, recipe: Recipe) -> None:
 
 def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> None:
     """Raise RecipeError where network, recipe and data do not go together."""
+    if recipe.batch_size > len(splits.train):
+        raise _batch_too_large(recipe.batch_size, len(splits.train))
     shape = tuple(splits.train.images.shape[1:])
     if shape != architecture.input.shape:
         raise RecipeError(
@@ -54,6 +52,14 @@ def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> Non
             f"The network has {architecture.classes} classes, {recipe.dataset} has more.",
             expected=f"It needs {int(splits.train.labels.max()) + 1}.",
         )
+
+
+def _batch_too_large(batch_size: int, images: int) -> RecipeError:
+    return RecipeError(
+        f"A batch of {batch_size:,} is larger than the {images:,} training images.",
+        expected="A batch is a part of the training images.",
+        fix=f"Choose a batch size of at most {images:,}.",
+    )
 
 
 def diverged(step: int, loss: float, lr: float) -> DivergedError:

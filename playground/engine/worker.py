@@ -1,7 +1,7 @@
 """The process that trains: it imports torch and the data first, then waits for a run, then for commands.
 
-It reads one JSON value a line from its standard input: first ``{"run": folder, "resume": bool}``, then commands. Its
-parent's death closes that input: the run is saved and ends as ``interrupted``. It never imports streamlit.
+It reads one JSON value a line from its standard input: first an ``Order``, then commands. Its parent's death closes
+that input: the run is saved and ends as ``interrupted``. A SIGTERM ends it as ``stopped``. It never imports streamlit.
 """
 
 import json
@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +18,7 @@ from playground.engine.allocator import keep_memory
 from playground.engine.cadence import Cadence
 from playground.engine.data import load_splits
 from playground.engine.limits import machine_limits
+from playground.engine.order import Order
 from playground.engine.record import Recorder
 from playground.engine.store import Run, append_events, read_run
 from playground.engine.train import Trainer
@@ -29,10 +30,19 @@ _CALIBRATION_STEPS = 12
 
 
 class PipeInbox:
-    """Commands from a stream, read by a thread so that training never waits for them."""
+    """Commands from a stream, read by a thread so that training never waits for them; ends what exceeds its time.
 
-    def __init__(self, stream: IO[str]) -> None:
+    ``max_run_s`` counts training only, ``max_pause_s`` each pause.
+    """
+
+    def __init__(self, stream: IO[str], order: Order, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._order = order
+        self._clock = clock
+        self._began = clock()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        for command in order.commands:
+            self._commands.put(command)
+        signal.signal(signal.SIGTERM, lambda *_: self._commands.put(Stop(reason="Stopped from outside of the app.")))
         self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
         self._thread.start()
 
@@ -41,11 +51,21 @@ class PipeInbox:
         found = []
         while not self._commands.empty():
             found.append(self._commands.get())
+        limit_s = self._order.max_run_s
+        if limit_s is not None and self._clock() - self._began >= limit_s:
+            found.append(Stop(reason=f"The time that a run has here is over ({limit_s:,.0f} s). Resume goes on."))
         return found
 
     def wait(self) -> Command:
-        """The next command, waiting for it."""
-        return self._commands.get()
+        """The next command, waiting for it; a stop if none comes for too long."""
+        began = self._clock()
+        limit_s = self._order.max_pause_s
+        try:
+            return self._commands.get(timeout=limit_s)
+        except queue.Empty:
+            return Stop(reason=f"Paused for {limit_s:,.0f} s: saved, so that others can train. Resume goes on.")
+        finally:
+            self._began += self._clock() - began
 
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
@@ -59,7 +79,7 @@ def train_run(run: Run, inbox: PipeInbox, *, resume: bool) -> None:
     """Train a run to its end; whatever goes wrong is the last event of its log."""
     try:
         trainer = Trainer(run.record.architecture, run.record.recipe, limits=machine_limits(run.record.recipe))
-        if resume:
+        if resume and run.checkpoint_path.exists():  # else it begins anew, which gives the same
             trainer.restore(run.checkpoint())
         with Recorder(run, from_step=trainer.step if resume else None) as recorder:
             for _ in recorder.follow(trainer, inbox):
@@ -107,8 +127,8 @@ def main() -> None:
     line = sys.stdin.readline()
     if not line:
         return
-    order = json.loads(line)
-    train_run(read_run(Path(order["run"])), PipeInbox(sys.stdin), resume=bool(order["resume"]))
+    order = Order.model_validate_json(line)
+    train_run(read_run(Path(order.run)), PipeInbox(sys.stdin, order), resume=order.resume)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """An Architecture: ordered layers, the input's shape and the number of classes; immutable."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from playground.errors import ArchitectureError
-from playground.spec.layers import AnyLayer, Layer, Output
+from playground.spec.layers import AnyLayer, Dropout, Layer, Output, Residual
+from playground.spec.layers.base import AnyLayerT
 from playground.spec.reading import canonical_json, read_model
 from playground.spec.shapes import Shape
 
@@ -103,6 +104,21 @@ class Architecture(BaseModel):
             shape = output_shape
         return tuple(found)
 
+    @property
+    def dropout_rates(self) -> tuple[float, ...]:
+        """The rates of the enabled dropout layers, those inside of blocks included, in order."""
+        return tuple(layer.p for layer in _dropouts(self.layers) if layer.enabled)
+
+    def with_dropout_rates(self, rates: Sequence[float]) -> "Architecture":
+        """The same network with other dropout rates; raises ArchitectureError for ones that do not fit."""
+        if len(rates) != len(self.dropout_rates):
+            raise ArchitectureError(
+                f"{len(rates)} dropout rates were given.",
+                expected=f"The network has {len(self.dropout_rates)} dropout layers that are switched on.",
+            )
+        left = list(rates)
+        return self.with_layers([_with_dropout_rates(layer, left) for layer in self.layers])
+
     def index_of(self, layer_id: str) -> int:
         """The place of the layer with this id; raises ArchitectureError if there is none."""
         for index, layer in enumerate(self.layers):
@@ -142,6 +158,23 @@ class Architecture(BaseModel):
         """A layer switched off, or on again."""
         layer = self.layers[index]
         return self.replaced(index, layer.model_copy(update={"enabled": not layer.enabled}))
+
+
+def _dropouts(layers: Sequence[Layer]) -> Iterator[Dropout]:
+    for layer in layers:
+        if isinstance(layer, Dropout):
+            yield layer
+        elif isinstance(layer, Residual) and layer.enabled:
+            yield from _dropouts(layer.layers)
+
+
+def _with_dropout_rates(layer: AnyLayerT, left: list[float]) -> AnyLayerT:
+    """The layer with the first rates of ``left``, which are taken out of it."""
+    if isinstance(layer, Dropout) and layer.enabled:
+        return layer.changed(p=left.pop(0))
+    if isinstance(layer, Residual) and layer.enabled:
+        return layer.changed(layers=tuple(_with_dropout_rates(inner, left) for inner in layer.layers))
+    return layer
 
 
 def _given_id(layer: Any) -> str | None:

@@ -45,6 +45,7 @@ class StepDone(_Event):
     """A batch was trained: mean loss and share of right answers on it, before its update."""
 
     kind: Literal["step_done"] = "step_done"
+    epochs: float = Field(ge=0, description="Epochs trained so far, with the fraction.")
     loss: float
     accuracy: float
     lr: float
@@ -71,12 +72,23 @@ class EpochDone(_Event):
 
 
 class KnobChanged(_Event):
-    """A recipe value changed in mid-run."""
+    """A recipe value, or the network's ``dropout`` rates, changed in mid-run."""
 
     kind: Literal["knob_changed"] = "knob_changed"
     knob: str
     before: Any
     after: Any
+
+
+class Forked(_Event):
+    """Everything before this line is the parent's log; from here on the run is one of its own.
+
+    ``changes``: the recipe's fields that differ from the parent's at that moment, each as (before, after).
+    """
+
+    kind: Literal["forked"] = "forked"
+    parent: str
+    changes: dict[str, tuple[Any, Any]] = {}
 
 
 class SnapshotSaved(_Event):
@@ -103,13 +115,25 @@ class Resumed(_Event):
     kind: Literal["resumed"] = "resumed"
 
 
+class Suggestion(BaseModel):
+    """What one click changes: fields of the recipe, or the whole network; ``anew``: only a new run can take it up."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    recipe: dict[str, Any] = {}
+    architecture: dict[str, Any] | None = None
+    anew: bool = False
+
+
 class Diagnosed(_Event):
-    """A finding in plain words, with the figures behind it."""
+    """A finding in plain words, with the figures behind it and, where something can be done, a suggestion."""
 
     kind: Literal["diagnosed"] = "diagnosed"
     finding: str
     message: str
     figures: dict[str, float] = {}
+    suggestion: Suggestion | None = None
 
 
 class RunEnded(_Event):
@@ -134,6 +158,7 @@ Event = Annotated[
     | Evaluated
     | EpochDone
     | KnobChanged
+    | Forked
     | SnapshotSaved
     | CheckpointSaved
     | Paused
@@ -170,14 +195,15 @@ class Step(_Command):
 
 
 class Stop(_Command):
-    """End here, with a checkpoint; ``status`` says on whose behalf."""
+    """End here, with a checkpoint; ``status`` says on whose behalf, ``reason`` what the user should be told."""
 
     kind: Literal["stop"] = "stop"
     status: Literal["stopped", "interrupted"] = "stopped"
+    reason: str = ""
 
 
 class Change(_Command):
-    """Set knobs to other values."""
+    """Set knobs to other values: fields of the recipe, and ``dropout`` with one rate for each dropout layer."""
 
     kind: Literal["change"] = "change"
     knobs: dict[str, Any]

@@ -1,5 +1,6 @@
 """A run's events folded into what charts, tables and the command line show."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from playground.spec.events import (
     EpochDone,
     Evaluated,
     Event,
+    Forked,
     KnobChanged,
     Paused,
     Resumed,
@@ -21,18 +23,21 @@ from playground.spec.events import (
 
 Phase = Literal["waiting", "training", "paused", "completed", "stopped", "interrupted", "failed"]
 _RECENT_STEPS = 20
+_MOST_EPOCHS = 10**6
 
 
 @dataclass
 class History:
     """All that a log tells so far. Feed it events in order; reading it is free.
 
-    ``train_*`` hold one value a batch; ``validation`` every measurement on the validation split.
+    ``train_*`` and ``places`` (epochs trained, with the fraction) hold one value a batch; ``validation`` every
+    measurement on the validation split; ``knobs`` what differs from the run's record by now.
     """
 
     phase: Phase = "waiting"
     started: RunStarted | None = None
     steps: list[int] = field(default_factory=list)
+    places: list[float] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
     train_accuracy: list[float] = field(default_factory=list)
     last_step: StepDone | None = None
@@ -40,10 +45,13 @@ class History:
     test: Evaluated | None = None
     epochs: list[EpochDone] = field(default_factory=list)
     knob_changes: list[KnobChanged] = field(default_factory=list)
+    knobs: dict[str, Any] = field(default_factory=dict)
+    forked: Forked | None = None
     snapshots: list[int] = field(default_factory=list)
     diagnosis: Diagnosed | None = None
     failure: RunFailed | None = None
     elapsed_s: float = 0.0
+    _epochs_planned: float = 1.0
     _rates: list[float] = field(default_factory=list)
 
     @classmethod
@@ -57,7 +65,7 @@ class History:
     def copy(self) -> "History":
         """A history of its own, which later events do not reach."""
         lists: dict[str, Any] = {name: list(value) for name, value in vars(self).items() if isinstance(value, list)}
-        return replace(self, **lists)
+        return replace(self, **lists, knobs=dict(self.knobs))
 
     def add(self, event: Event) -> None:
         """One event more."""
@@ -65,6 +73,7 @@ class History:
         match event:
             case RunStarted():
                 self.started, self.phase = event, "training"
+                self._epochs_planned = event.total_steps / event.steps_per_epoch
             case StepDone():
                 self._add_step(event)
             case Evaluated(split="test"):
@@ -75,13 +84,18 @@ class History:
                 self.epochs.append(event)
             case KnobChanged():
                 self.knob_changes.append(event)
+                self.knobs[event.knob] = event.after
+                self._plan(event.after if event.knob == "epochs" else None)
+            case Forked():
+                self.forked, self.phase, self.knobs = event, "stopped", {}
+                self._plan(event.changes.get("epochs", (None, None))[1])
             case SnapshotSaved():
                 if event.step not in self.snapshots[-1:]:
                     self.snapshots.append(event.step)
             case Paused():
                 self.phase = "paused"
             case Resumed():
-                self.phase, self.failure = "training", None
+                self.phase, self.failure, self.test = "training", None, None
             case Diagnosed():
                 self.diagnosis = event
             case RunEnded():
@@ -91,9 +105,14 @@ class History:
             case _:
                 pass
 
+    def _plan(self, epochs: Any) -> None:
+        if isinstance(epochs, int | float) and 0 < epochs <= _MOST_EPOCHS:  # what a log says may be anything
+            self._epochs_planned = float(epochs)
+
     def _add_step(self, event: StepDone) -> None:
         self.last_step = event
         self.steps.append(event.step)
+        self.places.append(event.epochs)
         self.train_loss.append(event.loss)
         self.train_accuracy.append(event.accuracy)
         self._rates = [*self._rates[-_RECENT_STEPS:], event.images_per_second]
@@ -106,7 +125,17 @@ class History:
     @property
     def epoch(self) -> float:
         """Epochs trained so far, with the fraction."""
-        return self.step / self.started.steps_per_epoch if self.started else 0.0
+        return self.last_step.epochs if self.last_step else 0.0
+
+    def epoch_at(self, step: int) -> float:
+        """Epochs trained when ``step`` batches were."""
+        place = bisect_left(self.steps, step)
+        return self.places[min(place, len(self.places) - 1)] if step > 0 and self.places else 0.0
+
+    @property
+    def epochs_planned(self) -> float:
+        """How many epochs the run is to have, as its knobs stand now; 1 before it began."""
+        return self._epochs_planned
 
     @property
     def images_per_second(self) -> float:
@@ -116,9 +145,9 @@ class History:
     @property
     def seconds_left(self) -> float | None:
         """Until the last epoch ends, at the mean speed so far, evaluations included; None before the first batch."""
-        if not self.started or not self.step:
+        if not self.epoch:
             return None
-        return (self.started.total_steps - self.step) * self.elapsed_s / self.step
+        return max(0.0, self._epochs_planned - self.epoch) * self.elapsed_s / self.epoch
 
     @property
     def last_validation(self) -> Evaluated | None:

@@ -164,8 +164,11 @@ Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Adagrad, Field(discriminato
 Schedule = Annotated[Constant | StepDecay | Cosine | OneCycle, Field(discriminator="kind")]
 Augmentation = Annotated[Shift | Rotate | Scale | Shear | Flip | Erase | Noise | Thickness, Field(discriminator="kind")]
 
-KNOBS = ("lr", "weight_decay", "label_smoothing", "optimizer", "augmentation")
+KNOBS = ("lr", "batch_size", "epochs", "weight_decay", "label_smoothing", "optimizer", "augmentation")
 """Recipe values that may change mid-run. The optimizer's kind may not, its fields may."""
+
+DATA_FIELDS = ("dataset", "validation_size", "limit")
+"""Recipe values that say which images are trained on and which are kept out: the same for a run and its forks."""
 
 
 class Recipe(BaseModel):

@@ -1,6 +1,6 @@
 """Small pieces of HTML that Streamlit has no element for; every text that comes in is escaped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import streamlit as st
@@ -20,9 +20,10 @@ def figures(items: Sequence[tuple[str, str]]) -> None:
     st.html(f'<div class="pg-figures">{cells}</div>')
 
 
-def line(text: str, *, kind: str = "") -> None:
-    """One line of words in a tinted box."""
-    st.html(f'<div class="pg-line {escape(kind)}" role="status">{escape(text)}</div>')
+def line(text: str, *, kind: str = "", behind: Mapping[str, float] | None = None) -> None:
+    """One line of words in a tinted box; the figures ``behind`` them show when the pointer rests on it."""
+    figures = " · ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in (behind or {}).items())
+    st.html(f'<div class="pg-line {escape(kind)}" role="status" title="{escape(figures)}">{escape(text)}</div>')
 
 
 def hint(text: str) -> None:

@@ -4,6 +4,7 @@ import gc
 
 import streamlit as st
 
+from playground.engine.limits import ServerLimits
 from playground.engine.store import Run, find_run, pretrained_run
 from playground.engine.supervisor import Supervisor
 from playground.errors import PlaygroundError
@@ -18,7 +19,7 @@ def supervisor() -> Supervisor:
     # Everything imported so far stays for good: collections need not look at it again.
     gc.collect()
     gc.freeze()
-    return Supervisor()
+    return Supervisor(limits=ServerLimits.from_environment())
 
 
 @st.cache_resource(show_spinner=False)
@@ -42,6 +43,15 @@ def browser_token() -> str | None:
     if not mask or not masked:
         return None
     return bytes(byte ^ mask[place % len(mask)] for place, byte in enumerate(masked)).hex()
+
+
+def asker() -> str | None:
+    """Who asks something of a run: None where the page is open on the machine that the server runs on."""
+    headers = st.context.headers
+    # Behind a proxy on this machine every page seems to come from it.
+    forwarded = any(name in headers for name in ("X-Forwarded-For", "X-Real-Ip", "Forwarded"))
+    is_here = st.context.ip_address is None and not forwarded
+    return None if is_here else browser_token() or "unknown"
 
 
 def run_or_none(run_id: str | None) -> Run | None:

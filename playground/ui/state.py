@@ -4,11 +4,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 import streamlit as st
 
 from playground.engine.store import Run
-from playground.errors import PlaygroundError, RecipeError
+from playground.errors import ArchitectureError, PlaygroundError, RecipeError
 from playground.spec.architecture import Architecture
 from playground.spec.history import History
 from playground.spec.presets import architecture_preset, recipe_preset
@@ -34,6 +35,9 @@ class AppState:
     open_layer: str | None = None
     run_id: str | None = None
     training_error: Exception | None = None
+    fork_error: Exception | None = None
+    fork_step: int | None = None
+    fork_changes: dict[str, Any] = field(default_factory=dict)
     network_error: Exception | None = None
     strokes: tuple[Stroke, ...] = ()
     canvas_revision: int = 0
@@ -86,16 +90,17 @@ class AppState:
     def attach(self, run: Run, *, adopt: bool = False) -> None:
         """Show this run; ``adopt``: put its network and recipe into the editor too."""
         self.run_id = run.id
-        self.training_error = None
+        self.training_error = self.fork_error = None
+        self.fork_step, self.fork_changes = None, {}
         st.query_params["run"] = run.id
         if adopt:
-            self.edit(run.record.architecture)
+            self.edit(present_architecture(run))
             self.recipe = present_recipe(run)
 
     def detach(self) -> None:
         """Show no run; it stays in the list of runs."""
         self.run_id = None
-        self.training_error = None
+        self.training_error = self.fork_error = None
         st.query_params.pop("run", None)
 
     # The canvas
@@ -160,8 +165,17 @@ def run_history(run: Run | None) -> History:
 
 def present_recipe(run: Run) -> Recipe:
     """The recipe with the knobs as they stand now."""
-    changes = {event.knob: event.after for event in run_history(run).knob_changes}
+    knobs = {knob: value for knob, value in run_history(run).knobs.items() if knob != "dropout"}
     try:
-        return run.record.recipe.with_knobs(changes)
+        return run.record.recipe.with_knobs(knobs)
     except RecipeError:  # a log that was edited by hand, or written by another version
         return run.record.recipe
+
+
+def present_architecture(run: Run) -> Architecture:
+    """The network with the dropout rates as they stand now."""
+    architecture = run.record.architecture
+    try:
+        return architecture.with_dropout_rates(run_history(run).knobs.get("dropout", architecture.dropout_rates))
+    except ArchitectureError:  # as above
+        return architecture

@@ -106,7 +106,7 @@ def test_the_accuracy_axis_rises_with_the_net() -> None:
 def test_a_long_run_has_few_points() -> None:
     history = History.of([started(steps_per_epoch=1000, total_steps=5000)])
     for number in range(1, 3001):
-        history.add(step(number))
+        history.add(step(number, epochs=number / 1000))
     train = training_figure(history, "loss", LIGHT, revision="r")["data"][0]
     assert len(train["x"]) == MAX_POINTS
     assert isinstance(train["x"], np.ndarray)

@@ -1,6 +1,8 @@
 """Cut a run anywhere: the weights and the figures are those of a run that nobody cut."""
 
+import os
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from playground.spec import events
 from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Pause, Resume, Snapshot, Step, Stop
 from playground.spec.layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
-from playground.spec.recipe import Adagrad, Adam, AdamW, Cosine, OneCycle, Recipe, RmsProp, Sgd
+from playground.spec.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
 from tests.engine.helpers import (
     AUGMENTATION,
     PLAIN,
@@ -245,3 +247,116 @@ def test_with_several_threads(precision: str):
         assert_same_weights(second.weights(), whole.weights())
     finally:
         torch.set_num_threads(before)
+
+
+Knobs = dict[str, Any]
+Turns = dict[int, list[events.Command]]
+SCHEDULES = (Constant(), StepDecay(step_size=1), Cosine(), OneCycle())
+CASES = int(os.environ.get("EXACT_CASES", "2"))
+"""For every optimizer and schedule; ``EXACT_CASES=100`` for a long look."""
+
+
+def optimizer_fields(kind: str, chance: random.Random) -> Knobs:
+    """Other values for the fields of an optimizer, its momentum off and on."""
+    momentum = chance.choice((0.0, 0.3, 0.9))
+    fields: dict[str, Knobs] = {
+        "sgd": {"momentum": momentum, "nesterov": chance.random() < 0.5},
+        "rmsprop": {"momentum": momentum, "alpha": chance.choice((0.5, 0.99))},
+        "adagrad": {},
+    }
+    return {"kind": kind} | fields.get(kind, {"beta1": momentum, "beta2": chance.choice((0.9, 0.999))})
+
+
+def turned(recipe: Recipe, architecture: Architecture, chance: random.Random) -> Knobs:
+    """One or two knobs with other values."""
+    augmentations = ([], [{"kind": "flip"}], [item.model_dump() for item in AUGMENTATION])
+    every: Knobs = {
+        "lr": round(10 ** chance.uniform(-3, -1.5), 6),
+        "batch_size": chance.choice((2, 5, 8, 16, 24, 31, 48, 95, 96)),
+        "epochs": chance.randint(1, 3),
+        "weight_decay": chance.choice((0.0, 0.01, 0.1)),
+        "label_smoothing": chance.choice((0.0, 0.1, 0.3)),
+        "augmentation": chance.choice(augmentations),
+        "optimizer": optimizer_fields(recipe.optimizer.kind, chance),
+    }
+    if architecture.dropout_rates:
+        every["dropout"] = [round(chance.uniform(0, 0.9), 2) for _ in architecture.dropout_rates]
+    return {knob: every[knob] for knob in chance.sample(sorted(every), chance.randint(1, 2))}
+
+
+def turns_at(turns: dict[int, Knobs], extra: dict[int, Sequence[events.Command]], *, first: bool = True) -> Turns:
+    """The commands by step: knobs, and others before or after them."""
+    found: Turns = {}
+    for step in sorted(turns.keys() | extra.keys()):
+        change = [Change(knobs=turns[step])] if step in turns else []
+        found[step] = [*change, *extra.get(step, ())] if first else [*extra.get(step, ()), *change]
+    return found
+
+
+class Told(Result):
+    """A run's weights, figures, turned knobs and findings."""
+
+    def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
+        super().__init__(trainer, stream)
+        self.figures += [
+            event.model_dump(exclude={"elapsed_s"}) for event in stream if event.kind in ("knob_changed", "diagnosed")
+        ]
+        self.steps = trainer.step
+
+
+def stopped_and_resumed(
+    architecture: Architecture, recipe: Recipe, turns: dict[int, Knobs], cuts: Sequence[int], *, first: bool
+) -> Told:
+    """Stopped at every cut and gone on with by a new trainer; knobs of the same step turn before the stop or after."""
+    trainer, stream, left = make_trainer(architecture, recipe), [], dict(turns)
+    for cut_step in cuts:
+        before = {step: knobs for step, knobs in left.items() if step < cut_step + first}
+        stream += play(trainer, Script(turns_at(before, {cut_step: [Stop()]})))
+        assert (stream[-1].kind, stream[-1].step) == ("run_ended", cut_step)
+        left = {step: knobs for step, knobs in left.items() if step not in before}
+        trainer = resumed(architecture, recipe, trainer.checkpoint())
+    return Told(trainer, stream + play(trainer, Script(turns_at(left, {}))))
+
+
+def killed_and_resumed(architecture: Architecture, recipe: Recipe, turns: dict[int, Knobs], step: int) -> Told:
+    """Killed after the batch ``step``; gone on with from the newest checkpoint, of which there may be none yet."""
+    trainer, stream = make_trainer(architecture, recipe), []
+    script = Script(turns_at(turns, {}))
+    script.trainer, kept, cut_at = trainer, None, 0
+    for event in trainer.run(script):
+        stream.append(event)
+        if event.kind == "checkpoint_saved":
+            kept, cut_at = through_bytes(trainer.checkpoint()), len(stream)
+        if event.kind == "step_done" and event.step == step:
+            break
+    trainer = resumed(architecture, recipe, kept) if kept else make_trainer(architecture, recipe)
+    done = kept["step"] if kept else -1
+    left = {at: knobs for at, knobs in turns.items() if at > done}
+    return Told(trainer, stream[:cut_at] + play(trainer, Script(turns_at(left, {}))))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_knobs_turned_at_any_step_and_cuts_at_any_other(name: str, schedule: Any):
+    """Paused, stopped and killed at random steps, the last two resumed from bytes: all as if nobody had."""
+    for case in range(CASES):
+        chance = random.Random(f"{name}/{schedule.kind}/{case}")
+        architecture = chance.choice((PLAIN, RICH, RICH))
+        recipe = tiny_recipe(
+            optimizer=OPTIMIZERS[name], schedule=schedule, seed=case, augmentation=chance.choice(((), AUGMENTATION))
+        )
+        turns = {
+            step: turned(recipe, architecture, chance) for step in chance.sample(range(TOTAL), chance.randint(1, 4))
+        }
+        trainer = make_trainer(architecture, recipe)
+        whole = Told(trainer, play(trainer, Script(turns_at(turns, {}))))
+        assert whole.steps > 0
+        steps = range(whole.steps)
+        cuts = sorted(chance.sample(steps, min(len(steps), chance.randint(1, 3))))
+        first = chance.random() < 0.5
+        trainer = make_trainer(architecture, recipe)
+        paused = Script(turns_at(turns, {step: [Pause()] for step in cuts}, first=first), then=[Resume()] * len(cuts))
+        Told(trainer, play(trainer, paused)).assert_equals(whole)
+        assert not paused.then
+        stopped_and_resumed(architecture, recipe, turns, cuts, first=first).assert_equals(whole)
+        killed_and_resumed(architecture, recipe, turns, chance.choice(steps) + 1).assert_equals(whole)

@@ -117,7 +117,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, suffix: str, number: int = errno.
         yield
 
 
-@pytest.mark.parametrize("suffix", ["safetensors", "checkpoint"])
+@pytest.mark.parametrize("suffix", ["safetensors", ".pt"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
 def test_a_full_disk_ends_the_run_in_words(run: Run, monkeypatch: pytest.MonkeyPatch, suffix: str, number: int):
     recorded(run, Script({5: [Stop()]}))
@@ -162,7 +162,7 @@ def test_snapshots_stay_few(run: Run, monkeypatch: pytest.MonkeyPatch):
 
 def test_snapshots_take_little_room(home: Path, monkeypatch: pytest.MonkeyPatch):
     run = create_run(RICH, RECIPE)
-    monkeypatch.setattr(record, "MAX_SNAPSHOT_BYTES", 1)
+    monkeypatch.setattr(record, "MAX_KEPT_BYTES", 1)
     recorded(run)
     assert run.snapshots() == (0, 12)
 

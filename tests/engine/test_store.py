@@ -9,9 +9,10 @@ import torch
 
 from playground.engine import store
 from playground.engine.home import writing
+from playground.engine.locks import take_lock
 from playground.engine.store import all_runs, create_run, find_run, log_line, read_run
 from playground.errors import PlaygroundError, SchemaError, StoreError, UnknownNameError
-from playground.spec.events import RunEnded, RunStarted, StepDone
+from playground.spec.events import RunEnded, RunFailed, RunStarted, StepDone
 from tests.engine.helpers import PLAIN, RICH, assert_same_weights, make_trainer, tiny_recipe
 
 STARTED = RunStarted(
@@ -28,7 +29,8 @@ STARTED = RunStarted(
 
 
 def batch(step: int) -> StepDone:
-    return StepDone(step=step, elapsed_s=step / 10, loss=1.5, accuracy=0.5, lr=0.01, images_per_second=1000)
+    figures = {"loss": 1.5, "accuracy": 0.5, "lr": 0.01, "images_per_second": 1000}
+    return StepDone(step=step, elapsed_s=step / 10, epochs=step / 6, **figures)
 
 
 def new_run(name: str | None = None) -> store.Run:
@@ -53,8 +55,8 @@ def test_a_run_is_read_as_it_was_made(home: Path):
     assert run.folder == home / "runs" / run.id
     assert list(found.events()) == []
     assert found.history().phase == "waiting"
-    assert found.snapshots() == ()
-    assert not found.can_resume()
+    assert found.snapshots() == found.checkpoints() == ()
+    assert found.can_resume()
     written = json.loads((run.folder / "run.json").read_text())
     assert written["schema"] == written["architecture"]["schema"] == written["recipe"]["schema"] == 1
 
@@ -254,14 +256,47 @@ def test_unusable_snapshots_are_told(home: Path):
             run.snapshot(step)
 
 
-def test_an_ended_run_can_go_on_only_where_something_is_left(home: Path):
+ENDINGS = {
+    "waiting": [],
+    "training": [STARTED, batch(12)],
+    "stopped": [STARTED, batch(3), RunEnded(step=3, elapsed_s=1, status="stopped")],
+    "interrupted": [STARTED, batch(3), RunEnded(step=3, elapsed_s=1, status="interrupted")],
+    "failed": [STARTED, batch(3), RunFailed(step=3, elapsed_s=1, what="Memory ran out.")],
+    "completed": [STARTED, batch(12), RunEnded(step=12, elapsed_s=1, status="completed")],
+}
+
+
+@pytest.mark.parametrize(
+    ("ending", "without", "with_one"),
+    [
+        ("waiting", True, True),
+        ("training", True, True),  # nobody holds the log: it was interrupted
+        ("stopped", True, True),
+        ("interrupted", True, True),
+        ("failed", False, True),
+        ("completed", False, False),
+    ],
+)
+def test_a_run_can_go_on_where_something_is_left(home: Path, ending: str, without: bool, with_one: bool):
     run = new_run()
-    for status, expected in (("stopped", True), ("interrupted", True), ("completed", False)):
-        run.log_path.write_bytes(log_line(STARTED) + log_line(RunEnded(step=3, elapsed_s=1, status=status)))
-        run.checkpoint_path.unlink(missing_ok=True)
-        assert not run.can_resume()
-        run.checkpoint_path.write_bytes(b"x")
-        assert run.can_resume() is expected
+    run.log_path.write_bytes(b"".join(log_line(event) for event in ENDINGS[ending]))
+    assert run.can_resume() is without
+    assert run.can_resume(run.history()) is without
+    run.checkpoint_path.write_bytes(b"x")
+    assert run.can_resume() is with_one
+    assert run.can_resume(run.history()) is with_one
+    with run.lock_path.open("ab") as lock:
+        assert take_lock(lock)
+        assert not run.can_resume(), "a living process trains it"
+    assert run.can_resume() is with_one
+
+
+def test_a_completed_run_goes_on_with_more_epochs_than_it_has(home: Path):
+    run = new_run()
+    run.log_path.write_bytes(b"".join(log_line(event) for event in ENDINGS["completed"]))
+    assert not run.can_resume(epochs=3)
+    run.checkpoint_path.write_bytes(b"x")
+    assert [run.can_resume(epochs=epochs) for epochs in (None, 1, 2, 3)] == [False, False, False, True]
 
 
 def fail_halfway(path: Path, problem: BaseException) -> None:

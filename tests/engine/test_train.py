@@ -198,7 +198,19 @@ def test_knobs_change_and_take_effect():
 
 @pytest.mark.parametrize(
     "knobs",
-    [{"batch_size": 4}, {"nonsense": 1}, {"lr": -1}, {"lr": "fast"}, {"optimizer": {"kind": "adam"}}, {}, {"lr": 0.01}],
+    [
+        {"batch_size": 0},
+        {"batch_size": 97},
+        {"seed": 1},
+        {"nonsense": 1},
+        {"dropout": [0.5]},
+        {"dropout": 3},
+        {"lr": -1},
+        {"lr": "fast"},
+        {"optimizer": {"kind": "adam"}},
+        {},
+        {"lr": 0.01},
+    ],
     ids=str,
 )
 def test_a_change_that_cannot_be_is_let_be(knobs: dict[str, object]):

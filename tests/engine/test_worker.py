@@ -112,7 +112,8 @@ def test_killed_resumed_and_undisturbed_runs_end_in_the_same_weights(fleet: Supe
     fleet.send(third.id, Stop())
     assert third.history().phase == "stopped"
     assert not fleet.is_active(third.id)
-    assert not third.can_resume()
+    assert third.can_resume()
+    assert not third.checkpoint_path.exists()
     until(killed.checkpoint_path.exists, PATIENCE_S, "a checkpoint")
     os.kill(fleet.worker_pids()[killed.id], signal.SIGKILL)
     until(lambda: not fleet.is_active(killed.id), PATIENCE_S, "the notice of the death")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from playground.errors import ArchitectureError, SchemaError
 from playground.spec.architecture import Architecture
-from playground.spec.layers import Conv2d, Flatten, Linear, MaxPool2d, Output
+from playground.spec.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output, Residual
 from playground.spec.presets import ARCHITECTURES
 from tests import strategies
 
@@ -63,7 +63,7 @@ def test_ids_do_not_enter_the_digest(architecture: Architecture, data: st.DataOb
 
 def test_every_preset_has_its_own_digest() -> None:
     digests = {preset.architecture.digest for preset in ARCHITECTURES.values()}
-    assert len(digests) == len(ARCHITECTURES) == 6
+    assert len(digests) == len(ARCHITECTURES) == 7
     for preset in ARCHITECTURES.values():
         assert Architecture.read(preset.architecture.canonical_json()).digest == preset.architecture.digest
 
@@ -239,3 +239,64 @@ def test_a_hostile_file_is_small_again() -> None:
         Architecture.read({f"key{number}" * 5: "x" * 10_000 for number in range(1000)})
     assert len(str(caught.value)) < 2000
     assert "995 more" in str(caught.value)
+
+
+def _with_dropouts() -> Architecture:
+    """Five dropout layers, of which the second and the fourth do nothing: switched off, or in a block that is."""
+    conv = Conv2d(out_channels=4, padding="same")
+    return Architecture(
+        layers=(
+            Dropout(p=0.1),
+            Residual(layers=(conv, Dropout(p=0.2, enabled=False), Dropout(p=0.3))),
+            Residual(layers=(conv, Dropout(p=0.4)), enabled=False),
+            Flatten(),
+            Linear(),
+            Dropout(p=0.5),
+            Output(),
+        )
+    )
+
+
+def test_dropout_rates_are_those_of_the_layers_at_work() -> None:
+    assert _with_dropouts().dropout_rates == (0.1, 0.3, 0.5)
+    assert Architecture().dropout_rates == ()
+    assert Architecture(layers=(Flatten(), Output())).with_dropout_rates(()).dropout_rates == ()
+
+
+def test_other_dropout_rates_change_nothing_else() -> None:
+    before = _with_dropouts()
+    after = before.with_dropout_rates([0.0, 0.95, 0.25])
+    assert after.dropout_rates == (0.0, 0.95, 0.25)
+    assert before.dropout_rates == (0.1, 0.3, 0.5)
+    assert [layer.id for layer in after.layers] == [layer.id for layer in before.layers]
+    first, second = (layer.layers for layer in after.layers[1:3])  # type: ignore[union-attr]
+    assert [layer.p for layer in (*first, *second) if isinstance(layer, Dropout)] == [0.2, 0.95, 0.4]
+    assert after.with_dropout_rates(before.dropout_rates) == before
+    assert after.with_dropout_rates(before.dropout_rates).digest == before.digest != after.digest
+
+
+@given(architecture=strategies.any_architectures(), data=st.data())
+@settings(max_examples=100)
+def test_dropout_rates_are_put_where_they_are_read(architecture: Architecture, data: st.DataObject) -> None:
+    count = len(architecture.dropout_rates)
+    rates = data.draw(st.lists(st.floats(0, 0.95), min_size=count, max_size=count).map(tuple))
+    changed = architecture.with_dropout_rates(rates)
+    assert changed.dropout_rates == rates
+    assert changed.with_dropout_rates(architecture.dropout_rates) == architecture
+    assert [layer.kind for layer in changed.layers] == [layer.kind for layer in architecture.layers]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
+def test_as_many_dropout_rates_as_layers(count: int) -> None:
+    with pytest.raises(ArchitectureError, match=f"{count} dropout rates") as caught:
+        _with_dropouts().with_dropout_rates([0.1] * count)
+    assert "3 dropout layers" in caught.value.expected
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("rate", [-0.01, 0.96, 1, float("nan"), float("inf"), None, "much", [0.5], {}], ids=str)
+def test_dropout_rates_out_of_bounds_are_told_so(rate: Any, place: int) -> None:
+    rates: list[Any] = [0.1, 0.2, 0.3]
+    rates[place] = rate
+    with pytest.raises(ArchitectureError, match="Dropout cannot be changed: p"):
+        _with_dropouts().with_dropout_rates(rates)

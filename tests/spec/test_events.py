@@ -16,6 +16,7 @@ from playground.spec.events import (
     Diagnosed,
     EpochDone,
     Evaluated,
+    Forked,
     KnobChanged,
     RunEnded,
     RunFailed,
@@ -23,9 +24,11 @@ from playground.spec.events import (
     Step,
     StepDone,
     Stop,
+    Suggestion,
     parse_command,
     parse_event,
 )
+from playground.spec.recipe import KNOBS
 from tests.strategies import settings
 
 EVENTS: dict[str, type[BaseModel]] = {
@@ -37,13 +40,19 @@ COMMANDS: dict[str, type[BaseModel]] = {
 
 _at = {"step": st.integers(0, 10**9), "elapsed_s": st.floats(0, 1e9)}
 _share = st.floats(0, 1)
-_any_json = st.recursive(
+any_json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
 _count = st.integers(0, 10**6)
 _loss = st.floats(allow_nan=False)
+_knob = st.sampled_from((*KNOBS, "dropout")) | st.text(max_size=5)
+
+
+def any_suggestion() -> st.SearchStrategy[Suggestion]:
+    fields = st.dictionaries(_knob, any_json, max_size=2)
+    return st.builds(Suggestion, label=st.text(max_size=9), recipe=fields, architecture=st.none() | fields)
 
 
 def any_event() -> st.SearchStrategy[Any]:
@@ -60,7 +69,15 @@ def any_event() -> st.SearchStrategy[Any]:
             precision=st.text(max_size=5),
             **_at,
         ),
-        st.builds(StepDone, loss=_loss, accuracy=_share, lr=_share, images_per_second=st.floats(0, 1e7), **_at),
+        st.builds(
+            StepDone,
+            epochs=st.floats(0, 1e4),
+            loss=_loss,
+            accuracy=_share,
+            lr=_share,
+            images_per_second=st.floats(0, 1e7),
+            **_at,
+        ),
         st.builds(
             Evaluated,
             split=st.sampled_from(("train", "validation", "test")),
@@ -70,12 +87,19 @@ def any_event() -> st.SearchStrategy[Any]:
             **_at,
         ),
         st.builds(EpochDone, epoch=_count, train_loss=_loss, train_accuracy=_share, **_at),
-        st.builds(KnobChanged, knob=st.text(max_size=5), before=_any_json, after=_any_json, **_at),
+        st.builds(KnobChanged, knob=_knob, before=any_json, after=any_json, **_at),
+        st.builds(
+            Forked,
+            parent=st.text(max_size=9),
+            changes=st.dictionaries(_knob, st.tuples(any_json, any_json), max_size=3),
+            **_at,
+        ),
         st.builds(
             Diagnosed,
             finding=st.text(max_size=5),
             message=st.text(max_size=20),
             figures=st.dictionaries(st.text(max_size=4), _loss, max_size=3),
+            suggestion=st.none() | any_suggestion(),
             **_at,
         ),
         st.builds(RunEnded, status=st.sampled_from(("completed", "stopped", "interrupted")), **_at),
@@ -90,6 +114,7 @@ def test_the_contract_names_every_event_and_command() -> None:
         "evaluated",
         "epoch_done",
         "knob_changed",
+        "forked",
         "snapshot_saved",
         "checkpoint_saved",
         "paused",
@@ -118,7 +143,7 @@ def test_torn_lines_are_none(event: Any, data: st.DataObject) -> None:
     assert parse_event(line[data.draw(st.integers(1, len(line) - 1)) :]) is None
 
 
-@given(noise=st.binary(max_size=60) | st.text(max_size=60) | _any_json.map(json.dumps))
+@given(noise=st.binary(max_size=60) | st.text(max_size=60) | any_json.map(json.dumps))
 @settings(max_examples=200)
 def test_noise_is_none(noise: str | bytes) -> None:
     assert parse_event(noise) is None
@@ -137,7 +162,7 @@ def test_events_of_another_version() -> None:
 def test_a_loss_that_is_no_number_is_still_logged() -> None:
     """The step at which training diverged must not vanish from the log."""
     for loss in (math.nan, math.inf):
-        event = StepDone(step=3, elapsed_s=1, loss=loss, accuracy=0.1, lr=1, images_per_second=5)
+        event = StepDone(step=3, elapsed_s=1, epochs=0.1, loss=loss, accuracy=0.1, lr=1, images_per_second=5)
         read = parse_event(log_line(event))
         assert isinstance(read, StepDone)
         assert read.loss == loss or (math.isnan(loss) and math.isnan(read.loss))

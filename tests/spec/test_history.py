@@ -1,16 +1,19 @@
 """A run's log folded: phases, curves, figures."""
 
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from playground.engine.store import log_line
 from playground.spec.events import (
     CheckpointSaved,
     Diagnosed,
     EpochDone,
     Evaluated,
+    Forked,
     KnobChanged,
     Paused,
     Resumed,
@@ -19,9 +22,10 @@ from playground.spec.events import (
     RunStarted,
     SnapshotSaved,
     StepDone,
+    parse_event,
 )
 from playground.spec.history import History
-from tests.spec.test_events import any_event
+from tests.spec.test_events import any_event, any_json
 from tests.strategies import settings
 
 
@@ -31,8 +35,8 @@ def started(**fields: Any) -> RunStarted:
 
 
 def step(number: int, *, speed: float = 100.0, **fields: float) -> StepDone:
-    values = {"loss": 1.0 / number, "accuracy": 0.5, "lr": 0.1, "elapsed_s": number * 0.5} | fields
-    return StepDone(step=number, images_per_second=speed, **values)
+    values = {"epochs": number / 10, "loss": 1.0 / number, "accuracy": 0.5, "lr": 0.1, "elapsed_s": number * 0.5}
+    return StepDone(step=number, images_per_second=speed, **(values | fields))
 
 
 def at(kind: type[Any], number: int = 1, **fields: Any) -> Any:
@@ -63,6 +67,8 @@ failed = at(RunFailed, what="The loss is not a number.")
         ([started(), failed, at(Resumed), ended["completed"]], "completed"),
         ([started(), at(CheckpointSaved), at(SnapshotSaved)], "training"),
         ([started(), at(Paused), at(CheckpointSaved)], "paused"),
+        ([started(), step(1), at(CheckpointSaved), at(Forked, parent="a")], "stopped"),
+        ([started(), at(Paused), at(Forked, parent="a"), at(Resumed)], "training"),
     ],
 )
 def test_phases(log: list[Any], phase: str) -> None:
@@ -144,7 +150,9 @@ def test_a_fold_is_total_and_counts(log: list[Any]) -> None:
     assert len(history.steps) == len(history.train_loss) == sum(isinstance(event, StepDone) for event in log)
     assert len(history.knob_changes) == sum(isinstance(event, KnobChanged) for event in log)
     assert history.elapsed_s == max((event.elapsed_s for event in log), default=0.0)
-    deciding = [event for event in log if isinstance(event, RunStarted | Paused | Resumed | RunEnded | RunFailed)]
+    deciding = [
+        event for event in log if isinstance(event, RunStarted | Forked | Paused | Resumed | RunEnded | RunFailed)
+    ]
     if deciding:
         alone = History.of(deciding[-1:])
         assert history.phase == alone.phase
@@ -152,3 +160,107 @@ def test_a_fold_is_total_and_counts(log: list[Any]) -> None:
         assert history.phase == "waiting"
     assert history.figures()["status"] == history.phase
     assert history.epoch >= 0
+
+
+def test_epochs_are_what_the_batches_say_whatever_their_size() -> None:
+    """100 images: three batches of 20, then two of 10, then one of 20."""
+    places = [0.2, 0.4, 0.6, 0.7, 0.8, 1.0]
+    log = [started(), *(step(number, epochs=place) for number, place in enumerate(places, 1))]
+    log.insert(4, at(KnobChanged, 3, knob="batch_size", before=20, after=10))
+    log.insert(7, at(KnobChanged, 5, knob="batch_size", before=10, after=20))
+    history = History.of(log)
+    assert history.places == places
+    assert history.epoch == 1.0
+    assert [history.epoch_at(number) for number in range(7)] == [0.0, *places]
+    assert history.epoch_at(-1) == 0.0
+    assert history.epoch_at(99) == 1.0
+    assert [event.after for event in history.knob_changes] == [10, 20]
+    assert history.knobs == {"batch_size": 20}
+    assert history.seconds_left == pytest.approx(2 * 3.0)  # two epochs more, at 3 s for the first
+
+
+def test_epoch_at_in_a_log_with_gaps_is_that_of_the_next_batch() -> None:
+    history = History.of([step(4, epochs=0.4), step(8, epochs=0.8)])
+    assert [history.epoch_at(number) for number in (0, 1, 4, 5, 8, 9)] == [0.0, 0.4, 0.4, 0.8, 0.8, 0.8]
+    assert History().epoch_at(5) == 0.0
+
+
+def test_epochs_planned_follow_the_knob() -> None:
+    assert History().epochs_planned == 1.0
+    history = History.of([started(), step(10)])
+    assert history.epochs_planned == 3.0
+    assert history.seconds_left == pytest.approx(10.0)
+    history.add(at(KnobChanged, 10, knob="epochs", before=3, after=5))
+    assert history.epochs_planned == 5.0
+    assert history.seconds_left == pytest.approx(20.0)
+    history.add(at(KnobChanged, 10, knob="epochs", before=5, after=1))
+    assert history.seconds_left == 0.0
+    history.add(at(KnobChanged, 10, knob="lr", before=0.1, after=7))
+    assert history.epochs_planned == 1.0
+    assert history.knobs == {"epochs": 1, "lr": 7}
+
+
+def test_a_fork_begins_with_its_parent_s_curve_and_knobs_of_its_own() -> None:
+    before = [started(), step(1), at(KnobChanged, 1, knob="epochs", before=3, after=4), step(2)]
+    history = History.of([*before, at(CheckpointSaved, 2)])
+    assert (history.forked, history.knobs, history.epochs_planned) == (None, {"epochs": 4}, 4.0)
+    fork = at(Forked, 2, parent="parent", changes={"epochs": (4, 6), "lr": (0.1, 0.2)})
+    history.add(fork)
+    assert history.forked is fork
+    assert history.knobs == {}
+    assert history.epochs_planned == 6.0
+    assert history.steps == [1, 2]
+    assert len(history.knob_changes) == 1
+    unchanged = at(Forked, 2, parent="parent", changes={"lr": (0.1, 0.2)})
+    assert History.of([*before, unchanged]).epochs_planned == 4.0
+    again = at(Forked, 2, parent="the fork")
+    history.add(again)
+    assert history.forked is again
+
+
+def test_the_test_accuracy_is_that_of_the_end_and_gone_when_the_run_goes_on() -> None:
+    test = at(Evaluated, 10, split="test", loss=0.25, accuracy=0.75, size=20)
+    history = History.of([started(), step(10), test, ended["completed"]])
+    assert history.test is test
+    history.add(at(Resumed, 10))
+    assert history.test is None
+    assert history.figures()["test_accuracy"] is None
+
+
+def test_a_copy_is_a_history_of_its_own() -> None:
+    history = History.of([started(), step(1), at(KnobChanged, knob="lr", before=1, after=2)])
+    copied, expected = history.copy(), history.copy()
+    for event in (step(2), at(KnobChanged, knob="epochs", before=3, after=9), at(Forked, parent="x"), at(Paused)):
+        history.add(event)
+    assert copied == expected
+    assert copied != history
+
+
+@given(
+    knob=st.sampled_from(("epochs", "batch_size", "lr", "dropout", "")),
+    values=st.tuples(any_json, any_json),
+    kind=st.sampled_from((KnobChanged, Forked)),
+)
+@settings(max_examples=200)
+def test_whatever_a_log_says_of_a_knob_the_figures_stay_usable(knob: str, values: Any, kind: type[Any]) -> None:
+    told = {"parent": "x", "changes": {knob: values}}
+    if kind is KnobChanged:
+        told = {"knob": knob, "before": values[0], "after": values[1]}
+    event = parse_event(log_line(at(kind, 1, **told)))
+    assert event is not None
+    history = History.of([started(), step(1), event, step(2)])
+    assert history.epochs_planned > 0
+    assert history.seconds_left is not None
+    assert history.seconds_left >= 0
+    assert history.copy() == history
+
+
+@pytest.mark.parametrize("epochs", ["1" + "0" * 400, "-" + "9" * 400, "1e400", "true", "NaN", "[]", '"3"'])
+def test_an_absurd_number_of_epochs_in_a_log_breaks_nothing(epochs: str) -> None:
+    line = f'{{"kind":"knob_changed","step":1,"elapsed_s":1,"knob":"epochs","before":1,"after":{epochs}}}'
+    event = parse_event(line)
+    assert event is not None
+    history = History.of([started(), step(1), event])
+    assert history.epochs_planned > 0
+    assert history.seconds_left is not None
+    assert math.isfinite(history.seconds_left)

@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground.engine import data
+from playground.engine.limits import ServerLimits
 from playground.engine.store import create_run, find_run, log_line, pretrained_run
 from playground.errors import StoreError
 from playground.spec.events import RunEnded
@@ -24,8 +25,8 @@ SCRIPT = str(ROOT / "app.py")
 class NoWorkers(server.Supervisor):
     """A supervisor that starts no process: these tests are about pages."""
 
-    def __init__(self) -> None:
-        super().__init__(keep_warm=False, max_running=0)
+    def __init__(self, *, limits: ServerLimits) -> None:
+        super().__init__(limits=limits.model_copy(update={"max_running": 0}), keep_warm=False)
 
 
 @pytest.fixture
@@ -240,12 +241,16 @@ def test_a_stopped_run_goes_on_only_while_its_network_and_recipe_stand_there(app
     assert app.button(key="train-start").label == "Train"
 
 
-def test_a_stopped_run_without_a_checkpoint_begins_anew(app: AppTest) -> None:
+def test_a_run_stopped_before_its_first_checkpoint_goes_on_as_itself(app: AppTest) -> None:
     run = create_run(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
     run.log_path.write_bytes(log_line(RunEnded(step=5, elapsed_s=1, status="stopped")))
     app.query_params["run"] = run.id
     app.run()
-    assert app.button(key="train-start").label == "Train"
+    assert app.button(key="train-start").label == "Resume"
+    app.button(key="train-start").click().run()
+    assert not app.exception
+    assert find_run("latest").id == run.id
+    assert server.supervisor().queue_position(run.id) == 1
 
 
 def test_an_unknown_run_in_the_address_does_no_harm(app: AppTest) -> None:

@@ -27,7 +27,7 @@ from playground.spec.shapes import shape_text
 from playground.spec.summary import summarize
 from playground.ui import markup
 from playground.ui.server import pretrained
-from playground.ui.state import AppState, app_state
+from playground.ui.state import AppState, app_state, run_history
 from playground.ui.subject import Subject, drawn_subject, example, test_subject
 
 Array = NDArray[np.float32]
@@ -74,7 +74,7 @@ def _moment_choice(run: Run) -> Model:
     steps = run.snapshots()
     if len(steps) == 1:
         return load_model(run, steps[0])
-    per_epoch = next((event.steps_per_epoch for event in run.events() if event.kind == "run_started"), 1)
+    history = run_history(run)
     key = f"inside-step-{run.id}"
     moment = app_state().moments.get(run.id)  # none: the newest, also while newer ones come
     if moment is not None and moment not in steps:
@@ -90,7 +90,7 @@ def _moment_choice(run: Run) -> Model:
         steps,
         key=key,
         on_change=choose,
-        format_func=lambda step: "untrained" if step == 0 else f"step {step:,} (epoch {step / per_epoch:.2f})",
+        format_func=lambda step: "untrained" if step == 0 else f"step {step:,} (epoch {history.epoch_at(step):.2f})",
         help="Snapshots of the weights, from before training to the latest.",
     )
     return load_model(run, chosen)

@@ -8,12 +8,13 @@ import streamlit as st
 from playground.charts.curves import Metric, NamedHistory, comparison_figure
 from playground.charts.theme import theme
 from playground.engine.store import Run, all_runs
+from playground.engine.supervisor import check_owner
 from playground.errors import PlaygroundError
 from playground.spec.datasets import DATASETS
 from playground.spec.presets import ARCHITECTURES
 from playground.spec.summary import summarize
 from playground.ui import markup
-from playground.ui.server import supervisor
+from playground.ui.server import asker, supervisor
 from playground.ui.state import app_state, run_history
 
 _MOST_COMPARED = 7
@@ -95,15 +96,21 @@ def _actions(run: Run) -> None:
         with st.popover("Rename", key=f"run-rename-{run.id}"):
             name = st.text_input("New name", run.record.name, key=f"run-name-{run.id}", max_chars=80)
             if st.button("Save", key=f"run-rename-save-{run.id}") and name:
-                _try(lambda: run.renamed(name))
+                _try(lambda: _rename(run, name))
         with st.popover("Delete", key=f"run-delete-{run.id}"):
             markup.hint(f"Delete {run.record.name} with its weights and its log? It cannot be brought back.")
             if st.button("Delete for good", key=f"run-delete-sure-{run.id}", type="primary"):
                 _try(lambda: _delete(run))
 
 
+def _rename(run: Run, name: str) -> None:
+    check_owner(run, asker())
+    run.renamed(name)
+
+
 def _delete(run: Run) -> None:
     state = app_state()
+    check_owner(run, asker())
     run.delete()
     supervisor().forget(run.id)
     if state.run_id == run.id:

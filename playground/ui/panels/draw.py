@@ -22,7 +22,7 @@ from playground.ui.server import supervisor
 from playground.ui.state import CANVAS_SIZE, PEN_WIDTH, AppState, app_state
 from playground.ui.subject import Subject, drawn_subject, model_name, subject_model, test_subject
 
-FOLLOW_S = 1.0
+FOLLOW_S = 2.0
 _STRIP_MAPS = 16
 _STRIP_SIZE = 148
 _UNSEEN = ("flatten", "dropout")

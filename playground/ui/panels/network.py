@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from playground.engine.estimate import seconds_per_epoch
-from playground.engine.limits import machine_limits
 from playground.spec.architecture import MAX_LAYERS, Architecture
 from playground.spec.datasets import DATASETS
 from playground.spec.layers import LAYER_KINDS, Layer, Output, Residual
@@ -19,6 +18,7 @@ from playground.ui import markup
 from playground.ui.forms import model_form
 from playground.ui.server import supervisor
 from playground.ui.state import AppState, app_state
+from playground.ui.steering import follow_network
 
 _OWN = "own"
 
@@ -38,7 +38,7 @@ def network_panel(state: AppState) -> None:
             width=96,
         )
     summary = summarize(state.architecture)
-    problems = find_problems(state.architecture, machine_limits(state.recipe))
+    problems = find_problems(state.architecture, supervisor().limits.for_recipe(state.recipe))
     with st.container(gap=None, key="stack"):
         costliest = max([row.multiply_adds for row in summary.rows], default=0)
         for row in summary.rows:
@@ -136,6 +136,7 @@ def _set_field(layer_id: str, name: str, value: Any) -> None:
     index = state.architecture.index_of(layer_id)
     layer = state.architecture.layers[index]
     state.attempt(lambda: state.architecture.replaced(index, layer.changed(**{name: value})))
+    follow_network()
 
 
 def _inner_layers(layer_id: str, block: Residual) -> None:
@@ -179,6 +180,7 @@ def _set_inner(layer_id: str, block: Residual, number: int, name: str, value: An
         return state.architecture.replaced(index, block.changed(layers=tuple(layers)))
 
     state.attempt(edited)
+    follow_network()
 
 
 def _layer_actions(row: Row, count: int) -> None:
@@ -242,12 +244,18 @@ def _buttons(state: AppState) -> None:
         if chosen:
             _add(state, LAYER_KINDS[chosen].model_validate({}))
             st.rerun()
-        st.button(
-            "Undo", key="undo", on_click=state.undo, disabled=not state.past, shortcut="Z", help="Undo the last edit."
-        )
-        st.button(
-            "Redo", key="redo", on_click=state.redo, disabled=not state.future, help="Bring the undone edit back."
-        )
+        st.button("Undo", key="undo", on_click=_undo, disabled=not state.past, shortcut="Z", help="Undo the last edit.")
+        st.button("Redo", key="redo", on_click=_redo, disabled=not state.future, help="Bring the undone edit back.")
+
+
+def _undo() -> None:
+    app_state().undo()
+    follow_network()
+
+
+def _redo() -> None:
+    app_state().redo()
+    follow_network()
 
 
 def _add(state: AppState, layer: Layer) -> None:

@@ -19,7 +19,8 @@ def _kinds(union: Any) -> dict[str, type[BaseModel]]:
     return {member.model_fields["kind"].default: member for member in members}
 
 
-_OPTIMIZERS, _SCHEDULES, _AUGMENTATIONS = _kinds(Optimizer), _kinds(Schedule), _kinds(Augmentation)
+_KINDS = {"optimizer": _kinds(Optimizer), "schedule": _kinds(Schedule)}
+_AUGMENTATIONS = _kinds(Augmentation)
 _TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
 _TITLES |= {"one_cycle": "One-cycle", "step": "Step", "constant": "Constant", "cosine": "Cosine"}
 
@@ -29,9 +30,9 @@ def recipe_details(recipe: Recipe, *, on_change: Changed, active: bool) -> None:
     fixed = [name for name in Recipe.model_fields if name not in KNOBS] if active else []
     left, right = st.columns(2, gap="medium")
     with left:
-        _part("optimizer", recipe.optimizer, _OPTIMIZERS, on_change, kind_disabled=active, disabled=False)
+        _part("optimizer", recipe.optimizer, on_change, kind_disabled=active, disabled=False)
     with right:
-        _part("schedule", recipe.schedule, _SCHEDULES, on_change, kind_disabled=active, disabled=active)
+        _part("schedule", recipe.schedule, on_change, kind_disabled=active, disabled=active)
     _augmentation(recipe, on_change)
     model_form(
         recipe,
@@ -46,33 +47,38 @@ def recipe_details(recipe: Recipe, *, on_change: Changed, active: bool) -> None:
 def _part(
     name: str,
     part: BaseModel,
-    kinds: dict[str, type[BaseModel]],
     on_change: Changed,
     *,
     kind_disabled: bool,
     disabled: bool,
 ) -> None:
-    key = f"recipe-{name}"
-    st.session_state[key] = part.kind  # type: ignore[attr-defined]
+    kind_choice(name, part, key="recipe", on_change=on_change, disabled=kind_disabled)
+    model_form(
+        part,
+        key=f"recipe-{name}",
+        on_change=lambda field, value: on_change(name, part.model_copy(update={field: value})),
+        columns=2,
+        disabled=disabled,
+    )
+
+
+def kind_choice(name: str, part: BaseModel, *, key: str, on_change: Changed, disabled: bool = False) -> None:
+    """The kind of optimizer or schedule; another one comes with its usual values."""
+    kinds = _KINDS[name]
+    widget = f"{key}-{name}"
+    st.session_state[widget] = part.kind  # type: ignore[attr-defined]
 
     def choose() -> None:
-        on_change(name, kinds[st.session_state[key]]())
+        on_change(name, kinds[st.session_state[widget]]())
 
     st.selectbox(
         name.capitalize(),
         list(kinds),
-        key=key,
+        key=widget,
         format_func=lambda kind: _TITLES.get(kind, kind),
         on_change=choose,
-        disabled=kind_disabled,
-        help=_first_line(type(part)),
-    )
-    model_form(
-        part,
-        key=key,
-        on_change=lambda field, value: on_change(name, part.model_copy(update={field: value})),
-        columns=2,
         disabled=disabled,
+        help=_first_line(type(part)),
     )
 
 

@@ -1,25 +1,26 @@
 """The Training panel: controls, figures, the streaming chart, knobs, and one line of diagnosis."""
 
-from typing import Any, cast
+from typing import cast
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from playground.charts.curves import Metric, training_figure
+from playground.charts.curves import Metric, NamedHistory, training_figure
 from playground.charts.theme import theme
-from playground.engine.limits import machine_limits
-from playground.engine.store import RESUMABLE, Run
+from playground.engine.store import Run
 from playground.errors import PlaygroundError
-from playground.spec.events import Change, Command, Pause, Resume, Step, Stop
+from playground.spec.events import Suggestion
 from playground.spec.history import History
 from playground.spec.presets import RECIPES
 from playground.spec.recipe import KNOBS, Recipe
 from playground.spec.validation import find_problems
-from playground.ui import markup
+from playground.ui import markup, steering
 from playground.ui.components.curve import live_curve
 from playground.ui.forms import model_form
+from playground.ui.panels.fork import fork_popover
 from playground.ui.panels.recipe import recipe_details
-from playground.ui.server import supervisor
-from playground.ui.state import AppState, app_state, present_recipe, run_history
+from playground.ui.server import run_or_none, supervisor
+from playground.ui.state import AppState, app_state, run_history
 
 CURVE_HEIGHT = 236
 
@@ -31,7 +32,7 @@ def training_panel(state: AppState) -> None:
     """Everything about the run."""
     run = state.run
     history = run_history(run)
-    active = run is not None and supervisor().is_active(run.id)
+    active = steering.is_active(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="training-head"):
         markup.title("Training")
         st.space("stretch")
@@ -39,14 +40,20 @@ def training_panel(state: AppState) -> None:
         with st.popover(
             "More settings", key="more-settings", help="Optimizer, schedule, augmentation and all the rest."
         ):
-            recipe_details(state.recipe, on_change=set_recipe, active=active)
+            recipe_details(state.recipe, on_change=steering.set_recipe, active=active)
     _controls(state, run, history, active=active)
     if state.training_error:
         markup.problem(state.training_error)
     # A paused run ticks on, since a step may come from another tab; so does a run that the command line trains.
     going = active or history.phase in ("training", "paused")
-    st.fragment(_live, run_every=_pace(history) if going else None)(_shown_state(run, history, active))
+    live = st.container(gap="small")
     _knobs(state, active=active)
+    # Below the knobs, so that a warning that comes or goes moves nothing.
+    words = st.container(key="words", gap="small")
+    with words:
+        st.html("<span></span>")  # a fragment may only write into a container that the page itself has written into
+    with live:
+        st.fragment(_live, run_every=_pace(history) if going else None)(_shown_state(run, history, active), words)
 
 
 def _shown_state(run: Run | None, history: History, active: bool) -> Shown:
@@ -60,15 +67,15 @@ def _pace(history: History) -> float:
     """
     if not history.steps:
         return 0.15
-    return 0.5 if history.elapsed_s < 15 else 1.0
+    return 0.5 if history.elapsed_s < 3 else 1.0 if history.elapsed_s < 60 else 2.0
 
 
-def _live(shown: Shown) -> None:
+def _live(shown: Shown, words: DeltaGenerator) -> None:
     """The part that ticks. When the run's state is no longer the one that the buttons show, the page is drawn anew."""
     state = app_state()
     run = state.run
     history = run_history(run)
-    active = run is not None and supervisor().is_active(run.id)
+    active = steering.is_active(run)
     if _shown_state(run, history, active) != shown:
         st.rerun()
     _figures(run, history)
@@ -84,10 +91,32 @@ def _live(shown: Shown) -> None:
             persist_state="session",
         )
         figure = training_figure(
-            history, cast(Metric, metric or "accuracy"), colours, revision=run.id if run else "none"
+            history,
+            cast(Metric, metric or "accuracy"),
+            colours,
+            revision=run.id if run else "none",
+            parent=_parent(history),
         )
         live_curve(figure, key="live-curve", height=CURVE_HEIGHT)
-    _words(run, history)
+    with words, st.container(horizontal=True, vertical_alignment="center", gap="small", key="words-line"):
+        _words(run, history)
+        if run and history.diagnosis and history.diagnosis.suggestion and steering.may_steer(run):
+            _suggestion(state, history.diagnosis.suggestion)
+
+
+def _parent(history: History) -> NamedHistory | None:
+    """The run that this one branched from, if it still exists."""
+    parent = run_or_none(history.forked.parent) if history.forked else None
+    return NamedHistory(parent.record.name, run_history(parent)) if parent else None
+
+
+def _suggestion(state: AppState, suggestion: Suggestion) -> None:
+    if steering.is_taken_up(suggestion, state):
+        return
+    # A callback of a fragment draws only the fragment anew, and the settings stand outside of it.
+    if st.button(suggestion.label, key="suggestion", icon=":material/lightbulb:"):
+        steering.take_up(suggestion)
+        st.rerun()
 
 
 def _figures(run: Run | None, history: History) -> None:
@@ -120,7 +149,11 @@ def _words(run: Run | None, history: History) -> None:
         markup.problem(PlaygroundError(failure.what, expected=failure.expected, fix=failure.fix))
     elif history.phase == "waiting":
         position = supervisor().queue_position(run.id)
-        going = "Starting …" if supervisor().is_active(run.id) else "This run never started. Reset, and train anew."
+        going = (
+            "Starting …"
+            if supervisor().is_active(run.id)
+            else "This run was waiting when the server ended. Train starts it."
+        )
         markup.line(f"Waiting: {position} in the queue." if position else going)
     elif history.phase == "interrupted":
         if supervisor().is_active(run.id):
@@ -134,123 +167,67 @@ def _words(run: Run | None, history: History) -> None:
             markup.line("Starting from the last checkpoint …")
             return
         done = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.phase, "")
-        message = history.diagnosis.message if history.diagnosis else f"{history.step:,} batches so far."
-        markup.line(done + message)
+        found = history.diagnosis
+        message = found.message if found else f"{history.step:,} batches so far."
+        warns = found is not None and found.finding != "learning"
+        markup.line(done + message, kind="warn" if warns else "", behind=found.figures if found else {})
 
 
 # Controls
 
 
 def _controls(state: AppState, run: Run | None, history: History, *, active: bool) -> None:
-    problems = find_problems(state.architecture, machine_limits(state.recipe))
+    problems = find_problems(state.architecture, supervisor().limits.for_recipe(state.recipe))
+    own = steering.may_steer(run)
     training = active and history.phase == "training"
     paused = active and history.phase == "paused"
-    starting = active and not training and not paused
-    goes_on = paused or starting or _resumable(state, run, history)
-    blocked = bool(problems) and not goes_on
+    continues = paused or active or steering.goes_on(state, run, history)
+    blocked = (bool(problems) and not continues) or (active and not (paused and own))
     with st.container(horizontal=True, gap="small", key="controls"):
         if training:
             st.button(
-                "Pause",
-                key="train-pause",
-                type="primary",
-                shortcut="Space",
-                on_click=_pause,
+                "Pause", key="train-pause", type="primary", shortcut="Space", on_click=steering.pause, disabled=not own
             )
         else:
             st.button(
-                "Resume" if goes_on and history.phase != "waiting" else "Train",
+                "Resume" if continues and history.phase != "waiting" else "Train",
                 key="train-start",
                 type="primary",
                 shortcut="Space",
-                on_click=_start,
-                disabled=blocked or (active and not paused),
+                on_click=steering.start,
+                disabled=blocked,
             )
         st.button(
             "Step",
             key="train-step",
             shortcut="S",
-            on_click=_start,
+            on_click=steering.start,
             kwargs={"batches": 1},
-            disabled=blocked or (active and not paused),
+            disabled=blocked,
             help="Train one batch, then wait.",
         )
         st.button(
             "Stop",
             key="train-stop",
-            on_click=_send,
-            args=(Stop(),),
-            disabled=not active,
+            on_click=steering.stop,
+            disabled=not active or not own,
             help="End the run with a checkpoint, from which it can be resumed.",
         )
         st.button(
             "Reset",
             key="train-reset",
-            on_click=_reset,
+            on_click=steering.reset,
             disabled=run is None,
-            help="Begin anew: stops the run and clears the chart. The run stays on the Runs page.",
+            help="Begin anew: stops your run and clears the chart. The run stays on the Runs page.",
         )
-    if problems and not active:
+        fork_popover(state, run)
+    if active and not own:
+        markup.hint("Somebody else's run: watch it, fork it, or Reset to train your own.")
+    elif problems and not active:
         count = len(problems)
         markup.hint(
             f"{count} problem{'s' if count > 1 else ''} in the network: mend {'them' if count > 1 else 'it'} to train."
         )
-
-
-def _resumable(state: AppState, run: Run | None, history: History) -> bool:
-    """Whether Train goes on with the attached run: it was cut, and network and recipe still are its own."""
-    if run is None or history.phase not in RESUMABLE:
-        return False
-    own, shown = run.record.recipe, state.recipe
-    knobs = set(KNOBS)
-    same_recipe = own.model_dump(exclude=knobs) == shown.model_dump(exclude=knobs)
-    same_recipe = same_recipe and own.optimizer.kind == shown.optimizer.kind
-    same_network = run.record.architecture.digest == state.architecture.digest
-    return run.checkpoint_path.exists() and same_recipe and same_network
-
-
-def _changed_knobs(run: Run, recipe: Recipe) -> dict[str, Any]:
-    """The knobs that were turned while the run stood still."""
-    before, now = present_recipe(run).model_dump(mode="json"), recipe.model_dump(mode="json")
-    return {knob: now[knob] for knob in KNOBS if before[knob] != now[knob]}
-
-
-def _start(batches: int | None = None) -> None:
-    state = app_state()
-    run = state.run
-    history = run_history(run)
-    active = run is not None and supervisor().is_active(run.id)
-    try:
-        if run and active:
-            # A browser may send an earlier click along with the next one: only a run that waits is told to go on.
-            if history.phase == "paused":
-                supervisor().send(run.id, Step(batches=batches) if batches else Resume())
-        elif run and _resumable(state, run, history):
-            supervisor().resume(run.id, batches=batches, knobs=_changed_knobs(run, state.recipe))
-        else:
-            state.attach(supervisor().start(state.architecture, state.recipe, batches=batches))
-        state.training_error = None
-    except PlaygroundError as problem:
-        state.training_error = problem
-
-
-def _pause() -> None:
-    if run_history(app_state().run).phase == "training":
-        _send(Pause())
-
-
-def _send(command: Command) -> None:
-    state = app_state()
-    try:
-        if state.run_id:
-            supervisor().send(state.run_id, command)
-    except PlaygroundError as problem:
-        state.training_error = problem
-
-
-def _reset() -> None:
-    _send(Stop())
-    app_state().detach()
 
 
 # Settings
@@ -284,22 +261,8 @@ def _knobs(state: AppState, *, active: bool) -> None:
         model_form(
             state.recipe,
             key="recipe",
-            on_change=set_recipe,
+            on_change=steering.set_recipe,
             only=("lr", "batch_size", "epochs", "seed"),
             columns=4,
             disabled=fixed,
         )
-
-
-def set_recipe(name: str, value: Any) -> None:
-    """Change one value of the recipe, in the running run too if it is a knob."""
-    state = app_state()
-    plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-    try:
-        state.recipe = state.recipe.changed(**{name: plain})
-        if name in KNOBS and state.run_id and supervisor().is_active(state.run_id):
-            knob = state.recipe.model_dump(mode="json")[name]
-            supervisor().send(state.run_id, Change(knobs={name: knob}))
-        state.training_error = None
-    except PlaygroundError as problem:
-        state.training_error = problem

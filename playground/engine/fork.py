@@ -1,0 +1,74 @@
+"""Forking: a new run that goes on from a moment of another, with other settings and the optimizer's memory."""
+
+import contextlib
+from typing import Any
+
+from playground.engine.home import cannot_write
+from playground.engine.record import log_until, same_bytes, save_checkpoint
+from playground.engine.store import Run, append_events, create_run
+from playground.engine.trouble import check_request
+from playground.errors import RecipeError
+from playground.spec.architecture import Architecture
+from playground.spec.events import Forked
+from playground.spec.recipe import DATA_FIELDS, Recipe
+
+
+def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None, owner: str | None = None) -> Run:
+    """A run that begins where ``parent`` was at ``step``, and goes on by ``recipe`` when it is resumed.
+
+    It carries the parent's log and snapshots up to there, so that the parent may be deleted. Weights, position and,
+    unless the optimizer is of another kind, the optimizer's moments are the parent's. Raises StoreError where the
+    parent has no checkpoint at ``step``, RecipeError for settings that a fork cannot take.
+    """
+    checkpoint = parent.checkpoint(step)
+    before = Recipe.read(checkpoint["recipe"])
+    architecture = parent.record.architecture.with_dropout_rates(
+        Architecture.read(checkpoint["architecture"]).dropout_rates
+    )
+    _check(before, recipe, trained_epochs=checkpoint["epoch"])
+    check_request(architecture, recipe)
+    run = create_run(architecture, recipe, name=name, owner=owner, parent=parent.id, parent_step=step)
+    try:
+        run.log_path.write_bytes(log_until(parent, step))
+        for earlier in parent.snapshots():
+            with contextlib.suppress(FileNotFoundError):  # thinned away by the parent in this moment
+                if earlier <= step:
+                    same_bytes(parent.snapshot_path(earlier), run.snapshot_path(earlier))
+    except OSError as problem:
+        raise cannot_write(run.folder, problem) from problem
+    same_optimizer = recipe.optimizer.kind == before.optimizer.kind
+    save_checkpoint(
+        run,
+        checkpoint
+        | {"recipe": recipe.canonical_json(), "optimizer": checkpoint["optimizer"] if same_optimizer else None},
+    )
+    elapsed_s = round(checkpoint["elapsed_s"], 4)
+    changes = _changes(before, recipe)
+    append_events(run, Forked(step=step, elapsed_s=elapsed_s, parent=parent.id, changes=changes))
+    return run
+
+
+def recipe_at(run: Run, step: int) -> Recipe:
+    """The recipe as its knobs stood at a moment with a checkpoint; raises StoreError if there is none."""
+    return Recipe.read(run.checkpoint(step)["recipe"])
+
+
+def _check(before: Recipe, recipe: Recipe, *, trained_epochs: int) -> None:
+    other = [name for name in DATA_FIELDS if getattr(before, name) != getattr(recipe, name)]
+    if other:
+        raise RecipeError(
+            f"A fork keeps its parent's images: {', '.join(other)} cannot change.",
+            expected="Else it would be measured on images that it was trained on.",
+            fix="Train a new run for that.",
+        )
+    if recipe.epochs <= trained_epochs:
+        raise RecipeError(
+            f"{trained_epochs} epochs are behind that moment already, and the fork is to have {recipe.epochs}.",
+            expected="Epochs are counted from the parent's start.",
+            fix=f"Set epochs to {trained_epochs + 1} or more, or choose an earlier moment.",
+        )
+
+
+def _changes(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    return {name: (old[name], new[name]) for name in new if old[name] != new[name]}

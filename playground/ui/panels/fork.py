@@ -1,0 +1,80 @@
+"""The fork: go on from a moment of the run with other settings, in a run of its own."""
+
+from typing import Any
+
+import streamlit as st
+
+from playground.engine.store import Run
+from playground.spec.history import History
+from playground.spec.recipe import Recipe
+from playground.ui import markup, steering
+from playground.ui.forms import model_form
+from playground.ui.panels.recipe import kind_choice
+from playground.ui.state import AppState, app_state, present_recipe, run_history
+
+_KEY = "fork"
+_FIELDS = ("lr", "batch_size", "epochs", "seed")
+
+
+def fork_popover(state: AppState, run: Run | None) -> None:
+    """Choose a moment and settings, and start."""
+    steps = run.checkpoints() if run else ()
+    popover = st.popover(
+        "Fork",
+        key=_KEY,
+        disabled=not steps,
+        on_change="rerun",
+        help="Go on from a moment of this run with other settings, in a run of its own. This one stays as it is.",
+    )
+    if run and steps and popover.open:
+        with popover:
+            _form(state, run, steps, run_history(run))
+
+
+def _form(state: AppState, run: Run, steps: tuple[int, ...], history: History) -> None:
+    recipe = present_recipe(run).changed(**state.fork_changes)
+    step = state.fork_step if state.fork_step in steps else steps[-1]  # unless another is chosen, the newest
+    if len(steps) > 1:
+        st.session_state["fork-step"] = step
+        st.select_slider(
+            "From",
+            steps,
+            key="fork-step",
+            on_change=_choose_step,
+            format_func=lambda step: f"step {step:,} (epoch {history.epoch_at(step):.2f})",
+            help="The moments at which a checkpoint was kept.",
+        )
+    else:
+        markup.hint(f"From step {steps[0]:,} (epoch {history.epoch_at(steps[0]):.2f}).")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        kind_choice("optimizer", recipe.optimizer, key="fork", on_change=_set)
+    with right:
+        kind_choice("schedule", recipe.schedule, key="fork", on_change=_set)
+    model_form(recipe, key="fork", on_change=_set, only=_FIELDS, columns=4)
+    if state.fork_error:
+        markup.problem(state.fork_error)
+    st.button(
+        "Start the fork",
+        key="fork-start",
+        type="primary",
+        on_click=_start,
+        args=(step, recipe),
+        help="Weights and the optimizer's memory are those of that moment.",
+    )
+
+
+def _choose_step() -> None:
+    app_state().fork_step = st.session_state["fork-step"]
+
+
+def _start(step: int, recipe: Recipe) -> None:
+    steering.fork(step, recipe)
+    st.session_state[_KEY] = app_state().fork_error is not None
+
+
+def _set(name: str, value: Any) -> None:
+    state = app_state()
+    plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+    state.fork_changes = {**state.fork_changes, name: plain}
+    state.fork_error = None

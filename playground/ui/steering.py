@@ -1,0 +1,165 @@
+"""What a page asks of its run: start, pause, stop, change, fork. Callbacks; what goes wrong is kept for the panel."""
+
+from typing import Any
+
+from playground.engine.store import Run
+from playground.errors import PlaygroundError
+from playground.spec.architecture import Architecture
+from playground.spec.events import Change, Command, Pause, Resume, Step, Stop, Suggestion
+from playground.spec.history import History
+from playground.spec.recipe import KNOBS, Recipe
+from playground.ui.server import asker, browser_token, supervisor
+from playground.ui.state import AppState, app_state, present_architecture, present_recipe, run_history
+
+
+def is_active(run: Run | None) -> bool:
+    """Whether a run trains, pauses or waits on this server."""
+    return run is not None and supervisor().is_active(run.id)
+
+
+def may_steer(run: Run | None) -> bool:
+    """Whether this page may: the run is its browser's own, or nobody's, or the page is open on the machine itself."""
+    by = asker()
+    return run is None or by is None or run.record.owner in (None, by)
+
+
+def goes_on(state: AppState, run: Run | None, history: History) -> bool:
+    """Whether Train goes on with the attached run: something is left to do, network and recipe still are its own."""
+    if run is None or not may_steer(run) or not run.can_resume(history, epochs=state.recipe.epochs):
+        return False
+    own, shown = run.record.recipe, state.recipe
+    knobs = set(KNOBS)
+    same_recipe = own.model_dump(exclude=knobs) == shown.model_dump(exclude=knobs)
+    same_recipe = same_recipe and own.optimizer.kind == shown.optimizer.kind
+    return same_recipe and _same_but_dropout(run.record.architecture, state.architecture)
+
+
+def start(batches: int | None = None) -> None:
+    """Train: go on where the run waits or was cut, else a new one; with ``batches`` only so many."""
+    state = app_state()
+    run, history = state.run, run_history(state.run)
+    try:
+        if run and is_active(run):
+            # A browser may send an earlier click along with the next one: only a run that waits is told to go on.
+            if history.phase == "paused":
+                _tell(run, Step(batches=batches) if batches else Resume())
+        elif run and goes_on(state, run, history):
+            knobs = _turned(run, state)
+            supervisor().resume(run.id, batches=batches, knobs=knobs, by=asker())
+        else:
+            state.attach(supervisor().start(state.architecture, state.recipe, batches=batches, owner=browser_token()))
+        state.training_error = None
+    except PlaygroundError as problem:
+        state.training_error = problem
+
+
+def pause() -> None:
+    """Have the run wait."""
+    if run_history(app_state().run).phase == "training":
+        _try(Pause())
+
+
+def stop() -> None:
+    """End the run with a checkpoint."""
+    _try(Stop())
+
+
+def reset() -> None:
+    """Stop the run if it is this page's own, and show none."""
+    state = app_state()
+    if may_steer(state.run):
+        _try(Stop())
+    state.detach()
+
+
+def set_recipe(name: str, value: Any) -> None:
+    """Change one value of the recipe, in the running run too if it is a knob."""
+    plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+    _change({name: plain})
+
+
+def follow_network() -> None:
+    """After an edit: if all that changed is dropout, the running run takes it up."""
+    state = app_state()
+    run = state.run
+    if run is None or not is_active(run):
+        return
+    present = present_architecture(run)
+    if present.dropout_rates != state.architecture.dropout_rates and _same_but_dropout(present, state.architecture):
+        _try(Change(knobs={"dropout": list(state.architecture.dropout_rates)}))
+
+
+def is_taken_up(suggestion: Suggestion, state: AppState) -> bool:
+    """Whether the settings already are as a suggestion wants them."""
+    if suggestion.architecture and Architecture.read(suggestion.architecture).digest != state.architecture.digest:
+        return False
+    now = state.recipe.model_dump(mode="json")
+    return all(now[name] == value for name, value in suggestion.recipe.items())
+
+
+def take_up(suggestion: Suggestion) -> None:
+    """Follow a suggestion: at once in the running run where that can be, else in a new one."""
+    state = app_state()
+    try:
+        if suggestion.architecture:
+            state.edit(Architecture.read(suggestion.architecture))
+        if not suggestion.anew and is_active(state.run):
+            _change(suggestion.recipe)
+            return
+        state.recipe = state.recipe.changed(**suggestion.recipe)
+        if suggestion.anew:
+            reset()
+        start()
+    except PlaygroundError as problem:
+        state.training_error = problem
+
+
+def fork(step: int, recipe: Recipe) -> None:
+    """Go on from a moment of the attached run with other settings, in a run of its own, and show that."""
+    state = app_state()
+    if state.run is None:
+        return
+    try:
+        state.attach(supervisor().fork(state.run.id, step, recipe, owner=browser_token()), adopt=True)
+        state.fork_error = None
+    except PlaygroundError as problem:
+        state.fork_error = problem
+
+
+def _change(fields: dict[str, Any]) -> None:
+    state = app_state()
+    try:
+        changed = state.recipe.changed(**fields)
+        knobs = {name: value for name, value in changed.model_dump(mode="json").items() if name in fields}
+        if state.run and is_active(state.run) and set(fields) <= set(KNOBS):
+            _tell(state.run, Change(knobs=knobs))
+        state.recipe = changed
+        state.training_error = None
+    except PlaygroundError as problem:
+        state.training_error = problem
+
+
+def _try(command: Command) -> None:
+    state = app_state()
+    try:
+        if state.run:
+            _tell(state.run, command)
+    except PlaygroundError as problem:
+        state.training_error = problem
+
+
+def _tell(run: Run, command: Command) -> None:
+    supervisor().send(run.id, command, by=asker())
+
+
+def _turned(run: Run, state: AppState) -> dict[str, Any]:
+    """The knobs that were turned while the run stood still."""
+    before, now = present_recipe(run).model_dump(mode="json"), state.recipe.model_dump(mode="json")
+    knobs = {knob: now[knob] for knob in KNOBS if before[knob] != now[knob]}
+    rates = state.architecture.dropout_rates
+    return knobs | ({"dropout": list(rates)} if rates != present_architecture(run).dropout_rates else {})
+
+
+def _same_but_dropout(left: Architecture, right: Architecture) -> bool:
+    rates = right.dropout_rates
+    return len(left.dropout_rates) == len(rates) and left.with_dropout_rates(rates).digest == right.digest
