@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.app import POINTS, Server, megabytes, milliseconds, open_page, start_server, wait_for_spare
 from benchmarks.data import machine, print_table
-from playground.engine.store import Run, find_run
+from playground.engine.catalogue import find_run
+from playground.engine.store import Run
 from playground.errors import PlaygroundError
 
 _ROUNDS_OF_CLICKS = 3
@@ -49,9 +50,10 @@ def main() -> None:
 def _speeds(browser: Browser, server: Server, url: str, rounds: int) -> list[tuple[str, ...]]:
     watched, alone, ratios = [], [], []
     open_page(browser, url).context.close()  # unpacks the data and learns the machine's speed
-    for _ in range(rounds):
-        alone.append(_speed(browser, server, url, keep_open=False))
-        watched.append(_speed(browser, server, url, keep_open=True))
+    for place in range(rounds):
+        for keep_open in (place % 2 == 0, place % 2 == 1):
+            speed = _speed(browser, server, url, keep_open=keep_open)
+            (watched if keep_open else alone).append(speed)
         ratios.append(watched[-1] / alone[-1])
     return [
         ("training, page closed", f"{statistics.median(alone):,.0f} images/s"),
@@ -70,7 +72,7 @@ def _speed(browser: Browser, server: Server, url: str, *, keep_open: bool) -> fl
         time.sleep(0.05)
     if not keep_open:
         page.context.close()
-    while not (history := run.history()).test:
+    while not (history := run.history()).is_over:
         time.sleep(0.5)
     if keep_open:
         page.context.close()

@@ -105,7 +105,7 @@ def test_a_run_that_diverges_exits_1_with_words(folder: Path, quick: Path):
 
 
 def test_ctrl_c_saves_and_resume_completes(folder: Path, quick: Path):
-    from playground.engine.store import all_runs
+    from playground.engine.catalogue import all_runs
 
     known = {run.id for run in all_runs()[0]}
     command = [sys.executable, "-m", "playground", "train", "tiny", "--recipe", str(quick), "--json"]
@@ -133,7 +133,7 @@ def test_ctrl_c_saves_and_resume_completes(folder: Path, quick: Path):
 def test_resume_counts_no_batch_and_no_epoch_twice(folder: Path, quick: Path):
     """Killed between the end of an epoch and its checkpoint, so that the epoch ends a second time."""
     from playground.engine.record import Recorder
-    from playground.engine.store import create_run
+    from playground.engine.catalogue import create_run
     from playground.engine.train import Trainer
 
     recipe = Recipe.read(quick.read_bytes()).changed(epochs=2)
@@ -146,3 +146,151 @@ def test_resume_counts_no_batch_and_no_epoch_twice(folder: Path, quick: Path):
     found = say("resume", run.id, "--json").json
     assert (found["steps"], found["epochs"]) == (20, 2)
     shutil.rmtree(run.folder)
+
+
+@pytest.fixture(scope="module")
+def parent(folder: Path) -> str:
+    """A completed run of two epochs, ten batches each, and a checkpoint at every quarter of an epoch."""
+    path = folder / "short.json"
+    path.write_text(Recipe(limit=640, batch_size=64, validation_size=100, epochs=2).canonical_json())
+    found: str = say("train", "tiny", "--recipe", path, "--name", "Parent", "--json").json["run"]
+    return found
+
+
+def test_fork_goes_on_from_a_moment_with_other_settings(parent: str):
+    found = say("fork", parent, "--at", 10, "--lr", 0.01, "--epochs", 3, "--name", "Branch", "--json").json
+    assert found.keys() >= CONTRACT
+    assert found["run"] != parent
+    assert (found["status"], found["steps"], found["epochs"]) == ("completed", 30, 3)
+    shown = say("show", found["run"], "--json").json
+    assert (shown["name"], shown["parent"], shown["parent_step"]) == ("Branch", parent, 10)
+    assert (shown["recipe"]["lr"], shown["recipe"]["epochs"], shown["recipe"]["limit"]) == (0.01, 3, 640)
+    assert "Branch" in say("runs").out
+    assert say("delete", found["run"]).code == 0
+
+
+def test_fork_without_options_is_the_parent_from_its_last_checkpoint_on(parent: str):
+    answer = say("fork", parent)
+    assert answer.code == 2, "nothing is left to train"
+    assert "Set epochs to 3 or more" in answer.err
+    again = say("fork", parent, "--at", 5, "--json").json
+    whole = say("show", parent, "--json").json
+    for figure in ("steps", "epochs", "test_accuracy", "test_loss", "validation_accuracy"):
+        assert again[figure] == whole[figure]
+    longer = say("fork", parent, "--epochs", 3, "--seed", 5, "--batch-size", 32, "--json").json
+    assert (longer["steps"], longer["epochs"]) == (40, 3)
+    assert say("show", longer["run"], "--json").json["parent_step"] == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--at", 7), "no such checkpoint"),
+        (("--at", 20, "--epochs", 2), "Set epochs to 3 or more"),
+        (("--at", 5, "--batch-size", 700), "A batch of 700"),
+        (("--at", 5, "--recipe", "tutorial"), "validation_size, limit cannot change"),
+        (("--at", 5, "--lr", -1), "lr"),
+    ],
+    ids=str,
+)
+def test_a_fork_that_cannot_be_is_said_in_words_and_makes_no_run(parent: str, options: tuple[object, ...], told: str):
+    from playground.engine.catalogue import all_runs
+
+    known = len(all_runs()[0])
+    answer = say("fork", parent, *options)
+    assert answer.code == 2
+    assert told in " ".join(answer.err.split())
+    assert "Traceback" not in answer.err
+    assert len(all_runs()[0]) == known
+
+
+def test_the_pretrained_run_has_no_moment_to_fork_from(folder: Path):
+    answer = say("fork", "pretrained", "--epochs", 9)
+    assert answer.code == 2
+    assert "checkpoint" in answer.err
+
+
+def test_resume_with_more_epochs_goes_on_with_a_completed_run(folder: Path, parent: str):
+    recipe = Recipe.read((folder / "short.json").read_bytes())
+    run = say("train", "tiny", "--recipe", folder / "short.json", "--json").json
+    (folder / "longer.json").write_text(recipe.changed(epochs=3).canonical_json())
+    whole = say("train", "tiny", "--recipe", folder / "longer.json", "--json").json
+    for options in ((), ("--epochs", 1), ("--epochs", 2)):
+        answer = say("resume", run["run"], *options)
+        assert answer.code == 2
+        assert "completed" in answer.err
+    assert say("resume", run["run"], "--epochs", 0).code == 2
+    longer = say("resume", run["run"], "--epochs", 3, "--json").json
+    assert (longer["run"], longer["status"], longer["steps"], longer["epochs"]) == (run["run"], "completed", 30, 3)
+    for figure in ("test_accuracy", "test_loss", "validation_accuracy"):
+        assert longer[figure] == whole[figure]
+    again = say("resume", run["run"], "--epochs", 4, "--lr", 0.05, "--batch-size", 32, "--json").json
+    assert (again["steps"], again["epochs"]) == (50, 4)
+    assert again["test_accuracy"] != longer["test_accuracy"]
+    assert say("replay", run["run"]).code == 0
+
+
+def test_resume_begins_a_run_that_never_began(folder: Path, quick: Path):
+    from playground.engine.catalogue import create_run
+
+    run = create_run(architecture_preset("tiny").architecture, Recipe.read(quick.read_bytes()).changed(epochs=1))
+    found = say("resume", run.id, "--json").json
+    assert (found["status"], found["steps"]) == ("completed", 10)
+
+
+def test_replay_says_whether_every_weight_is_the_same(folder: Path, parent: str):
+    found = say("replay", parent, "--json").json
+    assert found == {"run": parent, "compared": 7, "differing": []}
+    answer = say("replay", parent)
+    assert "bit for bit, at 7 moments" in answer.out
+
+
+def test_replay_finds_a_changed_weight(folder: Path):
+    from playground.engine.catalogue import find_run
+    from playground.engine.store import snapshot_bytes
+
+    run = find_run(say("train", "tiny", "--recipe", folder / "short.json", "--json").json["run"])
+    weights = run.snapshot(8)
+    next(iter(weights.values())).add_(1e-6)
+    run.snapshot_path(8).write_bytes(snapshot_bytes(weights))
+    answer = say("replay", run.id, "--json")
+    assert answer.code == 1
+    assert json.loads(answer.out.splitlines()[-1])["differing"] == [8]
+    answer = say("replay", run.id)
+    assert answer.code == 1
+    assert "differ from step 8 on" in answer.err
+
+
+def test_a_fork_is_not_replayed(parent: str):
+    run = say("fork", parent, "--at", 15, "--json").json["run"]
+    answer = say("replay", run)
+    assert answer.code == 2
+    assert parent in answer.err
+
+
+def test_stop_ends_a_run_that_trains_elsewhere(folder: Path, parent: str):
+    from playground.engine.catalogue import all_runs
+
+    known = {run.id for run in all_runs()[0]}
+    endless = Recipe(limit=640, batch_size=64, validation_size=100, epochs=1000)
+    (folder / "endless.json").write_text(endless.canonical_json())
+    command = [sys.executable, "-m", "playground", "train", "tiny", "--recipe", str(folder / "endless.json"), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        run = until(lambda: next((run for run in all_runs()[0] if run.id not in known), None), 60, "the run")
+        until(lambda: run.history().step >= 3, 60, "three batches")
+        assert int(run.lock_path.read_text()) == process.pid
+        assert say("delete", run.id).code == 2
+        assert say("resume", run.id).code == 2
+        answer = say("stop", run.id)
+        assert answer.code == 0
+        assert "was asked to stop" in answer.out
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out.splitlines()[-1])["status"] == "stopped"
+    assert "Traceback" not in err
+    assert run.checkpoint()["step"] == run.history().step
+    for name, phase in ((run.id, "stopped"), (parent, "completed"), ("pretrained", "completed")):
+        answer = say("stop", name)
+        assert answer.code == 2
+        assert f"It is {phase}" in " ".join(answer.err.split())
+    assert say("delete", run.id).code == 0

@@ -8,7 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from playground.engine.store import PRETRAINED, Run, find_run, log_line, write_record
+from playground.engine.catalogue import find_run
+from playground.engine.store import PRETRAINED, Run, log_line, write_record
 from playground.spec.events import SnapshotSaved, StepDone
 
 HERE = Path(__file__).parent

@@ -5,9 +5,9 @@ from typing import Any
 
 from benchmarks.contenders.process import answer
 from playground.engine.allocator import keep_memory
+from playground.engine.catalogue import create_run
 from playground.engine.inbox import NoCommands
 from playground.engine.record import Recorder
-from playground.engine.store import create_run
 from playground.engine.train import Trainer
 from playground.spec.presets import architecture_preset, recipe_preset
 from playground.spec.recipe import Recipe

@@ -135,6 +135,8 @@ def _shown(metric: Metric) -> str:
 def _change_text(knob: str, before: Any, after: Any) -> str:
     """What changed, and nothing else: ``lr 0.005 → 0.002``, ``beta1 0.9 → 0.8``, ``augmentation: shift, rotate``."""
     if isinstance(before, dict) and isinstance(after, dict):
+        if before.get("kind") != after.get("kind"):
+            return escape(f"{knob} {before.get('kind')} → {after.get('kind')}")
         parts = (f"{name} {before.get(name)} → {value}" for name, value in after.items() if before.get(name) != value)
         return escape(", ".join(parts))
     knob = knob.replace("_", " ")

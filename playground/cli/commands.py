@@ -107,9 +107,9 @@ def train(
     settings = find_recipe(recipe).changed(**chosen)
     find_dataset(settings.dataset)
     architecture = find_architecture(arch)
-    from playground.engine import store
+    from playground.engine import catalogue
 
-    drive(lambda: store.create_run(architecture, settings, name=name), architecture, settings, as_json=as_json)
+    drive(lambda: catalogue.create_run(architecture, settings, name=name), architecture, settings, as_json=as_json)
 
 
 @app.command()
@@ -121,9 +121,9 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on from a run's last checkpoint."""
-    from playground.engine import store
+    from playground.engine import catalogue
 
-    found = store.find_run(run)
+    found = catalogue.find_run(run)
     knobs = _given(epochs=epochs, batch_size=batch_size, lr=lr)
     found.record.recipe.with_knobs(knobs)
     history = found.history()
@@ -133,7 +133,7 @@ def resume(
             expected="A run that was stopped or interrupted can; one that is completed, with more epochs.",
             fix="Give --epochs with a larger number, or train again.",
         )
-    drive(lambda: found, found.record.architecture, found.record.recipe, as_json=as_json, resumes=True, knobs=knobs)
+    drive(lambda: found, found.record.architecture, found.record.recipe, as_json=as_json, knobs=knobs)
 
 
 @app.command()
@@ -149,28 +149,28 @@ def fork(
     as_json: JsonOption = False,
 ) -> None:
     """Go on from a moment of a run with other settings, in a run of its own."""
-    from playground.engine import store
+    from playground.engine import catalogue
     from playground.engine.fork import fork_run, recipe_at
 
-    parent = store.find_run(run)
+    parent = catalogue.find_run(run)
     steps = parent.checkpoints()
     step = at if at is not None else max(steps, default=0)
     settings = find_recipe(recipe) if recipe else recipe_at(parent, step)
     settings = settings.changed(**_given(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed))
     made = fork_run(parent, step, settings, name=name)
-    drive(lambda: made, made.record.architecture, settings, as_json=as_json, resumes=True)
+    drive(lambda: made, made.record.architecture, settings, as_json=as_json)
 
 
 @app.command()
 def replay(run: RunArgument, as_json: JsonOption = False) -> None:
     """Train a run once more, knobs and all, and say whether every kept weight is the same, bit for bit."""
-    from playground.engine import store
+    from playground.engine import catalogue
     from playground.engine.allocator import keep_memory
     from playground.engine.replay import Replay
     from playground.spec.history import History
 
     keep_memory()
-    found = store.find_run(run)
+    found = catalogue.find_run(run)
     again = Replay(found)
     history = History()
     for event in again.run():
@@ -190,9 +190,9 @@ def replay(run: RunArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def stop(run: RunArgument) -> None:
     """End a run that trains on this machine, in the app or another terminal, with a checkpoint."""
-    from playground.engine import store
+    from playground.engine import catalogue
 
-    found = store.find_run(run)
+    found = catalogue.find_run(run)
     found.ask_to_stop()
     out.print(f"{found.record.name} ({found.id}) was asked to stop.")
 
@@ -200,9 +200,9 @@ def stop(run: RunArgument) -> None:
 @app.command()
 def runs(as_json: JsonOption = False) -> None:
     """All runs, the newest first."""
-    from playground.engine import store
+    from playground.engine import catalogue
 
-    found, unreadable = store.all_runs()
+    found, unreadable = catalogue.all_runs()
     if as_json:
         print_json([run_figures(run, run.history()) for run in found])
     else:
@@ -229,9 +229,9 @@ def runs(as_json: JsonOption = False) -> None:
 @app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """One run: its network, its recipe, its figures."""
-    from playground.engine import store
+    from playground.engine import catalogue
 
-    found = store.find_run(run)
+    found = catalogue.find_run(run)
     history = found.history()
     if as_json:
         record = found.record.model_dump(mode="json", by_alias=True)
@@ -248,9 +248,9 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def delete(run: RunArgument) -> None:
     """Remove a run and everything in its folder."""
-    from playground.engine import store
+    from playground.engine import catalogue
 
-    found = store.find_run(run)
+    found = catalogue.find_run(run)
     found.delete()
     out.print(f"Deleted {found.record.name} ({found.id}).")
 
@@ -258,10 +258,10 @@ def delete(run: RunArgument) -> None:
 @app.command()
 def evaluate(run: RunArgument, as_json: JsonOption = False) -> None:
     """Accuracy, loss, per class and the confusion matrix on the full test set."""
-    from playground.engine import data, store
+    from playground.engine import catalogue, data
     from playground.lens import model, predict
 
-    found = store.find_run(run)
+    found = catalogue.find_run(run)
     result = predict.evaluate(model.load_model(found), data.load_test(found.record.recipe.dataset), "test")
     if as_json:
         print_json({"run": found.id, **vars(result)})
@@ -283,11 +283,11 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Which digit each picture or drawing shows."""
-    from playground.engine import store
+    from playground.engine import catalogue
     from playground.lens import model, pictures
     from playground.lens import predict as lens
 
-    loaded = model.load_model(store.find_run(run))
+    loaded = model.load_model(catalogue.find_run(run))
     answers = []
     for file in files:
         for index, prediction in enumerate(lens.predict(loaded, pictures.read_inputs(file))):
@@ -338,7 +338,9 @@ def open_app(
 ) -> None:
     """Open the app in the browser."""
     from playground.engine.home import bundled, home
+    from playground.engine.limits import ServerLimits
 
+    ServerLimits.from_environment()  # a wrong one is said here, not to the first visitor
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

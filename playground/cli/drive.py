@@ -21,12 +21,11 @@ def drive(
     recipe: Recipe,
     *,
     as_json: bool,
-    resumes: bool = False,
     knobs: dict[str, Any] | None = None,
 ) -> None:
     """Train in this process to the end; exit code 0 completed, 1 failed, 130 stopped by Ctrl-C.
 
-    A run that ``resumes`` goes on from its checkpoint, or begins anew where it has none yet, with other ``knobs``.
+    A run that was cut goes on from where it stands, with other ``knobs``.
     """
     from playground.engine.allocator import keep_memory
     from playground.engine.limits import machine_limits
@@ -37,15 +36,13 @@ def drive(
     keep_memory()
     trainer = Trainer(architecture, recipe, limits=machine_limits(recipe))
     run = opened()
-    if resumes and run.checkpoint_path.exists():
-        trainer.restore(run.checkpoint())
-    from_step = trainer.step if resumes else None
-    with _stop_on_interrupt(knobs or {}) as inbox, Recorder(run, from_step=from_step) as recorder:
-        history = History.of(run.events())
+    with _stop_on_interrupt(knobs or {}) as inbox, Recorder(run) as recorder:
+        history = History()
         for event in recorder.follow(trainer, inbox):
             history.add(event)
             if event.kind in ("evaluated", "epoch_done", "diagnosed") and not as_json:
                 print_progress(history)
+    history = run.history()
     if as_json:
         print_json(run_figures(run, history))
     else:

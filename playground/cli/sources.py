@@ -18,10 +18,10 @@ def find_architecture(name: str) -> Architecture:
             return Architecture.read(path.read_bytes())
         except OSError as problem:
             raise ArchitectureError(f"{path} cannot be read: {problem.strerror}.") from problem
-    from playground.engine import store
+    from playground.engine import catalogue
 
     try:
-        return store.find_run(name).record.architecture
+        return catalogue.find_run(name).record.architecture
     except UnknownNameError:
         raise UnknownNameError(
             f"There is no architecture {name!r}.",

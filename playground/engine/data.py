@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from playground.engine.home import bundled, cache, writing
+from playground.engine.home import bundled, cache, make_folder, writing
 from playground.engine.seeds import generator
 from playground.errors import AssetError, RecipeError
 from playground.spec.datasets import find_dataset
@@ -43,6 +43,11 @@ class Images:
     def take(self, indices: Tensor) -> "Images":
         """The images at these places, in this order."""
         return Images(self.images[indices], self.labels[indices])
+
+    def sample(self, count: int) -> "Images":
+        """So many of them (or all), always the same ones, in their order."""
+        shuffled = torch.randperm(len(self), generator=generator("quick"))
+        return self.take(shuffled[: min(count, len(self))].sort().values)
 
     def to(self, device: torch.device) -> "Images":
         """The same on a device."""
@@ -112,6 +117,7 @@ def _mnist() -> dict[str, Tensor]:
             return load_file(path)
         except (SafetensorError, OSError):
             path.unlink(missing_ok=True)  # a damaged cache is made again, not an error
+    make_folder(path.parent)
     with writing(path) as temporary:
         tensors = _unpack_mnist(bundled("assets/mnist"))
         try:

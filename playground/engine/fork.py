@@ -1,11 +1,13 @@
 """Forking: a new run that goes on from a moment of another, with other settings and the optimizer's memory."""
 
 import contextlib
+from dataclasses import asdict
 from typing import Any
 
-from playground.engine.home import cannot_write
+from playground.engine.catalogue import create_run
+from playground.engine.health import Course
 from playground.engine.record import log_until, same_bytes, save_checkpoint
-from playground.engine.store import Run, append_events, create_run
+from playground.engine.store import Run, log_line
 from playground.engine.trouble import check_request
 from playground.errors import RecipeError
 from playground.spec.architecture import Architecture
@@ -27,25 +29,26 @@ def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None,
     )
     _check(before, recipe, trained_epochs=checkpoint["epoch"])
     check_request(architecture, recipe)
-    run = create_run(architecture, recipe, name=name, owner=owner, parent=parent.id, parent_step=step)
-    try:
-        run.log_path.write_bytes(log_until(parent, step))
+    same_optimizer = recipe.optimizer.kind == before.optimizer.kind
+    changes = _changes(before, recipe)
+    changed: dict[str, Any] = {"recipe": recipe.canonical_json()}
+    if not same_optimizer:
+        changed["optimizer"] = None
+    if changes:
+        changed |= {"course": asdict(Course()), "recent_losses": []}  # losses under other settings say little here
+    at = {"step": step, "elapsed_s": round(checkpoint["elapsed_s"], 4)}
+    forked = Forked(**at, parent=parent.id, changes=changes)
+
+    def fill(run: Run) -> None:
+        log = log_until(parent, checkpoint) + log_line(forked)
+        run.log_path.write_bytes(log)
         for earlier in parent.snapshots():
             with contextlib.suppress(FileNotFoundError):  # thinned away by the parent in this moment
                 if earlier <= step:
                     same_bytes(parent.snapshot_path(earlier), run.snapshot_path(earlier))
-    except OSError as problem:
-        raise cannot_write(run.folder, problem) from problem
-    same_optimizer = recipe.optimizer.kind == before.optimizer.kind
-    save_checkpoint(
-        run,
-        checkpoint
-        | {"recipe": recipe.canonical_json(), "optimizer": checkpoint["optimizer"] if same_optimizer else None},
-    )
-    elapsed_s = round(checkpoint["elapsed_s"], 4)
-    changes = _changes(before, recipe)
-    append_events(run, Forked(step=step, elapsed_s=elapsed_s, parent=parent.id, changes=changes))
-    return run
+        save_checkpoint(run, checkpoint | changed | {"log_bytes": len(log)})
+
+    return create_run(architecture, recipe, name=name, owner=owner, parent=parent.id, parent_step=step, fill=fill)
 
 
 def recipe_at(run: Run, step: int) -> Recipe:

@@ -42,11 +42,11 @@ def bundled(name: str) -> Path:
 def writing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well: readers see all or nothing.
 
-    Raises StoreError, naming the folder and the way out, where the disk says no.
+    The folder has to be there: that of a run which somebody deletes must not be made again by a file of it. Raises
+    StoreError, naming the folder and the way out, where the disk says no.
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(descriptor)
         temporary = Path(name)
@@ -57,6 +57,14 @@ def writing(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """A folder and all above it; raises StoreError where the disk says no."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise cannot_write(path, problem) from problem
 
 
 def cannot_write(path: Path, problem: OSError) -> StoreError:

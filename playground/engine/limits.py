@@ -3,11 +3,11 @@
 import os
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from playground.engine.precision import available_memory_bytes
 from playground.errors import RecipeError, SettingError
-from playground.spec.reading import read_model
+from playground.spec.reading import validation_text
 from playground.spec.recipe import Recipe
 from playground.spec.validation import MAX_PARAMETERS, Limits
 
@@ -27,7 +27,8 @@ class ServerLimits(BaseModel):
     max_epochs: int = Field(default=1000, ge=1, description="Epochs of a run.")
     max_memory_mb: int | None = Field(default=None, ge=100, description="Memory of a run; else what is free.")
     max_run_s: float | None = Field(default=None, gt=0, description="Seconds of training at a stretch; else no limit.")
-    max_pause_s: float = Field(default=1800.0, gt=0, description="Seconds that a paused run may hold its place.")
+    max_pause_s: float | None = Field(default=None, gt=0, description="Seconds that a paused run may hold its place.")
+    shared: bool = Field(default=False, description="Also at the machine itself, everybody steers their own runs only.")
 
     @classmethod
     def from_environment(cls) -> "ServerLimits":
@@ -36,13 +37,13 @@ class ServerLimits(BaseModel):
             name: os.environ[variable] for name in cls.model_fields if (variable := _variable(name)) in os.environ
         }
         try:
-            return read_model(cls, given, SettingError)
-        except SettingError as problem:
+            return cls.model_validate(given)
+        except ValidationError as problem:
+            wrong = ", ".join(sorted({_variable(str(error["loc"][0])) for error in problem.errors()}))
             raise SettingError(
-                f"A limit of this server cannot be used: {problem.what}",
-                expected=problem.expected,
-                fix=f"Correct {', '.join(_variable(name) for name in given)} and start again.",
-            ) from problem
+                f"A limit of this server cannot be used: {validation_text(problem)}",
+                fix=f"Correct {wrong} in the environment and start again.",
+            ) from None
 
     def for_recipe(self, recipe: Recipe) -> Limits:
         """What a network may take when it is trained by ``recipe``, here and now."""

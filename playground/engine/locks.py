@@ -11,7 +11,7 @@ if sys.platform == "win32":
 
     def _acquire(handle: IO[bytes], *, shared: bool) -> None:
         # Windows has no shared locks here: two who only ask may meet, which the writer's patience covers.
-        handle.seek(0)
+        handle.seek(2**30)  # such a lock also keeps others from reading; what can be read lies before it
         msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:

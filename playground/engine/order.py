@@ -6,12 +6,11 @@ from playground.spec.events import Command
 
 
 class Order(BaseModel):
-    """A run to train; ``commands`` are followed before its first batch. Seconds of None: as long as it takes."""
+    """A run to train from where it stands; ``commands`` come before its next batch. Seconds of None: no limit."""
 
     model_config = ConfigDict(frozen=True)
 
     run: str
-    resume: bool = False
     commands: tuple[Command, ...] = ()
     max_run_s: float | None = None
     max_pause_s: float | None = None

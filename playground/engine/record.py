@@ -15,7 +15,7 @@ from playground.engine.locks import take_lock
 from playground.engine.store import Run, checkpoint_bytes, log_line, snapshot_bytes
 from playground.engine.train import Trainer
 from playground.errors import StoreError
-from playground.spec.events import CheckpointSaved, Event, Forked, RunFailed, SnapshotSaved, parse_event
+from playground.spec.events import CheckpointSaved, Event, RunFailed, SnapshotSaved, parse_event
 
 MAX_SNAPSHOTS = 96
 MAX_CHECKPOINTS = 24
@@ -26,28 +26,26 @@ MAX_KEPT_BYTES = 200 * 1000**2
 class Recorder:
     """The one writer of a run folder; holds the run's lock, by which others know that the run is alive."""
 
-    def __init__(self, run: Run, *, from_step: int | None = None) -> None:
+    def __init__(self, run: Run) -> None:
         self.run = run
-        self._from_step = from_step
         self._log: IO[bytes] | None = None
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> "Recorder":
         with contextlib.ExitStack() as opened:
             try:
-                lock = opened.enter_context(self.run.lock_path.open("ab"))
+                lock = opened.enter_context(self.run.lock_path.open("ab", buffering=0))
                 if not take_lock(lock):
                     raise StoreError(
                         f"Run {self.run.id} is being trained by another process.", fix="Stop it there first."
                     )
                 lock.truncate(0)
+                opened.callback(_empty, lock)  # else its number might one day be another process's
                 lock.write(str(os.getpid()).encode())  # whom ``cnn-playground stop`` asks
-                lock.flush()
-                if self._from_step is not None:
-                    self._rewind(self._from_step)
-                self._log = opened.enter_context(self.run.log_path.open("ab", buffering=0))
+                for left_over in self.run.folder.rglob(".*"):  # by a process killed while it wrote
+                    left_over.unlink(missing_ok=True)
             except OSError as problem:
-                raise cannot_write(self.run.log_path, problem) from problem
+                raise cannot_write(self.run.folder, problem) from problem
             self._opened = opened.pop_all()
         return self
 
@@ -56,25 +54,36 @@ class Recorder:
     ) -> None:
         self._opened.close()
 
-    def _rewind(self, step: int) -> None:
-        """Drop what was logged after the checkpoint at ``step``: a killed run repeats those batches, bit for bit.
+    def _take_up(self, trainer: Trainer) -> None:
+        """Bring the trainer to where the run stands, and drop what was logged after that: it comes again, bit for bit.
 
-        The log becomes another file under the same name, by which readers notice that it began anew.
+        A run without a checkpoint begins anew. The log becomes another file under the same name.
         """
+        kept, step = b"", 0
+        if self.run.has_checkpoint():
+            checkpoint = self.run.checkpoint()
+            trainer.restore(checkpoint)
+            kept, step = log_until(self.run, checkpoint), trainer.step
         with writing(self.run.log_path) as temporary:
-            temporary.write_bytes(log_until(self.run, step))
+            temporary.write_bytes(kept)
         for later in self.run.snapshots():
             if later > step:
                 self.run.snapshot_path(later).unlink(missing_ok=True)
         for later in self.run.checkpoints():
             if later > step:
                 self.run.checkpoint_path_at(later).unlink(missing_ok=True)
+        self._log = self._opened.enter_context(self.run.log_path.open("ab", buffering=0))
 
     def follow(self, trainer: Trainer, inbox: Inbox) -> Iterator[Event]:
-        """Drive a trainer to its end, recording every event before passing it on.
+        """Drive a new trainer from where the run stands to its end, recording every event before passing it on.
 
         A disk that says no ends the run with a ``run_failed`` that says so (logged if the disk allows that much).
         """
+        # Only now, with the lock held: another process may have trained the run further since this one was started.
+        try:
+            self._take_up(trainer)
+        except OSError as problem:
+            raise cannot_write(self.run.folder, problem) from problem
         for event in trainer.run(inbox):
             try:
                 self._record(event, trainer)
@@ -90,7 +99,8 @@ class Recorder:
         if isinstance(event, SnapshotSaved):
             self._save_snapshot(event.step, trainer)
         elif isinstance(event, CheckpointSaved):
-            save_checkpoint(self.run, trainer.checkpoint())
+            log_bytes = self.run.log_path.stat().st_size
+            save_checkpoint(self.run, trainer.checkpoint() | {"log_bytes": log_bytes})
         self._append(event)
 
     def _append(self, event: Event, *, before: bytes = b"") -> None:
@@ -117,10 +127,19 @@ class Recorder:
             self.run.snapshot_path(old).unlink(missing_ok=True)
 
 
+def _empty(lock: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        lock.truncate(0)
+
+
 def save_checkpoint(run: Run, checkpoint: dict[str, Any]) -> None:
     """Keep a checkpoint as a moment to fork from, and as the newest, from which the run is resumed."""
     content = checkpoint_bytes(checkpoint)
     moment = run.checkpoint_path_at(checkpoint["step"])
+    try:
+        moment.parent.mkdir(exist_ok=True)
+    except OSError as problem:
+        raise cannot_write(moment.parent, problem) from problem
     with writing(moment) as temporary:
         temporary.write_bytes(content)
     with writing(run.checkpoint_path) as temporary:
@@ -138,17 +157,18 @@ def same_bytes(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def log_until(run: Run, step: int) -> bytes:
-    """A run's log up to the last checkpoint at ``step``; nothing for a run that never had one."""
-    lines = run.log_path.read_bytes().splitlines() if run.checkpoint_path.exists() else []
-    parsed = [(line, event) for line in lines if (event := parse_event(line)) is not None and event.step <= step]
-    # A process killed between writing the checkpoint and logging it has logged nothing after it either.
-    saved = [place for place, (_, event) in enumerate(parsed) if _is_checkpoint(event, step)]
-    return b"".join(line + b"\n" for line, _ in parsed[: saved[-1] + 1 if saved else None])
-
-
-def _is_checkpoint(event: Event, step: int) -> bool:
-    return isinstance(event, CheckpointSaved | Forked) and event.step == step
+def log_until(run: Run, checkpoint: dict[str, Any]) -> bytes:
+    """A run's log up to a checkpoint and the line that tells of it; of a log that was damaged, what can be read."""
+    length, step = checkpoint["log_bytes"], checkpoint["step"]
+    try:
+        log = run.log_path.read_bytes()
+    except FileNotFoundError:
+        log = b""
+    kept = log[:length]
+    if len(log) < length:
+        events = [(line, parse_event(line)) for line in log.splitlines()]
+        kept = b"".join(line + b"\n" for line, event in events if event is not None and event.step <= step)
+    return kept + log_line(CheckpointSaved(step=step, elapsed_s=round(checkpoint["elapsed_s"], 4)))
 
 
 def _allowed(most: int, size: int) -> int:

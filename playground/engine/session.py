@@ -86,11 +86,14 @@ class Session:
 
     def last_words(self) -> str:
         """The last line that the process wrote to its standard error."""
+        return self.complaints().rpartition("\n")[2]
+
+    def complaints(self) -> str:
+        """The end of what the process wrote to its standard error."""
         if self._errors.closed:
             return ""
         self._errors.seek(0)
-        lines = self._errors.read()[-4000:].decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        return self._errors.read()[-4000:].decode(errors="replace").strip()
 
     def release(self) -> None:
         """Close the pipe, by which a run is saved as interrupted."""

@@ -8,14 +8,12 @@ dropped when read. ``checkpoint.pt`` is the newest one; earlier ones stay as mom
 import contextlib
 import json
 import os
-import platform
-import re
-import secrets
 import shutil
 import signal
+import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,19 +25,26 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from playground import __version__
-from playground.engine.home import bundled, cannot_write, home, writing
-from playground.engine.locks import is_locked
-from playground.errors import SchemaError, StoreError, UnknownNameError
+from playground.engine.home import cannot_write, writing
+from playground.engine.locks import is_locked, take_lock
+from playground.errors import PlaygroundError, SchemaError, StoreError
 from playground.spec.architecture import Architecture
 from playground.spec.events import Event, parse_event
 from playground.spec.history import History, Phase
-from playground.spec.reading import read_model
 from playground.spec.recipe import Recipe
 
 PRETRAINED = "pretrained"
-LATEST = "latest"
-_CHECKPOINT_KEYS = {"architecture", "recipe", "step", "epoch", "position", "elapsed_s", "model", "optimizer", "course"}
+_CHECKPOINT_KEYS = {
+    "architecture",
+    "recipe",
+    "step",
+    "epoch",
+    "position",
+    "elapsed_s",
+    "model",
+    "optimizer",
+    "log_bytes",
+}
 
 
 class RunRecord(BaseModel):
@@ -127,11 +132,15 @@ class Run:
             case "waiting" | "stopped" | "interrupted":
                 return True
             case "failed":
-                return self.checkpoint_path.exists()
+                return self.has_checkpoint()
             case "completed":
-                return self.checkpoint_path.exists() and epochs is not None and epochs > history.epoch
+                return self.has_checkpoint() and epochs is not None and epochs > history.epoch
             case _:
                 return False
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to go on from."""
+        return self.checkpoint_path.exists() or bool(self.checkpoints())
 
     def snapshots(self) -> tuple[int, ...]:
         """The steps whose weights can be looked at, in order."""
@@ -188,6 +197,10 @@ class Run:
 
     def _read_checkpoint(self, path: Path) -> dict[str, Any]:
         try:
+            with zipfile.ZipFile(path) as parts:  # torch itself does not look at the checksums
+                damaged = parts.testzip()
+            if damaged:
+                raise zipfile.BadZipFile(f"{damaged} has another checksum")
             loaded: Any = torch.load(path, weights_only=True, map_location="cpu")
         except FileNotFoundError:
             steps = ", ".join(str(kept) for kept in self.checkpoints())
@@ -210,10 +223,14 @@ class Run:
         if schema != 1 or not loaded.keys() >= _CHECKPOINT_KEYS:
             raise StoreError(f"The checkpoint of run {self.id} is not one.", fix="Train again to go on.")
         checkpoint: dict[str, Any] = loaded
+        if not _belongs(checkpoint, self.record):
+            raise StoreError(f"The checkpoint of run {self.id} is another run's.", fix="Train again to go on.")
         return checkpoint
 
     def ask_to_stop(self) -> None:
         """Have the process that trains this run, wherever it was started, end it with a checkpoint."""
+        if sys.platform == "win32":
+            raise StoreError("Windows lets no process ask another to end.", fix="Stop it in the app, or with Ctrl-C.")
         try:
             pid = int(self.lock_path.read_text()) if self.is_live() else 0
         except (OSError, ValueError):
@@ -227,7 +244,7 @@ class Run:
 
     def renamed(self, name: str) -> "Run":
         """The run under another name, written to its record."""
-        changed = Run(self.folder, self.record.model_copy(update={"name": _clean_name(name) or self.record.name}))
+        changed = Run(self.folder, self.record.model_copy(update={"name": clean_name(name) or self.record.name}))
         write_record(changed)
         return changed
 
@@ -235,50 +252,15 @@ class Run:
         """Remove the folder; raises StoreError for the pretrained run and for one that is training."""
         if self.id == PRETRAINED:
             raise StoreError("The pretrained model comes with the program and stays.")
-        if self.is_live():
-            raise StoreError(f"Run {self.id} is training.", fix="Stop it first.")
+        doomed = hidden(self.folder)
         try:
-            shutil.rmtree(self.folder)
+            with self.lock_path.open("ab") as lock:
+                if not take_lock(lock):
+                    raise StoreError(f"Run {self.id} is training.", fix="Stop it first.")
+                self.folder.rename(doomed)  # at once and whole: what is left of it is not listed
+            shutil.rmtree(doomed)
         except OSError as problem:
             raise cannot_write(self.folder, problem) from problem
-
-
-def runs_folder() -> Path:
-    """Where run folders lie."""
-    return home() / "runs"
-
-
-def create_run(
-    architecture: Architecture,
-    recipe: Recipe,
-    *,
-    name: str | None = None,
-    owner: str | None = None,
-    parent: str | None = None,
-    parent_step: int | None = None,
-) -> Run:
-    """A new run folder with its record and an empty log; raises StoreError where the disk says no."""
-    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    record = RunRecord(
-        id=run_id,
-        name=_clean_name(name or "") or _next_name(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        architecture=architecture,
-        recipe=recipe,
-        versions={"cnn-playground": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        device=f"{platform.machine()}, {os.cpu_count()} cores",
-        owner=owner,
-        parent=parent,
-        parent_step=parent_step,
-    )
-    run = Run(runs_folder() / run_id, record)
-    try:
-        (run.folder / "snapshots").mkdir(parents=True)
-        run.log_path.touch()
-    except OSError as problem:
-        raise cannot_write(run.folder, problem) from problem
-    write_record(run)
-    return run
 
 
 def write_record(run: Run) -> None:
@@ -287,79 +269,28 @@ def write_record(run: Run) -> None:
         temporary.write_text(run.record.model_dump_json(by_alias=True, indent=2), encoding="utf-8")
 
 
-def read_run(folder: Path) -> Run:
-    """The run in a folder; raises StoreError for no run, SchemaError for one of a newer version."""
+def hidden(folder: Path) -> Path:
+    """Where a run folder lies while it is made or deleted: not listed."""
+    return folder.with_name(f".{folder.name}")
+
+
+def clean_name(name: str) -> str:
+    """One line of at most 80 characters."""
+    return " ".join(name.encode("utf-8", "replace").decode().split())[:80]
+
+
+def _belongs(checkpoint: dict[str, Any], record: RunRecord) -> bool:
+    """Whether a checkpoint is of a run's network and recipe, knobs aside."""
     try:
-        text = (folder / "run.json").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise StoreError(f"{folder} holds no run: {problem}.", expected="A run folder has a run.json.") from problem
-    record = read_model(RunRecord, text, StoreError)
-    if record.id != folder.name:  # a copied folder is a run of its own
-        record = record.model_copy(update={"id": folder.name})
-    return Run(folder, record)
-
-
-def all_runs() -> tuple[list[Run], list[str]]:
-    """Every run, the newest first, and for each folder that cannot be read one sentence that says why."""
-    found, unreadable = [], []
-    for folder in _run_folders():
-        try:
-            found.append(read_run(folder))
-        except (StoreError, SchemaError) as problem:
-            unreadable.append(f"{folder.name}: {problem}")
-    return found, unreadable
-
-
-def _run_folders() -> list[Path]:
-    try:
-        folders = sorted(runs_folder().iterdir(), reverse=True)
-    except OSError:
-        return []
-    return [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
-
-
-def pretrained_run() -> Run:
-    """The run that comes with the program."""
-    return read_run(bundled("assets/pretrained"))
-
-
-def find_run(name: str) -> Run:
-    """By id, unique prefix, ``latest`` or ``pretrained``; raises UnknownNameError with what there is."""
-    if name == PRETRAINED:
-        return pretrained_run()
-    # Only what the folder lists: a name from outside must not become a path.
-    if name in {folder.name for folder in _run_folders()}:
-        return read_run(runs_folder() / name)
-    runs, _ = all_runs()
-    if name == LATEST and runs:
-        return runs[0]
-    matching = [run for run in runs if name and run.id.startswith(name)]
-    if len(matching) == 1:
-        return matching[0]
-    if len(matching) > 1:
-        ids = ", ".join(run.id for run in matching[:5])
-        raise UnknownNameError(f"{len(matching)} runs begin with {name!r}: {ids}.", fix="Give more of the id.")
-    known = ", ".join(run.id for run in runs[:5]) or "none yet"
-    raise UnknownNameError(
-        f"There is no run {name!r}.",
-        expected=f"A run is an id, a unique beginning of one, 'latest' or 'pretrained'. The newest: {known}.",
-        fix="'cnn-playground runs' lists them.",
-    )
+        recipe, architecture = Recipe.read(checkpoint["recipe"]), Architecture.read(checkpoint["architecture"])
+    except PlaygroundError:
+        return False
+    return record.recipe.is_same_but_knobs(recipe) and record.architecture.is_same_but_dropout(architecture)
 
 
 def _steps_in(folder: Path, suffix: str) -> tuple[int, ...]:
     found = (path.stem for path in folder.glob(f"*{suffix}"))
     return tuple(sorted(int(stem) for stem in found if stem.isdigit()))
-
-
-def _clean_name(name: str) -> str:
-    """One line of at most 80 characters."""
-    return " ".join(name.encode("utf-8", "replace").decode().split())[:80]
-
-
-def _next_name() -> str:
-    matches = (re.fullmatch(r"Run (\d{1,9})", run.record.name) for run in all_runs()[0])
-    return f"Run {max((int(match[1]) for match in matches if match), default=0) + 1}"
 
 
 def snapshot_bytes(weights: dict[str, Tensor]) -> bytes:

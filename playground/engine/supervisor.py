@@ -1,4 +1,4 @@
-"""All runs of one server: a queue, one running worker at a time, and a warm spare that waits for the next run.
+"""All runs of one server: a queue, a few running workers, and a warm spare that waits for the next run.
 
 Shared by every page. A page that closes, reloads or loses its connection changes nothing here.
 """
@@ -8,15 +8,17 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from playground.engine.catalogue import create_run, find_run
 from playground.engine.estimate import guide_speed
 from playground.engine.fork import fork_run
 from playground.engine.limits import ServerLimits
 from playground.engine.order import Order
 from playground.engine.session import Session
-from playground.engine.store import Run, append_events, create_run, find_run
+from playground.engine.store import Run, append_events
 from playground.engine.tail import LogTail
 from playground.engine.trouble import check_request
 from playground.errors import ArchitectureError, OwnerError, StoreError, WorkerError
@@ -33,8 +35,8 @@ _SPARE_REST_S = 30.0
 @dataclass(frozen=True)
 class _Waiting:
     run: Run
-    resume: bool
     commands: tuple[Command, ...]
+    owner: str | None
 
 
 class Supervisor:
@@ -50,6 +52,7 @@ class Supervisor:
         self._lock = threading.RLock()
         self._queue: deque[_Waiting] = deque()
         self._running: dict[str, Session] = {}
+        self._log_sizes: dict[str, int] = {}  # when the worker got its run
         self._spare: Session | None = None
         self._tails: dict[str, LogTail] = {}
         self._images_per_second: float | None = None
@@ -71,7 +74,7 @@ class Supervisor:
         with self._lock:
             self._check_queue(owner)
             run = create_run(architecture, recipe, owner=owner)
-            self._enqueue(_Waiting(run, False, _first_commands(batches)))
+            self._enqueue(_Waiting(run, _first_commands(batches), owner))
         return run
 
     def resume(
@@ -95,10 +98,10 @@ class Supervisor:
                     expected="A run that was stopped or interrupted can; one that is completed, with more epochs.",
                     fix="Train again, or set more epochs.",
                 )
-            self._check_knobs(run, knobs or {})
+            self._check(run.record.architecture, self._changed(run, knobs or {}))
             self._check_queue(by)
             first = (Change(knobs=knobs),) if knobs else ()
-            self._enqueue(_Waiting(run, True, (*first, *_first_commands(batches))))
+            self._enqueue(_Waiting(run, (*first, *_first_commands(batches)), by))
         return run
 
     def fork(self, run_id: str, step: int, recipe: Recipe, *, owner: str | None = None) -> Run:
@@ -107,8 +110,9 @@ class Supervisor:
         self._check(parent.record.architecture, recipe)
         with self._lock:
             self._check_queue(owner)
-            run = fork_run(parent, step, recipe, name=f"{parent.record.name}, forked", owner=owner)
-            self._enqueue(_Waiting(run, True, ()))
+        run = fork_run(parent, step, recipe, name=f"{parent.record.name}, forked", owner=owner)
+        with self._lock:
+            self._enqueue(_Waiting(run, (), owner))
         return run
 
     def send(self, run_id: str, command: Command, *, by: str | None = None) -> None:
@@ -143,24 +147,32 @@ class Supervisor:
         check_request(architecture, recipe)
 
     def _check_knobs(self, run: Run, knobs: dict[str, Any]) -> None:
-        changed = run.record.recipe.with_knobs({knob: value for knob, value in knobs.items() if knob != "dropout"})
-        if changed.batch_size > run.record.recipe.batch_size:
-            self._check(run.record.architecture, changed)
-        else:
-            self.limits.check(changed)
+        architecture, changed = run.record.architecture, self._changed(run, knobs)
+        architecture.with_dropout_rates(knobs.get("dropout", architecture.dropout_rates))
+        self.limits.check(changed)
+        check_request(architecture, changed)
+        if "batch_size" in knobs:
+            self._check(architecture, changed)
+
+    def _changed(self, run: Run, knobs: dict[str, Any]) -> Recipe:
+        """A run's recipe with its knobs as they stand, and then ``knobs``."""
+        turned = self.tail(run).history().knobs | knobs
+        return run.record.recipe.with_knobs({knob: value for knob, value in turned.items() if knob != "dropout"})
 
     def _check_queue(self, owner: str | None) -> None:
         if len(self._running) < self.limits.max_running:
             return
         if len(self._queue) >= self.limits.max_queue:
             raise WorkerError(f"{len(self._queue)} runs are waiting already.", fix="Wait, or stop one of them.")
-        own = sum(waiting.run.record.owner == owner for waiting in self._queue)
+        own = sum(waiting.owner == owner for waiting in self._queue)
         if owner is not None and own >= self.limits.max_queue_per_person:
             raise WorkerError(f"{own} of your runs are waiting already.", fix="Wait, or stop one of them.")
 
     def _enqueue(self, waiting: _Waiting) -> None:
         self._queue.append(waiting)
-        self._pump()
+        problem = self._pump().get(waiting.run.id)
+        if problem:
+            raise problem
 
     # Watching
 
@@ -168,6 +180,12 @@ class Supervisor:
         """Whether a run is training, paused or queued here."""
         with self._lock:
             return run_id in self._running or any(waiting.run.id == run_id for waiting in self._queue)
+
+    def is_starting(self, run_id: str) -> bool:
+        """Whether a worker has the run and has not said anything yet."""
+        with self._lock:
+            session = self._running.get(run_id)
+            return bool(session and session.run and _log_size(session.run) == self._log_sizes.get(run_id))
 
     def queue_position(self, run_id: str) -> int | None:
         """1 for the next to start; None if it does not wait."""
@@ -245,16 +263,20 @@ class Supervisor:
             session.close()
         atexit.unregister(self.close)
 
-    def _pump(self) -> None:
+    def _pump(self) -> dict[str, WorkerError]:
+        """Start what can be started; the runs for which that failed, which their logs say too."""
+        failed: dict[str, WorkerError] = {}
         while self._queue and len(self._running) < self.limits.max_running and not self._closed:
             waiting = self._queue.popleft()
             try:
                 session = self._session_for(waiting)
             except WorkerError as problem:
                 self._fail_in_log(waiting.run, problem)
-                raise
+                failed[waiting.run.id] = problem
+                continue
             self._running[waiting.run.id] = session
             threading.Thread(target=self._watch, args=(waiting.run, session), daemon=True).start()
+        return failed
 
     def _session_for(self, waiting: _Waiting) -> Session:
         """The spare with the order given to it, or a new worker where the spare is gone."""
@@ -273,11 +295,11 @@ class Supervisor:
     def _hand_over(self, session: Session, waiting: _Waiting) -> Session:
         order = Order(
             run=str(waiting.run.folder),
-            resume=waiting.resume,
             commands=waiting.commands,
             max_run_s=self.limits.max_run_s,
             max_pause_s=self.limits.max_pause_s,
         )
+        self._log_sizes[waiting.run.id] = _log_size(waiting.run)
         session.assign(waiting.run, order)
         return session
 
@@ -289,41 +311,55 @@ class Supervisor:
         with self._lock:
             self._learn_speed(guide_speed(summarize(run.record.architecture), speed))
             self._running.pop(run.id, None)
+            self._log_sizes.pop(run.id, None)
             session.dispose()
             if not self._closed:
-                with contextlib.suppress(WorkerError):  # said in the log of the run that it keeps from starting
-                    self._pump()
+                self._pump()
                 self.warm()
 
     def _report_death(self, run: Run, session: Session, code: int) -> None:
         """Say in the run's own log that its process died, so that every page and a later server can tell."""
         history = self.tail(run).history()
-        if history.phase == "failed":
+        if history.is_over:
             return
         if code < 0:
+            complaints = session.complaints()
+            no_memory = code == -9 or "memory" in complaints or "bad_alloc" in complaints
             reason = f"The training process was killed (signal {-code})"
-            reason += ", most likely because memory ran out." if code == -9 else "."
+            reason += ", most likely because memory ran out." if no_memory else "."
         else:
             reason = f"The training process ended with code {code}: {session.last_words()}"
         self._end_in_log(run, "interrupted", f"{reason} Resume goes on from the last checkpoint.", code)
 
     def _fail_in_log(self, run: Run, problem: WorkerError) -> None:
-        history = self.tail(run).history()
         words = {"what": problem.what, "expected": problem.expected, "fix": problem.fix}
-        with contextlib.suppress(OSError):
-            append_events(run, RunFailed(step=history.step, elapsed_s=history.elapsed_s, **words))
+        self._say_in_log(run, lambda at: (RunFailed(**at, **words),))
 
     def _end_in_log(
         self, run: Run, status: Literal["stopped", "interrupted"], message: str = "", code: int = 0
     ) -> None:
-        history = self.tail(run).history()
-        at = {"step": history.step, "elapsed_s": history.elapsed_s}
-        events: list[Event] = [RunEnded(status=status, **at)]
-        if message:
+        def last_events(at: dict[str, Any]) -> tuple[Event, ...]:
+            ended = RunEnded(status=status, **at)
+            if not message:
+                return (ended,)
             figures = {"exit_code": float(code)}
-            events.insert(0, Diagnosed(finding="worker_died", message=message, figures=figures, **at))
+            return (Diagnosed(finding="worker_died", message=message, figures=figures, **at), ended)
+
+        self._say_in_log(run, last_events)
+
+    def _say_in_log(self, run: Run, last_events: Callable[[dict[str, Any]], tuple[Event, ...]]) -> None:
+        history = self.tail(run).history()
+        if run.is_live() or history.is_over:  # another server took it up, or it ended before it was to go on
+            return
         with contextlib.suppress(OSError):
-            append_events(run, *events)
+            append_events(run, *last_events({"step": history.step, "elapsed_s": history.elapsed_s}))
+
+
+def _log_size(run: Run) -> int:
+    try:
+        return run.log_path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _first_commands(batches: int | None) -> tuple[Command, ...]:

@@ -1,11 +1,12 @@
 """Following a growing log: each new line is read once, however many pages look at the run."""
 
-import os
 import threading
 
 from playground.engine.store import Run
 from playground.spec.events import parse_event
 from playground.spec.history import History
+
+_REMEMBERED_BYTES = 512
 
 
 class LogTail:
@@ -15,7 +16,7 @@ class LogTail:
         self.run = run
         self._lock = threading.Lock()
         self._offset = 0
-        self._file: int | None = None
+        self._last = b""
         self._history = History()
 
     def history(self) -> History:
@@ -36,14 +37,16 @@ class LogTail:
         except OSError:
             return
         with log:
-            status = os.fstat(log.fileno())
-            if status.st_ino != self._file or status.st_size < self._offset:
-                self._file, self._offset, self._history = status.st_ino, 0, History()
-            log.seek(self._offset)
+            log.seek(self._offset - len(self._last))
             content = log.read()
-        whole = content.rfind(b"\n") + 1
-        for line in content[:whole].splitlines():
+            if not content.startswith(self._last):  # a resumed run began its log anew, without what it repeats
+                self._offset, self._last, self._history = 0, b"", History()
+                log.seek(0)
+                content = log.read()
+        new = content[len(self._last) : content.rfind(b"\n") + 1]
+        for line in new.splitlines():
             event = parse_event(line)
             if event is not None:
                 self._history.add(event)
-        self._offset += whole
+        self._offset += len(new)
+        self._last = (self._last + new)[-_REMEMBERED_BYTES:]

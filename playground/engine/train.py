@@ -21,13 +21,12 @@ from playground.engine.health import Course, Finding, Signs, continued, diagnose
 from playground.engine.inbox import Inbox, NoCommands
 from playground.engine.learner import Batch, Learner
 from playground.engine.precision import choose_compute
-from playground.engine.seeds import generator
 from playground.engine.trouble import HOPELESS_LOSS, as_memory_error, check_fit, check_request, diverged
 from playground.engine.vitals import Vitals
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError, StoreError
 from playground.spec import events
 from playground.spec.architecture import Architecture
-from playground.spec.recipe import KNOBS, Recipe
+from playground.spec.recipe import Recipe
 from playground.spec.validation import Limits
 
 _RECENT_BATCHES = 50
@@ -69,7 +68,7 @@ class Trainer:
         self._splits = splits or splits_for(recipe)
         check_fit(architecture, recipe, self._splits)
         self._validation = self._splits.validation.to(device)
-        self._quick = self._quick_validation()
+        self._quick = self._validation.sample(self._cadence.quick_size)
         self._learner = Learner(self.model, recipe, self._splits.train.to(device), self._compute)
         self._vitals = Vitals(self.model, architecture)
         self._course = Course()
@@ -80,6 +79,7 @@ class Trainer:
         self._pending = self._nothing_pending()
         self._steps_allowed: int | None = None
         self._last_finding: str | None = None
+        self._tested_at: int | None = None
         self._restored = False
 
     @property
@@ -124,11 +124,7 @@ class Trainer:
                 before = self._learner.position
                 self._pending.batches.append(self._learner.train_batch())
                 yield from self._after_batch(before)
-            yield from self._report()
-            measured = self._measured(self._splits.test.to(self._compute.device))
-            yield self._evaluated("test", measured, len(self._splits.test))
-            yield self._event(events.CheckpointSaved)
-            yield self._event(events.RunEnded, status="completed")
+            yield from self._finish()
         except (PlaygroundError, RuntimeError) as problem:
             yield self._failed(as_memory_error(problem, self.recipe) if isinstance(problem, RuntimeError) else problem)
         finally:
@@ -149,19 +145,19 @@ class Trainer:
             "recent_losses": list(self._recent_losses),
             "course": asdict(self._course),
             "last_finding": self._last_finding,
+            "tested_at": self._tested_at,
             **self._learner.state(),
         }
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go back to where a checkpoint was taken; raises StoreError for one of another network or recipe."""
         try:
-            recipe = Recipe.read(checkpoint["recipe"])
-            knobs = {knob: recipe.model_dump(mode="json")[knob] for knob in KNOBS}
-            if self.recipe.with_knobs(knobs) != recipe:
+            recipe, architecture = Recipe.read(checkpoint["recipe"]), Architecture.read(checkpoint["architecture"])
+            rates = architecture.dropout_rates
+            if not self.recipe.is_same_but_knobs(recipe):
                 raise RecipeError("Its recipe is another one.")
-            rates = Architecture.read(checkpoint["architecture"]).dropout_rates
-            self.architecture = self.architecture.with_dropout_rates(rates)
             self._learner.restore(checkpoint)
+            self.architecture = self.architecture.with_dropout_rates(rates)
         except (RuntimeError, ValueError, KeyError, PlaygroundError) as problem:
             raise StoreError(
                 "The checkpoint does not belong to this run.", expected=str(problem).splitlines()[0], fix="Train again."
@@ -173,6 +169,7 @@ class Trainer:
         self._recent_losses.extend(checkpoint["recent_losses"])
         self._course = Course(**checkpoint["course"])
         self._last_finding = checkpoint["last_finding"]
+        self._tested_at = checkpoint["tested_at"]
 
     # Between batches
 
@@ -331,8 +328,7 @@ class Trainer:
 
     def _obey_small(self, command: events.Command) -> Iterator[events.Event]:
         if isinstance(command, events.Snapshot):
-            yield from self._report()
-            yield self._event(events.SnapshotSaved)
+            yield from self._save()
         elif isinstance(command, events.Change):
             yield from self._report()
             yield from self._change(command.knobs)
@@ -345,16 +341,33 @@ class Trainer:
             recipe = before.with_knobs({knob: value for knob, value in knobs.items() if knob != "dropout"})
             check_fit(architecture, recipe, self._splits)
         except (RecipeError, ArchitectureError, TypeError):
-            return  # the page has said so already; a run does not end over a knob
+            return  # the server refuses such a change before it gets here, with words; a run does not end over it
         self.architecture = architecture
         self._learner.change(recipe, rates)
         old = before.model_dump(mode="json") | {"dropout": list(rates_before)}
         new = recipe.model_dump(mode="json") | {"dropout": list(rates)}
         changed = [knob for knob in knobs if old[knob] != new[knob]]
+        self._look_anew(set(changed))
         for knob in changed:
             yield self._event(events.KnobChanged, knob=knob, before=old[knob], after=new[knob])
         if changed:
             yield self._event(events.CheckpointSaved)  # a run killed from here on resumes with the new values
+
+    def _look_anew(self, changed: set[str]) -> None:
+        """Forget losses that a change made incomparable with what comes."""
+        if changed:
+            self._recent_losses.clear()
+        if changed & {"label_smoothing", "augmentation", "dropout", "batch_size"}:
+            self._course = Course()
+
+    def _finish(self) -> Iterator[events.Event]:
+        yield from self._report()
+        if self._tested_at != self.step:  # else it was cut right after its test
+            measured = self._measured(self._splits.test.to(self._compute.device))
+            self._tested_at = self.step
+            yield self._evaluated("test", measured, len(self._splits.test))
+            yield self._event(events.CheckpointSaved)
+        yield self._event(events.RunEnded, status="completed")
 
     def _save(self) -> Iterator[events.Event]:
         yield from self._report()
@@ -366,11 +379,6 @@ class Trainer:
         yield self._event(events.RunEnded, status=status)
 
     # Small things
-
-    def _quick_validation(self) -> Images:
-        size = min(self._cadence.quick_size, len(self._validation))
-        shuffled = torch.randperm(len(self._validation), generator=generator("quick"))
-        return self._validation.take(shuffled[:size].sort().values)
 
     def _nothing_pending(self) -> _Pending:
         return _Pending([], self._clock())

@@ -18,6 +18,7 @@ def check_request(architecture: Architecture, recipe: Recipe) -> None:
     images = min(recipe.limit or dataset.train_size, dataset.train_size - recipe.validation_size)
     if recipe.batch_size > images:
         raise _batch_too_large(recipe.batch_size, images)
+    _check_batch_norm(architecture, recipe)
     if architecture.classes != len(dataset.class_names):
         raise RecipeError(
             f"The network has {architecture.classes} classes, {dataset.title} has {len(dataset.class_names)}.",
@@ -41,16 +42,20 @@ def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> Non
             f"The network takes {architecture.input.shape} images, {recipe.dataset} has {shape}.",
             expected="Channels, height and width must be the same.",
         )
+    _check_batch_norm(architecture, recipe)
+    if architecture.classes <= int(splits.train.labels.max()):
+        raise RecipeError(
+            f"The network has {architecture.classes} classes, {recipe.dataset} has more.",
+            expected=f"It needs {int(splits.train.labels.max()) + 1}.",
+        )
+
+
+def _check_batch_norm(architecture: Architecture, recipe: Recipe) -> None:
     layers = [layer for step in architecture.steps() for layer in (step.layer, *getattr(step.layer, "layers", ()))]
     if recipe.batch_size == 1 and any(layer.kind == "batch_norm" and layer.enabled for layer in layers):
         raise RecipeError(
             "Batch norm cannot train on batches of one image: there is no spread to measure.",
             fix="Choose a batch size of at least 2.",
-        )
-    if architecture.classes <= int(splits.train.labels.max()):
-        raise RecipeError(
-            f"The network has {architecture.classes} classes, {recipe.dataset} has more.",
-            expected=f"It needs {int(splits.train.labels.max()) + 1}.",
         )
 
 

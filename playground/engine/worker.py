@@ -4,6 +4,8 @@ It reads one JSON value a line from its standard input: first an ``Order``, then
 that input: the run is saved and ends as ``interrupted``. A SIGTERM ends it as ``stopped``. It never imports streamlit.
 """
 
+import contextlib
+import io
 import json
 import queue
 import signal
@@ -16,23 +18,25 @@ from typing import IO
 
 from playground.engine.allocator import keep_memory
 from playground.engine.cadence import Cadence
+from playground.engine.catalogue import read_run
 from playground.engine.data import load_splits
 from playground.engine.limits import machine_limits
 from playground.engine.order import Order
 from playground.engine.record import Recorder
-from playground.engine.store import Run, append_events, read_run
+from playground.engine.store import Run, append_events
 from playground.engine.train import Trainer
 from playground.errors import PlaygroundError
 from playground.spec.events import Command, RunFailed, Stop, parse_command
 from playground.spec.presets import architecture_preset, recipe_preset
 
 _CALIBRATION_STEPS = 12
+_LONGEST_WAIT_S = 1e8  # more than a system call takes
 
 
 class PipeInbox:
     """Commands from a stream, read by a thread so that training never waits for them; ends what exceeds its time.
 
-    ``max_run_s`` counts training only, ``max_pause_s`` each pause.
+    ``max_run_s`` counts training only, ``max_pause_s`` a pause in which nobody asks for anything.
     """
 
     def __init__(self, stream: IO[str], order: Order, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +46,9 @@ class PipeInbox:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         for command in order.commands:
             self._commands.put(command)
-        signal.signal(signal.SIGTERM, lambda *_: self._commands.put(Stop(reason="Stopped from outside of the app.")))
+        signal.signal(
+            signal.SIGTERM, lambda *_: self._commands.put(Stop(reason="It was asked to from outside of the app."))
+        )
         self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
         self._thread.start()
 
@@ -53,7 +59,7 @@ class PipeInbox:
             found.append(self._commands.get())
         limit_s = self._order.max_run_s
         if limit_s is not None and self._clock() - self._began >= limit_s:
-            found.append(Stop(reason=f"The time that a run has here is over ({limit_s:,.0f} s). Resume goes on."))
+            found.append(Stop(reason=f"The time that a run has here ({limit_s:,.0f} s) is over. Resume goes on."))
         return found
 
     def wait(self) -> Command:
@@ -61,7 +67,7 @@ class PipeInbox:
         began = self._clock()
         limit_s = self._order.max_pause_s
         try:
-            return self._commands.get(timeout=limit_s)
+            return self._commands.get(timeout=None if limit_s is None else min(limit_s, _LONGEST_WAIT_S))
         except queue.Empty:
             return Stop(reason=f"Paused for {limit_s:,.0f} s: saved, so that others can train. Resume goes on.")
         finally:
@@ -75,13 +81,11 @@ class PipeInbox:
         self._commands.put(Stop(status="interrupted"))
 
 
-def train_run(run: Run, inbox: PipeInbox, *, resume: bool) -> None:
-    """Train a run to its end; whatever goes wrong is the last event of its log."""
+def train_run(run: Run, inbox: PipeInbox) -> None:
+    """Train a run from where it stands to its end; whatever goes wrong is the last event of its log."""
     try:
         trainer = Trainer(run.record.architecture, run.record.recipe, limits=machine_limits(run.record.recipe))
-        if resume and run.checkpoint_path.exists():  # else it begins anew, which gives the same
-            trainer.restore(run.checkpoint())
-        with Recorder(run, from_step=trainer.step if resume else None) as recorder:
+        with Recorder(run) as recorder:
             for _ in recorder.follow(trainer, inbox):
                 pass
     except PlaygroundError as problem:
@@ -97,7 +101,8 @@ def _log_failure(run: Run, problem: PlaygroundError) -> None:
         step=history.step, elapsed_s=history.elapsed_s, what=problem.what, expected=problem.expected, fix=problem.fix
     )
     if not run.is_live():  # another process may be training the same run: its log is its own
-        append_events(run, failure)
+        with contextlib.suppress(OSError):  # the disk that said no to the run may say no to this as well
+            append_events(run, failure)
 
 
 def _calibrate() -> float:
@@ -116,6 +121,8 @@ def _calibrate() -> float:
 def main() -> None:
     """Warm up, say so, take one run, train it, end."""
     keep_memory()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a broken byte must not end the thread that reads commands
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent; the closed input then ends this, saved
     try:
         load_splits("mnist", 5000)
@@ -128,7 +135,7 @@ def main() -> None:
     if not line:
         return
     order = Order.model_validate_json(line)
-    train_run(read_run(Path(order.run)), PipeInbox(sys.stdin, order), resume=order.resume)
+    train_run(read_run(Path(order.run)), PipeInbox(sys.stdin, order))
 
 
 if __name__ == "__main__":

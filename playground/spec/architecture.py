@@ -119,6 +119,11 @@ class Architecture(BaseModel):
         left = list(rates)
         return self.with_layers([_with_dropout_rates(layer, left) for layer in self.layers])
 
+    def is_same_but_dropout(self, other: "Architecture") -> bool:
+        """Whether the one could have become the other in mid-run."""
+        rates = other.dropout_rates
+        return len(self.dropout_rates) == len(rates) and self.with_dropout_rates(rates).digest == other.digest
+
     def index_of(self, layer_id: str) -> int:
         """The place of the layer with this id; raises ArchitectureError if there is none."""
         for index, layer in enumerate(self.layers):

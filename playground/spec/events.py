@@ -5,7 +5,7 @@ Which event ends a run, and how:
 =============== ====================================================== ==========
 last event      because                                                resumable
 =============== ====================================================== ==========
-``run_ended``   ``completed``: every epoch was trained                 no
+``run_ended``   ``completed``: every epoch was trained                 with more
 ``run_ended``   ``stopped``: somebody asked for it                     yes
 ``run_ended``   ``interrupted``: the program around it went away       yes
 ``run_failed``  the loss diverged, memory ran out, the disk is full …  from before

@@ -31,10 +31,12 @@ class History:
     """All that a log tells so far. Feed it events in order; reading it is free.
 
     ``train_*`` and ``places`` (epochs trained, with the fraction) hold one value a batch; ``validation`` every
-    measurement on the validation split; ``knobs`` what differs from the run's record by now.
+    measurement on the validation split; ``knobs`` what differs from the run's record by now; ``is_over`` whether the
+    log says how the run ended, ``ending`` why, where it was not its own end.
     """
 
     phase: Phase = "waiting"
+    is_over: bool = False
     started: RunStarted | None = None
     steps: list[int] = field(default_factory=list)
     places: list[float] = field(default_factory=list)
@@ -49,6 +51,7 @@ class History:
     forked: Forked | None = None
     snapshots: list[int] = field(default_factory=list)
     diagnosis: Diagnosed | None = None
+    ending: Diagnosed | None = None
     failure: RunFailed | None = None
     elapsed_s: float = 0.0
     _epochs_planned: float = 1.0
@@ -70,6 +73,7 @@ class History:
     def add(self, event: Event) -> None:
         """One event more."""
         self.elapsed_s = max(self.elapsed_s, event.elapsed_s)
+        self.is_over = isinstance(event, RunEnded | RunFailed)
         match event:
             case RunStarted():
                 self.started, self.phase = event, "training"
@@ -95,7 +99,9 @@ class History:
             case Paused():
                 self.phase = "paused"
             case Resumed():
-                self.phase, self.failure, self.test = "training", None, None
+                self.phase, self.failure, self.test, self.ending = "training", None, None, None
+            case Diagnosed(finding="stopped" | "worker_died"):
+                self.ending = event
             case Diagnosed():
                 self.diagnosis = event
             case RunEnded():

@@ -244,6 +244,12 @@ class Recipe(BaseModel):
             )
         return changed
 
+    def is_same_but_knobs(self, other: "Recipe") -> bool:
+        """Whether the one could have become the other in mid-run."""
+        knobs = set(KNOBS)
+        same_optimizer = self.optimizer.kind == other.optimizer.kind
+        return same_optimizer and self.model_dump(exclude=knobs) == other.model_dump(exclude=knobs)
+
     def canonical_json(self) -> str:
         """The JSON contract: sorted keys, no spaces."""
         return canonical_json(self)

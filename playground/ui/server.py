@@ -1,11 +1,14 @@
 """What all pages of one server share: the supervisor of the runs, and the pretrained model."""
 
 import gc
+import hashlib
+import secrets
 
 import streamlit as st
 
+from playground.engine.catalogue import find_run, pretrained_run
 from playground.engine.limits import ServerLimits
-from playground.engine.store import Run, find_run, pretrained_run
+from playground.engine.store import Run
 from playground.engine.supervisor import Supervisor
 from playground.errors import PlaygroundError
 from playground.lens.model import limit_threads
@@ -32,6 +35,7 @@ def browser_token() -> str | None:
     """What stays the same when this browser reloads the page or opens another tab; None if it cannot be told.
 
     Streamlit's XSRF cookie holds a random token of the browser session, masked anew each time: ``2|mask|masked|time``.
+    Only its digest is given out, since run folders keep it as their owner.
     """
     parts = st.context.cookies.get("_streamlit_xsrf", "").split("|")
     if len(parts) != 4:
@@ -42,16 +46,22 @@ def browser_token() -> str | None:
         return None
     if not mask or not masked:
         return None
-    return bytes(byte ^ mask[place % len(mask)] for place, byte in enumerate(masked)).hex()
+    token = bytes(byte ^ mask[place % len(mask)] for place, byte in enumerate(masked))
+    return hashlib.blake2b(token, digest_size=12).hexdigest()
+
+
+def visitor() -> str:
+    """Whose runs are started on this page: the browser's, or without its cookie this session's."""
+    return browser_token() or str(st.session_state.setdefault("visitor", secrets.token_hex(8)))
 
 
 def asker() -> str | None:
     """Who asks something of a run: None where the page is open on the machine that the server runs on."""
     headers = st.context.headers
-    # Behind a proxy on this machine every page seems to come from it.
+    # Behind a proxy on this machine every page seems to come from it; one that does not say so needs ``shared``.
     forwarded = any(name in headers for name in ("X-Forwarded-For", "X-Real-Ip", "Forwarded"))
-    is_here = st.context.ip_address is None and not forwarded
-    return None if is_here else browser_token() or "unknown"
+    is_here = st.context.ip_address is None and not forwarded and not supervisor().limits.shared
+    return None if is_here else visitor()
 
 
 def run_or_none(run_id: str | None) -> Run | None:

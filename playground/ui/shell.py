@@ -29,10 +29,10 @@ def show() -> None:
     try:
         _status()
         chosen.run()
+        # After the page is drawn, so that its start and the spare worker's do not fight for the cores.
+        supervisor().warm()
     except PlaygroundError as problem:
         markup.problem(problem)
-    # After the page is drawn, so that its start and the spare worker's do not fight for the cores.
-    supervisor().warm()
 
 
 def _status() -> None:

@@ -177,5 +177,5 @@ def present_architecture(run: Run) -> Architecture:
     architecture = run.record.architecture
     try:
         return architecture.with_dropout_rates(run_history(run).knobs.get("dropout", architecture.dropout_rates))
-    except ArchitectureError:  # as above
+    except (ArchitectureError, TypeError):  # as above
         return architecture

@@ -8,7 +8,7 @@ from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Command, Pause, Resume, Step, Stop, Suggestion
 from playground.spec.history import History
 from playground.spec.recipe import KNOBS, Recipe
-from playground.ui.server import asker, browser_token, supervisor
+from playground.ui.server import asker, supervisor, visitor
 from playground.ui.state import AppState, app_state, present_architecture, present_recipe, run_history
 
 
@@ -27,11 +27,8 @@ def goes_on(state: AppState, run: Run | None, history: History) -> bool:
     """Whether Train goes on with the attached run: something is left to do, network and recipe still are its own."""
     if run is None or not may_steer(run) or not run.can_resume(history, epochs=state.recipe.epochs):
         return False
-    own, shown = run.record.recipe, state.recipe
-    knobs = set(KNOBS)
-    same_recipe = own.model_dump(exclude=knobs) == shown.model_dump(exclude=knobs)
-    same_recipe = same_recipe and own.optimizer.kind == shown.optimizer.kind
-    return same_recipe and _same_but_dropout(run.record.architecture, state.architecture)
+    same_recipe = run.record.recipe.is_same_but_knobs(state.recipe)
+    return same_recipe and run.record.architecture.is_same_but_dropout(state.architecture)
 
 
 def start(batches: int | None = None) -> None:
@@ -47,7 +44,7 @@ def start(batches: int | None = None) -> None:
             knobs = _turned(run, state)
             supervisor().resume(run.id, batches=batches, knobs=knobs, by=asker())
         else:
-            state.attach(supervisor().start(state.architecture, state.recipe, batches=batches, owner=browser_token()))
+            state.attach(supervisor().start(state.architecture, state.recipe, batches=batches, owner=visitor()))
         state.training_error = None
     except PlaygroundError as problem:
         state.training_error = problem
@@ -82,10 +79,10 @@ def follow_network() -> None:
     """After an edit: if all that changed is dropout, the running run takes it up."""
     state = app_state()
     run = state.run
-    if run is None or not is_active(run):
+    if run is None or not is_active(run) or not may_steer(run):
         return
     present = present_architecture(run)
-    if present.dropout_rates != state.architecture.dropout_rates and _same_but_dropout(present, state.architecture):
+    if present.dropout_rates != state.architecture.dropout_rates and present.is_same_but_dropout(state.architecture):
         _try(Change(knobs={"dropout": list(state.architecture.dropout_rates)}))
 
 
@@ -98,18 +95,21 @@ def is_taken_up(suggestion: Suggestion, state: AppState) -> bool:
 
 
 def take_up(suggestion: Suggestion) -> None:
-    """Follow a suggestion: at once in the running run where that can be, else in a new one."""
+    """Follow a suggestion: in the running run, in a new one where it says so, else in the settings for the next."""
+    if not suggestion.anew:
+        _change(suggestion.recipe)
+        return
     state = app_state()
+    before = state.run
     try:
-        if suggestion.architecture:
-            state.edit(Architecture.read(suggestion.architecture))
-        if not suggestion.anew and is_active(state.run):
-            _change(suggestion.recipe)
-            return
-        state.recipe = state.recipe.changed(**suggestion.recipe)
-        if suggestion.anew:
-            reset()
-        start()
+        architecture = Architecture.read(suggestion.architecture) if suggestion.architecture else state.architecture
+        recipe = state.recipe.changed(**suggestion.recipe)
+        run = supervisor().start(architecture, recipe, owner=visitor())
+        if before and is_active(before) and may_steer(before):  # only now that there is another
+            _tell(before, Stop())
+        state.edit(architecture)
+        state.recipe = recipe
+        state.attach(run)
     except PlaygroundError as problem:
         state.training_error = problem
 
@@ -120,7 +120,7 @@ def fork(step: int, recipe: Recipe) -> None:
     if state.run is None:
         return
     try:
-        state.attach(supervisor().fork(state.run.id, step, recipe, owner=browser_token()), adopt=True)
+        state.attach(supervisor().fork(state.run.id, step, recipe, owner=visitor()), adopt=True)
         state.fork_error = None
     except PlaygroundError as problem:
         state.fork_error = problem
@@ -131,7 +131,7 @@ def _change(fields: dict[str, Any]) -> None:
     try:
         changed = state.recipe.changed(**fields)
         knobs = {name: value for name, value in changed.model_dump(mode="json").items() if name in fields}
-        if state.run and is_active(state.run) and set(fields) <= set(KNOBS):
+        if state.run and is_active(state.run) and may_steer(state.run) and set(fields) <= set(KNOBS):
             _tell(state.run, Change(knobs=knobs))
         state.recipe = changed
         state.training_error = None
@@ -158,8 +158,3 @@ def _turned(run: Run, state: AppState) -> dict[str, Any]:
     knobs = {knob: now[knob] for knob in KNOBS if before[knob] != now[knob]}
     rates = state.architecture.dropout_rates
     return knobs | ({"dropout": list(rates)} if rates != present_architecture(run).dropout_rates else {})
-
-
-def _same_but_dropout(left: Architecture, right: Architecture) -> bool:
-    rates = right.dropout_rates
-    return len(left.dropout_rates) == len(rates) and left.with_dropout_rates(rates).digest == right.digest

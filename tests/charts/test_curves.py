@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from playground.charts.curves import MAX_POINTS, NamedHistory, comparison_figure, thinned_means, training_figure
 from playground.charts.theme import DARK, LIGHT, SERIES
-from playground.spec.events import Evaluated, KnobChanged
+from playground.spec.events import Evaluated, Forked, KnobChanged
 from playground.spec.history import History
+from tests.spec.test_events import any_json
 from tests.spec.test_history import started, step
 from tests.strategies import settings
 
@@ -122,4 +123,54 @@ def test_runs_over_each_other() -> None:
     assert not any(trace["showlegend"] for trace in faint)
     assert [trace["line"]["color"] for trace in shown] == [SERIES[place % len(SERIES)] for place in range(len(runs))]
     assert all(one["legendgroup"] == other["legendgroup"] for one, other in zip(faint, shown, strict=True))
+    go.Figure(figure)
+
+
+def test_places_are_epochs_whatever_the_batches() -> None:
+    history = History.of(
+        [started(), *(step(number, epochs=number / 10 if number < 5 else 1.0) for number in range(1, 6))]
+    )
+    history.add(Evaluated(step=5, elapsed_s=1, split="validation", loss=0.5, accuracy=0.9, size=10))
+    history.add(KnobChanged(step=3, elapsed_s=1, knob="batch_size", before=10, after=20))
+    figure = training_figure(history, "loss", LIGHT, revision="r")
+    np.testing.assert_allclose(figure["data"][0]["x"], [0.1, 0.2, 0.3, 0.4, 1.0])
+    assert figure["data"][1]["x"] == [1.0]
+    assert figure["layout"]["shapes"][0]["x0"] == 0.3
+    assert figure["layout"]["annotations"][0]["text"] == "batch size 10 → 20"
+
+
+def test_a_fork_is_marked_and_its_parent_goes_on_faintly() -> None:
+    history = _history(5)
+    history.add(Forked(step=5, elapsed_s=1, parent="p", changes={"lr": (0.001, 0.01), "epochs": (3, 5)}))
+    parent = NamedHistory("<b>Run {1}", _history(12))
+    figure = training_figure(history, "accuracy", LIGHT, revision="r", parent=parent)
+    branch, train, _ = figure["data"]
+    assert branch["name"] == "&lt;b&gt;Run &#123;1}"
+    assert branch["x"] == [0.5, 1.0]
+    assert branch["y"] == pytest.approx([0.6, 0.8])
+    np.testing.assert_allclose(train["x"], np.arange(1, 6) / 10)
+    layout = figure["layout"]
+    assert [note["text"] for note in layout["annotations"]][-1] == "fork, lr 0.001 → 0.01, epochs 3 → 5"
+    assert layout["shapes"][-1]["x0"] == 0.5
+    assert layout["xaxis"]["range"] == [0, 5.0]
+    go.Figure(figure)
+    assert len(training_figure(_history(5), "accuracy", LIGHT, revision="r", parent=parent)["data"]) == 2
+    history.forked = Forked(step=7, elapsed_s=1, parent="p")
+    assert len(training_figure(history, "loss", LIGHT, revision="r", parent=parent)["data"]) == 2, (
+        "one point is no curve"
+    )
+
+
+@given(
+    knob=st.sampled_from(("lr", "epochs", "dropout", "optimizer", "augmentation")) | st.text(max_size=6),
+    before=any_json,
+    after=any_json,
+)
+@settings(max_examples=150)
+def test_whatever_a_log_says_of_a_knob_the_chart_is_drawn(knob: str, before: Any, after: Any) -> None:
+    history = _history(3)
+    history.add(KnobChanged(step=2, elapsed_s=1, knob=knob, before=before, after=after))
+    history.add(Forked(step=3, elapsed_s=1, parent="x", changes={knob: (before, after)}))
+    figure = training_figure(history, "loss", LIGHT, revision="r")
+    assert all("<" not in note["text"] for note in figure["layout"]["annotations"])
     go.Figure(figure)

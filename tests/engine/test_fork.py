@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from playground.engine import record
+from playground.engine.catalogue import all_runs, create_run, find_run
 from playground.engine.fork import fork_run, recipe_at
 from playground.engine.record import Recorder
-from playground.engine.store import Run, all_runs, create_run, find_run
+from playground.engine.store import Run
 from playground.engine.tail import LogTail
 from playground.engine.train import Trainer
 from playground.errors import PlaygroundError, RecipeError, StoreError
@@ -43,14 +44,12 @@ def recipe(**fields: Any) -> Recipe:
     return tiny_recipe(**({"dataset": "tiny", "validation_size": 30, "augmentation": AUGMENTATION} | fields))
 
 
-def train(run: Run, script: Script | None = None, *, resume: bool = False, until: Callable[..., bool] | None = None):
-    """Train into the run's folder, to its end or killed right after the event for which ``until`` is true."""
+def train(run: Run, script: Script | None = None, *, until: Callable[..., bool] | None = None) -> Trainer:
+    """Train a run from where it stands to its end, or killed right after the event for which ``until`` is true."""
     trainer = make_trainer(run.record.architecture, run.record.recipe)
-    if resume:
-        trainer.restore(run.checkpoint())
     script = script or Script()
     script.trainer = trainer
-    with Recorder(run, from_step=trainer.step if resume else None) as recorder:
+    with Recorder(run) as recorder:
         for event in recorder.follow(trainer, script):
             if until and until(event):
                 break
@@ -86,6 +85,8 @@ def test_a_fork_begins_with_the_parent_s_weights_at_that_moment(step: int):
     assert run.snapshots() == tuple(kept for kept in parent.snapshots() if kept <= step)
     for kept in run.snapshots():
         assert_same_weights(run.snapshot(kept), parent.snapshot(kept))
+        assert run.snapshot_path(kept).samefile(parent.snapshot_path(kept)), "it takes no room of its own"
+    assert run.checkpoint_path.samefile(run.checkpoint_path_at(step))
 
 
 OPTIMIZERS = [Sgd(), Adam(), AdamW(), RmsProp(momentum=0.5)]
@@ -97,7 +98,7 @@ def test_a_fork_that_changes_nothing_ends_as_its_parent_did(optimizer: Any):
     for step in MOMENTS[:-1]:
         run = fork_run(parent, step, recipe_at(parent, step))
         assert forked_events(run)[0].changes == {}
-        forked = train(run, resume=True)
+        forked = train(run)
         assert_same_weights(forked.weights(), whole.weights())
         assert figures(run.events()) == figures(parent.events())
         assert_same_weights(run.snapshot(12), parent.snapshot(12))
@@ -109,7 +110,7 @@ def test_a_fork_at_the_end_trains_the_epochs_that_it_has_more():
     longer, whole = trained(epochs=3)
     run = fork_run(parent, 12, recipe(epochs=3))
     assert run.history().test is not None, "the parent's, until it goes on"
-    forked = train(run, resume=True)
+    forked = train(run)
     assert_same_weights(forked.weights(), whole.weights())
     assert len(run.history().epochs) == len(longer.history().epochs) == 3
     assert [event.split for event in run.events() if event.kind == "evaluated"].count("test") == 2
@@ -125,7 +126,7 @@ def test_the_optimizer_s_moments_are_kept_where_its_kind_is_the_same():
     for weight in before:
         for name in ("exp_avg", "exp_avg_sq", "step"):
             assert torch.equal(before[weight][name], after[weight][name])
-    state = train(run, resume=True).checkpoint()["optimizer"]
+    state = train(run).checkpoint()["optimizer"]
     assert state["param_groups"][0]["betas"] == (0.5, 0.999)
     assert {float(moments["step"]) for moments in state["state"].values()} == {12.0}
 
@@ -135,21 +136,19 @@ def test_the_optimizer_s_moments_begin_anew_where_its_kind_is_another():
     run = fork_run(parent, 6, recipe(optimizer=Sgd(momentum=0.9), lr=0.05))
     assert run.checkpoint()["optimizer"] is None
     before = parent.snapshot(6)
-    trainer = train(run, Script({7: [Stop()]}), resume=True)
+    trainer = train(run, Script({7: [Stop()]}))
     for name, weight in trainer.model.named_parameters():
         assert weight.grad is not None
         torch.testing.assert_close(weight.detach(), before[name] - 0.05 * weight.grad)
     assert forked_events(run)[0].changes["optimizer"][1]["kind"] == "sgd"
-    assert train(run, resume=True).step == 12
+    assert train(run).step == 12
 
 
 def test_adam_and_adamw_are_two_kinds():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=AdamW()))
     assert run.checkpoint()["optimizer"] is None
-    assert {
-        float(moments["step"]) for moments in train(run, resume=True).checkpoint()["optimizer"]["state"].values()
-    } == {6.0}
+    assert {float(moments["step"]) for moments in train(run).checkpoint()["optimizer"]["state"].values()} == {6.0}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,7 @@ def test_a_fork_goes_its_own_way_to_the_end(fields: dict[str, Any]):
     parent, whole = trained()
     before = content(parent)
     run = fork_run(parent, 6, recipe(**fields))
-    forked = train(run, resume=True)
+    forked = train(run)
     assert run.history().phase == "completed"
     assert forked.recipe == recipe(**fields)
     assert len(run.history().epochs) == recipe(**fields).epochs
@@ -184,7 +183,8 @@ def test_the_log_is_the_parent_s_up_to_that_moment_and_then_says_what_is_other()
     *prefix, forked = run.events()
     told = list(parent.events())
     last = max(place for place, event in enumerate(told) if event.kind == "checkpoint_saved" and event.step == 6)
-    assert prefix == told[: last + 1]
+    assert prefix[:-1] == told[:last]
+    assert (prefix[-1].kind, prefix[-1].step) == ("checkpoint_saved", 6)
     assert forked == Forked(
         step=6,
         elapsed_s=round(parent.checkpoint(6)["elapsed_s"], 4),
@@ -206,7 +206,7 @@ def test_the_log_is_the_parent_s_up_to_that_moment_and_then_says_what_is_other()
 
 
 def train_and_read(run: Run) -> list[Any]:
-    train(run, resume=True)
+    train(run)
     return list(run.events())
 
 
@@ -222,7 +222,7 @@ def test_a_fork_carries_the_knobs_that_were_turned_before():
         assert run.record.recipe == recipe_at(parent, step)
         assert run.record.architecture.dropout_rates == (0.0, 0.6)
         assert run.history().knobs == {}
-        assert_same_weights(train(run, resume=True).weights(), whole.weights())
+        assert_same_weights(train(run).weights(), whole.weights())
         assert figures(run.events()) == figures(parent.events())
 
 
@@ -231,7 +231,7 @@ def test_a_fork_from_before_a_knob_was_turned_knows_nothing_of_it():
     _, undisturbed = trained()
     run = fork_run(parent, 3, recipe_at(parent, 3))
     assert run.record.architecture == RICH
-    assert_same_weights(train(run, resume=True).weights(), undisturbed.weights())
+    assert_same_weights(train(run).weights(), undisturbed.weights())
     assert run.history().knob_changes == []
 
 
@@ -241,23 +241,23 @@ def test_a_knob_turned_at_the_very_moment_is_the_fork_s():
     run = fork_run(parent, 6, recipe_at(parent, 6))
     assert run.record.recipe.lr == 0.03
     assert [event.after for event in run.history().knob_changes] == [0.02, 0.03]
-    assert_same_weights(train(run, resume=True).weights(), whole.weights())
+    assert_same_weights(train(run).weights(), whole.weights())
 
 
 def test_a_fork_of_a_fork():
     parent, whole = trained()
     child = fork_run(parent, 3, recipe_at(parent, 3))
-    train(child, resume=True)
+    train(child)
     grandchild = fork_run(child, 9, recipe_at(child, 9), name="Third")
     assert [event.parent for event in forked_events(grandchild)] == [parent.id, child.id]
     forked = grandchild.history().forked
     assert forked is not None
     assert (forked.parent, forked.step, grandchild.record.parent_step) == (child.id, 9, 9)
-    assert_same_weights(train(grandchild, resume=True).weights(), whole.weights())
+    assert_same_weights(train(grandchild).weights(), whole.weights())
     assert figures(grandchild.events()) == figures(parent.events())
     twin = fork_run(child, 3, recipe(lr=0.5))
     assert [event.step for event in forked_events(twin)] == [3, 3]
-    train(twin, resume=True)
+    train(twin)
     assert [event.parent for event in forked_events(twin)] == [parent.id, child.id]
 
 
@@ -279,13 +279,13 @@ def test_too_few_epochs_are_refused_with_the_number_that_would_do(step: int, epo
     known = len(all_runs()[0])
     if needed is None:
         run = fork_run(parent, step, recipe(epochs=epochs))
-        assert train(run, resume=True).step == 6 * epochs
+        assert train(run).step == 6 * epochs
         return
     with pytest.raises(RecipeError, match="are behind that moment already") as caught:
         fork_run(parent, step, recipe(epochs=epochs))
     assert f"Set epochs to {needed} or more" in caught.value.fix
     assert len(all_runs()[0]) == known
-    assert train(fork_run(parent, step, recipe(epochs=needed)), resume=True).step == 6 * needed
+    assert train(fork_run(parent, step, recipe(epochs=needed))).step == 6 * needed
 
 
 def test_what_cannot_be_trained_makes_no_folder():
@@ -310,14 +310,14 @@ def test_the_parent_may_be_deleted():
     parent, whole = trained()
     run, other = (fork_run(parent, 6, recipe_at(parent, 6)) for _ in range(2))
     kept = {step: parent.snapshot(step) for step in run.snapshots()}
-    train(other, resume=True)
+    train(other)
     other.delete()
     assert parent.checkpoints() == MOMENTS
     parent.delete()
     for step, weights in kept.items():
         assert_same_weights(run.snapshot(step), weights)
-    assert_same_weights(train(run, resume=True).weights(), whole.weights())
-    assert_same_weights(train(fork_run(run, 9, recipe_at(run, 9)), resume=True).weights(), whole.weights())
+    assert_same_weights(train(run).weights(), whole.weights())
+    assert_same_weights(train(fork_run(run, 9, recipe_at(run, 9))).weights(), whole.weights())
 
 
 def test_a_fork_that_thins_its_snapshots_leaves_the_parent_s(monkeypatch: pytest.MonkeyPatch):
@@ -326,7 +326,7 @@ def test_a_fork_that_thins_its_snapshots_leaves_the_parent_s(monkeypatch: pytest
     run = fork_run(parent, 9, recipe(epochs=4))
     monkeypatch.setattr(record, "MAX_SNAPSHOTS", 3)
     monkeypatch.setattr(record, "MAX_CHECKPOINTS", 2)
-    train(run, resume=True)
+    train(run)
     assert len(run.snapshots()) == 3
     assert len(run.checkpoints()) == 2
     assert content(parent) == before
@@ -337,11 +337,11 @@ def test_a_fork_that_is_killed_keeps_its_origin(killed_at: tuple[str, int]):
     parent, _ = trained()
     settings = recipe(lr=0.003, epochs=3)
     run, whole = (fork_run(parent, 6, settings) for _ in range(2))
-    train(run, resume=True, until=lambda event: (event.kind, event.step) == killed_at)
+    train(run, until=lambda event: (event.kind, event.step) == killed_at)
     assert run.history().phase == "interrupted"
     assert [event.parent for event in forked_events(run)] == [parent.id]
-    undisturbed = train(whole, resume=True)
-    assert_same_weights(train(run, resume=True).weights(), undisturbed.weights())
+    undisturbed = train(whole)
+    assert_same_weights(train(run).weights(), undisturbed.weights())
     assert forked_events(run) == forked_events(whole)
     assert figures(run.events()) == figures(whole.events())
     places = [event.kind for event in run.events()]
@@ -353,9 +353,9 @@ def test_a_fork_never_started_can_be_gone_on_with_later():
     run = fork_run(parent, 6, recipe(epochs=3))
     assert LogTail(run).history().phase == "stopped"
     assert run.can_resume()
-    train(run, Script({6: [Stop()]}), resume=True)
+    train(run, Script({6: [Stop()]}))
     assert len(forked_events(run)) == 1
-    assert train(run, resume=True).step == 18
+    assert train(run).step == 18
 
 
 def test_a_run_that_trains_can_be_forked():
@@ -373,7 +373,7 @@ def test_a_run_that_trains_can_be_forked():
     assert len(forks) > 6
     for fork in forks[::4]:
         assert len(forked_events(fork)) == 1
-        assert_same_weights(train(fork, resume=True).weights(), longer.weights())
+        assert_same_weights(train(fork).weights(), longer.weights())
         assert fork.history().steps == list(range(1, 19))
 
 
@@ -385,5 +385,5 @@ def test_where_nothing_can_be_linked_the_files_are_copied(monkeypatch: pytest.Mo
     parent, whole = trained()
     run = fork_run(parent, 6, recipe_at(parent, 6))
     shutil.rmtree(parent.folder)
-    assert_same_weights(train(run, resume=True).weights(), whole.weights())
+    assert_same_weights(train(run).weights(), whole.weights())
     assert run.checkpoint()["step"] == 12

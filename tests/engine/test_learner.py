@@ -1,5 +1,7 @@
 """The place in the data counts images: each comes once an epoch, however often the batch size changes on the way."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from playground.engine.precision import Compute
 from playground.spec import events
 from playground.spec.events import Change
 from playground.spec.layers import BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, Output, Residual
-from playground.spec.recipe import Adam, Constant, Cosine, OneCycle, Recipe, RmsProp, Schedule, Sgd, StepDecay
+from playground.spec.recipe import Adam, Constant, Cosine, Noise, OneCycle, Recipe, RmsProp, Schedule, Sgd, StepDecay
 from tests import strategies
 from tests.engine.helpers import (
     RICH,
@@ -69,7 +71,7 @@ def train_epoch(learner: Watched, sizes: list[int]) -> tuple[list[Batch], int]:
 
 
 @given(data=st.data(), count=st.integers(10, 70))
-@settings(max_examples=120)
+@settings(max_examples=80)
 def test_every_image_once_an_epoch_for_any_batch_sizes(data: st.DataObject, count: int):
     sizes = st.lists(st.integers(1, count), min_size=1, max_size=12)
     learner = Watched(count, tiny_recipe(epochs=100, seed=data.draw(st.integers(0, 99))))
@@ -92,7 +94,7 @@ def test_every_image_once_an_epoch_for_any_batch_sizes(data: st.DataObject, coun
 
 
 @given(data=st.data(), count=st.integers(10, 60))
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_the_order_is_the_seed_s_and_the_epoch_s_whatever_the_batches(data: st.DataObject, count: int):
     one_by_one, other = (Watched(count, tiny_recipe(epochs=100, seed=3, batch_size=1)) for _ in range(2))
     orders = []
@@ -170,12 +172,20 @@ def rate_at(learner: Learner, images: float, batch_size: int) -> float:
     return learner.lr
 
 
-@pytest.mark.parametrize("schedule", [Constant(), StepDecay(step_size=1), Cosine()], ids=lambda item: item.kind)
-def test_the_learning_rate_does_not_jump_with_the_batch_size(schedule: Schedule):
+BY_HAND: dict[str, tuple[Schedule, Callable[[int], float]]] = {
+    "constant": (Constant(), lambda images: 0.1),
+    "step": (StepDecay(step_size=1), lambda images: 0.1 * 0.5 ** (images // 96)),
+    "cosine": (Cosine(), lambda images: 0.05 * (1 + math.cos(math.pi * images / (3 * 96)))),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_the_learning_rate_is_that_of_the_images_seen_whatever_the_batch_size(name: str):
+    schedule, by_hand = BY_HAND[name]
     learner = Watched(96, tiny_recipe(schedule=schedule, lr=0.1, epochs=3))
     for images in range(0, 3 * 96, 2):
         rates = [rate_at(learner, images, size) for size in (1, 2, 4, 8, 16, 32, 48, 96)]
-        assert rates == pytest.approx([rates[0]] * len(rates)), images
+        assert rates == pytest.approx([by_hand(images)] * len(rates)), images
 
 
 @given(
@@ -292,6 +302,17 @@ def test_a_state_without_an_optimizer_begins_its_moments_anew():
     assert (fresh.step, fresh.epoch, fresh.position) == (4, 1, 16)
     assert_same_weights(fresh.model.state_dict(), learner.model.state_dict())
     assert not fresh.state()["optimizer"]["state"]
+
+
+def test_an_image_is_augmented_differently_in_every_epoch():
+    learner = Watched(16, tiny_recipe(epochs=3, augmentation=(Noise(std=0.5),)))
+    seen: list[torch.Tensor] = []
+    learner.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, :, 1].clone()))
+    for _ in range(3):
+        learner.train_batch()
+    assert (learner.epoch, len(seen)) == (3, 3)
+    assert all(images.any() for images in seen)
+    assert len({images.numpy().tobytes() for images in seen}) == 3
 
 
 def test_a_net_without_dropout_draws_no_random_numbers():

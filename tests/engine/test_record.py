@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.engine import record
+from playground.engine.catalogue import create_run
 from playground.engine.locks import is_locked, take_lock
 from playground.engine.record import Recorder, thinned
-from playground.engine.store import Run, append_events, create_run
+from playground.engine.store import Run, append_events
 from playground.engine.tail import LogTail
 from playground.errors import StoreError
 from playground.spec import events
@@ -33,17 +34,13 @@ def run(home: Path) -> Run:
     return create_run(RICH, RECIPE)
 
 
-def recorded(
-    run: Run, script: Script | None = None, *, until_event: tuple[str, int] | None = None, resume: bool = False
-):
-    """Train into the run's folder, perhaps killed right after an event; the events as they were passed on."""
+def recorded(run: Run, script: Script | None = None, *, until_event: tuple[str, int] | None = None):
+    """Train a run from where it stands, perhaps killed right after an event; the events as they were passed on."""
     trainer = make_trainer(RICH, RECIPE)
-    if resume:
-        trainer.restore(run.checkpoint())
     script = script or Script()
     script.trainer = trainer
     found = []
-    with Recorder(run, from_step=trainer.step if resume else None) as recorder:
+    with Recorder(run) as recorder:
         for event in recorder.follow(trainer, script):
             found.append(event)
             if (event.kind, event.step) == until_event:
@@ -80,7 +77,7 @@ def test_a_killed_and_resumed_run_reads_as_if_never_killed(run: Run, home: Path,
     recorded(run, script, until_event=killed_at)
     assert run.history().phase == "interrupted"
     assert run.can_resume()
-    _, trainer = recorded(run, resume=True)
+    _, trainer = recorded(run)
     whole = create_run(RICH, RECIPE)
     _, undisturbed = recorded(whole)
     assert_same_weights(trainer.weights(), undisturbed.weights())
@@ -95,7 +92,7 @@ def test_a_killed_and_resumed_run_reads_as_if_never_killed(run: Run, home: Path,
 def test_what_the_log_says_of_a_knob_holds_after_a_kill(run: Run):
     script = Script({4: [Pause()]}, then=[Change(knobs={"lr": 0.123}), Stop()])
     recorded(run, script, until_event=("knob_changed", 4))
-    recorded(run, resume=True)
+    recorded(run)
     changes = [event.after for event in run.events() if event.kind == "knob_changed"]
     rate = next(event.lr for event in run.events() if event.kind == "step_done" and event.step == 5)
     assert rate == (changes[-1] if changes else RECIPE.lr)
@@ -123,7 +120,7 @@ def test_a_full_disk_ends_the_run_in_words(run: Run, monkeypatch: pytest.MonkeyP
     recorded(run, Script({5: [Stop()]}))
     kept = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path != run.log_path}
     with full_disk(monkeypatch, suffix, number):
-        told, _ = recorded(run, resume=True)
+        told, _ = recorded(run)
     assert isinstance(told[-1], events.RunFailed)
     assert "No space left" in told[-1].what
     assert told[-1].fix
@@ -259,16 +256,19 @@ def test_the_tail_reads_every_line_once_and_begins_anew_with_the_log(run: Run):
     assert tail.history().steps == [1, 2, 3, 4, 5]
 
 
-def test_a_checkpoint_that_was_not_logged_yet_costs_no_history(run: Run):
+@pytest.mark.parametrize("step", [3, 6, 12])
+def test_a_checkpoint_that_was_not_logged_yet_costs_no_history(run: Run, step: int):
     """Killed between writing the checkpoint and its line in the log: what the log holds up to that step is true."""
-    told, _ = recorded(run)
-    steps = [event.step for event in told if event.kind == "step_done"]
-    last = max(event.step for event in told if event.kind == "checkpoint_saved")
-    lines = [line for line in run.log_path.read_bytes().splitlines(keepends=True) if b"checkpoint_saved" not in line]
-    run.log_path.write_bytes(b"".join(lines))
-    with Recorder(run, from_step=last):
-        pass
-    assert run.history().steps == [step for step in steps if step <= last]
+    recorded(run, until_event=("checkpoint_saved", step))
+    *earlier, line = run.log_path.read_bytes().splitlines(keepends=True)
+    assert b"checkpoint_saved" in line
+    run.log_path.write_bytes(b"".join(earlier))
+    recorded(run)
+    whole = create_run(RICH, RECIPE)
+    recorded(whole)
+    assert figures(run.events()) == figures(whole.events())
+    saved = [event.step for event in run.events() if event.kind == "checkpoint_saved"]
+    assert saved == [event.step for event in whole.events() if event.kind == "checkpoint_saved"]
 
 
 def test_what_follows_a_torn_line_is_a_line_of_its_own(run: Run):

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from playground.engine import replay
+from playground.engine.catalogue import create_run
 from playground.engine.fork import fork_run
 from playground.engine.record import Recorder
 from playground.engine.replay import Replay
-from playground.engine.store import Run, create_run, snapshot_bytes
+from playground.engine.store import Run, snapshot_bytes
 from playground.errors import StoreError
 from playground.spec.datasets import DATASETS, Dataset
 from playground.spec.events import Change, Pause, Resume, Snapshot, Step, Stop
@@ -37,13 +38,11 @@ def recipe(**fields: Any) -> Recipe:
     return tiny_recipe(**({"optimizer": Sgd(), "schedule": OneCycle(), "augmentation": AUGMENTATION} | fields))
 
 
-def train(run: Run, script: Script | None = None, *, resume: bool = False) -> Run:
+def train(run: Run, script: Script | None = None) -> Run:
     trainer = make_trainer(run.record.architecture, run.record.recipe)
-    if resume:
-        trainer.restore(run.checkpoint())
     script = script or Script()
     script.trainer = trainer
-    with Recorder(run, from_step=trainer.step if resume else None) as recorder:
+    with Recorder(run) as recorder:
         list(recorder.follow(trainer, script))
     return run
 
@@ -90,7 +89,7 @@ def test_many_knobs_in_one_run_that_was_paused_stepped_stopped_and_resumed():
             then=[Change(knobs=KNOBS[3]), Snapshot(), Step(batches=2), Change(knobs=KNOBS[1]), Resume()],
         )
     )
-    train(run, Script({7: [Change(knobs=KNOBS[2])], 9: [Change(knobs=KNOBS[6])]}), resume=True)
+    train(run, Script({7: [Change(knobs=KNOBS[2])], 9: [Change(knobs=KNOBS[6])]}))
     compared, stream = replayed(run)
     assert len(compared) >= 6
     assert all(compared.values()), compared
@@ -157,7 +156,7 @@ def test_a_fork_is_refused(monkeypatch: pytest.MonkeyPatch):
         with pytest.raises(StoreError, match="The fork is a fork") as caught:
             Replay(run)
         assert parent.id in str(caught.value)
-        train(run, resume=True)
+        train(run)
     assert all(replayed(parent)[0].values())
 
 

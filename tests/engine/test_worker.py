@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from playground.engine.catalogue import all_runs, find_run
 from playground.engine.record import Recorder
-from playground.engine.store import Run, all_runs, find_run
+from playground.engine.store import Run
 from playground.engine.supervisor import Supervisor
 from playground.engine.train import Trainer
 from playground.errors import ArchitectureError, RecipeError, StoreError, UnknownNameError
@@ -119,10 +120,10 @@ def test_killed_resumed_and_undisturbed_runs_end_in_the_same_weights(fleet: Supe
     until(lambda: not fleet.is_active(killed.id), PATIENCE_S, "the notice of the death")
     history = killed.history()
     assert history.phase == fleet.tail(killed).history().phase == "interrupted"
-    assert history.diagnosis is not None
-    assert history.diagnosis.finding == "worker_died"
-    assert "killed (signal 9)" in history.diagnosis.message
-    assert "Resume" in history.diagnosis.message
+    assert history.ending is not None
+    assert history.ending.finding == "worker_died"
+    assert "killed (signal 9)" in history.ending.message
+    assert "Resume" in history.ending.message
     wait_for_phase(fleet, undisturbed, "completed")
     fleet.resume(killed.id)
     wait_for_phase(fleet, killed, "completed")
@@ -169,10 +170,9 @@ def test_the_death_of_the_parent_saves_the_run(fleet: Supervisor):
     assert run.can_resume()
     until(lambda: is_gone(int(pid)), PATIENCE_S, "the orphan's end")
     trainer = Trainer(TINY, run.record.recipe)
-    trainer.restore(run.checkpoint())
     script = Script({last.step + 5: [Stop()]})
     script.trainer = trainer
-    with Recorder(run, from_step=trainer.step) as recorder:
+    with Recorder(run) as recorder:
         list(recorder.follow(trainer, script))
     steps = [event.step for event in run.events() if event.kind == "step_done"]
     assert steps == list(range(1, last.step + 6))

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground.engine import data
+from playground.engine.catalogue import create_run, find_run, pretrained_run
 from playground.engine.limits import ServerLimits
-from playground.engine.store import create_run, find_run, log_line, pretrained_run
+from playground.engine.store import Run, log_line
 from playground.errors import StoreError
-from playground.spec.events import RunEnded
+from playground.spec.events import Change, CheckpointSaved, Diagnosed, KnobChanged, RunEnded, StepDone, Suggestion
 from playground.spec.layers import LAYER_KINDS, Conv2d, Output, Residual
 from playground.spec.presets import ARCHITECTURES, architecture_preset, recipe_preset
 from playground.spec.validation import find_problems
-from playground.ui import server
+from playground.ui import server, steering
 from playground.ui.canvas import fabric_of
 from playground.ui.state import AppState
 
@@ -336,4 +338,205 @@ def test_a_number_out_of_bounds_becomes_the_nearest_and_is_shown(app: AppTest) -
     assert app.selectbox(key="field-max-pool2d-1-stride").value == "auto"
     app.selectbox(key="field-max-pool2d-1-stride").set_value(3).run()
     assert state_of(app).architecture.layers[1].stride == 3  # type: ignore[union-attr]
+    assert not app.exception
+
+
+def _batch(step: int, epochs: float) -> StepDone:
+    return StepDone(step=step, elapsed_s=1, epochs=epochs, loss=1, accuracy=0.5, lr=0.1, images_per_second=9)
+
+
+def _run_with(*events: object, owner: str | None = None, net: str = "tiny") -> Run:
+    """A run of which a log tells this much."""
+    run = create_run(architecture_preset(net).architecture, recipe_preset("tutorial").recipe, owner=owner)
+    run.log_path.write_bytes(b"".join(log_line(event) for event in events))  # type: ignore[arg-type]
+    return run
+
+
+def _queued_commands(run: Run) -> tuple[object, ...]:
+    (waiting,) = (waiting for waiting in server.supervisor()._queue if waiting.run.id == run.id)
+    return waiting.commands
+
+
+def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.run()
+    run = server.supervisor().start(
+        architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe, owner="somebody"
+    )
+    monkeypatch.setattr(steering, "asker", lambda: "me")
+    state_of(app).attach(run, adopt=True)
+    app.run()
+    assert app.button(key="train-stop").disabled
+    assert app.button(key="train-start").disabled
+    assert "Somebody else" in html_of(app)
+    app.number_input(key="recipe-lr").set_value(0.5).run()
+    assert not app.number_input(key="recipe-lr").disabled, "one's own settings stay one's own"
+    assert state_of(app).recipe.lr == 0.5
+    assert _queued_commands(run) == ()
+    app.button(key="train-reset").click().run()
+    assert state_of(app).run_id is None
+    assert server.supervisor().is_active(run.id)
+    monkeypatch.setattr(steering, "asker", lambda: "somebody")
+    state_of(app).attach(run, adopt=True)
+    app.run()
+    assert not app.button(key="train-stop").disabled
+    app.number_input(key="recipe-lr").set_value(0.25).run()
+    assert _queued_commands(run) == (Change(knobs={"lr": 0.25}),)
+    app.button(key="train-stop").click().run()
+    assert run.history().phase == "stopped"
+    assert not app.exception
+
+
+def test_only_its_owner_deletes_or_renames_a_run(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    from playground.errors import OwnerError
+    from playground.ui.pages import runs
+
+    app.run()
+    run = _run_with(owner="somebody")
+    monkeypatch.setattr(runs, "asker", lambda: "me")
+    for act in (lambda: runs._delete(run), lambda: runs._rename(run, "Mine now")):
+        with pytest.raises(OwnerError):
+            act()
+    assert find_run(run.id).record.name == run.record.name
+    monkeypatch.setattr(runs, "asker", lambda: None)
+    runs._rename(run, "Renamed")
+    assert find_run(run.id).record.name == "Renamed"
+
+
+def test_a_completed_run_goes_on_with_more_epochs(app: AppTest) -> None:
+    run = _run_with(_batch(5, 5.0), RunEnded(step=5, elapsed_s=1, status="completed"))
+    run.checkpoint_path.write_bytes(b"looked at only when it is resumed")
+    app.query_params["run"] = run.id
+    app.run()
+    assert app.button(key="train-start").label == "Train"
+    app.number_input(key="recipe-epochs").set_value(6).run()
+    assert app.button(key="train-start").label == "Resume"
+    app.button(key="train-start").click().run()
+    assert find_run("latest").id == run.id
+    assert _queued_commands(run) == (Change(knobs={"epochs": 6}),)
+
+
+def test_a_page_shows_the_knobs_as_they_were_turned(app: AppTest) -> None:
+    run = _run_with(
+        _batch(5, 0.5),
+        KnobChanged(step=5, elapsed_s=1, knob="lr", before=0.001, after=0.25),
+        KnobChanged(step=5, elapsed_s=1, knob="batch_size", before=32, after=64),
+        RunEnded(step=5, elapsed_s=1, status="stopped"),
+    )
+    app.query_params["run"] = run.id
+    app.run()
+    assert (app.number_input(key="recipe-lr").value, app.number_input(key="recipe-batch_size").value) == (0.25, 64)
+    app.button(key="train-start").click().run()
+    assert _queued_commands(run) == (), "nothing was turned since"
+
+
+@pytest.mark.parametrize("after", [None, 3, "x", {"a": 1}, [None], [2.0], "0" * 9, True])
+@pytest.mark.parametrize("knob", ["dropout", "lr", "epochs", "optimizer", "augmentation", "nonsense"])
+def test_a_log_that_was_written_by_hand_does_not_break_the_page(app: AppTest, knob: str, after: object) -> None:
+    run = _run_with(
+        _batch(5, 0.5),
+        KnobChanged(step=5, elapsed_s=1, knob=knob, before=None, after=after),
+        RunEnded(step=5, elapsed_s=1, status="stopped"),
+        net="normalized",
+    )
+    app.query_params["run"] = run.id
+    app.run()
+    assert not app.exception
+    assert state_of(app).run_id == run.id
+
+
+def _told(suggestion: Suggestion) -> Diagnosed:
+    return Diagnosed(step=5, elapsed_s=1, finding="overfitting", message="Overfitting.", suggestion=suggestion)
+
+
+def _suggestion(app: AppTest) -> Any:
+    (button,) = (button for button in app.button if str(button.key).startswith("suggestion-"))
+    return button
+
+
+def test_a_suggestion_is_taken_up_in_the_run_that_goes_on(app: AppTest) -> None:
+    app.run()
+    run = server.supervisor().start(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
+    run.log_path.write_bytes(log_line(_batch(5, 0.5)) + log_line(_told(Suggestion(label="Do it", recipe={"lr": 0.02}))))
+    state_of(app).attach(run, adopt=True)
+    app.run()
+    assert _suggestion(app).label == "Do it"
+    _suggestion(app).click().run()
+    assert _queued_commands(run) == (Change(knobs={"lr": 0.02}),)
+    assert state_of(app).recipe.lr == 0.02
+    assert not [button for button in app.button if button.label == "Do it"], "it is taken up"
+    assert not app.exception
+
+
+def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
+    wider = architecture_preset("lenet5").architecture.model_dump(mode="json", by_alias=True)
+    told = _told(Suggestion(label="Train anew", architecture=wider, recipe={"weight_decay": 0.01}, anew=True))
+    run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
+    app.query_params["run"] = run.id
+    app.run()
+    _suggestion(app).click().run()
+    assert not app.exception
+    new = find_run(state_of(app).run_id or "")
+    assert new.id != run.id
+    assert new.record.architecture.digest == architecture_preset("lenet5").architecture.digest
+    assert new.record.recipe == run.record.recipe.changed(weight_decay=0.01)
+    assert state_of(app).architecture.digest == new.record.architecture.digest
+
+
+def _forkable() -> Run:
+    """A run with the checkpoint of an untrained net."""
+    from playground.engine.record import save_checkpoint
+    from playground.engine.train import Trainer
+
+    run = _run_with(
+        _batch(5, 0.5), CheckpointSaved(step=5, elapsed_s=1), RunEnded(step=5, elapsed_s=1, status="stopped")
+    )
+    checkpoint = Trainer(run.record.architecture, run.record.recipe).checkpoint()
+    for step in (3, 5):
+        log_bytes = run.log_path.stat().st_size
+        save_checkpoint(run, checkpoint | {"step": step, "position": 32 * step, "log_bytes": log_bytes})
+    return run
+
+
+def test_a_fork_from_the_page(app: AppTest) -> None:
+    run = _forkable()
+    app.query_params["run"] = run.id
+    app.session_state["fork"] = True  # the popover is open
+    app.run()
+    app.number_input(key="fork-lr").set_value(0.02).run()
+    app.number_input(key="fork-epochs").set_value(9).run()
+    app.select_slider(key="fork-step").set_value(3).run()
+    assert state_of(app).recipe == run.record.recipe, "the run on the screen is as it was"
+    app.button(key="fork-start").click().run()
+    assert not app.exception
+    fork = find_run(state_of(app).run_id or "")
+    assert (fork.record.parent, fork.record.parent_step) == (run.id, 3)
+    assert (fork.record.recipe.lr, fork.record.recipe.epochs) == (0.02, 9)
+    assert state_of(app).recipe == fork.record.recipe
+    assert server.supervisor().queue_position(fork.id) == 1
+
+
+def test_a_fork_that_cannot_be_is_said_beside_its_button(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = _forkable()
+    app.query_params["run"] = run.id
+    app.session_state["fork"] = True  # the popover is open
+    app.run()
+    monkeypatch.setattr(server.supervisor(), "limits", ServerLimits(max_epochs=3).model_copy(update={"max_running": 0}))
+    app.number_input(key="fork-epochs").set_value(4).run()
+    app.button(key="fork-start").click().run()
+    assert not app.exception
+    assert "4 epochs are more than this server allows" in html_of(app)
+    assert state_of(app).run_id == run.id
+
+
+def test_dropout_edited_while_a_run_waits_is_told_to_it(app: AppTest) -> None:
+    app.run()
+    architecture = architecture_preset("normalized").architecture
+    (layer,) = (layer for layer in architecture.layers if layer.kind == "dropout")
+    run = server.supervisor().start(architecture, recipe_preset("tutorial").recipe)
+    state_of(app).attach(run, adopt=True)
+    app.run()
+    app.button(key=f"open-{layer.id}").click().run()
+    app.number_input(key=f"field-{layer.id}-p").set_value(0.5).run()
+    assert _queued_commands(run) == (Change(knobs={"dropout": [0.5]}),)
+    app.button(key="undo").click().run()
     assert not app.exception

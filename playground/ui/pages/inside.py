@@ -15,7 +15,8 @@ from playground.charts.images import (
     suitable_palette,
 )
 from playground.charts.theme import theme
-from playground.engine.store import PRETRAINED, Run, all_runs
+from playground.engine.catalogue import all_runs
+from playground.engine.store import PRETRAINED, Run
 from playground.errors import PlaygroundError
 from playground.lens.activations import LayerValues, layer_values, statistics
 from playground.lens.filters import Weights, layer_weights

@@ -7,7 +7,8 @@ import streamlit as st
 
 from playground.charts.curves import Metric, NamedHistory, comparison_figure
 from playground.charts.theme import theme
-from playground.engine.store import Run, all_runs
+from playground.engine.catalogue import all_runs
+from playground.engine.store import Run
 from playground.engine.supervisor import check_owner
 from playground.errors import PlaygroundError
 from playground.spec.datasets import DATASETS

@@ -4,13 +4,15 @@ from typing import Any
 
 import streamlit as st
 
+from playground.engine.fork import recipe_at
 from playground.engine.store import Run
+from playground.errors import PlaygroundError
 from playground.spec.history import History
 from playground.spec.recipe import Recipe
 from playground.ui import markup, steering
 from playground.ui.forms import model_form
 from playground.ui.panels.recipe import kind_choice
-from playground.ui.state import AppState, app_state, present_recipe, run_history
+from playground.ui.state import AppState, app_state, run_history
 
 _KEY = "fork"
 _FIELDS = ("lr", "batch_size", "epochs", "seed")
@@ -32,8 +34,15 @@ def fork_popover(state: AppState, run: Run | None) -> None:
 
 
 def _form(state: AppState, run: Run, steps: tuple[int, ...], history: History) -> None:
-    recipe = present_recipe(run).changed(**state.fork_changes)
     step = state.fork_step if state.fork_step in steps else steps[-1]  # unless another is chosen, the newest
+    try:
+        then = recipe_at(run, step)
+    except PlaygroundError as problem:
+        markup.problem(problem)
+        return
+    # At the end of a run the next thing wanted is one epoch more.
+    epochs = max(then.epochs, int(history.epoch_at(step)) + 1)
+    recipe = then.changed(**{"epochs": epochs, **state.fork_changes})
     if len(steps) > 1:
         st.session_state["fork-step"] = step
         st.select_slider(

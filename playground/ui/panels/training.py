@@ -1,5 +1,6 @@
 """The Training panel: controls, figures, the streaming chart, knobs, and one line of diagnosis."""
 
+import hashlib
 from typing import cast
 
 import streamlit as st
@@ -32,22 +33,22 @@ def training_panel(state: AppState) -> None:
     """Everything about the run."""
     run = state.run
     history = run_history(run)
-    active = steering.is_active(run)
+    active, own = steering.is_active(run), steering.may_steer(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="training-head"):
         markup.title("Training")
         st.space("stretch")
-        _preset_choice(state, disabled=active)
+        _preset_choice(state, disabled=active and own)
         with st.popover(
             "More settings", key="more-settings", help="Optimizer, schedule, augmentation and all the rest."
         ):
-            recipe_details(state.recipe, on_change=steering.set_recipe, active=active)
+            recipe_details(state.recipe, on_change=steering.set_recipe, active=active and own)
     _controls(state, run, history, active=active)
     if state.training_error:
         markup.problem(state.training_error)
     # A paused run ticks on, since a step may come from another tab; so does a run that the command line trains.
     going = active or history.phase in ("training", "paused")
     live = st.container(gap="small")
-    _knobs(state, active=active)
+    _knobs(state, active=active and own)
     # Below the knobs, so that a warning that comes or goes moves nothing.
     words = st.container(key="words", gap="small")
     with words:
@@ -113,10 +114,13 @@ def _parent(history: History) -> NamedHistory | None:
 def _suggestion(state: AppState, suggestion: Suggestion) -> None:
     if steering.is_taken_up(suggestion, state):
         return
-    # A callback of a fragment draws only the fragment anew, and the settings stand outside of it.
-    if st.button(suggestion.label, key="suggestion", icon=":material/lightbulb:"):
-        steering.take_up(suggestion)
-        st.rerun()
+    # One button for each suggestion: a click that comes when another has taken its place is not a click on that.
+    name = hashlib.blake2b(suggestion.model_dump_json().encode(), digest_size=4).hexdigest()
+    with st.container(key="suggestion", width="content"):
+        # A callback of a fragment draws only the fragment anew, and the settings stand outside of it.
+        if st.button(suggestion.label, key=f"suggestion-{name}", icon=":material/lightbulb:"):
+            steering.take_up(suggestion)
+            st.rerun()
 
 
 def _figures(run: Run | None, history: History) -> None:
@@ -142,32 +146,24 @@ def _clock(seconds: float) -> str:
 
 
 def _words(run: Run | None, history: History) -> None:
+    position = supervisor().queue_position(run.id) if run else None
     if run is None:
         markup.line("Press Train: the chart fills batch by batch. Space trains and pauses, S trains one batch.")
+    elif position:
+        markup.line(f"Waiting: {position} in the queue.")
+    elif supervisor().is_starting(run.id):
+        markup.line("Starting …")
     elif history.failure:
         failure = history.failure
         markup.problem(PlaygroundError(failure.what, expected=failure.expected, fix=failure.fix))
     elif history.phase == "waiting":
-        position = supervisor().queue_position(run.id)
-        going = (
-            "Starting …"
-            if supervisor().is_active(run.id)
-            else "This run was waiting when the server ended. Train starts it."
-        )
-        markup.line(f"Waiting: {position} in the queue." if position else going)
+        markup.line("This run was waiting when the server ended. Train starts it.")
     elif history.phase == "interrupted":
-        if supervisor().is_active(run.id):
-            markup.line("Starting from the last checkpoint …")
-            return
-        found = history.diagnosis
-        died = found.message if found and found.finding == "worker_died" else "This run was interrupted."
+        died = history.ending.message if history.ending else "This run was interrupted."
         markup.line(died if "Resume" in died else f"{died} Resume goes on from the last checkpoint.", kind="warn")
     else:
-        if history.phase == "stopped" and supervisor().is_active(run.id):
-            markup.line("Starting from the last checkpoint …")
-            return
+        found = history.ending or history.diagnosis
         done = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.phase, "")
-        found = history.diagnosis
         message = found.message if found else f"{history.step:,} batches so far."
         warns = found is not None and found.finding != "learning"
         markup.line(done + message, kind="warn" if warns else "", behind=found.figures if found else {})
