@@ -47,7 +47,6 @@ def training_figure(
     x, y = thinned_means(history.places, values)
     validation = [(history.epoch_at(event.step), _value(event, metric), event.size) for event in history.validation]
     traces = [
-        *(_branch(parent, history.forked.step, metric, colours) if parent and history.forked else ()),
         _trace("train, per batch", x, y, colours.muted, width=1.2, hover=f"%{{x:.2f}} epochs: {_shown(metric)}"),
         _trace(
             "validation",
@@ -60,6 +59,8 @@ def training_figure(
             hover=f"%{{x:.2f}} epochs: {_shown(metric)} of %{{customdata:,}} images",
         ),
     ]
+    if parent and history.forked:
+        traces += _branch(parent, history.forked.step, metric, colours)
     layout = _layout(metric, colours, revision)
     layout["xaxis"]["range"] = [0, max(history.epochs_planned, history.epoch, 1e-3)]
     if metric == "accuracy":

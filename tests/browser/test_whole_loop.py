@@ -66,6 +66,7 @@ def open_app(page: Page, server: Server) -> None:
     page.goto(server.url)
     expect(page.locator(".st-key-network-strip")).to_be_visible(timeout=60_000)
     expect(page.locator(".st-key-prediction")).to_contain_text("example")
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def test_build_mend_train_draw_look_inside_and_come_back(page: Page, server: Server) -> None:
