@@ -144,7 +144,7 @@ def test_a_fork_is_marked_and_its_parent_goes_on_faintly() -> None:
     history.add(Forked(step=5, elapsed_s=1, parent="p", changes={"lr": (0.001, 0.01), "epochs": (3, 5)}))
     parent = NamedHistory("<b>Run {1}", _history(12))
     figure = training_figure(history, "accuracy", LIGHT, revision="r", parent=parent)
-    branch, train, _ = figure["data"]
+    train, _, branch = figure["data"]
     assert branch["name"] == "&lt;b&gt;Run &#123;1}"
     assert branch["x"] == [0.5, 1.0]
     assert branch["y"] == pytest.approx([0.6, 0.8])

@@ -117,8 +117,8 @@ def test_a_run_whose_epochs_were_cut_short_is_done_over_up_to_there(epochs: int)
 def test_a_changed_weight_is_found_out():
     run = trained()
     weights = run.snapshot(6)
-    name = next(iter(weights))
-    weights[name].view(-1)[0] = torch.nextafter(weights[name].view(-1)[0], torch.tensor(9.0))
+    first = weights["0.weight"].view(-1)
+    first[0] = torch.nextafter(first[0], torch.tensor(9.0))
     run.snapshot_path(6).write_bytes(snapshot_bytes(weights))
     compared, _ = replayed(run)
     assert [step for step, same in compared.items() if not same] == [6]

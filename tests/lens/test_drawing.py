@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from playground.engine.data import load_test
 from playground.engine.catalogue import pretrained_run
+from playground.engine.data import load_test
 from playground.errors import DrawingError
 from playground.lens.drawing import BOX, MNIST_PEN_WIDTH, SIZE, Drawing, fit_image, fit_strokes, net_input
 from playground.lens.model import Model, load_model
