@@ -32,6 +32,7 @@ _DEAD_SHARE = 0.75
 _VANISHING_RATIO = 1e-3
 _EXPLODING_NORM = 100.0
 _FALL = 0.05
+_FAR_TOO_HIGH = 20
 _MUCH_OF_THE_WAY = 0.6
 _LOW_ACCURACY = 0.95
 _NO_RISE = 0.01
@@ -107,6 +108,12 @@ class Signs:
         classes, smoothing = self.architecture.classes, self.recipe.label_smoothing
         shares = [1 - smoothing + smoothing / classes, *([smoothing / classes] * (classes - 1))]
         return -sum(share * math.log(share) for share in shares if share > 0)
+
+    @property
+    def noise(self) -> float:
+        """How far chance alone may move the validation accuracy: two standard errors of its size."""
+        share = min(max(self.validation_accuracy, 0.01), 0.99)
+        return 2 * math.sqrt(share * (1 - share) / max(1, sum(self.answers_expected)))
 
     @property
     def usual_lr(self) -> float:
@@ -196,6 +203,19 @@ def _dead(signs: Signs, course: Course) -> Finding | None:
     )
 
 
+def _far_too_high(signs: Signs, course: Course) -> Finding | None:
+    lr, usual = signs.recipe.lr, signs.usual_lr
+    if lr < _FAR_TOO_HIGH * usual or signs.step < _FEW_STEPS or signs.train_accuracy >= _LOW_ACCURACY:
+        return None
+    return Finding(
+        "lr_too_high",
+        f"The learning rate ({lr:g}) is far above the usual {usual:g}, and only "
+        f"{signs.train_accuracy:.0%} of the images it trains on come out right.",
+        _accuracies(signs) | {"lr": lr},
+        Suggestion(label=f"Set lr to {usual:g}", recipe={"lr": usual}),
+    )
+
+
 def _vanishing(signs: Signs, course: Course) -> Finding | None:
     if len(signs.gradients) < 2 or signs.validation_accuracy > 0.9:
         return None
@@ -245,7 +265,7 @@ def _stuck(signs: Signs, course: Course) -> Finding | None:
 
 def _bouncing(signs: Signs, course: Course) -> Finding | None:
     fall = course.best_validation_accuracy - signs.validation_accuracy
-    if fall < _FALL or signs.epochs < 0.3 or signs.recipe.lr < 2 * signs.usual_lr:
+    if fall < _FALL + signs.noise or signs.epochs < 0.3 or signs.recipe.lr < 2 * signs.usual_lr:
         return None
     return Finding(
         "lr_too_high",
@@ -295,7 +315,7 @@ def _class_missing(signs: Signs, course: Course) -> Finding | None:
 
 def _little_data(signs: Signs, course: Course) -> Finding | None:
     a_class = signs.train_size / signs.architecture.classes
-    if signs.epochs < 1 or signs.gap <= _OVERFITTING_GAP or a_class >= _FEW_IMAGES_A_CLASS:
+    if signs.epochs < 1 or signs.gap <= _OVERFITTING_GAP + signs.noise or a_class >= _FEW_IMAGES_A_CLASS:
         return None
     return Finding(
         "too_little_data",
@@ -309,7 +329,7 @@ def _little_data(signs: Signs, course: Course) -> Finding | None:
 
 
 def _overfitting(signs: Signs, course: Course) -> Finding | None:
-    if signs.epochs < 1 or signs.gap <= _OVERFITTING_GAP:
+    if signs.epochs < 1 or signs.gap <= _OVERFITTING_GAP + signs.noise:
         return None
     if signs.gap <= _LARGE_GAP and signs.validation_loss <= 1.05 * course.best_validation_loss:
         return None  # a gap, but what it learns still helps on other images
@@ -347,6 +367,7 @@ _RULES: tuple[Rule, ...] = (
     _dead,
     _diverging,
     _exploding,
+    _far_too_high,
     _vanishing,
     _little_data,
     _few_steps,
