@@ -44,7 +44,7 @@ class _Clock(keras.callbacks.Callback):
 
     def __init__(self, seconds):
         super().__init__()
-        self.seconds, self.began, self.warm, self.batches = seconds, time.perf_counter(), None, 0
+        self.seconds, self.warm, self.batches = seconds, None, 0
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
@@ -52,7 +52,7 @@ class _Clock(keras.callbacks.Callback):
             self.warm, self.batches = now, 0
         elif self.warm:
             self.batches += 1
-        if self.warm and now - self.began > self.seconds:
+        if self.warm and now - self.warm > self.seconds:
             self.spent = now - self.warm
             self.model.stop_training = True
             raise _EnoughError

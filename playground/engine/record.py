@@ -60,6 +60,7 @@ class Recorder:
         A run without a checkpoint begins anew. The log becomes another file under the same name.
         """
         kept, step = b"", 0
+        (self.run.folder / "snapshots").mkdir(exist_ok=True)  # an empty folder is easily left behind by a copy
         if self.run.has_checkpoint():
             checkpoint = self.run.checkpoint()
             trainer.restore(checkpoint)
@@ -165,7 +166,8 @@ def log_until(run: Run, checkpoint: dict[str, Any]) -> bytes:
     except FileNotFoundError:
         log = b""
     kept = log[:length]
-    if len(log) < length:
+    whole = len(log) >= length and kept[-1:] in (b"\n", b"")
+    if not whole or any(line and parse_event(line) is None for line in kept.splitlines()):
         events = [(line, parse_event(line)) for line in log.splitlines()]
         kept = b"".join(line + b"\n" for line, event in events if event is not None and event.step <= step)
     return kept + log_line(CheckpointSaved(step=step, elapsed_s=round(checkpoint["elapsed_s"], 4)))

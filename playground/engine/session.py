@@ -45,6 +45,7 @@ class Session:
                 start_new_session=True,
             )
         except OSError as problem:
+            self._errors.close()
             raise WorkerError(
                 f"The training process cannot be started: {problem}.",
                 expected="The machine has room for one more Python process with torch (about 500 MB).",

@@ -111,10 +111,10 @@ class Architecture(BaseModel):
 
     def with_dropout_rates(self, rates: Sequence[float]) -> "Architecture":
         """The same network with other dropout rates; raises ArchitectureError for ones that do not fit."""
-        if len(rates) != len(self.dropout_rates):
+        if isinstance(rates, str) or len(rates) != len(self.dropout_rates):
             raise ArchitectureError(
-                f"{len(rates)} dropout rates were given.",
-                expected=f"The network has {len(self.dropout_rates)} dropout layers that are switched on.",
+                f"These dropout rates do not fit: {rates!r:.60}.",
+                expected=f"One for each dropout layer that is switched on; the network has {len(self.dropout_rates)}.",
             )
         left = list(rates)
         return self.with_layers([_with_dropout_rates(layer, left) for layer in self.layers])

@@ -1,0 +1,76 @@
+"""Data folders in memory, forked workers and servers, one thread."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from playground.engine import session
+from playground.engine.supervisor import Supervisor
+from tests.faults.injecting import (
+    data_folder,
+)
+from tests.faults.processes import (
+    FORKING,
+    Server,
+)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="package")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = str(tmp_path_factory.mktemp("zygote") / "line")
+    command = [sys.executable, "-c", f"from tests.faults.processes import zygote_main; zygote_main({path!r})"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        assert process.stdout.readline() == b"ready\n"
+        yield path
+        process.stdin.close()
+
+
+@pytest.fixture
+def forks(zygote: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder whose workers are forked."""
+    monkeypatch.setenv("ZYGOTE", zygote)
+    monkeypatch.setattr(session, "subprocess", FORKING)
+    return home
+
+
+@pytest.fixture
+def fleet(forks: Path) -> Iterator[Supervisor]:
+    supervisor = Supervisor(keep_warm=False)
+    yield supervisor
+    supervisor.close()
+
+
+@pytest.fixture
+def serve(forks: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers, and ends them with the test."""
+    made: list[Server] = []
+
+    def make(**options: Any) -> Server:
+        made.append(Server(**options))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.end()
+
+
+@pytest.fixture
+def quick_disk() -> Iterator[Path]:
+    with data_folder() as folder:
+        yield folder

@@ -1,0 +1,308 @@
+"""Workers and servers as real processes, forked on demand from one that has imported everything (the *zygote*).
+
+A fresh one takes seconds. A fault can lie in wait in them: at a certain point they kill, stop or starve themselves.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any, NoReturn
+
+import pytest
+import torch
+from torch import Tensor
+
+from playground.engine import data, session, worker
+from playground.engine.catalogue import find_run
+from playground.engine.limits import ServerLimits
+from playground.engine.store import Run
+from playground.engine.supervisor import Supervisor
+from playground.errors import PlaygroundError
+from playground.spec import events
+from playground.spec.recipe import Recipe
+from tests.engine.helpers import (
+    until,
+)
+from tests.faults.injecting import (
+    BRIEF,
+    SMALL,
+    watched,
+)
+
+PATIENCE_S = 60
+
+
+needs_forks = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's forks and signals")
+
+
+class Fault:
+    """Strikes its own process when a point is told of for the ``at``-th time."""
+
+    def __init__(self, point: str, at: int, action: str) -> None:
+        self._point, self._left = re.compile(point), at
+        self._strike = {"kill": self._kill, "stop": self._stop, "slow": self._slow, "starve": self._starve}[action]
+        self._ballast: list[Tensor] = []
+
+    def __call__(self, point: str) -> None:
+        if self._point.fullmatch(point):
+            self._left -= 1
+            if self._left == 0:
+                self._strike()
+
+    def _kill(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _stop(self) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _slow(self) -> None:
+        time.sleep(0.1)
+        self._left = 1
+
+    def _starve(self) -> None:
+        import resource  # not there on Windows
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(),) * 2)
+        for size in (2**20, 2**17, 2**15):
+            with contextlib.suppress(RuntimeError, MemoryError):
+                while True:
+                    self._ballast.append(torch.empty(size, dtype=torch.uint8))
+
+
+@contextlib.contextmanager
+def fault(point: str, at: int = 1, action: str = "kill") -> Iterator[None]:
+    """What lies in wait for the workers that are started here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAULT", json.dumps({"point": point, "at": at, "action": action}))
+        yield
+
+
+SLOW = {"point": "batch", "at": 6, "action": "slow"}
+
+
+# Processes
+
+
+class Forked:
+    """What is needed of a Popen, for a process forked from the zygote."""
+
+    def __init__(self, command: Sequence[str] = (), *, env: dict[str, str], stderr: IO[bytes] | None = None, **_: Any):
+        self.returncode: int | None = None
+        self._ended = threading.Event()
+        in_theirs, in_ours = os.pipe()
+        out_ours, out_theirs = os.pipe()
+        request = {"what": "worker" if command else "server", "env": env}
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line.connect(env["ZYGOTE"])
+        theirs = [in_theirs, out_theirs, stderr.fileno() if stderr else 2]
+        socket.send_fds(self._line, [json.dumps(request).encode()], theirs)
+        os.close(in_theirs)
+        os.close(out_theirs)
+        self.stdin: IO[str] = os.fdopen(in_ours, "w")
+        self.stdout: IO[str] = os.fdopen(out_ours)
+        self.pid = int(self._line.recv(100))
+        self._thread = threading.Thread(target=self._wait, daemon=True)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        self.returncode = int(self._line.recv(100) or b"-9")
+        self._line.close()
+        self._ended.set()
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if not self._ended.wait(timeout):
+            raise subprocess.TimeoutExpired("worker", timeout or 0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+FORKING = SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
+"""In the place of ``subprocess`` in ``session``."""
+
+
+def zygote_main(path: str) -> None:
+    """Forks a process for everyone who calls, until its standard input ends."""
+    torch.set_num_threads(1)
+    data.splits_for(BRIEF)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen(16)
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([listener, 0], [], [])
+            if 0 in ready:
+                return
+            line, _ = listener.accept()
+            request, handles, _, _ = socket.recv_fds(line, 2**17, 3)
+            if request and os.fork() == 0:
+                listener.close()
+                _nurse(line, json.loads(request), handles)
+            line.close()
+            for handle in handles:
+                os.close(handle)
+
+
+def _nurse(line: socket.socket, request: dict[str, Any], handles: list[int]) -> NoReturn:
+    """Forks the process that was asked for, and tells how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if pid == 0:
+        line.close()
+        os.setsid()
+        for place, handle in enumerate(handles):
+            os.dup2(handle, place)
+            os.close(handle)
+        _live(request)
+    for handle in handles:
+        os.close(handle)
+    with contextlib.suppress(OSError):
+        line.send(str(pid).encode())
+    _, status = os.waitpid(pid, 0)
+    with contextlib.suppress(OSError):
+        line.send(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def _live(request: dict[str, Any]) -> NoReturn:
+    code = 0
+    try:
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+        os.environ.clear()
+        os.environ.update(request["env"])
+        if request["what"] == "server":
+            _serve()
+        else:
+            _work()
+    except SystemExit as problem:
+        code = int(problem.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _work() -> None:
+    worker._calibrate = lambda: 1000.0
+    fault = None
+    with contextlib.ExitStack() as faults:
+        if "FAULT" in os.environ:
+            fault = Fault(**json.loads(os.environ.pop("FAULT")))
+            faults.enter_context(watched(fault))
+            fault("birth")
+        worker.main()
+        if fault:
+            fault("death")
+
+
+def _serve() -> None:
+    """A server that does what its standard input says, one JSON value a line."""
+    session.subprocess = FORKING
+    supervisor = Supervisor(limits=ServerLimits(**json.loads(os.environ["LIMITS"])), keep_warm=False)
+    if "TIDY" in os.environ:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def start(recipe: dict[str, Any], times: int = 1, batches: int | None = None) -> list[str]:
+        return [supervisor.start(SMALL, Recipe(**recipe), batches=batches).id for _ in range(times)]
+
+    def do(what: str, fault: dict[str, Any] | None = None, **said: Any) -> Any:
+        if fault:
+            os.environ["FAULT"] = json.dumps(fault)
+        try:
+            if what == "start":
+                return start(**said)
+            if what == "resume":
+                return supervisor.resume(**said).id
+            if what == "send":
+                return supervisor.send(said["run_id"], events.parse_command(json.dumps(said["command"])))
+            if what == "delete":
+                return find_run(said["run_id"]).delete()
+            return {"active": lambda: [run.id for run in supervisor.active()], "pids": supervisor.worker_pids}[what]()
+        except PlaygroundError as problem:
+            return {"error": str(problem)}
+        finally:
+            os.environ.pop("FAULT", None)
+
+    for line in sys.stdin:
+        print(json.dumps(do(**json.loads(line))), flush=True)
+
+
+class Server(Forked):
+    """Another server on the same data folder, in a process of its own."""
+
+    def __init__(self, *, tidy: bool = False, **limits: Any) -> None:
+        extra = {"LIMITS": json.dumps(limits)} | ({"TIDY": "1"} if tidy else {})
+        super().__init__(env=os.environ | extra)
+
+    def ask(self, what: str, **said: Any) -> None:
+        self.stdin.write(json.dumps({"what": what} | said) + "\n")
+        self.stdin.flush()
+
+    def answer(self) -> Any:
+        return json.loads(self.stdout.readline())
+
+    def do(self, what: str, **said: Any) -> Any:
+        self.ask(what, **said)
+        return self.answer()
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+        self.wait(PATIENCE_S)
+        for stream in (self.stdin, self.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+# Waiting
+
+
+def state_of(pid: int) -> str:
+    """The letter by which Linux names a process's state; nothing for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def wait_for_death(*pids: int) -> None:
+    until(lambda: not any(state_of(pid) for pid in pids), PATIENCE_S, "the end of every process")
+
+
+def wait_for_end(fleet: Supervisor, *runs: Run) -> None:
+    until(lambda: not any(fleet.is_active(run.id) for run in runs), PATIENCE_S, "the worker's end")
+
+
+def wait_for(run: Run, kind: str, step: int = 0) -> None:
+    known = [(kind, at) for at in range(step, step + 2000)]
+    until(lambda: any((event.kind, event.step) in known for event in run.events()), PATIENCE_S, f"{kind} at {step}")
+
+
+def lock_holder(run: Run) -> int:
+    return int(run.lock_path.read_text())
