@@ -8,6 +8,7 @@ names.
 
 import argparse
 import statistics
+import sys
 from typing import Any
 
 from benchmarks.contenders.process import Contender, keras_python
@@ -37,7 +38,9 @@ def main() -> None:
         results: dict[str, list[dict[str, Any]]] = {contender.name: [] for contender in contenders}
         for seed in range(options.rounds):
             for contender in contenders:
-                results[contender.name].append(contender.ask(do="race", seed=seed, target=options.target))
+                result = contender.ask(do="race", seed=seed, target=options.target)
+                results[contender.name].append(result)
+                print(f"seed {seed}, {contender.name}: {result}", file=sys.stderr, flush=True)
         for contender in contenders:
             contender.close()
     _print(results, options.target)
