@@ -9,7 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[1]
 POINTS = "document.querySelector('.st-key-curve .js-plotly-plot')?.data?.[0]?.x?.length ?? 0"
@@ -49,7 +49,7 @@ def start_server() -> tuple[Server, str]:
             time.sleep(0.02)
 
 
-def open_page(browser, url: str) -> Page:  # type: ignore[no-untyped-def]
+def open_page(browser: Browser, url: str) -> Page:
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.goto(url)
     page.wait_for_selector(".st-key-train-start button")

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.app import POINTS, Server, megabytes, milliseconds, open_page, seconds, start_server, wait_for_spare
 
@@ -48,7 +48,7 @@ def main() -> None:
         print(f"{name:<{width}}  {value}")
 
 
-def memory(browser, server: Server, url: str) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
+def memory(browser: Browser, server: Server, url: str) -> list[tuple[str, str]]:
     wait_for_spare(server)
     app, spare = megabytes(server.process.pid), megabytes(server.children()[0])
     pages = [open_page(browser, url) for _ in range(4)]

@@ -167,32 +167,27 @@ _ARCHITECTURES = (
     ),
 )
 
+_SPRINT = Recipe(
+    lr=5e-3,
+    batch_size=64,
+    epochs=1,
+    optimizer=Adam(beta2=0.95),
+    schedule=OneCycle(),
+    label_smoothing=0.1,
+)
+
 _RECIPES = (
     RecipePreset(
         "sprint",
         "Sprint",
         "One epoch of one-cycle Adam with label smoothing: over 99 % on MNIST with the guide's net.",
-        Recipe(
-            lr=5e-3,
-            batch_size=64,
-            epochs=1,
-            optimizer=Adam(beta2=0.95),
-            schedule=OneCycle(),
-            label_smoothing=0.1,
-        ),
+        _SPRINT,
     ),
     RecipePreset(
         "dash",
         "Dash",
         "Sprint with larger batches and longer steps: with the Dash net 99 % in the least time.",
-        Recipe(
-            lr=7e-3,
-            batch_size=128,
-            epochs=1,
-            optimizer=Adam(beta2=0.95),
-            schedule=OneCycle(pct_start=0.2),
-            label_smoothing=0.1,
-        ),
+        _SPRINT.changed(lr=7e-3, batch_size=128, schedule=OneCycle(pct_start=0.2)),
     ),
     RecipePreset(
         "tutorial",

@@ -198,7 +198,7 @@ def _live(request: dict[str, Any]) -> NoReturn:
             _work()
     except SystemExit as problem:
         code = int(problem.code or 0)
-    except BaseException:
+    except BaseException:  # said where the test looks: this process must not go on as a copy of pytest
         traceback.print_exc()
         code = 1
     finally:

@@ -76,7 +76,7 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("may not mount a disk")
+        pytest.skip("may not mount a disk; the same errors are injected at every write above, on any machine")
     try:
         yield
     finally:
@@ -135,7 +135,7 @@ def read_only(folder: Path) -> Iterator[None]:
         return
     for options in (["--bind", str(folder), str(folder)], ["-o", "remount,bind,ro", str(folder)]):
         if subprocess.run(["mount", *options], capture_output=True).returncode != 0:
-            pytest.skip("may not mount a folder")
+            pytest.skip("may not mount a folder, and root writes through every other lock")
     try:
         yield
     finally:
