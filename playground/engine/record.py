@@ -43,7 +43,8 @@ class Recorder:
                 opened.callback(_empty, lock)  # else its number might one day be another process's
                 lock.write(str(os.getpid()).encode())  # whom ``cnn-playground stop`` asks
                 for left_over in self.run.folder.rglob(".*"):  # by a process killed while it wrote
-                    left_over.unlink(missing_ok=True)
+                    if left_over.is_file():
+                        left_over.unlink(missing_ok=True)
             except OSError as problem:
                 raise cannot_write(self.run.folder, problem) from problem
             self._opened = opened.pop_all()

@@ -515,6 +515,15 @@ def test_a_fork_from_the_page(app: AppTest) -> None:
     assert server.supervisor().queue_position(fork.id) == 1
 
 
+def test_a_run_without_a_kept_moment_says_when_there_will_be_one(app: AppTest) -> None:
+    run = _run_with(_batch(5, 0.5), net="tiny")
+    app.query_params["run"] = run.id
+    app.session_state["fork"] = True  # the popover is open
+    app.run()
+    assert "No moment is kept yet" in html_of(app)
+    assert not app.exception
+
+
 def test_a_fork_that_cannot_be_is_said_beside_its_button(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     run = _forkable()
     app.query_params["run"] = run.id

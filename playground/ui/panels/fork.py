@@ -20,17 +20,21 @@ _FIELDS = ("lr", "batch_size", "epochs", "seed")
 
 def fork_popover(state: AppState, run: Run | None) -> None:
     """Choose a moment and settings, and start."""
-    steps = run.checkpoints() if run else ()
     popover = st.popover(
         "Fork",
         key=_KEY,
-        disabled=not steps,
+        disabled=run is None,
         on_change="rerun",
         help="Go on from a moment of this run with other settings, in a run of its own. This one stays as it is.",
     )
-    if run and steps and popover.open:
-        with popover:
+    if run is None or not popover.open:
+        return
+    steps = run.checkpoints()  # looked up when it is opened: moments come while nothing else on the page changes
+    with popover:
+        if steps:
             _form(state, run, steps, run_history(run))
+        else:
+            markup.hint("No moment is kept yet: the first a quarter of the way through an epoch, and at every pause.")
 
 
 def _form(state: AppState, run: Run, steps: tuple[int, ...], history: History) -> None:
