@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from playground.engine.allocator import BEFORE_THE_START
+
 HERE = Path(__file__).parent
 # As the app starts its workers; libgomp's spinning would rob whoever is measured next.
-_ENVIRONMENT = {"GOMP_SPINCOUNT": "30000", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+_ENVIRONMENT = {**BEFORE_THE_START, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @dataclass

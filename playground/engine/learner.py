@@ -18,6 +18,7 @@ from playground.engine.evaluate import scaled
 from playground.engine.optimize import apply_knobs, lr_at, make_optimizer
 from playground.engine.precision import Compute
 from playground.engine.seeds import generator, mixed_seed
+from playground.engine.working_copy import WorkingCopy
 from playground.spec.recipe import Recipe
 
 
@@ -47,7 +48,8 @@ class Learner:
         self.position = 0  # images of this epoch that were trained on
         self._images = images
         self._compute = compute
-        self._optimizer = make_optimizer(model, recipe, compute.device)
+        self._working = WorkingCopy(model, compute)
+        self._optimizer = make_optimizer([self._working.buffer], recipe)
         self._dropouts = [module for module in model.modules() if isinstance(module, nn.Dropout)]
         self._order: tuple[int, Tensor] | None = None
 
@@ -90,10 +92,9 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self.model.train()
-        self._optimizer.zero_grad(set_to_none=True)
         scores = self._forward(images)
         loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self._working.backward(loss)
         self._optimizer.step()
         self._move_to(end)
         correct = (scores.detach().argmax(1) == labels).sum()
@@ -133,13 +134,12 @@ class Learner:
             self.epoch, self.position = self.epoch + 1, 0
 
     def _forward(self, images: Tensor) -> Tensor:
-        with self._compute.autocast():
-            if not self._dropouts:
-                return class_scores(self.model(images)).float()
-            devices = [self._compute.device] if self._compute.device.type == "cuda" else []
-            with torch.random.fork_rng(devices=devices):
-                torch.manual_seed(mixed_seed("dropout", self.recipe.seed, self.step))
-                return class_scores(self.model(images)).float()
+        if not self._dropouts:
+            return class_scores(self._working.scores(images))
+        devices = [self._compute.device] if self._compute.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(mixed_seed("dropout", self.recipe.seed, self.step))
+            return class_scores(self._working.scores(images))
 
     def _order_of(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:

@@ -1,6 +1,7 @@
 """Optimizers and schedules: torch's own for the updates, a pure function of the step for the learning rate."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,9 +13,9 @@ from playground.spec.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCy
 _FINAL_DIVISOR = 1e4
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> Optimizer:
-    """The recipe's optimizer over all weights, fused into one kernel where torch has one for the device."""
-    parameters = list(model.parameters())
+def make_optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> Optimizer:
+    """The recipe's optimizer, fused into one kernel where torch has one for the parameters' device."""
+    device = parameters[0].device
     common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     fused = device.type in ("cpu", "cuda")
     match recipe.optimizer:

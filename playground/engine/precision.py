@@ -23,10 +23,6 @@ class Compute:
         """The word for screens and logs."""
         return "bfloat16" if self.bfloat16 else "float32"
 
-    def autocast(self) -> torch.autocast:
-        """The context of a forward pass."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16)
-
 
 def choose_compute(recipe: Recipe) -> Compute:
     """The device and precision that a recipe gets here; raises RecipeError for a device that is not there."""

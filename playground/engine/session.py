@@ -9,16 +9,13 @@ import tempfile
 import threading
 from typing import IO
 
+from playground.engine.allocator import BEFORE_THE_START
 from playground.engine.order import Order
 from playground.engine.store import Run
 from playground.errors import WorkerError
 from playground.spec.events import Command
 
 _PATIENCE_S = 5.0
-
-# How long a thread of torch's pool waits awake for the others. By default so long that a browser or a page on the same
-# cores brings training almost to a stand; a tenth of that costs an undisturbed training nothing.
-_SPIN_COUNT = "30000"
 
 
 class Session:
@@ -38,7 +35,7 @@ class Session:
                 stderr=self._errors,
                 text=True,
                 env={
-                    "GOMP_SPINCOUNT": _SPIN_COUNT,
+                    **BEFORE_THE_START,
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
                 },

@@ -34,6 +34,7 @@ from playground.spec.history import History, Phase
 from playground.spec.recipe import Recipe
 
 PRETRAINED = "pretrained"
+CHECKPOINT_SCHEMA = 2  # 1 had the optimizer's moments weight by weight
 _CHECKPOINT_KEYS = {
     "architecture",
     "recipe",
@@ -218,9 +219,15 @@ class Run:
                 fix="Its snapshots can still be looked at; train again to go on.",
             ) from problem
         schema = loaded.get("schema") if isinstance(loaded, dict) else None
-        if isinstance(schema, int) and schema > 1:
+        if isinstance(schema, int) and schema > CHECKPOINT_SCHEMA:
             raise SchemaError(f"The checkpoint of run {self.id} was written by a newer version.", fix="Update.")
-        if schema != 1 or not loaded.keys() >= _CHECKPOINT_KEYS:
+        if schema == 1:
+            raise SchemaError(
+                f"The checkpoint of run {self.id} was written by an older version.",
+                expected="Its curves and snapshots can still be looked at.",
+                fix="Train again to go on.",
+            )
+        if schema != CHECKPOINT_SCHEMA or not loaded.keys() >= _CHECKPOINT_KEYS:
             raise StoreError(f"The checkpoint of run {self.id} is not one.", fix="Train again to go on.")
         checkpoint: dict[str, Any] = loaded
         if not _belongs(checkpoint, self.record):

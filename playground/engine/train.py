@@ -21,6 +21,7 @@ from playground.engine.health import Course, Finding, Signs, continued, diagnose
 from playground.engine.inbox import Inbox, NoCommands
 from playground.engine.learner import Batch, Learner
 from playground.engine.precision import choose_compute
+from playground.engine.store import CHECKPOINT_SCHEMA
 from playground.engine.trouble import HOPELESS_LOSS, as_memory_error, check_fit, check_request, diverged
 from playground.engine.vitals import Vitals
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError, StoreError
@@ -137,7 +138,7 @@ class Trainer:
     def checkpoint(self) -> dict[str, Any]:
         """All that exact resumption needs: tensors, numbers and texts only."""
         return {
-            "schema": 1,
+            "schema": CHECKPOINT_SCHEMA,
             "architecture": self.architecture.canonical_json(),
             "recipe": self.recipe.canonical_json(),
             "elapsed_s": self.elapsed_s,

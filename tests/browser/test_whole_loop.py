@@ -50,6 +50,8 @@ def last_step(page: Page) -> int:
 
 
 def press(page: Page, key: str) -> None:
+    """Click when the answer to what came before is on the screen: Streamlit makes one click of two during one run."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
     page.locator(f".st-key-{key} button").first.click()
 
 
@@ -93,6 +95,7 @@ def test_build_mend_train_draw_look_inside_and_come_back(page: Page, server: Ser
     page.get_by_role("button", name="Use 'same' padding").first.click()
     expect(page.get_by_text("is larger than its")).to_have_count(0)
     press(page, "undo")
+    expect(page.get_by_text("is larger than its 13×13 map")).to_be_visible()
     press(page, "undo")
     expect(page.locator('[class*="st-key-layer-conv2d-2"]').first).to_contain_text("24 · 3×3 · ReLU")
 

@@ -53,7 +53,7 @@ class Watched(Learner):
         model = build(SMALL)
         super().__init__(model, recipe, numbered(count), CPU)
         self.seen: list[list[int]] = []
-        model.register_forward_pre_hook(self._note)
+        model[0].register_forward_pre_hook(self._note)
 
     def _note(self, _module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         pixels = (inputs[0] * 255).round().long()
@@ -307,7 +307,7 @@ def test_a_state_without_an_optimizer_begins_its_moments_anew():
 def test_an_image_is_augmented_differently_in_every_epoch():
     learner = Watched(16, tiny_recipe(epochs=3, augmentation=(Noise(std=0.5),)))
     seen: list[torch.Tensor] = []
-    learner.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, :, 1].clone()))
+    learner.model[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, :, 1].clone()))
     for _ in range(3):
         learner.train_batch()
     assert (learner.epoch, len(seen)) == (3, 3)

@@ -93,7 +93,7 @@ def test_optimizers_update_as_torch_does(optimizer, torch_optimizer):
     ours, theirs = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
     theirs.load_state_dict(ours.state_dict())
     recipe = Recipe(optimizer=optimizer, lr=0.1, weight_decay=0.01)
-    pairs = [(ours, make_optimizer(ours, recipe, torch.device("cpu"))), (theirs, torch_optimizer(theirs.parameters()))]
+    pairs = [(ours, make_optimizer(list(ours.parameters()), recipe)), (theirs, torch_optimizer(theirs.parameters()))]
     before = ours.weight.detach().clone()
     for step in range(5):
         for model, update in pairs:
@@ -107,21 +107,21 @@ def test_optimizers_update_as_torch_does(optimizer, torch_optimizer):
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_nesterov_without_momentum_is_plain(nesterov: bool):
     model = torch.nn.Linear(2, 2)
-    optimizer = make_optimizer(model, Recipe(optimizer=Sgd(momentum=0.5, nesterov=True)), torch.device("cpu"))
+    optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=Sgd(momentum=0.5, nesterov=True)))
     apply_knobs(optimizer, Recipe(optimizer=Sgd(momentum=0.0, nesterov=nesterov)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model(torch.ones(1, 2)).sum().backward()
         optimizer.step()
     assert optimizer.param_groups[0]["nesterov"] is False
-    make_optimizer(model, Recipe(optimizer=Sgd(momentum=0.0, nesterov=nesterov)), torch.device("cpu"))
+    make_optimizer(list(model.parameters()), Recipe(optimizer=Sgd(momentum=0.0, nesterov=nesterov)))
 
 
 @pytest.mark.parametrize("momentum", [("sgd", Sgd), ("rmsprop", RmsProp)], ids=lambda pair: pair[0])
 def test_momentum_switched_on_in_mid_run(momentum):
     kind = momentum[1]
     model = torch.nn.Linear(2, 2)
-    optimizer = make_optimizer(model, Recipe(optimizer=kind(momentum=0.0)), torch.device("cpu"))
+    optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=kind(momentum=0.0)))
     for value in (0.0, 0.9, 0.9, 0.0, 0.9):
         apply_knobs(optimizer, Recipe(optimizer=kind(momentum=value)))
         optimizer.zero_grad()

@@ -230,9 +230,11 @@ def test_unusable_checkpoints_are_told(home: Path, tmp_path: Path, monkeypatch: 
         with pytest.raises(StoreError, match="damaged"):
             run.checkpoint()
     assert not (tmp_path / "evil").exists()
-    run.checkpoint_path.write_bytes(store.checkpoint_bytes({**make_trainer(PLAIN).checkpoint(), "schema": 2}))
-    with pytest.raises(SchemaError, match="newer"):
-        run.checkpoint()
+    for schema, said in ((store.CHECKPOINT_SCHEMA + 1, "newer"), (1, "older")):
+        other = {**make_trainer(PLAIN).checkpoint(), "schema": schema}
+        run.checkpoint_path.write_bytes(store.checkpoint_bytes(other))
+        with pytest.raises(SchemaError, match=said):
+            run.checkpoint()
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"schema": "two"}, {"schema": 1}], ids=str)
