@@ -1,7 +1,7 @@
 """What open pages cost: ``python -m benchmarks.ui_overhead [--rounds 3] [--sessions 10]``.
 
 Training speed with a page open and its charts streaming, against the same run with the page closed right after the
-click; medians of rounds that alternate. Then many browser sessions at once beside one run: how long a widget takes to
+click; medians of rounds that alternate, each a run of three epochs. Then many browser sessions at once beside one run: how long a widget takes to
 answer, errors, and what memory the server keeps when they have closed. Needs the ``test`` extra.
 """
 
@@ -48,7 +48,9 @@ def main() -> None:
 
 
 def _speeds(browser: Browser, server: Server, url: str, rounds: int) -> list[tuple[str, ...]]:
-    watched, alone, ratios = [], [], []
+    watched: list[float] = []
+    alone: list[float] = []
+    ratios: list[float] = []
     open_page(browser, url).context.close()  # unpacks the data and learns the machine's speed
     for place in range(rounds):
         for keep_open in (place % 2 == 0, place % 2 == 1):
@@ -63,11 +65,11 @@ def _speeds(browser: Browser, server: Server, url: str, rounds: int) -> list[tup
 
 
 def _speed(browser: Browser, server: Server, url: str, *, keep_open: bool) -> float:
-    """Images a second of a whole sprint, from its log."""
+    """Images a second of a whole run, measurements included, from its log."""
     page = open_page(browser, url)
     wait_for_spare(server)
     before = _latest()
-    page.locator(".st-key-train-start button:visible").click()
+    _train(page, epochs=3)
     while (run := _latest()) == before or run is None:
         time.sleep(0.05)
     if not keep_open:
@@ -95,7 +97,8 @@ def _sessions(browser: Browser, server: Server, url: str, count: int) -> list[tu
         page = open_page(browser, url)
         page.on("pageerror", lambda problem: errors.append(str(problem)))
         pages.append(page)
-    _long_run(pages[0])
+    _train(pages[0], epochs=50)
+    pages[0].wait_for_function(f"{POINTS} > 0", timeout=60_000)
     times = [_answer_time(page) for _ in range(_ROUNDS_OF_CLICKS) for page in pages]
     for page in pages:
         errors += page.locator('[data-testid="stException"], .pg-problem').all_inner_texts()
@@ -116,13 +119,12 @@ def _sessions(browser: Browser, server: Server, url: str, count: int) -> list[tu
     ]
 
 
-def _long_run(page: Page) -> None:
-    epochs = page.locator(".st-key-recipe-epochs input")
-    epochs.fill("50")
-    epochs.press("Enter")
-    page.wait_for_timeout(500)
+def _train(page: Page, *, epochs: int) -> None:
+    field = page.locator(".st-key-recipe-epochs input")
+    field.fill(str(epochs))
+    field.press("Enter")
+    page.wait_for_timeout(1000)
     page.locator(".st-key-train-start button:visible").click()
-    page.wait_for_function(f"{POINTS} > 0", timeout=60_000)
 
 
 def _answer_time(page: Page) -> float:

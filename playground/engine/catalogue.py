@@ -6,6 +6,7 @@ import platform
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from playground.spec.reading import read_model
 from playground.spec.recipe import Recipe
 
 LATEST = "latest"
+_LEFT_FOR_GOOD_S = 3600
 _STAMP = "%Y%m%d-%H%M%S"
 _ID_STAMP = re.compile(r"\d{8}-\d{6}-")
 
@@ -71,6 +73,14 @@ def create_run(
     finally:
         shutil.rmtree(made.folder, ignore_errors=True)
     return run
+
+
+def clear_leavings() -> None:
+    """Remove what a kill left of run folders that were being made or deleted; for the start of a server."""
+    for folder in runs_folder().glob(".*"):
+        with contextlib.suppress(OSError):
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > _LEFT_FOR_GOOD_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_run(folder: Path) -> Run:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from playground.engine.catalogue import create_run, find_run
+from playground.engine.catalogue import clear_leavings, create_run, find_run
 from playground.engine.estimate import guide_speed
 from playground.engine.fork import fork_run
 from playground.engine.limits import ServerLimits
@@ -59,6 +59,7 @@ class Supervisor:
         self._closed = False
         self._spare_died = -_SPARE_REST_S
         atexit.register(self.close)
+        clear_leavings()
 
     # Asking for runs
 

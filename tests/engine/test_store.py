@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from playground.engine.catalogue import all_runs, create_run, find_run, read_run
 from playground.engine.home import writing
 from playground.engine.locks import take_lock
 from playground.engine.store import log_line
+from playground.engine.supervisor import Supervisor
 from playground.errors import PlaygroundError, SchemaError, StoreError, UnknownNameError
 from playground.spec.events import RunEnded, RunFailed, RunStarted, StepDone
 from tests.engine.helpers import PLAIN, RICH, assert_same_weights, make_trainer, tiny_recipe
@@ -332,3 +334,14 @@ def test_a_data_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytes
     assert str(blocked) in caught.value.what + caught.value.expected
     assert "CNN_PLAYGROUND_HOME" in caught.value.fix
     assert all_runs() == ([], [])
+
+
+def test_what_a_kill_left_of_runs_half_made_is_cleared_when_a_server_starts(home: Path):
+    run = new_run()
+    for name, age_s in ((".old", 7200), (".young", 60)):
+        folder = run.folder.parent / name
+        (folder / "snapshots").mkdir(parents=True)
+        os.utime(folder, (time.time() - age_s,) * 2)
+    os.utime(run.folder, (time.time() - 7200,) * 2)
+    Supervisor(keep_warm=False).close()
+    assert sorted(folder.name for folder in run.folder.parent.iterdir()) == [".young", run.id]

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.engine import data
 from playground.engine.catalogue import create_run, find_run, pretrained_run
+from playground.engine.fork import fork_run
 from playground.engine.limits import ServerLimits
 from playground.engine.store import Run, log_line
 from playground.errors import StoreError
@@ -298,7 +299,18 @@ def test_the_runs_page_lists_what_there_is_and_names_what_cannot_be_read(app: Ap
     table = page.dataframe[0].value
     assert list(table["Name"]) == ["First"]
     assert list(table["Parameters"]) == [3738]
+    assert "Fork of" not in table
     assert "newer CNN Playground" in html_of(page)
+
+
+def test_the_runs_page_says_what_a_fork_branched_off(app: AppTest) -> None:
+    parent = _forkable().renamed("Stem")
+    fork_run(parent, 3, parent.record.recipe.changed(lr=0.02), name="Branch")
+    page = AppTest.from_function(_runs_page, default_timeout=60)
+    page.run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert dict(zip(table["Name"], table["Fork of"], strict=True)) == {"Branch": "Stem, step 3", "Stem": ""}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LAYER_KINDS if kind != "output"])

@@ -40,7 +40,10 @@ def page() -> None:
 
 
 def _table(runs: list[Run]) -> list[Run]:
-    rows = [_row(run) for run in runs]
+    names = {run.id: run.record.name for run in runs}
+    rows = [_row(run) | {"Fork of": _origin(run, names)} for run in runs]
+    if not any(row["Fork of"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "Fork of"} for row in rows]
     answer = st.dataframe(
         {name: [row[name] for row in rows] for name in rows[0]},
         # Rows are chosen by place: another list of runs is another table, with nothing chosen in it.
@@ -78,6 +81,12 @@ def _row(run: Run) -> dict[str, Any]:
         "Begun": run.record.created[:16].replace("T", " "),
         "Id": run.id,
     }
+
+
+def _origin(run: Run, names: dict[str, str]) -> str:
+    """Which run it branched off, and where; empty for one that began at the beginning."""
+    parent, step = run.record.parent, run.record.parent_step
+    return f"{names.get(parent, parent)}, step {step:,}" if parent and step is not None else ""
 
 
 def _state(run: Run, phase: str) -> str:

@@ -68,7 +68,7 @@ def _pace(history: History) -> float:
     """
     if not history.steps:
         return 0.15
-    return 0.5 if history.elapsed_s < 3 else 1.0 if history.elapsed_s < 60 else 2.0
+    return 0.5 if history.elapsed_s < 3 else 1.0 if history.elapsed_s < 12 else 2.0
 
 
 def _live(shown: Shown, words: DeltaGenerator) -> None:
