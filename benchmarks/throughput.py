@@ -23,8 +23,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0)
     options = parser.parse_args()
     with scratch_home() as data:
-        contenders = [Contender(f"ours, batch {size}", "ours.py", {"batch_size": size}) for size in (32, 64, 128)]
-        contenders.append(Contender("ours, batch 64, float32", "ours.py", {"batch_size": 64, "precision": "float32"}))
+        contenders = [Contender.ours(f"ours, batch {size}", batch_size=size) for size in (32, 64, 128)]
+        contenders.append(Contender.ours("ours, batch 64, float32", batch_size=64, precision="float32"))
         plain = Contender("plain PyTorch loop, batch 32", "plain_torch.py", {"data": data, "batch_size": 32})
         contenders.append(plain)
         python = keras_python()

@@ -26,8 +26,8 @@ def main() -> None:
     options = parser.parse_args()
     with scratch_home() as data:
         contenders = [
-            Contender("ours: Dash net, dash recipe", "ours.py", {"net": "dash", "recipe": "dash"}),
-            Contender("ours: the guide's net, sprint recipe", "ours.py", {"net": "guide", "recipe": "sprint"}),
+            Contender.ours("ours: Dash net, dash recipe", net="dash", recipe="dash"),
+            Contender.ours("ours: the guide's net, sprint recipe", net="guide", recipe="sprint"),
         ]
         tutorial = {"data": data, "batch_size": 32, "most_epochs": _MOST_EPOCHS}
         python = keras_python()

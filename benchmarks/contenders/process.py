@@ -4,15 +4,19 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from playground.engine.allocator import BEFORE_THE_START
 
 HERE = Path(__file__).parent
-# As the app starts its workers; libgomp's spinning would rob whoever is measured next.
-_ENVIRONMENT = {**BEFORE_THE_START, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+# libgomp's spinning would rob whoever is measured next.
+_ENVIRONMENT = {
+    "GOMP_SPINCOUNT": BEFORE_THE_START["GOMP_SPINCOUNT"],
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "",
+}
 
 
 @dataclass
@@ -23,6 +27,12 @@ class Contender:
     script: str
     options: dict[str, Any]
     python: str = sys.executable
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def ours(cls, name: str, **options: Any) -> "Contender":
+        """This project, its process started as the app starts its workers."""
+        return cls(name, "ours.py", options, environment=BEFORE_THE_START)
 
     def __post_init__(self) -> None:
         self._process = subprocess.Popen(
@@ -31,7 +41,7 @@ class Contender:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": str(HERE.parents[1])},
+            env={**os.environ, **_ENVIRONMENT, **self.environment, "PYTHONPATH": str(HERE.parents[1])},
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:

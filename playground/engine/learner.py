@@ -91,7 +91,8 @@ class Learner:
         lr = self.lr
         for group in self._optimizer.param_groups:
             group["lr"] = lr
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         scores = self._forward(images)
         loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
         self._working.backward(loss)
