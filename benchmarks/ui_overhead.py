@@ -1,8 +1,9 @@
 """What open pages cost: ``python -m benchmarks.ui_overhead [--rounds 3] [--sessions 10]``.
 
 Training speed with a page open and its charts streaming, against the same run with the page closed right after the
-click; medians of rounds that alternate, each a run of three epochs. Then many browser sessions at once beside one run: how long a widget takes to
-answer, errors, and what memory the server keeps when they have closed. Needs the ``test`` extra.
+click; medians of rounds that alternate, each a run of three epochs. Then many browser sessions at once beside one run:
+how long a widget takes to answer, errors, and what memory the server keeps when they have closed. Needs the ``test``
+extra.
 """
 
 import argparse

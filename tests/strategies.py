@@ -30,6 +30,7 @@ from playground.spec.recipe import (
     AdamW,
     Constant,
     Cosine,
+    Elastic,
     Erase,
     Flip,
     Noise,
@@ -54,7 +55,7 @@ ACTIVATIONS = tuple(ACTIVATION_TITLES)
 OPTIONAL_ACTIVATIONS = ("none", *ACTIVATIONS)
 OPTIMIZERS = (Sgd, Adam, AdamW, RmsProp, Adagrad)
 SCHEDULES = (Constant, StepDecay, Cosine, OneCycle)
-AUGMENTATIONS = (Shift, Rotate, Scale, Shear, Flip, Erase, Noise, Thickness)
+AUGMENTATIONS = (Shift, Rotate, Scale, Shear, Elastic, Flip, Erase, Noise, Thickness)
 
 
 def field_values(field: FormField, most: int | None = None) -> st.SearchStrategy[Any]:

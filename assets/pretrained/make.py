@@ -14,7 +14,7 @@ from playground.spec.events import SnapshotSaved, StepDone
 
 HERE = Path(__file__).parent
 EVERY = 25
-MOMENTS = (0, 128, 430)
+MOMENTS = (0, 128, 586)
 
 
 def make(source: Run) -> None:

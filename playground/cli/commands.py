@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -27,8 +27,12 @@ from playground.errors import PlaygroundError, StoreError, UnknownNameError
 from playground.spec.architecture import Architecture
 from playground.spec.datasets import DATASETS, find_dataset
 from playground.spec.presets import ARCHITECTURES, RECIPES
+from playground.spec.recipe import Recipe
 from playground.spec.summary import summarize
 from playground.spec.validation import find_problems
+
+if TYPE_CHECKING:
+    from playground.engine.store import Run
 
 app = typer.Typer(
     add_completion=False,
@@ -133,7 +137,7 @@ def resume(
             expected="A run that was stopped or interrupted can; one that is completed, with more epochs.",
             fix="Give --epochs with a larger number, or train again.",
         )
-    drive(lambda: found, found.record.architecture, found.record.recipe, as_json=as_json, knobs=knobs)
+    _go_on(found, found.record.recipe, as_json=as_json, knobs=knobs)
 
 
 @app.command()
@@ -158,7 +162,33 @@ def fork(
     settings = find_recipe(recipe) if recipe else recipe_at(parent, step)
     settings = settings.changed(**_given(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed))
     made = fork_run(parent, step, settings, name=name)
-    drive(lambda: made, made.record.architecture, settings, as_json=as_json)
+    _go_on(made, settings, as_json=as_json)
+
+
+@app.command()
+def teach(
+    run: RunArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(help='Drawings: [{"label": 3, "strokes": [[[x, y], ...]]}, ...], or a set saved by the app.'),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Train a run's net on drawings of your own, mixed with its data so that it forgets nothing."""
+    from playground.engine.catalogue import find_run
+    from playground.engine.own_drawings import read_labelled
+    from playground.engine.teach import teach_run
+    from playground.lens.pictures import file_content
+
+    made = teach_run(find_run(run), read_labelled(str(file), file_content(file)))
+    _go_on(made, made.record.recipe, as_json=as_json)
+
+
+def _go_on(run: "Run", recipe: Recipe, *, as_json: bool, knobs: dict[str, Any] | None = None) -> None:
+    """Train a run that is there, with what its folder holds beside its recipe."""
+    from playground.engine.material import material_of
+
+    drive(lambda: run, run.record.architecture, recipe, as_json=as_json, knobs=knobs, material=material_of(run))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from playground.spec.architecture import Architecture
 from playground.spec.recipe import Recipe
 
 if TYPE_CHECKING:
+    from playground.engine.material import Material
     from playground.engine.store import Run
 
 
@@ -22,6 +23,7 @@ def drive(
     *,
     as_json: bool,
     knobs: dict[str, Any] | None = None,
+    material: "Material | None" = None,
 ) -> None:
     """Train in this process to the end; exit code 0 completed, 1 failed, 130 stopped by Ctrl-C.
 
@@ -29,12 +31,12 @@ def drive(
     """
     from playground.engine.allocator import keep_memory
     from playground.engine.limits import machine_limits
+    from playground.engine.material import NOTHING, trainer_for
     from playground.engine.record import Recorder
-    from playground.engine.train import Trainer
     from playground.spec.history import History
 
     keep_memory()
-    trainer = Trainer(architecture, recipe, limits=machine_limits(recipe))
+    trainer = trainer_for(architecture, recipe, material or NOTHING, limits=machine_limits(recipe))
     run = opened()
     with _stop_on_interrupt(knobs or {}) as inbox, Recorder(run) as recorder:
         history = History()

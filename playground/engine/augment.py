@@ -1,6 +1,6 @@
 """Augmentation of a whole batch at once, on its device; what is drawn is a pure function of (seed, step).
 
-All of shift, rotate, scale and shear become one affine map an image, so that pixels are interpolated only once.
+Shift, rotate, scale, shear and elastic become one map an image, so that pixels are interpolated only once.
 """
 
 import math
@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from playground.engine.seeds import generator
-from playground.spec.recipe import Augmentation, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
+from playground.spec.recipe import Augmentation, Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
+
+_BEND_POINTS = 5  # across an image: bends about as large as a digit's loops
 
 
 def augment(images: Tensor, augmentations: Sequence[Augmentation], *, seed: int, step: int) -> Tensor:
@@ -59,10 +61,20 @@ def _transform(images: Tensor, augmentations: Sequence[Augmentation], source: to
         else:
             continue
         matrix, moved = part @ matrix, True
-    if not moved:
+    bends = [item for item in augmentations if isinstance(item, Elastic)]
+    if not moved and not bends:
         return images
     grid = functional.affine_grid(matrix[:, :2].to(images), list(images.shape), align_corners=False)
+    for item in bends:
+        grid = grid + _bend(item, count, height, width, source).to(images)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _bend(item: Elastic, count: int, height: int, width: int, source: torch.Generator) -> Tensor:
+    """Smooth displacements (count, height, width, 2) in the grid's units, where an image is 2 wide and 2 high."""
+    corners = torch.rand(count, 2, _BEND_POINTS, _BEND_POINTS, generator=source) * 2 - 1
+    field = functional.interpolate(corners, size=(height, width), mode="bicubic", align_corners=True)
+    return field.permute(0, 2, 3, 1) * item.pixels * 2 / torch.tensor([width, height])
 
 
 def _change_thickness(images: Tensor, item: Thickness, source: torch.Generator) -> Tensor:

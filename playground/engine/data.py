@@ -1,6 +1,5 @@
 """Images and labels: MNIST from the bundled files, checked, unpacked once, split into train, validation and test."""
 
-import errno
 import hashlib
 import lzma
 import tempfile
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from playground.engine.home import bundled, cache, make_folder, writing
+from playground.engine.cached import cached_tensors
+from playground.engine.home import bundled
+from playground.engine.pens import pen_images
 from playground.engine.seeds import generator
 from playground.errors import AssetError, RecipeError
 from playground.spec.datasets import find_dataset
@@ -65,8 +64,7 @@ class Splits:
 
 def load_test(name: str) -> Images:
     """The test images of a data set."""
-    find_dataset(name)
-    tensors = _mnist()
+    tensors = _tensors(name)
     return Images(tensors["test_images"], tensors["test_labels"])
 
 
@@ -83,7 +81,7 @@ def load_splits(name: str, validation_size: int, limit: int | None = None) -> Sp
             f"{validation_size:,} validation images leave nothing to train on.",
             expected=f"{info.title} has {info.train_size:,} training images.",
         )
-    tensors = _mnist()
+    tensors = _tensors(name)
     everything = Images(tensors["train_images"], tensors["train_labels"])
     order = _stratified_order(everything.labels)
     validation, train = order[:validation_size].sort().values, order[validation_size:]
@@ -107,24 +105,24 @@ def _stratified_order(labels: Tensor) -> Tensor:
     return shuffled[torch.argsort(rank[shuffled], stable=True)]
 
 
+def _tensors(name: str) -> dict[str, Tensor]:
+    find_dataset(name)
+    mnist = _mnist()
+    if name == "mnist":
+        return mnist
+    pens = pen_images()
+    return {
+        **mnist,
+        "train_images": torch.cat([mnist["train_images"], pens["images"]]),
+        "train_labels": torch.cat([mnist["train_labels"], pens["labels"]]),
+    }
+
+
 @lru_cache(maxsize=1)
 def _mnist() -> dict[str, Tensor]:
     """The four tensors of MNIST, mapped from the cache; unpacked into it the first time."""
     sums = hashlib.sha256("".join(_SHA256.values()).encode()).hexdigest()[:12]
-    path = cache() / f"mnist-{sums}.safetensors"
-    if path.exists():
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError):
-            path.unlink(missing_ok=True)  # a damaged cache is made again, not an error
-    make_folder(path.parent)
-    with writing(path) as temporary:
-        tensors = _unpack_mnist(bundled("assets/mnist"))
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as problem:  # how it wraps a full disk
-            raise OSError(errno.ENOSPC, str(problem)) from problem
-    return load_file(path)
+    return cached_tensors(f"mnist-{sums}", lambda: _unpack_mnist(bundled("assets/mnist")))
 
 
 def _unpack_mnist(folder: Path) -> dict[str, Tensor]:

@@ -42,6 +42,8 @@ def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None,
     def fill(run: Run) -> None:
         log = log_until(parent, checkpoint) + log_line(forked)
         run.log_path.write_bytes(log)
+        if parent.material_path.exists():
+            same_bytes(parent.material_path, run.material_path)
         for earlier in parent.snapshots():
             with contextlib.suppress(FileNotFoundError):  # thinned away by the parent in this moment
                 if earlier <= step:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, equal
 
 from playground.engine.inbox import NoCommands
+from playground.engine.material import material_of, trainer_for
 from playground.engine.store import Run
 from playground.engine.train import Trainer
 from playground.errors import StoreError
@@ -42,7 +43,7 @@ class Replay:
         if not run.snapshots():
             raise StoreError(f"Run {run.id} has no weights to compare with.", fix="Train it first.")
         self._run = run
-        self._trainer = Trainer(run.record.architecture, run.record.recipe)
+        self._trainer = trainer_for(run.record.architecture, run.record.recipe, material_of(run))
         self._inbox = KnobInbox(log, self._trainer)
         self.compared: dict[int, bool] = {}
         """Whether the weights were the same bit for bit, by step, for every snapshot that both have."""

@@ -89,6 +89,11 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     @property
+    def material_path(self) -> Path:
+        """Weights and images that the run began with beside its recipe; most runs have none."""
+        return self.folder / "material.safetensors"
+
+    @property
     def lock_path(self) -> Path:
         """Held by the process that trains; empty."""
         return self.folder / "lock"

@@ -17,9 +17,11 @@ from playground.engine.estimate import guide_speed
 from playground.engine.fork import fork_run
 from playground.engine.limits import ServerLimits
 from playground.engine.order import Order
+from playground.engine.own_drawings import OwnDrawing
 from playground.engine.session import Session
 from playground.engine.store import Run, append_events
 from playground.engine.tail import LogTail
+from playground.engine.teach import teach_run, teaching_recipe
 from playground.engine.trouble import check_request
 from playground.errors import ArchitectureError, OwnerError, StoreError, WorkerError
 from playground.spec.architecture import Architecture
@@ -113,6 +115,16 @@ class Supervisor:
             self._check_queue(owner)
         run = fork_run(parent, step, recipe, name=f"{parent.record.name}, forked", owner=owner)
         with self._lock:
+            self._enqueue(_Waiting(run, (), owner))
+        return run
+
+    def teach(self, run_id: str, drawings: tuple[OwnDrawing, ...], *, owner: str | None = None) -> Run:
+        """A new run in which a net (anybody's, or the pretrained one) learns drawings; see ``teach_run``."""
+        parent = find_run(run_id)
+        self._check(parent.record.architecture, teaching_recipe(parent.record.recipe))
+        with self._lock:
+            self._check_queue(owner)
+            run = teach_run(parent, drawings, owner=owner)
             self._enqueue(_Waiting(run, (), owner))
         return run
 

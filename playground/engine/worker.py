@@ -21,6 +21,7 @@ from playground.engine.cadence import Cadence
 from playground.engine.catalogue import read_run
 from playground.engine.data import load_splits
 from playground.engine.limits import machine_limits
+from playground.engine.material import material_of, trainer_for
 from playground.engine.order import Order
 from playground.engine.record import Recorder
 from playground.engine.store import Run, append_events
@@ -84,7 +85,8 @@ class PipeInbox:
 def train_run(run: Run, inbox: PipeInbox) -> None:
     """Train a run from where it stands to its end; whatever goes wrong is the last event of its log."""
     try:
-        trainer = Trainer(run.record.architecture, run.record.recipe, limits=machine_limits(run.record.recipe))
+        recipe = run.record.recipe
+        trainer = trainer_for(run.record.architecture, recipe, material_of(run), limits=machine_limits(recipe))
         with Recorder(run) as recorder:
             for _ in recorder.follow(trainer, inbox):
                 pass

@@ -12,7 +12,8 @@ from playground.engine.store import Run
 from playground.errors import StoreError
 from playground.spec.architecture import Architecture
 
-_KEPT = 12
+_MOST_KEPT = 64
+_MOST_KEPT_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,13 @@ def load_model(run: Run, step: int | None = None) -> Model:
     model = Model(run.id, step, run.record.architecture, _rebuilt(run, step))
     with _lock:
         _models[key] = model
-        while len(_models) > _KEPT:
+        while len(_models) > _MOST_KEPT or (len(_models) > 2 and _bytes_kept() > _MOST_KEPT_BYTES):
             _models.popitem(last=False)
     return model
+
+
+def _bytes_kept() -> int:
+    return sum(weight.numel() * 4 for model in _models.values() for weight in model.module.parameters())
 
 
 def _rebuilt(run: Run, step: int) -> nn.Sequential:

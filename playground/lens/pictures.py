@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from playground.engine.strokes import fit_strokes
 from playground.errors import DrawingError, ImageFileError
-from playground.lens.drawing import fit_image, fit_strokes
+from playground.lens.drawing import fit_image
+from playground.lens.photo import photo_ink
 
 Array = NDArray[np.float32]
 
 MAX_FILE_BYTES = 20 * 1000**2
 MAX_PIXELS = 40 * 1000**2
 _ENOUGH = 1024
+_SMALL = 64  # pixels: up to that a picture is no photo, and every pixel of it counts
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -25,7 +28,7 @@ def read_inputs(path: Path) -> list[Array]:
 
     Raises ImageFileError or DrawingError, naming the file.
     """
-    content = _content(path)
+    content = file_content(path)
     if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
         return _drawings(path, content)
     return [uploaded_input(str(path), content)]
@@ -33,12 +36,27 @@ def read_inputs(path: Path) -> list[Array]:
 
 def uploaded_input(name: str, content: bytes) -> Array:
     """A picture that came as bytes, as the input of a net, (1, 28, 28); errors as ``read_inputs``, naming ``name``."""
-    if len(content) > MAX_FILE_BYTES:
-        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
     try:
-        return fit_image(ink_of(name, content))
+        return fit_image(uploaded_ink(name, content))
     except DrawingError as problem:
         raise DrawingError(f"{name}: {problem.what}", expected=problem.expected, fix=problem.fix) from None
+
+
+def uploaded_ink(name: str, content: bytes) -> Array:
+    """A picture that came as bytes, as ink 1 on paper 0 on a square: a digit's, without box, shadow and dirt.
+
+    Raises ImageFileError for what is no usable picture, DrawingError for one on which nothing stands out.
+    """
+    if len(content) > MAX_FILE_BYTES:
+        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+    ink = ink_of(name, content)
+    if not ink.any():
+        raise DrawingError(f"{name}: the picture is empty: nothing stands out from its background.")
+    height, width = ink.shape
+    square = np.zeros((max(ink.shape),) * 2, dtype=np.float32)
+    top, left = (len(square) - height) // 2, (len(square) - width) // 2
+    square[top : top + height, left : left + width] = ink
+    return square
 
 
 def ink_of(path: Path | str, content: bytes) -> Array:
@@ -57,6 +75,8 @@ def ink_of(path: Path | str, content: bytes) -> Array:
             f"{path} is no picture that can be read.",
             expected=f"Formats: {', '.join(_FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
         ) from problem
+    if max(grey.shape) > _SMALL:
+        return photo_ink(grey)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     paper = float(np.median(border))
     ink = np.clip(paper - grey, 0, None) if paper > 0.5 else np.clip(grey - paper, 0, None)
@@ -88,7 +108,8 @@ def _grey(path: Path | str, content: bytes) -> Array:
         return np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255)
 
 
-def _content(path: Path) -> bytes:
+def file_content(path: Path) -> bytes:
+    """What a file of a bearable size holds; raises ImageFileError, naming it."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ImageFileError(f"{path} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
@@ -105,8 +126,8 @@ def _drawings(path: Path, content: bytes) -> list[Array]:
         drawings = json.loads(content)
     except (ValueError, RecursionError) as problem:
         raise DrawingError(f"{path} is not JSON: {problem}.", expected=expected) from None
-    if isinstance(drawings, dict):
-        drawings = [drawings]
+    if isinstance(drawings, dict):  # a set that the app saved, or a single drawing
+        drawings = drawings.get("drawings", [drawings])
     if not isinstance(drawings, list):
         raise DrawingError(f"{path} holds no list of drawings.", expected=expected)
     if not drawings:

@@ -1,6 +1,7 @@
 """From an image to probabilities, and to words."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import Tensor
 from playground.engine.build import class_scores
 from playground.engine.data import Images
 from playground.engine.evaluate import confusion_matrix, measure
-from playground.lens.model import Model
+from playground.engine.store import Run
+from playground.errors import StoreError
+from playground.lens.model import Model, load_model
 
 Array = NDArray[np.float32]
 
@@ -59,6 +62,20 @@ def predict(model: Model, images: Sequence[Array]) -> tuple[Prediction, ...]:
     with torch.inference_mode():
         batch = torch.from_numpy(np.stack(images).astype(np.float32, copy=False))
         return tuple(_prediction(row) for row in class_scores(model.module(batch)))
+
+
+def course(run: Run, image: Array, *, most: int = 24) -> tuple[tuple[int, Prediction], ...]:
+    """What the run's net said of an image at up to ``most`` of its snapshots, evenly chosen, with their steps.
+
+    Snapshots that cannot be read, or vanish meanwhile, are left out.
+    """
+    steps = run.snapshots()
+    chosen = {steps[round(place)] for place in np.linspace(0, len(steps) - 1, min(most, len(steps)))}
+    found = []
+    for step in sorted(chosen):
+        with suppress(StoreError):
+            found.append((step, predict(load_model(run, step), [image])[0]))
+    return tuple(found)
 
 
 def probabilities_of(scores: Array) -> Prediction:

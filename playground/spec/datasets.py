@@ -18,6 +18,9 @@ class Dataset:
     credit: str
 
 
+PEN_STROKES, PEN_COPIES = 4_996, 4
+"""Digits drawn with a pen that come with the program, and images made of each, with different pens."""
+
 DATASETS: dict[str, Dataset] = {
     "mnist": Dataset(
         "mnist",
@@ -27,7 +30,17 @@ DATASETS: dict[str, Dataset] = {
         60_000,
         10_000,
         "Handwritten digits by Yann LeCun and Corinna Cortes, CC BY-SA 3.0.",
-    )
+    ),
+    "mnist+pen": Dataset(
+        "mnist+pen",
+        "MNIST and pen strokes",
+        (1, 28, 28),
+        tuple("0123456789"),
+        60_000 + PEN_STROKES * PEN_COPIES,
+        10_000,
+        "MNIST as above; digits of 20 people from Pen-Based Recognition of Handwritten Digits by E. Alpaydin and "
+        "F. Alimoglu, UCI Machine Learning Repository, CC BY 4.0.",
+    ),
 }
 
 

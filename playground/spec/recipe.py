@@ -131,6 +131,13 @@ class Shear(_Part):
     degrees: float = Field(default=10.0, ge=0, le=60, description="Largest slant.", json_schema_extra={"step": 1.0})
 
 
+class Elastic(_Part):
+    """Bends the image smoothly, as an unsteady hand does. Source: Simard, Steinkraus and Platt, 2003."""
+
+    kind: Literal["elastic"] = "elastic"
+    pixels: float = Field(default=1.5, ge=0, le=6, description="Largest bend.", json_schema_extra={"step": 0.25})
+
+
 class Flip(_Part):
     """Mirrors the image left to right; turns most digits into something else."""
 
@@ -162,7 +169,9 @@ class Thickness(_Part):
 
 Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Adagrad, Field(discriminator="kind")]
 Schedule = Annotated[Constant | StepDecay | Cosine | OneCycle, Field(discriminator="kind")]
-Augmentation = Annotated[Shift | Rotate | Scale | Shear | Flip | Erase | Noise | Thickness, Field(discriminator="kind")]
+Augmentation = Annotated[
+    Shift | Rotate | Scale | Shear | Elastic | Flip | Erase | Noise | Thickness, Field(discriminator="kind")
+]
 
 KNOBS = ("lr", "batch_size", "epochs", "weight_decay", "label_smoothing", "optimizer", "augmentation")
 """Recipe values that may change mid-run. The optimizer's kind may not, its fields may."""
@@ -209,7 +218,7 @@ class Recipe(BaseModel):
         description="Share of the target spread over all classes, so that the net is not pushed to total certainty.",
         json_schema_extra={"step": 0.01},
     )
-    augmentation: tuple[Augmentation, ...] = Field(default=(), max_length=8)
+    augmentation: tuple[Augmentation, ...] = Field(default=(), max_length=9)
     limit: int | None = Field(
         default=None, ge=10, le=10**6, description="Train on so many images only; empty: on all of them."
     )

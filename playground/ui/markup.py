@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -31,17 +32,50 @@ def hint(text: str) -> None:
     st.html(f'<div class="pg-hint">{escape(text)}</div>')
 
 
-def bars(values: Sequence[float], names: Sequence[str], strong: int | None) -> None:
-    """One bar a class with its percentage; ``strong`` is drawn in the accent colour."""
+class Answer(NamedTuple):
+    """What one net says: whose answer it is, the probability of every class, and the class to show in strong."""
+
+    title: str
+    probabilities: Sequence[float]
+    first: int
+
+
+def bars(names: Sequence[str], *answers: Answer) -> None:
+    """One bar a class with its percentage, for one net or for several side by side."""
+    st.html(f'<div class="pg-answers">{"".join(_bars(names, answer) for answer in answers)}</div>')
+
+
+def _bars(names: Sequence[str], answer: Answer) -> str:
     rows = []
-    for place, (value, name) in enumerate(zip(values, names, strict=True)):
-        kind = " strong" if place == strong else ""
+    for place, (value, name) in enumerate(zip(answer.probabilities, names, strict=True)):
+        kind = " strong" if place == answer.first else ""
         rows.append(
             f'<div class="pg-bar{kind}" role="listitem" aria-label="{escape(name)}: {value:.1%}">'
             f'<b>{escape(name)}</b><i><u style="width:{max(1.2, value * 100):.1f}%"></u></i>'
             f"<span>{value * 100:.0f}</span></div>"
         )
-    st.html(f'<div class="pg-bars" role="list">{"".join(rows)}</div>')
+    heading = f'<div class="pg-note">{escape(answer.title)}</div>' if answer.title else ""
+    return f'<div class="pg-bars" role="list">{heading}{"".join(rows)}</div>'
+
+
+def course(moments: Sequence[tuple[int, Sequence[float]]], strong: int) -> None:
+    """How the probability of every class moved from step to step; the line of ``strong`` in the accent colour."""
+    if len(moments) < 2:
+        return
+    width, height = 100.0, 30.0
+    lines = []
+    for place in sorted(range(len(moments[0][1])), key=lambda place: place == strong):
+        points = " ".join(
+            f"{number * width / (len(moments) - 1):.1f},{height - 1 - (height - 2) * values[place]:.1f}"
+            for number, (_, values) in enumerate(moments)
+        )
+        lines.append(f'<polyline class="{"strong" if place == strong else ""}" points="{points}"/>')
+    first, last = moments[0][0], moments[-1][0]
+    st.html(
+        f'<div class="pg-course"><svg viewBox="0 0 {width:.0f} {height:.0f}" preserveAspectRatio="none" role="img" '
+        f'aria-label="Probability of {strong} from step {first:,} to step {last:,}">{"".join(lines)}</svg>'
+        f"<span>{first:,}</span><span>how the ten probabilities moved, by step</span><span>{last:,}</span></div>"
+    )
 
 
 def legend(palette: Palette, low: float, high: float) -> None:

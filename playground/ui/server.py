@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import secrets
+import threading
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from playground.engine.limits import ServerLimits
 from playground.engine.store import Run
 from playground.engine.supervisor import Supervisor
 from playground.errors import PlaygroundError
+from playground.lens.familiar import prepare
 from playground.lens.model import limit_threads
 
 
@@ -28,7 +30,10 @@ def supervisor() -> Supervisor:
 @st.cache_resource(show_spinner=False)
 def pretrained() -> Run:
     """The run that comes with the program."""
-    return pretrained_run()
+    run = pretrained_run()
+    # The first drawing is to be judged at once, and what it is compared with takes half a second to look at.
+    threading.Thread(target=prepare, daemon=True).start()
+    return run
 
 
 def browser_token() -> str | None:

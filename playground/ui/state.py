@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from playground.engine.store import Run
+from playground.engine.strokes import AS_MNIST, Fitting
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError
 from playground.spec.architecture import Architecture
 from playground.spec.history import History
@@ -21,7 +22,14 @@ _KEY = "playground"
 _MOST_UNDO = 100
 _MOST_WORKSPACES = 256
 CANVAS_SIZE = 240
-PEN_WIDTH = 17
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An uploaded picture's ink, (side, side), values 0 to 1, as bytes of float32, and its file's name."""
+
+    name: str
+    ink: bytes
 
 
 @dataclass
@@ -42,7 +50,11 @@ class AppState:
     strokes: tuple[Stroke, ...] = ()
     canvas_revision: int = 0
     test_index: int | None = None
-    centred: bool = True
+    picture: Picture | None = None
+    picture_error: PlaygroundError | None = None
+    teach_error: PlaygroundError | None = None
+    pen_width: int = 17
+    fitting: Fitting = AS_MNIST
     inside_layer: str | None = None
     inside_run: str | None = None
     moments: dict[str, int | None] = field(default_factory=dict)
@@ -110,9 +122,11 @@ class AppState:
         now = drawn(revision=self.canvas_revision)
         return self.strokes if now is None else now
 
-    def replace_drawing(self, strokes: tuple[Stroke, ...], test_index: int | None = None) -> None:
-        """Put something else on the canvas."""
-        self.strokes, self.test_index = strokes, test_index
+    def replace_drawing(
+        self, strokes: tuple[Stroke, ...], test_index: int | None = None, picture: Picture | None = None
+    ) -> None:
+        """Put something else on the canvas: strokes, over a test image or an uploaded picture."""
+        self.strokes, self.test_index, self.picture = strokes, test_index, picture
         self.canvas_revision += 1
 
 

@@ -1,17 +1,20 @@
 """What is looked at: the drawing, a test image, an upload, or an example while there is nothing else."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from playground.charts.images import single_image
 from playground.engine.data import load_test
 from playground.engine.store import Run
+from playground.engine.strokes import SHRUNK, fit_strokes
 from playground.errors import PlaygroundError
-from playground.lens.drawing import Drawing, fit_strokes, net_input
+from playground.lens.drawing import Drawing, net_input
 from playground.lens.model import Model, load_model
 from playground.ui.server import pretrained
-from playground.ui.state import CANVAS_SIZE, PEN_WIDTH, AppState
+from playground.ui.state import CANVAS_SIZE, AppState
 
 Array = NDArray[np.float32]
 
@@ -44,13 +47,40 @@ def test_subject(index: int) -> Subject:
 
 def drawn_subject(state: AppState) -> Subject:
     """What is on the canvas as the net sees it; the example while it is empty."""
-    under = None if state.test_index is None else test_subject(state.test_index)
-    drawing = Drawing(state.strokes, CANVAS_SIZE, PEN_WIDTH, None if under is None else under.image[0])
+    drawing = _drawing(state)
     if drawing.is_empty:
         return example()
-    if under is not None and not state.strokes:
-        return Subject(net_input(drawing, centred=state.centred), under.origin, under.label)
-    return Subject(net_input(drawing, centred=state.centred), "your drawing")
+    image = net_input(drawing, state.fitting)
+    if state.strokes:
+        return Subject(image, "your drawing")
+    if state.picture is not None:
+        return Subject(image, state.picture.name)
+    under = test_subject(state.test_index or 0)
+    return Subject(image, under.origin, under.label)
+
+
+def background_of(state: AppState) -> bytes | None:
+    """The picture under the strokes, as a PNG for the canvas; raises AssetError where the data is damaged."""
+    under = _drawing(replace(state, strokes=())).under
+    return None if under is None else single_image(under, size=len(under))
+
+
+def stages(state: AppState) -> tuple[Array, Array] | None:
+    """The canvas merely shrunk, and made as large and with the pen that are wanted; None while it is empty."""
+    drawing = _drawing(state)
+    if drawing.is_empty:
+        return None
+    return net_input(drawing, SHRUNK), net_input(drawing, replace(state.fitting, centred=False))
+
+
+def _drawing(state: AppState) -> Drawing:
+    under = None
+    if state.picture is not None:
+        values = np.frombuffer(state.picture.ink, dtype=np.float32)
+        under = values.reshape(-1, math.isqrt(len(values)))
+    elif state.test_index is not None:
+        under = test_subject(state.test_index).image[0]
+    return Drawing(state.strokes, CANVAS_SIZE, state.pen_width, under)
 
 
 def subject_model(run: Run | None) -> tuple[Model | None, PlaygroundError | None]:

@@ -30,7 +30,7 @@ def test_knobs_turned_in_mid_run_are_marked_and_a_fork_branches_off(page: Page, 
     press(page, "train-start")
     wait_for_progress(page, 0)
     set_number(page, "recipe-batch_size", 256)
-    wait_for_note(page, "batch size 64 → 256")
+    wait_for_note(page, "batch size 128 → 256")
     set_number(page, "recipe-epochs", 3)
     wait_for_note(page, "epochs 1 → 3")
     press(page, "open-dropout-1")

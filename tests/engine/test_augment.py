@@ -5,19 +5,20 @@ import torch
 from torch import Tensor
 
 from playground.engine.augment import augment
-from playground.spec.recipe import Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
+from playground.spec.recipe import Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
 
 ALL = (
     Shift(),
     Rotate(),
     Scale(),
     Shear(),
+    Elastic(),
     Flip(),
     Erase(),
     Noise(),
     Thickness(),
 )
-STILL = (Shift(pixels=0), Rotate(degrees=0), Scale(amount=0), Shear(degrees=0), Flip(p=0))
+STILL = (Shift(pixels=0), Rotate(degrees=0), Scale(amount=0), Shear(degrees=0), Elastic(pixels=0), Flip(p=0))
 MANY = 64
 
 
@@ -190,3 +191,21 @@ def test_the_order_of_the_list_counts():
     assert not torch.equal(
         changed(images, Rotate(degrees=90), Shift(pixels=4)), changed(images, Shift(pixels=4), Rotate(degrees=90))
     )
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (28, 40)], ids=str)
+def test_elastic_bends_by_no_more_than_it_says_and_smoothly(shape: tuple[int, int]):
+    rows, columns = (torch.arange(side, dtype=torch.float32) for side in shape)
+    across = columns.view(1, 1, 1, -1).expand(MANY, 1, *shape) / 100
+    down = rows.view(1, 1, -1, 1).expand(MANY, 1, *shape) / 100
+    middle = (..., slice(6, -6), slice(6, -6))  # away from the border, where paper is drawn in
+    largest = 0.0
+    for slope in (across, down):
+        moved = (changed(slope, Elastic(pixels=2.0)) - slope)[middle] * 100
+        assert moved.abs().max() <= 2.0 * 1.35  # bicubic curves overshoot their points a little
+        assert (moved[..., 1:] - moved[..., :-1]).abs().max() < 1.5
+        largest = max(largest, float(moved.abs().max()))
+        per_image = moved.flatten(1).mean(1)
+        assert per_image.std() > 0.1
+        assert per_image.mean().abs() < 0.2
+    assert largest > 1.0

@@ -15,8 +15,20 @@ from PIL import Image
 
 from playground.engine.catalogue import pretrained_run
 from playground.engine.data import load_test
+from playground.engine.strokes import (
+    AS_MNIST,
+    BOX,
+    MNIST_PEN_WIDTH,
+    SHRUNK,
+    SIZE,
+    Fitting,
+    fit_canvas,
+    fit_strokes,
+    render,
+    stroke_width,
+)
 from playground.errors import DrawingError
-from playground.lens.drawing import BOX, MNIST_PEN_WIDTH, SIZE, Drawing, fit_image, fit_strokes, net_input
+from playground.lens.drawing import Drawing, fit_image, net_input
 from playground.lens.model import Model, load_model
 from playground.lens.pictures import ink_of
 from playground.lens.predict import predict
@@ -180,7 +192,7 @@ def test_an_empty_canvas_is_told_so() -> None:
 
 def test_without_centring_the_canvas_is_only_shrunk() -> None:
     drawing = Drawing(strokes=(((20.0, 20.0), (20.0, 80.0)),), canvas_size=280, pen_width=20)
-    shrunk = net_input(drawing, centred=False)
+    shrunk = net_input(drawing, SHRUNK)
     assert shrunk.shape == (1, 28, 28)
     np.testing.assert_allclose(_centre(shrunk), [2, 5], atol=0.05)
     rows = np.flatnonzero(shrunk[0].max(axis=1) > 0.5)
@@ -193,7 +205,7 @@ def test_strokes_over_a_picture() -> None:
     under = np.zeros((28, 28), dtype=np.float32)
     under[4:24, 13:15] = 1
     drawing = Drawing(strokes=(((100.0, 140.0), (180.0, 140.0)),), under=under)
-    shrunk = net_input(drawing, centred=False)
+    shrunk = net_input(drawing, SHRUNK)
     assert shrunk[0, 5, 13] == 1
     assert shrunk[0, 14, 10] > 0.8
     assert _off_middle(net_input(drawing)) <= 0.6
@@ -246,3 +258,47 @@ def test_pen_drawn_digits_are_right(pretrained: Model) -> None:
     right = _right(pretrained, images, [drawing["label"] for drawing in drawings])
     assert right >= 0.9, f"{right:.1%} of {len(drawings)}"
     assert max(_off_middle(image) for image in images) <= 0.7
+
+
+def _squares(fitting: Fitting, pen_width: float, shift: float = 0.0) -> Array:
+    """A square of 100 on a canvas of 280, as it reaches the net."""
+    corners = [(40, 60), (140, 60), (140, 160), (40, 160), (40, 60)]
+    return fit_canvas([[(x + shift, y + shift) for x, y in corners]], 280, pen_width, fitting)[0]
+
+
+def _box(image: Array) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(image.max(axis=1) > 0.5), np.flatnonzero(image.max(axis=0) > 0.5)
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def test_every_step_of_the_fitting_does_what_its_switch_says() -> None:
+    shrunk = _squares(SHRUNK, 20)
+    assert _box(shrunk) == (5, 17, 3, 15)  # (60 - 10) / 10 to (160 + 10) / 10, (40 - 10) / 10 to (140 + 10) / 10
+    assert _box(_squares(Fitting(centred=False), 20)) == (1, 21, 0, 20)  # about its middle on the canvas, kept inside
+    boxed = _squares(Fitting(thinned=False), 20)
+    assert _box(boxed) == (4, 24, 4, 24)
+    thick, thin = _squares(Fitting(thinned=False), 40), _squares(Fitting(thinned=False), 10)
+    assert stroke_width(thick) > 1.5 * stroke_width(thin)
+    assert _box(_squares(Fitting(boxed=False), 20)) == (8, 21, 8, 21)  # 10 pixels and MNIST's pen, in the middle
+
+
+@pytest.mark.parametrize("pen_width", [8, 16, 24, 32, 40])
+@pytest.mark.parametrize("shift", [-30, 0, 90])
+def test_as_mnist_neither_pen_nor_place_matters(pen_width: float, shift: float) -> None:
+    np.testing.assert_allclose(_squares(AS_MNIST, pen_width, shift), _squares(AS_MNIST, 18), atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [2.4, 4.0, 7.0])
+@pytest.mark.parametrize("turn", [0.0, 0.3, 0.8])
+def test_the_width_of_lines_is_measured(width: float, turn: float) -> None:
+    across = np.array([np.cos(turn), np.sin(turn)]) * 10
+    image = render([np.array([14 - across, 14 + across])], width)
+    assert stroke_width(image) == pytest.approx(width, rel=0.2)
+    assert stroke_width(np.zeros((5, 5), dtype=np.float32)) == 0
+
+
+def test_mnist_s_own_lines_are_as_wide_as_the_pen_that_draws_like_it() -> None:
+    images, _ = _digits(1000)
+    widths = [stroke_width(image[0]) for image in images]
+    lines = [np.array([(4.0, 6.0), (22.0, 6.0), (10.0, 24.0)])]
+    assert np.median(widths) == pytest.approx(stroke_width(render(lines, MNIST_PEN_WIDTH)), rel=0.1)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from playground.engine.strokes import fit_strokes
 from playground.errors import DataError, DrawingError, ImageFileError
 from playground.lens import pictures
-from playground.lens.drawing import fit_strokes
 from playground.lens.pictures import ink_of, read_inputs, uploaded_input
 from tests.strategies import settings
 
@@ -210,4 +210,4 @@ def test_a_photograph_as_large_as_allowed_is_read() -> None:
     tracemalloc.stop()
     assert peak < 25 * sheet.size
     small = uploaded_input("small.png", _bytes(Image.fromarray(_seven())))
-    assert np.abs(image - small).mean() < 0.02
+    assert np.abs(image - small).mean() < 0.03

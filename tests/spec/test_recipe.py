@@ -86,7 +86,7 @@ def test_every_bound_of_the_form_is_valid(part: type[BaseModel]) -> None:
         ({"schedule": {"kind": "one_cycle", "pct_start": 1}}, "pct_start"),
         ({"schedule": {"kind": "step", "gamma": 0}}, "gamma"),
         ({"augmentation": [{"kind": "blur"}]}, r"augmentation\.0"),
-        ({"augmentation": [{"kind": "flip"}] * 9}, "augmentation"),
+        ({"augmentation": [{"kind": "flip"}] * 10}, "augmentation"),
         ({"augmentation": {"kind": "flip"}}, "augmentation"),
         ({"precision": "float16"}, "precision"),
         ({"device": "tpu"}, "device"),

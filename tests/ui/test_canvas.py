@@ -166,7 +166,7 @@ def sent(*strokes: tuple[tuple[float, float], ...]) -> dict[str, Any]:
 
 
 def test_a_canvas_returns_what_came_since_its_mount() -> None:
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     assert app.session_state["got"] is None
     app.session_state["canvas-1"] = sent(((5.0, 5.0),), ((9.0, 9.0), (20.0, 9.0)))
     app.run()
@@ -181,7 +181,7 @@ def test_a_canvas_returns_what_came_since_its_mount() -> None:
 
 
 def test_another_pen_keeps_the_drawing() -> None:
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     app.session_state["canvas-1"] = sent(((30.0, 30.0),))
     app.run()
     app.session_state["pen"] = 30
@@ -193,7 +193,7 @@ def test_another_pen_keeps_the_drawing() -> None:
 
 @pytest.mark.parametrize("forged", ["junk", 7, [], None, {"raw": 3}, {"raw": {"objects": "x"}}])
 def test_a_forged_answer_does_no_harm(forged: Any) -> None:
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=60).run()
     app.session_state["canvas-1"] = {"drawing": forged, "backgroundFit": {"a": 1}}
     app.run()
     assert not app.exception

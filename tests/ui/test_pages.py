@@ -207,8 +207,11 @@ def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
     app.run()
     assert state_of(app).strokes == one
     assert "<b>1</b>" in html_of(app)
-    app.toggle(key="canvas-centred").set_value(False).run()
-    assert not state_of(app).centred
+    for step in ("centred", "thinned", "boxed"):
+        app.toggle(key=f"fit-{step}").set_value(False).run()
+        assert not getattr(state_of(app).fitting, step)
+    app.slider(key="canvas-pen").set_value(30).run()
+    assert (state_of(app).pen_width, state_of(app).strokes) == (30, one)
     app.button(key="canvas-clear").click().run()
     assert state_of(app).strokes == ()
     app.button(key="canvas-random").click().run()

@@ -280,7 +280,7 @@ def _scores(values: LayerValues) -> None:
     names = names if len(names) == len(prediction.probabilities) else tuple(map(str, range(len(values.after))))
     markup.hint("Probabilities in per cent:")
     with st.container(width=420):
-        markup.bars(prediction.probabilities, names, prediction.first)
+        markup.bars(names, markup.Answer("", prediction.probabilities, prediction.first))
     markup.hint("The scores (logits) they come from: softmax takes e to the power of each, over the sum of all.")
     markup.table([(name, f"{score:+.3f}") for name, score in zip(names, values.after.tolist(), strict=False)])
 

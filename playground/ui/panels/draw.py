@@ -1,6 +1,8 @@
 """The Draw panel and the digit's way through the net: one fragment, redrawn after every stroke and snapshot."""
 
 import random
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,19 +12,32 @@ from streamlit.delta_generator import DeltaGenerator
 
 from playground.charts.images import alternative_text, as_maps, map_grid, single_image, suitable_palette
 from playground.charts.theme import Theme, theme
+from playground.engine.catalogue import find_run
+from playground.engine.store import PRETRAINED
+from playground.engine.strokes import SIZE
 from playground.errors import PlaygroundError
 from playground.lens.activations import LayerValues, layer_values, statistics
-from playground.lens.model import Model
-from playground.lens.predict import Prediction, predict
+from playground.lens.familiar import familiarity
+from playground.lens.model import Model, load_model
+from playground.lens.pictures import MAX_FILE_BYTES, uploaded_ink
+from playground.lens.predict import Prediction, course, predict
 from playground.spec.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.canvas import canvas
 from playground.ui.components.strip import StripColumn, network_strip
-from playground.ui.server import supervisor
-from playground.ui.state import CANVAS_SIZE, PEN_WIDTH, AppState, app_state
-from playground.ui.subject import Subject, drawn_subject, model_name, subject_model, test_subject
+from playground.ui.panels.teach import taught_line, teach_popover
+from playground.ui.server import pretrained, supervisor
+from playground.ui.state import CANVAS_SIZE, AppState, Picture, app_state
+from playground.ui.subject import Subject, background_of, drawn_subject, model_name, stages, subject_model
 
 FOLLOW_S = 2.0
+PEN_WIDTHS = (6, 34)
+_STEPS = {
+    "boxed": ("box of 20", "Make the digit as large as MNIST's digits are: 20 pixels."),
+    "thinned": ("MNIST's pen", "Draw the lines as wide as MNIST's, whatever the pen on the canvas."),
+    "centred": ("centred", "Put the middle of the ink where MNIST's digits have it. Off: as it is on the canvas."),
+}
+_EMPTY = np.zeros((SIZE, SIZE), dtype=np.float32)
 _STRIP_MAPS = 16
 _STRIP_SIZE = 148
 _UNSEEN = ("flatten", "dropout")
@@ -32,23 +47,36 @@ def draw_panel(state: AppState, strip: DeltaGenerator) -> None:
     """The canvas and its prediction here, the strip in another container of the page."""
     run = state.run
     follows = run is not None and (supervisor().is_active(run.id) or run.is_live())
-    st.fragment(_panel, run_every=FOLLOW_S if follows else None)(strip)
+    st.fragment(_panel)(strip, follows)
 
 
-def _panel(strip: DeltaGenerator) -> None:
+def _panel(strip: DeltaGenerator, follows: bool) -> None:
+    """The canvas with its tools, drawn anew after every stroke; what the nets say of it, also while a run goes on."""
     state = app_state()
-    model, problem = subject_model(state.run)
-    markup.title("Draw", note=model_name(state.run, model))
+    markup.title("Draw")
     with st.container(horizontal=True, gap="small", key="draw-top"):
-        problem = _canvas(state) or problem
+        problem = _canvas(state)
         subject: Subject | None = None
         try:
             subject = drawn_subject(state)
+            _seen(state, subject)
         except PlaygroundError as error:
             problem = problem or error
-        _seen(state, subject)
-    _buttons()
-    _prediction(model, subject)
+    _buttons(state, subject)
+    if problem:
+        markup.problem(problem)
+    # A fragment of its own: what ticks must be little, since the browser takes its time for every element.
+    st.fragment(_answers, run_every=FOLLOW_S if follows else None)(strip)
+
+
+def _answers(strip: DeltaGenerator) -> None:
+    state = app_state()
+    model, problem = subject_model(state.run)
+    subject: Subject | None = None
+    with suppress(PlaygroundError):  # said beside the canvas
+        subject = drawn_subject(state)
+    _prediction(state, model, subject)
+    taught_line(state.run)
     if problem:
         markup.problem(problem)
     with strip:
@@ -58,14 +86,13 @@ def _panel(strip: DeltaGenerator) -> None:
 def _canvas(state: AppState) -> PlaygroundError | None:
     """Show the canvas and take what is drawn on it; the answer is what keeps a test image from being put there."""
     background, problem = None, None
-    if state.test_index is not None:
-        try:
-            background = single_image(test_subject(state.test_index).image[0], size=28)
-        except PlaygroundError as error:
-            problem = error
+    try:
+        background = background_of(state)
+    except PlaygroundError as error:
+        problem = error
     got = canvas(
         size=CANVAS_SIZE,
-        pen_width=PEN_WIDTH,
+        pen_width=state.pen_width,
         strokes=state.strokes,
         revision=state.canvas_revision,
         background=background,
@@ -75,31 +102,73 @@ def _canvas(state: AppState) -> PlaygroundError | None:
     return problem
 
 
-def _seen(state: AppState, subject: Subject | None) -> None:
-    with st.container(gap="small", width=112, key="seen"):
-        if subject is not None:
-            st.image(single_image(subject.image[0]), width=104, alt="What the net sees")
-            markup.hint("What the net sees (28×28)")
-        st.session_state["canvas-centred"] = state.centred
-        st.toggle(
-            "centred",
-            key="canvas-centred",
-            on_change=_set_centred,
-            help="Fit and centre the drawing as MNIST's digits were. Switch it off to see why that matters.",
-        )
+def _seen(state: AppState, subject: Subject) -> None:
+    """From the canvas to the net's input in three pictures, with a switch for each step."""
+    shown = stages(state)
+    with st.container(gap="small", width=150, key="seen"):
+        for image, words, steps in (
+            (shown[0] if shown else None, "the canvas, shrunk", ()),
+            (shown[1] if shown else None, "", ("boxed", "thinned")),
+            (subject.image, "what the net sees", ("centred",)),
+        ):
+            with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"seen-{'-'.join(steps)}"):
+                st.image(single_image(_EMPTY if image is None else image[0]), width=66, alt=words or "made to fit")
+                with st.container(gap=None, width="stretch"):
+                    if words:
+                        markup.hint(words)
+                    for step in steps:
+                        _switch(state, step)
 
 
-def _buttons() -> None:
+def _switch(state: AppState, step: str) -> None:
+    label, words = _STEPS[step]
+    st.session_state[f"fit-{step}"] = getattr(state.fitting, step)
+
+    def change() -> None:
+        now = app_state()
+        now.fitting = replace(now.fitting, **{step: bool(st.session_state[f"fit-{step}"])})
+
+    st.toggle(label, key=f"fit-{step}", on_change=change, help=words)
+
+
+def _buttons(state: AppState, subject: Subject | None) -> None:
     with st.container(horizontal=True, gap="small", key="draw-buttons"):
         st.button("Clear", key="canvas-clear", on_click=_clear, shortcut="Delete", help="Empty the canvas.")
         st.button("Undo", key="canvas-undo", on_click=_undo_stroke, help="Take the last stroke back.")
-        st.button(
-            "Random digit", key="canvas-random", on_click=_random_digit, help="Put one of the 10,000 test images here."
-        )
+        st.button("Random", key="canvas-random", on_click=_random_digit, help="Put one of the 10,000 test images here.")
+        with st.popover("Pen", key="canvas-more", help="The pen's width, or a picture instead of a drawing."):
+            st.session_state["canvas-pen"] = state.pen_width
+            st.slider("Width of the pen", *PEN_WIDTHS, key="canvas-pen", on_change=_set_pen_width)
+            st.file_uploader(
+                "A picture of a digit",
+                type=["png", "jpg", "jpeg", "webp", "bmp"],
+                key="canvas-upload",
+                on_change=_take_picture,
+                max_upload_size=MAX_FILE_BYTES // 10**6,
+            )
+            if state.picture_error:
+                markup.problem(state.picture_error)
+        teach_popover(state, subject)
 
 
-def _set_centred() -> None:
-    app_state().centred = bool(st.session_state["canvas-centred"])
+def _set_pen_width() -> None:
+    state = app_state()
+    state.strokes = state.latest_strokes()
+    state.pen_width = int(st.session_state["canvas-pen"])
+
+
+def _take_picture() -> None:
+    state = app_state()
+    file = st.session_state["canvas-upload"]
+    state.picture_error = None
+    if file is None:
+        return
+    try:
+        ink = uploaded_ink(file.name, file.getvalue())
+    except PlaygroundError as problem:
+        state.picture_error = problem
+        return
+    state.replace_drawing((), picture=Picture(file.name, ink.tobytes()))
 
 
 def _clear() -> None:
@@ -108,25 +177,46 @@ def _clear() -> None:
 
 def _undo_stroke() -> None:
     state = app_state()
-    state.replace_drawing(state.latest_strokes()[:-1], state.test_index)
+    state.replace_drawing(state.latest_strokes()[:-1], state.test_index, state.picture)
 
 
 def _random_digit() -> None:
     app_state().replace_drawing((), random.randrange(find_dataset("mnist").test_size))
 
 
-def _prediction(model: Model | None, subject: Subject | None) -> None:
+def _prediction(state: AppState, model: Model | None, subject: Subject | None) -> None:
     with st.container(key="prediction", gap="small"):
         if model is None or subject is None:
             return
         prediction = predict(model, [subject.image])[0]
-        remark = prediction.words
-        if subject.label is not None:
-            remark += f". {subject.origin.capitalize()}, labelled {subject.label}."
-        elif subject.origin == "an example":
-            remark += ". This is an example: draw a digit above."
-        st.html(f'<div class="pg-guess"><b>{prediction.first}</b><span>{remark}</span></div>')
-        markup.bars(prediction.probabilities, find_dataset("mnist").class_names, prediction.first)
+        _guess(prediction, subject)
+        names = find_dataset("mnist").class_names
+        own = markup.Answer(model_name(state.run, model), prediction.probabilities, prediction.first)
+        if model.run_id == PRETRAINED:
+            markup.bars(names, own)
+            return
+        other = predict(load_model(pretrained()), [subject.image])[0]
+        markup.bars(names, own, markup.Answer("pretrained model", other.probabilities, other.first))
+        if state.run is not None:
+            moments = _course(model.run_id, model.step, subject.image.tobytes(), subject.image.shape)
+            markup.course([(step, said.probabilities) for step, said in moments], prediction.first)
+
+
+def _guess(prediction: Prediction, subject: Subject) -> None:
+    remark = prediction.words
+    if subject.origin == "an example":
+        remark += ". This is an example: draw a digit above."
+    elif subject.label is not None:
+        remark += f". {subject.origin.capitalize()}, labelled {subject.label}."
+    elif not familiarity(subject.image).is_familiar:
+        remark = f"but this does not look like a digit: unlike anything in the training data ({prediction.words})"
+    st.html(f'<div class="pg-guess"><b>{prediction.first}</b><span>{remark}</span></div>')
+
+
+@lru_cache(maxsize=32)
+def _course(run_id: str, _step: int, content: bytes, shape: tuple[int, ...]) -> tuple[tuple[int, Prediction], ...]:
+    """What the run's net said at its moments up to now; another step means that there may be more of them."""
+    return course(find_run(run_id), np.frombuffer(content, dtype=np.float32).reshape(shape))
 
 
 # The way through the net

@@ -1,0 +1,29 @@
+"""Makes ``strokes.json.xz`` out of all pen strokes: ``python assets/pens/make.py pendigits-tra-strokes.json``.
+
+The strokes are those of the file pendigits-tra of the data set named in README.md, in a box of 500 units, y down. The
+writers whose number is a multiple of three are left out, so that there are people on whom a model can be measured.
+"""
+
+import hashlib
+import json
+import lzma
+import sys
+from pathlib import Path
+
+
+def make(source: Path) -> None:
+    """Write the file and print what ``playground/engine/pens.py`` has to know of it."""
+    kept = [
+        {"label": drawing["label"], "writer": drawing["writer"], "strokes": drawing["strokes"]}
+        for drawing in json.loads(source.read_bytes())
+        if drawing["writer"] % 3
+    ]
+    content = json.dumps(kept, separators=(",", ":")).encode()
+    packed = lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)
+    (Path(__file__).parent / "strokes.json.xz").write_bytes(packed)
+    digest = hashlib.sha256(content).hexdigest()
+    sys.stdout.write(f"{len(kept)} drawings, {len(packed)} bytes, SHA-256 of the unpacked file {digest}\n")
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))

@@ -1,0 +1,99 @@
+"""Whether an image is of the kind that a net was made for: a net names one of its classes for any image whatever.
+
+The image is compared with training images as the pretrained model sees them, by the distance to the k-th nearest.
+Source: Sun, Ming, Zhu and Li, "Out-of-Distribution Detection with Deep Nearest Neighbors", 2022; here at three depths
+at once, since noise looks like digits to the last layers and an odd sign to the first ones. It is a property of the
+image, not of the net that answers, so it is judged by the one net that is known to see. What is found and what is
+missed: ``python -m benchmarks.drawn_digits``.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from playground.engine.catalogue import pretrained_run
+from playground.engine.data import load_splits
+from playground.engine.evaluate import scaled
+from playground.engine.pens import pen_drawings
+from playground.engine.strokes import fit_strokes
+from playground.errors import PlaygroundError
+from playground.lens.model import load_model
+
+Array = NDArray[np.float32]
+
+_NEIGHBOUR = 5
+_DIGITS, _EVERY_PEN_DRAWING = 2500, 5  # compared with: so many digits of MNIST, and every fifth drawing with a pen
+_CALIBRATED_ON = 2000
+_FALSE_ALARMS = 0.01
+"""Share of real digits that are called unfamiliar; this sets the limit."""
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """How far an image is from what is known, and how far 99 of 100 real ones are."""
+
+    distance: float
+    limit: float
+
+    @property
+    def is_familiar(self) -> bool:
+        """Whether the image is as near as real ones are."""
+        return self.distance <= self.limit
+
+
+class _Judge:
+    """The pretrained model up to its output layer, with training images as it sees them."""
+
+    def __init__(self) -> None:
+        self._layers = list(load_model(pretrained_run()).module)[:-1]
+        kinds = [type(layer) for layer in self._layers]
+        last_pool = len(kinds) - 1 - kinds[::-1].index(nn.MaxPool2d)
+        self._depths = (last_pool, kinds.index(nn.Flatten), len(kinds) - 1)
+        splits = load_splits("mnist", _CALIBRATED_ON)
+        pens = np.stack([fit_strokes(drawing["strokes"]) for drawing in pen_drawings()[::_EVERY_PEN_DRAWING]])
+        known = torch.cat([scaled(splits.train.sample(_DIGITS).images), torch.from_numpy(pens)])
+        self._known = self._seen(known)
+        distances = self._distances(self._seen(scaled(splits.validation.images)))
+        self._limit = float(distances.quantile(1 - _FALSE_ALARMS))
+
+    def judge(self, image: Array) -> Familiarity:
+        distance = self._distances(self._seen(torch.from_numpy(image)[None]))
+        return Familiarity(float(distance), self._limit)
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """What the layers at the three depths put out, each of the length 1: (count, values)."""
+        parts = []
+        with torch.inference_mode():
+            for maps in torch.split(images, 500):
+                found = []
+                for place, layer in enumerate(self._layers):
+                    maps = layer(maps)
+                    if place in self._depths:
+                        found.append(functional.normalize(maps.flatten(1)))
+                parts.append(torch.cat(found, dim=1))
+        return torch.cat(parts)
+
+    def _distances(self, seen: Tensor) -> Tensor:
+        return torch.cdist(seen, self._known).kthvalue(_NEIGHBOUR, dim=1).values
+
+
+@lru_cache(maxsize=1)
+def _judge() -> _Judge:
+    return _Judge()
+
+
+def prepare() -> None:
+    """Look at the images to compare with, so that the first answer comes as fast as the others."""
+    with contextlib.suppress(PlaygroundError):  # damaged files are told when they are asked for
+        _judge()
+
+
+def familiarity(image: Array) -> Familiarity:
+    """Of an image (1, 28, 28), values 0 to 1. The first call takes two seconds: it looks at some thousand images."""
+    return _judge().judge(image)

@@ -1,0 +1,104 @@
+"""Drawing in Chromium: people's strokes, read as the command line reads them; the steps; a net that is taught."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Server
+from tests.browser.test_whole_loop import SEVEN, draw, open_app, press
+
+pytestmark = pytest.mark.browser
+
+STROKES = Path(__file__).parents[2].parent / "shared" / "data" / "strokes" / "pendigits-tra-strokes.json"
+CANVAS = 240
+
+
+def drawings() -> list[list[list[tuple[float, float]]]]:
+    """Digits of the people whose strokes no model has seen, as pixels of the canvas; a plain seven without the data."""
+    if not STROKES.exists():
+        return [SEVEN]
+    kept = [one for one in json.loads(STROKES.read_bytes()) if one["writer"] % 3 == 0]
+    return [[[(20 + x * 0.4, 20 + y * 0.4) for x, y in stroke] for stroke in one["strokes"]] for one in kept[::480]]
+
+
+def answers(page: Page) -> list[float]:
+    """The probabilities on the page, in per cent with one decimal."""
+    bars = page.locator(".st-key-prediction .pg-bars").first.locator(".pg-bar")
+    said = [re.search(r"([\d.]+)%", bars.nth(place).get_attribute("aria-label") or "") for place in range(10)]
+    return [float(found[1]) for found in said if found]
+
+
+def open_teach(page: Page) -> None:
+    page.locator(".st-key-teach button").first.click()
+    expect(page.locator(".st-key-teach-start")).to_be_visible()
+
+
+def label(page: Page, digit: int) -> None:
+    page.locator('[class*="st-key-teach-label"]').get_by_text(str(digit), exact=True).click()
+
+
+def saved_set(page: Page, path: Path) -> list[dict[str, Any]]:
+    with page.expect_download() as caught:
+        page.locator(".st-key-teach-download button").click()
+    caught.value.save_as(path)
+    found: list[dict[str, Any]] = json.loads(path.read_text())["drawings"]
+    return found
+
+
+def test_the_page_reads_strokes_as_the_command_line_does(page: Page, server: Server, tmp_path: Path) -> None:
+    open_app(page, server)
+    said: list[list[float]] = []
+    for number, strokes in enumerate(drawings()):
+        draw(page, *strokes)
+        expect(page.locator(".st-key-prediction")).not_to_contain_text("example")
+        page.wait_for_timeout(1200)
+        said.append(answers(page))
+        open_teach(page)
+        label(page, 3)
+        expect(page.get_by_text(f"Your set: {number + 1} drawing")).to_be_visible()
+        page.keyboard.press("Escape")
+        press(page, "canvas-clear")
+        expect(page.locator(".st-key-prediction")).to_contain_text("example")
+    open_teach(page)
+    path = tmp_path / "set.json"
+    kept = saved_set(page, path)
+    assert len(kept) == len(said)
+    command = [sys.executable, "-m", "playground", "predict", "pretrained", str(path), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    press(page, "teach-delete")
+    expect(page.get_by_text("Your set: 0 drawings")).to_be_visible()
+    for probabilities, one in zip(said, found, strict=True):
+        assert probabilities == pytest.approx([value * 100 for value in one["probabilities"]], abs=0.051)
+
+
+def test_switching_a_step_off_is_seen_and_a_net_learns_a_sign(page: Page, server: Server) -> None:
+    open_app(page, server)
+    corner = [[(20.0, 90.0), (50.0, 20.0), (80.0, 90.0), (20.0, 90.0)]]
+    draw(page, *corner)
+    expect(page.locator(".st-key-prediction")).not_to_contain_text("example")
+    page.wait_for_timeout(1200)
+    fitted = answers(page)
+    page.locator(".st-key-fit-centred label").click()
+    page.wait_for_timeout(1200)
+    assert answers(page) != fitted
+    page.locator(".st-key-fit-centred label").click()
+    page.wait_for_timeout(1200)
+    assert answers(page) == fitted
+
+    open_teach(page)
+    label(page, 8)
+    expect(page.get_by_text("Your set: 1 drawing: 8")).to_be_visible()
+    press(page, "teach-start")
+    expect(page.get_by_text("Taught. On the 10,000 test images")).to_be_visible(timeout=90_000)
+    expect(page.locator(".st-key-prediction .pg-guess b")).to_have_text("8")
+    expect(page.locator(".st-key-prediction .pg-course")).to_be_visible()
+    line = page.get_by_text("Taught. On the").inner_text()
+    before, after = (float(value) for value in re.findall(r"([\d.]+)%", line))
+    assert after > before - 0.5
