@@ -1,12 +1,13 @@
 """Small pieces of HTML that Streamlit has no element for; every text that comes in is escaped."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
 import streamlit as st
 
-from playground.charts.theme import Palette, css_gradient
+from playground.charts.theme import LIGHT, Palette, Theme, css_gradient
 from playground.errors import PlaygroundError
 
 
@@ -58,24 +59,35 @@ def _bars(names: Sequence[str], answer: Answer) -> str:
     return f'<div class="pg-bars" role="list">{heading}{"".join(rows)}</div>'
 
 
-def course(moments: Sequence[tuple[int, Sequence[float]]], strong: int) -> None:
-    """How the probability of every class moved from step to step; the line of ``strong`` in the accent colour."""
-    if len(moments) < 2:
-        return
-    width, height = 100.0, 30.0
+def pictures(*shown: tuple[bytes, int, str]) -> None:
+    """Small pictures in a row, each a PNG with its width on the screen and its name."""
+    parts = (
+        f'<figure><img src="data:image/png;base64,{base64.b64encode(png).decode()}" width="{width}" height="{width}" '
+        f'alt="{escape(name)}"><figcaption>{escape(name)}</figcaption></figure>'
+        for png, width, name in shown
+    )
+    st.html(f'<div class="pg-pictures">{"".join(parts)}</div>')
+
+
+def guess(first: int, remark: str, moments: Sequence[tuple[int, Sequence[float]]] = (), colours: Theme = LIGHT) -> None:
+    """The class a net names, a remark, and how every class's probability moved from ``moments``' steps to steps."""
+    picture = _course(moments, first, colours) if len(moments) > 1 else ""
+    st.html(f'<div class="pg-guess"><b>{first}</b><span>{escape(remark)}</span>{picture}</div>')
+
+
+def _course(moments: Sequence[tuple[int, Sequence[float]]], strong: int, colours: Theme) -> str:
     lines = []
     for place in sorted(range(len(moments[0][1])), key=lambda place: place == strong):
         points = " ".join(
-            f"{number * width / (len(moments) - 1):.1f},{height - 1 - (height - 2) * values[place]:.1f}"
+            f"{number * 150 / (len(moments) - 1):.1f},{34 - 32 * values[place]:.1f}"
             for number, (_, values) in enumerate(moments)
         )
-        lines.append(f'<polyline class="{"strong" if place == strong else ""}" points="{points}"/>')
-    first, last = moments[0][0], moments[-1][0]
-    st.html(
-        f'<div class="pg-course"><svg viewBox="0 0 {width:.0f} {height:.0f}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Probability of {strong} from step {first:,} to step {last:,}">{"".join(lines)}</svg>'
-        f"<span>{first:,}</span><span>how the ten probabilities moved, by step</span><span>{last:,}</span></div>"
-    )
+        stroke, width = (colours.accent, 2) if place == strong else (colours.muted, 0.8)
+        lines.append(f'<polyline fill="none" stroke="{stroke}" stroke-width="{width}" points="{points}"/>')
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 36">{"".join(lines)}</svg>'
+    source = base64.b64encode(svg.encode()).decode()
+    words = f"How the probabilities moved from step {moments[0][0]:,} to step {moments[-1][0]:,}; strong: {strong}"
+    return f'<img src="data:image/svg+xml;base64,{source}" alt="{words}" title="{words}">'
 
 
 def legend(palette: Palette, low: float, high: float) -> None:

@@ -15,6 +15,8 @@ from playground.errors import PlaygroundError
 from playground.lens.familiar import prepare
 from playground.lens.model import limit_threads
 
+_AFTER_THE_FIRST_PAGE_S = 4.0
+
 
 @st.cache_resource(show_spinner=False)
 def supervisor() -> Supervisor:
@@ -31,8 +33,10 @@ def supervisor() -> Supervisor:
 def pretrained() -> Run:
     """The run that comes with the program."""
     run = pretrained_run()
-    # The first drawing is to be judged at once, and what it is compared with takes half a second to look at.
-    threading.Thread(target=prepare, daemon=True).start()
+    # What drawings are compared with takes a second or two to look at; no page waits for it.
+    thread = threading.Timer(_AFTER_THE_FIRST_PAGE_S, prepare)
+    thread.daemon = True
+    thread.start()
     return run
 
 

@@ -149,7 +149,7 @@ def _subject(state: AppState, kind: str) -> Subject:
 
 def _guess(model: Model, subject: Subject) -> None:
     prediction = predict(model, [subject.image])[0]
-    st.html(f'<div class="pg-guess"><b>{prediction.first}</b><span>{prediction.words}</span></div>')
+    markup.guess(prediction.first, prediction.words)
 
 
 def _layer_choice(state: AppState, model: Model) -> int:

@@ -17,7 +17,7 @@ from playground.engine.store import PRETRAINED
 from playground.engine.strokes import SIZE
 from playground.errors import PlaygroundError
 from playground.lens.activations import LayerValues, layer_values, statistics
-from playground.lens.familiar import familiarity
+from playground.lens.familiar import familiarity, is_prepared
 from playground.lens.model import Model, load_model
 from playground.lens.pictures import MAX_FILE_BYTES, uploaded_ink
 from playground.lens.predict import Prediction, course, predict
@@ -37,7 +37,7 @@ _STEPS = {
     "thinned": ("MNIST's pen", "Draw the lines as wide as MNIST's, whatever the pen on the canvas."),
     "centred": ("centred", "Put the middle of the ink where MNIST's digits have it. Off: as it is on the canvas."),
 }
-_EMPTY = np.zeros((SIZE, SIZE), dtype=np.float32)
+_EMPTY = np.zeros((1, SIZE, SIZE), dtype=np.float32)
 _STRIP_MAPS = 16
 _STRIP_SIZE = 148
 _UNSEEN = ("flatten", "dropout")
@@ -104,20 +104,14 @@ def _canvas(state: AppState) -> PlaygroundError | None:
 
 def _seen(state: AppState, subject: Subject) -> None:
     """From the canvas to the net's input in three pictures, with a switch for each step."""
-    shown = stages(state)
-    with st.container(gap="small", width=150, key="seen"):
-        for image, words, steps in (
-            (shown[0] if shown else None, "the canvas, shrunk", ()),
-            (shown[1] if shown else None, "", ("boxed", "thinned")),
-            (subject.image, "what the net sees", ("centred",)),
-        ):
-            with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"seen-{'-'.join(steps)}"):
-                st.image(single_image(_EMPTY if image is None else image[0]), width=66, alt=words or "made to fit")
-                with st.container(gap=None, width="stretch"):
-                    if words:
-                        markup.hint(words)
-                    for step in steps:
-                        _switch(state, step)
+    shown = stages(state) or (_EMPTY, _EMPTY)
+    with st.container(gap="small", width=158, key="seen"):
+        pictures = [single_image(image[0]) for image in (*shown, subject.image)]
+        markup.pictures(
+            (pictures[0], 44, "canvas"), (pictures[1], 44, "fitted"), (pictures[2], 104, "what the net sees")
+        )
+        for step in _STEPS:
+            _switch(state, step)
 
 
 def _switch(state: AppState, step: str) -> None:
@@ -189,34 +183,34 @@ def _prediction(state: AppState, model: Model | None, subject: Subject | None) -
         if model is None or subject is None:
             return
         prediction = predict(model, [subject.image])[0]
-        _guess(prediction, subject)
-        names = find_dataset("mnist").class_names
-        own = markup.Answer(model_name(state.run, model), prediction.probabilities, prediction.first)
-        if model.run_id == PRETRAINED:
-            markup.bars(names, own)
-            return
-        other = predict(load_model(pretrained()), [subject.image])[0]
-        markup.bars(names, own, markup.Answer("pretrained model", other.probabilities, other.first))
-        if state.run is not None:
-            moments = _course(model.run_id, model.step, subject.image.tobytes(), subject.image.shape)
-            markup.course([(step, said.probabilities) for step, said in moments], prediction.first)
+        is_own = model.run_id != PRETRAINED
+        moments = _course(model.run_id, model.step, subject.image.tobytes(), subject.image.shape) if is_own else ()
+        colours = theme(st.context.theme.type)
+        markup.guess(prediction.first, _remark(prediction, subject), moments, colours)
+        answers = [markup.Answer(model_name(state.run, model), prediction.probabilities, prediction.first)]
+        if is_own:
+            other = predict(load_model(pretrained()), [subject.image])[0]
+            answers.append(markup.Answer("pretrained model", other.probabilities, other.first))
+        markup.bars(find_dataset("mnist").class_names, *answers)
 
 
-def _guess(prediction: Prediction, subject: Subject) -> None:
-    remark = prediction.words
+def _remark(prediction: Prediction, subject: Subject) -> str:
     if subject.origin == "an example":
-        remark += ". This is an example: draw a digit above."
-    elif subject.label is not None:
-        remark += f". {subject.origin.capitalize()}, labelled {subject.label}."
-    elif not familiarity(subject.image).is_familiar:
-        remark = f"but this does not look like a digit: unlike anything in the training data ({prediction.words})"
-    st.html(f'<div class="pg-guess"><b>{prediction.first}</b><span>{remark}</span></div>')
+        return f"{prediction.words}. This is an example: draw a digit above."
+    if subject.label is not None:
+        return f"{prediction.words}. {subject.origin.capitalize()}, labelled {subject.label}."
+    if is_prepared() and not familiarity(subject.image).is_familiar:
+        return f"but this does not look like a digit ({prediction.words})"
+    return prediction.words
 
 
 @lru_cache(maxsize=32)
-def _course(run_id: str, _step: int, content: bytes, shape: tuple[int, ...]) -> tuple[tuple[int, Prediction], ...]:
-    """What the run's net said at its moments up to now; another step means that there may be more of them."""
-    return course(find_run(run_id), np.frombuffer(content, dtype=np.float32).reshape(shape))
+def _course(
+    run_id: str, _step: int, content: bytes, shape: tuple[int, ...]
+) -> tuple[tuple[int, tuple[float, ...]], ...]:
+    """The probabilities at the run's moments up to now; another step means that there may be more of them."""
+    said = course(find_run(run_id), np.frombuffer(content, dtype=np.float32).reshape(shape))
+    return tuple((step, answer.probabilities) for step, answer in said)
 
 
 # The way through the net
