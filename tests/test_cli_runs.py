@@ -56,7 +56,7 @@ def trained(folder: Path) -> dict[str, Any]:
 
 def test_train_says_the_contract(trained: dict[str, Any]):
     assert trained.keys() >= CONTRACT
-    assert (trained["status"], trained["steps"], trained["epochs"]) == ("completed", 5, 1)
+    assert (trained["status"], trained["steps"], trained["epochs"]) == ("completed", 3, 1)
     assert 0 <= trained["test_accuracy"] <= 1
     assert 0 <= trained["validation_accuracy"] <= 1
     assert min(trained["seconds"], trained["images_per_second"], trained["test_loss"]) > 0
@@ -70,7 +70,7 @@ def test_runs_and_show(trained: dict[str, Any]):
     assert shown.items() >= trained.items()
     assert Architecture.read(shown["architecture"]) == architecture_preset("tiny").architecture
     assert shown["recipe"]["limit"] == 300
-    assert shown["snapshots"][-1] == 5
+    assert shown["snapshots"][-1] == 3
     assert "Mine" in say("show", trained["run"]).out
     assert say("show", "pretrained").code == 0
 
@@ -294,3 +294,18 @@ def test_stop_ends_a_run_that_trains_elsewhere(folder: Path, parent: str):
         assert answer.code == 2
         assert f"It is {phase}" in " ".join(answer.err.split())
     assert say("delete", run.id).code == 0
+
+
+def test_teach_learns_labelled_drawings_and_says_where_it_began(parent: str, folder: Path):
+    path = folder / "labelled.json"
+    path.write_text(json.dumps([{"label": 3, "strokes": [[[0, 0], [9, 0], [5, 9], [0, 0]]]}]))
+    found = say("teach", parent, path, "--json").json
+    assert (found["status"], found["name"]) == ("completed", "Parent, taught")
+    assert say("show", found["run"]).code == 0
+    assert say("replay", found["run"]).code == 0
+    path.write_text('[{"strokes": []}]')
+    refused = say("teach", parent, path)
+    assert refused.code == 2
+    assert "labelled.json" in refused.err
+    assert say("teach", parent, folder / "nothing.json").code == 2
+    say("delete", found["run"])

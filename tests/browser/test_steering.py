@@ -45,7 +45,7 @@ def test_knobs_turned_in_mid_run_are_marked_and_a_fork_branches_off(page: Page, 
     expect(page.locator(".st-key-fork-lr input")).to_have_value("0.001")
     press(page, "fork-start")
     expect(page.locator(".pg-status")).to_contain_text("forked", timeout=60_000)
-    wait_for_note(page, "fork, lr 0.005 → 0.001")
+    wait_for_note(page, "fork, lr 0.006 → 0.001")
     status(page, "training")
     press(page, "train-stop")
     status(page, "stopped")

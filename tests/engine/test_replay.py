@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from playground.engine import replay
+from playground.engine import material
 from playground.engine.catalogue import create_run
 from playground.engine.fork import fork_run
 from playground.engine.record import Recorder
@@ -31,7 +31,7 @@ KNOBS: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def _tiny_trainers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "Trainer", make_trainer)
+    monkeypatch.setattr(material, "Trainer", make_trainer)
 
 
 def recipe(**fields: Any) -> Recipe:

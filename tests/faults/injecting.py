@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground.engine import home, record, train, worker
+from playground.engine import home, material, record, train, worker
 from playground.engine.catalogue import all_runs, create_run, find_run, read_run, runs_folder
 from playground.engine.learner import Learner
 from playground.engine.record import Recorder
@@ -276,7 +276,7 @@ def go_on(run: Run, script: Script | None = None) -> None:
         return trainer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "Trainer", tiny)
+        patch.setattr(material, "Trainer", tiny)
         worker.train_run(run, script)
 
 
