@@ -1,4 +1,4 @@
-"""Makes ``strokes.json.xz`` out of all pen strokes: ``python assets/pens/make.py pendigits-tra-strokes.json``.
+"""Makes ``strokes.jsonl.xz`` out of all pen strokes: ``python assets/pens/make.py pendigits-tra-strokes.json``.
 
 The strokes are those of the file pendigits-tra of the data set named in README.md, in a box of 500 units, y down. The
 writers whose number is a multiple of three are left out, so that there are people on whom a model can be measured.
@@ -18,9 +18,9 @@ def make(source: Path) -> None:
         for drawing in json.loads(source.read_bytes())
         if drawing["writer"] % 3
     ]
-    content = json.dumps(kept, separators=(",", ":")).encode()
+    content = "".join(json.dumps(drawing, separators=(",", ":")) + "\n" for drawing in kept).encode()
     packed = lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)
-    (Path(__file__).parent / "strokes.json.xz").write_bytes(packed)
+    (Path(__file__).parent / "strokes.jsonl.xz").write_bytes(packed)
     digest = hashlib.sha256(content).hexdigest()
     sys.stdout.write(f"{len(kept)} drawings, {len(packed)} bytes, SHA-256 of the unpacked file {digest}\n")
 

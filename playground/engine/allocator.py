@@ -3,6 +3,7 @@
 Measured on two cores with the guide's net at batch 128: 5,400 images/s before, 9,400 after.
 """
 
+import contextlib
 import ctypes
 import sys
 
@@ -27,3 +28,10 @@ def keep_memory() -> bool:
         return all(library.mallopt(option, value) == 1 for option, value in options)
     except (OSError, AttributeError):
         return False
+
+
+def give_back_memory() -> None:
+    """Have the C library return what it holds in vain, after work that took much for a moment; for a server."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):  # no glibc
+            ctypes.CDLL(None).malloc_trim(0)

@@ -68,6 +68,12 @@ def load_test(name: str) -> Images:
     return Images(tensors["test_images"], tensors["test_labels"])
 
 
+def first_images(name: str, count: int) -> Images:
+    """The first training images of a data set, read from the disk without the rest."""
+    tensors = _tensors(name)
+    return Images(tensors["train_images"][:count], tensors["train_labels"][:count])
+
+
 @lru_cache(maxsize=2)
 def load_splits(name: str, validation_size: int, limit: int | None = None) -> Splits:
     """Train, validation and test images of a data set; the same arguments give the same split everywhere.

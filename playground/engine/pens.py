@@ -18,7 +18,7 @@ from playground.engine.strokes import fit_strokes
 from playground.errors import AssetError
 from playground.spec.datasets import PEN_COPIES
 
-_SHA256 = "b3454ae91a6d7378e652135770c558c9df5d954b9042a1c8b1cd473c38377ebf"
+_SHA256 = "3e3a965c4bd9754a0e0a9d92505ca66889bc4a00eeaac350ded56165b5acf54b"
 _PEN_WIDTHS = (1.6, 3.6)  # in pixels of 28; MNIST's own lines lie between
 
 
@@ -28,17 +28,16 @@ def pen_images() -> dict[str, Tensor]:
     return cached_tensors(f"pens-{_SHA256[:12]}-{PEN_COPIES}", _draw)
 
 
-def pen_drawings() -> list[dict[str, Any]]:
-    """The drawings as they came: ``label``, ``writer`` and ``strokes`` (lists of [x, y], y down)."""
-    path = bundled("assets/pens") / "strokes.json.xz"
+def pen_drawings(every: int = 1) -> list[dict[str, Any]]:
+    """The drawings, or every so-many-th: ``label``, ``writer`` and ``strokes`` (lists of [x, y], y down)."""
+    path = bundled("assets/pens") / "strokes.jsonl.xz"
     try:
         content = lzma.decompress(path.read_bytes())
     except (OSError, lzma.LZMAError, EOFError) as problem:
         raise _damaged(path, str(problem)) from problem
     if hashlib.sha256(content).hexdigest() != _SHA256:
         raise _damaged(path, "its checksum is wrong")
-    drawings: list[dict[str, Any]] = json.loads(content)
-    return drawings
+    return [json.loads(line) for line in content.splitlines()[::every]]
 
 
 def _draw() -> dict[str, Tensor]:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from playground.engine.allocator import give_back_memory
 from playground.engine.catalogue import pretrained_run
-from playground.engine.data import load_splits
+from playground.engine.data import first_images
 from playground.engine.evaluate import scaled
 from playground.engine.pens import pen_drawings
 from playground.engine.strokes import fit_strokes
@@ -30,6 +31,7 @@ Array = NDArray[np.float32]
 _NEIGHBOUR = 5
 _DIGITS, _EVERY_PEN_DRAWING = 2000, 8  # compared with: so many digits of MNIST, and every eighth pen drawing
 _CALIBRATED_ON = 1000
+_AT_ONCE = 64  # few, so that a server does not grow by their feature maps
 _FALSE_ALARMS = 0.01
 """Share of real digits that are called unfamiliar; this sets the limit."""
 
@@ -55,11 +57,10 @@ class _Judge:
         kinds = [type(layer) for layer in self._layers]
         last_pool = len(kinds) - 1 - kinds[::-1].index(nn.MaxPool2d)
         self._depths = (last_pool, kinds.index(nn.Flatten), len(kinds) - 1)
-        splits = load_splits("mnist", _CALIBRATED_ON)
-        pens = np.stack([fit_strokes(drawing["strokes"]) for drawing in pen_drawings()[::_EVERY_PEN_DRAWING]])
-        known = torch.cat([scaled(splits.train.sample(_DIGITS).images), torch.from_numpy(pens)])
-        self._known = self._seen(known)
-        distances = self._distances(self._seen(scaled(splits.validation.images)))
+        digits = first_images("mnist", _DIGITS + _CALIBRATED_ON).images
+        pens = np.stack([fit_strokes(drawing["strokes"]) for drawing in pen_drawings(_EVERY_PEN_DRAWING)])
+        self._known = self._seen(torch.cat([scaled(digits[:_DIGITS]), torch.from_numpy(pens)]))
+        distances = self._distances(self._seen(scaled(digits[_DIGITS:])))
         self._limit = float(distances.quantile(1 - _FALSE_ALARMS))
 
     def judge(self, image: Array) -> Familiarity:
@@ -70,7 +71,7 @@ class _Judge:
         """What the layers at the three depths put out, each of the length 1: (count, values)."""
         parts = []
         with torch.inference_mode():
-            for maps in torch.split(images, 500):
+            for maps in torch.split(images, _AT_ONCE):
                 found = []
                 for place, layer in enumerate(self._layers):
                     maps = layer(maps)
@@ -80,7 +81,9 @@ class _Judge:
         return torch.cat(parts)
 
     def _distances(self, seen: Tensor) -> Tensor:
-        return torch.cdist(seen, self._known).kthvalue(_NEIGHBOUR, dim=1).values
+        """Of every row from its k-th nearest; the three parts of each have the length 1, so a product tells it."""
+        products = (seen @ self._known.T).topk(_NEIGHBOUR, dim=1).values[:, -1]
+        return (2 * len(self._depths) - 2 * products).clamp(min=0).sqrt()
 
 
 _lock = threading.Lock()
@@ -103,6 +106,7 @@ def prepare() -> None:
     """Look at the images to compare with, so that the first answer comes as fast as the others."""
     with contextlib.suppress(PlaygroundError):  # damaged files are told when they are asked for
         _judge()
+        give_back_memory()
 
 
 def familiarity(image: Array) -> Familiarity:

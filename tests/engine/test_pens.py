@@ -45,13 +45,13 @@ def test_mnist_and_pen_strokes_are_one_data_set_with_mnist_s_test_images():
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", lzma.compress(b"[]")], ids=len)
 def test_damaged_strokes_are_told(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "strokes.json.xz").write_bytes(content)
+    (tmp_path / "strokes.jsonl.xz").write_bytes(content)
     monkeypatch.setattr(pens, "bundled", lambda _: tmp_path)
-    with pytest.raises(AssetError, match=r"strokes\.json\.xz cannot be used"):
+    with pytest.raises(AssetError, match=r"strokes\.jsonl\.xz cannot be used"):
         pens.pen_drawings()
 
 
 def test_the_bundle_is_small():
-    path = pens.bundled("assets/pens") / "strokes.json.xz"
+    path = pens.bundled("assets/pens") / "strokes.jsonl.xz"
     assert path.stat().st_size < 10**6
     assert hashlib.sha256(lzma.decompress(path.read_bytes())).hexdigest() == pens._SHA256
