@@ -12,7 +12,7 @@ from playground.engine.store import Run
 from playground.errors import StoreError
 from playground.spec.architecture import Architecture
 
-_MOST_KEPT = 64
+_MOST_KEPT = 32
 _MOST_KEPT_BYTES = 256 * 2**20
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from playground.engine.build import class_scores
+from playground.engine.catalogue import read_run
 from playground.engine.data import Images
 from playground.engine.evaluate import confusion_matrix, measure
 from playground.engine.store import Run
@@ -74,8 +77,15 @@ def course(run: Run, image: Array, *, most: int = 24) -> tuple[tuple[int, Predic
     found = []
     for step in sorted(chosen):
         with suppress(StoreError):
-            found.append((step, predict(load_model(run, step), [image])[0]))
+            found.append((step, _said(run.folder, step, run.snapshot_stamp(step), image.tobytes(), image.shape)))
     return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _said(folder: Path, step: int, _stamp: int, content: bytes, shape: tuple[int, ...]) -> Prediction:
+    """Remembered, since a page that follows a run asks for all moments again whenever there is one more."""
+    image = np.frombuffer(content, dtype=np.float32).reshape(shape)
+    return predict(load_model(read_run(folder), step), [image])[0]
 
 
 def probabilities_of(scores: Array) -> Prediction:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from playground.engine.data import Images
-from playground.lens.model import Model
-from playground.lens.predict import Prediction, evaluate, predict
+from playground.engine.catalogue import pretrained_run
+from playground.engine.data import Images, load_test
+from playground.lens.model import Model, load_model
+from playground.lens.predict import Prediction, course, evaluate, predict
 from playground.spec.architecture import Architecture, InputShape
 from playground.spec.layers import Flatten, Output
 from tests import strategies
@@ -118,3 +119,13 @@ def test_an_evaluation_by_hand() -> None:
 def test_a_class_without_images() -> None:
     data = Images(torch.zeros(2, 1, 1, 3, dtype=torch.uint8), torch.tensor([0, 0]))
     assert evaluate(_reader(), data, "test").per_class_accuracy[1:] == (0.0, 0.0)
+
+
+def test_the_course_of_a_drawing_is_what_each_moment_says_of_it() -> None:
+    run = pretrained_run()
+    image = load_test("mnist").images[3].numpy().astype(np.float32) / 255
+    told = course(run, image)
+    assert [step for step, _ in told] == list(run.snapshots())
+    for step, said in told:
+        assert said == predict(load_model(run, step), [image])[0]
+    assert [step for step, _ in course(run, image, most=2)] == [run.snapshots()[0], run.snapshots()[-1]]
