@@ -10,6 +10,11 @@ from torch import Tensor
 from playground.engine.home import cache, make_folder, writing
 
 
+def is_cached(name: str) -> bool:
+    """Whether the file is there."""
+    return (cache() / f"{name}.safetensors").exists()
+
+
 def cached_tensors(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """What ``make`` gives, mapped from the cache's file of that name; raises StoreError where the disk says no."""
     path = cache() / f"{name}.safetensors"

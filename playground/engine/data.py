@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from playground.engine.cached import cached_tensors
+from playground.engine.cached import cached_tensors, is_cached
 from playground.engine.home import bundled
 from playground.engine.pens import pen_images
 from playground.engine.seeds import generator
@@ -127,8 +127,16 @@ def _tensors(name: str) -> dict[str, Tensor]:
 @lru_cache(maxsize=1)
 def _mnist() -> dict[str, Tensor]:
     """The four tensors of MNIST, mapped from the cache; unpacked into it the first time."""
-    sums = hashlib.sha256("".join(_SHA256.values()).encode()).hexdigest()[:12]
-    return cached_tensors(f"mnist-{sums}", lambda: _unpack_mnist(bundled("assets/mnist")))
+    return cached_tensors(_mnist_name(), lambda: _unpack_mnist(bundled("assets/mnist")))
+
+
+def is_unpacked() -> bool:
+    """Whether MNIST can be had without the work and the memory of unpacking it."""
+    return is_cached(_mnist_name())
+
+
+def _mnist_name() -> str:
+    return f"mnist-{hashlib.sha256(''.join(_SHA256.values()).encode()).hexdigest()[:12]}"
 
 
 def _unpack_mnist(folder: Path) -> dict[str, Tensor]:

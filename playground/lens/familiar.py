@@ -9,6 +9,7 @@ missed: ``python -m benchmarks.drawn_digits``.
 
 import contextlib
 import threading
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from playground.engine.allocator import give_back_memory
 from playground.engine.catalogue import pretrained_run
-from playground.engine.data import first_images
+from playground.engine.data import first_images, is_unpacked
 from playground.engine.evaluate import scaled
 from playground.engine.pens import pen_drawings
 from playground.engine.strokes import fit_strokes
@@ -31,6 +32,7 @@ Array = NDArray[np.float32]
 _NEIGHBOUR = 5
 _DIGITS, _EVERY_PEN_DRAWING = 2000, 8  # compared with: so many digits of MNIST, and every eighth pen drawing
 _CALIBRATED_ON = 1000
+_PATIENCE = 60  # seconds
 _AT_ONCE = 64  # few, so that a server does not grow by their feature maps
 _FALSE_ALARMS = 0.01
 """Share of real digits that are called unfamiliar; this sets the limit."""
@@ -103,7 +105,14 @@ def is_prepared() -> bool:
 
 
 def prepare() -> None:
-    """Look at the images to compare with, so that the first answer comes as fast as the others."""
+    """Look at the images to compare with, so that the first answer comes as fast as the others.
+
+    Unpacking them is left to the first worker: it takes memory, which a worker gives back when it ends.
+    """
+    for _ in range(_PATIENCE):
+        if is_unpacked():
+            break
+        time.sleep(1)
     with contextlib.suppress(PlaygroundError):  # damaged files are told when they are asked for
         _judge()
         give_back_memory()
