@@ -124,7 +124,7 @@ def _train(page: Page, *, epochs: int) -> None:
     field = page.locator(".st-key-recipe-epochs input")
     field.fill(str(epochs))
     field.press("Enter")
-    page.wait_for_timeout(1000)
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
     page.locator(".st-key-train-start button:visible").click()
 
 

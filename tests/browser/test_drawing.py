@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Server
 from tests.browser.test_whole_loop import SEVEN, draw, open_app, press
+from tests.engine.helpers import until
 
 pytestmark = pytest.mark.browser
 
@@ -34,9 +35,12 @@ def answers(page: Page) -> list[float]:
     return [float(found[1]) for found in said if found]
 
 
-def open_teach(page: Page) -> None:
+def open_teach(page: Page, *, strokes: int) -> None:
+    """Open it, and wait until the page knows so many strokes and has answered for them."""
     page.locator(".st-key-teach button").first.click()
     expect(page.locator(".st-key-teach-start")).to_be_visible()
+    expect(page.locator('[class*="st-key-teach-label"]')).to_have_class(re.compile(rf"teach-label-\d+-{strokes}\b"))
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def label(page: Page, digit: int) -> None:
@@ -57,15 +61,14 @@ def test_the_page_reads_strokes_as_the_command_line_does(page: Page, server: Ser
     for number, strokes in enumerate(drawings()):
         draw(page, *strokes)
         expect(page.locator(".st-key-prediction")).not_to_contain_text("example")
-        page.wait_for_timeout(1200)
+        open_teach(page, strokes=len(strokes))
         said.append(answers(page))
-        open_teach(page)
         label(page, 3)
         expect(page.get_by_text(f"Your set: {number + 1} drawing")).to_be_visible()
         page.keyboard.press("Escape")
         press(page, "canvas-clear")
         expect(page.locator(".st-key-prediction")).to_contain_text("example")
-    open_teach(page)
+    open_teach(page, strokes=0)
     path = tmp_path / "set.json"
     kept = saved_set(page, path)
     assert len(kept) == len(said)
@@ -83,16 +86,15 @@ def test_switching_a_step_off_is_seen_and_a_net_learns_a_sign(page: Page, server
     corner = [[(20.0, 90.0), (50.0, 20.0), (80.0, 90.0), (20.0, 90.0)]]
     draw(page, *corner)
     expect(page.locator(".st-key-prediction")).not_to_contain_text("example")
-    page.wait_for_timeout(1200)
+    open_teach(page, strokes=1)
+    page.keyboard.press("Escape")
     fitted = answers(page)
     page.locator(".st-key-fit-centred label").click()
-    page.wait_for_timeout(1200)
-    assert answers(page) != fitted
+    until(lambda: answers(page) != fitted, 10, "another answer")
     page.locator(".st-key-fit-centred label").click()
-    page.wait_for_timeout(1200)
-    assert answers(page) == fitted
+    until(lambda: answers(page) == fitted, 10, "the first answer")
 
-    open_teach(page)
+    open_teach(page, strokes=1)
     label(page, 8)
     expect(page.get_by_text("Your set: 1 drawing: 8")).to_be_visible()
     press(page, "teach-start")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from playground.engine import session
 from playground.engine.supervisor import Supervisor
+from tests.engine.conftest import one_thread
 from tests.faults.injecting import (
     data_folder,
 )
@@ -20,13 +20,7 @@ from tests.faults.processes import (
     Server,
 )
 
-
-@pytest.fixture(scope="package", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]  # a fixture: it is used by being here
 
 
 @pytest.fixture(scope="package")

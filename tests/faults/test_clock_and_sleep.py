@@ -84,6 +84,9 @@ def test_the_latest_of_many_runs_made_at_once_is_the_last(quick_disk: Path):
         assert find_run("latest") == run
 
 
+ASLEEP_S = 0.5  # how long the sleep is that is tried, and no wait for anything
+
+
 @needs_forks
 def test_a_worker_that_sleeps_goes_on(fleet: Supervisor):
     began = time.monotonic()
@@ -91,7 +94,7 @@ def test_a_worker_that_sleeps_goes_on(fleet: Supervisor):
         run = fleet.start(SMALL, BRIEF)
     pid = fleet.worker_pids()[run.id]
     until(lambda: state_of(pid) == "T", PATIENCE_S, "the worker's sleep")
-    time.sleep(0.5)
+    time.sleep(ASLEEP_S)
     reported = told(run.events())
     assert run.is_live()
     assert run.history().phase == fleet.tail(run).history().phase == "training"
@@ -109,7 +112,7 @@ def test_a_laptop_that_sleeps_goes_on_with_server_and_worker(serve: Callable[...
     wait_for(run, "step_done", 1)
     for stopped in (pid, server.pid):
         os.kill(stopped, signal.SIGSTOP)
-    time.sleep(0.5)
+    time.sleep(ASLEEP_S)
     for stopped in (server.pid, pid):
         os.kill(stopped, signal.SIGCONT)
     wait_for(run, "paused", 16)

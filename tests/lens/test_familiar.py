@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from playground.engine.data import load_test
+from playground.engine.pens import pen_drawings
 from playground.engine.strokes import fit_strokes
 from playground.lens.drawing import fit_image
 from playground.lens.familiar import familiarity
@@ -26,7 +27,13 @@ def test_test_digits_are_familiar() -> None:
     assert _strange(list(images)) <= 0.03
 
 
-def test_digits_of_people_with_a_pen_are_familiar() -> None:
+def test_digits_drawn_with_a_pen_are_familiar() -> None:
+    """Of people whom the model knows, and none of the drawings that are compared with."""
+    drawings = [one for place, one in enumerate(pen_drawings()[:3000]) if place % 8 == 5]
+    assert _strange([fit_strokes(one["strokes"]) for one in drawings]) <= 0.02
+
+
+def test_digits_of_people_whom_no_model_has_seen_are_familiar() -> None:
     if not STROKES.exists():
         pytest.skip("needs the pen strokes of shared/data, which are not part of the project")
     drawings = [one for one in json.loads(STROKES.read_bytes()) if one["writer"] % 3 == 0][::10]

@@ -210,6 +210,8 @@ def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
     for step in ("centred", "thinned", "boxed"):
         app.toggle(key=f"fit-{step}").set_value(False).run()
         assert not getattr(state_of(app).fitting, step)
+    app.session_state["canvas-more"] = True  # the popover is open
+    app.run()
     app.slider(key="canvas-pen").set_value(30).run()
     assert (state_of(app).pen_width, state_of(app).strokes) == (30, one)
     app.button(key="canvas-clear").click().run()

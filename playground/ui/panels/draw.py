@@ -130,19 +130,28 @@ def _buttons(state: AppState, subject: Subject | None) -> None:
         st.button("Clear", key="canvas-clear", on_click=_clear, shortcut="Delete", help="Empty the canvas.")
         st.button("Undo", key="canvas-undo", on_click=_undo_stroke, help="Take the last stroke back.")
         st.button("Random", key="canvas-random", on_click=_random_digit, help="Put one of the 10,000 test images here.")
-        with st.popover("Pen", key="canvas-more", help="The pen's width, or a picture instead of a drawing."):
-            st.session_state["canvas-pen"] = state.pen_width
-            st.slider("Width of the pen", *PEN_WIDTHS, key="canvas-pen", on_change=_set_pen_width)
-            st.file_uploader(
-                "A picture of a digit",
-                type=["png", "jpg", "jpeg", "webp", "bmp"],
-                key="canvas-upload",
-                on_change=_take_picture,
-                max_upload_size=MAX_FILE_BYTES // 10**6,
-            )
-            if state.picture_error:
-                markup.problem(state.picture_error)
+        _pen_popover(state)
         teach_popover(state, subject)
+
+
+def _pen_popover(state: AppState) -> None:
+    popover = st.popover(
+        "Pen", key="canvas-more", on_change="rerun", help="The pen's width, or a picture instead of a drawing."
+    )
+    if not popover.open:
+        return
+    with popover:
+        st.session_state["canvas-pen"] = state.pen_width
+        st.slider("Width of the pen", *PEN_WIDTHS, key="canvas-pen", on_change=_set_pen_width)
+        st.file_uploader(
+            "A picture of a digit",
+            type=["png", "jpg", "jpeg", "webp", "bmp"],
+            key="canvas-upload",
+            on_change=_take_picture,
+            max_upload_size=MAX_FILE_BYTES // 10**6,
+        )
+        if state.picture_error:
+            markup.problem(state.picture_error)
 
 
 def _set_pen_width() -> None:

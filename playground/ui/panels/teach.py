@@ -20,41 +20,54 @@ from playground.ui.subject import Subject, drawn_subject
 
 def teach_popover(state: AppState, subject: Subject | None) -> None:
     """Label the drawing, see the set, start teaching."""
-    with st.popover("Teach", key="teach", help="Say what the drawing is, and let the net learn it."):
+    popover = st.popover(
+        "Teach", key="teach", on_change="rerun", help="Say what the drawing is, and let the net learn it."
+    )
+    if not popover.open:
+        return
+    with popover:
         try:
             kept = own_drawings(asker()).drawings
         except PlaygroundError as problem:
             markup.problem(problem)
             kept = ()
-        nothing = subject is None or subject.origin == "an example"
-        markup.hint("Draw a digit first." if nothing else "The drawing on the canvas is a")
-        st.segmented_control(
-            "The drawing is a",
-            find_dataset("mnist").class_names,
-            key=f"teach-label-{state.canvas_revision}-{len(state.strokes)}",
-            label_visibility="collapsed",
-            disabled=nothing,
-            on_change=_keep,
-            args=(f"teach-label-{state.canvas_revision}-{len(state.strokes)}",),
-        )
+        _label_choice(state, is_drawn=subject is not None and subject.origin != "an example")
         labels = sorted(str(drawing.label) for drawing in kept)
         markup.hint(f"Your set: {_counted(len(kept))}{': ' + ' '.join(labels[:40]) if kept else ''}.")
-        with st.container(horizontal=True, gap="small"):
-            # No callback: that of a fragment draws only the fragment anew, and the run stands outside of it.
-            if st.button(
-                "Teach the net",
-                key="teach-start",
-                type="primary",
-                disabled=not kept or _is_busy(state),
-                help="A new run goes on from this net's weights for some seconds: your drawings among 4,000 images of "
-                "MNIST, all a little changed each time.",
-            ):
-                _teach(state, kept)
-            content = OwnDrawings(drawings=kept).model_dump_json(by_alias=True)
-            st.download_button("Download", content, "drawings.json", key="teach-download", disabled=not kept)
-            st.button("Delete", key="teach-delete", disabled=not kept, on_click=_delete, help="Throw your set away.")
+        _set_buttons(state, kept)
         if state.teach_error:
             markup.problem(state.teach_error)
+
+
+def _label_choice(state: AppState, *, is_drawn: bool) -> None:
+    markup.hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
+    key = f"teach-label-{state.canvas_revision}-{len(state.strokes)}"  # another drawing has no label yet
+    st.segmented_control(
+        "The drawing is a",
+        find_dataset("mnist").class_names,
+        key=key,
+        label_visibility="collapsed",
+        disabled=not is_drawn,
+        on_change=_keep,
+        args=(key,),
+    )
+
+
+def _set_buttons(state: AppState, kept: tuple[OwnDrawing, ...]) -> None:
+    with st.container(horizontal=True, gap="small"):
+        # No callback: that of a fragment draws only the fragment anew, and the run stands outside of it.
+        if st.button(
+            "Teach the net",
+            key="teach-start",
+            type="primary",
+            disabled=not kept or _is_busy(state),
+            help="A new run goes on from this net's weights for some seconds: your drawings among 4,000 images of "
+            "MNIST, all a little changed each time.",
+        ):
+            _teach(state, kept)
+        content = OwnDrawings(drawings=kept).model_dump_json(by_alias=True)
+        st.download_button("Download", content, "drawings.json", key="teach-download", disabled=not kept)
+        st.button("Delete", key="teach-delete", disabled=not kept, on_click=_delete, help="Throw your set away.")
 
 
 def taught_line(run: Run | None) -> None:
