@@ -26,6 +26,7 @@ MNIST_PEN_WIDTH = 2.4
 """Width of a line in pixels of the 28×28 image; MNIST's own strokes are about as wide (see ``stroke_width``)."""
 
 _FINEST_STEP = 0.2
+_MOST_BETWEEN = 2000
 _LARGEST_COORDINATE = 1e9
 _SMALLEST_EXTENT = 1e-6
 
@@ -142,6 +143,25 @@ def _squared_distances(pixels: Line, starts: Line, ends: Line) -> NDArray[np.flo
     share = np.clip(forward / length, 0, 1)
     found: NDArray[np.float64] = from_start + share * (share * length - 2 * forward)
     return found
+
+
+def without(line: Stroke, eraser: Stroke, radius: float) -> list[list[tuple[float, float]]]:
+    """What is left of a line where an eraser's middle came no nearer to its own than ``radius``: pieces of it."""
+    points = _even(np.asarray(line, dtype=np.float64), radius / 4)
+    starts, ends = _segments(np.asarray(eraser, dtype=np.float64))
+    kept = _squared_distances(points, starts, ends).min(axis=1) > radius**2
+    if kept.all():
+        return [[(float(x), float(y)) for x, y in line]]
+    cuts = np.flatnonzero(np.diff(kept)) + 1
+    pieces = zip(np.split(points, cuts), np.split(kept, cuts), strict=True)
+    return [[(float(x), float(y)) for x, y in piece] for piece, stays in pieces if stays[0]]
+
+
+def _even(points: Line, step: float) -> Line:
+    """A line with more points, none farther from the next than ``step``."""
+    lengths = np.concatenate([[0.0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
+    places = np.union1d(lengths, np.linspace(0, lengths[-1], min(int(lengths[-1] / step), _MOST_BETWEEN) + 2))
+    return np.stack([np.interp(places, lengths, values) for values in points.T], axis=1)
 
 
 def stroke_width(image: Array) -> float:

@@ -16,13 +16,16 @@ _INK = 0.003
 class Drawing:
     """Strokes as points (x right, y down) on a square canvas of ``canvas_size``, over an optional square picture.
 
-    ``pen_width`` is in units of the canvas; ``under`` (side, side) holds values 0 (paper) to 1 (ink).
+    ``pen_width`` and ``eraser_width`` are in units of the canvas; ``under`` (side, side) holds values 0 (paper) to 1
+    (ink). ``erased``: where an eraser went over the picture; what it took of the strokes is no longer among them.
     """
 
     strokes: tuple[tuple[tuple[float, float], ...], ...] = ()
     canvas_size: float = 280.0
     pen_width: float = 18.0
     under: Array | None = None
+    erased: tuple[tuple[tuple[float, float], ...], ...] = ()
+    eraser_width: float = 30.0
 
     @property
     def is_empty(self) -> bool:
@@ -41,9 +44,12 @@ def net_input(drawing: Drawing, fitting: Fitting = AS_MNIST) -> Array:
         return fit_canvas(drawing.strokes, drawing.canvas_size, drawing.pen_width, fitting)
     side = len(drawing.under)
     scale = side / drawing.canvas_size
-    lines = [np.asarray(stroke, dtype=np.float64) * scale for stroke in drawing.strokes if len(stroke)]
-    image = np.maximum(render(lines, drawing.pen_width * scale, side), drawing.under)
-    return fit_image(image, fitting)
+
+    def drawn(strokes: tuple[tuple[tuple[float, float], ...], ...], width: float) -> Array:
+        return render([np.asarray(stroke, dtype=np.float64) * scale for stroke in strokes if stroke], width, side)
+
+    left = drawing.under * (1 - drawn(drawing.erased, drawing.eraser_width * scale))
+    return fit_image(np.maximum(drawn(drawing.strokes, drawing.pen_width * scale), left), fitting)
 
 
 def fit_image(image: Array, fitting: Fitting = AS_MNIST) -> Array:

@@ -18,14 +18,27 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from playground.engine.strokes import without
+
 Point = tuple[float, float]
 """(x, y) in canvas pixels: x to the right, y down, the origin at the top left of the drawing area."""
 
 Stroke = tuple[Point, ...]
 """What the pen did between touching down and lifting; a single point is a dot."""
 
+ERASER_WIDTH = 30
+_ERASER_COLOURS = ("#000", "#000000", "rgb(0,0,0)", "rgba(0,0,0,1)")
 MAX_STROKES = 200
 MAX_POINTS = 20_000
+MAX_ERASER_POINTS = 2_000
+
+
+class Ink(NamedTuple):
+    """What is on the canvas: the strokes as the eraser left them, and where it went, for a picture under them."""
+
+    strokes: tuple[Stroke, ...] = ()
+    erased: tuple[Stroke, ...] = ()
+
 
 CANVAS_CSS = """
 .st-key-canvas {
@@ -92,13 +105,14 @@ def canvas(
     key: str = "canvas",
     size: int = 280,
     pen_width: int = 18,
-    strokes: Sequence[Stroke],
+    ink: Ink,
     revision: int,
     background: bytes | None = None,
-) -> tuple[Stroke, ...] | None:
-    """Show the canvas and return all strokes on it, or None while nobody has drawn since the mount.
+    erasing: bool = False,
+) -> Ink | None:
+    """Show the canvas and return what is on it, or None while nobody has drawn since the mount.
 
-    ``strokes`` and ``background`` (a square PNG, drawn with hard pixels over the whole area) are
+    ``ink`` and ``background`` (a square PNG, drawn with hard pixels over the whole area) are
     what a fresh canvas begins with; a new ``revision`` makes a fresh one, and so does coming back
     to the page. ``size`` and ``pen_width`` are in pixels. Raises ValueError if ``background`` is no PNG.
     """
@@ -107,16 +121,18 @@ def canvas(
     mount: _Mount | None = st.session_state.get(slot)
     if mount is None or mount[1:3] != wanted or mount.name not in st.session_state:
         seen = drawn(key=key, revision=revision)
-        seed = fabric_of(strokes if seen is None else seen, pen_width=pen_width, offset_y=0.0)
+        strokes, erased = ink if seen is None else seen
+        seed = fabric_of(strokes, pen_width=pen_width, offset_y=0.0)
+        seed["objects"][:0] = _paths(erased, ERASER_WIDTH, 0.0, "#000")
         if background is not None:
             seed["objects"].insert(0, _image_object(background, size))
         generation = 1 if mount is None else int(mount.name.rpartition("-")[2]) + 1
         mount = st.session_state[slot] = _Mount(f"{key}-{generation}", *wanted, seed)
     with st.container(key=key, width=size + _BORDERS, height=size + _BORDERS, border=False, gap=None):
         _st_canvas()(
-            stroke_color="#fff",
+            stroke_color="#000" if erasing else "#fff",
             background_color="#000",
-            stroke_width=pen_width,
+            stroke_width=ERASER_WIDTH if erasing else pen_width,
             width=size,
             height=size,
             initial_drawing=mount.seed,
@@ -125,8 +141,8 @@ def canvas(
     return drawn(key=key, revision=revision)
 
 
-def drawn(*, revision: int, key: str = "canvas") -> tuple[Stroke, ...] | None:
-    """All strokes on the canvas of this revision, or None if nothing has come from it.
+def drawn(*, revision: int, key: str = "canvas") -> Ink | None:
+    """What is on the canvas of this revision, or None if nothing has come from it.
 
     For callbacks: a button's callback may run before the canvas has returned the last stroke.
     """
@@ -138,39 +154,54 @@ def drawn(*, revision: int, key: str = "canvas") -> tuple[Stroke, ...] | None:
         return None
     # Half a pen's width outside the area is the farthest place from which the pen can be seen.
     size, pen_width, _ = mount.settings
-    return strokes_of(drawing.get("raw"), offset_y=0.0, reach=(-pen_width / 2, size + pen_width / 2))
+    return ink_of(drawing.get("raw"), offset_y=0.0, reach=(-pen_width / 2, size + pen_width / 2))
 
 
-def strokes_of(
+def ink_of(
     fabric_json: Mapping[str, Any] | None, *, offset_y: float, reach: tuple[float, float] = (-4096.0, 4096.0)
-) -> tuple[Stroke, ...]:
-    """Read the strokes out of Fabric's JSON, leaving out every object that is not a sound path.
+) -> Ink:
+    """Read what was drawn and erased out of Fabric's JSON, leaving out every object that is not a sound path.
 
     ``offset_y`` is where the drawing area begins in the JSON's pixels; coordinates are clipped to
     ``reach`` and rounded to 0.01. At most MAX_STROKES strokes and MAX_POINTS points; never raises.
     """
     objects = fabric_json.get("objects") if isinstance(fabric_json, Mapping) else None
     strokes: list[Stroke] = []
+    erased: list[Stroke] = []
     room = MAX_POINTS
     for shape in objects[:MAX_POINTS] if isinstance(objects, list) else ():
         with suppress(ValueError):
             points = _points(shape)[:room]
-            strokes.append(_tidied(points, offset_y, reach))
+            stroke = _tidied(points, offset_y, reach)
             room -= len(points)
-        if len(strokes) == MAX_STROKES or not room:
+            if str(shape.get("stroke")).replace(" ", "") in _ERASER_COLOURS:
+                stroke = stroke[: max(1, MAX_ERASER_POINTS - sum(map(len, erased)))]
+                erased.append(stroke)
+                strokes = [piece for known in strokes for piece in _left_of(known, stroke)]
+            else:
+                strokes.append(stroke)
+        if len(strokes) + len(erased) >= MAX_STROKES or not room:
             break
-    return tuple(strokes)
+    return Ink(tuple(strokes[:MAX_STROKES]), tuple(erased))
+
+
+def _left_of(stroke: Stroke, eraser: Stroke) -> list[Stroke]:
+    pieces = without(stroke, eraser, ERASER_WIDTH / 2)
+    return [tuple((round(x, 2), round(y, 2)) for x, y in piece) for piece in pieces]
 
 
 def fabric_of(strokes: Sequence[Stroke], *, pen_width: float, offset_y: float) -> dict[str, Any]:
     """Make the Fabric JSON that shows these strokes, one path object each, as ``initial_drawing``.
 
-    The inverse of `strokes_of`; Fabric works the position of a path out of its commands.
+    The inverse of `ink_of`; Fabric works the position of a path out of its commands.
     """
-    style = {"type": "Path", "fill": None, "stroke": "#fff", "strokeWidth": pen_width}
+    return {"objects": _paths(strokes, pen_width, offset_y, "#fff")}
+
+
+def _paths(strokes: Sequence[Stroke], width: float, offset_y: float, colour: str) -> list[dict[str, Any]]:
+    style = {"type": "Path", "fill": None, "stroke": colour, "strokeWidth": width}
     style |= {"strokeLineCap": "round", "strokeLineJoin": "round"}
-    paths = (_commands(stroke, pen_width, offset_y) for stroke in strokes if stroke)
-    return {"objects": [{**style, "path": path} for path in paths]}
+    return [{**style, "path": _commands(stroke, width, offset_y)} for stroke in strokes if stroke]
 
 
 def _commands(stroke: Stroke, pen_width: float, offset_y: float) -> list[list[Any]]:

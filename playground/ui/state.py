@@ -15,7 +15,7 @@ from playground.spec.architecture import Architecture
 from playground.spec.history import History
 from playground.spec.presets import architecture_preset, recipe_preset
 from playground.spec.recipe import Recipe
-from playground.ui.canvas import Stroke, drawn
+from playground.ui.canvas import Ink, drawn
 from playground.ui.server import browser_token, run_or_none, supervisor
 
 _KEY = "playground"
@@ -47,10 +47,12 @@ class AppState:
     fork_step: int | None = None
     fork_changes: dict[str, Any] = field(default_factory=dict)
     network_error: Exception | None = None
-    strokes: tuple[Stroke, ...] = ()
+    ink: Ink = field(default_factory=Ink)
+    erasing: bool = False
     canvas_revision: int = 0
     test_index: int | None = None
     picture: Picture | None = None
+    past_drawings: list[tuple[Ink, int | None, Picture | None]] = field(default_factory=list)
     picture_error: PlaygroundError | None = None
     teach_error: PlaygroundError | None = None
     pen_width: int = 17
@@ -117,16 +119,42 @@ class AppState:
 
     # The canvas
 
-    def latest_strokes(self) -> tuple[Stroke, ...]:
-        """The strokes on the canvas, the newest included; for callbacks, which run before the canvas does."""
+    def look_at_canvas(self) -> None:
+        """Take what is on the canvas, the newest stroke included; callbacks run before the canvas does."""
         now = drawn(revision=self.canvas_revision)
-        return self.strokes if now is None else now
+        if now is not None:
+            self.take(now)
 
-    def replace_drawing(
-        self, strokes: tuple[Stroke, ...], test_index: int | None = None, picture: Picture | None = None
-    ) -> None:
-        """Put something else on the canvas: strokes, over a test image or an uploaded picture."""
-        self.strokes, self.test_index, self.picture = strokes, test_index, picture
+    def take(self, ink: Ink) -> None:
+        """Remember what was drawn or erased, stroke by stroke, for undo."""
+        before, count = self.ink, len(self.ink.strokes)
+        if ink == before:
+            return
+        grew = ink.erased == before.erased and ink.strokes[:count] == before.strokes
+        steps = [Ink(ink.strokes[:n], ink.erased) for n in range(count, len(ink.strokes))] if grew else [before]
+        self._remember(*steps)
+        self.ink = ink
+
+    def replace_drawing(self, *, test_index: int | None = None, picture: Picture | None = None) -> None:
+        """Put something else on the canvas: nothing, a test image or an uploaded picture."""
+        self.look_at_canvas()
+        if (self.ink, self.test_index, self.picture) != (Ink(), test_index, picture):
+            self._remember(self.ink)
+        self._show(Ink(), test_index, picture)
+
+    def undo_drawing(self) -> None:
+        """Back to the canvas before the last stroke, erasing, clearing or other picture."""
+        self.look_at_canvas()
+        if self.past_drawings:
+            *self.past_drawings, last = self.past_drawings
+            self._show(*last)
+
+    def _remember(self, *steps: Ink) -> None:
+        self.past_drawings = [*self.past_drawings, *((ink, self.test_index, self.picture) for ink in steps)]
+        self.past_drawings = self.past_drawings[-_MOST_UNDO:]
+
+    def _show(self, ink: Ink, test_index: int | None, picture: Picture | None) -> None:
+        self.ink, self.test_index, self.picture = ink, test_index, picture
         self.canvas_revision += 1
 
 

@@ -13,6 +13,7 @@ from playground.engine.strokes import SHRUNK, fit_strokes
 from playground.errors import PlaygroundError
 from playground.lens.drawing import Drawing, net_input
 from playground.lens.model import Model, load_model
+from playground.ui.canvas import ERASER_WIDTH
 from playground.ui.server import pretrained
 from playground.ui.state import CANVAS_SIZE, AppState
 
@@ -51,7 +52,7 @@ def drawn_subject(state: AppState) -> Subject:
     if drawing.is_empty:
         return example()
     image = net_input(drawing, state.fitting)
-    if state.strokes:
+    if state.ink.strokes:
         return Subject(image, "your drawing")
     if state.picture is not None:
         return Subject(image, state.picture.name)
@@ -61,7 +62,7 @@ def drawn_subject(state: AppState) -> Subject:
 
 def background_of(state: AppState) -> bytes | None:
     """The picture under the strokes, as a PNG for the canvas; raises AssetError where the data is damaged."""
-    under = _drawing(replace(state, strokes=())).under
+    under = _drawing(state).under
     return None if under is None else single_image(under, size=len(under))
 
 
@@ -80,7 +81,7 @@ def _drawing(state: AppState) -> Drawing:
         under = values.reshape(-1, math.isqrt(len(values)))
     elif state.test_index is not None:
         under = test_subject(state.test_index).image[0]
-    return Drawing(state.strokes, CANVAS_SIZE, state.pen_width, under)
+    return Drawing(state.ink.strokes, CANVAS_SIZE, state.pen_width, under, state.ink.erased, ERASER_WIDTH)
 
 
 def subject_model(run: Run | None) -> tuple[Model | None, PlaygroundError | None]:

@@ -104,3 +104,26 @@ def test_switching_a_step_off_is_seen_and_a_net_learns_a_sign(page: Page, server
     line = page.get_by_text("Taught. On the").inner_text()
     before, after = (float(value) for value in re.findall(r"([\d.]+)%", line))
     assert after > before - 0.5
+
+
+def test_what_is_rubbed_out_is_gone_for_the_net_and_comes_back_by_undo(page: Page, server: Server) -> None:
+    """A 7 without its bar is a 1; on a test image the eraser takes ink away too."""
+    open_app(page, server)
+    bar, stem = [(60, 50), (150, 50)], [(150, 50), (120, 210)]
+    draw(page, bar, stem)
+    guess = page.locator(".pg-guess b")
+    expect(guess).to_have_text("7")
+    press(page, "canvas-eraser")
+    draw(page, [(50, 50), (128, 50)])
+    expect(guess).to_have_text("1")
+    press(page, "canvas-undo")
+    expect(guess).to_have_text("7")
+    press(page, "canvas-clear")
+    press(page, "canvas-random")
+    remark = page.locator(".st-key-prediction .pg-guess span")
+    expect(remark).to_contain_text("labelled")
+    before = answers(page)
+    press(page, "canvas-eraser")
+    for y in (60, 90, 120, 150):
+        draw(page, [(20, y), (220, y)])
+    until(lambda: answers(page) != before, 10, "another answer")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from playground.ui.canvas import MAX_POINTS, MAX_STROKES, fabric_of, strokes_of
+from playground.ui.canvas import ERASER_WIDTH, MAX_ERASER_POINTS, MAX_POINTS, MAX_STROKES, Ink, fabric_of, ink_of
 
 # What Chromium sent for one stroke (50, 60) → (110, 60) → (110, 120) in steps of 20 and one click at
 # (200, 210), a pen 18 wide; without the entries that say nothing about the place.
@@ -54,7 +54,7 @@ def apart(stroke: list[tuple[float, float]]) -> bool:
 
 
 def test_a_recorded_drawing_gives_the_strokes_that_were_drawn() -> None:
-    stroke, dot = strokes_of(RECORDED, offset_y=0)
+    stroke, dot = ink_of(RECORDED, offset_y=0).strokes
     assert stroke[0] == (49.98, 60.0)
     assert stroke[-1] == (110.0, 120.02)
     assert {(60.0, 60.0), (80.0, 60.0), (100.0, 60.0), (106.4, 61.6), (110.0, 70.0), (110.0, 100.0)} <= {*stroke}
@@ -62,12 +62,13 @@ def test_a_recorded_drawing_gives_the_strokes_that_were_drawn() -> None:
 
 
 def test_the_offset_moves_the_origin_to_the_visible_area() -> None:
-    assert strokes_of(RECORDED, offset_y=48)[1] == ((200.0, 162.0),)
+    assert ink_of(RECORDED, offset_y=48).strokes[1] == ((200.0, 162.0),)
 
 
 @given(st.lists(st.lists(points, min_size=1, max_size=12).filter(apart).map(tuple), max_size=8).map(tuple))
 def test_strokes_survive_the_way_through_fabric(strokes: Any) -> None:
-    again = strokes_of(json.loads(json.dumps(fabric_of(strokes, pen_width=18, offset_y=48))), offset_y=48)
+    drawing = json.loads(json.dumps(fabric_of(strokes, pen_width=18, offset_y=48)))
+    again = ink_of(drawing, offset_y=48).strokes
     assert [len(stroke) for stroke in again] == [len(stroke) for stroke in strokes]
     for stroke, twin in zip(strokes, again, strict=True):
         for point, other in zip(stroke, twin, strict=True):
@@ -77,7 +78,8 @@ def test_strokes_survive_the_way_through_fabric(strokes: Any) -> None:
 @given(st.fixed_dictionaries({"objects": st.lists(shapes | anything, max_size=4) | anything}) | anything)
 @settings(max_examples=300)
 def test_hostile_json_never_raises_and_gives_points_within_reach(fabric_json: Any) -> None:
-    for stroke in strokes_of(fabric_json, offset_y=0.0, reach=(-9, 289)):
+    ink = ink_of(fabric_json, offset_y=0.0, reach=(-9, 289))
+    for stroke in (*ink.strokes, *ink.erased):
         assert stroke
         assert all(-9 <= x <= 289 and -9 <= y <= 289 for x, y in stroke)
 
@@ -103,20 +105,20 @@ def test_hostile_json_never_raises_and_gives_points_within_reach(fabric_json: An
 def test_only_the_broken_object_is_left_out(broken: Any) -> None:
     sound = RECORDED["objects"][1]
     objects = [{"type": "Path", "path": broken}, {"type": "Image", "src": "data:"}, sound]
-    assert strokes_of({"objects": objects}, offset_y=0) == (((200.0, 210.0),),)
+    assert ink_of({"objects": objects}, offset_y=0).strokes == (((200.0, 210.0),),)
 
 
 def test_a_flood_is_cut_off() -> None:
     many = {"objects": [RECORDED["objects"][1]] * (MAX_STROKES + 5)}
-    assert len(strokes_of(many, offset_y=0)) == MAX_STROKES
+    assert len(ink_of(many, offset_y=0).strokes) == MAX_STROKES
     zigzag = [["M", 0, 0], *(["Q", 1e6, 0, i % 2, 5] for i in range(MAX_POINTS - 1))]
     flood = {"objects": [{"type": "Path", "path": zigzag}] * 10}
-    assert sum(map(len, strokes_of(flood, offset_y=0))) <= MAX_POINTS
+    assert sum(map(len, ink_of(flood, offset_y=0).strokes)) <= MAX_POINTS
 
 
 def test_points_outside_are_brought_to_the_edge() -> None:
     drawing = path(["M", 100, 100], ["L", 400, 100], ["L", 500, 100], ["L", 400, 200], ["L", 100, 200])
-    (stroke,) = strokes_of(drawing, offset_y=0, reach=(-9, 289))
+    (stroke,) = ink_of(drawing, offset_y=0, reach=(-9, 289)).strokes
     assert stroke == ((100, 100), (289, 100), (289, 200), (100, 200))
 
 
@@ -141,24 +143,54 @@ def test_points_outside_are_brought_to_the_edge() -> None:
     ],
 )
 def test_a_moved_object_is_read_where_fabric_paints_it(placement: dict[str, Any], expected: Any) -> None:
-    assert strokes_of(path(["M", 10, 20], ["L", 30, 20], **placement), offset_y=0) == (expected,)
+    assert ink_of(path(["M", 10, 20], ["L", 30, 20], **placement), offset_y=0).strokes == (expected,)
 
 
 def test_curves_run_through_their_known_points() -> None:
-    (quadratic,) = strokes_of(path(["M", 0, 0], ["Q", 8, 16, 16, 0]), offset_y=0)
+    (quadratic,) = ink_of(path(["M", 0, 0], ["Q", 8, 16, 16, 0]), offset_y=0).strokes
     assert (8.0, 8.0) in quadratic
-    (cubic,) = strokes_of(path(["M", 0, 0], ["C", 0, 12, 16, 12, 16, 0], ["Z"]), offset_y=0)
+    (cubic,) = ink_of(path(["M", 0, 0], ["C", 0, 12, 16, 12, 16, 0], ["Z"]), offset_y=0).strokes
     assert (8.0, 9.0) in cubic
     assert cubic[-1] == (0, 0)
+
+
+def drawing_of(*marks: tuple[str, list[list[Any]]]) -> dict[str, Any]:
+    return {"objects": [{"type": "Path", "stroke": colour, "path": commands} for colour, commands in marks]}
+
+
+ACROSS = [["M", 20, 100], ["L", 220, 100]]
+DOWN = [["M", 120, 40], ["L", 120, 160]]
+
+
+@pytest.mark.parametrize("colour", ["#000", "#000000", "rgb(0,0,0)", "rgb(0, 0, 0)"])
+def test_the_eraser_cuts_what_was_there_before_it(colour: str) -> None:
+    left, right, later = ink_of(drawing_of(("#fff", ACROSS), (colour, DOWN), ("#fff", DOWN)), offset_y=0).strokes
+    assert (left[0], right[-1]) == ((20, 100), (220, 100))
+    assert left[-1][0] == pytest.approx(120 - ERASER_WIDTH / 2, abs=4)
+    assert right[0][0] == pytest.approx(120 + ERASER_WIDTH / 2, abs=4)
+    assert later == ((120, 40), (120, 160))
+
+
+def test_an_eraser_that_misses_changes_no_stroke_and_one_that_covers_leaves_nothing() -> None:
+    far = [["M", 20, 200], ["L", 220, 200]]
+    assert ink_of(drawing_of(("#fff", ACROSS), ("#000", far)), offset_y=0).strokes == (((20, 100), (220, 100)),)
+    assert ink_of(drawing_of(("#fff", ACROSS), ("#000", ACROSS)), offset_y=0) == Ink((), (((20, 100), (220, 100)),))
+
+
+def test_a_flood_of_erasing_takes_no_time() -> None:
+    zigzag = [["M", 0, 0], *(["L", 300 * (i % 2), i % 300] for i in range(1, MAX_POINTS // 8))]
+    flood = drawing_of(*[("#fff", zigzag)] * 4, *[("#000", zigzag)] * 4)
+    ink = ink_of(flood, offset_y=0, reach=(-9, 289))
+    assert sum(map(len, ink.erased)) <= MAX_ERASER_POINTS + 4
 
 
 def page() -> None:
     import streamlit as st
 
-    from playground.ui.canvas import canvas
+    from playground.ui.canvas import Ink, canvas
 
     state = st.session_state
-    state.got = canvas(strokes=(((5.0, 5.0),),), revision=state.get("revision", 0), pen_width=state.get("pen", 18))
+    state.got = canvas(ink=Ink((((5.0, 5.0),),)), revision=state.get("revision", 0), pen_width=state.get("pen", 18))
 
 
 def sent(*strokes: tuple[tuple[float, float], ...]) -> dict[str, Any]:
@@ -170,7 +202,7 @@ def test_a_canvas_returns_what_came_since_its_mount() -> None:
     assert app.session_state["got"] is None
     app.session_state["canvas-1"] = sent(((5.0, 5.0),), ((9.0, 9.0), (20.0, 9.0)))
     app.run()
-    assert app.session_state["got"] == (((5.0, 5.0),), ((9.0, 9.0), (20.0, 9.0)))
+    assert app.session_state["got"] == Ink((((5.0, 5.0),), ((9.0, 9.0), (20.0, 9.0))))
     app.session_state["revision"] = 1
     app.run()
     assert app.session_state["got"] is None
@@ -197,4 +229,4 @@ def test_a_forged_answer_does_no_harm(forged: Any) -> None:
     app.session_state["canvas-1"] = {"drawing": forged, "backgroundFit": {"a": 1}}
     app.run()
     assert not app.exception
-    assert not app.session_state["got"]
+    assert app.session_state["got"] in (None, Ink())

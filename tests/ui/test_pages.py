@@ -18,7 +18,7 @@ from playground.spec.layers import LAYER_KINDS, Conv2d, Output, Residual
 from playground.spec.presets import ARCHITECTURES, architecture_preset, recipe_preset
 from playground.spec.validation import find_problems
 from playground.ui import server, steering
-from playground.ui.canvas import fabric_of
+from playground.ui.canvas import Ink, fabric_of
 from playground.ui.state import AppState
 
 ROOT = Path(__file__).parents[2]
@@ -205,7 +205,7 @@ def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
     raw = fabric_of(one, pen_width=17, offset_y=0.0)
     app.session_state["canvas-1"] = {"drawing": {"raw": raw, "data": None}}
     app.run()
-    assert state_of(app).strokes == one
+    assert state_of(app).ink.strokes == one
     assert "<b>1</b>" in html_of(app)
     for step in ("centred", "thinned", "boxed"):
         app.toggle(key=f"fit-{step}").set_value(False).run()
@@ -213,12 +213,15 @@ def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
     app.session_state["canvas-more"] = True  # the popover is open
     app.run()
     app.slider(key="canvas-pen").set_value(30).run()
-    assert (state_of(app).pen_width, state_of(app).strokes) == (30, one)
+    assert (state_of(app).pen_width, state_of(app).ink.strokes) == (30, one)
     app.button(key="canvas-clear").click().run()
-    assert state_of(app).strokes == ()
+    assert state_of(app).ink == Ink()
     app.button(key="canvas-random").click().run()
     assert state_of(app).test_index is not None
     assert "labelled" in html_of(app)
+    for shown in ((), one, ()):  # before the test image, before it was cleared, before it was drawn
+        app.button(key="canvas-undo").click().run()
+        assert (state_of(app).test_index, state_of(app).ink.strokes) == (None, shown)
     assert not app.exception
 
 

@@ -30,7 +30,7 @@ from playground.ui.server import pretrained, supervisor
 from playground.ui.state import CANVAS_SIZE, AppState, Picture, app_state
 from playground.ui.subject import Subject, background_of, drawn_subject, model_name, stages, subject_model
 
-FOLLOW_S = 2.0
+FOLLOW_S = 3.0
 PEN_WIDTHS = (6, 34)
 _STEPS = {
     "boxed": ("box of 20", "Make the digit as large as MNIST's digits are: 20 pixels."),
@@ -93,12 +93,13 @@ def _canvas(state: AppState) -> PlaygroundError | None:
     got = canvas(
         size=CANVAS_SIZE,
         pen_width=state.pen_width,
-        strokes=state.strokes,
+        ink=state.ink,
         revision=state.canvas_revision,
         background=background,
+        erasing=state.erasing,
     )
     if got is not None:
-        state.strokes = got
+        state.take(got)
     return problem
 
 
@@ -128,8 +129,16 @@ def _switch(state: AppState, step: str) -> None:
 def _buttons(state: AppState, subject: Subject | None) -> None:
     with st.container(horizontal=True, gap="small", key="draw-buttons"):
         st.button("Clear", key="canvas-clear", on_click=_clear, shortcut="Delete", help="Empty the canvas.")
-        st.button("Undo", key="canvas-undo", on_click=_undo_stroke, help="Take the last stroke back.")
+        st.button("Undo", key="canvas-undo", on_click=_undo, help="Take the last stroke back, or what was cleared.")
         st.button("Random", key="canvas-random", on_click=_random_digit, help="Put one of the 10,000 test images here.")
+        st.button(
+            "Eraser",
+            key="canvas-eraser",
+            type="primary" if state.erasing else "secondary",
+            on_click=_switch_tool,
+            shortcut="E",
+            help="Rub out instead of drawing; press it again for the pen.",
+        )
         _pen_popover(state)
         teach_popover(state, subject)
 
@@ -156,7 +165,7 @@ def _pen_popover(state: AppState) -> None:
 
 def _set_pen_width() -> None:
     state = app_state()
-    state.strokes = state.latest_strokes()
+    state.look_at_canvas()
     state.pen_width = int(st.session_state["canvas-pen"])
 
 
@@ -171,20 +180,27 @@ def _take_picture() -> None:
     except PlaygroundError as problem:
         state.picture_error = problem
         return
-    state.replace_drawing((), picture=Picture(file.name, ink.tobytes()))
+    state.replace_drawing(picture=Picture(file.name, ink.tobytes()))
 
 
 def _clear() -> None:
-    app_state().replace_drawing(())
-
-
-def _undo_stroke() -> None:
     state = app_state()
-    state.replace_drawing(state.latest_strokes()[:-1], state.test_index, state.picture)
+    state.replace_drawing()
+    state.erasing = False
+
+
+def _undo() -> None:
+    app_state().undo_drawing()
+
+
+def _switch_tool() -> None:
+    state = app_state()
+    state.look_at_canvas()
+    state.erasing = not state.erasing
 
 
 def _random_digit() -> None:
-    app_state().replace_drawing((), random.randrange(find_dataset("mnist").test_size))
+    app_state().replace_drawing(test_index=random.randrange(find_dataset("mnist").test_size))
 
 
 def _prediction(state: AppState, model: Model | None, subject: Subject | None) -> None:

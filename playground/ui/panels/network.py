@@ -18,25 +18,24 @@ from playground.ui import markup
 from playground.ui.forms import model_form
 from playground.ui.server import supervisor
 from playground.ui.state import AppState, app_state
-from playground.ui.steering import follow_network
+from playground.ui.steering import follow_network, is_active, set_recipe
 
 _OWN = "own"
 
 
 def network_panel(state: AppState) -> None:
-    """Everything about the architecture."""
+    """Everything about the architecture; opening a row draws nothing else of the page anew."""
+    st.fragment(_panel)(state.architecture.digest, state.recipe.digest)
+
+
+def _panel(digest: str, recipe_digest: str) -> None:
+    state = app_state()
+    if (digest, recipe_digest) != (state.architecture.digest, state.recipe.digest):
+        st.rerun()  # an edit concerns the whole page
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="network-head"):
         markup.title("Network")
         _preset_choice(state)
-        st.selectbox(
-            "Data set",
-            list(DATASETS),
-            key="dataset",
-            format_func=lambda name: DATASETS[name].title,
-            label_visibility="collapsed",
-            help="Where the images come from.",
-            width=96,
-        )
+        _dataset_choice(state)
     summary = summarize(state.architecture)
     problems = find_problems(state.architecture, supervisor().limits.for_recipe(state.recipe))
     with st.container(gap=None, key="stack"):
@@ -73,6 +72,21 @@ def _preset_choice(state: AppState) -> None:
         label_visibility="collapsed",
         help="A network to start from. Undo brings yours back.",
         width="stretch",
+    )
+
+
+def _dataset_choice(state: AppState) -> None:
+    st.session_state["dataset"] = state.recipe.dataset
+    st.selectbox(
+        "Data set",
+        list(DATASETS),
+        key="dataset",
+        format_func=lambda name: DATASETS[name].title,
+        on_change=lambda: set_recipe("dataset", st.session_state["dataset"]),
+        disabled=is_active(state.run),
+        label_visibility="collapsed",
+        help="Where the images come from.",
+        width=96,
     )
 
 

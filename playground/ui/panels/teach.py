@@ -41,7 +41,7 @@ def teach_popover(state: AppState, subject: Subject | None) -> None:
 
 def _label_choice(state: AppState, *, is_drawn: bool) -> None:
     markup.hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
-    key = f"teach-label-{state.canvas_revision}-{len(state.strokes)}"  # another drawing has no label yet
+    key = f"teach-label-{state.canvas_revision}-{len(state.ink.strokes)}"  # another drawing has no label yet
     st.segmented_control(
         "The drawing is a",
         find_dataset("mnist").class_names,
@@ -108,11 +108,11 @@ def _keep(key: str) -> None:
     label = st.session_state.get(key)
     if label is None:
         return
-    state.strokes = state.latest_strokes()
+    state.look_at_canvas()
     state.teach_error = None
     try:
         subject = drawn_subject(state)
-        strokes = state.strokes if state.picture is None and state.test_index is None else ()
+        strokes = state.ink.strokes if state.picture is None and state.test_index is None else ()
         add_drawing(asker(), OwnDrawing.of(int(label), strokes, subject.image))
     except PlaygroundError as problem:
         state.teach_error = problem

@@ -68,7 +68,8 @@ def _pace(history: History) -> float:
     """
     if not history.steps:
         return 0.15
-    return 0.5 if history.elapsed_s < 3 else 1.0 if history.elapsed_s < 12 else 2.0
+    elapsed_s = history.elapsed_s
+    return 0.5 if elapsed_s < 3 else 1.0 if elapsed_s < 8 else 2.0 if elapsed_s < 30 else 3.0
 
 
 def _live(shown: Shown, words: DeltaGenerator) -> None:
@@ -230,13 +231,15 @@ def _controls(state: AppState, run: Run | None, history: History, *, active: boo
 
 
 def _preset_choice(state: AppState, *, disabled: bool) -> None:
-    current = next((name for name, preset in RECIPES.items() if preset.recipe.digest == state.recipe.digest), "own")
+    dataset = state.recipe.dataset  # a recipe says how to train, not on what
+    presets = {name: preset.recipe.changed(dataset=dataset) for name, preset in RECIPES.items()}
+    current = next((name for name, recipe in presets.items() if recipe.digest == state.recipe.digest), "own")
     st.session_state["recipe-preset"] = current
 
     def choose() -> None:
         name = st.session_state["recipe-preset"]
         if name != "own":
-            app_state().recipe = RECIPES[name].recipe
+            app_state().recipe = presets[name]
 
     st.selectbox(
         "Recipe",
