@@ -60,10 +60,12 @@ def map_grid(
     gap: int = 2,
     scaling: Scaling = "layer",
     gap_colour: tuple[int, int, int] = (255, 255, 255),
+    ends: tuple[float, float] | None = None,
 ) -> Grid:
     """Maps (count, height, width) side by side; each value becomes a block as large as ``tile_size`` allows.
 
     ``scaling``: one range of values for all maps, so that they can be compared, or one a map, so that faint ones show.
+    ``ends``: what the ends of the palette stand for, if not for these maps' own range.
     """
     count, height, width = maps.shape
     # A net that diverged still has values to draw: they are brought to what a difference of two can hold.
@@ -71,7 +73,7 @@ def map_grid(
     columns = min(count, columns or math.ceil(math.sqrt(count)))
     rows = math.ceil(count / columns)
     block = max(1, tile_size // max(height, width))
-    low, high = value_range(maps, palette)
+    low, high = ends or value_range(maps, palette)
     colours = lookup(palette)
     across, down = width * block + gap, height * block + gap
     canvas = np.empty((rows * down - gap, columns * across - gap, 3), dtype=np.uint8)

@@ -14,6 +14,13 @@ Palette = Literal["sequential", "diverging", "ink"]
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
 
 
+# Paul Tol, "Colour Schemes", 2021: muted, and grey; ten classes that colour-blind people can tell apart.
+CLASSES = (
+    *("#4477CC", "#88CCEE", "#44AA99", "#117733", "#999933"),
+    *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#7A7A7A"),
+)
+
+
 @dataclass(frozen=True)
 class Theme:
     """The colours of one theme, as CSS; the same values stand in ``.streamlit/config.toml``."""

@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from playground.engine.cached import cached_tensors, is_cached
@@ -38,6 +40,11 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def image(self, place: int) -> NDArray[np.float32]:
+        """One of them as nets see it: (channels, height, width), values 0 to 1."""
+        found: NDArray[np.float32] = self.images[place].numpy().astype(np.float32) / np.float32(255)
+        return found
 
     def take(self, indices: Tensor) -> "Images":
         """The images at these places, in this order."""

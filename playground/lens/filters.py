@@ -12,6 +12,7 @@ from playground.lens.model import Model
 from playground.spec.shapes import is_map
 
 Array = NDArray[np.float32]
+Order = Literal["number", "norm", "alike"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,35 @@ def layer_weights(model: Model, layer_index: int) -> tuple[Weights, ...]:
         else:
             found.extend(_weights("", module, _maps_before(model, layer_index)))
     return tuple(found)
+
+
+def ordered(kernels: Array, by: Order) -> tuple[int, ...]:
+    """The output channels in an order: as they come, the strongest first, or each beside the one most like it.
+
+    ``kernels`` (outputs, ...). Alike: from the strongest on, always the one next with the smallest angle to the last.
+    """
+    rows = kernels.reshape(len(kernels), -1).astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1)
+    strongest = tuple(int(place) for place in np.argsort(-norms, kind="stable"))
+    if by == "number":
+        return tuple(range(len(kernels)))
+    if by == "norm":
+        return strongest
+    units = rows / np.maximum(norms, 1e-12)[:, None]
+    chain, left = [strongest[0]], set(strongest[1:])
+    while left:
+        nearest = max(left, key=lambda place: (float(units[place] @ units[chain[-1]]), -place))
+        chain.append(nearest)
+        left.remove(nearest)
+    return tuple(chain)
+
+
+def relative_change(now: Array, then: Array) -> NDArray[np.float64]:
+    """How far each output channel's weights have moved, as a share of how long they were: (outputs,)."""
+    rows_now, rows_then = (array.reshape(len(array), -1).astype(np.float64) for array in (now, then))
+    moved: NDArray[np.float64] = np.linalg.norm(rows_now - rows_then, axis=1)
+    moved /= np.maximum(np.linalg.norm(rows_then, axis=1), 1e-12)
+    return moved
 
 
 def _named(block: Residual) -> list[Weights]:

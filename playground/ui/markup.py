@@ -108,6 +108,16 @@ def problem(error: Exception) -> None:
     st.html(f'<div class="pg-problem" role="alert">{lines}</div>')
 
 
+def columns_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Figures in columns under their headings, the first column being names."""
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    body = "".join(
+        "<tr>" + f"<th>{escape(row[0])}</th>" + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
+    st.html(f'<table class="pg-table columns"><tr>{head}</tr>{body}</table>')
+
+
 def table(rows: Sequence[tuple[str, str]]) -> None:
     """Names and values in two columns."""
     cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)

@@ -9,7 +9,7 @@ from playground.engine.precision import available_devices
 from playground.errors import PlaygroundError
 from playground.ui import markup
 from playground.ui.canvas import CANVAS_CSS
-from playground.ui.pages import inside, playground, runs
+from playground.ui.pages import inside, mistakes, playground, runs
 from playground.ui.server import supervisor
 from playground.ui.state import app_state, run_history
 
@@ -22,6 +22,7 @@ def show() -> None:
     pages = {
         "playground": st.Page(playground.page, title="Playground", url_path="playground", default=True),
         "inside": st.Page(inside.page, title="Look inside", url_path="inside"),
+        "mistakes": st.Page(mistakes.page, title="Mistakes", url_path="mistakes"),
         "runs": st.Page(runs.page, title="Runs", url_path="runs"),
     }
     st.session_state["pages"] = pages

@@ -11,6 +11,7 @@ import streamlit as st
 from playground.engine.store import Run
 from playground.engine.strokes import AS_MNIST, Fitting
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError
+from playground.lens.surgery import Edit
 from playground.spec.architecture import Architecture
 from playground.spec.history import History
 from playground.spec.presets import architecture_preset, recipe_preset
@@ -59,7 +60,17 @@ class AppState:
     fitting: Fitting = AS_MNIST
     inside_layer: str | None = None
     inside_run: str | None = None
+    inside_input: str = "Drawing"
+    inside_test: int = 0
+    inside_view: str = "Maps"
+    inside_channel: int = 0
+    inside_place: tuple[str, int, int, int] | None = None
     moments: dict[str, int | None] = field(default_factory=dict)
+    is_playing: bool = False
+    plays_on_at: float = 0.0
+    edits: dict[str, tuple[Edit, ...]] = field(default_factory=dict)
+    operate_error: Exception | None = None
+    mistakes_cell: tuple[int, int] | None = None
 
     # The network
 
@@ -148,6 +159,12 @@ class AppState:
         if self.past_drawings:
             *self.past_drawings, last = self.past_drawings
             self._show(*last)
+
+    def open_test_image(self, index: int, *, run_id: str | None = None, layer_id: str | None = None) -> None:
+        """Have Look inside show a test image, of a run and at a layer if these are given."""
+        self.inside_input, self.inside_test = "Test image", index
+        self.inside_run = run_id or self.inside_run
+        self.inside_layer = layer_id or self.inside_layer
 
     def _remember(self, *steps: Ink) -> None:
         self.past_drawings = [*self.past_drawings, *((ink, self.test_index, self.picture) for ink in steps)]

@@ -42,8 +42,7 @@ def example() -> Subject:
 def test_subject(index: int) -> Subject:
     """A test image of MNIST with its label; raises AssetError where the data is damaged."""
     data = load_test("mnist")
-    image = data.images[index].numpy().astype(np.float32) / np.float32(255)
-    return Subject(image, f"test image {index:,}", int(data.labels[index]))
+    return Subject(data.image(index), f"test image {index:,}", int(data.labels[index]))
 
 
 def drawn_subject(state: AppState) -> Subject:

@@ -1,5 +1,6 @@
 """The Draw panel and the digit's way through the net: one fragment, redrawn after every stroke and snapshot."""
 
+import math
 import random
 from contextlib import suppress
 from dataclasses import replace
@@ -38,7 +39,7 @@ _STEPS = {
     "centred": ("centred", "Put the middle of the ink where MNIST's digits have it. Off: as it is on the canvas."),
 }
 _EMPTY = np.zeros((1, SIZE, SIZE), dtype=np.float32)
-_STRIP_MAPS = 16
+_STRIP_MAPS = 32
 _STRIP_SIZE = 148
 _UNSEEN = ("flatten", "dropout")
 
@@ -283,7 +284,7 @@ def _output_column(layer: Any, prediction: Prediction) -> StripColumn:
 def _column(layer: Any, values: LayerValues, colours: Theme) -> StripColumn:
     maps = as_maps(values.after)
     shown = maps[:_STRIP_MAPS]
-    side = 4 if len(shown) > 9 else max(1, round(len(shown) ** 0.5 + 0.49))
+    side = math.ceil(len(shown) ** 0.5)
     grid = map_grid(
         shown,
         palette=suitable_palette(values.after),
@@ -297,10 +298,11 @@ def _column(layer: Any, values: LayerValues, colours: Theme) -> StripColumn:
     first = layer.detail().split(" · ")[0] if layer.kind in ("conv2d", "linear") else ""
     scale = _STRIP_SIZE / max(grid.width, grid.height)
     more = f", {_STRIP_MAPS} shown" if len(maps) > _STRIP_MAPS else ""
+    rest = f" · +{len(maps) - _STRIP_MAPS}" if len(maps) > _STRIP_MAPS else ""
     return StripColumn(
         layer.id,
         f"{layer.title} {first}".strip(),
-        f"{size} · {figures.zeros:.0%} zero",
+        f"{size} · {figures.zeros:.0%} zero{rest}",
         grid.png,
         round(grid.width * scale),
         round(grid.height * scale),

@@ -1,0 +1,52 @@
+"""Small images with a caption each that can be clicked, and a part of them outlined."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import streamlit as st
+
+_HERE = Path(__file__)
+_RENDER = st.components.v2.component(
+    "playground_gallery",
+    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
+    js=_HERE.with_suffix(".js").read_text(encoding="utf-8"),
+)
+
+
+class Tile(NamedTuple):
+    """One image as a PNG; ``box`` (top, left, bottom, right) as shares of its sides is outlined."""
+
+    name: str
+    png: bytes
+    caption: str
+    alt: str
+    is_bad: bool = False
+    box: tuple[float, float, float, float] | None = None
+
+
+def gallery(tiles: Sequence[Tile], *, key: str, size: int = 72, chosen: str | None = None) -> str | None:
+    """Draw the images ``size`` CSS pixels wide; the name of the one clicked in this run, else None."""
+    result = _RENDER(
+        key=key,
+        data={
+            "size": size,
+            "chosen": chosen,
+            "tiles": [
+                {
+                    "name": tile.name,
+                    "image": "data:image/png;base64," + b64encode(tile.png).decode("ascii"),
+                    "caption": tile.caption,
+                    "alt": tile.alt,
+                    "bad": tile.is_bad,
+                    "box": tile.box and list(tile.box),
+                }
+                for tile in tiles
+            ],
+        },
+        on_clicked_change=lambda: None,  # without a callback the result has no `clicked`
+    )
+    clicked = result.clicked
+    # The browser can send anything.
+    return clicked if isinstance(clicked, str) and clicked in {tile.name for tile in tiles} else None

@@ -1,0 +1,30 @@
+"""A confusion matrix whose cells can be clicked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+_HERE = Path(__file__)
+_RENDER = st.components.v2.component(
+    "playground_matrix",
+    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
+    js=_HERE.with_suffix(".js").read_text(encoding="utf-8"),
+)
+
+
+def confusion_matrix(
+    counts: Sequence[Sequence[int]], names: Sequence[str], *, chosen: tuple[int, int] | None, key: str
+) -> tuple[int, int] | None:
+    """Draw counts[label][guess]; the (label, guess) clicked in this run, else None."""
+    result = _RENDER(
+        key=key,
+        data={"counts": [list(row) for row in counts], "names": list(names), "chosen": chosen and list(chosen)},
+        on_clicked_change=lambda: None,  # without a callback the result has no `clicked`
+    )
+    clicked = result.clicked
+    if not isinstance(clicked, list) or len(clicked) != 2:
+        return None
+    if not all(type(place) is int and 0 <= place < len(names) for place in clicked):  # the browser can send anything
+        return None
+    return clicked[0], clicked[1]

@@ -1,0 +1,145 @@
+"""One layer's maps and the arithmetic behind one value, answered in the browser wherever the pointer goes."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from playground.charts.images import Grid
+from playground.charts.theme import lookup
+from playground.lens.arithmetic import Channel
+from playground.spec.layers.base import ACTIVATION_TITLES
+
+Array = NDArray[np.float32]
+
+_HERE = Path(__file__)
+_RENDER = st.components.v2.component(
+    "playground_microscope",
+    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
+    js=_HERE.with_suffix(".js").read_text(encoding="utf-8"),
+)
+_MOST_VALUES = 400_000
+"""Values of a layer that travel to the browser, so that it can say them where the pointer rests."""
+
+
+class Place(NamedTuple):
+    """A value of a layer: its channel, and where in the channel's map."""
+
+    channel: int
+    row: int
+    column: int
+
+
+class MapGrid(NamedTuple):
+    """The picture of a layer's maps: the composed grid, the values in it, and the number of its first map."""
+
+    grid: Grid
+    values: Array
+    first: int
+    alt: str
+    hint: str
+
+
+def microscope(
+    channel: Channel,
+    shown: MapGrid,
+    image: Array,
+    *,
+    place: tuple[int, int],
+    titles: Mapping[str, str],
+    key: str,
+) -> Place | None:
+    """Draw a layer's maps with one channel's arithmetic; the value that was clicked last, None before the first click.
+
+    ``image``: the input, (height, width). ``titles``: words for ``output`` (the channel) and ``below`` (its layer).
+    """
+    detail = _detail(channel, image, titles["below"])
+    grid = _grid(shown)
+    token = hashlib.blake2b(
+        repr((channel.layer_index, channel.channel, detail, grid)).encode(), digest_size=8
+    ).hexdigest()
+    result = _RENDER(
+        key=key,
+        data={
+            "token": token,
+            "layer": f"{channel.layer_index}",
+            "channel": channel.channel,
+            "place": list(place),
+            "detail": detail,
+            "grid": grid,
+            "palettes": {name: _packed(lookup(name)) for name in ("ink", "sequential", "diverging")},
+            "titles": {**titles, "grid": shown.hint, "activation": ACTIVATION_TITLES.get(channel.activation, "")},
+        },
+        on_place_change=lambda: None,  # without a callback the result has no `place`
+    )
+    return _place(result.place)
+
+
+def _place(given: Any) -> Place | None:
+    """The browser can send anything."""
+    if not isinstance(given, list) or len(given) != 3 or not all(type(part) is int and part >= 0 for part in given):
+        return None
+    return Place(*given)
+
+
+def _detail(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
+    window, sees = channel.window, channel.sees
+    return {
+        "rule": channel.rule,
+        "terms": ["the stack", "the way around"] if channel.rule == "add" else None,
+        "kernel_size": list(window.kernel_size),
+        "stride": window.stride,
+        "padding": list(window.padding),
+        "dilation": window.dilation,
+        "first_below": channel.first_below,
+        "below_shape": list(channel.below.shape),
+        "below_title": below_title,
+        "below_is_input": below_title == "input" and channel.below.shape[1:] == image.shape,
+        "below": _packed(channel.below),
+        "weights": None if channel.weights is None else _packed(channel.weights),
+        "bias": channel.bias,
+        "numbers": channel.numbers,
+        "activation": channel.activation,
+        "shape": list(channel.after.shape),
+        "after": _packed(channel.after),
+        "sees": {"start": sees.start, "jump": sees.jump, "size": sees.size},
+        "image_shape": list(image.shape),
+        "image": _packed(image),
+    }
+
+
+def _grid(shown: MapGrid) -> dict[str, Any]:
+    """How the picture is laid out, so that a place in it finds its value; a vector is one map of all its values."""
+    grid, values = shown.grid, shown.values
+    is_vector = values.ndim == 1
+    if is_vector:
+        columns = int(np.ceil(np.sqrt(len(values))))
+        rows_of_map, columns_of_map = -(-len(values) // columns), columns
+    else:
+        rows_of_map, columns_of_map = values.shape[1:]
+    return {
+        "png": "data:image/png;base64," + b64encode(grid.png).decode("ascii"),
+        "alt": shown.alt,
+        "width": grid.width,
+        "height": grid.height,
+        "columns": grid.columns,
+        "tile_width": grid.tile_width,
+        "tile_height": grid.tile_height,
+        "block": max(1, (grid.width if grid.columns == 1 else grid.tile_width) // columns_of_map),
+        "rows_of_map": rows_of_map,
+        "columns_of_map": columns_of_map,
+        "count": len(values),
+        "first": shown.first,
+        "is_vector": is_vector,
+        "values": _packed(values) if values.size <= _MOST_VALUES else None,
+    }
+
+
+def _packed(values: NDArray[Any]) -> str:
+    kind = np.uint8 if values.dtype == np.uint8 else np.dtype("<f4")
+    return b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode("ascii")

@@ -1,0 +1,86 @@
+"""What is looked at: the input on the left of Look inside, and what the net says of it."""
+
+import streamlit as st
+
+from playground.charts.images import single_image
+from playground.engine.data import Images
+from playground.engine.store import Run
+from playground.errors import PlaygroundError
+from playground.lens.model import Model
+from playground.lens.pictures import MAX_FILE_BYTES, uploaded_input
+from playground.lens.predict import predict
+from playground.lens.verdicts import asked_images, place_among
+from playground.spec.datasets import find_dataset
+from playground.ui import markup
+from playground.ui.state import AppState, app_state
+from playground.ui.subject import Subject, drawn_subject, example, test_subject
+
+_INPUTS = ("Drawing", "Test image", "Upload")
+
+
+def choose_input(state: AppState) -> Subject:
+    """The drawing, a test image or an upload; errors beside the choice, an example in their place."""
+    st.session_state["inside-input"] = state.inside_input
+
+    def choose() -> None:
+        app_state().inside_input = st.session_state["inside-input"] or _INPUTS[0]
+
+    st.segmented_control(
+        "Input",
+        _INPUTS,
+        key="inside-input",
+        on_change=choose,
+        required=True,
+        help="The drawing is the one on the Playground page.",
+    )
+    try:
+        subject = _subject(state)
+    except PlaygroundError as problem:
+        markup.problem(problem)
+        subject = example()
+    with st.container(key="seen"):
+        st.image(single_image(subject.image[0], size=168), width=168, alt=f"The input: {subject.origin}")
+    label = "" if subject.label is None else f", labelled {subject.label}"
+    markup.hint(f"The input: {subject.origin}{label}; 28×28 values from 0 to 1.")
+    return subject
+
+
+def _subject(state: AppState) -> Subject:
+    if state.inside_input == "Test image":
+        return test_subject(_test_number(state))
+    if state.inside_input == "Upload":
+        file = st.file_uploader(
+            "A picture of a digit",
+            type=["png", "jpg", "jpeg", "webp", "bmp"],
+            key="inside-upload",
+            max_upload_size=MAX_FILE_BYTES // 10**6,
+        )
+        if file is not None:
+            return Subject(uploaded_input(file.name, file.getvalue()), file.name)
+    return drawn_subject(state)
+
+
+def _test_number(state: AppState) -> int:
+    last = find_dataset("mnist").test_size - 1
+    st.session_state["inside-test"] = state.inside_test
+
+    def choose() -> None:
+        app_state().inside_test = min(last, max(0, int(st.session_state["inside-test"] or 0)))
+
+    st.number_input("Number", step=1, key="inside-test", on_change=choose, help=f"Of the test images, 0 to {last:,}.")
+    return state.inside_test
+
+
+def guess(model: Model, subject: Subject) -> None:
+    """What the net says of the input."""
+    prediction = predict(model, [subject.image])[0]
+    markup.guess(prediction.first, prediction.words)
+    names = find_dataset("mnist").class_names
+    if len(names) == len(prediction.probabilities):
+        markup.bars(names, markup.Answer("", prediction.probabilities, prediction.first))
+
+
+def open_inside(state: AppState, run: Run, data: Images, place: int) -> None:
+    """Go to Look inside with one of the test images that a net was asked about."""
+    state.open_test_image(place_among(data, place, asked_images(run.record.recipe.dataset)), run_id=run.id)
+    st.switch_page(st.session_state["pages"]["inside"])

@@ -1,0 +1,168 @@
+"""A layer's maps, and the arithmetic behind any of their values."""
+
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from playground.charts.images import Scaling, alternative_text, as_maps, map_grid, suitable_palette
+from playground.charts.theme import theme
+from playground.engine.store import Run
+from playground.lens.activations import LayerValues, layer_values, statistics
+from playground.lens.arithmetic import class_steps
+from playground.lens.channels import look_at_channel
+from playground.lens.model import Model
+from playground.spec.datasets import find_dataset
+from playground.ui import markup
+from playground.ui.components.microscope import MapGrid, microscope
+from playground.ui.panels.film import film_of_layer
+from playground.ui.state import AppState
+from playground.ui.subject import Subject
+
+Array = NDArray[np.float32]
+SHOWN_AT_ONCE = 32
+
+
+class _Look(NamedTuple):
+    """How the maps are shown."""
+
+    before: bool
+    scaling: Scaling
+
+
+def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: int) -> None:
+    """The maps of a layer; a click on a value puts its arithmetic under the microscope."""
+    every = layer_values(model, subject.image)
+    place = next(place for place, found in enumerate(every) if found.layer_index == index)
+    values = every[place]
+    layer = model.architecture.layers[index]
+    look = _choose_look(values)
+    shown = values.before if look.before and values.before is not None else values.after
+    state.inside_channel = min(state.inside_channel, len(shown) - 1)
+    channel = look_at_channel(model, subject.image, index, state.inside_channel)
+    chosen = (layer.id, state.inside_channel)
+    # Until a place is chosen, the one that the channel finds most exciting.
+    best = np.unravel_index(int(np.argmax(channel.after)), channel.after.shape)
+    place_shown = state.inside_place[2:] if state.inside_place and state.inside_place[:2] == chosen else best
+    below = model.architecture.layers[every[place - 1].layer_index].title if place else "input"
+    number = f"channel {state.inside_channel + 1}" if values.after.ndim == 3 else f"value {state.inside_channel + 1}"
+    with st.container(key="microscope"):
+        clicked = microscope(
+            channel,
+            _picture(state, layer.title, shown, look.scaling),
+            subject.image[0],
+            place=(int(place_shown[0]), int(place_shown[1])),
+            titles={"output": f"{layer.title}, {number}", "below": below},
+            key=f"microscope-{model.run_id}-{index}",
+        )
+    if clicked and clicked.channel < len(shown) and (layer.id, *clicked) != state.inside_place:
+        is_other = clicked.channel != state.inside_channel
+        state.inside_channel, state.inside_place = clicked.channel, (layer.id, *clicked)
+        if is_other:  # else the browser shows it already
+            st.rerun(scope="fragment")
+    if layer.kind == "output":
+        _softmax(values)
+    _figures(shown)
+    film_of_layer(run, subject, index, layer.title)
+
+
+def _choose_look(values: LayerValues) -> _Look:
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        before = values.before is not None and (
+            st.segmented_control(
+                "Values",
+                ["after activation", "before activation"],
+                key="inside-before",
+                default="after activation",
+                required=True,
+                persist_state="session",
+                label_visibility="collapsed",
+            )
+            == "before activation"
+        )
+        scale = st.segmented_control(
+            "Colour scale",
+            ["one scale", "a scale for each map"],
+            key="inside-scale",
+            default="one scale",
+            required=True,
+            persist_state="session",
+            label_visibility="collapsed",
+            help="One scale: maps can be compared. A scale for each: faint ones show too.",
+        )
+    return _Look(before, "layer" if scale == "one scale" else "map")
+
+
+def _picture(state: AppState, title: str, shown: Array, scaling: Scaling) -> MapGrid:
+    first = _first_shown(state, shown)
+    maps = as_maps(shown)[first : first + SHOWN_AT_ONCE]
+    palette = suitable_palette(shown)
+    grid = map_grid(
+        maps,
+        palette=palette,
+        columns=min(len(maps), 8),
+        tile_size=320 if len(maps) == 1 else 96 if len(maps) > 8 else 110,
+        gap=6,
+        scaling=scaling,
+        gap_colour=theme(st.context.theme.type).gap,
+    )
+    if scaling == "layer":
+        markup.legend(palette, grid.low, grid.high)
+    figures = statistics(shown)
+    is_map = shown.ndim == 3
+    many = f"Maps {first + 1} to {first + len(maps)} of {len(shown)}" if is_map else f"All {len(shown)} values"
+    return MapGrid(
+        grid,
+        maps if is_map else shown,
+        first,
+        alternative_text(title, shown.shape, figures.minimum, figures.maximum, figures.zeros),
+        f"{many}. Click any value to see where it comes from.",
+    )
+
+
+def _first_shown(state: AppState, shown: Array) -> int:
+    if shown.ndim < 3 or len(shown) <= SHOWN_AT_ONCE:
+        return 0
+    pages = -(-len(shown) // SHOWN_AT_ONCE)
+    key = f"inside-maps-{len(shown)}"
+    default = state.inside_channel // SHOWN_AT_ONCE
+    chosen = st.segmented_control(
+        "Maps",
+        list(range(pages)),
+        key=key,
+        default=default,
+        required=True,
+        format_func=lambda page: f"{page * SHOWN_AT_ONCE + 1}–{min(len(shown), (page + 1) * SHOWN_AT_ONCE)}",
+        label_visibility="collapsed",
+    )
+    return int(chosen or 0) * SHOWN_AT_ONCE
+
+
+def _softmax(values: LayerValues) -> None:
+    """From each class's score to its probability, step by step."""
+    steps = class_steps(values.after)
+    names = find_dataset("mnist").class_names
+    names = names if len(names) == len(steps) else tuple(map(str, range(len(steps))))
+    total = sum(step.exponential for step in steps)
+    markup.title("From scores to probabilities", note="softmax: e to the power of each score, over the sum of all")
+    markup.columns_table(
+        ("class", "score", "e^(score − largest)", f"÷ {total:.4f}"),
+        [
+            (name, f"{step.score:+.4f}", f"{step.exponential:.4f}", f"{step.probability:.2%}")
+            for name, step in zip(names, steps, strict=True)
+        ],
+    )
+
+
+def _figures(shown: Array) -> None:
+    figures = statistics(shown)
+    noun = "maps" if shown.ndim == 3 else "values"
+    markup.table(
+        [
+            ("Smallest, largest", f"{figures.minimum:.4g}, {figures.maximum:.4g}"),
+            ("Mean", f"{figures.mean:.4g}"),
+            ("Exactly zero", f"{figures.zeros:.1%} of the values"),
+            ("Silent for this input", f"{figures.silent} of {len(shown)} {noun}"),
+        ]
+    )

@@ -1,0 +1,85 @@
+"""How far the net can be trusted: per class, by its own confidence, and under changes of the images."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from playground.charts.images import single_image
+from playground.charts.theme import theme
+from playground.charts.trust import reliability_figure, robustness_figure
+from playground.engine.data import Images
+from playground.errors import PlaygroundError
+from playground.lens.model import Model
+from playground.lens.robustness import CHANGES, Point, examples, robustness
+from playground.lens.verdicts import Verdicts
+from playground.ui import markup
+from playground.ui.components.gallery import Tile, gallery
+
+_COUNT = 500
+
+
+def trust_view(verdicts: Verdicts, names: Sequence[str]) -> None:
+    """Precision and recall of every class, and confidence against accuracy."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        markup.title("Per class")
+        markup.columns_table(
+            ("class", "images", "precision", "recall", "F1"),
+            [
+                (name, f"{one.count:,}", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}")
+                for name, one in zip(names, verdicts.per_class(), strict=False)
+            ],
+        )
+        markup.hint("Precision: how many of those called so are. Recall: how many of those that are were found.")
+    with right:
+        bins, error = verdicts.reliability()
+        markup.title("Confidence and truth", note=f"calibration error {error:.1%}")
+        st.plotly_chart(
+            reliability_figure(
+                [(one.confidence, one.accuracy, one.count) for one in bins], theme(st.context.theme.type)
+            ),
+            key="reliability",
+            config={"displayModeBar": False},
+        )
+        over = sum(one.count * (one.confidence - one.accuracy) for one in bins)
+        markup.hint(
+            "Each point: images of which the net is about as sure. On the line it is as often right as it says; "
+            f"this net is on the whole {'surer than it should be' if over > 0 else 'less sure than it could be'}."
+        )
+
+
+def robustness_view(model: Model, data: Images) -> None:
+    """Accuracy as the images are turned, shifted, scaled, covered with noise, thinned and thickened."""
+    markup.hint(f"How accuracy falls when {_COUNT} test images are changed more and more.")
+    kept = st.session_state.get("robustness")
+    points: list[Point] = kept[1] if kept and kept[0] is model else []
+    if not points:
+        place = st.empty()
+        total = sum(len(info.levels) for info in CHANGES.values())
+        try:
+            for number, point in enumerate(robustness(model, data, count=_COUNT)):
+                points.append(point)
+                place.progress((number + 1) / total, f"{CHANGES[point.change].title} …")
+        except PlaygroundError as problem:
+            markup.problem(problem)
+            return
+        place.empty()
+        st.session_state["robustness"] = (model, points)
+    image = data.image(0)
+    columns = st.columns(2, gap="medium")
+    for number, (change, info) in enumerate(CHANGES.items()):
+        mine = [point for point in points if point.change == change]
+        with columns[number % 2]:
+            markup.title(info.title, note=info.words)
+            st.plotly_chart(
+                robustness_figure(
+                    [(point.level, point.accuracy) for point in mine], info.unit, theme(st.context.theme.type)
+                ),
+                key=f"robustness-{change}",
+                config={"displayModeBar": False},
+            )
+            tiles = [
+                Tile(f"{level:g}", single_image(changed[0], size=56), f"{level:g}", f"{info.title} {level:g}")
+                for level, changed in examples(image, change)
+            ]
+            gallery(tiles, key=f"examples-{change}", size=40)

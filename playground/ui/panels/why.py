@@ -1,0 +1,123 @@
+"""Why the net answers as it does: five attributions side by side, and the smallest change that turns the answer."""
+
+from functools import lru_cache
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from playground.charts.images import map_grid, single_image
+from playground.errors import PlaygroundError
+from playground.lens.attribution import METHODS, Attribution, Method, attribute, cam_layers
+from playground.lens.counterfactual import Counterfactual, counterfactual
+from playground.lens.model import Model
+from playground.lens.predict import predict
+from playground.spec.datasets import find_dataset
+from playground.spec.summary import Row
+from playground.ui import markup
+from playground.ui.progress import stoppable
+from playground.ui.subject import Subject
+
+Array = NDArray[np.float32]
+_SIZE = 168
+
+
+def why_view(model: Model, subject: Subject, row: Row) -> None:
+    """For a class: what speaks for it, by every method, with what each of them does and does not show."""
+    prediction = predict(model, [subject.image])[0]
+    target = _choose_class(len(prediction.probabilities), prediction.first)
+    layers = cam_layers(model)
+    layer_index = row.index if row.index in layers else (layers[-1] if layers else None)
+    with st.container(horizontal=True, gap="medium", key="why"):
+        for method, info in METHODS.items():
+            if method != "grad_cam" or layer_index is not None:
+                _tile(model, subject, target, method, info.title, info.words, layer_index)
+    if layer_index is None:
+        markup.hint("Grad-CAM needs a convolution, and this net has none.")
+    _counterfactual(model, subject, prediction.first, target)
+
+
+def _choose_class(classes: int, guess: int) -> int:
+    names = find_dataset("mnist").class_names
+    names = names if len(names) == classes else tuple(map(str, range(classes)))
+    # Another drawing has another guess, and begins with that.
+    chosen = st.pills(
+        "What speaks for",
+        list(range(classes)),
+        key=f"why-class-{classes}-{guess}",
+        default=guess,
+        required=True,
+        format_func=lambda place: names[place] + (" (the guess)" if place == guess else ""),
+    )
+    return int(guess if chosen is None else chosen)
+
+
+def _tile(
+    model: Model, subject: Subject, target: int, method: Method, title: str, words: str, layer_index: int | None
+) -> None:
+    with st.container(width=_SIZE + 8, gap="small"):
+        layer = layer_index if method == "grad_cam" else None
+        where = "" if layer is None else f" at layer {layer + 1}"
+        markup.title(title + where)
+        try:
+            found = _attribution(model, subject.image.tobytes(), subject.image.shape, target, method, layer)
+        except PlaygroundError as problem:
+            markup.problem(problem)
+            return
+        values = found.values
+        signed = float(values.min()) < 0
+        grid = map_grid(values[None], palette="diverging" if signed else "sequential", tile_size=_SIZE, gap=0)
+        st.image(grid.png, width=_SIZE, alt=f"{title}: from {values.min():.3g} to {values.max():.3g}")
+        markup.legend("diverging" if signed else "sequential", grid.low, grid.high)
+        markup.hint(words)
+
+
+@lru_cache(maxsize=64)
+def _attribution(
+    model: Model, content: bytes, shape: tuple[int, ...], target: int, method: Method, layer_index: int | None
+) -> Attribution:
+    image = np.frombuffer(content, dtype=np.float32).reshape(shape)
+    return attribute(model, image, target, method, layer_index=layer_index)
+
+
+def _counterfactual(model: Model, subject: Subject, guess: int, target: int) -> None:
+    markup.title("The smallest change that turns the answer", note="how close the drawing is to another digit")
+    wanted = None if target == guess else target
+    whom = "the second guess" if wanted is None else str(wanted)
+    key = (model.run_id, model.step, subject.image.tobytes(), wanted)
+    if st.button(f"Find the smallest change to {whom}", key="counterfactual-start"):
+        st.session_state["counterfactual"] = (key, _search(model, subject.image, wanted))
+    kept = st.session_state.get("counterfactual")
+    if kept and kept[0] == key and kept[1] is not None:
+        _changed(subject.image, kept[1])
+
+
+def _search(model: Model, image: Array, target: int | None) -> Counterfactual | None:
+    found: Counterfactual | None = None
+    try:
+        with stoppable("counterfactual-stop") as place:
+            for progress, found in counterfactual(model, image, target):
+                place.progress(progress, f"changed by {found.distance:.2f}" if found.found else "not turned yet")
+    except PlaygroundError as problem:
+        markup.problem(problem)
+    return found
+
+
+def _changed(image: Array, found: Counterfactual) -> None:
+    with st.container(horizontal=True, gap="medium"):
+        for title, png in (
+            ("before", single_image(image[0], size=_SIZE)),
+            ("the change", map_grid(found.change[0][None], palette="diverging", tile_size=_SIZE, gap=0).png),
+            (f"now a {found.target}", single_image(found.image[0], size=_SIZE)),
+        ):
+            with st.container(width=_SIZE + 8, gap="small"):
+                st.image(png, width=_SIZE, alt=title)
+                markup.hint(title)
+    if found.found:
+        size = float(np.linalg.norm(image))
+        markup.line(
+            f"A change of length {found.distance:.2f} (the drawing's own ink has {size:.2f}) makes it a "
+            f"{found.target}, {found.probability:.0%}. The smaller, the closer the net was to changing its mind."
+        )
+    else:
+        markup.line(f"No change was found that makes it a {found.target}; this is the closest.", kind="warn")

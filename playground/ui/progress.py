@@ -1,0 +1,43 @@
+"""Long work on a page: a bar while it goes on, and the answer at its end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from playground.errors import PlaygroundError
+
+Answer = TypeVar("Answer")
+
+
+@contextmanager
+def stoppable(key: str) -> Iterator[DeltaGenerator]:
+    """A place to show work that goes on, with a button beside it that ends it; both are gone afterwards.
+
+    A click anywhere ends the script, and with it the work: the button needs to do nothing more.
+    """
+    place, button = st.empty(), st.empty()
+    button.button("Stop", key=key)
+    try:
+        yield place
+    finally:
+        place.empty()
+        button.empty()
+
+
+def shown_progress(steps: Iterator[tuple[float, Answer | None]], words: str) -> Answer:
+    """Drive work that yields (progress 0 to 1, None) and at last (1, answer); no bar where it is there at once.
+
+    A click anywhere ends the script, and with it the work. Raises PlaygroundError for work without an answer.
+    """
+    place = st.empty()
+    found: Answer | None = None
+    for progress, found in steps:
+        if found is None:
+            place.progress(progress, words)
+    place.empty()
+    if found is None:
+        raise PlaygroundError("The work ended without an answer.", fix="Try again.")
+    return found
