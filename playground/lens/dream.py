@@ -103,14 +103,16 @@ def _search(target: "_Target", shape: Shape, settings: DreamSettings) -> Iterato
     dice = generator("dream", settings.seed)
     paint = _PAINTS[settings.parameterisation](shape)
     jitter = min(settings.jitter, target.field // _OF_FIELD)
-    climber = _Climber(settings.lr, _NOISE * torch.randn(paint.shape, generator=dice))
-    best = paint.image(climber.values)
+    start = _NOISE * torch.randn(paint.shape, generator=dice)
+    climber, half = _Climber(settings.lr, start), (settings.steps + 1) // 2
+    best = paint.image(start)
     first_score = score = target.score(best)
     yield Dream(best[0].numpy().copy(), score, first_score, 0, settings.steps)
     for step in range(1, settings.steps + 1):
         shift = torch.randint(-jitter, jitter + 1, (2,), generator=dice).tolist()
-        leaky = step <= (settings.steps + 1) // 2
-        climber.step(_slope(target, paint, climber.values, shift, settings, leaky=leaky))
+        if step == half + 1 and score == first_score:  # the leaks led nowhere
+            climber = _Climber(settings.lr, start)
+        climber.step(_slope(target, paint, climber.values, shift, settings, leaky=step <= half))
         if step % _EVERY == 0 or step == settings.steps:
             image = paint.image(climber.values)
             reached = target.score(image)

@@ -132,7 +132,8 @@ def judge(model: Model, data: Images) -> Iterator[tuple[float, Verdicts | None]]
         parts = []
         for place, batch in enumerate(torch.split(data.images, _AT_ONCE)):
             with torch.inference_mode():
-                parts.append(class_scores(model.module(scaled(batch))).float().softmax(1))
+                # A net that diverged has no probabilities: it is sure of nothing.
+                parts.append(class_scores(model.module(scaled(batch))).float().softmax(1).nan_to_num())
             yield min(1.0, (place + 1) * _AT_ONCE / len(data)) * 0.999, None
         known = Verdicts(torch.cat(parts).numpy(), data.labels.numpy().astype(np.intp))
         _remember(model, data, known)

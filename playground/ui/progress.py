@@ -1,15 +1,23 @@
 """Long work on a page: a bar while it goes on, and the answer at its end."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import contextmanager, suppress
+from typing import NoReturn, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.errors import StreamlitAPIException
 
 from playground.errors import PlaygroundError
 
 Answer = TypeVar("Answer")
+
+
+def redraw() -> NoReturn:
+    """Draw this fragment anew, or the page where it is being drawn as a whole: Streamlit allows each only there."""
+    with suppress(StreamlitAPIException):
+        st.rerun(scope="fragment")
+    st.rerun()
 
 
 @contextmanager

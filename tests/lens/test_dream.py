@@ -192,10 +192,10 @@ def test_ink_that_is_no_use_is_left_out_for_its_price() -> None:
     weights = torch.zeros(2, 1, 10, 10)
     weights[1, 0, :, :5] = 1
     set_weights(model.module[1], weights.flatten(1).tolist(), [0.0, 0.0])
-    with_price = _last(model, 1, 1, "class", blur=0.0, sparsity=0.1).image[0, :, 8]
-    without = _last(model, 1, 1, "class", blur=0.0, sparsity=0.0, jitter=0, parameterisation="pixel").image[0, :, 8]
-    assert with_price.max() < 0.05
-    assert 0.05 < without.min() < without.max() < 0.25  # the noise that it began as
+    plain = {"blur": 0.0, "jitter": 0, "parameterisation": "pixel"}
+    priced, free = (_last(model, 1, 1, "class", sparsity=price, **plain).image[0, :, 8] for price in (0.1, 0.0))
+    assert priced.max() < 0.05
+    assert 0.05 < free.min() < free.max() < 0.25  # the noise that it began as
 
 
 def test_differences_cost_by_the_smoothness() -> None:
@@ -206,6 +206,27 @@ def test_differences_cost_by_the_smoothness() -> None:
         return float(np.abs(np.diff(image, axis=1)).sum() + np.abs(np.diff(image, axis=2)).sum())
 
     assert variation(smooth) < 0.7 * variation(rough)
+
+
+def test_a_pixel_that_went_black_comes_back_when_it_is_wanted() -> None:
+    architecture = Architecture(
+        input=InputShape(height=1, width=2), classes=2, layers=(Flatten(), Linear(out_features=3), Output())
+    )
+    model = model_of(architecture)
+    # a − b / 2, but with a bright, b counts 3.5: until then it is driven into the black.
+    set_weights(model.module[1], [[1, 0], [0, 1], [1, 1]], [0.0, 0.0, -0.9])
+    set_weights(model.module[3], [[0, 0, 0], [1, -0.5, 4]], [0.0, 0.0])
+    found = _last(model, 2, 1, "class", parameterisation="pixel", jitter=0, lr=2.0)
+    assert found.image.min() > 0.95
+    assert found.score == pytest.approx(1 - 0.5 + 4 * 1.1, abs=0.3)
+
+
+def test_shifts_are_undone() -> None:
+    # Every pixel goes its own way through this net, wherever it is: a shift that is undone changes nothing.
+    net = _model(Conv2d(out_channels=3, kernel_size=1), GlobalAvgPool(), Linear(out_features=2), Output())
+    still, shifted = (_last(net, 3, 0, "class", jitter=jitter, steps=30).image for jitter in (0, 3))
+    np.testing.assert_allclose(still, shifted, atol=1e-3)
+    assert still.std() > 0.01
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

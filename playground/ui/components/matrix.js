@@ -11,16 +11,13 @@ function element(tag, className, parent, text) {
 
 function create(parent, names) {
   const root = element("div", "matrix", parent)
-  root.style.gridTemplateColumns = `auto auto repeat(${names.length}, minmax(34px, 1fr))`
-  element("span", "axis", root)
+  root.style.gridTemplateColumns = `max-content repeat(${names.length}, minmax(30px, 1fr))`
   element("span", "axis", root)
   const top = element("span", "axis", root, "taken for")
   top.style.gridColumn = `span ${names.length}`
   element("span", "axis", root, "is")
-  element("span", "head", root)
   for (const name of names) element("span", "head", root, name)
   const cells = names.map((label) => {
-    element("span", "axis", root)
     element("span", "head", root, label)
     return names.map(() => element("button", "", root))
   })

@@ -256,11 +256,13 @@ function cellGrid(parent, title, values, columns, cellColour, { inside, best, la
   element("div", "name", stage, title)
   const wide = columns > 40 ? Math.ceil(Math.sqrt(values.length)) : columns
   const rows = Math.ceil(values.length / wide)
-  const cell = Math.max(3, Math.min(38, Math.floor(STAGE / Math.max(wide, rows)) - 1))
+  // On a phone, patch, kernel and products stand in one row.
+  const room = Math.min(STAGE, (parent.closest(".scope").clientWidth - 64) / 3)
+  const cell = Math.max(3, Math.min(38, Math.floor(room / Math.max(wide, rows)) - 1))
   const cells = element("div", "cells", stage)
   cells.style.gridTemplateColumns = `repeat(${wide}, var(--cell))`
   cells.style.setProperty("--cell", `${cell}px`)
-  cells.style.setProperty("--font", cell >= 34 ? "11px" : "9.5px")
+  cells.style.setProperty("--font", cell >= 34 ? "11px" : cell >= 28 ? "9.5px" : "8px")
   cells.role = "img"
   cells.ariaLabel = `${title}: ${values.slice(0, 49).map((value) => short(value)).join(", ")}`
   values.forEach((value, place) => {
@@ -268,7 +270,7 @@ function cellGrid(parent, title, values, columns, cellColour, { inside, best, la
     const colour = cellColour(value)
     node.style.background = css(colour)
     node.style.color = ink(colour)
-    if (cell >= 27) node.textContent = label ? label(value) : short(value)
+    if (cell >= 24) node.textContent = label ? label(value) : short(value)
     node.title = inside && !inside[place] ? "padding: 0" : String(value)
   })
 }

@@ -19,7 +19,7 @@ from playground.ui.server import use_idle_cores
 from playground.ui.state import AppState, app_state
 from playground.ui.subject import Subject
 
-_VIEWS = {
+VIEWS = {
     "Maps": "What the layer makes of the input, and the arithmetic behind every value.",
     "Filters": "The weights, and how they changed.",
     "Excites": "What a channel reacts to most: test images, and an image made for it.",
@@ -90,12 +90,12 @@ def _view(state: AppState, run: Run, model: Model, subject: Subject, row: Row) -
 
     st.segmented_control(
         "View",
-        list(_VIEWS),
+        list(VIEWS),
         key="inside-view",
         on_change=choose,
         required=True,
         label_visibility="collapsed",
-        help="\n\n".join(f"**{name}**: {words}" for name, words in _VIEWS.items()),
+        help="\n\n".join(f"**{name}**: {words}" for name, words in VIEWS.items()),
     )
     match state.inside_view:
         case "Filters":

@@ -18,7 +18,7 @@ from playground.ui.panels.embedding import embedding_view
 from playground.ui.panels.looking import open_inside
 from playground.ui.panels.moment import PLAY_S, choose_moment, choose_run
 from playground.ui.panels.trust import robustness_view, trust_view
-from playground.ui.progress import shown_progress
+from playground.ui.progress import redraw, shown_progress
 from playground.ui.server import use_idle_cores
 from playground.ui.state import AppState, app_state
 
@@ -111,7 +111,7 @@ def _confusion(state: AppState, run: Run, model: Model, data: Images, verdicts: 
         clicked = confusion_matrix(verdicts.confusion.tolist(), names, chosen=state.mistakes_cell, key="confusion")
         if clicked:
             state.mistakes_cell = None if clicked == state.mistakes_cell else clicked
-            st.rerun(scope="fragment")
+            redraw()
         markup.hint("Rows: what an image is. Columns: what the net takes it for. Click a cell to see its images.")
     with right:
         _behind(state, run, model, data, verdicts, names)

@@ -15,7 +15,7 @@ from playground.lens.verdicts import asked_images
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.components.gallery import Tile, gallery
-from playground.ui.progress import shown_progress, stoppable
+from playground.ui.progress import redraw, shown_progress, stoppable
 from playground.ui.state import AppState
 
 _IMAGE = 168
@@ -84,7 +84,7 @@ def _images(state: AppState, found: Exemplars, data: Images, channel: int, row: 
     if clicked:
         state.open_test_image(int(clicked))
         state.inside_view = "Maps"
-        st.rerun(scope="fragment")
+        redraw()
 
 
 # The image made for a channel

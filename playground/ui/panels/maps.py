@@ -17,6 +17,7 @@ from playground.spec.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.components.microscope import MapGrid, microscope
 from playground.ui.panels.film import film_of_layer
+from playground.ui.progress import redraw
 from playground.ui.state import AppState
 from playground.ui.subject import Subject
 
@@ -60,7 +61,7 @@ def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: 
         is_other = clicked.channel != state.inside_channel
         state.inside_channel, state.inside_place = clicked.channel, (layer.id, *clicked)
         if is_other:  # else the browser shows it already
-            st.rerun(scope="fragment")
+            redraw()
     if layer.kind == "output":
         _softmax(values)
     _figures(shown)

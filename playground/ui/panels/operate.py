@@ -24,7 +24,7 @@ from playground.spec.datasets import find_dataset
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.panels.excites import choose_channel
-from playground.ui.progress import stoppable
+from playground.ui.progress import redraw, stoppable
 from playground.ui.server import visitor
 from playground.ui.state import AppState, app_state
 
@@ -136,8 +136,9 @@ def _kernel(run: Run, model: Model, row: Row, channel: int) -> None:
     # A name for each content: the editor forgets what was typed when another kernel takes its place.
     name = f"operate-kernel-{row.id}-{channel}-{below}-{hash(kernel.tobytes())}"
     markup.hint("Type into a cell to change this kernel:")
+    shown = np.array([[round(float(value), 4) for value in line] for line in kernel])
     edited = st.data_editor(
-        {str(column + 1): [round(float(value), 4) for value in kernel[:, column]] for column in range(size)},
+        {str(column + 1): shown[:, column].tolist() for column in range(size)},
         key=name,
         hide_index=True,
         width=min(460, 90 * size),
@@ -147,10 +148,10 @@ def _kernel(run: Run, model: Model, row: Row, channel: int) -> None:
         values = given.astype(np.float64)
     except (TypeError, ValueError):
         values = np.full((size, size), np.nan)
-    if not np.array_equal(values, kernel.round(4).astype(np.float64)) and not np.allclose(values, kernel, atol=6e-5):
+    if not np.array_equal(values, shown, equal_nan=True):
         untouched = load_model(run, model.step)
         _do(run, untouched, Rewritten(row.index, channel, below, tuple(tuple(map(float, line)) for line in values)))
-        st.rerun(scope="fragment")
+        redraw()
     with st.container(horizontal=True, gap="small"):
         zeros = tuple((0.0,) * size for _ in range(size))
         st.button(
@@ -232,7 +233,7 @@ def _least_important(run: Run, untouched: Model, row: Row) -> None:
             for progress, found in importances(untouched, row.index, asked_images(run.record.recipe.dataset)):
                 place.progress(progress, f"{len(found)} of {row.output_shape[0]} channels")
         st.session_state["importances"] = (key, found)
-        st.rerun(scope="fragment")
+        redraw()
     kept = st.session_state.get("importances")
     if not kept or kept[0] != key:
         return

@@ -1,0 +1,217 @@
+"""How fast one looks inside: ``python -m benchmarks.inspect [--rounds 12]``.
+
+In Chromium, from the action to its answer on the screen, for the guide's net and for one of ten convolutions with 128
+channels: another layer, a step of the time slider, another value's arithmetic, a channel switched off, the map of a
+layer. Then what looking costs a run: its speed while pages look into it all the time, against the same run alone,
+alternating. Needs the ``test`` extra.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.app import Server, milliseconds, open_page, start_server, wait_for_spare
+from benchmarks.data import machine, print_table
+from playground.engine.build import build
+from playground.engine.catalogue import all_runs, create_run
+from playground.engine.store import Run, log_line, snapshot_bytes
+from playground.spec.architecture import Architecture
+from playground.spec.events import RunEnded
+from playground.spec.layers import Conv2d, GlobalAvgPool, MaxPool2d, Output
+from playground.spec.presets import architecture_preset, recipe_preset
+
+MOMENTS = 12
+_IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+
+
+def deep_net() -> Architecture:
+    """Ten convolutions of 128 channels."""
+    convolutions = [Conv2d(out_channels=128, kernel_size=3, padding="same") for _ in range(10)]
+    layers = (
+        *convolutions[:3],
+        MaxPool2d(),
+        *convolutions[3:6],
+        MaxPool2d(),
+        *convolutions[6:],
+        GlobalAvgPool(),
+        Output(),
+    )
+    return Architecture(layers=layers)
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--runs", type=int, default=3, help="Runs with and without looking, to compare their speed.")
+    options = parser.parse_args()
+    home = tempfile.mkdtemp(prefix="cnn-playground-benchmark-")
+    os.environ["CNN_PLAYGROUND_HOME"] = home
+    try:
+        nets = {"the guide's net": architecture_preset("guide").architecture, "10 convolutions of 128": deep_net()}
+        runs = {name: _run_with_moments(name, architecture) for name, architecture in nets.items()}
+        with sync_playwright() as playwright:
+            path = shutil.which("chromium") or shutil.which("google-chrome")
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            server, url = start_server()
+            open_page(browser, url).context.close()
+            wait_for_spare(server)
+            rows = [("from the action to its answer", *nets)]
+            columns = [_looks(browser, url, run, options.rounds) for run in runs.values()]
+            rows += [(what, *(milliseconds(column[what]) for column in columns)) for what in columns[0]]
+            print_table(rows)
+            print()
+            print_table(_disturbance(browser, server, url, options.runs))
+            browser.close()
+            server.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    print(f"\n{machine()}, shared by server, training and Chromium.")
+
+
+def _run_with_moments(name: str, architecture: Architecture) -> Run:
+    """A run with the weights of another seed at each moment: what is drawn is of no matter here."""
+
+    def fill(run: Run) -> None:
+        for moment in range(MOMENTS):
+            weights = build(architecture, seed=moment).state_dict()
+            run.snapshot_path(moment * 100).write_bytes(snapshot_bytes(dict(weights)))
+        run.log_path.write_bytes(log_line(RunEnded(step=(MOMENTS - 1) * 100, elapsed_s=1, status="completed")))
+
+    return create_run(architecture, recipe_preset("sprint").recipe, name=name, fill=fill)
+
+
+def _looks(browser: Browser, url: str, run: Run, rounds: int) -> dict[str, list[float]]:
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.goto(f"{url}/inside?run={run.id}")
+    page.wait_for_selector(".st-key-microscope .sum b")
+    found: dict[str, list[float]] = {}
+    layers = page.locator(".st-key-inside-layer button")
+    convolutions = [place for place in range(layers.count()) if "Conv" in layers.nth(place).inner_text()]
+    found["another layer"] = _times(
+        page, rounds, lambda number: layers.nth(convolutions[number % len(convolutions)]).click(), _maps_changed
+    )
+    slider = page.get_by_role("slider", name="Moment")
+    found["a step of the time slider"] = _times(
+        page, rounds, lambda number: slider.press("ArrowLeft" if number < MOMENTS - 1 else "ArrowRight"), _maps_changed
+    )
+    found["another value's arithmetic"] = _times(
+        page, rounds, lambda number: _another_value(page, number), _sum_changed
+    )
+    found["a channel switched off"] = _surgery(page, rounds)
+    page.goto(f"{url}/mistakes?run={run.id}")
+    page.wait_for_selector(".st-key-confusion", timeout=900_000)
+    _wait_until_idle(page)
+    begun = time.monotonic()
+    page.locator(".st-key-mistakes-view").get_by_text("Map", exact=True).click()
+    page.wait_for_selector(".st-key-embedding canvas", timeout=300_000)
+    found["the map of a layer, first"] = [time.monotonic() - begun]
+    page.context.close()
+    return found
+
+
+def _times(page: Page, rounds: int, act: Callable[[int], object], changed: str) -> list[float]:
+    """Seconds from an action until what ``changed`` says is another than before."""
+    times = []
+    for number in range(1, rounds + 1):
+        _wait_until_idle(page)
+        before = page.evaluate(changed)
+        begun = time.monotonic()
+        act(number)
+        page.wait_for_function(f"before => ({changed}) !== before", arg=before, timeout=120_000, polling=5)
+        times.append(time.monotonic() - begun)
+    return times
+
+
+_SCOPE = """[...document.querySelectorAll('.st-key-microscope *')].map(node => node.shadowRoot).find(Boolean)"""
+_maps_changed = f"{_SCOPE}?.querySelector('.grid img')?.src"
+_sum_changed = f"{_SCOPE}?.querySelector('.tools .note')?.textContent"
+
+
+def _another_value(page: Page, number: int) -> None:
+    box = page.locator(".st-key-microscope .map.live").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * (number % 7 + 0.5) / 8, box["y"] + box["height"] * (number % 5 + 0.5) / 6)
+
+
+def _surgery(page: Page, rounds: int) -> list[float]:
+    """From the click to the accuracy; on and off in turns."""
+    _wait_until_idle(page)
+    page.locator(".st-key-inside-view").get_by_text("Operate", exact=True).click()
+    page.wait_for_selector(".pg-figures b", timeout=300_000)
+    times = []
+    for _ in range(max(2, rounds // 4)):
+        for label in ("Switch off", "Switch on"):
+            _wait_until_idle(page)
+            begun = time.monotonic()
+            page.locator(".st-key-operate-off button").get_by_text(label).first.click()
+            done = "!== '–'" if label == "Switch off" else "=== '–'"
+            page.wait_for_function(
+                f"document.querySelectorAll('.pg-figures b')[1]?.textContent {done}", timeout=300_000, polling=5
+            )
+            if label == "Switch off":
+                times.append(time.monotonic() - begun)
+    return times
+
+
+def _wait_until_idle(page: Page) -> None:
+    page.wait_for_selector(_IDLE, timeout=900_000)
+    time.sleep(0.2)
+    page.wait_for_selector(_IDLE, timeout=900_000)
+
+
+def _disturbance(browser: Browser, server: Server, url: str, rounds: int) -> list[tuple[str, ...]]:
+    """A run's speed while a page goes from layer to layer all the time, against the same run alone."""
+    speeds: dict[bool, list[float]] = {True: [], False: []}
+    ratios = []
+    for place in range(rounds):
+        for looks in (place % 2 == 0, place % 2 == 1):
+            speeds[looks].append(_speed(browser, server, url, looks=looks))
+        ratios.append(speeds[True][-1] / speeds[False][-1])
+    return [
+        ("", ""),
+        ("training alone", f"{statistics.median(speeds[False]):,.0f} images/s"),
+        ("training while somebody looks inside", f"{statistics.median(speeds[True]):,.0f} images/s"),
+        ("ratio, median of rounds", f"{statistics.median(ratios):.2f}"),
+    ]
+
+
+def _speed(browser: Browser, server: Server, url: str, *, looks: bool) -> float:
+    page = open_page(browser, url)
+    wait_for_spare(server)
+    before = {run.id for run in all_runs()[0]}
+    field = page.locator(".st-key-recipe-epochs input")
+    field.fill("3")
+    field.press("Enter")
+    _wait_until_idle(page)
+    page.locator(".st-key-train-start button:visible").click()
+    while not (new := [run for run in all_runs()[0] if run.id not in before]):
+        time.sleep(0.05)
+    run = new[0]
+    if not looks:
+        page.context.close()
+    while not run.snapshots():
+        time.sleep(0.05)
+    if looks:
+        page.goto(f"{url}/inside?run={run.id}")
+        page.wait_for_selector(".st-key-microscope .sum b")
+    number = 0
+    while not (history := run.history()).is_over:
+        if looks:
+            layers = page.locator(".st-key-inside-layer button")
+            layers.nth(number % layers.count()).click()
+            number += 1
+        time.sleep(1)
+    if looks:
+        page.context.close()
+    return history.steps[-1] * run.record.recipe.batch_size / history.elapsed_s
+
+
+if __name__ == "__main__":
+    main()
