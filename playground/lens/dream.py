@@ -109,9 +109,9 @@ def _search(target: "_Target", shape: Shape, settings: DreamSettings) -> Iterato
     first_score = score = target.score(best)
     yield Dream(best[0].numpy().copy(), score, first_score, 0, settings.steps)
     for step in range(1, settings.steps + 1):
+        if step == half + 1 and score == first_score:  # leaks and shifts led nowhere: straight on
+            climber, jitter = _Climber(settings.lr, start), 0
         shift = torch.randint(-jitter, jitter + 1, (2,), generator=dice).tolist()
-        if step == half + 1 and score == first_score:  # the leaks led nowhere
-            climber = _Climber(settings.lr, start)
         climber.step(_slope(target, paint, climber.values, shift, settings, leaky=step <= half))
         if step % _EVERY == 0 or step == settings.steps:
             image = paint.image(climber.values)
@@ -144,8 +144,7 @@ class _Target:
         place = next((place for place, step in enumerate(steps) if step.index == layer_index), None)
         if place is None:
             raise PlaygroundError(
-                f"There is no layer {layer_index + 1} to look into.",
-                expected="A layer of the network that is switched on.",
+                f"There is no layer {layer_index + 1} to look into.", expected="One that is switched on."
             )
         layer, span = steps[place].layer, spans(model.architecture)[place]
         self._is_output = layer.kind == "output"

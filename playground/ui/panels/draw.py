@@ -129,7 +129,7 @@ def _switch(state: AppState, step: str) -> None:
 
 def _buttons(state: AppState, subject: Subject | None) -> None:
     with st.container(horizontal=True, gap="small", key="draw-buttons"):
-        st.button("Clear", key="canvas-clear", on_click=_clear, shortcut="Delete", help="Empty the canvas.")
+        st.button("Clear", key="canvas-clear", on_click=_clear, shortcut="Delete", help="Empty the canvas (Delete).")
         st.button("Undo", key="canvas-undo", on_click=_undo, help="Take the last stroke back, or what was cleared.")
         st.button("Random", key="canvas-random", on_click=_random_digit, help="Put one of the 10,000 test images here.")
         st.button(
@@ -138,7 +138,7 @@ def _buttons(state: AppState, subject: Subject | None) -> None:
             type="primary" if state.erasing else "secondary",
             on_click=_switch_tool,
             shortcut="E",
-            help="Rub out instead of drawing; press it again for the pen.",
+            help="Rub out instead of drawing (E); press it again for the pen.",
         )
         _pen_popover(state)
         teach_popover(state, subject)

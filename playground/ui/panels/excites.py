@@ -19,6 +19,7 @@ from playground.ui.progress import redraw, shown_progress, stoppable
 from playground.ui.state import AppState
 
 _IMAGE = 168
+_SMALL_FIELD = 8
 
 
 def excites_view(state: AppState, model: Model, row: Row) -> None:
@@ -95,10 +96,13 @@ def _dreams(model: Model, row: Row, channel: int) -> None:
     is_output = row.kind == "output"
     objectives = [name for name in get_args(Objective) if (name == "class") == is_output]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="dream-controls"):
+        # The mean of a first layer's map says little: white, black or edges. One value shows its kernel.
+        sees_little = not is_output and max(row.receptive_field) < _SMALL_FIELD
         objective = st.selectbox(
             "What is maximised",
             objectives,
-            key=f"dream-objective-{is_output}",
+            index=objectives.index("centre") if sees_little else 0,
+            key=f"dream-objective-{is_output}-{sees_little}",
             format_func=lambda name: OBJECTIVES[name][0],
             width=220,
             help="\n\n".join(f"**{OBJECTIVES[name][0]}**: {OBJECTIVES[name][1]}" for name in objectives),
