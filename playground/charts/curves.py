@@ -116,7 +116,10 @@ def comparison_figure(runs: Sequence[NamedHistory], metric: Metric, colours: The
         validation = [_value(event, metric) for event in history.validation]
         shown = _trace(name, places, validation, colour, width=2.2, markers=True, hover=_shown(metric))
         traces.append(shown | {"legendgroup": str(place)})
-    return {"data": traces, "layout": _layout(metric, colours, "comparison") | {"showlegend": True}}
+    layout = _layout(metric, colours, "comparison") | {"showlegend": True}
+    if metric == "accuracy" and not any(len(trace["x"]) for trace in traces):
+        layout["yaxis"] = {**layout["yaxis"], "range": [0, 1]}
+    return {"data": traces, "layout": layout}
 
 
 def _lowest_shown(history: History) -> float:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ _LARGEST = 1e30
 class Grid:
     """A composed picture: the PNG, its size in pixels, its columns and rows, and the range that colours stand for.
 
-    ``tile_width`` and ``tile_height`` are pixels from one map to the next, by which a click finds its map.
+    ``tile_width`` and ``tile_height`` are pixels from one map to the next, ``block`` those of one value, by which a
+    click finds its value.
     """
 
     png: bytes
@@ -33,17 +34,25 @@ class Grid:
     high: float
     tile_width: int
     tile_height: int
+    block: int
 
 
-def value_range(values: Array, palette: Palette) -> tuple[float, float]:
+def value_range(values: NDArray[Any], palette: Palette) -> tuple[float, float]:
     """What the ends of a palette stand for: around zero for a diverging one, 0 to 1 for ink, else from 0 or below."""
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    drawn = _drawable(values)
+    low, high = float(drawn.min(initial=0)), float(drawn.max(initial=0))
     if palette == "ink":
         return 0.0, 1.0
     if palette == "diverging":
         extent = max(abs(low), abs(high), 1e-12)
         return -extent, extent
     return low, max(high, low + 1e-12)
+
+
+def _drawable(values: NDArray[Any]) -> NDArray[np.float64]:
+    """A net that diverged still has values to draw: they are brought to what a difference of two can hold."""
+    found: NDArray[np.float64] = np.clip(np.nan_to_num(values.astype(np.float64)), -_LARGEST, _LARGEST)
+    return found
 
 
 def suitable_palette(values: Array) -> Palette:
@@ -68,22 +77,21 @@ def map_grid(
     ``ends``: what the ends of the palette stand for, if not for these maps' own range.
     """
     count, height, width = maps.shape
-    # A net that diverged still has values to draw: they are brought to what a difference of two can hold.
-    maps = np.clip(np.nan_to_num(maps.astype(np.float64)), -_LARGEST, _LARGEST)
+    drawn = _drawable(maps)
     columns = min(count, columns or math.ceil(math.sqrt(count)))
     rows = math.ceil(count / columns)
     block = max(1, tile_size // max(height, width))
-    low, high = ends or value_range(maps, palette)
+    low, high = ends or value_range(drawn, palette)
     colours = lookup(palette)
     across, down = width * block + gap, height * block + gap
     canvas = np.empty((rows * down - gap, columns * across - gap, 3), dtype=np.uint8)
     canvas[:] = gap_colour
-    for place, values in enumerate(maps):
-        ends = value_range(values, palette) if scaling == "map" else (low, high)
-        tile = colours[_levels(values, *ends)].repeat(block, axis=0).repeat(block, axis=1)
+    for place, values in enumerate(drawn):
+        own = value_range(values, palette) if scaling == "map" else (low, high)
+        tile = colours[_levels(values, *own)].repeat(block, axis=0).repeat(block, axis=1)
         top, left = place // columns * down, place % columns * across
         canvas[top : top + height * block, left : left + width * block] = tile
-    return Grid(_png(canvas), canvas.shape[1], canvas.shape[0], columns, rows, low, high, across, down)
+    return Grid(_png(canvas), canvas.shape[1], canvas.shape[0], columns, rows, low, high, across, down, block)
 
 
 def single_image(values: Array, *, palette: Palette = "ink", size: int = 112) -> bytes:
@@ -105,7 +113,7 @@ def as_maps(values: Array) -> Array:
     return values if values.ndim == 3 else feature_grid(values)
 
 
-def _levels(values: Array, low: float, high: float) -> NDArray[np.intp]:
+def _levels(values: NDArray[Any], low: float, high: float) -> NDArray[np.intp]:
     scaled = (values - low) * (255 / max(high - low, 1e-12))
     levels: NDArray[np.intp] = np.clip(scaled, 0, 255).round().astype(np.intp)
     return levels

@@ -11,13 +11,10 @@ from torch import nn
 
 from playground.engine.build import class_scores
 from playground.errors import PlaygroundError
+from playground.lens.receptive import Box, Span
 from playground.spec.layers.base import activation_calls
-from playground.spec.shapes import ReceptiveField
 
 Array = NDArray[np.float32]
-Box = tuple[int, int, int, int]
-"""(top, left, bottom, right) in pixels, the ends exclusive."""
-
 Rule = Literal["sum", "largest", "mean", "scale", "function", "same", "add"]
 """How a value comes from the patch below: weights times values, the largest, the mean, batch norm's shift and scale,
 the activation alone, nothing at all, or a residual block's two ways added."""
@@ -40,7 +37,14 @@ class Window:
         """What lies below, cut at the edges of maps of ``height`` x ``width``."""
         top, left = self.corner(row, column)
         rows, columns = (self.dilation * (size - 1) + 1 for size in self.kernel_size)
-        return max(top, 0), max(left, 0), min(top + rows, height), min(left + columns, width)
+        (above, below), (before, after) = _cut(top, rows, height), _cut(left, columns, width)
+        return above, before, below, after
+
+
+def _cut(first: int, count: int, size: int) -> Span:
+    """A stretch of pixels, cut at the edges; empty where it lies in the padding."""
+    start = min(max(first, 0), size)
+    return start, min(max(first + count, start), size)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class Channel:
 
     ``below`` (channels, height, width): the channels that it looks at, the first of them number ``first_below`` of the
     layer below; ``weights`` (channels, rows, columns) where it has some; ``before`` and ``after`` (height, width):
-    torch's values around the activation (the same where there is none). ``numbers``: batch norm's.
+    torch's values around the activation (the same where there is none). ``seen_rows`` and ``seen_columns``: which of
+    the input each row and column of the map sees. ``numbers``: batch norm's.
     """
 
     layer_index: int
@@ -87,8 +92,8 @@ class Channel:
     activation: str
     before: Array
     after: Array
-    sees: ReceptiveField
-    image_size: tuple[int, int]
+    seen_rows: tuple[Span, ...]
+    seen_columns: tuple[Span, ...]
     numbers: dict[str, float] = field(default_factory=dict)
 
     def explain(self, row: int, column: int) -> Arithmetic:
@@ -112,10 +117,8 @@ class Channel:
 
     def field_box(self, row: int, column: int) -> Box:
         """What the value sees of the input."""
-        height, width = self.image_size
-        top, left = (self.sees.start + place * self.sees.jump for place in (row, column))
-        size = self.sees.size
-        return max(top, 0), max(left, 0), min(top + size, height), min(left + size, width)
+        (top, bottom), (left, right) = self.seen_rows[row], self.seen_columns[column]
+        return top, left, bottom, right
 
     def _term(self, number: int, row: int, column: int) -> Term:
         values = self.below[number]

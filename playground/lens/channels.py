@@ -13,11 +13,11 @@ from playground.lens.activations import LayerValues, layer_values
 from playground.lens.arithmetic import Channel, Rule, Window
 from playground.lens.filters import layer_weights
 from playground.lens.model import Model
+from playground.lens.receptive import Span, seen_along
 from playground.spec.architecture import Step
-from playground.spec.shapes import ReceptiveField, is_map
+from playground.spec.shapes import is_map
 
 Array = NDArray[np.float32]
-_EVERYTHING = ReceptiveField(size=10**6, start=-(10**5))
 
 
 def channel_count(values: LayerValues) -> int:
@@ -101,18 +101,19 @@ class _Maker:
             activation="none" if self.layer.kind == "output" else own,
             before=before,
             after=after,
-            sees=self._sees(),
-            image_size=(self.model.architecture.input.height, self.model.architecture.input.width),
+            seen_rows=self._seen(0, after.shape[0]),
+            seen_columns=self._seen(1, after.shape[1]),
             numbers=numbers or {},
         )
 
-    def _sees(self) -> ReceptiveField:
-        sees = ReceptiveField()
-        for step in self.steps[: self.place + 1]:
-            if step.layer.kind == "flatten" and is_map(step.input_shape):
-                sees = _EVERYTHING  # the places are gone: which value sees what cannot be told by them
-            sees = step.layer.receptive_field(sees, step.input_shape)
-        return sees
+    def _seen(self, axis: int, size: int) -> tuple[Span, ...]:
+        steps, step = self.steps[: self.place + 1], self.steps[self.place]
+        if is_map(step.output_shape):
+            return tuple(seen_along(steps, place, axis) for place in range(size))
+        if step.layer.kind == "flatten" and is_map(step.input_shape):
+            place = int(np.unravel_index(self.number, step.input_shape)[1 + axis])
+            return (seen_along(steps[:-1], place, axis) if steps[:-1] else (place, place + 1),)
+        return ((0, self.steps[0].input_shape[1 + axis]),) if is_map(self.steps[0].input_shape) else ((0, 0),)
 
     def _convolution(self) -> Channel:
         module = self.module

@@ -4,7 +4,7 @@ Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks
 in place of their way back through the net.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,14 +13,12 @@ from torch import Tensor, nn
 from playground.engine.build import spans
 from playground.engine.data import Images
 from playground.engine.evaluate import scaled
-from playground.errors import DataError, PlaygroundError
+from playground.errors import DataError
 from playground.lens.model import Model
+from playground.lens.receptive import Box, box_of, steps_up_to
 from playground.spec.architecture import Architecture, Step
-from playground.spec.layers import TorchCall
-from playground.spec.shapes import is_map, shape_text
+from playground.spec.shapes import shape_text
 from playground.spec.summary import summarize
-
-Box = tuple[int, int, int, int]
 
 _AT_ONCE = 100
 _AT_LEAST = 200  # images, whatever they cost: fewer are no choice
@@ -59,7 +57,7 @@ def exemplars(
     layers up to this one cost at most ``budget`` multiply-adds, but 200 at least. Raises PlaygroundError for a layer
     that is not there or switched off, DataError for images that do not fit the net.
     """
-    steps = _steps_up_to(model.architecture, layer_index)
+    steps = steps_up_to(model.architecture, layer_index)
     wanted = model.architecture.input.shape
     if len(data) == 0 or tuple(data.images.shape[1:]) != wanted:
         found = shape_text(tuple(data.images.shape[1:]))
@@ -67,24 +65,6 @@ def exemplars(
             f"The net cannot look at these images: {len(data)} of {found}.", expected=f"Some, of {shape_text(wanted)}."
         )
     return _search(model, data, steps, budget, most)
-
-
-def receptive_box(architecture: Architecture, layer_index: int, row: int, column: int) -> Box | None:
-    """What the value at a place of a layer's maps sees of the input: (top, left, bottom, right), ends exclusive.
-
-    None if that is the whole input, or the layer has no maps. Raises PlaygroundError for a layer that is not there.
-    """
-    return _box(_steps_up_to(architecture, layer_index), row, column)
-
-
-def _steps_up_to(architecture: Architecture, layer_index: int) -> tuple[Step, ...]:
-    steps = architecture.steps()
-    for place, step in enumerate(steps):
-        if step.index == layer_index:
-            return steps[: place + 1]
-    raise PlaygroundError(
-        f"There is no layer {layer_index + 1} to look into.", expected="A layer of the network that is switched on."
-    )
 
 
 def _search(
@@ -141,7 +121,7 @@ class _Best:
             return ()
         values, places, indices = self._kept
         width = steps[-1].output_shape[-1]
-        boxes = {place: _box(steps, *divmod(place, width)) for place in set(places.flatten().tolist())}
+        boxes = {place: box_of(steps, *divmod(place, width)) for place in set(places.flatten().tolist())}
         columns = (part.T.tolist() for part in (indices, labels[indices], values, places))
         return tuple(
             tuple(
@@ -149,43 +129,3 @@ class _Best:
             )
             for channel in zip(*columns, strict=True)
         )
-
-
-def _box(steps: tuple[Step, ...], row: int, column: int) -> Box | None:
-    """Back from the value to the input, layer by layer: exact also where two ways of a block have unlike strides."""
-    if not is_map(steps[-1].output_shape):
-        return None
-    rows, columns = (row, row), (column, column)
-    for step in reversed(steps):
-        calls = step.layer.torch_calls(step.input_shape)
-        height, width = step.input_shape[1:]
-        rows, columns = _inside(_below(calls, rows), height), _inside(_below(calls, columns), width)
-    if (rows, columns) == tuple((0, size - 1) for size in steps[0].input_shape[1:]):
-        return None
-    return rows[0], columns[0], rows[1] + 1, columns[1] + 1
-
-
-def _inside(places: tuple[int, int], size: int) -> tuple[int, int]:
-    first, last = (min(max(place, 0), size - 1) for place in places)
-    return first, last
-
-
-def _below(calls: Sequence[TorchCall], places: tuple[int, int]) -> tuple[int, int]:
-    """Along one axis: the first and last place before these modules that the places after them, both ends, see."""
-    for call in reversed(calls):
-        if call.name == "Residual":
-            inner, around = _below(call.body, places), _below((call.shortcut,) if call.shortcut else (), places)
-            places = min(inner[0], around[0]), max(inner[1], around[1])
-        elif "kernel_size" in call.arguments:
-            places = _through_window(call, places)
-    return places
-
-
-def _through_window(call: TorchCall, places: tuple[int, int]) -> tuple[int, int]:
-    size = call.arguments["kernel_size"]
-    stride = call.arguments.get("stride", 1 if call.name == "Conv2d" else size)
-    extent = call.arguments.get("dilation", 1) * (size - 1)
-    padding = call.arguments.get("padding", 0)
-    if padding == "same":  # of an odd number of zeros torch puts the larger half at the end
-        padding = extent // 2
-    return places[0] * stride - padding, places[1] * stride - padding + extent

@@ -45,6 +45,21 @@ def layer_weights(model: Model, layer_index: int) -> tuple[Weights, ...]:
     return tuple(found)
 
 
+def norm_figures(model: Model, layer_index: int) -> dict[str, Array]:
+    """What a batch norm layer has learnt and measured, a number a channel each; empty for other layers."""
+    span = next((span for span in spans(model.architecture) if span.layer_index == layer_index), None)
+    module = model.module[span.start] if span and span.start < span.stop else None
+    if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        return {}
+    parts = {
+        "scale": module.weight,
+        "shift": module.bias,
+        "running mean": module.running_mean,
+        "running variance": module.running_var,
+    }
+    return {name: _array(tensor) for name, tensor in parts.items() if tensor is not None}
+
+
 def ordered(kernels: Array, by: Order) -> tuple[int, ...]:
     """The output channels in an order: as they come, the strongest first, or each beside the one most like it.
 
@@ -58,11 +73,11 @@ def ordered(kernels: Array, by: Order) -> tuple[int, ...]:
     if by == "norm":
         return strongest
     units = rows / np.maximum(norms, 1e-12)[:, None]
-    chain, left = [strongest[0]], set(strongest[1:])
-    while left:
-        nearest = max(left, key=lambda place: (float(units[place] @ units[chain[-1]]), -place))
-        chain.append(nearest)
-        left.remove(nearest)
+    likeness = np.nan_to_num(units @ units.T)
+    chain = [strongest[0]]
+    for _ in strongest[1:]:
+        likeness[:, chain[-1]] = -np.inf
+        chain.append(int(likeness[chain[-1]].argmax()))
     return tuple(chain)
 
 

@@ -31,6 +31,7 @@ _ERASER_COLOURS = ("#000", "#000000", "rgb(0,0,0)", "rgba(0,0,0,1)")
 MAX_STROKES = 200
 MAX_POINTS = 20_000
 MAX_ERASER_POINTS = 2_000
+_MAX_PIECES = 1_000
 
 
 class Ink(NamedTuple):
@@ -168,21 +169,31 @@ def ink_of(
     objects = fabric_json.get("objects") if isinstance(fabric_json, Mapping) else None
     strokes: list[Stroke] = []
     erased: list[Stroke] = []
-    room = MAX_POINTS
+    room, marks = MAX_POINTS, 0
     for shape in objects[:MAX_POINTS] if isinstance(objects, list) else ():
         with suppress(ValueError):
             points = _points(shape)[:room]
             stroke = _tidied(points, offset_y, reach)
             room -= len(points)
             if str(shape.get("stroke")).replace(" ", "") in _ERASER_COLOURS:
-                stroke = stroke[: max(1, MAX_ERASER_POINTS - sum(map(len, erased)))]
-                erased.append(stroke)
-                strokes = [piece for known in strokes for piece in _left_of(known, stroke)]
+                erased.append(_thinned(stroke, MAX_ERASER_POINTS - sum(map(len, erased))))
+                strokes = [piece for known in strokes for piece in _left_of(known, erased[-1])][:_MAX_PIECES]
             else:
                 strokes.append(stroke)
-        if len(strokes) + len(erased) >= MAX_STROKES or not room:
+            marks += 1
+        if marks == MAX_STROKES or not room:
             break
-    return Ink(tuple(strokes[:MAX_STROKES]), tuple(erased))
+    return Ink(tuple(strokes), tuple(erased))
+
+
+def _thinned(stroke: Stroke, room: int) -> Stroke:
+    """An eraser's way with points as far apart as it can spare: its ends, and those in between."""
+    kept = [stroke[0]]
+    for point in stroke[1:-1]:
+        if math.dist(point, kept[-1]) >= ERASER_WIDTH / 4:
+            kept.append(point)
+    kept = kept[: max(1, room)]
+    return (*kept, stroke[-1]) if len(stroke) > 1 else tuple(kept)
 
 
 def _left_of(stroke: Stroke, eraser: Stroke) -> list[Stroke]:

@@ -2,8 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -20,7 +19,7 @@ from playground.ui.canvas import Ink, drawn
 from playground.ui.server import browser_token, run_or_none, supervisor
 
 _KEY = "playground"
-_MOST_UNDO = 100
+_MOST_UNDO = 50
 _MOST_WORKSPACES = 256
 CANVAS_SIZE = 240
 
@@ -63,7 +62,7 @@ class AppState:
     inside_input: str = "Drawing"
     inside_test: int = 0
     inside_view: str = "Maps"
-    inside_channel: int = 0
+    inside_channel: int | None = None
     inside_place: tuple[str, int, int, int] | None = None
     moments: dict[str, int | None] = field(default_factory=dict)
     is_playing: bool = False
@@ -71,6 +70,16 @@ class AppState:
     edits: dict[str, tuple[Edit, ...]] = field(default_factory=dict)
     operate_error: Exception | None = None
     mistakes_cell: tuple[int, int] | None = None
+
+    def for_another_page(self) -> "AppState":
+        """What another tab, or this one reloaded, begins with; from then on each goes its own way."""
+        return replace(
+            self,
+            is_playing=False,
+            fork_changes=dict(self.fork_changes),
+            moments=dict(self.moments),
+            edits=dict(self.edits),
+        )
 
     # The network
 
@@ -199,7 +208,9 @@ def _begin() -> AppState:
     workspaces = _workspaces()
     known = workspaces.get(token) if token else None
     state = (
-        copy(known) if known else AppState(architecture_preset("guide").architecture, recipe_preset("sprint").recipe)
+        known.for_another_page()
+        if known
+        else AppState(architecture_preset("guide").architecture, recipe_preset("sprint").recipe)
     )
     if token:
         workspaces[token] = state

@@ -51,7 +51,7 @@ def drawn_subject(state: AppState) -> Subject:
     if drawing.is_empty:
         return example()
     image = net_input(drawing, state.fitting)
-    if state.ink.strokes:
+    if state.ink.strokes or state.ink.erased:
         return Subject(image, "your drawing")
     if state.picture is not None:
         return Subject(image, state.picture.name)
@@ -99,4 +99,5 @@ def model_name(run: Run | None, model: Model | None) -> str:
         return ""
     if run is None or model.run_id != run.id:
         return "pretrained model"
-    return f"{run.record.name}, {'untrained' if model.step == 0 else f'step {model.step:,}'}"
+    start = "as it began" if run.material_path.exists() else "untrained"
+    return f"{run.record.name}, {start if model.step == 0 else f'step {model.step:,}'}"

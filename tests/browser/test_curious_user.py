@@ -75,12 +75,16 @@ def test_from_a_confusion_to_one_sum_back_in_time_and_into_surgery(page: Page, s
     picture = scope.locator(".grid img")
     box = picture.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 20, box["y"] + 30)
+    shown = re.search(r"Maps (\d+) to", scope.get_by_text(re.compile("Maps .* to")).inner_text())
+    assert shown is not None
+    number = int(shown[1]) - 1
+    page.mouse.click(box["x"] + 20, box["y"] + 30)  # in the first map that is shown
+    expect(scope.get_by_text(f"Conv, channel {number + 1}", exact=True)).to_be_visible()
     expect(scope.get_by_text(re.compile(r"row \d+, column \d+ of 11×11"))).to_be_visible()
     where = re.search(r"row (\d+), column (\d+)", scope.locator(".tools").inner_text())
     assert where is not None
-    row, column = int(where[1]), int(where[2])
-    channel = look_at_channel(model, data.image(int(places[0])), 2, 0)
+    row, column = int(where[1]) - 1, int(where[2]) - 1  # people count from 1
+    channel = look_at_channel(model, data.image(int(places[0])), 2, number)
     found = channel.explain(row, column)
     assert (row, column) != (0, 0)
     assert number_in(scope, "total") == pytest.approx(found.total, abs=1e-5)
@@ -92,7 +96,7 @@ def test_from_a_confusion_to_one_sum_back_in_time_and_into_surgery(page: Page, s
     slider = page.get_by_role("slider", name="Moment")
     slider.press("Home")
     expect(slider).to_have_attribute("aria-valuetext", "untrained")
-    first = look_at_channel(load_model(run, 0), data.image(int(places[0])), 2, 0)
+    first = look_at_channel(load_model(run, 0), data.image(int(places[0])), 2, number)
     expected = first.explain(row, column).total
     until(lambda: number_in(scope, "total") == pytest.approx(expected, abs=1e-5), 10, "the untrained net's sum")
     slider.press("End")
@@ -100,7 +104,7 @@ def test_from_a_confusion_to_one_sum_back_in_time_and_into_surgery(page: Page, s
     # Surgery: the new accuracy is the one that the Python API measures.
     choose_in(page, "inside-view", "Operate")
     press(page, "operate-off")
-    seen = effect(model, (Scaled(2, 0, 0.0),), data)
+    seen = effect(model, (Scaled(2, number, 0.0),), data)
     figures = page.locator(".pg-figures b")
     expect(figures.nth(1)).to_have_text(f"{seen.after:.2%}", timeout=30_000)
     expect(figures.nth(0)).to_have_text(f"{seen.before:.2%}")

@@ -13,8 +13,9 @@ from playground.engine.build import spans
 from playground.engine.data import Images
 from playground.engine.evaluate import scaled
 from playground.errors import DataError, PlaygroundError
-from playground.lens.exemplars import Exemplar, Exemplars, exemplars, receptive_box
+from playground.lens.exemplars import Exemplar, Exemplars, exemplars
 from playground.lens.model import Model
+from playground.lens.receptive import receptive_box
 from playground.spec.architecture import Architecture, InputShape
 from playground.spec.layers import (
     AvgPool2d,
@@ -184,8 +185,8 @@ def _changes(architecture: Architecture, layer_index: int, seed: int) -> None:
             if box is not None:
                 other = torch.from_numpy(dice.random(images.shape))
                 top, left, bottom, right = box
-                assert 0 <= top < bottom <= images.shape[2]
-                assert 0 <= left < right <= images.shape[3]
+                assert 0 <= top <= bottom <= images.shape[2]  # equal: it sees padding only
+                assert 0 <= left <= right <= images.shape[3]
                 other[:, :, top:bottom, left:right] = images[:, :, top:bottom, left:right]
                 torch.testing.assert_close(maps(other)[..., row, column], before[..., row, column])
 

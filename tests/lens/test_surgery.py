@@ -98,7 +98,6 @@ def test_the_effect_is_what_measuring_the_operated_net_says(architecture: Archit
         Scaled(0, 0, 0.0),
         Scaled(1, 5, 0.0),
         Scaled(1, -1, 0.0),
-        Scaled(2, 0, 0.0),
         Scaled(9, 0, 0.0),
         Rewritten(1, 0, 0, ((1.0,),)),
     ],

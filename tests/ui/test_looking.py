@@ -162,7 +162,7 @@ def test_the_least_important_channels_are_found_and_switched_off_and_saved() -> 
     run = run_of(architecture_preset("tiny").architecture)
     page = inside(run, inside_view="Operate")
     page.button(key="operate-find").click().run()
-    assert "accuracy without it" in html_of(page)
+    assert "change of accuracy" in html_of(page)
     page.button(key="operate-off").click().run()
     page.button(key="operate-save").click().run()
     assert not page.exception

@@ -208,7 +208,7 @@ function hoverGrid(scope, event) {
   const found = gridPlace(scope, event)
   scope.tip.hidden = !found
   if (!found) return
-  const where = scope.data.grid.is_vector ? `value ${found.channel + 1}` : `map ${found.channel + 1}, row ${found.row}, column ${found.column}`
+  const where = scope.data.grid.is_vector ? `value ${found.channel + 1}` : `map ${found.channel + 1}, row ${found.row + 1}, column ${found.column + 1}`
   scope.tip.textContent = found.value === undefined ? where : `${where}: ${number(found.value)}`
   const area = scope.gridInner.getBoundingClientRect()
   const x = event.clientX - area.left
@@ -254,7 +254,8 @@ function totalOf(detail, terms) {
 function cellGrid(parent, title, values, columns, cellColour, { inside, best, label }) {
   const stage = element("div", "stage", parent)
   element("div", "name", stage, title)
-  const wide = columns > 40 ? Math.ceil(Math.sqrt(values.length)) : columns
+  const isRow = columns === values.length && columns > 8
+  const wide = isRow ? Math.ceil(Math.sqrt(values.length)) : columns
   const rows = Math.ceil(values.length / wide)
   // On a phone, patch, kernel and products stand in one row.
   const room = Math.min(STAGE, (parent.closest(".scope").clientWidth - 64) / 3)
@@ -294,9 +295,8 @@ function showMaps(scope, terms) {
   const [top, left] = corner(detail, scope.place)
   const [rows, columns] = detail.kernel_size.map((size) => detail.dilation * (size - 1) + 1)
   const [imageHeight, imageWidth] = detail.image_shape
-  const sees = detail.sees
-  const [seenTop, seenLeft] = [sees.start + row * sees.jump, sees.start + column * sees.jump]
-  placeBox(scope.input, [Math.max(0, seenTop), Math.max(0, seenLeft), Math.min(imageHeight, seenTop + sees.size), Math.min(imageWidth, seenLeft + sees.size)], imageHeight, imageWidth)
+  const [seenTop, seenBottom] = detail.seen_rows[row], [seenLeft, seenRight] = detail.seen_columns[column]
+  placeBox(scope.input, [seenTop, seenLeft, seenBottom, seenRight], imageHeight, imageWidth)
   scope.below.stage.hidden = height * width === 1
   scope.signOne.hidden = scope.below.stage.hidden || detail.below_is_input
   const which = scope.term
@@ -316,7 +316,7 @@ function showMaps(scope, terms) {
       on.ariaLabel = "next channel below"
       back.onclick = () => { scope.term = (scope.term + channels - 1) % channels; show(scope) }
       on.onclick = () => { scope.term = (scope.term + 1) % channels; show(scope) }
-      element("span", "", scope.below.name, `${detail.below_title}, ${detail.terms?.[which] ?? `channel ${detail.first_below + which + 1}`}`)
+      element("span", "", scope.below.name, detail.terms?.[which] ?? `${detail.below_title}, channel ${detail.first_below + which + 1}`)
       scope.below.name.append(on)
     } else scope.below.name.textContent = detail.below_is_input ? "input" : `${detail.below_title}, channel ${detail.first_below + 1}`
     scope.shownTerm = which
@@ -324,7 +324,7 @@ function showMaps(scope, terms) {
   placeBox(scope.below, [Math.max(0, top), Math.max(0, left), Math.min(height, top + rows), Math.min(width, left + columns)], height, width)
   const [ownHeight, ownWidth] = detail.shape
   placeBox(scope.output, [row, column, row + 1, column + 1], ownHeight, ownWidth)
-  scope.where.textContent = ownHeight * ownWidth > 1 ? `row ${row}, column ${column} of ${ownHeight}×${ownWidth}` : ""
+  scope.where.textContent = ownHeight * ownWidth > 1 ? `row ${row + 1}, column ${column + 1} of ${ownHeight}×${ownWidth}` : ""
   showMarker(scope, grid, row, column)
 }
 
@@ -365,7 +365,9 @@ function showBars(scope, terms) {
   const many = terms.length > 1
   scope.bars.hidden = scope.barsName.hidden = !many
   if (!many) return
-  scope.barsName.textContent = `What each of the ${terms.length} channels below adds; click one to see its patch`
+  scope.barsName.textContent = detail.terms
+    ? "What the two ways add: the stack inside the block, and the way around it"
+    : `What each of the ${terms.length} channels below adds; click one to see its patch`
   const most = Math.max(1e-12, ...terms.map((one) => Math.abs(one.total)))
   while (scope.bars.children.length > terms.length) scope.bars.lastChild.remove()
   terms.forEach((one, which) => {
@@ -399,7 +401,7 @@ function showSum(scope, terms) {
   if (detail.rule === "sum") {
     say(terms.length > 1 ? `products of ${terms.length} channels add up to` : "products add up to")
     tell(added, "added")
-    if (detail.bias !== null) { say(detail.bias < 0 ? "− bias" : "+ bias"); tell(Math.abs(detail.bias), "bias"); say("="); tell(total, "total") }
+    if (detail.bias !== null) { say("+ bias"); tell(detail.bias, "bias"); say("="); tell(total, "total") }
   } else if (detail.rule === "largest") { say("the largest value of the window is"); tell(total, "total") }
   else if (detail.rule === "mean") { say(`the values add up to`); tell(added, "added"); say(`÷ ${detail.kernel_size[0] * detail.kernel_size[1]} =`); tell(total, "total") }
   else if (detail.rule === "scale") {
@@ -416,16 +418,21 @@ function update(scope, data) {
   const other = scope.data?.channel !== data.channel || scope.data?.layer !== data.layer
   if (fresh) {
     const detail = { ...data.detail }
-    for (const name of ["below", "weights", "before", "after", "image"]) detail[name] = floats(data.detail[name])
+    for (const name of ["below", "weights", "after", "shown", "image"]) detail[name] = floats(data.detail[name])
+    // What is not finite comes as a word.
+    if (detail.bias !== null) detail.bias = Number(detail.bias)
+    detail.numbers = Object.fromEntries(Object.entries(detail.numbers).map(([name, value]) => [name, Number(value)]))
     const palettes = Object.fromEntries(Object.entries(data.palettes).map(([name, text]) => [name, bytes(text)]))
     scope.values = floats(data.grid.values) ?? undefined
     scope.data = { ...data, detail, palettes }
     scope.shownTerm = undefined
-    if (other) {
+    const given = data.place.join()
+    if (other || (given !== scope.given && !scope.timer)) {
       stop(scope)
       scope.place = { row: data.place[0], column: data.place[1] }
       if (data.layer !== scope.layer) scope.term = 0
       scope.layer = data.layer
+      scope.given = given
     }
     const [height, width] = detail.shape
     scope.place = { row: Math.min(scope.place.row, height - 1), column: Math.min(scope.place.column, width - 1) }
@@ -434,8 +441,7 @@ function update(scope, data) {
     paint(scope.input.canvas, detail.image, 0, imageHeight, imageWidth, palettes.ink, 0, 1)
     sizeMap(scope.input, imageHeight, imageWidth)
     scope.input.note.textContent = "what the value sees"
-    const low = Math.min(0, ...detail.after), most = extent(detail.after)
-    paint(scope.output.canvas, detail.after, 0, height, width, low < 0 ? palettes.diverging : palettes.sequential, low < 0 ? -most : 0, most)
+    paint(scope.output.canvas, detail.shown, 0, height, width, palettes[detail.palette], detail.low, detail.high)
     sizeMap(scope.output, height, width, height * width === 1 ? 44 : STAGE)
     scope.output.name.textContent = data.titles.output
     scope.output.map.ariaLabel = `${data.titles.output}: arrow keys move the chosen value`

@@ -1,6 +1,7 @@
 """One layer's maps and the arithmetic behind one value, answered in the browser wherever the pointer goes."""
 
 import hashlib
+import math
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from playground.charts.images import Grid
-from playground.charts.theme import lookup
+from playground.charts.images import Grid, value_range
+from playground.charts.theme import Palette, lookup
 from playground.lens.arithmetic import Channel
 from playground.spec.layers.base import ACTIVATION_TITLES
 
@@ -43,6 +44,8 @@ class MapGrid(NamedTuple):
     first: int
     alt: str
     hint: str
+    palette: Palette
+    is_one_scale: bool
 
 
 def microscope(
@@ -51,14 +54,16 @@ def microscope(
     image: Array,
     *,
     place: tuple[int, int],
+    before: bool,
     titles: Mapping[str, str],
     key: str,
 ) -> Place | None:
     """Draw a layer's maps with one channel's arithmetic; the value that was clicked last, None before the first click.
 
-    ``image``: the input, (height, width). ``titles``: words for ``output`` (the channel) and ``below`` (its layer).
+    ``image``: the input, (height, width); ``before``: show the values before the activation. ``titles``: words for
+    ``output`` (the channel) and ``below`` (its layer).
     """
-    detail = _detail(channel, image, titles["below"])
+    detail = _detail(channel, image, titles["below"]) | _painted(channel, shown, before=before)
     grid = _grid(shown)
     token = hashlib.blake2b(
         repr((channel.layer_index, channel.channel, detail, grid)).encode(), digest_size=8
@@ -88,7 +93,7 @@ def _place(given: Any) -> Place | None:
 
 
 def _detail(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
-    window, sees = channel.window, channel.sees
+    window = channel.window
     return {
         "rule": channel.rule,
         "terms": ["the stack", "the way around"] if channel.rule == "add" else None,
@@ -99,18 +104,26 @@ def _detail(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
         "first_below": channel.first_below,
         "below_shape": list(channel.below.shape),
         "below_title": below_title,
-        "below_is_input": below_title == "input" and channel.below.shape[1:] == image.shape,
+        "below_is_input": below_title == "input" and channel.rule != "add",
         "below": _packed(channel.below),
         "weights": None if channel.weights is None else _packed(channel.weights),
-        "bias": channel.bias,
-        "numbers": channel.numbers,
+        "bias": None if channel.bias is None else _number(channel.bias),
+        "numbers": {name: _number(value) for name, value in channel.numbers.items()},
         "activation": channel.activation,
         "shape": list(channel.after.shape),
         "after": _packed(channel.after),
-        "sees": {"start": sees.start, "jump": sees.jump, "size": sees.size},
+        "seen_rows": [list(span) for span in channel.seen_rows],
+        "seen_columns": [list(span) for span in channel.seen_columns],
         "image_shape": list(image.shape),
         "image": _packed(image),
     }
+
+
+def _painted(channel: Channel, shown: MapGrid, *, before: bool) -> dict[str, Any]:
+    """The channel's own map as it is drawn large: in the colours of the picture of all maps."""
+    values = channel.before if before else channel.after
+    low, high = (shown.grid.low, shown.grid.high) if shown.is_one_scale else value_range(values, shown.palette)
+    return {"shown": _packed(values), "palette": shown.palette, "low": low, "high": high}
 
 
 def _grid(shown: MapGrid) -> dict[str, Any]:
@@ -130,7 +143,7 @@ def _grid(shown: MapGrid) -> dict[str, Any]:
         "columns": grid.columns,
         "tile_width": grid.tile_width,
         "tile_height": grid.tile_height,
-        "block": max(1, (grid.width if grid.columns == 1 else grid.tile_width) // columns_of_map),
+        "block": grid.block,
         "rows_of_map": rows_of_map,
         "columns_of_map": columns_of_map,
         "count": len(values),
@@ -138,6 +151,13 @@ def _grid(shown: MapGrid) -> dict[str, Any]:
         "is_vector": is_vector,
         "values": _packed(values) if values.size <= _MOST_VALUES else None,
     }
+
+
+def _number(value: float) -> float | str:
+    """A number as JSON can hold it; one that is not finite in JavaScript's words."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _packed(values: NDArray[Any]) -> str:

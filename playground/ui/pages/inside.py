@@ -1,9 +1,12 @@
 """Look inside: one input, one moment of one run, one layer, and five ways of looking at it."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
+from playground.lens.activations import layer_values
 from playground.lens.model import Model
 from playground.spec.shapes import shape_text
 from playground.spec.summary import Row, summarize
@@ -11,7 +14,7 @@ from playground.ui import markup
 from playground.ui.panels.excites import excites_view
 from playground.ui.panels.filters import filters_view
 from playground.ui.panels.looking import choose_input, guess
-from playground.ui.panels.maps import maps_view
+from playground.ui.panels.maps import chosen_channel, maps_view
 from playground.ui.panels.moment import PLAY_S, choose_moment, choose_run
 from playground.ui.panels.operate import operate_view, operated_line
 from playground.ui.panels.why import why_view
@@ -28,9 +31,18 @@ VIEWS = {
 }
 
 
+_MOVING = ("Maps", "Filters")
+"""Views that go on to a training run's newest moment by themselves."""
+_NEWS_S = 3.0
+
+
 def page() -> None:
-    """All of it in one fragment: what changes here concerns nothing else, and it ticks while time plays."""
-    st.fragment(_page, run_every=PLAY_S if app_state().is_playing else None)(app_state().is_playing)
+    """Choose on the left, look on the right."""
+    # A fragment only while time plays: in one a click waits for the work that goes on, instead of ending it.
+    if app_state().is_playing:
+        st.fragment(_page, run_every=PLAY_S)(True)
+    else:
+        _page(False)
 
 
 def _page(ticks: bool) -> None:
@@ -39,20 +51,29 @@ def _page(ticks: bool) -> None:
         st.rerun()
     use_idle_cores()
     left, right = st.columns([24, 76], gap="medium")
-    with left:
-        markup.title("Look inside")
-        run = choose_run(state, key="inside-run")
-        try:
+    try:
+        with left:
+            markup.title("Look inside")
+            run = choose_run(state, key="inside-run")
             model = choose_moment(run, key="inside-step")
-        except PlaygroundError as problem:
-            markup.problem(problem)
-            return
-        operated_line(state, run)
-        subject = choose_input(state)
-        guess(model, subject)
-    with right:
-        row = _layer_choice(state, model)
-        _view(state, run, model, subject, row)
+            if state.inside_view in _MOVING and not state.is_playing and run.is_live():
+                st.fragment(_newer_moments, run_every=_NEWS_S)(run, run.snapshots()[-1])
+            operated_line(state, run)
+            subject = choose_input(state)
+            guess(model, subject)
+        with right:
+            row = _layer_choice(state, model)
+            _view(state, run, model, subject, row)
+    except PlaygroundError as problem:  # a snapshot thinned away by the run, a run deleted, damaged data
+        markup.problem(problem)
+
+
+def _newer_moments(run: Run, known: int) -> None:
+    """While the run trains: draw the page anew when there is a newer moment, unless an older one was chosen."""
+    markup.hint("Training goes on: this page follows its newest moment.")
+    newest = max(run.snapshots(), default=known)
+    if app_state().moments.get(run.id) is None and newest != known:
+        st.rerun()
 
 
 def _layer_choice(state: AppState, model: Model) -> Row:
@@ -63,6 +84,7 @@ def _layer_choice(state: AppState, model: Model) -> Row:
     def choose() -> None:
         now = app_state()
         now.inside_layer = st.session_state["inside-layer"] or now.inside_layer
+        now.inside_channel = None
 
     st.pills(
         "Layer",
@@ -97,14 +119,18 @@ def _view(state: AppState, run: Run, model: Model, subject: Subject, row: Row) -
         label_visibility="collapsed",
         help="\n\n".join(f"**{name}**: {words}" for name, words in VIEWS.items()),
     )
+    if state.inside_view not in _MOVING and run.is_live() and state.moments.get(run.id) is None:
+        state.moments[run.id] = model.step  # what is worked on must not change under the hands
+    values = next(found for found in layer_values(model, subject.image) if found.layer_index == row.index)
+    strongest = chosen_channel(replace(state, inside_channel=None), values)
     match state.inside_view:
         case "Filters":
             filters_view(run, model, row.index)
         case "Excites":
-            excites_view(state, model, row)
+            excites_view(state, run, model, row, strongest)
         case "Why":
             why_view(model, subject, row)
         case "Operate":
-            operate_view(state, run, model, row)
+            operate_view(state, run, model, row, strongest)
         case _:
             maps_view(state, run, model, subject, row.index)

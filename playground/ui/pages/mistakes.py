@@ -17,6 +17,7 @@ from playground.ui.components.matrix import confusion_matrix
 from playground.ui.panels.embedding import embedding_view
 from playground.ui.panels.looking import open_inside
 from playground.ui.panels.moment import PLAY_S, choose_moment, choose_run
+from playground.ui.panels.operate import operated_line
 from playground.ui.panels.trust import robustness_view, trust_view
 from playground.ui.progress import redraw, shown_progress
 from playground.ui.server import use_idle_cores
@@ -29,8 +30,11 @@ _VIEWS = ("Confusion", "Trust", "Robustness", "Map")
 
 def page() -> None:
     """The matrix and what lies behind its cells; how far the net can be trusted; a map of what it sees."""
-    is_playing = app_state().is_playing
-    st.fragment(_page, run_every=PLAY_S if is_playing else None)(is_playing)
+    # A fragment only while time plays: in one a click waits for the work that goes on, instead of ending it.
+    if app_state().is_playing:
+        st.fragment(_page, run_every=PLAY_S)(True)
+    else:
+        _page(False)
 
 
 def _page(ticks: bool) -> None:
@@ -38,22 +42,22 @@ def _page(ticks: bool) -> None:
     if state.is_playing != ticks:
         st.rerun()
     use_idle_cores()
+    try:
+        _looked_at(state)
+    except PlaygroundError as problem:  # a snapshot thinned away by the run, a run deleted, damaged data
+        markup.problem(problem)
+
+
+def _looked_at(state: AppState) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="mistakes-head"):
         with st.container(width=260):
             markup.title("Mistakes")
             run = choose_run(state, key="mistakes-run")
         with st.container():
-            try:
-                model = choose_moment(run, key="mistakes-step")
-            except PlaygroundError as problem:
-                markup.problem(problem)
-                return
+            model = choose_moment(run, key="mistakes-step")
+    operated_line(state, run)
     data = _images(state, run)
-    try:
-        verdicts = shown_progress(judge(model, data), f"Asking the net about {len(data):,} test images …")
-    except PlaygroundError as problem:
-        markup.problem(problem)
-        return
+    verdicts = shown_progress(judge(model, data), f"Asking the net about {len(data):,} test images …")
     _figures(verdicts, len(data))
     view = st.segmented_control(
         "View",

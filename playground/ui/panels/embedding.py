@@ -1,6 +1,7 @@
 """A map of the test images as a layer sees them: like ones lie close; the drawing is a star on it."""
 
 import math
+import threading
 
 import numpy as np
 import streamlit as st
@@ -24,6 +25,7 @@ from playground.ui.subject import drawn_subject
 
 Array = NDArray[np.float32]
 _COUNT = 1000
+_ONE_AT_A_TIME = threading.Lock()  # each takes a process and a core
 
 
 def embedding_view(state: AppState, run: Run, model: Model) -> None:
@@ -62,7 +64,7 @@ def embedding_view(state: AppState, run: Run, model: Model) -> None:
         colours=CLASSES if by == "class" else ("#8aa39d", "#d9480f"),
         tile=(data.images.shape[3], data.images.shape[2]),
         columns=columns,
-        star=(float(star[0]), float(star[1])),
+        star=(float(star[0]), float(star[1])) if np.isfinite(star).all() else None,
         key="embedding",
     )
     markup.hint(
@@ -124,7 +126,8 @@ def _tsne(model: Model, index: int, rows: Array) -> Array:
     if kept and kept[0] is model and kept[1] == index:
         found: Array = kept[2]
         return found
-    found = shown_progress(tsne(rows), "t-SNE moves like images together …")
+    with _ONE_AT_A_TIME:
+        found = shown_progress(tsne(rows), "t-SNE moves like images together …")
     st.session_state["map-tsne"] = (model, index, found)
     return found
 

@@ -7,11 +7,13 @@ import streamlit as st
 
 from playground.charts.images import single_image
 from playground.engine.data import Images
+from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.dream import OBJECTIVES, Dream, DreamSettings, Objective, Parameterisation, dream
 from playground.lens.exemplars import Exemplars, exemplars
 from playground.lens.model import Model
 from playground.lens.verdicts import asked_images
+from playground.spec.datasets import find_dataset
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.components.gallery import Tile, gallery
@@ -22,24 +24,39 @@ _IMAGE = 168
 _SMALL_FIELD = 8
 
 
-def excites_view(state: AppState, model: Model, row: Row) -> None:
+def excites_view(state: AppState, run: Run, model: Model, row: Row, strongest: int) -> None:
     """For a channel of a layer: its nine most exciting test images, and the image that maximises it."""
-    channels = row.output_shape[0]
-    state.inside_channel = min(state.inside_channel, channels - 1)
-    channel = choose_channel(state, channels, key="excites-channel")
-    try:
-        found = _exemplars(model, row.index)
-    except PlaygroundError as problem:
-        markup.problem(problem)
-        return
-    data = asked_images("mnist")
+    channel = choose_channel(state, run, row, strongest, key="excites-channel")
+    data = asked_images(run.record.recipe.dataset)
+    found = _exemplars(model, data, row.index)
     _images(state, found, data, channel, row)
     _dreams(model, row, channel)
 
 
-def choose_channel(state: AppState, channels: int, *, key: str) -> int:
-    """A number field for the channel that Look inside is about."""
-    st.session_state[key] = state.inside_channel + 1
+def choose_channel(state: AppState, run: Run, row: Row, strongest: int, *, key: str) -> int:
+    """A number field for the channel that Look inside is about; the output's are its classes.
+
+    Until one is chosen it is ``strongest``, which the input excites most.
+    """
+    channels = row.output_shape[0]
+    present = strongest if state.inside_channel is None else min(state.inside_channel, channels - 1)
+    names = find_dataset(run.record.recipe.dataset).class_names
+    if row.kind == "output" and len(names) == channels:
+        st.session_state[f"{key}-class"] = present
+
+        def choose_class() -> None:
+            state.inside_channel = st.session_state[f"{key}-class"]
+
+        st.selectbox(
+            "Class",
+            list(range(channels)),
+            key=f"{key}-class",
+            format_func=lambda place: names[place],
+            on_change=choose_class,
+            width=160,
+        )
+        return present
+    st.session_state[key] = present + 1
 
     def choose() -> None:
         state.inside_channel = min(channels, max(1, int(st.session_state[key] or 1))) - 1
@@ -47,17 +64,18 @@ def choose_channel(state: AppState, channels: int, *, key: str) -> int:
     st.number_input(
         f"Channel, 1 to {channels}", step=1, key=key, on_change=choose, width=160, help="Of this layer's output."
     )
-    return state.inside_channel
+    return present
 
 
-def _exemplars(model: Model, index: int) -> Exemplars:
-    kept: dict[tuple[str, int, int], tuple[Model, Exemplars]] = st.session_state.setdefault("exemplars", {})
-    key = (model.run_id, model.step, index)
-    if key in kept and kept[key][0] is model:
-        return kept[key][1]
-    found = shown_progress(exemplars(model, asked_images("mnist"), index), "Showing the test images to the layer …")
-    kept.clear()
-    kept[key] = (model, found)
+def _exemplars(model: Model, data: Images, index: int) -> Exemplars:
+    asked, kept = st.session_state.setdefault("exemplars", (model, {}))
+    if asked is not model:
+        asked, kept = st.session_state["exemplars"] = (model, {})
+    if index in kept:
+        before: Exemplars = kept[index]
+        return before
+    found = shown_progress(exemplars(model, data, index), "Showing the test images to the layer …")
+    kept[index] = found
     return found
 
 
@@ -117,7 +135,7 @@ def _dreams(model: Model, row: Row, channel: int) -> None:
         )
         jitter = st.selectbox("Jitter", [0, 1, 2, 4], index=2, key="dream-jitter", width=90, help="Pixels of shaking.")
         begin = st.button("Find it", key="dream-start", type="primary")
-    key = (model.run_id, model.step, row.id, channel, objective)
+    key = (model, row.id, channel, objective)
     if begin:
         settings = DreamSettings(steps=steps, parameterisation=painting, jitter=jitter)
         st.session_state["dream"] = (key, _climb(dream(model, row.index, channel, objective, settings)))

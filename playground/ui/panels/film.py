@@ -13,9 +13,10 @@ from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.activations import layer_values
 from playground.lens.model import load_model
+from playground.lens.surgery import Edit, operated
 from playground.ui import markup
 from playground.ui.progress import stoppable
-from playground.ui.state import run_history
+from playground.ui.state import app_state, run_history
 from playground.ui.subject import Subject
 
 Array = NDArray[np.float32]
@@ -29,12 +30,13 @@ def film_of_layer(run: Run, subject: Subject, index: int, title: str) -> None:
     if len(steps) < 2:
         return
     markup.title("A film of this layer", note=f"its {len(steps)} moments, with this input, on one scale of colours")
-    key = (run.id, steps[-1], index, subject.image.tobytes())
+    edits = app_state().edits.get(run.id, ())
+    key = (run.id, steps[-1], index, subject.image.tobytes(), edits)
     if st.button("Make the film", key="film-start", icon=":material/movie:"):
         maps: dict[int, Array] = {}
         try:
             with stoppable("film-stop") as place:
-                for step, values in _frames(run, steps, subject.image, index):
+                for step, values in _frames(run, steps, edits, subject.image, index):
                     maps[step] = values
                     place.progress(len(maps) / len(steps), f"{len(maps)} of {len(steps)} moments")
         except PlaygroundError as problem:
@@ -47,9 +49,11 @@ def film_of_layer(run: Run, subject: Subject, index: int, title: str) -> None:
         st.download_button("Save the film", kept[1], f"{title.lower()}-{run.id}.gif", "image/gif", key="film-save")
 
 
-def _frames(run: Run, steps: tuple[int, ...], image: Array, index: int) -> Iterator[tuple[int, Array]]:
+def _frames(
+    run: Run, steps: tuple[int, ...], edits: tuple[Edit, ...], image: Array, index: int
+) -> Iterator[tuple[int, Array]]:
     for step in steps:
-        found = layer_values(load_model(run, step), image)
+        found = layer_values(operated(load_model(run, step), edits), image)
         values = next(values for values in found if values.layer_index == index)
         yield step, as_maps(values.after)[:_MOST_MAPS]
 

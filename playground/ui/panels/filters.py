@@ -8,9 +8,11 @@ from playground.charts.images import Scaling, map_grid
 from playground.charts.theme import theme
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
-from playground.lens.filters import Order, Weights, layer_weights, ordered, relative_change
+from playground.lens.filters import Order, Weights, layer_weights, norm_figures, ordered, relative_change
 from playground.lens.model import Model, load_model
+from playground.lens.surgery import operated
 from playground.ui import markup
+from playground.ui.state import app_state
 
 Array = NDArray[np.float32]
 
@@ -21,6 +23,16 @@ _PARTS = ("All kernels", "One channel", "Change since the start")
 
 def filters_view(run: Run, model: Model, index: int) -> None:
     """Everything about the weights of a layer, or that it has none."""
+    norm = norm_figures(model, index)
+    if norm:
+        markup.hint("Each channel less its running mean, over the root of its variance, times scale, plus shift.")
+        count = len(next(iter(norm.values())))
+        st.dataframe(
+            {"channel": list(range(1, count + 1)), **{name: values.tolist() for name, values in norm.items()}},
+            hide_index=True,
+            width=560,
+        )
+        return
     found = layer_weights(model, index)
     if not found:
         title = model.architecture.layers[index].title
@@ -178,12 +190,13 @@ def _picture(maps: Array, columns: int, size: int, scaling: Scaling, *, gap: int
 
 def _change(run: Run, model: Model, index: int, weights: Weights) -> None:
     """One channel's kernels at the start, now, and what was added in between."""
-    first = run.snapshots()[0]
+    first = min(run.snapshots(), default=model.step)
     if first == model.step:
         markup.line("This is the first moment there is: nothing has changed yet. Choose a later one.")
         return
     try:
-        before = {found.name: found for found in layer_weights(load_model(run, first), index)}[weights.name]
+        then_model = operated(load_model(run, first), app_state().edits.get(run.id, ()))
+        before = {found.name: found for found in layer_weights(then_model, index)}[weights.name]
     except PlaygroundError as problem:
         markup.problem(problem)
         return

@@ -40,25 +40,28 @@ def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: 
     layer = model.architecture.layers[index]
     look = _choose_look(values)
     shown = values.before if look.before and values.before is not None else values.after
-    state.inside_channel = min(state.inside_channel, len(shown) - 1)
-    channel = look_at_channel(model, subject.image, index, state.inside_channel)
-    chosen = (layer.id, state.inside_channel)
+    number = chosen_channel(state, values)
+    channel = look_at_channel(model, subject.image, index, number)
+    chosen = (layer.id, number)
     # Until a place is chosen, the one that the channel finds most exciting.
     best = np.unravel_index(int(np.argmax(channel.after)), channel.after.shape)
     place_shown = state.inside_place[2:] if state.inside_place and state.inside_place[:2] == chosen else best
     below = model.architecture.layers[every[place - 1].layer_index].title if place else "input"
-    number = f"channel {state.inside_channel + 1}" if values.after.ndim == 3 else f"value {state.inside_channel + 1}"
+    name = _name(run, layer.kind, values.after.ndim, number)
+    picture = _picture(number, layer.title, shown, look.scaling)
     with st.container(key="microscope"):
         clicked = microscope(
             channel,
-            _picture(state, layer.title, shown, look.scaling),
+            picture,
             subject.image[0],
             place=(int(place_shown[0]), int(place_shown[1])),
-            titles={"output": f"{layer.title}, {number}", "below": below},
+            titles={"output": f"{layer.title}, {name}{', before' if look.before else ''}", "below": below},
+            before=look.before,
             key=f"microscope-{model.run_id}-{index}",
         )
+    markup.legend(picture.palette, picture.grid.low, picture.grid.high)
     if clicked and clicked.channel < len(shown) and (layer.id, *clicked) != state.inside_place:
-        is_other = clicked.channel != state.inside_channel
+        is_other = clicked.channel != number
         state.inside_channel, state.inside_place = clicked.channel, (layer.id, *clicked)
         if is_other:  # else the browser shows it already
             redraw()
@@ -66,6 +69,20 @@ def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: 
         _softmax(values)
     _figures(shown)
     film_of_layer(run, subject, index, layer.title)
+
+
+def chosen_channel(state: AppState, values: LayerValues) -> int:
+    """The channel that Look inside is about; until one is chosen, the one that this input excites most."""
+    if state.inside_channel is None:
+        return int(np.nan_to_num(values.after).reshape(len(values.after), -1).max(axis=1).argmax())
+    return min(state.inside_channel, len(values.after) - 1)
+
+
+def _name(run: Run, kind: str, dimensions: int, number: int) -> str:
+    names = find_dataset(run.record.recipe.dataset).class_names
+    if kind == "output" and number < len(names):
+        return f"class {names[number]}"
+    return f"channel {number + 1}" if dimensions == 3 else f"value {number + 1}"
 
 
 def _choose_look(values: LayerValues) -> _Look:
@@ -95,8 +112,8 @@ def _choose_look(values: LayerValues) -> _Look:
     return _Look(before, "layer" if scale == "one scale" else "map")
 
 
-def _picture(state: AppState, title: str, shown: Array, scaling: Scaling) -> MapGrid:
-    first = _first_shown(state, shown)
+def _picture(channel: int, title: str, shown: Array, scaling: Scaling) -> MapGrid:
+    first = _first_shown(channel, shown)
     maps = as_maps(shown)[first : first + SHOWN_AT_ONCE]
     palette = suitable_palette(shown)
     grid = map_grid(
@@ -108,8 +125,6 @@ def _picture(state: AppState, title: str, shown: Array, scaling: Scaling) -> Map
         scaling=scaling,
         gap_colour=theme(st.context.theme.type).gap,
     )
-    if scaling == "layer":
-        markup.legend(palette, grid.low, grid.high)
     figures = statistics(shown)
     is_map = shown.ndim == 3
     many = f"Maps {first + 1} to {first + len(maps)} of {len(shown)}" if is_map else f"All {len(shown)} values"
@@ -119,15 +134,17 @@ def _picture(state: AppState, title: str, shown: Array, scaling: Scaling) -> Map
         first,
         alternative_text(title, shown.shape, figures.minimum, figures.maximum, figures.zeros),
         f"{many}. Click any value to see where it comes from.",
+        palette,
+        scaling == "layer",
     )
 
 
-def _first_shown(state: AppState, shown: Array) -> int:
+def _first_shown(channel: int, shown: Array) -> int:
     if shown.ndim < 3 or len(shown) <= SHOWN_AT_ONCE:
         return 0
     pages = -(-len(shown) // SHOWN_AT_ONCE)
     key = f"inside-maps-{len(shown)}"
-    default = state.inside_channel // SHOWN_AT_ONCE
+    default = channel // SHOWN_AT_ONCE
     chosen = st.segmented_control(
         "Maps",
         list(range(pages)),

@@ -44,7 +44,10 @@ def choose_moment(run: Run, *, key: str) -> Model:
     steps = run.snapshots()
     if len(steps) > 1:
         _time(state, run, steps, key)
-    chosen = moment_of(state, run, steps)
+    elif state.is_playing:  # another run has taken the place of the one that played
+        state.is_playing = False
+        st.rerun()
+    chosen = moment_of(state, run, steps) if steps else None
     return operated(load_model(run, chosen), state.edits.get(run.id, ()))
 
 
@@ -56,6 +59,7 @@ def moment_of(state: AppState, run: Run, steps: tuple[int, ...]) -> int:
 
 def _time(state: AppState, run: Run, steps: tuple[int, ...], key: str) -> None:
     history = run_history(run)
+    start = "as it began" if run.material_path.exists() else "untrained"
     slider = f"{key}-{run.id}"
     if state.is_playing:
         _advance(state, run, steps)
@@ -71,7 +75,7 @@ def _time(state: AppState, run: Run, steps: tuple[int, ...], key: str) -> None:
         steps,
         key=slider,
         on_change=choose,
-        format_func=lambda step: "untrained" if step == 0 else f"step {step:,} (epoch {history.epoch_at(step):.2f})",
+        format_func=lambda step: start if step == 0 else f"step {step:,} (epoch {history.epoch_at(step):.2f})",
         help="The net's life in snapshots, from before training to the latest; everything on the page follows.",
     )
     st.button(

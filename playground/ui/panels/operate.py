@@ -18,6 +18,7 @@ from playground.lens.surgery import (
     importances,
     operated,
     save_operated,
+    with_edit,
 )
 from playground.lens.verdicts import asked_images
 from playground.spec.datasets import find_dataset
@@ -37,20 +38,24 @@ def operated_line(state: AppState, run: Run) -> None:
     count = len(state.edits.get(run.id, ()))
     if not count:
         return
-    markup.line(f"Operated on: {count} change{'s' if count > 1 else ''}. All of this page shows the net with them.")
+    markup.line(
+        f"Operated on: {count} change{'s' if count > 1 else ''}. Look inside and Mistakes show the net with them."
+    )
     st.button("Revert all", key="operate-revert", on_click=_revert, args=(run.id,))
 
 
-def operate_view(state: AppState, run: Run, model: Model, row: Row) -> None:
+def operate_view(state: AppState, run: Run, model: Model, row: Row, strongest: int) -> None:
     """Tools on the left, what they did on the right."""
     untouched = load_model(run, model.step)
     edits = state.edits.get(run.id, ())
     tools, outcome = st.columns([46, 54], gap="medium")
     with tools:
         if row.kind in OPERABLE:
-            _tools(state, run, model, row)
+            _tools(state, run, model, row, strongest)
         else:
-            markup.line(f"{row.title} has no weights of its own. Choose a convolution, a linear layer or batch norm.")
+            markup.line(
+                f"{row.title} cannot be operated on: choose a convolution, a linear layer, batch norm or the output."
+            )
         if state.operate_error:
             markup.problem(state.operate_error)
         _list(run, untouched, edits)
@@ -67,30 +72,29 @@ def _revert(run_id: str) -> None:
 
 
 def _do(run: Run, untouched: Model, edit: Edit) -> None:
-    """Add an edit, in the place of one of the same channel; refused ones are told."""
+    _takes(run, untouched, edit)
+
+
+def _takes(run: Run, untouched: Model, edit: Edit) -> bool:
+    """Take an edit up, or tell why not; whether it was taken."""
     state = app_state()
-
-    def target(one: Edit) -> tuple[object, ...]:
-        return (type(one), one.layer_index, one.channel, getattr(one, "below", None))
-
-    others = tuple(one for one in state.edits.get(run.id, ()) if target(one) != target(edit))
-    changes = () if isinstance(edit, Scaled) and edit.factor == 1 else (edit,)
+    edits = with_edit(state.edits.get(run.id, ()), edit)
     try:
-        operated(untouched, (*others, *changes))
+        operated(untouched, edits)
     except PlaygroundError as problem:
         state.operate_error = problem
-        return
+        return False
     state.operate_error = None
-    state.edits[run.id] = (*others, *changes)
+    state.edits[run.id] = edits
+    return True
 
 
 # Tools
 
 
-def _tools(state: AppState, run: Run, model: Model, row: Row) -> None:
+def _tools(state: AppState, run: Run, model: Model, row: Row, strongest: int) -> None:
     untouched = load_model(run, model.step)
-    state.inside_channel = min(state.inside_channel, row.output_shape[0] - 1)
-    channel = choose_channel(state, row.output_shape[0], key="operate-channel")
+    channel = choose_channel(state, run, row, strongest, key="operate-channel")
     present = next(
         (
             one.factor
@@ -107,7 +111,8 @@ def _tools(state: AppState, run: Run, model: Model, row: Row) -> None:
         step=0.05,
         key="operate-factor",
         on_change=lambda: _do(run, untouched, Scaled(row.index, channel, float(st.session_state["operate-factor"]))),
-        help="0 switches the channel off, 1 leaves it as it was trained.",
+        help="1 leaves the channel as it was trained; 0 switches it off: it then puts out what its activation makes of "
+        "0 (0.5 for a sigmoid), whatever the input.",
     )
     st.button(
         "Switch off" if present else "Switch on",
@@ -115,7 +120,7 @@ def _tools(state: AppState, run: Run, model: Model, row: Row) -> None:
         on_click=_do,
         args=(run, untouched, Scaled(row.index, channel, 0.0 if present else 1.0)),
     )
-    if row.kind == "conv2d":
+    if row.kind == "conv2d" and present:
         _kernel(run, model, row, channel)
 
 
@@ -123,13 +128,21 @@ def _kernel(run: Run, model: Model, row: Row, channel: int) -> None:
     """One kernel as a table whose cells can be changed."""
     (weights,) = layer_weights(model, row.index)
     inputs, size = weights.kernels.shape[1], weights.kernels.shape[2]
-    if size > _MOST_KERNEL:
-        markup.hint(f"Kernels of more than {_MOST_KERNEL}×{_MOST_KERNEL} cannot be edited by hand.")
+    if size > _MOST_KERNEL or not np.isfinite(weights.kernels).all():
+        markup.hint(
+            f"Kernels of more than {_MOST_KERNEL}×{_MOST_KERNEL}, or without numbers, cannot be edited by hand."
+        )
         return
     below = 0
     if inputs > 1:
+        grouped = row.input_shape[0] != inputs
         number = st.number_input(
-            f"Kernel for the channel below, 1 to {inputs}", 1, inputs, 1, key=f"operate-below-{inputs}", width=220
+            f"Kernel for channel 1 to {inputs} {'of its group' if grouped else 'below'}",
+            1,
+            inputs,
+            1,
+            key=f"operate-below-{inputs}",
+            width=220,
         )
         below = int(number or 1) - 1
     kernel = weights.kernels[channel, below]
@@ -148,10 +161,12 @@ def _kernel(run: Run, model: Model, row: Row, channel: int) -> None:
         values = given.astype(np.float64)
     except (TypeError, ValueError):
         values = np.full((size, size), np.nan)
-    if not np.array_equal(values, shown, equal_nan=True):
-        untouched = load_model(run, model.step)
-        _do(run, untouched, Rewritten(row.index, channel, below, tuple(tuple(map(float, line)) for line in values)))
-        redraw()
+    if not np.array_equal(values, shown):
+        # The cells that nobody typed into keep all of their digits.
+        kept = np.where(values == shown, kernel, values)
+        wanted = Rewritten(row.index, channel, below, tuple(tuple(map(float, line)) for line in kept))
+        if _takes(run, load_model(run, model.step), wanted):
+            redraw()
     with st.container(horizontal=True, gap="small"):
         zeros = tuple((0.0,) * size for _ in range(size))
         st.button(
@@ -188,7 +203,8 @@ def _undo(run_id: str, number: int) -> None:
 
 
 def _effect(run: Run, untouched: Model, edits: tuple[Edit, ...]) -> None:
-    seen = effect(untouched, edits, asked_images(run.record.recipe.dataset))
+    with st.spinner("Measuring …"):
+        seen = effect(untouched, edits, asked_images(run.record.recipe.dataset))
     markup.figures(
         [
             (f"{seen.before:.2%}", f"as trained, {seen.size:,} test images"),
@@ -239,7 +255,7 @@ def _least_important(run: Run, untouched: Model, row: Row) -> None:
         return
     found = kept[1]
     markup.columns_table(
-        ("channel", "accuracy without it", "loss"),
+        ("channel off", "change of accuracy", "change of loss"),
         [
             (str(one.channel + 1), f"{-one.fall * 100 + 0.0:+.2f} points", f"{one.loss_rise:+.4f}")
             for one in found[:_MOST_LISTED]
@@ -247,7 +263,8 @@ def _least_important(run: Run, untouched: Model, row: Row) -> None:
     )
     harmless = [one for one in found if one.fall <= 0]
     markup.hint(
-        f"Measured on {found[0].size:,} test images, {len(found)} channels; {len(harmless)} of them cost nothing alone."
+        f"The net as it was trained, on {found[0].size:,} test images; {len(harmless)} of {len(found)} channels cost "
+        "nothing alone."
     )
     if harmless:
         st.button(

@@ -41,7 +41,8 @@ def teach_popover(state: AppState, subject: Subject | None) -> None:
 
 def _label_choice(state: AppState, *, is_drawn: bool) -> None:
     markup.hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
-    key = f"teach-label-{state.canvas_revision}-{len(state.ink.strokes)}"  # another drawing has no label yet
+    marks = len(state.ink.strokes) + len(state.ink.erased)
+    key = f"teach-label-{state.canvas_revision}-{marks}"  # another drawing has no label yet
     st.segmented_control(
         "The drawing is a",
         find_dataset("mnist").class_names,
@@ -75,6 +76,8 @@ def taught_line(run: Run | None) -> None:
     if run is None or not run.material_path.exists() or run.record.parent is None:
         return
     after = run_history(run).test
+    if after is not None and run_history(run).step == 0:  # operated on, and not trained since
+        return
     try:
         parent = find_run(run.record.parent)
         before = run_history(parent).test if parent.id != PRETRAINED else None

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 
-from playground.charts.images import single_image
+from playground.charts.images import map_grid
 from playground.charts.theme import theme
 from playground.charts.trust import reliability_figure, robustness_figure
 from playground.engine.data import Images
@@ -13,7 +14,6 @@ from playground.lens.model import Model
 from playground.lens.robustness import CHANGES, Point, examples, robustness
 from playground.lens.verdicts import Verdicts
 from playground.ui import markup
-from playground.ui.components.gallery import Tile, gallery
 
 _COUNT = 500
 
@@ -67,19 +67,17 @@ def robustness_view(model: Model, data: Images) -> None:
         st.session_state["robustness"] = (model, points)
     image = data.image(0)
     columns = st.columns(2, gap="medium")
+    colours = theme(st.context.theme.type)
     for number, (change, info) in enumerate(CHANGES.items()):
         mine = [point for point in points if point.change == change]
         with columns[number % 2]:
             markup.title(info.title, note=info.words)
             st.plotly_chart(
-                robustness_figure(
-                    [(point.level, point.accuracy) for point in mine], info.unit, theme(st.context.theme.type)
-                ),
+                robustness_figure([(point.level, point.accuracy) for point in mine], info.unit, colours),
                 key=f"robustness-{change}",
                 config={"displayModeBar": False},
             )
-            tiles = [
-                Tile(f"{level:g}", single_image(changed[0], size=56), f"{level:g}", f"{info.title} {level:g}")
-                for level, changed in examples(image, change)
-            ]
-            gallery(tiles, key=f"examples-{change}", size=40)
+            every = np.stack([changed[0] for _, changed in examples(image, change)])
+            row = map_grid(every, palette="ink", columns=len(every), tile_size=40, gap=8, gap_colour=colours.gap)
+            words = f"An image at each of these levels, from {info.levels[0]:g} to {info.levels[-1]:g} {info.unit}"
+            st.image(row.png, width=min(row.width, 420), alt=words)

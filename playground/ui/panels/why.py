@@ -72,7 +72,7 @@ def _tile(
         markup.hint(words)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=12)
 def _attribution(
     model: Model, content: bytes, shape: tuple[int, ...], target: int, method: Method, layer_index: int | None
 ) -> Attribution:
@@ -84,7 +84,7 @@ def _counterfactual(model: Model, subject: Subject, guess: int, target: int) -> 
     markup.title("The smallest change that turns the answer", note="how close the drawing is to another digit")
     wanted = None if target == guess else target
     whom = "the second guess" if wanted is None else str(wanted)
-    key = (model.run_id, model.step, subject.image.tobytes(), wanted)
+    key = (model, subject.image.tobytes(), wanted)
     if st.button(f"Find the smallest change to {whom}", key="counterfactual-start"):
         st.session_state["counterfactual"] = (key, _search(model, subject.image, wanted))
     kept = st.session_state.get("counterfactual")
