@@ -43,7 +43,7 @@ def value_range(values: NDArray[Any], palette: Palette) -> tuple[float, float]:
     low, high = float(drawn.min(initial=0)), float(drawn.max(initial=0))
     if palette == "ink":
         return 0.0, 1.0
-    if palette == "diverging":
+    if palette in ("diverging", "diverging_dark"):
         extent = max(abs(low), abs(high), 1e-12)
         return -extent, extent
     return low, max(high, low + 1e-12)
@@ -55,9 +55,9 @@ def _drawable(values: NDArray[Any]) -> NDArray[np.float64]:
     return found
 
 
-def suitable_palette(values: Array) -> Palette:
-    """Diverging for values on both sides of zero, else sequential."""
-    return "diverging" if float(values.min(initial=0)) < 0 else "sequential"
+def suitable_palette(values: Array, around_zero: Palette = "diverging") -> Palette:
+    """``around_zero`` for values on both sides of it, else sequential."""
+    return around_zero if float(values.min(initial=0)) < 0 else "sequential"
 
 
 def map_grid(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly import colors
 
-Palette = Literal["sequential", "diverging", "ink"]
+Palette = Literal["sequential", "diverging", "diverging_dark", "ink"]
 
 # Okabe and Ito, "Color Universal Design", 2008; in the order in which runs are told apart.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
@@ -19,6 +19,12 @@ CLASSES = (
     *("#4477CC", "#88CCEE", "#44AA99", "#117733", "#999933"),
     *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#7A7A7A"),
 )
+
+
+_AROUND_ZERO = {
+    "diverging": ["rgb(5,80,160)", "rgb(120,170,215)", "rgb(245,245,245)", "rgb(230,150,110)", "rgb(165,45,10)"],
+    "diverging_dark": ["rgb(120,190,255)", "rgb(45,95,150)", "rgb(27,34,33)", "rgb(160,78,38)", "rgb(255,165,105)"],
+}
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,11 @@ class Theme:
     grid: str
     marker: str
     gap: tuple[int, int, int]
+    diverging: Palette
 
 
-LIGHT = Theme("light", "#0F766E", "#16201E", "#66736F", "#E3E9E7", "#B4540A", (251, 253, 252))
-DARK = Theme("dark", "#2DD4BF", "#EAF2F0", "#93A29D", "#2A3331", "#F59E0B", (15, 20, 19))
+LIGHT = Theme("light", "#0F766E", "#16201E", "#66736F", "#E3E9E7", "#B4540A", (251, 253, 252), "diverging")
+DARK = Theme("dark", "#2DD4BF", "#EAF2F0", "#93A29D", "#2A3331", "#F59E0B", (15, 20, 19), "diverging_dark")
 
 
 def theme(name: str | None) -> Theme:
@@ -43,15 +50,15 @@ def theme(name: str | None) -> Theme:
     return DARK if name == "dark" else LIGHT
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def lookup(palette: Palette) -> NDArray[np.uint8]:
-    """256 colours, (256, 3): viridis for sizes, blue-white-red around zero, black to white for ink."""
+    """256 colours, (256, 3): viridis for sizes, black to white for ink, blue to orange around zero.
+
+    Zero is as light as a light page or as dark as a dark one: what is nothing must not shine.
+    """
     if palette == "ink":
         return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    if palette == "sequential":
-        scale = colors.sequential.Viridis
-    else:
-        scale = ["rgb(5,80,160)", "rgb(120,170,215)", "rgb(245,245,245)", "rgb(230,150,110)", "rgb(165,45,10)"]
+    scale = colors.sequential.Viridis if palette == "sequential" else _AROUND_ZERO[palette]
     stops = np.array([_rgb(colour) for colour in scale], dtype=np.float64)
     places = np.linspace(0, len(stops) - 1, 256)
     channels = [np.interp(places, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]

@@ -13,7 +13,7 @@ from playground.lens.activations import LayerValues, layer_values
 from playground.lens.arithmetic import Channel, Rule, Window
 from playground.lens.filters import layer_weights
 from playground.lens.model import Model
-from playground.lens.receptive import Span, seen_along
+from playground.lens.receptive import Span, seen_along, steps_up_to
 from playground.spec.architecture import Step
 from playground.spec.shapes import is_map
 
@@ -30,12 +30,8 @@ def look_at_channel(model: Model, image: Array, layer_index: int, channel: int) 
 
     Raises PlaygroundError for a layer that is not there or switched off, or a channel that it does not have.
     """
-    steps = model.architecture.steps()
-    place = next((place for place, step in enumerate(steps) if step.index == layer_index), None)
-    if place is None:
-        raise PlaygroundError(
-            f"There is no layer {layer_index + 1} to look into.", expected="A layer of the network that is switched on."
-        )
+    steps = steps_up_to(model.architecture, layer_index)
+    place = len(steps) - 1
     values = layer_values(model, image)
     if not 0 <= channel < channel_count(values[place]):
         raise PlaygroundError(

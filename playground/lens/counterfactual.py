@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from playground.engine.build import class_scores
 from playground.errors import PlaygroundError
+from playground.lens.adam import Adam
 from playground.lens.model import Model
 
 Array = NDArray[np.float32]
@@ -117,24 +118,9 @@ class _Question:
         )
 
 
-class _Adam:
-    """Adam with its usual settings. The first use of PyTorch's own costs a server 150 MB and three seconds."""
-
-    def __init__(self, like: Tensor) -> None:
-        self._mean, self._square, self._steps = torch.zeros_like(like), torch.zeros_like(like), 0
-
-    def direction(self, slope: Tensor) -> Tensor:
-        """Where to go against, for the slope of this step and those before."""
-        self._steps += 1
-        self._mean = 0.9 * self._mean + 0.1 * slope
-        self._square = 0.999 * self._square + 0.001 * slope.square()
-        size = (self._square / (1 - 0.999**self._steps)).sqrt() + 1e-8
-        return self._mean / (1 - 0.9**self._steps) / size
-
-
 def _search(question: _Question, steps: int, lr: float) -> Iterator[tuple[float, Counterfactual]]:
     best = question.attempt(question.original)
-    pixels, adam = question.original, _Adam(question.original)
+    pixels, adam = question.original, Adam(question.original)
     weight: float | None = None
     for step in range(steps):
         attempt, slope = question.attempt_with_slope(pixels)

@@ -17,7 +17,9 @@ from torch.nn import functional
 from playground.engine.build import Residual, spans
 from playground.engine.seeds import generator
 from playground.errors import PlaygroundError
+from playground.lens.adam import Adam
 from playground.lens.model import Model
+from playground.lens.receptive import steps_up_to
 from playground.spec.shapes import Shape
 from playground.spec.summary import summarize
 
@@ -104,17 +106,18 @@ def _search(target: "_Target", shape: Shape, settings: DreamSettings) -> Iterato
     paint = _PAINTS[settings.parameterisation](shape)
     jitter = min(settings.jitter, target.field // _OF_FIELD)
     start = _NOISE * torch.randn(paint.shape, generator=dice)
-    climber, half = _Climber(settings.lr, start), (settings.steps + 1) // 2
+    values, adam, half = start, Adam(start, _DAMPING), (settings.steps + 1) // 2
     best = paint.image(start)
     first_score = score = target.score(best)
     yield Dream(best[0].numpy().copy(), score, first_score, 0, settings.steps)
     for step in range(1, settings.steps + 1):
         if step == half + 1 and score == first_score:  # leaks and shifts led nowhere: straight on
-            climber, jitter = _Climber(settings.lr, start), 0
+            values, adam, jitter = start, Adam(start, _DAMPING), 0
         shift = torch.randint(-jitter, jitter + 1, (2,), generator=dice).tolist()
-        climber.step(_slope(target, paint, climber.values, shift, settings, leaky=step <= half))
+        slope = _slope(target, paint, values, shift, settings, leaky=step <= half)
+        values = values - settings.lr * adam.direction(slope)
         if step % _EVERY == 0 or step == settings.steps:
-            image = paint.image(climber.values)
+            image = paint.image(values)
             reached = target.score(image)
             if reached > score:
                 best, score = image, reached
@@ -140,20 +143,15 @@ class _Target:
     """The number that is to grow, as a function of an image (1, channels, height, width)."""
 
     def __init__(self, model: Model, layer_index: int, channel: int, objective: Objective) -> None:
-        steps = model.architecture.steps()
-        place = next((place for place, step in enumerate(steps) if step.index == layer_index), None)
-        if place is None:
-            raise PlaygroundError(
-                f"There is no layer {layer_index + 1} to look into.", expected="One that is switched on."
-            )
-        layer, span = steps[place].layer, spans(model.architecture)[place]
+        steps = steps_up_to(model.architecture, layer_index)
+        layer, span = steps[-1].layer, spans(model.architecture)[len(steps) - 1]
         self._is_output = layer.kind == "output"
         if objective not in OBJECTIVES or (objective == "class" and not self._is_output):
             raise PlaygroundError(
                 f"Layer {layer_index + 1} has no objective {objective!r}.",
                 expected=f"One of: {', '.join(OBJECTIVES)}; classes are the output layer's.",
             )
-        count = model.architecture.classes if self._is_output else steps[place].output_shape[0]
+        count = model.architecture.classes if self._is_output else steps[-1].output_shape[0]
         if not 0 <= channel < count:
             raise PlaygroundError(f"Layer {layer_index + 1} has no channel {channel + 1}.", expected=f"It has {count}.")
         has_activation = not self._is_output and getattr(layer, "activation", "none") != "none"
@@ -229,21 +227,3 @@ _PAINTS: dict[str, Callable[[Shape], _Paint]] = {
     "pixel": lambda shape: _Paint((1, *shape), lambda values: values),
     "fourier": _waves,
 }
-
-
-class _Climber:
-    """Adam by hand: torch's optimizers load a compiler into the server's memory. Source: Kingma and Ba, 2015."""
-
-    def __init__(self, lr: float, values: Tensor) -> None:
-        self.values = values
-        self._lr, self._steps = lr, 0
-        self._mean, self._square = torch.zeros_like(values), torch.zeros_like(values)
-
-    def step(self, slope: Tensor) -> None:
-        """One step down the slope; the values are new ones, those before stay as they are."""
-        self._steps += 1
-        self._mean = 0.9 * self._mean + 0.1 * slope
-        self._square = 0.999 * self._square + 0.001 * slope**2
-        mean, square = self._mean / (1 - 0.9**self._steps), self._square / (1 - 0.999**self._steps)
-        usual = square.mean().sqrt().clamp(min=1e-12)
-        self.values = self.values - self._lr * mean / (square.sqrt() + _DAMPING * usual)

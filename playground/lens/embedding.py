@@ -25,6 +25,7 @@ from playground.engine.build import spans
 from playground.engine.evaluate import scaled
 from playground.errors import DataError, PlaygroundError
 from playground.lens.model import Model
+from playground.lens.receptive import steps_up_to
 from playground.spec.architecture import Step
 from playground.spec.shapes import Shape, is_map
 
@@ -47,12 +48,8 @@ def features(model: Model, images: Tensor, layer_index: int, *, most_values: int
     over parts until they fit, also where a Flatten has laid them in a row; every map keeps at least one value, and
     other vectors stay as they are. Raises PlaygroundError for a layer that is not there or switched off.
     """
-    steps = model.architecture.steps()
-    place = next((place for place, step in enumerate(steps) if step.index == layer_index), None)
-    if place is None:
-        raise PlaygroundError(
-            f"There is no layer {layer_index + 1} to look into.", expected="A layer of the network that is switched on."
-        )
+    steps = steps_up_to(model.architecture, layer_index)
+    place = len(steps) - 1
     layers = model.module[: spans(model.architecture)[place].stop]
     maps = _maps(steps, place)
     size = _fitting_size(maps, most_values) if maps else (1, 1)

@@ -55,7 +55,7 @@ def test_a_theme_by_streamlits_word() -> None:
     assert theme("sepia") is LIGHT
 
 
-@pytest.mark.parametrize("palette", ["sequential", "diverging", "ink"])
+@pytest.mark.parametrize("palette", ["sequential", "diverging", "diverging_dark", "ink"])
 def test_palettes_have_256_colours_that_differ(palette: Any) -> None:
     table = lookup(palette)
     assert table.shape == (256, 3)
@@ -75,6 +75,15 @@ def test_sequential_grows_brighter_and_diverging_is_brightest_in_the_middle() ->
     assert 126 <= around.argmax() <= 129
     assert (np.diff(around[:128]) >= -0.5).all()
     assert (np.diff(around[128:]) <= 0.5).all()
+
+
+def test_nothing_is_dark_on_a_dark_page() -> None:
+    around = lookup(DARK.diverging) @ np.array([0.2126, 0.7152, 0.0722])
+    assert 126 <= around.argmin() <= 129
+    assert around.min() < 40
+    assert (np.diff(around[:128]) <= 0.5).all()
+    assert (np.diff(around[128:]) >= -0.5).all()
+    assert LIGHT.diverging == "diverging"
 
 
 def test_series_are_told_apart() -> None:

@@ -55,18 +55,20 @@ def microscope(
     *,
     place: tuple[int, int],
     before: bool,
+    around_zero: Palette,
     titles: Mapping[str, str],
     key: str,
 ) -> Place | None:
     """Draw a layer's maps with one channel's arithmetic; the value that was clicked last, None before the first click.
 
-    ``image``: the input, (height, width); ``before``: show the values before the activation. ``titles``: words for
+    ``image``: the input, (height, width); ``before``: show the values before the activation;
+    ``around_zero``: the palette of weights and products. ``titles``: words for
     ``output`` (the channel) and ``below`` (its layer).
     """
     detail = _detail(channel, image, titles["below"]) | _painted(channel, shown, before=before)
     grid = _grid(shown)
     token = hashlib.blake2b(
-        repr((channel.layer_index, channel.channel, detail, grid)).encode(), digest_size=8
+        repr((channel.layer_index, channel.channel, around_zero, detail, grid)).encode(), digest_size=8
     ).hexdigest()
     result = _RENDER(
         key=key,
@@ -77,7 +79,11 @@ def microscope(
             "place": list(place),
             "detail": detail,
             "grid": grid,
-            "palettes": {name: _packed(lookup(name)) for name in ("ink", "sequential", "diverging")},
+            "palettes": {
+                "ink": _packed(lookup("ink")),
+                "sequential": _packed(lookup("sequential")),
+                "diverging": _packed(lookup(around_zero)),
+            },
             "titles": {**titles, "grid": shown.hint, "activation": ACTIVATION_TITLES.get(channel.activation, "")},
         },
         on_place_change=lambda: None,  # without a callback the result has no `place`
@@ -123,7 +129,8 @@ def _painted(channel: Channel, shown: MapGrid, *, before: bool) -> dict[str, Any
     """The channel's own map as it is drawn large: in the colours of the picture of all maps."""
     values = channel.before if before else channel.after
     low, high = (shown.grid.low, shown.grid.high) if shown.is_one_scale else value_range(values, shown.palette)
-    return {"shown": _packed(values), "palette": shown.palette, "low": low, "high": high}
+    palette = "sequential" if shown.palette == "sequential" else "diverging"
+    return {"shown": _packed(values), "palette": palette, "low": low, "high": high}
 
 
 def _grid(shown: MapGrid) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import streamlit as st
 
 from playground.engine.store import Run
-from playground.errors import PlaygroundError
 from playground.lens.activations import layer_values
 from playground.lens.model import Model
 from playground.spec.shapes import shape_text
@@ -15,10 +14,9 @@ from playground.ui.panels.excites import excites_view
 from playground.ui.panels.filters import filters_view
 from playground.ui.panels.looking import choose_input, guess
 from playground.ui.panels.maps import chosen_channel, maps_view
-from playground.ui.panels.moment import PLAY_S, choose_moment, choose_run
+from playground.ui.panels.moment import choose_moment, choose_run, page_in_time
 from playground.ui.panels.operate import operate_view, operated_line
 from playground.ui.panels.why import why_view
-from playground.ui.server import use_idle_cores
 from playground.ui.state import AppState, app_state
 from playground.ui.subject import Subject
 
@@ -38,34 +36,23 @@ _NEWS_S = 3.0
 
 def page() -> None:
     """Choose on the left, look on the right."""
-    # A fragment only while time plays: in one a click waits for the work that goes on, instead of ending it.
-    if app_state().is_playing:
-        st.fragment(_page, run_every=PLAY_S)(True)
-    else:
-        _page(False)
+    page_in_time(_page)
 
 
-def _page(ticks: bool) -> None:
-    state = app_state()
-    if state.is_playing != ticks:
-        st.rerun()
-    use_idle_cores()
+def _page(state: AppState) -> None:
     left, right = st.columns([24, 76], gap="medium")
-    try:
-        with left:
-            markup.title("Look inside")
-            run = choose_run(state, key="inside-run")
-            model = choose_moment(run, key="inside-step")
-            if state.inside_view in _MOVING and not state.is_playing and run.is_live():
-                st.fragment(_newer_moments, run_every=_NEWS_S)(run, run.snapshots()[-1])
-            operated_line(state, run)
-            subject = choose_input(state)
-            guess(model, subject)
-        with right:
-            row = _layer_choice(state, model)
-            _view(state, run, model, subject, row)
-    except PlaygroundError as problem:  # a snapshot thinned away by the run, a run deleted, damaged data
-        markup.problem(problem)
+    with left:
+        markup.title("Look inside")
+        run = choose_run(state, key="inside-run")
+        model = choose_moment(run, key="inside-step")
+        if state.inside_view in _MOVING and not state.is_playing and run.is_live():
+            st.fragment(_newer_moments, run_every=_NEWS_S)(run, run.snapshots()[-1])
+        operated_line(state, run)
+        subject = choose_input(state)
+        guess(model, subject)
+    with right:
+        row = _layer_choice(state, model)
+        _view(state, run, model, subject, row)
 
 
 def _newer_moments(run: Run, known: int) -> None:

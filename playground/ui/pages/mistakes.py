@@ -7,7 +7,6 @@ import streamlit as st
 from playground.charts.images import single_image
 from playground.engine.data import Images
 from playground.engine.store import Run
-from playground.errors import PlaygroundError
 from playground.lens.model import Model
 from playground.lens.verdicts import Verdicts, asked_images, judge
 from playground.spec.datasets import find_dataset
@@ -16,12 +15,11 @@ from playground.ui.components.gallery import Tile, gallery
 from playground.ui.components.matrix import confusion_matrix
 from playground.ui.panels.embedding import embedding_view
 from playground.ui.panels.looking import open_inside
-from playground.ui.panels.moment import PLAY_S, choose_moment, choose_run
+from playground.ui.panels.moment import choose_moment, choose_run, page_in_time
 from playground.ui.panels.operate import operated_line
 from playground.ui.panels.trust import robustness_view, trust_view
 from playground.ui.progress import redraw, shown_progress
-from playground.ui.server import use_idle_cores
-from playground.ui.state import AppState, app_state
+from playground.ui.state import AppState
 
 _SAMPLE = 1000
 _MOST_IMAGES = 60
@@ -30,25 +28,10 @@ _VIEWS = ("Confusion", "Trust", "Robustness", "Map")
 
 def page() -> None:
     """The matrix and what lies behind its cells; how far the net can be trusted; a map of what it sees."""
-    # A fragment only while time plays: in one a click waits for the work that goes on, instead of ending it.
-    if app_state().is_playing:
-        st.fragment(_page, run_every=PLAY_S)(True)
-    else:
-        _page(False)
+    page_in_time(_page)
 
 
-def _page(ticks: bool) -> None:
-    state = app_state()
-    if state.is_playing != ticks:
-        st.rerun()
-    use_idle_cores()
-    try:
-        _looked_at(state)
-    except PlaygroundError as problem:  # a snapshot thinned away by the run, a run deleted, damaged data
-        markup.problem(problem)
-
-
-def _looked_at(state: AppState) -> None:
+def _page(state: AppState) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="mistakes-head"):
         with st.container(width=260):
             markup.title("Mistakes")

@@ -287,7 +287,7 @@ def _column(layer: Any, values: LayerValues, colours: Theme) -> StripColumn:
     side = math.ceil(len(shown) ** 0.5)
     grid = map_grid(
         shown,
-        palette=suitable_palette(values.after),
+        palette=suitable_palette(values.after, colours.diverging),
         columns=side,
         tile_size=_STRIP_SIZE // side,
         gap=0 if len(shown) == 1 else 2,

@@ -60,9 +60,9 @@ def _frames(
 
 def _film(run: Run, maps: dict[int, Array], title: str) -> bytes:
     every = np.stack(list(maps.values()))
-    palette = suitable_palette(every)
+    colours = theme(st.context.theme.type)
+    palette, gap = suitable_palette(every, colours.diverging), colours.gap
     ends = value_range(every, palette)
-    gap = theme(st.context.theme.type).gap
     history = run_history(run)
     frames = []
     for step, values in maps.items():

@@ -173,19 +173,20 @@ def _choose_output(outputs: int, name: str) -> int:
 
 
 def _picture(maps: Array, columns: int, size: int, scaling: Scaling, *, gap: int) -> None:
+    colours = theme(st.context.theme.type)
     grid = map_grid(
         maps,
-        palette="diverging",
+        palette=colours.diverging,
         columns=columns,
         tile_size=size if len(maps) > 1 else max(size, 64),
         gap=gap,
         scaling=scaling,
-        gap_colour=theme(st.context.theme.type).gap,
+        gap_colour=colours.gap,
     )
     alt = f"Weights from {float(maps.min()):.3g} to {float(maps.max()):.3g}"
     st.image(grid.png, width=grid.width, alt=alt)
     if scaling == "layer":
-        markup.legend("diverging", grid.low, grid.high)
+        markup.legend(colours.diverging, grid.low, grid.high)
 
 
 def _change(run: Run, model: Model, index: int, weights: Weights) -> None:

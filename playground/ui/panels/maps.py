@@ -57,6 +57,7 @@ def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: 
             place=(int(place_shown[0]), int(place_shown[1])),
             titles={"output": f"{layer.title}, {name}{', before' if look.before else ''}", "below": below},
             before=look.before,
+            around_zero=theme(st.context.theme.type).diverging,
             key=f"microscope-{model.run_id}-{index}",
         )
     markup.legend(picture.palette, picture.grid.low, picture.grid.high)
@@ -115,7 +116,8 @@ def _choose_look(values: LayerValues) -> _Look:
 def _picture(channel: int, title: str, shown: Array, scaling: Scaling) -> MapGrid:
     first = _first_shown(channel, shown)
     maps = as_maps(shown)[first : first + SHOWN_AT_ONCE]
-    palette = suitable_palette(shown)
+    colours = theme(st.context.theme.type)
+    palette = suitable_palette(shown, colours.diverging)
     grid = map_grid(
         maps,
         palette=palette,
@@ -123,7 +125,7 @@ def _picture(channel: int, title: str, shown: Array, scaling: Scaling) -> MapGri
         tile_size=320 if len(maps) == 1 else 96 if len(maps) > 8 else 110,
         gap=6,
         scaling=scaling,
-        gap_colour=theme(st.context.theme.type).gap,
+        gap_colour=colours.gap,
     )
     figures = statistics(shown)
     is_map = shown.ndim == 3

@@ -1,19 +1,44 @@
 """Whose net, and at which moment of its life: the choice, the slider and the play button of the time machine."""
 
 import time
+from collections.abc import Callable
 
 import streamlit as st
 
 from playground.engine.catalogue import all_runs
 from playground.engine.store import PRETRAINED, Run
+from playground.errors import PlaygroundError
 from playground.lens.model import Model, load_model
 from playground.lens.surgery import operated
-from playground.ui.server import pretrained
+from playground.ui import markup
+from playground.ui.server import pretrained, use_idle_cores
 from playground.ui.state import AppState, app_state, run_history
 
 PLAY_S = 0.7
 """Seconds from one moment to the next while time plays."""
 _LEAST_S = 0.6 * PLAY_S
+
+
+def page_in_time(draw: Callable[[AppState], None]) -> None:
+    """Draw a page whose moment may play; what it could not draw is said in its place.
+
+    A fragment only while time plays: in one a click waits for the work that goes on, instead of ending it.
+    """
+    if app_state().is_playing:
+        st.fragment(_drawn, run_every=PLAY_S)(draw, True)
+    else:
+        _drawn(draw, False)
+
+
+def _drawn(draw: Callable[[AppState], None], ticks: bool) -> None:
+    state = app_state()
+    if state.is_playing != ticks:
+        st.rerun()
+    use_idle_cores()
+    try:
+        draw(state)
+    except PlaygroundError as problem:  # a snapshot thinned away by the run, a run deleted, damaged data
+        markup.problem(problem)
 
 
 def choose_run(state: AppState, *, key: str) -> Run:

@@ -7,6 +7,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from playground.charts.images import map_grid, single_image
+from playground.charts.theme import theme
 from playground.errors import PlaygroundError
 from playground.lens.attribution import METHODS, Attribution, Method, attribute, cam_layers
 from playground.lens.counterfactual import Counterfactual, counterfactual
@@ -66,9 +67,10 @@ def _tile(
             return
         values = found.values
         signed = float(values.min()) < 0
-        grid = map_grid(values[None], palette="diverging" if signed else "sequential", tile_size=_SIZE, gap=0)
+        palette = theme(st.context.theme.type).diverging if signed else "sequential"
+        grid = map_grid(values[None], palette=palette, tile_size=_SIZE, gap=0)
         st.image(grid.png, width=_SIZE, alt=f"{title}: from {values.min():.3g} to {values.max():.3g}")
-        markup.legend("diverging" if signed else "sequential", grid.low, grid.high)
+        markup.legend(palette, grid.low, grid.high)
         markup.hint(words)
 
 
@@ -104,10 +106,11 @@ def _search(model: Model, image: Array, target: int | None) -> Counterfactual | 
 
 
 def _changed(image: Array, found: Counterfactual) -> None:
+    around_zero = theme(st.context.theme.type).diverging
     with st.container(horizontal=True, gap="medium"):
         for title, png in (
             ("before", single_image(image[0], size=_SIZE)),
-            ("the change", map_grid(found.change[0][None], palette="diverging", tile_size=_SIZE, gap=0).png),
+            ("the change", map_grid(found.change[0][None], palette=around_zero, tile_size=_SIZE, gap=0).png),
             (f"now a {found.target}", single_image(found.image[0], size=_SIZE)),
         ):
             with st.container(width=_SIZE + 8, gap="small"):
