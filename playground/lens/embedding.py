@@ -7,11 +7,14 @@ Space", 1901; van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 20
 """
 
 import os
+import queue
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +39,7 @@ _SAME = 1e-6  # of the largest value: a layer's rounding differs by less than th
 _NO_AXIS = 1e-12  # of the variance along the first axis: what is left in a direction along which nothing varies
 _FEWEST_ROWS = 4
 _FEWEST_ITERATIONS = 250  # scikit-learn's; t-SNE exaggerates attraction for so long, and no map is done before
+_PATIENCE_S = 0.2
 _ITERATION = re.compile(r"\[t-SNE\] Iteration (\d+): error")
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _KEEPS_PLACES = ("flatten", "dropout", "batch_norm", "activation")
@@ -170,12 +174,12 @@ def _tsne(
         np.save(source, features)
         with _program(str(source), str(target), str(perplexity), str(iterations), str(seed)) as process:
             try:
-                yield 0.0, None
-                last_line = ""
-                for line in process.stdout or ():
+                progress, last_line = 0.0, ""
+                for line in _lines(process):
                     last_line = line.strip() or last_line
                     if matched := _ITERATION.match(line):
-                        yield min(1.0, int(matched[1]) / iterations), None
+                        progress = min(1.0, int(matched[1]) / iterations)
+                    yield progress, None
             finally:
                 process.kill()
             if not target.exists():
@@ -184,6 +188,28 @@ def _tsne(
                     fix="Take fewer images, or look at the PCA map.",
                 )
         yield 1.0, np.load(target)
+
+
+def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    """What a program prints, line by line; an empty one while it prints nothing, so that nobody waits in vain."""
+    said: queue.Queue[str | None] = queue.Queue()
+
+    def listen() -> None:
+        with suppress(OSError, ValueError):  # closed while it was read
+            for line in process.stdout or ():
+                said.put(line)
+        said.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    yield ""
+    while True:
+        try:
+            line = said.get(timeout=_PATIENCE_S)
+        except queue.Empty:
+            line = ""
+        if line is None:
+            return
+        yield line
 
 
 def _program(*arguments: str) -> subprocess.Popen[str]:

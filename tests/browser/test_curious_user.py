@@ -1,6 +1,8 @@
 """The way of a curious user in Chromium: from a confusion to one multiplication, back in time, and into surgery."""
 
 import re
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -124,3 +126,26 @@ def test_time_plays_to_its_end_by_itself(page: Page, server: Server) -> None:
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     expect(slider).to_have_attribute("aria-valuetext", last or "", timeout=120_000)
     expect(page.get_by_role("button", name="Play its life")).to_be_visible()
+
+
+def _is_running(program: str) -> bool:
+    """Whether a process was started as this program; where there is no /proc, nothing is known to run."""
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if program.encode() in line.read_bytes():
+                return True
+    return False
+
+
+def test_a_click_ends_the_work_that_goes_on(page: Page, server: Server) -> None:
+    """t-SNE takes seconds in a process of its own: another choice ends it at once, and is what is shown."""
+    page.goto(f"{server.url}/mistakes")
+    expect(page.locator(".st-key-confusion")).to_be_visible(timeout=90_000)
+    choose_in(page, "mistakes-view", "Map")
+    points = page.locator(".st-key-embedding canvas")
+    expect(points).to_be_visible(timeout=30_000)
+    choose_in(page, "map-method", "t-SNE")
+    expect(page.get_by_test_id("stProgress")).to_be_visible(timeout=30_000)
+    page.locator(".st-key-map-method").get_by_text("PCA", exact=True).click()
+    until(lambda: not _is_running("playground.lens.tsne"), 3, "the end of t-SNE's process")
+    expect(page.get_by_text("The two axes hold")).to_be_visible()
