@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import os
 import secrets
 import threading
 
@@ -39,11 +38,6 @@ def pretrained() -> Run:
     thread.daemon = True
     thread.start()
     return run
-
-
-def use_idle_cores() -> None:
-    """Let the server's own forward passes have the cores while no run wants them; called before each look inside."""
-    limit_threads(1 if supervisor().active() else max(1, os.cpu_count() or 1))
 
 
 def browser_token() -> str | None:

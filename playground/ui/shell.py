@@ -10,7 +10,7 @@ from playground.errors import PlaygroundError
 from playground.ui import markup
 from playground.ui.canvas import CANVAS_CSS
 from playground.ui.pages import inside, mistakes, playground, runs
-from playground.ui.server import supervisor, use_idle_cores
+from playground.ui.server import supervisor
 from playground.ui.state import app_state, run_history
 
 
@@ -28,7 +28,6 @@ def show() -> None:
     st.session_state["pages"] = pages
     chosen = st.navigation(list(pages.values()), position="top")
     try:
-        use_idle_cores()
         _status()
         chosen.run()
         # After the page is drawn, so that its start and the spare worker's do not fight for the cores.

@@ -19,6 +19,7 @@ SEVEN = [[(60, 60), (120, 56), (180, 58), (160, 110), (135, 160), (115, 205)]]
 
 def draw(page: Page, *strokes: list[tuple[float, float]]) -> None:
     pad = page.locator(".st-key-canvas canvas.upper-canvas")
+    expect(pad).to_have_count(1)  # a canvas that was cleared goes when the new one is drawn
     expect(pad).to_be_visible()
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
@@ -159,6 +160,8 @@ def test_a_drawn_digit_is_read_the_same_on_the_page_and_on_the_command_line(
     expect(page.get_by_text("32×13×13 → 64×11×11")).to_be_visible()
     expect(page.get_by_text("The input: your drawing")).to_be_visible()
     page.get_by_text("Filters", exact=True).click()
+    expect(page.get_by_text("Rows: output channels 1 to 32. Columns: the channels below, 1 to 32")).to_be_visible()
+    page.get_by_text("One channel", exact=True).click()
     expect(page.get_by_text("Output 1 of 64: its 32 kernels")).to_be_visible()
 
     # Back on the Playground the drawing is still there; clearing empties it.

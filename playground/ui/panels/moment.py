@@ -11,7 +11,7 @@ from playground.errors import PlaygroundError
 from playground.lens.model import Model, load_model
 from playground.lens.surgery import operated
 from playground.ui import markup
-from playground.ui.server import pretrained, use_idle_cores
+from playground.ui.server import pretrained
 from playground.ui.state import AppState, app_state, run_history
 
 PLAY_S = 0.7
@@ -34,7 +34,6 @@ def _drawn(draw: Callable[[AppState], None], ticks: bool) -> None:
     state = app_state()
     if state.is_playing != ticks:
         st.rerun()
-    use_idle_cores()
     try:
         draw(state)
     except PlaygroundError as problem:  # a snapshot thinned away by the run, a run deleted, damaged data
