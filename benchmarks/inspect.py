@@ -101,6 +101,9 @@ def _looks(browser: Browser, url: str, run: Run, rounds: int) -> dict[str, list[
     found["a step of the time slider"] = _times(
         page, rounds, lambda number: slider.press("ArrowLeft" if number < MOMENTS - 1 else "ArrowRight"), _maps_changed
     )
+    layers.nth(convolutions[0]).click()  # large maps: every move of the pointer is another value
+    _wait_until_idle(page)
+    time.sleep(0.5)
     found["another value's arithmetic"] = _times(
         page, rounds, lambda number: _another_value(page, number), _sum_changed
     )
