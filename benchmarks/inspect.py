@@ -153,7 +153,7 @@ def _surgery(page: Page, rounds: int) -> list[float]:
         for label in ("Switch off", "Switch on"):
             _wait_until_idle(page)
             begun = time.monotonic()
-            page.locator(".st-key-operate-off button").get_by_text(label).first.click()
+            page.locator(".st-key-operate-off button").get_by_text(label).first.click(timeout=300_000)
             done = "!== '–'" if label == "Switch off" else "=== '–'"
             page.wait_for_function(
                 f"document.querySelectorAll('.pg-figures b')[1]?.textContent {done}", timeout=300_000, polling=5

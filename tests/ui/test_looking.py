@@ -158,6 +158,17 @@ def test_a_channel_is_switched_off_scaled_and_brought_back() -> None:
     assert not page.exception
 
 
+def test_the_channel_that_was_switched_off_stays_the_chosen_one() -> None:
+    run = run_of(architecture_preset("tiny").architecture)
+    page = inside(run, inside_view="Operate")
+    chosen = page.number_input(key="operate-channel").value
+    page.button(key="operate-off").click().run()
+    assert page.number_input(key="operate-channel").value == chosen
+    assert page.button(key="operate-off").label == "Switch on"
+    page.button(key="operate-off").click().run()
+    assert page.button(key="operate-off").label == "Switch off"
+
+
 def test_the_least_important_channels_are_found_and_switched_off_and_saved() -> None:
     run = run_of(architecture_preset("tiny").architecture)
     page = inside(run, inside_view="Operate")

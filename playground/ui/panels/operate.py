@@ -86,6 +86,7 @@ def _takes(run: Run, untouched: Model, edit: Edit) -> bool:
         return False
     state.operate_error = None
     state.edits[run.id] = edits
+    state.inside_channel = edit.channel  # switched off, it is no longer the one that the input excites most
     return True
 
 
