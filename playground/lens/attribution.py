@@ -125,7 +125,7 @@ def _scores(module: nn.Module) -> Scores:
 
 def _captum() -> ModuleType:
     """captum.attr, imported only now: a server that shows none of these pictures saves 33 MB and a second."""
-    from captum import attr  # type: ignore[import-untyped, unused-ignore]
+    from captum import attr
 
     module: ModuleType = attr
     return module

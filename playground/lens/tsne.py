@@ -14,8 +14,8 @@ _DIMENSIONS = 50
 
 def main(source: str, target: str, perplexity: str, iterations: str, seed: str) -> None:
     """Read features (count, values), write points (count, 2) float32; the same arguments give the same points."""
-    from sklearn.decomposition import PCA  # type: ignore[import-untyped]
-    from sklearn.manifold import TSNE  # type: ignore[import-untyped]
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
 
     features = np.load(source)
     random_state = int(seed) % 2**32

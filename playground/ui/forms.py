@@ -5,7 +5,7 @@ through a callback. So undo, a preset or another tab can change a value under a 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from playground.spec.fields import FormField, form_fields
 
 Changed = Callable[[str, Any], None]
+Choice = TypeVar("Choice")
 _AUTO = "auto"
 _WORDS = {"none": "none", "relu": "ReLU", "leaky_relu": "Leaky ReLU", "elu": "ELU", "gelu": "GELU"}
 _WORDS |= {"silu": "SiLU", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax"}
@@ -62,6 +63,46 @@ def control(field: FormField, value: Any, *, key: str, on_change: Changed, disab
             st.number_input(field.label, step=1, **common)
         case "number":
             st.number_input(field.label, step=field.step or 0.01, format=field.number_format or "%g", **common)
+
+
+def one_of(
+    label: str,
+    options: Sequence[Choice],
+    *,
+    key: str,
+    help: str | None = None,
+    words: Callable[[Choice], str] = str,
+) -> Choice:
+    """One of a few ways of looking, the first to begin with; it stays chosen while the session lasts."""
+    chosen = st.segmented_control(
+        label,
+        options,
+        key=key,
+        default=options[0],
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+        format_func=words,
+        help=help,
+    )
+    return options[0] if chosen is None else chosen
+
+
+def first_of_part(what: str, count: int, most: int, *, key: str, default: int = 0) -> int:
+    """Where the part begins that is shown of ``count`` things, ``most`` at once: a choice where there are more."""
+    if count <= most:
+        return 0
+    starts = range(0, count, most)
+    chosen = st.segmented_control(
+        what.capitalize(),
+        starts,
+        key=f"{key}-{count}",
+        default=default // most * most,
+        required=True,
+        label_visibility="collapsed",
+        format_func=lambda start: f"{what} {start + 1}–{min(count, start + most)}",
+    )
+    return 0 if chosen is None else chosen
 
 
 def _bounded(field: FormField, given: Any) -> Any:

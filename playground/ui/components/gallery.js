@@ -1,13 +1,6 @@
 // Clickable images, changed in place so that nothing flickers while one looks through time.
 const galleries = new WeakMap()
 
-function element(tag, className, parent) {
-  const node = document.createElement(tag)
-  node.className = className
-  parent.append(node)
-  return node
-}
-
 function create(list) {
   const button = element("button", "tile", list)
   button.type = "button"

@@ -1,18 +1,11 @@
 """Small images with a caption each that can be clicked, and a part of them outlined."""
 
-from base64 import b64encode
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-import streamlit as st
+from playground.ui.components.elements import own_component, png_url
 
-_HERE = Path(__file__)
-_RENDER = st.components.v2.component(
-    "playground_gallery",
-    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
-    js=_HERE.with_suffix(".js").read_text(encoding="utf-8"),
-)
+_RENDER = own_component("gallery")
 
 
 class Tile(NamedTuple):
@@ -36,7 +29,7 @@ def gallery(tiles: Sequence[Tile], *, key: str, size: int = 72, chosen: str | No
             "tiles": [
                 {
                     "name": tile.name,
-                    "image": "data:image/png;base64," + b64encode(tile.png).decode("ascii"),
+                    "image": png_url(tile.png),
                     "caption": tile.caption,
                     "alt": tile.alt,
                     "bad": tile.is_bad,

@@ -1,14 +1,6 @@
 // A confusion matrix of buttons: rows are what an image is, columns what the net takes it for.
 const matrices = new WeakMap()
 
-function element(tag, className, parent, text) {
-  const node = document.createElement(tag)
-  if (className) node.className = className
-  if (text !== undefined) node.textContent = text
-  parent.append(node)
-  return node
-}
-
 function create(parent, names) {
   const root = element("div", "matrix", parent)
   root.style.gridTemplateColumns = `max-content repeat(${names.length}, minmax(30px, 1fr))`

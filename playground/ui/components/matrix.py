@@ -1,16 +1,10 @@
 """A confusion matrix whose cells can be clicked."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import streamlit as st
+from playground.ui.components.elements import own_component
 
-_HERE = Path(__file__)
-_RENDER = st.components.v2.component(
-    "playground_matrix",
-    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
-    js=_HERE.with_suffix(".js").read_text(encoding="utf-8"),
-)
+_RENDER = own_component("matrix")
 
 
 def confusion_matrix(

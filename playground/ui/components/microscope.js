@@ -10,21 +10,6 @@ const number = (value) => {
 }
 const short = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2)).replace("-", "−")
 
-function element(tag, className, parent, text) {
-  const node = document.createElement(tag)
-  if (className) node.className = className
-  if (text !== undefined) node.textContent = text
-  parent?.append(node)
-  return node
-}
-
-function bytes(text) {
-  const raw = atob(text)
-  const found = new Uint8Array(raw.length)
-  for (let place = 0; place < raw.length; place++) found[place] = raw.charCodeAt(place)
-  return found
-}
-const floats = (text) => (text ? new Float32Array(bytes(text).buffer) : null)
 
 // The colour of a value, as in the pictures that the server makes.
 function colourOf(palette, low, high, value) {

@@ -2,28 +2,21 @@
 
 import hashlib
 import math
-from base64 import b64encode
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
 from playground.charts.images import Grid, value_range
 from playground.charts.theme import Palette, lookup
 from playground.lens.arithmetic import Channel
 from playground.spec.layers.base import ACTIVATION_TITLES
+from playground.ui.components.elements import own_component, packed, png_url
 
 Array = NDArray[np.float32]
 
-_HERE = Path(__file__)
-_RENDER = st.components.v2.component(
-    "playground_microscope",
-    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
-    js=_HERE.with_suffix(".js").read_text(encoding="utf-8"),
-)
+_RENDER = own_component("microscope")
 _MOST_VALUES = 400_000
 """Values of a layer that travel to the browser, so that it can say them where the pointer rests."""
 
@@ -80,9 +73,9 @@ def microscope(
             "detail": detail,
             "grid": grid,
             "palettes": {
-                "ink": _packed(lookup("ink")),
-                "sequential": _packed(lookup("sequential")),
-                "diverging": _packed(lookup(around_zero)),
+                "ink": packed(lookup("ink")),
+                "sequential": packed(lookup("sequential")),
+                "diverging": packed(lookup(around_zero)),
             },
             "titles": {**titles, "grid": shown.hint, "activation": ACTIVATION_TITLES.get(channel.activation, "")},
         },
@@ -111,17 +104,17 @@ def _detail(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
         "below_shape": list(channel.below.shape),
         "below_title": below_title,
         "below_is_input": below_title == "input" and channel.rule != "add",
-        "below": _packed(channel.below),
-        "weights": None if channel.weights is None else _packed(channel.weights),
+        "below": packed(channel.below),
+        "weights": None if channel.weights is None else packed(channel.weights),
         "bias": None if channel.bias is None else _number(channel.bias),
         "numbers": {name: _number(value) for name, value in channel.numbers.items()},
         "activation": channel.activation,
         "shape": list(channel.after.shape),
-        "after": _packed(channel.after),
+        "after": packed(channel.after),
         "seen_rows": [list(span) for span in channel.seen_rows],
         "seen_columns": [list(span) for span in channel.seen_columns],
         "image_shape": list(image.shape),
-        "image": _packed(image),
+        "image": packed(image),
     }
 
 
@@ -130,7 +123,7 @@ def _painted(channel: Channel, shown: MapGrid, *, before: bool) -> dict[str, Any
     values = channel.before if before else channel.after
     low, high = (shown.grid.low, shown.grid.high) if shown.is_one_scale else value_range(values, shown.palette)
     palette = "sequential" if shown.palette == "sequential" else "diverging"
-    return {"shown": _packed(values), "palette": palette, "low": low, "high": high}
+    return {"shown": packed(values), "palette": palette, "low": low, "high": high}
 
 
 def _grid(shown: MapGrid) -> dict[str, Any]:
@@ -143,7 +136,7 @@ def _grid(shown: MapGrid) -> dict[str, Any]:
     else:
         rows_of_map, columns_of_map = values.shape[1:]
     return {
-        "png": "data:image/png;base64," + b64encode(grid.png).decode("ascii"),
+        "png": png_url(grid.png),
         "alt": shown.alt,
         "width": grid.width,
         "height": grid.height,
@@ -156,7 +149,7 @@ def _grid(shown: MapGrid) -> dict[str, Any]:
         "count": len(values),
         "first": shown.first,
         "is_vector": is_vector,
-        "values": _packed(values) if values.size <= _MOST_VALUES else None,
+        "values": packed(values) if values.size <= _MOST_VALUES else None,
     }
 
 
@@ -165,8 +158,3 @@ def _number(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def _packed(values: NDArray[Any]) -> str:
-    kind = np.uint8 if values.dtype == np.uint8 else np.dtype("<f4")
-    return b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode("ascii")

@@ -2,20 +2,6 @@
 const maps = new WeakMap()
 const POINT = 3
 
-function element(tag, className, parent, text) {
-  const node = document.createElement(tag)
-  node.className = className
-  if (text !== undefined) node.textContent = text
-  parent.append(node)
-  return node
-}
-function bytes(text) {
-  const raw = atob(text)
-  const found = new Uint8Array(raw.length)
-  for (let place = 0; place < raw.length; place++) found[place] = raw.charCodeAt(place)
-  return found
-}
-
 function create(parent) {
   const root = element("div", "scatter", parent)
   const map = { root, key: element("div", "key", root), canvas: element("canvas", "", root), tip: element("div", "tip", root), off: new Set() }

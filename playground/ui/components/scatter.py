@@ -1,19 +1,13 @@
 """A map of many images as points: hovering shows the image, clicking opens it."""
 
-from base64 import b64encode
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
-_HERE = Path(__file__)
-_RENDER = st.components.v2.component(
-    "playground_scatter",
-    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
-    js=_HERE.with_suffix(".js").read_text(encoding="utf-8"),
-)
+from playground.ui.components.elements import own_component, packed, png_url
+
+_RENDER = own_component("scatter")
 
 
 def scatter(
@@ -37,10 +31,10 @@ def scatter(
     result = _RENDER(
         key=key,
         data={
-            "points": b64encode(np.ascontiguousarray(points, dtype="<f4").tobytes()).decode("ascii"),
-            "groups": b64encode(groups.astype(np.uint8).tobytes()).decode("ascii"),
+            "points": packed(points),
+            "groups": packed(groups.astype(np.uint8)),
             "captions": list(captions),
-            "sprite": "data:image/png;base64," + b64encode(sprite).decode("ascii"),
+            "sprite": png_url(sprite),
             "names": list(names),
             "colours": list(colours),
             "tile": list(tile),

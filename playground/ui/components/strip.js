@@ -6,13 +6,6 @@ const set = (node, name, value) => {
   if (node[name] !== value) node[name] = value
 }
 
-function element(tag, className, parent) {
-  const node = document.createElement(tag)
-  node.className = className
-  parent.append(node)
-  return node
-}
-
 function createColumn(onClick) {
   const item = document.createElement("div")
   item.className = "item"

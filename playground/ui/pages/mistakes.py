@@ -13,6 +13,7 @@ from playground.spec.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.components.gallery import Tile, gallery
 from playground.ui.components.matrix import confusion_matrix
+from playground.ui.forms import one_of
 from playground.ui.panels.embedding import embedding_view
 from playground.ui.panels.looking import open_inside
 from playground.ui.panels.moment import choose_moment, choose_run, page_in_time
@@ -42,15 +43,7 @@ def _page(state: AppState) -> None:
     data = _images(state, run)
     verdicts = shown_progress(judge(model, data), f"Asking the net about {len(data):,} test images …")
     _figures(verdicts, len(data))
-    view = st.segmented_control(
-        "View",
-        _VIEWS,
-        key="mistakes-view",
-        default=_VIEWS[0],
-        required=True,
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    view = one_of("View", _VIEWS, key="mistakes-view")
     names = find_dataset(run.record.recipe.dataset).class_names
     match view:
         case "Trust":

@@ -18,6 +18,7 @@ from playground.spec.datasets import find_dataset
 from playground.spec.summary import summarize
 from playground.ui import markup
 from playground.ui.components.scatter import scatter
+from playground.ui.forms import one_of
 from playground.ui.panels.looking import open_inside
 from playground.ui.progress import shown_progress
 from playground.ui.state import AppState
@@ -88,27 +89,14 @@ def _choose(model: Model) -> tuple[str, str, str]:
             label_visibility="collapsed",
             width=260,
         )
-        method = st.segmented_control(
+        method = one_of(
             "Method",
-            ["PCA", "t-SNE"],
+            ("PCA", "t-SNE"),
             key="map-method",
-            default="PCA",
-            required=True,
-            persist_state="session",
-            label_visibility="collapsed",
             help="PCA: the two directions in which the values differ most. t-SNE: neighbours, after some seconds.",
         )
-        by = st.segmented_control(
-            "Colour",
-            ["class", "error"],
-            key="map-colour",
-            default="class",
-            required=True,
-            persist_state="session",
-            label_visibility="collapsed",
-            format_func=lambda name: f"by {name}",
-        )
-    return layer_id, method or "PCA", by or "class"
+        by = one_of("Colour", ("class", "error"), key="map-colour", words=lambda name: f"by {name}")
+    return layer_id, method, by
 
 
 def _seen(model: Model, index: int, dataset: str) -> tuple[Array, Pca]:

@@ -12,6 +12,7 @@ from playground.lens.filters import Order, Weights, layer_weights, norm_figures,
 from playground.lens.model import Model, load_model
 from playground.lens.surgery import operated
 from playground.ui import markup
+from playground.ui.forms import first_of_part, one_of
 from playground.ui.state import app_state
 
 Array = NDArray[np.float32]
@@ -52,15 +53,7 @@ def filters_view(run: Run, model: Model, index: int) -> None:
 
 def _choose() -> tuple[str, Order, Scaling]:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        part = st.segmented_control(
-            "Show",
-            _PARTS,
-            key="filters-part",
-            default=_PARTS[0],
-            required=True,
-            persist_state="session",
-            label_visibility="collapsed",
-        )
+        part = one_of("Show", _PARTS, key="filters-part")
         order = st.selectbox(
             "Order",
             list(_ORDERS),
@@ -71,24 +64,17 @@ def _choose() -> tuple[str, Order, Scaling]:
             persist_state="session",
             help="Alike: each beside the one whose weights point most the same way.",
         )
-        scale = st.segmented_control(
-            "Colour scale",
-            ["one scale", "a scale for each kernel"],
-            key="filters-scale",
-            default="one scale",
-            required=True,
-            persist_state="session",
-            label_visibility="collapsed",
-        )
-    return part or _PARTS[0], order, "layer" if scale == "one scale" else "map"
+        scale = one_of("Colour scale", ("one scale", "a scale for each kernel"), key="filters-scale")
+    return part, order, "layer" if scale == "one scale" else "map"
 
 
 def _all_kernels(weights: Weights, order: Order, scaling: Scaling) -> None:
     """One row an output channel, one column a channel below."""
     outputs, inputs, height, _ = weights.kernels.shape
     every = ordered(weights.kernels, order)
-    first = _page("rows", outputs, _MOST_ROWS, weights.name) if outputs > _MOST_ROWS and inputs > 1 else 0
-    from_column = _page("columns", inputs, _MOST_COLUMNS, weights.name) if inputs > _MOST_COLUMNS else 0
+    key = f"filters-{weights.name}"
+    first = first_of_part("rows", outputs, _MOST_ROWS, key=f"{key}-rows") if inputs > 1 else 0
+    from_column = first_of_part("columns", inputs, _MOST_COLUMNS, key=f"{key}-columns")
     if inputs == 1:
         shown, columns, size = list(every), min(outputs, 8), 64
         markup.hint(f"{outputs} kernels, one an output channel: {_numbers(shown)}.")
@@ -117,20 +103,6 @@ def _numbers(places: list[int]) -> str:
     if places == list(range(places[0], places[0] + len(places))):
         return f"{places[0] + 1} to {places[-1] + 1}"
     return ", ".join(str(place + 1) for place in places)
-
-
-def _page(what: str, count: int, most: int, name: str) -> int:
-    pages = -(-count // most)
-    chosen = st.segmented_control(
-        what.capitalize(),
-        list(range(pages)),
-        key=f"filters-{what}-{count}-{name}",
-        default=0,
-        required=True,
-        format_func=lambda page: f"{what} {page * most + 1}–{min(count, (page + 1) * most)}",
-        label_visibility="collapsed",
-    )
-    return int(chosen or 0) * most
 
 
 def _one_channel(weights: Weights, scaling: Scaling) -> None:

@@ -16,6 +16,7 @@ from playground.lens.model import Model
 from playground.spec.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.components.microscope import MapGrid, microscope
+from playground.ui.forms import first_of_part, one_of
 from playground.ui.panels.film import film_of_layer
 from playground.ui.progress import redraw
 from playground.ui.state import AppState
@@ -88,33 +89,20 @@ def _name(run: Run, kind: str, dimensions: int, number: int) -> str:
 
 def _choose_look(values: LayerValues) -> _Look:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        before = values.before is not None and (
-            st.segmented_control(
-                "Values",
-                ["after activation", "before activation"],
-                key="inside-before",
-                default="after activation",
-                required=True,
-                persist_state="session",
-                label_visibility="collapsed",
-            )
-            == "before activation"
-        )
-        scale = st.segmented_control(
+        moments = ("after activation", "before activation")
+        before = values.before is not None and one_of("Values", moments, key="inside-before") == moments[1]
+        scale = one_of(
             "Colour scale",
-            ["one scale", "a scale for each map"],
+            ("one scale", "a scale for each map"),
             key="inside-scale",
-            default="one scale",
-            required=True,
-            persist_state="session",
-            label_visibility="collapsed",
             help="One scale: maps can be compared. A scale for each: faint ones show too.",
         )
     return _Look(before, "layer" if scale == "one scale" else "map")
 
 
 def _picture(channel: int, title: str, shown: Array, scaling: Scaling) -> MapGrid:
-    first = _first_shown(channel, shown)
+    is_map = shown.ndim == 3
+    first = first_of_part("maps", len(shown), SHOWN_AT_ONCE, key="inside-maps", default=channel) if is_map else 0
     maps = as_maps(shown)[first : first + SHOWN_AT_ONCE]
     colours = theme(st.context.theme.type)
     palette = suitable_palette(shown, colours.diverging)
@@ -128,7 +116,6 @@ def _picture(channel: int, title: str, shown: Array, scaling: Scaling) -> MapGri
         gap_colour=colours.gap,
     )
     figures = statistics(shown)
-    is_map = shown.ndim == 3
     many = f"Maps {first + 1} to {first + len(maps)} of {len(shown)}" if is_map else f"All {len(shown)} values"
     return MapGrid(
         grid,
@@ -139,24 +126,6 @@ def _picture(channel: int, title: str, shown: Array, scaling: Scaling) -> MapGri
         palette,
         scaling == "layer",
     )
-
-
-def _first_shown(channel: int, shown: Array) -> int:
-    if shown.ndim < 3 or len(shown) <= SHOWN_AT_ONCE:
-        return 0
-    pages = -(-len(shown) // SHOWN_AT_ONCE)
-    key = f"inside-maps-{len(shown)}"
-    default = channel // SHOWN_AT_ONCE
-    chosen = st.segmented_control(
-        "Maps",
-        list(range(pages)),
-        key=key,
-        default=default,
-        required=True,
-        format_func=lambda page: f"{page * SHOWN_AT_ONCE + 1}–{min(len(shown), (page + 1) * SHOWN_AT_ONCE)}",
-        label_visibility="collapsed",
-    )
-    return int(chosen or 0) * SHOWN_AT_ONCE
 
 
 def _softmax(values: LayerValues) -> None:

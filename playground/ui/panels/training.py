@@ -1,7 +1,6 @@
 """The Training panel: controls, figures, the streaming chart, knobs, and one line of diagnosis."""
 
 import hashlib
-from typing import cast
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -17,7 +16,7 @@ from playground.spec.recipe import KNOBS, Recipe
 from playground.spec.validation import find_problems
 from playground.ui import markup, steering
 from playground.ui.components.curve import live_curve
-from playground.ui.forms import model_form
+from playground.ui.forms import model_form, one_of
 from playground.ui.panels.fork import fork_popover
 from playground.ui.panels.recipe import recipe_details
 from playground.ui.server import run_or_none, supervisor
@@ -83,18 +82,11 @@ def _live(shown: Shown, words: DeltaGenerator) -> None:
     _figures(run, history)
     colours = theme(st.context.theme.type)
     with st.container(key="curve", gap=None):
-        metric = st.segmented_control(
-            "Chart",
-            ["accuracy", "loss"],
-            key="curve-metric",
-            default="accuracy",
-            required=True,
-            label_visibility="collapsed",
-            persist_state="session",
-        )
+        metrics: tuple[Metric, ...] = ("accuracy", "loss")
+        metric = one_of("Chart", metrics, key="curve-metric")
         figure = training_figure(
             history,
-            cast(Metric, metric or "accuracy"),
+            metric,
             colours,
             revision=run.id if run else "none",
             parent=_parent(history),
