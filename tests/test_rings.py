@@ -35,7 +35,7 @@ def test_modules_are_short(path: Path):
     [
         "import playground.spec.presets, playground.spec.history, playground.spec.events, playground.spec.validation",
         "import playground.cli, playground.cli.commands",
-        "import playground.export",
+        "import playground.exchange",
         "import playground.engine.home, playground.engine.locks",
     ],
 )

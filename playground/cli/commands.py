@@ -344,7 +344,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a network as code or JSON."""
-    from playground import export as writer
+    from playground.exchange import pytorch as writer
 
     writers: dict[str, Callable[[Architecture], str]] = {"torch": writer.to_pytorch, "json": writer.to_json}
     if to not in writers:

@@ -1,4 +1,4 @@
-"""WRITE a network as code that stands by itself: the same modules in the same order, so that its weights fit."""
+"""WRITE a network as PyTorch code that stands by itself: the same modules in the same order, so that its weights fit."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from playground.engine.build import build
 from playground.errors import ArchitectureError
-from playground.export import to_json, to_pytorch
+from playground.exchange.pytorch import to_json, to_pytorch
 from playground.spec.architecture import Architecture
 from playground.spec.layers import Conv2d, Flatten, Output
 from playground.spec.presets import ARCHITECTURES, architecture_preset
@@ -20,7 +20,7 @@ from tests import strategies
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 @pytest.mark.parametrize("name", ["guide", "residual"])
