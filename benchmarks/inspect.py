@@ -10,6 +10,8 @@ import argparse
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -169,23 +171,26 @@ def _wait_until_idle(page: Page) -> None:
     page.wait_for_selector(_IDLE, timeout=900_000)
 
 
+LOOKS = ("nobody", "somebody elsewhere", "somebody here")
+
+
 def _disturbance(browser: Browser, server: Server, url: str, rounds: int) -> list[tuple[str, ...]]:
-    """A run's speed while a page goes from layer to layer all the time, against the same run alone."""
-    speeds: dict[bool, list[float]] = {True: [], False: []}
-    ratios = []
+    """A run's speed while somebody goes from layer to layer every second, against the same run alone.
+
+    Somebody elsewhere costs this machine what it computes; somebody here its browser's painting too.
+    """
+    speeds: dict[str, list[float]] = {looks: [] for looks in LOOKS}
     for place in range(rounds):
-        for looks in (place % 2 == 0, place % 2 == 1):
+        for looks in LOOKS if place % 2 == 0 else reversed(LOOKS):
             speeds[looks].append(_speed(browser, server, url, looks=looks))
-        ratios.append(speeds[True][-1] / speeds[False][-1])
-    return [
-        ("", ""),
-        ("training alone", f"{statistics.median(speeds[False]):,.0f} images/s"),
-        ("training while somebody looks inside", f"{statistics.median(speeds[True]):,.0f} images/s"),
-        ("ratio, median of rounds", f"{statistics.median(ratios):.2f}"),
-    ]
+    rows = [("looks inside a run while it trains", "images/s", "of its speed alone")]
+    for looks, found in speeds.items():
+        ratios = [now / alone for now, alone in zip(found, speeds["nobody"], strict=True)]
+        rows.append((looks, f"{statistics.median(found):,.0f}", f"{statistics.median(ratios):.2f}"))
+    return rows
 
 
-def _speed(browser: Browser, server: Server, url: str, *, looks: bool) -> float:
+def _speed(browser: Browser, server: Server, url: str, *, looks: str) -> float:
     page = open_page(browser, url)
     wait_for_spare(server)
     before = {run.id for run in all_runs()[0]}
@@ -197,21 +202,23 @@ def _speed(browser: Browser, server: Server, url: str, *, looks: bool) -> float:
     while not (new := [run for run in all_runs()[0] if run.id not in before]):
         time.sleep(0.05)
     run = new[0]
-    if not looks:
+    if looks != "somebody here":
         page.context.close()
     while not run.snapshots():
         time.sleep(0.05)
-    if looks:
+    if looks == "somebody elsewhere":
+        subprocess.run([sys.executable, "-m", "benchmarks.looker", run.id], check=True)
+    elif looks == "somebody here":
         page.goto(f"{url}/inside?run={run.id}")
         page.wait_for_selector(".st-key-microscope .sum b")
     number = 0
     while not (history := run.history()).is_over:
-        if looks:
+        if looks == "somebody here":
             layers = page.locator(".st-key-inside-layer button")
             layers.nth(number % layers.count()).click()
             number += 1
         time.sleep(1)
-    if looks:
+    if looks == "somebody here":
         page.context.close()
     return history.steps[-1] * run.record.recipe.batch_size / history.elapsed_s
 

@@ -9,6 +9,9 @@
     ├── UnknownNameError      no preset, data set or run has this name
     ├── DataError
     │   ├── AssetError        a bundled file is missing or damaged
+    │   ├── MissingDataError  a data set that has to be fetched first
+    │   ├── DownloadError     a file of a data set cannot be fetched
+    │   ├── DatasetError      a folder or ZIP of images that makes no data set
     │   ├── ImageFileError    a file that is no image, or no usable one
     │   └── DrawingError      nothing drawn, or strokes that cannot be read
     ├── StoreError            the data folder cannot be read or written
@@ -61,6 +64,18 @@ class DataError(PlaygroundError):
 
 class AssetError(DataError):
     """A bundled file is missing or damaged."""
+
+
+class MissingDataError(DataError):
+    """A data set that has to be fetched first."""
+
+
+class DownloadError(DataError):
+    """A file of a data set cannot be fetched, or arrives damaged."""
+
+
+class DatasetError(DataError):
+    """A folder or ZIP of images that makes no data set."""
 
 
 class ImageFileError(DataError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from playground.cli.drive import drive
+from playground.cli.drive import drive, fetch_dataset
 from playground.cli.output import (
     err,
     out,
@@ -25,7 +25,7 @@ from playground.cli.output import (
 from playground.cli.sources import find_architecture, find_recipe
 from playground.errors import PlaygroundError, StoreError, UnknownNameError
 from playground.spec.architecture import Architecture
-from playground.spec.datasets import DATASETS, find_dataset
+from playground.spec.datasets import DATASETS
 from playground.spec.presets import ARCHITECTURES, RECIPES
 from playground.spec.recipe import Recipe
 from playground.spec.summary import summarize
@@ -96,7 +96,9 @@ def summary(arch: ArchArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def train(
     arch: ArchArgument,
-    recipe: Annotated[str, typer.Option(help="A recipe preset's name or a JSON file.")] = "sprint",
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe preset's name or a JSON file; else the preset's own, or sprint.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="A data set's name.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often every training image is seen.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
@@ -108,10 +110,17 @@ def train(
 ) -> None:
     """Train a network; Ctrl-C stops it with a checkpoint."""
     chosen = _given(dataset=dataset, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
-    settings = find_recipe(recipe).changed(**chosen)
-    find_dataset(settings.dataset)
     architecture = find_architecture(arch)
-    from playground.engine import catalogue
+    preset = ARCHITECTURES.get(arch)
+    usual = preset.recipe if preset else None
+    settings = (find_recipe(recipe) if recipe else usual or find_recipe("sprint")).changed(**chosen)
+    from playground.engine import catalogue, datasets
+
+    data = datasets.find_dataset(settings.dataset)
+    settings = datasets.fitted_recipe(settings)
+    if preset and (usual is None or usual.dataset != data.name):
+        architecture = architecture.for_images(data.input_shape, len(data.class_names))
+    fetch_dataset(data.name, as_json=as_json)
 
     drive(lambda: catalogue.create_run(architecture, settings, name=name), architecture, settings, as_json=as_json)
 
@@ -288,17 +297,18 @@ def delete(run: RunArgument) -> None:
 @app.command()
 def evaluate(run: RunArgument, as_json: JsonOption = False) -> None:
     """Accuracy, loss, per class and the confusion matrix on the full test set."""
-    from playground.engine import catalogue, data
+    from playground.engine import catalogue, data, datasets
     from playground.lens import model, predict
 
     found = catalogue.find_run(run)
-    result = predict.evaluate(model.load_model(found), data.load_test(found.record.recipe.dataset), "test")
+    test = data.load_test(found.record.recipe.dataset, found.record.architecture.input.shape)
+    result = predict.evaluate(model.load_model(found), test, "test")
     if as_json:
         print_json({"run": found.id, **vars(result)})
         return
     out.print(f"{result.accuracy:.2%} of {result.size:,} {result.split} images, loss {result.loss:.4f}")
     table = Table(title="Rows: what it is. Columns: what the net says.", title_justify="left", box=None, pad_edge=False)
-    names = find_dataset(found.record.recipe.dataset).class_names
+    names = datasets.find_dataset(found.record.recipe.dataset).class_names
     for heading in ("", *names, "right"):
         table.add_column(heading, justify="right")
     for name, row, right in zip(names, result.confusion, result.per_class_accuracy, strict=True):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.progress import Progress as RichProgress
 
 from playground.cli.output import err, out, print_figures, print_json, print_progress, run_figures
 from playground.spec.architecture import Architecture
@@ -57,6 +58,19 @@ def drive(
     if history.phase == "stopped":
         err.print(f"Stopped. 'cnn-playground resume {run.id}' goes on from here.", soft_wrap=True)
         raise typer.Exit(130)
+
+
+def fetch_dataset(name: str, *, as_json: bool = False) -> None:
+    """Bring a data set here, if it is not yet, and say how far that is; raises DownloadError."""
+    from playground.engine.datasets import is_here
+    from playground.engine.fetch import fetch
+
+    if is_here(name):
+        return
+    with RichProgress(console=err, disable=as_json) as shown:
+        task = shown.add_task("", total=None)
+        for progress in fetch(name):
+            shown.update(task, description=progress.doing, completed=progress.done, total=progress.total or None)
 
 
 @contextmanager

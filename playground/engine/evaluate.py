@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from playground.engine.build import class_scores
-from playground.engine.data import Images
+from playground.engine.images import Images
 
 EVALUATION_BATCH_SIZE = 1000
 

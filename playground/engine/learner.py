@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from playground.engine.augment import augment
 from playground.engine.build import class_scores
-from playground.engine.data import Images
 from playground.engine.evaluate import scaled
+from playground.engine.images import Images
 from playground.engine.optimize import apply_knobs, lr_at, make_optimizer
 from playground.engine.precision import Compute
 from playground.engine.seeds import generator, mixed_seed

@@ -9,7 +9,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from playground.engine.data import Images, splits_for
+from playground.engine.data import splits_for
+from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.engine.train import Trainer
 from playground.engine.trouble import check_request
@@ -61,8 +62,8 @@ def trainer_for(architecture: Architecture, recipe: Recipe, material: Material =
         trainer = Trainer(architecture, recipe, **options)
     else:
         check_request(architecture, recipe)
-        splits = splits_for(recipe)
-        own = material.images
+        splits = splits_for(recipe, architecture.input.shape)
+        own = material.images.resized(architecture.input.shape)
         train = Images(torch.cat([splits.train.images, own.images]), torch.cat([splits.train.labels, own.labels]))
         trainer = Trainer(architecture, recipe, splits=replace(splits, train=train), **options)
     if material.weights:

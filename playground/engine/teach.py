@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from playground.engine.catalogue import create_run
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.engine.material import Material, save_material
 from playground.engine.own_drawings import OwnDrawing
 from playground.engine.store import Run

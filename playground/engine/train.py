@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from playground.engine.build import build
 from playground.engine.cadence import Cadence
-from playground.engine.data import Images, Splits, splits_for
+from playground.engine.data import Splits, splits_for
 from playground.engine.evaluate import Measured, measure
 from playground.engine.health import Course, Finding, Signs, continued, diagnose
+from playground.engine.images import Images
 from playground.engine.inbox import Inbox, NoCommands
 from playground.engine.learner import Batch, Learner
 from playground.engine.precision import choose_compute
@@ -66,7 +67,7 @@ class Trainer:
         self.model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if splits is None:
             check_request(architecture, recipe)
-        self._splits = splits or splits_for(recipe)
+        self._splits = splits or splits_for(recipe, architecture.input.shape)
         check_fit(architecture, recipe, self._splits)
         self._validation = self._splits.validation.to(device)
         self._quick = self._validation.sample(self._cadence.quick_size)

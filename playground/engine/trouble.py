@@ -3,9 +3,9 @@
 import torch
 
 from playground.engine.data import Splits
+from playground.engine.datasets import find_dataset
 from playground.errors import DivergedError, MemoryExceededError, PlaygroundError, RecipeError
 from playground.spec.architecture import Architecture
-from playground.spec.datasets import find_dataset
 from playground.spec.recipe import Recipe
 
 HOPELESS_LOSS = 1e4
@@ -24,11 +24,6 @@ def check_request(architecture: Architecture, recipe: Recipe) -> None:
             f"The network has {architecture.classes} classes, {dataset.title} has {len(dataset.class_names)}.",
             expected="Every class of the data needs one of the network's, and the other way round.",
             fix=f'Set "classes" to {len(dataset.class_names)}.',
-        )
-    if architecture.input.shape != dataset.input_shape:
-        raise RecipeError(
-            f"The network takes {architecture.input.shape} images, {dataset.title} has {dataset.input_shape}.",
-            expected="Channels, height and width must be the same.",
         )
 
 

@@ -1,1 +1,1 @@
-"""WRITE AND READ networks in other forms: code, links, pictures. Text in, text out; nothing that is read is executed."""
+"""WRITE AND READ networks in other forms: code, links, pictures. Text in, text out; nothing read is executed."""

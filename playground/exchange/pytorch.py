@@ -1,16 +1,12 @@
-"""WRITE a network as PyTorch code that stands by itself: the same modules in the same order, so that its weights fit."""
+"""WRITE a network as PyTorch code that stands by itself: the same modules in the same order, so that weights fit."""
 
-from typing import Any
-
-from playground.errors import ArchitectureError
+from playground.exchange.text import call_text, check_writable, file_text, plain
 from playground.spec.architecture import Architecture
 from playground.spec.layers import TorchCall
 from playground.spec.shapes import shape_text
-from playground.spec.validation import UNLIMITED, find_problems
 
 _POSITIONAL = {"Conv2d": 2, "Linear": 2, "BatchNorm1d": 1, "BatchNorm2d": 1, "MaxPool2d": 1, "AvgPool2d": 1}
 _RESIDUAL = '''
-
 class Residual(nn.Module):
     """The sum of a body and a way around it."""
 
@@ -21,6 +17,7 @@ class Residual(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return self.body(maps) + self.shortcut(maps)
+
 '''
 
 
@@ -34,9 +31,29 @@ def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
 
     Raises ArchitectureError for a network that cannot be built.
     """
-    problems = find_problems(architecture, UNLIMITED)
-    if problems:
-        raise ArchitectureError("This network cannot be exported yet.", expected=str(problems[0]))
+    model = model_code(architecture)
+    input_shape = architecture.input.shape
+    batch = ", ".join(str(size) for size in (1, *input_shape))
+    scores = "sigmoid()" if has_single_score(architecture) else "softmax(1)"
+    head = f'''"""{plain(title)}, written by CNN Playground.
+
+Input: (batch, {", ".join(map(str, input_shape))}), values 0 to 1.
+Output: scores; ``.{scores}`` makes probabilities of them.
+Weights: a file of a run's snapshots folder, ``model.load_state_dict(safetensors.torch.load_file(path))``.
+"""
+
+import torch
+from torch import nn'''
+    program = f"""if __name__ == "__main__":
+    model = make_model().eval()
+    print(model)
+    print(model(torch.zeros({batch})).{scores})"""
+    return file_text(head, model, program)
+
+
+def model_code(architecture: Architecture) -> str:
+    """The function ``make_model`` and the class that it may need; raises ArchitectureError as ``to_pytorch`` does."""
+    check_writable(architecture)
     lines = []
     residual = False
     for step in architecture.steps():
@@ -45,33 +62,17 @@ def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
         for place, call in enumerate(calls):
             shape = f"  # {shape_text(step.output_shape)}" if place == len(calls) - 1 else ""
             lines.append(f"        {_code(call, '        ')},{shape}")
-    input_shape = architecture.input.shape
-    batch = ", ".join(str(size) for size in (1, *input_shape))
-    scores = "softmax(1)" if architecture.steps()[-1].output_shape[0] > 1 else "sigmoid()"
-    safe_title = "".join(letter for letter in " ".join(title.split()) if letter.isprintable() and letter not in '\\"')
-    return f'''"""{safe_title or "A network"}, written by CNN Playground.
-
-Input: (batch, {", ".join(map(str, input_shape))}), values 0 to 1.
-Output: scores; ``.{scores}`` makes probabilities of them.
-Weights: a file of a run's snapshots folder, ``model.load_state_dict(safetensors.torch.load_file(path))``.
-"""
-
-import torch
-from torch import nn
-{_RESIDUAL if residual else ""}
-
-def make_model() -> nn.Sequential:
+    make_model = f'''def make_model() -> nn.Sequential:
     """The network, with fresh weights."""
     return nn.Sequential(
 {chr(10).join(lines)}
-    )
+    )'''
+    return file_text(_RESIDUAL if residual else "", make_model)
 
 
-if __name__ == "__main__":
-    model = make_model().eval()
-    print(model)
-    print(model(torch.zeros({batch})).{scores})
-'''
+def has_single_score(architecture: Architecture) -> bool:
+    """Whether the output is a sigmoid's one score, which stands for the two scores (0, z)."""
+    return architecture.steps()[-1].output_shape == (1,)
 
 
 def _code(call: TorchCall, indent: str) -> str:
@@ -80,13 +81,6 @@ def _code(call: TorchCall, indent: str) -> str:
         body = "".join(f"{inner}{_code(part, inner)},\n" for part in call.body)
         shortcut = _code(call.shortcut, inner) if call.shortcut else "nn.Identity()"
         return f"Residual(\n{indent}    nn.Sequential(\n{body}{indent}    ),\n{indent}    {shortcut},\n{indent})"
-    positional = _POSITIONAL.get(call.name, 0)
-    parts = [
-        _value(value) if place < positional else f"{name}={_value(value)}"
-        for place, (name, value) in enumerate(call.arguments.items())
-    ]
-    return f"nn.{call.name}({', '.join(parts)})"
-
-
-def _value(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    names = list(call.arguments)[: _POSITIONAL.get(call.name, 0)]
+    named = {name: value for name, value in call.arguments.items() if name not in names}
+    return call_text(f"nn.{call.name}", *(call.arguments[name] for name in names), **named)

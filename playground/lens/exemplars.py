@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from playground.engine.build import spans
-from playground.engine.data import Images
 from playground.engine.evaluate import scaled
+from playground.engine.images import Images
 from playground.errors import DataError
 from playground.lens.model import Model
 from playground.lens.receptive import Box, box_of, steps_up_to

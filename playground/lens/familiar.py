@@ -20,8 +20,9 @@ from torch.nn import functional
 
 from playground.engine.allocator import give_back_memory
 from playground.engine.catalogue import pretrained_run
-from playground.engine.data import first_images, is_unpacked
+from playground.engine.data import first_images
 from playground.engine.evaluate import scaled
+from playground.engine.mnist import is_unpacked
 from playground.engine.pens import pen_drawings
 from playground.engine.strokes import fit_strokes
 from playground.errors import PlaygroundError

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from playground.engine.build import class_scores
 from playground.engine.catalogue import read_run
-from playground.engine.data import Images
 from playground.engine.evaluate import confusion_matrix, measure
+from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.errors import StoreError
 from playground.lens.model import Model, load_model

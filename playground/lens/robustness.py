@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from playground.engine.build import class_scores
-from playground.engine.data import Images
 from playground.engine.evaluate import scaled
+from playground.engine.images import Images
 from playground.engine.seeds import generator
 from playground.errors import DataError
 from playground.lens.model import Model

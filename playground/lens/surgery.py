@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from playground.engine.build import Span, class_scores, spans
 from playground.engine.catalogue import create_run
-from playground.engine.data import Images
 from playground.engine.evaluate import scaled
+from playground.engine.images import Images
 from playground.engine.material import Material, save_material
 from playground.engine.store import Run, log_line, snapshot_bytes
 from playground.errors import PlaygroundError

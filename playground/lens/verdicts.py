@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from playground.engine.build import class_scores
-from playground.engine.data import Images, load_test
+from playground.engine.data import load_test
 from playground.engine.evaluate import scaled
+from playground.engine.images import Images
 from playground.lens.model import Model
 
 Array = NDArray[np.float32]

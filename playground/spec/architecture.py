@@ -141,6 +141,20 @@ class Architecture(BaseModel):
             )
         return Architecture(input=self.input, classes=self.classes, layers=tuple(layers))
 
+    def for_images(self, shape: Shape, classes: int) -> "Architecture":
+        """The same layers for images of another (channels, height, width) and number of classes.
+
+        An output whose units were written out gets them from the classes again.
+        """
+        channels, height, width = shape
+        layers = [
+            layer.model_copy(update={"units": None}) if isinstance(layer, Output) and classes != self.classes else layer
+            for layer in self.layers
+        ]
+        return Architecture(
+            input=InputShape(channels=channels, height=height, width=width), classes=classes, layers=tuple(layers)
+        )
+
     def replaced(self, index: int, *layers: Layer) -> "Architecture":
         """Other layers in the place of one; none removes it."""
         return self.with_layers((*self.layers[:index], *layers, *self.layers[index + 1 :]))

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.data import Images, Splits
+from playground.engine.data import Splits
+from playground.engine.images import Images
 from playground.engine.store import checkpoint_bytes
 from playground.engine.train import Cadence, Trainer
 from playground.spec import events

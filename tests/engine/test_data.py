@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from playground.engine import data
-from playground.engine.data import Images, load_splits, load_test, splits_for
+from playground.engine.data import load_splits, load_test, splits_for
+from playground.engine.images import Images
 from playground.errors import AssetError, RecipeError, StoreError, UnknownNameError
 from playground.spec.recipe import Recipe
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.engine.cadence import Cadence
-from playground.engine.data import Images, Splits
+from playground.engine.data import Splits
+from playground.engine.images import Images
 from playground.engine.health import (
     Course,
     DeadChannels,

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from playground.engine.build import build
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.engine.learner import Batch, Learner
 from playground.engine.precision import Compute
 from playground.spec import events

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from playground.engine.build import spans
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.engine.evaluate import scaled
 from playground.errors import DataError, PlaygroundError
 from playground.lens.exemplars import Exemplar, Exemplars, exemplars

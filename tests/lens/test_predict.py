@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 
 from playground.engine.catalogue import pretrained_run
-from playground.engine.data import Images, load_test
+from playground.engine.data import load_test
+from playground.engine.images import Images
 from playground.lens.model import Model, load_model
 from playground.lens.predict import Prediction, course, evaluate, predict
 from playground.spec.architecture import Architecture, InputShape

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.errors import DataError
 from playground.lens.model import Model
 from playground.lens.robustness import CHANGES, Change, Point, changed_images, examples, robustness

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.engine.catalogue import create_run, find_run
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.engine.evaluate import measure, scaled
 from playground.engine.material import material_of
 from playground.errors import PlaygroundError

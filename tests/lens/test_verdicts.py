@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.engine.evaluate import measure
 from playground.lens.verdicts import Verdicts, asked_images, judge, place_among
 from playground.spec.architecture import Architecture, InputShape

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from playground.charts.images import single_image
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.lens.model import Model
 from playground.lens.verdicts import Verdicts, asked_images, judge
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.components.gallery import Tile, gallery
 from playground.ui.components.matrix import confusion_matrix

@@ -22,7 +22,7 @@ from playground.lens.familiar import familiarity, is_prepared
 from playground.lens.model import Model, load_model
 from playground.lens.pictures import MAX_FILE_BYTES, uploaded_ink
 from playground.lens.predict import Prediction, course, predict
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.canvas import canvas
 from playground.ui.components.strip import StripColumn, network_strip

@@ -14,7 +14,7 @@ from playground.errors import PlaygroundError
 from playground.lens.embedding import Pca, features, features_of, place_by_neighbours, tsne
 from playground.lens.model import Model
 from playground.lens.verdicts import asked_images, judge
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.spec.summary import summarize
 from playground.ui import markup
 from playground.ui.components.scatter import scatter

@@ -6,14 +6,14 @@ from typing import get_args
 import streamlit as st
 
 from playground.charts.images import single_image
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.dream import OBJECTIVES, Dream, DreamSettings, Objective, Parameterisation, dream
 from playground.lens.exemplars import Exemplars, exemplars
 from playground.lens.model import Model
 from playground.lens.verdicts import asked_images
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.components.gallery import Tile, gallery

@@ -3,14 +3,14 @@
 import streamlit as st
 
 from playground.charts.images import single_image
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.model import Model
 from playground.lens.pictures import MAX_FILE_BYTES, uploaded_input
 from playground.lens.predict import predict
 from playground.lens.verdicts import asked_images, place_among
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.state import AppState, app_state
 from playground.ui.subject import Subject, drawn_subject, example, test_subject

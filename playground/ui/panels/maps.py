@@ -13,7 +13,7 @@ from playground.lens.activations import LayerValues, layer_values, statistics
 from playground.lens.arithmetic import class_steps
 from playground.lens.channels import look_at_channel
 from playground.lens.model import Model
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.components.microscope import MapGrid, microscope
 from playground.ui.forms import first_of_part, one_of

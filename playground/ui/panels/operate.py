@@ -21,7 +21,7 @@ from playground.lens.surgery import (
     with_edit,
 )
 from playground.lens.verdicts import asked_images
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.panels.excites import choose_channel

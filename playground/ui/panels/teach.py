@@ -11,7 +11,7 @@ from playground.engine.store import PRETRAINED, Run
 from playground.errors import PlaygroundError
 from playground.lens.model import load_model
 from playground.lens.predict import evaluate
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.server import asker, supervisor, visitor
 from playground.ui.state import AppState, app_state, run_history

@@ -8,7 +8,7 @@ import streamlit as st
 from playground.charts.images import map_grid
 from playground.charts.theme import theme
 from playground.charts.trust import reliability_figure, robustness_figure
-from playground.engine.data import Images
+from playground.engine.images import Images
 from playground.errors import PlaygroundError
 from playground.lens.model import Model
 from playground.lens.robustness import CHANGES, Point, examples, robustness

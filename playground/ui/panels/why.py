@@ -13,7 +13,7 @@ from playground.lens.attribution import METHODS, Attribution, Method, attribute,
 from playground.lens.counterfactual import Counterfactual, counterfactual
 from playground.lens.model import Model
 from playground.lens.predict import predict
-from playground.spec.datasets import find_dataset
+from playground.engine.datasets import find_dataset
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.progress import stoppable

@@ -1,0 +1,42 @@
+"""Somebody who looks inside a run without a browser: ``python -m benchmarks.looker RUN``.
+
+Draws the page Look inside once a second, each time at another layer, until the run is over: what looking costs the
+machine on which the app runs, without what painting costs the one that shows it.
+"""
+
+import sys
+import time
+
+from streamlit.testing.v1 import AppTest
+
+from playground.engine.catalogue import find_run
+from playground.lens.model import limit_threads
+
+
+def _page() -> None:
+    import streamlit as st
+
+    from playground.ui.pages import inside
+
+    st.session_state["pages"] = {}
+    inside.page()
+
+
+def main(run_id: str) -> None:
+    limit_threads()
+    run = find_run(run_id)
+    layers = [layer.id for layer in run.record.architecture.layers]
+    app = AppTest.from_function(_page, default_timeout=60)
+    app.query_params["run"] = run_id
+    number = 0
+    while not run.history().is_over:
+        begun = time.monotonic()
+        app.run()
+        assert not app.exception
+        app.session_state["playground"].inside_layer = layers[number % len(layers)]
+        number += 1
+        time.sleep(max(0.0, 1 - (time.monotonic() - begun)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,53 @@
+"""Every data set there is here: the bundled ones, those fetched from others, and one's own."""
+
+import torch
+from torch import Tensor
+
+from playground.engine import mnist, own_datasets
+from playground.engine.fetch import fetched_tensors, is_fetched
+from playground.engine.pens import pen_images
+from playground.errors import UnknownNameError
+from playground.spec.datasets import DATASETS, OWN, Dataset
+from playground.spec.recipe import Recipe
+
+
+def all_datasets() -> dict[str, Dataset]:
+    """By name; fetched or not, one's own at the end."""
+    return DATASETS | own_datasets.own_datasets()
+
+
+def find_dataset(name: str) -> Dataset:
+    """By name; raises UnknownNameError with the names that there are."""
+    known = DATASETS.get(name) or all_datasets().get(name)
+    if known is None:
+        raise UnknownNameError(
+            f"There is no data set {name!r:.80}.", expected=f"There are: {', '.join(all_datasets())}."
+        )
+    return known
+
+
+def is_here(name: str) -> bool:
+    """Whether it can be trained on without fetching anything."""
+    return name in all_datasets() and (DATASETS.get(name) is None or not DATASETS[name].download_mb or is_fetched(name))
+
+
+def dataset_tensors(name: str) -> dict[str, Tensor]:
+    """``train_images`` uint8 (count, channels, height, width), ``train_labels`` int64 (count,), and ``test_…``.
+
+    Raises UnknownNameError, MissingDataError for one that has to be fetched, AssetError or StoreError for damage.
+    """
+    find_dataset(name)
+    if name == "mnist":
+        return mnist.mnist()
+    if name == "mnist+pen":
+        digits, pens = mnist.mnist(), pen_images()
+        return digits | {f"train_{part}": torch.cat([digits[f"train_{part}"], pens[part]]) for part in pens}
+    if name.startswith(OWN):
+        return own_datasets.load_own_tensors(name)
+    return fetched_tensors(name)
+
+
+def fitted_recipe(recipe: Recipe) -> Recipe:
+    """The recipe with no more validation images than its data set can spare: a fifth of the training images."""
+    spare = max(10, find_dataset(recipe.dataset).train_size // 5)
+    return recipe if recipe.validation_size <= spare else recipe.changed(validation_size=spare)

@@ -1,0 +1,170 @@
+"""The part of a Keras file that trains: a recipe's data, optimizer, learning rates and loss, as PyTorch means them."""
+
+from playground.exchange.pytorch import has_single_score
+from playground.exchange.text import call_text, file_text, plain
+from playground.spec.architecture import Architecture
+from playground.spec.datasets import DATASETS
+from playground.spec.layers.base import changed_arguments
+from playground.spec.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
+
+_KERAS_DATASETS = {
+    "mnist": "mnist",
+    "mnist+pen": "mnist",
+    "fashion-mnist": "fashion_mnist",
+    "cifar10": "cifar10",
+    "cifar100": "cifar100",
+}
+_FINAL_DIVISOR = 1e4
+_PENS = "\n    # The run also trained on drawings that come with CNN Playground only."
+_BINARY_ACCURACY = 'keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")'
+_DECAY = """    # PyTorch adds the decay to the gradient, as this does; Keras's own weight_decay is that of AdamW.
+    for variable in model.trainable_variables:
+        variable.regularizer = keras.regularizers.L2({weight_decay!r} / 2)
+"""
+
+
+def training_code(architecture: Architecture, recipe: Recipe) -> str:
+    """``load_data``, ``compile_model``, and the program that trains with them and the functions of the model."""
+    return file_text(
+        _one_cycle(recipe),
+        _load_data(architecture, recipe),
+        _compile_model(architecture, recipe),
+        _program(architecture, recipe),
+    )
+
+
+def _load_data(architecture: Architecture, recipe: Recipe) -> str:
+    name = _KERAS_DATASETS.get(recipe.dataset)
+    if name is None or DATASETS[recipe.dataset].input_shape != architecture.input.shape:
+        channels, height, width = architecture.input.shape
+        return f'''def load_data():
+    """(images, labels) to train on and (images, labels) to test on: Keras does not have them, so fill this in.
+
+    Images: float32 (count, {height}, {width}, {channels}), values 0 to 1.
+    Labels: (count,), from 0 to {architecture.classes - 1}.
+    """
+    raise NotImplementedError("The images of {plain(recipe.dataset)} go here.")
+'''
+    pens = (
+        "\n    # The run also trained on drawings that come with CNN Playground only."
+        if recipe.dataset == "mnist+pen"
+        else ""
+    )
+    channel = "[..., None]" if architecture.input.channels == 1 else ""
+    return f'''def load_data():
+    """(images, labels) to train on and (images, labels) to test on; images are float32, values 0 to 1."""
+    (train_images, train_labels), (test_images, test_labels) = keras.datasets.{name}.load_data(){pens}
+    train_images, test_images = (part{channel}.astype("float32") / 255 for part in (train_images, test_images))
+    return (train_images, train_labels), (test_images, test_labels)
+'''
+
+
+def _compile_model(architecture: Architecture, recipe: Recipe) -> str:
+    coupled = recipe.weight_decay and not isinstance(recipe.optimizer, AdamW)
+    steps = "" if isinstance(recipe.schedule, Constant) else ", steps_per_epoch"
+    return f'''def compile_model(model{steps}):
+    """Give the model the run's way of learning; it must put out scores (``logits=True``)."""
+    lr = {_lr(recipe)}
+{_DECAY.format(weight_decay=recipe.weight_decay) if coupled else ""}    model.compile(
+        optimizer={_optimizer(recipe)},
+        loss={_loss(architecture, recipe)},
+        metrics=[{_BINARY_ACCURACY if has_single_score(architecture) else '"accuracy"'}],
+    )
+'''
+
+
+def _lr(recipe: Recipe) -> str:
+    steps = f"{recipe.epochs} * steps_per_epoch" if recipe.epochs > 1 else "steps_per_epoch"
+    match recipe.schedule:
+        case Constant():
+            return repr(recipe.lr)
+        case StepDecay(step_size=epochs, gamma=gamma):
+            schedule = "keras.optimizers.schedules.ExponentialDecay"
+            return f"{schedule}({recipe.lr!r}, {epochs} * steps_per_epoch, decay_rate={gamma!r}, staircase=True)"
+        case Cosine():
+            return f"keras.optimizers.schedules.CosineDecay({recipe.lr!r}, {steps})"
+        case OneCycle():
+            return f"OneCycle({steps})"
+
+
+def _one_cycle(recipe: Recipe) -> str:
+    lr, schedule = recipe.lr, recipe.schedule
+    if not isinstance(schedule, OneCycle):
+        return ""
+    first = lr / schedule.div_factor
+    return f'''
+@keras.saving.register_keras_serializable()
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate climbs to its peak and falls to almost nothing, both along half a cosine."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        peak = max(1.0, {schedule.pct_start!r} * self.steps - 1)
+        climb = between({first!r}, {lr!r}, step / peak)
+        fall = between({lr!r}, {first / _FINAL_DIVISOR!r}, (step - peak) / max(1.0, self.steps - 1 - peak))
+        return keras.ops.where(step <= peak, climb, fall)
+
+    def get_config(self):
+        return {{"steps": self.steps}}
+
+
+def between(start, end, progress):
+    """From start to end along half a cosine, for a progress from 0 to 1."""
+    return end + (start - end) * (1 + keras.ops.cos(math.pi * keras.ops.clip(progress, 0, 1))) / 2
+
+'''
+
+
+def _optimizer(recipe: Recipe) -> str:
+    """The optimizer's call; PyTorch's epsilons, which where Keras adds them under the root are squared."""
+    match recipe.optimizer:
+        case Sgd(momentum=momentum, nesterov=nesterov):
+            defaults = {"momentum": 0.0, "nesterov": False}
+            named = changed_arguments(defaults, momentum=momentum, nesterov=nesterov and momentum > 0)
+            return _call("SGD", **named)
+        case Adam(beta1=beta_1, beta2=beta_2) as adam:
+            betas = changed_arguments({"beta_1": 0.9, "beta_2": 0.999}, beta_1=beta_1, beta_2=beta_2)
+            decoupled = {"weight_decay": recipe.weight_decay} if isinstance(adam, AdamW) else {}
+            return _call("AdamW" if decoupled else "Adam", **betas, epsilon=1e-8, **decoupled)
+        case RmsProp(alpha=rho, momentum=momentum):
+            return _call("RMSprop", rho=rho, **changed_arguments({"momentum": 0.0}, momentum=momentum), epsilon=1e-16)
+        case Adagrad():
+            return _call("Adagrad", initial_accumulator_value=0.0, epsilon=1e-20)
+
+
+def _call(name: str, **named: float | bool) -> str:
+    arguments = "".join(f", {key}={value!r}" for key, value in named.items())
+    return f"keras.optimizers.{name}(lr{arguments})"
+
+
+def _loss(architecture: Architecture, recipe: Recipe) -> str:
+    smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
+    kind = "Binary" if has_single_score(architecture) else "Categorical" if smoothing else "SparseCategorical"
+    return call_text(f"keras.losses.{kind}Crossentropy", from_logits=True, **smoothing)
+
+
+def _program(architecture: Architecture, recipe: Recipe) -> str:
+    kept_out, size = recipe.validation_size, recipe.batch_size
+    trained_on = f"{kept_out}:{kept_out + recipe.limit if recipe.limit else ''}"
+    one_hot = f"""    # Keras smooths labels that have one number a class.
+    labels, test_labels = (keras.utils.to_categorical(part, {architecture.classes}) for part in (labels, test_labels))
+"""
+    changes = ", ".join(item.kind for item in recipe.augmentation)
+    augmentation = f"    # The run changed its images at random ({changes}); here they are learnt as they are.\n"
+    steps = "" if isinstance(recipe.schedule, Constant) else f", math.ceil(len(labels) / {size})"
+    return f"""if __name__ == "__main__":
+    keras.utils.set_random_seed({recipe.seed})
+    (images, labels), (test_images, test_labels) = load_data()
+{one_hot if "losses.Categorical" in _loss(architecture, recipe) else ""}\
+    validation = images[:{kept_out}], labels[:{kept_out}]
+    images, labels = images[{trained_on}], labels[{trained_on}]
+    model = make_model(logits=True)
+    compile_model(model{steps})
+{augmentation if recipe.augmentation else ""}\
+    model.fit(images, labels, batch_size={size}, epochs={recipe.epochs}, validation_data=validation)
+    _, accuracy = model.evaluate(test_images, test_labels, verbose=0)
+    print(f"test accuracy {{accuracy:.4f}}")
+"""
