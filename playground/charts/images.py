@@ -1,7 +1,7 @@
 """Many small maps in one crisp PNG: every value a block of whole pixels, one request, no interpolation."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
@@ -83,20 +83,54 @@ def map_grid(
     block = max(1, tile_size // max(height, width))
     low, high = ends or value_range(drawn, palette)
     colours = lookup(palette)
+    ranges = (value_range(values, palette) if scaling == "map" else (low, high) for values in drawn)
+    tiles = (colours[_levels(values, *own)] for values, own in zip(drawn, ranges, strict=True))
+    return _laid_out(tiles, (height, width), (low, high), (columns, rows), block, gap, gap_colour)
+
+
+def image_grid(
+    images: Array,
+    *,
+    columns: int | None = None,
+    tile_size: int = 40,
+    gap: int = 0,
+    gap_colour: tuple[int, int, int] = (255, 255, 255),
+) -> Grid:
+    """Images (count, channels, height, width), values 0 to 1, side by side in their colours, or in grey."""
+    count, channels, height, width = images.shape
+    columns = min(count, columns or math.ceil(math.sqrt(count)))
+    pixels = _levels(_drawable(images[:, :3]), 0.0, 1.0).astype(np.uint8).transpose(0, 2, 3, 1)
+    tiles = pixels if channels >= 3 else pixels[..., :1].repeat(3, axis=3)
+    block = max(1, tile_size // max(height, width))
+    shape = (columns, math.ceil(count / columns))
+    return _laid_out(tiles, (height, width), (0.0, 1.0), shape, block, gap, gap_colour)
+
+
+def single_image(image: Array, *, size: int = 112) -> bytes:
+    """One image (channels, height, width), values 0 to 1, as a PNG of about ``size`` pixels."""
+    return image_grid(image[None], tile_size=size).png
+
+
+def _laid_out(
+    tiles: Iterable[NDArray[np.uint8]],
+    tile_shape: tuple[int, int],
+    ends: tuple[float, float],
+    shape: tuple[int, int],
+    block: int,
+    gap: int,
+    gap_colour: tuple[int, int, int],
+) -> Grid:
+    """Tiles (height, width, 3) of pixels in ``shape`` (columns, rows), each pixel a block."""
+    (height, width), (columns, rows) = tile_shape, shape
     across, down = width * block + gap, height * block + gap
     canvas = np.empty((rows * down - gap, columns * across - gap, 3), dtype=np.uint8)
     canvas[:] = gap_colour
-    for place, values in enumerate(drawn):
-        own = value_range(values, palette) if scaling == "map" else (low, high)
-        tile = colours[_levels(values, *own)].repeat(block, axis=0).repeat(block, axis=1)
+    for place, tile in enumerate(tiles):
         top, left = place // columns * down, place % columns * across
-        canvas[top : top + height * block, left : left + width * block] = tile
-    return Grid(_png(canvas), canvas.shape[1], canvas.shape[0], columns, rows, low, high, across, down, block)
-
-
-def single_image(values: Array, *, palette: Palette = "ink", size: int = 112) -> bytes:
-    """One map (height, width) as a PNG of about ``size`` pixels."""
-    return map_grid(values[None], palette=palette, tile_size=size, gap=0).png
+        canvas[top : top + height * block, left : left + width * block] = tile.repeat(block, axis=0).repeat(
+            block, axis=1
+        )
+    return Grid(_png(canvas), canvas.shape[1], canvas.shape[0], columns, rows, *ends, across, down, block)
 
 
 def feature_grid(features: Array) -> Array:

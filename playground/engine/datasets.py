@@ -6,6 +6,7 @@ from torch import Tensor
 from playground.engine import mnist, own_datasets
 from playground.engine.fetch import fetched_tensors, is_fetched
 from playground.engine.pens import pen_images
+from playground.engine.store import Run
 from playground.errors import UnknownNameError
 from playground.spec.datasets import DATASETS, OWN, Dataset
 from playground.spec.recipe import Recipe
@@ -24,6 +25,23 @@ def find_dataset(name: str) -> Dataset:
             f"There is no data set {name!r:.80}.", expected=f"There are: {', '.join(all_datasets())}."
         )
     return known
+
+
+def dataset_of(run: Run) -> Dataset:
+    """The data set of a run; one with numbers for names where it was deleted since."""
+    try:
+        return find_dataset(run.record.recipe.dataset)
+    except UnknownNameError:
+        architecture = run.record.architecture
+        return Dataset(
+            name=run.record.recipe.dataset,
+            title="a data set that is gone",
+            input_shape=architecture.input.shape,
+            class_names=tuple(str(number + 1) for number in range(architecture.classes)),
+            train_size=0,
+            test_size=0,
+            credit="",
+        )
 
 
 def is_here(name: str) -> bool:

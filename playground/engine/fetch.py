@@ -4,6 +4,7 @@
 it goes on, at last ``{"problem": [what, expected, fix]}`` or nothing. A download that was cut goes on where it was.
 """
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -12,16 +13,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import torch
 from torch import Tensor
 
 from playground.engine.cached import cached_tensors, is_cached
 from playground.engine.home import cannot_write, make_folder
-from playground.engine.sources import RemoteFile, Source, datasets_folder, source_of
-from playground.errors import DataError, DownloadError, MissingDataError, PlaygroundError
+from playground.engine.locks import take_lock
+from playground.engine.sources import CheckedFile, Source, datasets_folder, source_of
+from playground.errors import DownloadError, MissingDataError, PlaygroundError
 from playground.spec.datasets import DATASETS, Dataset
 
 _CHUNK_BYTES = 1 << 18
@@ -44,14 +46,15 @@ def is_fetched(name: str) -> bool:
 
 def fetched_tensors(name: str) -> dict[str, Tensor]:
     """Its tensors, mapped from the cache; raises MissingDataError where it has to be fetched first."""
-    if not is_fetched(name):
-        dataset = DATASETS[name]
-        raise MissingDataError(
-            f"{dataset.title} is not on this machine yet.",
-            expected=f"It is fetched once: {dataset.download_mb} MB.",
-            fix=f"Choose it on the Data page, or run 'cnn-playground fetch {name}'.",
-        )
-    return cached_tensors(_cache_name(name), dict)
+    return cached_tensors(_cache_name(name), lambda: _missing(DATASETS[name]))
+
+
+def _missing(dataset: Dataset) -> NoReturn:
+    raise MissingDataError(
+        f"{dataset.title} is not on this machine yet.",
+        expected=f"It is fetched once: {dataset.download_mb} MB.",
+        fix=f"Choose it on the Data page, or run 'cnn-playground fetch {dataset.name}'.",
+    )
 
 
 def fetch(name: str) -> Iterator[Progress]:
@@ -63,17 +66,12 @@ def fetch(name: str) -> Iterator[Progress]:
         return
     source, folder = source_of(name), datasets_folder()
     yield Progress("Looking for its files")
-    tensors = _read(source, folder, unpack=False)
-    if tensors is None:
+    if not (source.unpacked and all(_is_whole(folder / file.path, file.md5) for file in source.unpacked)):
         for file in source.files:
             if not _is_whole(folder / file.path, file.md5):
                 yield from _download(DATASETS[name], source, file)
-        yield Progress("Unpacking")
-        tensors = _read(source, folder, unpack=True)
-    if tensors is None:
-        raise DataError(f"The files of {DATASETS[name].title} cannot be read.", fix=f"Remove {folder}, fetch it again.")
-    _check(DATASETS[name], tensors)
-    cached_tensors(_cache_name(name), lambda: tensors)
+    yield Progress("Reading its files")
+    cached_tensors(_cache_name(name), lambda: _read(source, folder))
 
 
 def files_wanted(name: str) -> tuple[tuple[Path, str], ...]:
@@ -85,74 +83,96 @@ def _cache_name(name: str) -> str:
     return f"dataset-{name}"
 
 
-def _read(source: Source, folder: Path, *, unpack: bool) -> dict[str, Tensor] | None:
+def _read(source: Source, folder: Path) -> dict[str, Tensor]:
     try:
-        return source.read(folder, unpack)
-    except (RuntimeError, FileNotFoundError):  # how torchvision says that files are missing
-        return None
-    except OSError as problem:
+        return source.read(folder)
+    except OSError as problem:  # no room to unpack them
         raise cannot_write(folder, problem) from problem
 
 
-def _check(dataset: Dataset, tensors: dict[str, Tensor]) -> None:
-    found = (tuple(tensors["train_images"].shape[1:]), len(tensors["train_labels"]), len(tensors["test_labels"]))
-    wanted = (dataset.input_shape, dataset.train_size, dataset.test_size)
-    if found != wanted or int(torch.cat([tensors["train_labels"], tensors["test_labels"]]).max()) >= len(
-        dataset.class_names
-    ):
-        raise DataError(
-            f"The files of {dataset.title} hold something else: {found}.", expected=f"Its shape and sizes: {wanted}."
-        )
-
-
-def _download(dataset: Dataset, source: Source, file: RemoteFile) -> Iterator[Progress]:
+def _download(dataset: Dataset, source: Source, file: CheckedFile) -> Iterator[Progress]:
+    """One file of a data set, from the first of its addresses that gives it."""
     target = datasets_folder() / file.path
     make_folder(target.parent)
     reasons = []
     for url in file.urls:
         try:
             yield from _download_from(url, target, file.md5)
-            return
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as problem:
-            reasons.append(f"{url}: {getattr(problem, 'reason', None) or problem}")
         except DownloadError as problem:
-            reasons.append(str(problem))
+            reasons.append(problem.what)
         except OSError as problem:
             raise cannot_write(target, problem) from problem
-    names = ", ".join(Path(wanted.path).name for wanted in source.files)
-    folders = ", ".join(sorted({str((datasets_folder() / wanted.path).parent) for wanted in source.files}))
+        else:
+            return
+    paths = [datasets_folder() / wanted.path for wanted in source.files]
     raise DownloadError(
-        f"{dataset.title} cannot be fetched. {'; '.join(reasons)}.",
+        f"{dataset.title} cannot be fetched. {' '.join(reasons)}",
         expected="A way to the internet; what was fetched so far is kept.",
-        fix=f"Try again later, or put {names} into {folders} by hand and choose it again.",
+        fix=f"Try again later, or put {', '.join(path.name for path in paths)} into {target.parent} by hand and choose "
+        "it again.",
     )
 
 
 def _download_from(url: str, target: Path, md5: str) -> Iterator[Progress]:
     part = target.with_name(f"{target.name}.part")
-    begun = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "cnn-playground"})
-    if begun:
-        request.add_header("Range", f"bytes={begun}-")
-    try:
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
-    except urllib.error.HTTPError as problem:
-        if problem.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise
-        answer = None  # all of it is here already
-    if answer is not None:
+    resumed = True
+    while resumed:  # what was here may be the beginning of something else: then once more, from nothing
+        resumed = part.exists() and part.stat().st_size > 0
+        yield from _append(url, part, target.name)
+        if _is_whole(part, md5):
+            part.replace(target)
+            return
+        part.unlink()
+    raise DownloadError(f"{url} gave something else: its checksum is wrong.")
+
+
+def _append(url: str, part: Path, name: str) -> Iterator[Progress]:
+    """Get what is missing of a file, or all of it from a server that cannot begin in the middle."""
+    with part.open("ab") as written:
+        if not take_lock(written):
+            raise DownloadError(f"{name} is being fetched already.")
+        answer = _open(url, written.tell())
+        if answer is None:
+            return
         with answer:
-            if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
-                begun = 0
-            total = begun + int(answer.headers.get("Content-Length") or 0)
-            with part.open("ab" if begun else "wb") as written:
-                while chunk := answer.read(_CHUNK_BYTES):
-                    written.write(chunk)
-                    yield Progress(f"Fetching {target.name}", written.tell(), max(total, written.tell()))
-    if not _is_whole(part, md5):
-        part.unlink(missing_ok=True)
-        raise DownloadError(f"{url} did not give the file that was expected: its checksum is wrong")
-    part.replace(target)
+            if answer.status != HTTPStatus.PARTIAL_CONTENT:
+                written.seek(written.truncate(0))
+            total = written.tell() + answer.length if answer.length else 0
+            while chunk := _next_chunk(url, answer):
+                written.write(chunk)
+                yield Progress(f"Fetching {name}", written.tell(), total)
+        if written.tell() < total:
+            raise DownloadError(f"{url} broke off.")
+
+
+def _open(url: str, begun: int) -> http.client.HTTPResponse | None:
+    """A server's answer with what comes after ``begun`` bytes; None if it says that nothing does."""
+    headers = {"User-Agent": "cnn-playground"} | ({"Range": f"bytes={begun}-"} if begun else {})
+    with _network(url):
+        try:
+            answer: http.client.HTTPResponse = urllib.request.urlopen(
+                urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S
+            )
+        except urllib.error.HTTPError as problem:
+            with problem:  # it is an answer, too, and wants to be closed
+                if problem.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    raise
+            return None
+        return answer
+
+
+def _next_chunk(url: str, answer: http.client.HTTPResponse) -> bytes:
+    with _network(url):
+        return answer.read(_CHUNK_BYTES)
+
+
+@contextlib.contextmanager
+def _network(url: str) -> Iterator[None]:
+    """Trouble on the way is told from trouble with the disk: both are OSErrors."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as problem:
+        raise DownloadError(f"{url}: {getattr(problem, 'reason', None) or problem}.") from problem
 
 
 def _is_whole(path: Path, md5: str) -> bool:
@@ -164,12 +184,11 @@ def _is_whole(path: Path, md5: str) -> bool:
 
 def main(name: str) -> None:
     """Fetch one data set for a process that reads along."""
-    said = -1
+    said = None
     try:
         for progress in fetch(name):
             percent = 100 * progress.done // max(1, progress.total)
-            if percent != said:
-                said = percent
+            if said != (said := (progress.doing, percent)):
                 _say(asdict(progress))
     except PlaygroundError as problem:
         _say({"problem": [problem.what, problem.expected, problem.fix]})

@@ -64,13 +64,13 @@ def listed_files(source: Path | BinaryIO) -> Iterator[Listing]:
 
     What an operating system leaves behind (``__MACOSX``, dot files, ``Thumbs.db``) is in neither list.
     """
-    if isinstance(source, Path) and source.is_dir():
-        yield _in_folder(source)
-        return
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-            archive = stack.enter_context(zipfile.ZipFile(_WaryFile(file)))
+            if isinstance(source, Path) and source.is_dir():
+                listing = _in_folder(source)
+            else:
+                file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+                listing = _in_zip(stack.enter_context(zipfile.ZipFile(_WaryFile(file))))
         except PlaygroundError:
             raise
         except Exception as problem:  # zipfile raises whatever it stumbles over
@@ -80,7 +80,7 @@ def listed_files(source: Path | BinaryIO) -> Iterator[Listing]:
                 expected="A folder or a ZIP file with one folder of pictures for every class.",
                 fix="Check the name, or pack the pictures into a ZIP file again.",
             ) from problem
-        yield _in_zip(archive)
+        yield listing
 
 
 class _Readable(Protocol):
@@ -151,9 +151,10 @@ def _is_system_file(path: tuple[str, ...]) -> bool:
 
 def _reason_against_name(name: str) -> str:
     """Nothing is ever written, so that such names can do no harm; but who makes them means no data set."""
-    if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
-        return "has a name that leads out of the ZIP"
-    return ""
+    if "\\" in name:
+        return "has a backslash in its name"
+    outside = name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/")
+    return "has a name that leads out of the ZIP" if outside else ""
 
 
 def _reason_against_path(name: str) -> str:
@@ -170,7 +171,7 @@ def _reason_against_entry(entry: zipfile.ZipInfo) -> str:
     if entry.compress_type not in _PACKINGS:
         return f"is packed by method {entry.compress_type}, which is not supported"
     if entry.file_size > MAX_RATIO * entry.compress_size:
-        return f"is a ZIP bomb: {MAX_RATIO:,} times larger unpacked"
+        return f"is a ZIP bomb: more than {MAX_RATIO:,} times larger unpacked"
     return _reason_against_size(entry.file_size)
 
 

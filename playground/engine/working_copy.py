@@ -17,25 +17,37 @@ from playground.engine.precision import Compute
 class WorkingCopy:
     """A model's weights in one buffer, and its layers as a training step runs them.
 
-    The model itself stays in float32, for measuring and saving; its weights become views of ``buffer``, the one tensor
-    that an optimizer has to update. With bfloat16, convolutions and linear layers compute with rounded weights.
+    The model itself stays in float32, for measuring and saving; its weights become views of ``buffer``. ``parts`` are
+    what an optimizer has to update, each a stretch of it: "transferred" weights (those of these names) and "new" ones;
+    frozen weights lie before them. With bfloat16, convolutions and linear layers compute with rounded weights.
     """
 
-    def __init__(self, model: nn.Sequential, compute: Compute) -> None:
-        weights = list(model.parameters())
-        self.buffer = nn.Parameter(weights[0].new_empty(sum(weight.numel() for weight in weights)))
-        self.buffer.grad = torch.zeros_like(self.buffer)
-        self._gradients = list(_views(self.buffer.grad, weights))
-        for weight, view in zip(weights, _views(self.buffer.data, weights), strict=True):
+    def __init__(self, model: nn.Sequential, compute: Compute, transferred: Collection[str] = ()) -> None:
+        kinds: dict[str, list[nn.Parameter]] = {"frozen": [], "transferred": [], "new": []}
+        for name, weight in model.named_parameters():
+            learning = "transferred" if name in transferred else "new"
+            kinds[learning if weight.requires_grad else "frozen"].append(weight)
+        weights = [weight for members in kinds.values() for weight in members]
+        sizes = [sum(weight.numel() for weight in members) for members in kinds.values()]
+        self.buffer = weights[0].data.new_empty(sum(sizes))
+        gradient = torch.zeros_like(self.buffer)
+        for weight, view in zip(weights, _views(self.buffer, weights), strict=True):
             view.copy_(weight.data)
             weight.data = view
-        self._rounded = self.buffer.data.bfloat16() if compute.bfloat16 else None
+        self._rounded = self.buffer.bfloat16() if compute.bfloat16 else None
         rounded = () if self._rounded is None else zip(weights, _views(self._rounded, weights), strict=True)
         self._layers = _working(model, dict(rounded))
-        self._leaves = list(self._layers.parameters())
-        for weight, leaf, gradient in zip(weights, self._leaves, self._gradients, strict=True):
-            if leaf is not weight:
-                weight.grad = gradient
+        self.parts: dict[str, nn.Parameter] = {}
+        for kind, values, slope in zip(kinds, self.buffer.split(sizes), gradient.split(sizes), strict=True):
+            if kind != "frozen" and kinds[kind]:
+                self.parts[kind] = nn.Parameter(values)
+                self.parts[kind].grad = slope
+        leaves = dict(zip(model.parameters(), self._layers.parameters(), strict=True))
+        views = dict(zip(weights, _views(gradient, weights), strict=True))
+        self._gradients = [(leaf, views[weight]) for weight, leaf in leaves.items() if weight.requires_grad]
+        for weight, leaf in leaves.items():
+            if leaf is not weight and weight.requires_grad:
+                weight.grad = views[weight]
 
     def scores(self, images: Tensor) -> Tensor:
         """The model's output for images (batch, channels, height, width), as float32 of which a loss can be taken."""

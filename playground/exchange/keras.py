@@ -137,7 +137,7 @@ def _translated(calls: Sequence[TorchCall]) -> list[str]:
                 texts.append(call_text("layers.Dropout", arguments["p"]))
             case "LeakyReLU":
                 texts.append("layers.LeakyReLU(0.01)")
-            case name if texts and texts[-1].startswith(("layers.Conv2D", "layers.Dense")):
+            case name if texts and _takes_activation(texts[-1]):
                 texts[-1] = _with(texts[-1], f'activation="{_ACTIVATIONS[name]}"')
             case name:
                 texts.append(call_text("layers.Activation", _ACTIVATIONS[name]))
@@ -184,6 +184,10 @@ def _pooling(name: str, padder: str, kernel_size: int, stride: int | None = None
 def _batch_norm(num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> str:
     # Keras counts the share that stays; rounded, since 1 - 0.1 is 0.9 to people only.
     return call_text("layers.BatchNormalization", momentum=round(1 - momentum, 12), epsilon=eps)
+
+
+def _takes_activation(text: str) -> bool:
+    return text.startswith(("layers.Conv2D", "layers.Dense")) and "activation=" not in text
 
 
 def _with(text: str, argument: str) -> str:

@@ -1,6 +1,6 @@
 """WRITE AND READ a network and its training settings as one short text: the value of a URL's query parameter ``net``.
 
-The text is a version, a dot, and compressed JSON. It names every value, so that it means the same when a default changes.
+The text is a version, a dot, and compressed JSON that names every value: it means the same when a default changes.
 """
 
 import base64

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image
 
+from playground.engine.images import Images
 from playground.engine.strokes import AS_MNIST, BOX, CENTRE, SIZE, Array, Fitting, centre_of_mass, fit_canvas, render
 from playground.errors import DrawingError
 from playground.lens.photo import drawn_anew, has_usual_lines
+from playground.spec.shapes import Shape
+
+Strokes = tuple[tuple[tuple[float, float], ...], ...]
 
 _INK = 0.003
 
@@ -20,11 +25,11 @@ class Drawing:
     (ink). ``erased``: where an eraser went over the picture; what it took of the strokes is no longer among them.
     """
 
-    strokes: tuple[tuple[tuple[float, float], ...], ...] = ()
+    strokes: Strokes = ()
     canvas_size: float = 280.0
     pen_width: float = 18.0
     under: Array | None = None
-    erased: tuple[tuple[tuple[float, float], ...], ...] = ()
+    erased: Strokes = ()
     eraser_width: float = 30.0
 
     @property
@@ -44,12 +49,15 @@ def net_input(drawing: Drawing, fitting: Fitting = AS_MNIST) -> Array:
         return fit_canvas(drawing.strokes, drawing.canvas_size, drawing.pen_width, fitting)
     side = len(drawing.under)
     scale = side / drawing.canvas_size
+    left = drawing.under * (1 - _covered(drawing.erased, drawing.eraser_width, scale, side))
+    return fit_image(np.maximum(_covered(drawing.strokes, drawing.pen_width, scale, side), left), fitting)
 
-    def drawn(strokes: tuple[tuple[tuple[float, float], ...], ...], width: float) -> Array:
-        return render([np.asarray(stroke, dtype=np.float64) * scale for stroke in strokes if stroke], width, side)
 
-    left = drawing.under * (1 - drawn(drawing.erased, drawing.eraser_width * scale))
-    return fit_image(np.maximum(drawn(drawing.strokes, drawing.pen_width * scale), left), fitting)
+def _covered(strokes: Strokes, pen_width: float, scale: float, side: int) -> Array:
+    """What a pen covers of a square of ``side`` pixels; ``scale`` brings the canvas's units to these."""
+    return render(
+        [np.asarray(stroke, dtype=np.float64) * scale for stroke in strokes if stroke], pen_width * scale, side
+    )
 
 
 def fit_image(image: Array, fitting: Fitting = AS_MNIST) -> Array:
@@ -86,3 +94,25 @@ def _resized(digit: Array, scale: float) -> Array:
         return digit
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(digit).resize((width, height), method), dtype=np.float32)
+
+
+def drawn_over(image: Array, drawing: Drawing) -> Array:
+    """An image (channels, height, width), values 0 to 1, with the drawing's strokes white on it, what it erased black.
+
+    Nothing is fitted: for images that are no strokes on paper. ``drawing.under`` is not looked at.
+    """
+    side = max(image.shape[1:])
+    scale = side / drawing.canvas_size
+    rows, columns = image.shape[1:]
+    erased = _covered(drawing.erased, drawing.eraser_width, scale, side)[:rows, :columns]
+    drawn = _covered(drawing.strokes, drawing.pen_width, scale, side)[:rows, :columns]
+    found: Array = np.maximum(image * (1 - erased), drawn).astype(np.float32)
+    return found
+
+
+def as_input(image: Array, shape: Shape) -> Array:
+    """An image (channels, height, width), values 0 to 1, at the size and with the channels that a net takes."""
+    if image.shape == shape:
+        return image
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).mul(255).round().to(torch.uint8)
+    return Images(pixels[None], torch.zeros(1, dtype=torch.long)).resized(shape).image(0)

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from playground.engine.strokes import fit_strokes
+from playground.engine.own_pictures import picture_values
+from playground.engine.strokes import SIZE, fit_strokes
 from playground.errors import DrawingError, ImageFileError
-from playground.lens.drawing import fit_image
+from playground.lens.drawing import as_input, fit_image
 from playground.lens.photo import photo_ink
+from playground.spec.shapes import Shape
 
 Array = NDArray[np.float32]
 
@@ -23,15 +25,18 @@ _SMALL = 64  # pixels: up to that a picture is no photo, and every pixel of it c
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
-def read_inputs(path: Path) -> list[Array]:
-    """What a file holds, as inputs of a net, (1, 28, 28) each: one picture, or one or more drawings as strokes.
+def read_inputs(path: Path, shape: Shape = (1, SIZE, SIZE), *, strokes: bool = True) -> list[Array]:
+    """What a file holds, as inputs of a net, ``shape`` each: one picture, or one or more drawings as strokes.
 
-    Raises ImageFileError or DrawingError, naming the file.
+    ``strokes``: the net reads drawings, so that a picture is one of a drawing. Raises ImageFileError or DrawingError,
+    naming the file.
     """
     content = file_content(path)
     if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
-        return _drawings(path, content)
-    return [uploaded_input(str(path), content)]
+        return [as_input(drawing, shape) for drawing in _drawings(path, content)]
+    if strokes:
+        return [as_input(uploaded_input(str(path), content), shape)]
+    return [uploaded_image(str(path), content, shape)]
 
 
 def uploaded_input(name: str, content: bytes) -> Array:
@@ -40,6 +45,21 @@ def uploaded_input(name: str, content: bytes) -> Array:
         return fit_image(uploaded_ink(name, content))
     except DrawingError as problem:
         raise DrawingError(f"{name}: {problem.what}", expected=problem.expected, fix=problem.fix) from None
+
+
+def uploaded_image(name: str, content: bytes, shape: Shape) -> Array:
+    """A picture that came as bytes, as an image of ``shape``, values 0 to 1: its middle, in grey or in colour.
+
+    Raises ImageFileError for what is no usable picture.
+    """
+    if len(content) > MAX_FILE_BYTES:
+        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+    channels, height, width = shape
+    try:
+        values = picture_values(content, height=height, width=width, channels=1 if channels == 1 else 3)
+    except ImageFileError as problem:
+        raise ImageFileError(f"{name} {problem.what}.", fix="Choose another picture.") from None
+    return as_input(values.astype(np.float32) / np.float32(255), shape)
 
 
 def uploaded_ink(name: str, content: bytes) -> Array:

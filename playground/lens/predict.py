@@ -21,6 +21,8 @@ from playground.lens.model import Model, load_model
 
 Array = NDArray[np.float32]
 
+_FEW = 10  # classes: of a hundred, a fourth of the certainty is much
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -30,17 +32,16 @@ class Prediction:
     first: int
     second: int
 
-    @property
-    def words(self) -> str:
-        """How sure the net is, as people say it."""
+    def words(self, names: Sequence[str]) -> str:
+        """How sure the net is, as people say it; ``names`` are the classes'."""
         first, second = self.probabilities[self.first], self.probabilities[self.second]
         if first >= 0.9:
-            return f"sure, then {self.second} ({second:.0%})" if second >= 0.005 else "sure"
-        if first < 0.25:
+            return f"sure, then {names[self.second]} ({second:.0%})" if second >= 0.005 else "sure"
+        if first < 0.25 and len(names) <= _FEW:
             return "no idea: many are about equally likely"
         if first - second < 0.2:
-            return f"torn between {self.first} and {self.second}"
-        return f"leaning to {self.first} ({first:.0%}), then {self.second} ({second:.0%})"
+            return f"torn between {names[self.first]} and {names[self.second]}"
+        return f"leaning to {names[self.first]} ({first:.0%}), then {names[self.second]} ({second:.0%})"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from playground.engine.build import class_scores
 from playground.engine.data import load_test
 from playground.engine.evaluate import scaled
 from playground.engine.images import Images
+from playground.engine.store import Run
 from playground.lens.model import Model
+from playground.spec.shapes import Shape
 
 Array = NDArray[np.float32]
 Places = NDArray[np.intp]
@@ -142,10 +144,19 @@ def judge(model: Model, data: Images) -> Iterator[tuple[float, Verdicts | None]]
 
 
 @lru_cache(maxsize=4)
-def asked_images(name: str, count: int | None = None) -> Images:
-    """The test images of a data set, or so many of them, always the same ones."""
+def asked_images(name: str, count: int | None = None, shape: Shape | None = None) -> Images:
+    """The test images of a data set, or so many of them, always the same ones; as images of ``shape``.
+
+    Raises what ``dataset_tensors`` raises.
+    """
     data = load_test(name)
-    return data if count is None or count >= len(data) else data.sample(count)
+    sample = data if count is None or count >= len(data) else data.sample(count)
+    return sample.resized(shape) if shape else sample
+
+
+def images_of(run: Run, count: int | None = None) -> Images:
+    """The test images that a run's nets are asked about, as large as they take them; errors as ``asked_images``."""
+    return asked_images(run.record.recipe.dataset, count, run.record.architecture.input.shape)
 
 
 def place_among(data: Images, place: int, every: Images) -> int:

@@ -142,18 +142,19 @@ class Architecture(BaseModel):
         return Architecture(input=self.input, classes=self.classes, layers=tuple(layers))
 
     def for_images(self, shape: Shape, classes: int) -> "Architecture":
-        """The same layers for images of another (channels, height, width) and number of classes.
-
-        An output whose units were written out gets them from the classes again.
-        """
+        """The same layers for images of another (channels, height, width), with a new head for other classes."""
         channels, height, width = shape
-        layers = [
-            layer.model_copy(update={"units": None}) if isinstance(layer, Output) and classes != self.classes else layer
-            for layer in self.layers
-        ]
-        return Architecture(
-            input=InputShape(channels=channels, height=height, width=width), classes=classes, layers=tuple(layers)
-        )
+        fitted = self if classes == self.classes else self.with_new_head(classes)
+        return fitted.model_copy(update={"input": InputShape(channels=channels, height=height, width=width)})
+
+    def with_new_head(self, classes: int) -> "Architecture":
+        """The same layers with an output for so many classes, trained, its units no longer written out."""
+        layers = [_for_classes(layer, classes) if isinstance(layer, Output) else layer for layer in self.layers]
+        return Architecture(input=self.input, classes=classes, layers=tuple(layers))
+
+    def frozen_up_to(self, index: int) -> "Architecture":
+        """The layers up to and with ``index`` frozen, all others trained; -1 freezes none."""
+        return self.with_layers([_trained(layer, place > index) for place, layer in enumerate(self.layers)])
 
     def replaced(self, index: int, *layers: Layer) -> "Architecture":
         """Other layers in the place of one; none removes it."""
@@ -194,6 +195,18 @@ def _with_dropout_rates(layer: AnyLayerT, left: list[float]) -> AnyLayerT:
     if isinstance(layer, Residual) and layer.enabled:
         return layer.changed(layers=tuple(_with_dropout_rates(inner, left) for inner in layer.layers))
     return layer
+
+
+def _for_classes(output: Output, classes: int) -> Output:
+    activation = "sigmoid" if output.activation == "sigmoid" and classes == 2 else "softmax"
+    return output.changed(activation=activation, units=None, trainable=True)
+
+
+def _trained(layer: Layer, trainable: bool) -> Layer:
+    if not layer.has_weights:
+        return layer
+    inner = {"layers": tuple(_trained(one, True) for one in layer.layers)} if isinstance(layer, Residual) else {}
+    return layer.changed(trainable=trainable, **inner)
 
 
 def _given_id(layer: Any) -> str | None:

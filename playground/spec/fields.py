@@ -8,8 +8,10 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from playground.spec.layers.base import Layer
+
 Control = Literal["integer", "number", "flag", "choice"]
-_HIDDEN = {"kind", "id", "enabled", "schema_version"}
+_HIDDEN = {"kind", "id", "enabled", "trainable", "schema_version"}
 _LONGEST_CHOICE = 32
 _ABOVE = 1e-9
 """The least that a form allows above an open bound."""
@@ -37,7 +39,10 @@ class FormField:
 
 def form_fields(model: type[BaseModel]) -> tuple[FormField, ...]:
     """The editable fields of a model in order; nested models and lists are left to their own forms."""
-    found = (_form_field(name, info) for name, info in model.model_fields.items() if name not in _HIDDEN)
+    names = [name for name in model.model_fields if name not in _HIDDEN]
+    if issubclass(model, Layer) and model.has_weights:
+        names.append("trainable")  # what all of them have comes after what is their own
+    found = (_form_field(name, model.model_fields[name]) for name in names)
     return tuple(field for field in found if field is not None)
 
 

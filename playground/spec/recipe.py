@@ -218,6 +218,14 @@ class Recipe(BaseModel):
         description="Share of the target spread over all classes, so that the net is not pushed to total certainty.",
         json_schema_extra={"step": 0.01},
     )
+    transferred_lr_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda share: share == 1,  # recipes without it keep the digests that they have
+        description="Learning rate of the layers whose weights were brought along, as a share of the new ones'.",
+        json_schema_extra={"step": 0.1},
+    )
     augmentation: tuple[Augmentation, ...] = Field(default=(), max_length=9)
     limit: int | None = Field(
         default=None, ge=10, le=10**6, description="Train on so many images only; empty: on all of them."

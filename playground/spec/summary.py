@@ -28,6 +28,7 @@ class Row:
     input_shape: Shape
     output_shape: Shape
     parameters: int
+    trainable_parameters: int
     multiply_adds: int
     activation_bytes: int
     receptive_field: tuple[int, int]
@@ -42,8 +43,25 @@ class Summary:
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers of the whole network."""
+        """Numbers of the whole network that training finds, frozen or not."""
         return sum(row.parameters for row in self.rows)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Those of the parameters that are not frozen."""
+        return sum(row.trainable_parameters for row in self.rows)
+
+    @property
+    def halves(self) -> dict[int, str]:
+        """The two halves of a network, by the index of the first layer of each; none where there is only one.
+
+        The first makes features of maps, the second classes of features: it begins where maps become a vector.
+        """
+        active = [row for row in self.rows if row.enabled]
+        is_map = [len(row.output_shape) == 3 for row in active]
+        if not active or not is_map[0] or all(is_map):
+            return {}
+        return {active[0].index: "Feature extraction", active[is_map.index(False)].index: "Classification"}
 
     @property
     def multiply_adds(self) -> int:
@@ -90,6 +108,7 @@ def summarize(architecture: Architecture) -> Summary:
                 input_shape=shape,
                 output_shape=output_shape,
                 parameters=step.layer.parameters(shape) if step else 0,
+                trainable_parameters=step.layer.trainable_parameters(shape) if step else 0,
                 multiply_adds=step.layer.multiply_adds(shape) if step else 0,
                 activation_bytes=step.layer.kept_values(shape) * BYTES_PER_VALUE if step else 0,
                 receptive_field=(min(field.size, height), min(field.size, width)),

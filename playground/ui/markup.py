@@ -33,6 +33,9 @@ def hint(text: str) -> None:
     st.html(f'<div class="pg-hint">{escape(text)}</div>')
 
 
+_MOST_BARS = 12
+
+
 class Answer(NamedTuple):
     """What one net says: whose answer it is, the probability of every class, and the class to show in strong."""
 
@@ -42,13 +45,19 @@ class Answer(NamedTuple):
 
 
 def bars(names: Sequence[str], *answers: Answer) -> None:
-    """One bar a class with its percentage, for one net or for several side by side."""
-    st.html(f'<div class="pg-answers">{"".join(_bars(names, answer) for answer in answers)}</div>')
+    """One bar a class with its percentage, for one net or for several side by side; of many classes the likeliest."""
+    places: Sequence[int] = range(len(names))
+    if len(names) > _MOST_BARS:
+        likeliest = answers[0].probabilities
+        places = sorted(places, key=lambda place: -likeliest[place])[:_MOST_BARS]
+    wide = " wide" if max(len(names[place]) for place in places) > 2 else ""
+    st.html(f'<div class="pg-answers{wide}">{"".join(_bars(names, places, answer) for answer in answers)}</div>')
 
 
-def _bars(names: Sequence[str], answer: Answer) -> str:
+def _bars(names: Sequence[str], places: Sequence[int], answer: Answer) -> str:
     rows = []
-    for place, (value, name) in enumerate(zip(answer.probabilities, names, strict=True)):
+    for place in places:
+        value, name = answer.probabilities[place], names[place]
         kind = " strong" if place == answer.first else ""
         rows.append(
             f'<div class="pg-bar{kind}" role="listitem" aria-label="{escape(name)}: {value:.1%}">'
@@ -69,13 +78,24 @@ def pictures(*shown: tuple[bytes, int, str]) -> None:
     st.html(f'<div class="pg-pictures">{"".join(parts)}</div>')
 
 
-def guess(first: int, remark: str, moments: Sequence[tuple[int, Sequence[float]]] = (), colours: Theme = LIGHT) -> None:
-    """The class a net names, a remark, and how every class's probability moved from ``moments``' steps to steps."""
-    picture = _course(moments, first, colours) if len(moments) > 1 else ""
-    st.html(f'<div class="pg-guess"><b>{first}</b><span>{escape(remark)}</span>{picture}</div>')
+def guess(
+    name: str,
+    remark: str,
+    moments: Sequence[tuple[int, Sequence[float]]] = (),
+    colours: Theme = LIGHT,
+    *,
+    strong: int = 0,
+) -> None:
+    """The class a net names, a remark, and how every class's probability moved from ``moments``' steps to steps.
+
+    ``strong``: the place of the class whose line stands out.
+    """
+    picture = _course(moments, name, strong, colours) if len(moments) > 1 else ""
+    long = ' class="long"' if len(name) > 2 else ""
+    st.html(f'<div class="pg-guess"><b{long}>{escape(name)}</b><span>{escape(remark)}</span>{picture}</div>')
 
 
-def _course(moments: Sequence[tuple[int, Sequence[float]]], strong: int, colours: Theme) -> str:
+def _course(moments: Sequence[tuple[int, Sequence[float]]], name: str, strong: int, colours: Theme) -> str:
     lines = []
     for place in sorted(range(len(moments[0][1])), key=lambda place: place == strong):
         points = " ".join(
@@ -86,7 +106,9 @@ def _course(moments: Sequence[tuple[int, Sequence[float]]], strong: int, colours
         lines.append(f'<polyline fill="none" stroke="{stroke}" stroke-width="{width}" points="{points}"/>')
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 36">{"".join(lines)}</svg>'
     source = base64.b64encode(svg.encode()).decode()
-    words = f"How the probabilities moved from step {moments[0][0]:,} to step {moments[-1][0]:,}; strong: {strong}"
+    words = (
+        f"How the probabilities moved from step {moments[0][0]:,} to step {moments[-1][0]:,}; strong: {escape(name)}"
+    )
     return f'<img src="data:image/svg+xml;base64,{source}" alt="{words}" title="{words}">'
 
 

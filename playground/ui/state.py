@@ -26,10 +26,10 @@ CANVAS_SIZE = 240
 
 @dataclass(frozen=True)
 class Picture:
-    """An uploaded picture's ink, (side, side), values 0 to 1, as bytes of float32, and its file's name."""
+    """An uploaded picture: its file's name and what that holds."""
 
     name: str
-    ink: bytes
+    content: bytes
 
 
 @dataclass
@@ -41,6 +41,7 @@ class AppState:
     past: list[Architecture] = field(default_factory=list)
     future: list[Architecture] = field(default_factory=list)
     open_layer: str | None = None
+    preset: str | None = None
     run_id: str | None = None
     training_error: Exception | None = None
     fork_error: Exception | None = None

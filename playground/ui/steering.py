@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from playground.engine.datasets import find_dataset, fitted_recipe
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Command, Pause, Resume, Step, Stop, Suggestion
 from playground.spec.history import History
+from playground.spec.presets import ArchitecturePreset
 from playground.spec.recipe import KNOBS, Recipe
 from playground.ui.server import asker, supervisor, visitor
 from playground.ui.state import AppState, app_state, present_architecture, present_recipe, run_history
@@ -73,6 +75,28 @@ def set_recipe(name: str, value: Any) -> None:
     """Change one value of the recipe, in the running run too if it is a knob."""
     plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
     _change({name: plain})
+
+
+def take_preset(preset: ArchitecturePreset) -> None:
+    """The preset's network, and its settings if it has any; other networks are fitted to the data set at hand."""
+    state = app_state()
+    own = preset.recipe
+    if own is not None and not is_active(state.run):
+        state.recipe = own
+    architecture = preset.architecture
+    data = find_dataset(state.recipe.dataset)
+    if own is None or own.dataset != data.name:
+        architecture = architecture.for_images(data.input_shape, len(data.class_names))
+    state.edit(architecture)
+    state.preset, state.open_layer = preset.name, None
+
+
+def take_dataset(name: str) -> None:
+    """Another data set, with the network's input and classes, and no more validation images than it can spare."""
+    state = app_state()
+    data = find_dataset(name)
+    state.recipe = fitted_recipe(state.recipe.changed(dataset=name))
+    state.edit(state.architecture.for_images(data.input_shape, len(data.class_names)))
 
 
 def follow_network() -> None:

@@ -2,20 +2,25 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from playground.charts.images import single_image
-from playground.engine.data import load_test
+from playground.engine.datasets import dataset_of
 from playground.engine.store import Run
-from playground.engine.strokes import SHRUNK, fit_strokes
+from playground.engine.strokes import AS_MNIST, SHRUNK, fit_strokes
 from playground.errors import PlaygroundError
-from playground.lens.drawing import Drawing, net_input
+from playground.lens.drawing import Drawing, as_input, drawn_over, net_input
 from playground.lens.model import Model, load_model
+from playground.lens.pictures import uploaded_image, uploaded_ink
+from playground.lens.verdicts import images_of
+from playground.spec.datasets import Dataset
+from playground.spec.shapes import Shape
 from playground.ui.canvas import ERASER_WIDTH
 from playground.ui.server import pretrained
-from playground.ui.state import CANVAS_SIZE, AppState
+from playground.ui.state import CANVAS_SIZE, AppState, Picture
 
 Array = NDArray[np.float32]
 
@@ -26,61 +31,131 @@ _EXAMPLE = (
 
 
 @dataclass(frozen=True)
+class Sight:
+    """What the nets of a run can be shown: images of ``shape``, like those of a data set."""
+
+    run: Run
+    dataset: Dataset
+    shape: Shape
+
+    @property
+    def reads_drawings(self) -> bool:
+        """Whether a drawing is fitted to look like the data."""
+        return self.dataset.strokes
+
+    @property
+    def is_mnist_like(self) -> bool:
+        """Whether the pretrained model can be asked about the same images."""
+        return self.dataset.subject == "digits" and self.reads_drawings and self.shape == (1, 28, 28)
+
+
+@dataclass(frozen=True)
 class Subject:
-    """An image of the data's shape, (channels, height, width), values 0 to 1, and where it comes from."""
+    """An image of the net's shape, (channels, height, width), values 0 to 1, and where it comes from."""
 
     image: Array
     origin: str
     label: int | None = None
 
+    @property
+    def is_example(self) -> bool:
+        """Whether it only stands for what is not there yet."""
+        return self.origin == "an example"
 
-def example() -> Subject:
-    """A drawn 3, for a page on which nothing was drawn yet; it needs no data."""
-    return Subject(fit_strokes([_EXAMPLE]), "an example")
+
+def sight_of(run: Run) -> Sight:
+    """What a run's nets can be shown."""
+    return Sight(run, dataset_of(run), run.record.architecture.input.shape)
 
 
-def test_subject(index: int) -> Subject:
-    """A test image of MNIST with its label; raises AssetError where the data is damaged."""
-    data = load_test("mnist")
+def shown_sight(state: AppState) -> Sight:
+    """The same of the net that answers on the Playground page: the attached run's, or the pretrained one."""
+    return sight_of(state.run if state.run is not None and state.run.snapshots() else pretrained())
+
+
+def example(sight: Sight) -> Subject:
+    """A drawn 3 for a net that reads digits, for which no data is needed; else the first test image."""
+    if sight.is_mnist_like:
+        return Subject(fit_strokes([_EXAMPLE]), "an example")
+    try:
+        return replace(test_subject(sight, 0), origin="an example")
+    except PlaygroundError:  # the data is gone: any net takes an empty image
+        return Subject(np.zeros(sight.shape, dtype=np.float32), "an example")
+
+
+def test_subject(sight: Sight, index: int) -> Subject:
+    """A test image with its label; raises what loading the data raises."""
+    data = images_of(sight.run)
+    index = min(index, len(data) - 1)
     return Subject(data.image(index), f"test image {index:,}", int(data.labels[index]))
 
 
-def drawn_subject(state: AppState) -> Subject:
+def drawn_subject(state: AppState, sight: Sight) -> Subject:
     """What is on the canvas as the net sees it; the example while it is empty."""
-    drawing = _drawing(state)
-    if drawing.is_empty:
-        return example()
-    image = net_input(drawing, state.fitting)
+    drawing = _drawing(state, sight)
+    if drawing.is_empty and state.picture is None and state.test_index is None:
+        return example(sight)
+    if sight.reads_drawings:
+        image = as_input(net_input(drawing, state.fitting), sight.shape)
+    else:
+        image = drawn_over(_ground(state, sight), drawing)
     if state.ink.strokes or state.ink.erased:
         return Subject(image, "your drawing")
     if state.picture is not None:
         return Subject(image, state.picture.name)
-    under = test_subject(state.test_index or 0)
+    under = test_subject(sight, state.test_index or 0)
     return Subject(image, under.origin, under.label)
 
 
-def background_of(state: AppState) -> bytes | None:
-    """The picture under the strokes, as a PNG for the canvas; raises AssetError where the data is damaged."""
-    under = _drawing(state).under
-    return None if under is None else single_image(under, size=len(under))
+def background_of(state: AppState, sight: Sight) -> bytes | None:
+    """The picture under the strokes, as a PNG for the canvas; raises what loading the data raises."""
+    if state.picture is None and state.test_index is None:
+        return None
+    if sight.reads_drawings:
+        under = _drawing(state, sight).under
+        return None if under is None else single_image(under[None], size=len(under))
+    return single_image(_ground(state, sight), size=CANVAS_SIZE)
 
 
-def stages(state: AppState) -> tuple[Array, Array] | None:
+def stages(state: AppState, sight: Sight) -> tuple[Array, Array] | None:
     """The canvas merely shrunk, and made as large and with the pen that are wanted; None while it is empty."""
-    drawing = _drawing(state)
+    drawing = _drawing(state, sight)
     if drawing.is_empty:
         return None
     return net_input(drawing, SHRUNK), net_input(drawing, replace(state.fitting, centred=False))
 
 
-def _drawing(state: AppState) -> Drawing:
-    under = None
+def picture_image(picture: Picture, sight: Sight) -> Array:
+    """An uploaded picture as the net takes it: a drawing's ink fitted, or the picture itself; raises ImageFileError."""
+    if not sight.reads_drawings:
+        return uploaded_image(picture.name, picture.content, sight.shape)
+    drawing = Drawing(under=_ink(picture), canvas_size=CANVAS_SIZE)
+    return as_input(net_input(drawing, AS_MNIST), sight.shape)
+
+
+def _ground(state: AppState, sight: Sight) -> Array:
+    """The image under the strokes, for a net that sees pictures; black where there is none."""
     if state.picture is not None:
-        values = np.frombuffer(state.picture.ink, dtype=np.float32)
-        under = values.reshape(-1, math.isqrt(len(values)))
-    elif state.test_index is not None:
-        under = test_subject(state.test_index).image[0]
+        return picture_image(state.picture, sight)
+    if state.test_index is not None:
+        return test_subject(sight, state.test_index).image
+    return np.zeros(sight.shape, dtype=np.float32)
+
+
+def _drawing(state: AppState, sight: Sight) -> Drawing:
+    under = None
+    if state.picture is not None and sight.reads_drawings:
+        under = _ink(state.picture)
+    elif state.test_index is not None and sight.reads_drawings:
+        under = test_subject(sight, state.test_index).image.max(axis=0)
     return Drawing(state.ink.strokes, CANVAS_SIZE, state.pen_width, under, state.ink.erased, ERASER_WIDTH)
+
+
+@lru_cache(maxsize=8)
+def _ink(picture: Picture) -> Array:
+    ink = uploaded_ink(picture.name, picture.content)
+    side = math.isqrt(ink.size)
+    return ink.reshape(side, side)
 
 
 def subject_model(run: Run | None) -> tuple[Model | None, PlaygroundError | None]:

@@ -1,7 +1,8 @@
 """Exported Keras code, executed: a run's shapes, parameters, scores, and the same steps of training."""
 
 import os
-from collections.abc import Iterator
+import tempfile
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,7 @@ from playground.spec.layers import (
     Conv2d,
     Dropout,
     Flatten,
-    GlobalAvgPool,
     Layer,
-    Linear,
     MaxPool2d,
     Output,
     Residual,
@@ -54,15 +53,13 @@ from playground.spec.summary import summarize
 from tests import strategies
 from tests.exchange.exported import executed
 
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel"),
+    # Keras's variables on torch do not know NumPy 2's way of asking for an array.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_keras() -> Iterator[None]:
-    yield
-    keras.utils.clear_session()
 
 
 @pytest.mark.parametrize(("name", "recipe"), [("guide", None), ("guide", "sprint"), ("residual", None)])
@@ -88,7 +85,7 @@ def _run(architecture: Architecture) -> nn.Sequential:
 
 
 def _images(architecture: Architecture, count: int = 2) -> torch.Tensor:
-    return torch.rand(count, *architecture.input.shape, generator=torch.Generator().manual_seed(2))
+    return torch.rand(count, *architecture.input.shape, generator=torch.Generator().manual_seed(2)) - 0.25
 
 
 def _channels_last(images: torch.Tensor) -> NDArray[np.float32]:
@@ -96,21 +93,202 @@ def _channels_last(images: torch.Tensor) -> NDArray[np.float32]:
     return found
 
 
-def _check_same(architecture: Architecture, folder: Path) -> None:
-    module, images = _run(architecture), _images(architecture)
-    path = folder / "weights.safetensors"
-    save_file(module.state_dict(), path)
-    exported = executed(to_keras(architecture))
-    model = exported["make_model"](logits=True)
-    exported["load_weights"](model, path)
+def _scores(model: Any, images: torch.Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
-        scores = module(images)
-    found = model.predict(_channels_last(images), verbose=0)
-    np.testing.assert_allclose(found, scores.numpy(), rtol=1e-4, atol=1e-4)
-    assert sum(weight.size for weight in map(np.asarray, _trainable(model))) == summarize(architecture).parameters
-    told = [tuple(layer.output.shape[1:]) for layer in model.layers if layer.output is not None]
-    _check_in_order(told, [_last(row.output_shape) for row in summarize(architecture).rows if row.enabled])
+        found: NDArray[np.float32] = model(_channels_last(images), training=False).numpy()
+        return found
 
 
-def _trainable(model: Any) -> list[Any]:
-    return [weight.numpy() for weight in map(keras.ops.stop_gradient, model.trainable_weights)]
+def _loaded(architecture: Architecture, module: nn.Module, recipe: Recipe | None = None) -> tuple[dict[str, Any], Any]:
+    """The names of the exported file, and its model with the module's weights."""
+    exported = executed(to_keras(architecture, recipe))
+    model = exported["make_model"](logits=True)
+    with tempfile.TemporaryDirectory() as folder:
+        save_file(module.state_dict(), Path(folder) / "weights.safetensors")
+        exported["load_weights"](model, Path(folder) / "weights.safetensors")
+    return exported, model
+
+
+def _check_same(architecture: Architecture) -> None:
+    module, images = _run(architecture), _images(architecture)
+    _, model = _loaded(architecture, module)
+    with torch.inference_mode():
+        np.testing.assert_allclose(_scores(model, images), module(images).numpy(), rtol=1e-4, atol=1e-4)
+    summary = summarize(architecture)
+    assert sum(prod(weight.shape) for weight in model.trainable_weights) == summary.parameters
+    shapes = iter([layer.output.shape[1:] for layer in model.layers])
+    for row in summary.rows:
+        if row.enabled:  # others may lie between: paddings, the inside of blocks
+            assert (*row.output_shape[1:], row.output_shape[0]) in shapes, row.title
+
+
+@given(architecture=strategies.architectures())
+@settings(max_examples=25)
+def test_exported_code_gives_the_same_shapes_and_scores(architecture: Architecture) -> None:
+    _check_same(architecture)
+
+
+@pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURES.items() if not preset.broken])
+def test_exported_presets_give_the_same_shapes_and_scores(name: str) -> None:
+    _check_same(architecture_preset(name).architecture)
+
+
+def _net(*layers: Layer, classes: int = 3, size: int = 11) -> Architecture:
+    layers = (*layers, Flatten(), Output(activation="sigmoid" if classes == 2 else "softmax"))
+    return Architecture(input=InputShape(channels=2, height=size, width=size - 2), classes=classes, layers=layers)
+
+
+_PLAIN = {"activation": "none", "out_channels": 4}
+_AWKWARD = {
+    "even kernel, same padding": Conv2d(kernel_size=4, padding="same", **_PLAIN),
+    "padding that is as good as same": Conv2d(kernel_size=5, padding=2, **_PLAIN),
+    "padding that is not": Conv2d(kernel_size=5, padding=1, **_PLAIN),
+    "same with a stride would pad unevenly": Conv2d(kernel_size=3, padding=1, stride=2, **_PLAIN),
+    "stride and dilation at once": Conv2d(kernel_size=3, padding=2, stride=3, dilation=2, **_PLAIN),
+    "groups": Conv2d(kernel_size=3, groups=2, bias=False, **_PLAIN),
+    "max pooling never takes the padding": MaxPool2d(kernel_size=3, stride=2, padding=1),
+    "average pooling counts the padding": AvgPool2d(kernel_size=4, stride=2, padding=2),
+    "batch norm": BatchNorm(momentum=0.3, eps=1e-3),
+}
+
+
+@pytest.mark.parametrize("layer", _AWKWARD.values(), ids=_AWKWARD)
+def test_where_keras_means_something_else(layer: Layer) -> None:
+    """Values of both signs go in, so that padding with zeros is not padding with the smallest."""
+    _check_same(_net(layer))
+
+
+@pytest.mark.parametrize("activation", strategies.ACTIVATIONS)
+def test_every_activation_is_the_same_function(activation: Any) -> None:
+    _check_same(_net(Conv2d(activation=activation), Activation(activation=activation)))
+
+
+def test_a_block_may_begin_and_end_with_anything() -> None:
+    """The weights must find their places in the order in which Keras lists the layers of a graph."""
+    strided = Conv2d(kernel_size=1, stride=2, **_PLAIN)
+    same = Conv2d(kernel_size=1, **_PLAIN)
+    _check_same(_net(Residual(layers=(strided, Dropout(), Activation())), Residual(layers=(Activation(), same))))
+
+
+def test_layers_that_are_switched_off_are_left_out() -> None:
+    code = to_keras(_net(Conv2d(enabled=False), Dropout(p=0.5), Dropout(p=0.25, enabled=False)))
+    assert "Conv2D" not in code
+    assert code.count("Dropout") == 1
+
+
+@pytest.mark.parametrize(("classes", "function"), [(2, torch.sigmoid), (3, lambda scores: scores.softmax(1))])
+def test_the_model_gives_probabilities_if_not_asked_for_scores(classes: int, function: Any) -> None:
+    architecture = _net(classes=classes)
+    exported, model = _loaded(architecture, _run(architecture))
+    complete = exported["make_model"]()
+    complete.set_weights(model.get_weights())
+    images = _images(architecture)
+    wanted = function(torch.from_numpy(_scores(model, images)))
+    np.testing.assert_allclose(_scores(complete, images), wanted.numpy(), rtol=1e-5)
+
+
+_WITHOUT_SCHEDULE: list[Optimizer] = [
+    Sgd(momentum=0.0),
+    Sgd(momentum=0.8),
+    Sgd(momentum=0.8, nesterov=True),
+    Adam(beta1=0.8, beta2=0.95),
+    AdamW(),
+    RmsProp(alpha=0.9),
+    RmsProp(momentum=0.5),
+    Adagrad(),
+]
+_SCHEDULES: list[Schedule] = [StepDecay(step_size=1, gamma=0.3), Cosine(), OneCycle(pct_start=0.4, div_factor=10)]
+
+
+def _check_same_steps(recipe: Recipe, classes: int = 3, steps: int = 6) -> None:
+    """The same batches train the exported model and the module: both must come to the same scores."""
+    architecture = _net(Conv2d(out_channels=4, activation="tanh"), classes=classes, size=6)
+    module = build(architecture, seed=3)
+    exported, model = _loaded(architecture, module, recipe)
+    steps_per_epoch = steps // recipe.epochs
+    exported["compile_model"](model, *([] if isinstance(recipe.schedule, Constant) else [steps_per_epoch]))
+    optimizer = make_optimizer(list(module.parameters()), recipe)
+    before = _scores(model, _images(architecture))
+    for step in range(steps):
+        images = torch.rand(8, *architecture.input.shape, generator=torch.Generator().manual_seed(step))
+        labels = torch.arange(8) % classes
+        one_hot = recipe.label_smoothing > 0 and classes > 2
+        model.train_on_batch(_channels_last(images), (functional.one_hot(labels) if one_hot else labels).numpy())
+        optimizer.param_groups[0]["lr"] = lr_at(recipe, step, steps_per_epoch)
+        optimizer.zero_grad()
+        scores = class_scores(module(images))
+        functional.cross_entropy(scores, labels, label_smoothing=recipe.label_smoothing).backward()
+        optimizer.step()
+    with torch.inference_mode():
+        wanted = module(_images(architecture)).numpy()
+    assert np.abs(wanted - before).max() > 0.01
+    np.testing.assert_allclose(_scores(model, _images(architecture)), wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("optimizer", _WITHOUT_SCHEDULE, ids=repr)
+def test_every_optimizer_takes_the_same_steps(optimizer: Optimizer, weight_decay: float) -> None:
+    _check_same_steps(Recipe(optimizer=optimizer, lr=0.01, weight_decay=weight_decay))
+
+
+@pytest.mark.parametrize("schedule", _SCHEDULES, ids=repr)
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_every_schedule_takes_the_same_steps(schedule: Schedule, epochs: int) -> None:
+    _check_same_steps(Recipe(schedule=schedule, lr=0.02, epochs=epochs, label_smoothing=0.2))
+
+
+def test_a_sigmoid_takes_the_same_steps() -> None:
+    _check_same_steps(Recipe(lr=0.02, label_smoothing=0.2), classes=2)
+
+
+@pytest.mark.parametrize(("classes", "label_smoothing"), [(10, 0.0), (10, 0.1), (2, 0.1)])
+def test_the_program_trains_and_tells_the_accuracy(
+    classes: int, label_smoothing: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On images that give their class away: the brightest row is the label's."""
+    labels = np.arange(240, dtype=np.uint8) % classes
+    images = np.zeros((240, 28, 28), np.uint8)
+    images[np.arange(240), 2 * labels] = 255
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: ((images, labels), (images[:50], labels[:50])))
+    output = Output(activation="sigmoid" if classes == 2 else "softmax")
+    architecture = Architecture(classes=classes, layers=(Flatten(), output))
+    recipe = Recipe(
+        lr=0.05,
+        batch_size=16,
+        epochs=3,
+        validation_size=40,
+        limit=160,
+        schedule=OneCycle(),
+        label_smoothing=label_smoothing,
+        augmentation=(Rotate(),),
+    )
+    code = to_keras(architecture, recipe)
+    assert "at random (rotate)" in code
+    executed(code, "__main__")
+    printed = capsys.readouterr().out
+    assert "10/10" in printed  # the limit, in batches
+    assert printed.splitlines()[-1] == "test accuracy 1.0000"
+
+
+def test_data_that_keras_has_not_got_are_left_to_fill_in() -> None:
+    recipe = Recipe(dataset='own:"""\nraise SystemExit')
+    load_data = executed(to_keras(_net(), recipe))["load_data"]
+    with pytest.raises(NotImplementedError, match="own: raise SystemExit"):
+        load_data()
+    assert "(count, 11, 9, 2)" in load_data.__doc__
+    assert "from 0 to 2" in load_data.__doc__
+
+
+@pytest.mark.parametrize("title", ['"""', "a\\N", 'x"""\nraise SystemExit\n"""', "naïve ✓"])
+def test_any_title_is_only_a_title(title: str) -> None:
+    executed(to_keras(architecture_preset("tiny").architecture, title=title))
+
+
+def test_without_a_recipe_the_program_shows_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    executed(to_keras(architecture_preset("guide").architecture), "__main__")
+    assert "93,322" in capsys.readouterr().out
+
+
+def test_what_cannot_be_built_is_not_exported() -> None:
+    with pytest.raises(ArchitectureError, match="needs a vector"):
+        to_keras(Architecture(layers=(Conv2d(), Output())))

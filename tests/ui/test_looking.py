@@ -11,7 +11,7 @@ from playground.engine.build import build
 from playground.engine.catalogue import create_run
 from playground.engine.store import Run, log_line, snapshot_bytes
 from playground.lens.surgery import Rewritten, Scaled
-from playground.lens.verdicts import asked_images
+from playground.lens.verdicts import images_of
 from playground.spec.architecture import Architecture
 from playground.spec.events import RunEnded
 from playground.spec.layers import (
@@ -93,7 +93,7 @@ def _server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(server, "Supervisor", NoWorkers)
     # Pages are tested here, not lenses: those are asked about few images.
     for panel in (excites, operate):
-        monkeypatch.setattr(panel, "asked_images", lambda name, count=None: asked_images(name, 250))
+        monkeypatch.setattr(panel, "images_of", lambda run, count=None: images_of(run, 250))
     monkeypatch.setattr(trust, "_COUNT", 20)
     yield
     st.cache_resource.clear()

@@ -23,13 +23,15 @@ class Arguments:
         self._given = dict(zip(names, call.positional, strict=False)) | call.named
         self._open_units = open_units
 
-    def __contains__(self, name: str) -> bool:
-        return self._given.get(name) is not None
-
     def take(self, *names: str) -> object:
         """The value of the first of these names that was given; None if none was."""
         values = [self._given.pop(name) for name in names if name in self._given]
         return next((value for value in values if value is not None), None)
+
+    def put(self, name: str, value: object) -> None:
+        """Give an argument under another name, or in another form."""
+        if value is not None:
+            self._given[name] = value
 
     def integer(self, *names: str, default: int | None = None) -> int:
         """A whole number."""
@@ -47,7 +49,10 @@ class Arguments:
     def units(self, *names: str) -> int:
         """The size of a linear layer; that of the last one is the number of classes, which the code may leave open."""
         value = self.take(*names)
-        return self._whole(self._open_units if isinstance(value, Unknown) else value, names[0], None)
+        if isinstance(value, Unknown) and self._open_units:
+            value = self._open_units
+            self.note(f"The number of classes is not written in the code: {value} is assumed.")
+        return self._whole(value, names[0], None)
 
     def expected_size(self, *names: str) -> int | None:
         """The size of the input as the code states it; None if it leaves that open."""
@@ -109,7 +114,7 @@ class Arguments:
 def call_text(call: Call, source: str) -> str:
     """The call as it stands in the code, on one line of at most 60 characters."""
     try:
-        text = " ".join((ast.get_source_segment(source, call.node) or call.name).split())  # type: ignore[arg-type]
+        text = " ".join((ast.get_source_segment(source, call.node) or call.name).split())
     except (IndexError, ValueError, UnicodeError):
         text = call.name
     return text if len(text) <= 60 else f"{text[:57]}..."

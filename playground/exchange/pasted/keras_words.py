@@ -1,5 +1,7 @@
 """What Keras's layers come to here, those of its first version too: many tutorials are older than the second."""
 
+from dataclasses import replace
+
 from playground.exchange.pasted.arguments import Arguments, Misread
 from playground.exchange.pasted.pieces import (
     InputSize,
@@ -14,6 +16,7 @@ from playground.exchange.pasted.pieces import (
     elu,
     leaky_relu,
     left_out,
+    nothing,
     plain_activation,
     scores,
 )
@@ -27,7 +30,7 @@ _TRAINING_ONLY = (
     *(f"{weight}_{what}" for weight in _WEIGHTS for what in ("initializer", "regularizer", "constraint")),
     *("init", "W_regularizer", "b_regularizer", "activity_regularizer", "W_constraint", "b_constraint"),
 )
-_HARMLESS = ("name", "trainable", "dtype", "data_format", "dim_ordering", "seed", "noise_shape", "batch_size")
+_HARMLESS = ("name", "dtype", "data_format", "dim_ordering", "seed", "noise_shape", "batch_size")
 
 
 def _keras(reader: Reader) -> Reader:
@@ -35,7 +38,9 @@ def _keras(reader: Reader) -> Reader:
 
     def read(arguments: Arguments, shape: Shape) -> list[Piece]:
         stated = _input_shape(arguments)
-        pieces = reader(arguments, _input_as_maps(stated.shape) if stated else shape)
+        pieces = reader(arguments, stated.shape if stated else shape)
+        if not arguments.flag("trainable"):
+            pieces = [_frozen(piece) for piece in pieces]
         arguments.leave_out(*_TRAINING_ONLY)
         arguments.ignore(*_HARMLESS)
         return [stated, *pieces] if stated else pieces
@@ -43,28 +48,29 @@ def _keras(reader: Reader) -> Reader:
     return read
 
 
-def _input_as_maps(shape: Shape) -> Shape:
-    return shape
+def _frozen(piece: Piece) -> Piece:
+    if isinstance(piece, Part) and piece.layer.has_weights:
+        return replace(piece, layer=piece.layer.changed(trainable=False))
+    return piece
 
 
 def _input_shape(arguments: Arguments) -> InputSize | None:
+    """The shape that a layer states for the input, the channels last; None if it states none in numbers."""
     batched = arguments.take("batch_input_shape", "batch_shape")
     given = arguments.take("input_shape", "input_dim", "shape")
     if isinstance(batched, list | tuple):
         given = batched[1:]
-    sizes = list(given) if isinstance(given, list | tuple) else [given]
-    sizes = [size for size in sizes if isinstance(size, int) and size > 0] if len(sizes) <= 3 else []
-    if not sizes or (isinstance(given, list | tuple) and len(sizes) != len(given)):
-        return None
-    match sizes:
-        case [channels, height, width] if channels <= 4 < width:
+    match [given] if isinstance(given, int) else given:
+        case [int() as channels, int() as height, int() as width] if channels <= 4 < width:
             arguments.note("The input's shape was read with the channels first.")
             return InputSize((channels, height, width))
-        case [height, width, channels]:
+        case [int() as height, int() as width, int() as channels]:
             return InputSize((channels, height, width))
-        case [height, width]:
+        case [int() as height, int() as width]:
             return InputSize((1, height, width))
-    return InputSize(tuple(sizes))
+        case [int() as size]:
+            return InputSize((size,))
+    return None
 
 
 def _activated(arguments: Arguments) -> list[Piece]:
@@ -91,62 +97,66 @@ def read_word(call: Call, outer: Arguments, shape: Shape) -> list[Piece]:
     return pieces
 
 
-def _padding(arguments: Arguments, shape: Shape, extent: int, stride: int) -> int:
-    """The pixels on every side that give the maps the size that Keras's word for it gives them."""
+def _pads_same(arguments: Arguments) -> bool:
     word = arguments.take("padding", "border_mode")
     if word is not None and (not isinstance(word, str) or word.lower() not in ("valid", "same")):
         raise Misread("has a padding that is neither 'valid' nor 'same'")
-    if word is None or word.lower() == "valid" or not is_map(shape):
+    return word is not None and word.lower() == "same"
+
+
+def _same_pixels(arguments: Arguments, shape: Shape, extent: int, stride: int) -> int:
+    """The pixels on every side that give the size of Keras's 'same', which with a stride pads one side more."""
+    if not is_map(shape):
         return 0
     wanted = [-(-size // stride) for size in shape[1:]]
     missing = [max(0, (n - 1) * stride + extent - size) for n, size in zip(wanted, shape[1:], strict=True)]
     for pixels in range(extent // 2 + 1):
         if [window_output_size(size, extent, stride, pixels) for size in shape[1:]] == wanted:
             if any(total != 2 * pixels for total in missing):
-                arguments.note(f"Line {arguments.call.line}: 'same' pads {pixels} on every side; Keras pads one side more.")
+                line = arguments.call.line
+                arguments.note(f"Line {line}: 'same' pads {pixels} on every side here; Keras pads one side more.")
             return pixels
     raise Misread("pads one side only ('same' with this stride), which has no counterpart here")
 
 
 def _convolution(arguments: Arguments, shape: Shape, out_channels: int, groups: int, *, bias: bool = True) -> Conv2d:
     """The convolution by itself, without its activation."""
-    rows, columns = arguments.take("kernel_size", "nb_row"), arguments.take("nb_col")
-    arguments.put("kernel_size", rows if columns is None else (rows, columns))
     kernel_size = arguments.square("kernel_size")
     stride = arguments.square("strides", "subsample", default=1)
     dilation = arguments.square("dilation_rate", default=1)
-    padding: int | str = "same"
-    if stride != 1 or not _is_same(arguments):
-        padding = _padding(arguments, shape, dilation * (kernel_size - 1) + 1, stride)
-    return Conv2d.model_validate(
-        {
-            "out_channels": out_channels,
-            "kernel_size": kernel_size,
-            "stride": stride,
-            "padding": padding,
-            "dilation": dilation,
-            "groups": groups,
-            "bias": bias,
-            "activation": "none",
-        }
+    pads_same = _pads_same(arguments)
+    layer = Conv2d(
+        out_channels=out_channels,
+        kernel_size=kernel_size,
+        stride=stride,
+        dilation=dilation,
+        groups=groups,
+        bias=bias,
+        activation="none",
     )
-
-
-def _is_same(arguments: Arguments) -> bool:
-    word = arguments.take("padding", "border_mode")
-    if isinstance(word, str) and word.lower() == "same":
-        return True
-    arguments.put("padding", word)
-    return False
+    if not pads_same:
+        return layer
+    return layer.changed(padding="same" if stride == 1 else _same_pixels(arguments, shape, layer.extent, stride))
 
 
 def _conv2d(arguments: Arguments, shape: Shape) -> list[Piece]:
-    match arguments.call:
-        case Call(name="Conv2D", positional=(_, int() as size, int() as stride, *_)) if stride == size:
-            arguments.note(f"Line {arguments.call.line}: the second {size} is the stride, as Keras reads it today.")
+    _read_old_kernel(arguments)
     channels, groups = arguments.integer("filters", "nb_filter"), arguments.integer("groups", default=1)
     layer = _convolution(arguments, shape, channels, groups, bias=arguments.flag("use_bias", "bias"))
     return [Part(layer), *_activated(arguments)]
+
+
+def _read_old_kernel(arguments: Arguments) -> None:
+    """``Convolution2D(32, 3, 3)``: in Keras's first version the third number was the kernel's width."""
+    match arguments.call.positional:
+        case (_, int() as rows, int() as columns, *_) if arguments.call.name == "Convolution2D":
+            arguments.take("strides")
+            arguments.put("kernel_size", (rows, columns))
+        case (_, int() as size, int() as stride, *_) if size == stride:
+            arguments.note(f"Line {arguments.call.line}: the second {size} is the stride, as Keras reads it today.")
+    rows_by_name = arguments.take("nb_row")
+    if rows_by_name is not None:
+        arguments.put("kernel_size", (rows_by_name, arguments.take("nb_col")))
 
 
 def _depthwise(arguments: Arguments, shape: Shape) -> list[Piece]:
@@ -172,10 +182,12 @@ def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Reader:
     def read(arguments: Arguments, shape: Shape) -> list[Piece]:
         kernel_size = arguments.square("pool_size", default=2)
         stride = arguments.square("strides", default=kernel_size)
-        padding = _padding(arguments, shape, kernel_size, stride)
-        if padding and kind is AvgPool2d:
+        layer = kind(kernel_size=kernel_size, stride=None if stride == kernel_size else stride)
+        if _pads_same(arguments):
+            layer = layer.changed(padding=_same_pixels(arguments, shape, kernel_size, stride))
+        if layer.padding and kind is AvgPool2d:
             arguments.note("Average pooling counts the padding as zeros here; Keras leaves it out of the mean.")
-        return [Part(kind(kernel_size=kernel_size, stride=None if stride == kernel_size else stride, padding=padding))]
+        return [Part(layer)]
 
     return read
 
@@ -234,7 +246,7 @@ def _reshape(arguments: Arguments, shape: Shape) -> list[Piece]:
 def _zero_padding(arguments: Arguments, shape: Shape) -> list[Piece]:
     given = arguments.take("padding")
     if isinstance(given, list | tuple) and given and all(isinstance(side, list | tuple) for side in given):
-        given = tuple(pixels for side in given for pixels in side)  # type: ignore[attr-defined]
+        given = tuple(pixels for side in given for pixels in side)
         given = given[0] if given and all(pixels == given[0] for pixels in given) else (0, 1)
     arguments.put("padding", given)
     return [Padding(arguments.square("padding", default=1))]
@@ -259,21 +271,20 @@ _CONV2D = (
     *("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups", "activation"),
     "use_bias",
 )
-_OLD_CONV2D = ("filters", "kernel_size", "nb_col", "init", "activation")
 _DEPTHWISE = (
     *("kernel_size", "strides", "padding", "depth_multiplier", "data_format", "dilation_rate", "activation"),
     "use_bias",
 )
 _SEPARABLE = (*_CONV2D[:6], "depth_multiplier", "activation", "use_bias")
-_INPUT_ONLY: Reader = lambda arguments, shape: []  # noqa: E731
+_ANY = ("first", "second", "third", "fourth")
 _AUGMENTATION = left_out("random changes of the images belong to the training settings")
 _SCALING = left_out("images are 0 to 1 already")
 
 _LAYERS: Words = {
-    "Input": (("shape", "batch_size", "dtype"), _INPUT_ONLY),
-    "InputLayer": (("shape", "batch_size", "dtype"), _INPUT_ONLY),
+    "Input": (("shape", "batch_size", "dtype"), nothing()),
+    "InputLayer": (("shape", "batch_size", "dtype"), nothing()),
     "Conv2D": (_CONV2D, _conv2d),
-    "Convolution2D": (_OLD_CONV2D, _conv2d),
+    "Convolution2D": (_CONV2D, _conv2d),
     "DepthwiseConv2D": (_DEPTHWISE, _depthwise),
     "SeparableConv2D": (_SEPARABLE, _separable),
     "SeparableConvolution2D": (_SEPARABLE, _separable),
@@ -297,14 +308,14 @@ _LAYERS: Words = {
     "ZeroPadding2D": (("padding", "data_format"), _zero_padding),
     "pad": (("pad_width", "mode", "constant_values"), _pad),
     "Permute": (("dims",), _permute),
-    "Rescaling": ((), _SCALING),
-    "Normalization": ((), _SCALING),
-    "RandomFlip": ((), _AUGMENTATION),
-    "RandomRotation": ((), _AUGMENTATION),
-    "RandomZoom": ((), _AUGMENTATION),
-    "RandomTranslation": ((), _AUGMENTATION),
-    "RandomContrast": ((), _AUGMENTATION),
-    "GaussianNoise": ((), _AUGMENTATION),
+    "Rescaling": (_ANY, _SCALING),
+    "Normalization": (_ANY, _SCALING),
+    "RandomFlip": (_ANY, _AUGMENTATION),
+    "RandomRotation": (_ANY, _AUGMENTATION),
+    "RandomZoom": (_ANY, _AUGMENTATION),
+    "RandomTranslation": (_ANY, _AUGMENTATION),
+    "RandomContrast": (_ANY, _AUGMENTATION),
+    "GaussianNoise": (_ANY, _AUGMENTATION),
 }
 _FUNCTIONS: Words = {
     **{name: ((), plain_activation(here)) for name, here in _ACTIVATIONS.items()},

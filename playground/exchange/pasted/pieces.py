@@ -56,7 +56,7 @@ LEAKY_SLOPE = 0.01
 
 def activation(name: str) -> list[Piece]:
     """The layer of a function."""
-    return [Part(Activation(activation=name))]  # type: ignore[arg-type]
+    return [Part(Activation(activation=name))]
 
 
 def plain_activation(name: str) -> Reader:

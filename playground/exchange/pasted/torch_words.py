@@ -7,7 +7,6 @@ from playground.exchange.pasted.pieces import (
     Part,
     Piece,
     Reader,
-    Scores,
     Squeeze,
     Words,
     elu,
@@ -16,19 +15,18 @@ from playground.exchange.pasted.pieces import (
     plain_activation,
     scores,
 )
-from playground.exchange.pasted.values import Unknown
 from playground.spec.layers import AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d
 from playground.spec.shapes import Shape, is_map
 
 _CONVOLUTION = ("out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias", "padding_mode")
+_AXES = ("channels", "height", "width")
 
 
 def _conv2d(arguments: Arguments, shape: Shape) -> list[Piece]:
     channels = arguments.expected_size("in_channels")
-    padding = arguments.take("padding")
-    if not isinstance(padding, str):
-        arguments.put("padding", padding)
-        padding = arguments.square("padding", default=0)  # type: ignore[assignment]
+    word = arguments.take("padding")
+    if not isinstance(word, str):
+        arguments.put("padding", word)
     arguments.must_be("padding_mode", "zeros")
     arguments.ignore("device", "dtype")
     layer = Conv2d.model_validate(
@@ -36,7 +34,9 @@ def _conv2d(arguments: Arguments, shape: Shape) -> list[Piece]:
             "out_channels": arguments.integer("out_channels"),
             "kernel_size": arguments.square("kernel_size"),
             "stride": arguments.square("stride", default=1),
-            "padding": 0 if padding == "valid" else padding,
+            "padding": {"valid": 0}.get(word, word)
+            if isinstance(word, str)
+            else arguments.square("padding", default=0),
             "dilation": arguments.square("dilation", default=1),
             "groups": arguments.integer("groups", default=1),
             "bias": arguments.flag("bias"),
@@ -109,32 +109,29 @@ def _flatten(arguments: Arguments, shape: Shape) -> list[Piece]:
     return [Part(Flatten())]
 
 
+def _zero_pad(arguments: Arguments, shape: Shape) -> list[Piece]:
+    return [Padding(arguments.square("padding"))]
+
+
 def _view(arguments: Arguments, shape: Shape) -> list[Piece]:
     """``x.view(-1, 320)`` lays maps in a row; ``x.view(-1, 1, 28, 28)`` says what an image is."""
-    given = arguments.call.positional
-    sizes = list(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else list(given)
-    arguments.ignore_rest()
-    if len(sizes) == 2:
-        size = sizes[1]
-        return [Part(Flatten()), Part(Flatten(), size)][-1:] if _is_size(size) else [Part(Flatten())]
-    shown = [size for size in sizes[1:] if isinstance(size, int) and size > 0]
-    if len(sizes) == 4 and len(shown) == 3:
-        return [InputSize(tuple(shown))]
+    batch = arguments.take("batch")
+    others = [arguments.take(name) for name in _AXES]
+    sizes = batch[1:] if isinstance(batch, list | tuple) else [size for size in others if size is not None]
+    match sizes:
+        case [int() as size] if size > 0:
+            return [Part(Flatten(), size)]
+        case [_]:
+            return [Part(Flatten())]
+        case [int() as channels, int() as height, int() as width] if min(channels, height, width) > 0:
+            return [InputSize((channels, height, width))]
     raise Misread("does not lay all values of an image in one row")
-
-
-def _is_size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, Unknown) and value > 0
 
 
 def _gelu(arguments: Arguments, shape: Shape) -> list[Piece]:
     if arguments.take("approximate") not in (None, "none"):
         arguments.note("GELU is computed exactly here, not by tanh.")
     return plain_activation("gelu")(arguments, shape)
-
-
-def _sigmoid_scores(arguments: Arguments, shape: Shape) -> list[Piece]:
-    return [Scores()]
 
 
 _MODULES: Words = {
@@ -148,6 +145,7 @@ _MODULES: Words = {
     "Dropout": (("p", "inplace"), _dropout),
     "Linear": (("in_features", "out_features", "bias"), _linear),
     "LazyLinear": (("out_features", "bias"), _linear),
+    "ZeroPad2d": (("padding",), _zero_pad),
     "Flatten": (("start_dim", "end_dim"), _flatten),
     "Identity": ((), nothing()),
     "ReLU": (("inplace",), plain_activation("relu")),
@@ -180,7 +178,7 @@ TORCH: Words = _MODULES | {
     "softmax": _MODULES["Softmax"],
     "log_softmax": _MODULES["LogSoftmax"],
     "flatten": _MODULES["Flatten"],
-    "view": ((), _view),
-    "reshape": ((), _view),
+    "view": (("batch", *_AXES), _view),
+    "reshape": (("batch", *_AXES), _view),
     "mean": (("dim", "keepdim"), _mean),
 }

@@ -2,7 +2,7 @@
 
 import ast
 from collections import ChainMap
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ class Unknown:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One layer, or one function applied to the image. Each is an object of its own: the same one twice shares weights."""
+    """A layer, or a function applied to the image. Each is an object of its own: the same one twice shares weights."""
 
     name: str
     positional: tuple[object, ...]
@@ -180,17 +180,22 @@ def item(container: object, key: object) -> object:
     return Unknown()
 
 
-def joined(flows: list[Flow], node: ast.AST) -> tuple[Flow, Call]:
-    """Ways that part and meet again: what they share, and the block that adds them up."""
+def parted(flows: Sequence[Flow]) -> tuple[tuple[Call, ...], list[tuple[Call, ...]]]:
+    """What several ways of the image have in common, from the start, and the rest of each."""
     ways = [flow.calls for flow in flows]
     common = 0
     for calls in zip(*ways, strict=False):
         if any(call is not calls[0] for call in calls):
             break
         common += 1
-    rests = sorted((way[common:] for way in ways), key=len, reverse=True)
-    call = Call("Residual", (), {}, node, rests[0], rests[1]) if len(rests) == 2 else Call("a sum", (), {}, node)
-    return Flow(ways[0][:common]), call
+    return ways[0][:common], [way[common:] for way in ways]
+
+
+def every_call(calls: Sequence[Call]) -> Iterator[Call]:
+    """Calls with those inside of blocks."""
+    for call in calls:
+        yield call
+        yield from every_call((*call.body, *call.shortcut))
 
 
 def built_in(name: str, positional: Sequence[object]) -> object:

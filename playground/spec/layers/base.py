@@ -40,12 +40,14 @@ class TorchCall:
     """One ``torch.nn`` module as data: the class's name and its keyword arguments.
 
     ``Residual`` is the one name that torch lacks: its ``body`` runs beside its ``shortcut`` (identity if None).
+    Whether it is ``trainable`` makes no other module of it: calls are compared without.
     """
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     body: tuple["TorchCall", ...] = ()
     shortcut: "TorchCall | None" = None
+    trainable: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,16 @@ class Layer(BaseModel):
 
     title: ClassVar[str]
     summary: ClassVar[str]
+    has_weights: ClassVar[bool] = False
 
     kind: str
     enabled: bool = Field(default=True, description="Off: the layer is kept in the list but left out of the network.")
     id: str = Field(default="", exclude=True, repr=False, pattern=r"^[a-z0-9_-]{0,40}$")
+    trainable: bool = Field(
+        default=True,
+        exclude_if=bool,  # networks without frozen layers keep the digests that they have
+        description="Off: the layer is frozen, training leaves its weights as they are. Keras: trainable.",
+    )
 
     def detail(self) -> str:
         """The main figures in a few characters: ``32 · 3×3 · ReLU``."""
@@ -91,8 +99,12 @@ class Layer(BaseModel):
         return input_shape
 
     def parameters(self, input_shape: Shape) -> int:
-        """Trainable numbers; running statistics are not trained and not counted."""
+        """Numbers that training finds, frozen or not; running statistics are not trained and not counted."""
         return 0
+
+    def trainable_parameters(self, input_shape: Shape) -> int:
+        """Those of the parameters that are not frozen."""
+        return self.parameters(input_shape) if self.trainable else 0
 
     def multiply_adds(self, input_shape: Shape) -> int:
         """Multiplications by a weight for one image; additions of a bias, pooling and activations are not counted."""

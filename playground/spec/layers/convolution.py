@@ -27,6 +27,7 @@ class Conv2d(Layer):
 
     title = "Conv"
     summary = "Slides small kernels over the maps; every output channel looks for one pattern."
+    has_weights = True
 
     kind: Literal["conv2d"] = "conv2d"
     out_channels: int = Field(
@@ -119,7 +120,7 @@ class Conv2d(Layer):
             groups=self.groups,
             bias=self.bias,
         )
-        return (TorchCall("Conv2d", arguments), *activation_calls(self.activation))
+        return (TorchCall("Conv2d", arguments, trainable=self.trainable), *activation_calls(self.activation))
 
     def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
         """A vector below, channels that groups do not divide, a kernel that does not fit."""

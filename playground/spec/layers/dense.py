@@ -42,6 +42,7 @@ class Linear(Layer):
 
     title = "Linear"
     summary = "Every output is a weighted sum of all inputs. Keras: Dense."
+    has_weights = True
 
     kind: Literal["linear"] = "linear"
     out_features: int = Field(
@@ -78,7 +79,7 @@ class Linear(Layer):
         }
         if not self.bias:
             arguments["bias"] = False
-        return (TorchCall("Linear", arguments), *activation_calls(self.activation))
+        return (TorchCall("Linear", arguments, trainable=self.trainable), *activation_calls(self.activation))
 
     def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
         """Maps that were not flattened."""
@@ -94,6 +95,7 @@ class Output(Layer):
 
     title = "Output"
     summary = "One score a class, turned into probabilities that add up to 1."
+    has_weights = True
 
     kind: Literal["output"] = "output"
     activation: Literal["softmax", "sigmoid"] = Field(
@@ -135,7 +137,8 @@ class Output(Layer):
 
     def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Linear``; the loss takes its scores as they are."""
-        return (TorchCall("Linear", {"in_features": element_count(input_shape), "out_features": self._unit_count}),)
+        arguments = {"in_features": element_count(input_shape), "out_features": self._unit_count}
+        return (TorchCall("Linear", arguments, trainable=self.trainable),)
 
     def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
         """Maps that were not flattened."""

@@ -24,6 +24,7 @@ class BatchNorm(Layer):
 
     title = "Batch norm"
     summary = "Brings each channel to mean 0 and spread 1 over the batch: training gets steadier and faster."
+    has_weights = True
 
     kind: Literal["batch_norm"] = "batch_norm"
     momentum: float = Field(
@@ -51,7 +52,8 @@ class BatchNorm(Layer):
             "num_features": input_shape[0],
             **changed_arguments({"eps": 1e-5, "momentum": 0.1}, eps=self.eps, momentum=self.momentum),
         }
-        return (TorchCall("BatchNorm2d" if is_map(input_shape) else "BatchNorm1d", arguments),)
+        name = "BatchNorm2d" if is_map(input_shape) else "BatchNorm1d"
+        return (TorchCall(name, arguments, trainable=self.trainable),)
 
 
 class Dropout(Layer):

@@ -39,6 +39,7 @@ class Residual(Layer):
 
     title = "Residual"
     summary = "A short stack of layers plus a way around it: the stack only has to learn what to change."
+    has_weights = True
 
     kind: Literal["residual"] = "residual"
     layers: tuple[InnerLayer, ...] = Field(
@@ -85,6 +86,11 @@ class Residual(Layer):
         inner = sum(layer.parameters(shape) for layer, shape in self._steps(input_shape))
         return inner + (shortcut.parameters(input_shape) if shortcut else 0)
 
+    def trainable_parameters(self, input_shape: Shape) -> int:
+        """None if the block is frozen, else all but those of its frozen layers."""
+        frozen = sum(layer.parameters(shape) for layer, shape in self._steps(input_shape) if not layer.trainable)
+        return self.parameters(input_shape) - frozen if self.trainable else 0
+
     def multiply_adds(self, input_shape: Shape) -> int:
         """The inner layers' and the 1×1 convolution's."""
         shortcut = self._shortcut(input_shape)
@@ -108,7 +114,8 @@ class Residual(Layer):
         """``Residual`` with its body and shortcut, then the activation."""
         body = tuple(call for layer, shape in self._steps(input_shape) for call in layer.torch_calls(shape))
         shortcut = self._shortcut(input_shape)
-        block = TorchCall("Residual", body=body, shortcut=shortcut.torch_calls(input_shape)[0] if shortcut else None)
+        around = shortcut.torch_calls(input_shape)[0] if shortcut else None
+        block = TorchCall("Residual", body=body, shortcut=around, trainable=self.trainable)
         return (block, *activation_calls(self.activation))
 
     def defects(self, input_shape: Shape) -> tuple[Defect, ...]:

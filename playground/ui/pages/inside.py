@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from playground.engine.datasets import dataset_of
 from playground.engine.store import Run
 from playground.lens.activations import layer_values
 from playground.lens.model import Model
@@ -18,7 +19,7 @@ from playground.ui.panels.moment import choose_moment, choose_run, page_in_time
 from playground.ui.panels.operate import operate_view, operated_line
 from playground.ui.panels.why import why_view
 from playground.ui.state import AppState, app_state
-from playground.ui.subject import Subject
+from playground.ui.subject import Subject, sight_of
 
 VIEWS = {
     "Maps": "What the layer makes of the input, and the arithmetic behind every value.",
@@ -48,8 +49,9 @@ def _page(state: AppState) -> None:
         if state.inside_view in _MOVING and not state.is_playing and run.is_live():
             st.fragment(_newer_moments, run_every=_NEWS_S)(run, run.snapshots()[-1])
         operated_line(state, run)
-        subject = choose_input(state)
-        guess(model, subject)
+        sight = sight_of(run)
+        subject = choose_input(state, sight)
+        guess(model, subject, sight)
     with right:
         row = _layer_choice(state, model)
         _view(state, run, model, subject, row)
@@ -116,7 +118,7 @@ def _view(state: AppState, run: Run, model: Model, subject: Subject, row: Row) -
         case "Excites":
             excites_view(state, run, model, row, strongest)
         case "Why":
-            why_view(model, subject, row)
+            why_view(model, subject, row, dataset_of(run).class_names)
         case "Operate":
             operate_view(state, run, model, row, strongest)
         case _:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from playground.charts.images import single_image
+from playground.engine.datasets import dataset_of
 from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.lens.model import Model
-from playground.lens.verdicts import Verdicts, asked_images, judge
-from playground.engine.datasets import find_dataset
+from playground.lens.verdicts import Verdicts, images_of, judge
 from playground.ui import markup
 from playground.ui.components.gallery import Tile, gallery
 from playground.ui.components.matrix import confusion_matrix
@@ -44,7 +44,7 @@ def _page(state: AppState) -> None:
     verdicts = shown_progress(judge(model, data), f"Asking the net about {len(data):,} test images …")
     _figures(verdicts, len(data))
     view = one_of("View", _VIEWS, key="mistakes-view")
-    names = find_dataset(run.record.recipe.dataset).class_names
+    names = dataset_of(run).class_names
     match view:
         case "Trust":
             trust_view(verdicts, names)
@@ -58,9 +58,8 @@ def _page(state: AppState) -> None:
 
 def _images(state: AppState, run: Run) -> Images:
     """All test images; of a moment of the past so few, unless all are asked for, that time can play."""
-    name = run.record.recipe.dataset
     if state.moments.get(run.id) is None:
-        return asked_images(name)
+        return images_of(run)
     st.toggle(
         "All test images at this moment too",
         key="mistakes-all",
@@ -68,7 +67,7 @@ def _images(state: AppState, run: Run) -> Images:
         disabled=state.is_playing,
         help=f"Moments of the past are measured on {_SAMPLE:,} of the test images, so that time can play.",
     )
-    return asked_images(name, None if st.session_state["mistakes-all"] and not state.is_playing else _SAMPLE)
+    return images_of(run, None if st.session_state["mistakes-all"] and not state.is_playing else _SAMPLE)
 
 
 def _figures(verdicts: Verdicts, count: int) -> None:
@@ -102,30 +101,38 @@ def _behind(state: AppState, run: Run, model: Model, data: Images, verdicts: Ver
     if state.mistakes_cell:
         label, guess = state.mistakes_cell
         places = verdicts.cell(label, guess)
-        words = "taken for what they are" if label == guess else f"taken for a {names[guess]}"
+        words = "taken for what they are" if label == guess else f"taken for {names[guess]}"
         note = "the most confident first" + (f", {_MOST_IMAGES} of them" if len(places) > _MOST_IMAGES else "")
-        markup.title(f"{len(places):,} images of a {names[label]} {words}", note=note)
-        _gallery(state, run, data, verdicts, places[:_MOST_IMAGES].tolist(), "cell")
+        markup.title(f"{len(places):,} images of {names[label]} {words}", note=note)
+        _gallery(state, run, data, verdicts, places[:_MOST_IMAGES].tolist(), "cell", names)
         if not len(places):
             markup.hint("No such image at this moment.")
         return
     markup.title("Most confident errors", note="what it is → what the net said, and how sure")
-    _gallery(state, run, data, verdicts, verdicts.confident_errors(21).tolist(), "errors")
+    _gallery(state, run, data, verdicts, verdicts.confident_errors(21).tolist(), "errors", names)
     markup.title("Most torn", note="the first two guesses are closest")
-    _gallery(state, run, data, verdicts, verdicts.torn(14).tolist(), "torn")
+    _gallery(state, run, data, verdicts, verdicts.torn(14).tolist(), "torn", names)
 
 
-def _gallery(state: AppState, run: Run, data: Images, verdicts: Verdicts, places: list[int], key: str) -> None:
+def _gallery(
+    state: AppState,
+    run: Run,
+    data: Images,
+    verdicts: Verdicts,
+    places: list[int],
+    key: str,
+    names: Sequence[str],
+) -> None:
     tiles = []
     for place in places:
-        label, guess = int(verdicts.labels[place]), int(verdicts.guesses[place])
+        label, guess = names[verdicts.labels[place]], names[verdicts.guesses[place]]
         sure = f"{verdicts.confidence[place]:.0%}"
         tiles.append(
             Tile(
                 name=str(place),
-                png=single_image(data.image(place)[0], size=84),
+                png=single_image(data.image(place), size=84),
                 caption=f"{label} → {guess}\n{sure}",
-                alt=f"A {label} taken for a {guess}, {sure} sure: look inside",
+                alt=f"{label} taken for {guess}, {sure} sure: look inside",
                 is_bad=label != guess,
             )
         )

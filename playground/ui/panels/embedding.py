@@ -7,14 +7,15 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from playground.charts.images import map_grid
+from playground.charts.images import image_grid
 from playground.charts.theme import CLASSES
+from playground.engine.datasets import dataset_of
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.embedding import Pca, features, features_of, place_by_neighbours, tsne
 from playground.lens.model import Model
-from playground.lens.verdicts import asked_images, judge
-from playground.engine.datasets import find_dataset
+from playground.lens.verdicts import asked_images, images_of, judge
+from playground.spec.shapes import Shape
 from playground.spec.summary import summarize
 from playground.ui import markup
 from playground.ui.components.scatter import scatter
@@ -22,7 +23,7 @@ from playground.ui.forms import one_of
 from playground.ui.panels.looking import open_inside
 from playground.ui.progress import shown_progress
 from playground.ui.state import AppState
-from playground.ui.subject import drawn_subject
+from playground.ui.subject import drawn_subject, sight_of
 
 Array = NDArray[np.float32]
 _COUNT = 1000
@@ -32,11 +33,11 @@ _ONE_AT_A_TIME = threading.Lock()  # each takes a process and a core
 def embedding_view(state: AppState, run: Run, model: Model) -> None:
     """The map of a layer's values, by PCA at once or by t-SNE after a while."""
     layer_id, method, by = _choose(model)
-    data = asked_images(run.record.recipe.dataset, _COUNT)
+    data = images_of(run, _COUNT)
     index = model.architecture.index_of(layer_id)
     try:
-        rows, pca = _seen(model, index, run.record.recipe.dataset)
-        drawn = features_of(model, drawn_subject(state).image, index)
+        rows, pca = _seen(model, index, run)
+        drawn = features_of(model, drawn_subject(state, sight_of(run)).image, index)
         if method == "PCA":
             points, star = pca.points, pca.place(drawn)[0]
             first, second = pca.explained
@@ -50,9 +51,9 @@ def embedding_view(state: AppState, run: Run, model: Model) -> None:
         return
     verdicts = shown_progress(judge(model, data), "Asking the net …")
     wrong = verdicts.guesses != verdicts.labels
-    names = list(find_dataset(run.record.recipe.dataset).class_names)
+    names = list(dataset_of(run).class_names)
     captions = [
-        f"{label} → {guess}" if bad else f"{label}"
+        f"{names[label]} → {names[guess]}" if bad else names[label]
         for label, guess, bad in zip(verdicts.labels, verdicts.guesses, wrong, strict=True)
     ]
     columns = math.ceil(math.sqrt(len(data)))
@@ -60,9 +61,9 @@ def embedding_view(state: AppState, run: Run, model: Model) -> None:
         points,
         verdicts.labels if by == "class" else wrong.astype(np.intp),
         captions,
-        _sprite(run.record.recipe.dataset, columns),
+        _sprite(run.record.recipe.dataset, run.record.architecture.input.shape, columns),
         names=names if by == "class" else ["right", "wrong"],
-        colours=CLASSES if by == "class" else ("#8aa39d", "#d9480f"),
+        colours=_class_colours(len(names)) if by == "class" else ("#8aa39d", "#d9480f"),
         tile=(data.images.shape[3], data.images.shape[2]),
         columns=columns,
         star=(float(star[0]), float(star[1])) if np.isfinite(star).all() else None,
@@ -74,6 +75,11 @@ def embedding_view(state: AppState, run: Run, model: Model) -> None:
     )
     if clicked is not None:
         open_inside(state, run, data, clicked)
+
+
+def _class_colours(count: int) -> list[str]:
+    """Ten can be told apart; of more classes several share one, and the caption tells."""
+    return [CLASSES[place % len(CLASSES)] for place in range(count)]
 
 
 def _choose(model: Model) -> tuple[str, str, str]:
@@ -99,13 +105,13 @@ def _choose(model: Model) -> tuple[str, str, str]:
     return layer_id, method, by
 
 
-def _seen(model: Model, index: int, dataset: str) -> tuple[Array, Pca]:
+def _seen(model: Model, index: int, run: Run) -> tuple[Array, Pca]:
     kept = st.session_state.get("map-features")
-    if kept and kept[0] is model and kept[1:3] == (index, dataset):
-        return kept[3], kept[4]
-    rows = features(model, asked_images(dataset, _COUNT).images, index)
+    if kept and kept[0] is model and kept[1] == index:
+        return kept[2], kept[3]
+    rows = features(model, images_of(run, _COUNT).images, index)
     pca = Pca.fit(rows)
-    st.session_state["map-features"] = (model, index, dataset, rows, pca)
+    st.session_state["map-features"] = (model, index, rows, pca)
     return rows, pca
 
 
@@ -121,7 +127,7 @@ def _tsne(model: Model, index: int, rows: Array) -> Array:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _sprite(dataset: str, columns: int) -> bytes:
-    data = asked_images(dataset, _COUNT)
-    images = np.stack([data.image(place)[0] for place in range(len(data))])
-    return map_grid(images, palette="ink", columns=columns, tile_size=images.shape[2], gap=0).png
+def _sprite(dataset: str, shape: Shape, columns: int) -> bytes:
+    data = asked_images(dataset, _COUNT, shape)
+    images = np.stack([data.image(place) for place in range(len(data))])
+    return image_grid(images, columns=columns, tile_size=1).png

@@ -1,19 +1,19 @@
 """What a channel reacts to most: test images with the part that excites it, and an image made for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import streamlit as st
 
 from playground.charts.images import single_image
+from playground.engine.datasets import dataset_of
 from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.dream import OBJECTIVES, Dream, DreamSettings, Objective, Parameterisation, dream
 from playground.lens.exemplars import Exemplars, exemplars
 from playground.lens.model import Model
-from playground.lens.verdicts import asked_images
-from playground.engine.datasets import find_dataset
+from playground.lens.verdicts import images_of
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.components.gallery import Tile, gallery
@@ -27,9 +27,9 @@ _SMALL_FIELD = 8
 def excites_view(state: AppState, run: Run, model: Model, row: Row, strongest: int) -> None:
     """For a channel of a layer: its nine most exciting test images, and the image that maximises it."""
     channel = choose_channel(state, run, row, strongest, key="excites-channel")
-    data = asked_images(run.record.recipe.dataset)
+    data = images_of(run)
     found = _exemplars(model, data, row.index)
-    _images(state, found, data, channel, row)
+    _images(state, found, data, channel, row, dataset_of(run).class_names)
     _dreams(model, row, channel)
 
 
@@ -40,7 +40,7 @@ def choose_channel(state: AppState, run: Run, row: Row, strongest: int, *, key: 
     """
     channels = row.output_shape[0]
     present = strongest if state.inside_channel is None else min(state.inside_channel, channels - 1)
-    names = find_dataset(run.record.recipe.dataset).class_names
+    names = dataset_of(run).class_names
     if row.kind == "output" and len(names) == channels:
         st.session_state[f"{key}-class"] = present
 
@@ -79,7 +79,7 @@ def _exemplars(model: Model, data: Images, index: int) -> Exemplars:
     return found
 
 
-def _images(state: AppState, found: Exemplars, data: Images, channel: int, row: Row) -> None:
+def _images(state: AppState, found: Exemplars, data: Images, channel: int, row: Row, names: Sequence[str]) -> None:
     best = found.top[channel]
     markup.title(
         "The test images that excite it most",
@@ -92,9 +92,9 @@ def _images(state: AppState, found: Exemplars, data: Images, channel: int, row: 
     tiles = [
         Tile(
             name=str(one.index),
-            png=single_image(data.image(one.index)[0], size=width * 3),
-            caption=f"{one.value:.3g}\na {one.label}",
-            alt=f"Test image {one.index}, a {one.label}: {one.value:.3g}",
+            png=single_image(data.image(one.index), size=84),
+            caption=f"{one.value:.3g}\n{names[one.label]}",
+            alt=f"Test image {one.index}, {names[one.label]}: {one.value:.3g}",
             box=one.box and (one.box[0] / height, one.box[1] / width, one.box[2] / height, one.box[3] / width),
         )
         for one in best
@@ -152,7 +152,7 @@ def _climb(steps: Iterator[Dream]) -> Dream | None:
             for found in steps:
                 with place.container():
                     st.progress(found.step / found.steps, f"{found.score:.4g} after {found.step} steps")
-                    st.image(single_image(found.image[0], size=_IMAGE), width=_IMAGE)
+                    st.image(single_image(found.image, size=_IMAGE), width=_IMAGE)
     except PlaygroundError as problem:
         markup.problem(problem)
     return found
@@ -160,7 +160,7 @@ def _climb(steps: Iterator[Dream]) -> Dream | None:
 
 def _dreamt(found: Dream) -> None:
     alt = f"The image found: {found.score:.4g}"
-    st.image(single_image(found.image[0], size=_IMAGE), width=_IMAGE, alt=alt)
+    st.image(single_image(found.image, size=_IMAGE), width=_IMAGE, alt=alt)
     shut = " Even so the channel stays shut: it may be dead." if found.score <= 0 else ""
     markup.hint(
         f"From {found.first_score:.4g} for the noise to {found.score:.4g} for this image, {found.steps} steps.{shut}"

@@ -7,18 +7,19 @@ from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.model import Model
-from playground.lens.pictures import MAX_FILE_BYTES, uploaded_input
+from playground.lens.pictures import MAX_FILE_BYTES
 from playground.lens.predict import predict
-from playground.lens.verdicts import asked_images, place_among
-from playground.engine.datasets import find_dataset
+from playground.lens.verdicts import images_of, place_among
+from playground.spec.datasets import Dataset
+from playground.spec.shapes import shape_text
 from playground.ui import markup
-from playground.ui.state import AppState, app_state
-from playground.ui.subject import Subject, drawn_subject, example, test_subject
+from playground.ui.state import AppState, Picture, app_state
+from playground.ui.subject import Sight, Subject, drawn_subject, example, picture_image, test_subject
 
 _INPUTS = ("Drawing", "Test image", "Upload")
 
 
-def choose_input(state: AppState) -> Subject:
+def choose_input(state: AppState, sight: Sight) -> Subject:
     """The drawing, a test image or an upload; errors beside the choice, an example in their place."""
     st.session_state["inside-input"] = state.inside_input
 
@@ -34,53 +35,52 @@ def choose_input(state: AppState) -> Subject:
         help="The drawing is the one on the Playground page.",
     )
     try:
-        subject = _subject(state)
+        subject = _subject(state, sight)
     except PlaygroundError as problem:
         markup.problem(problem)
-        subject = example()
+        subject = example(sight)
     with st.container(key="seen"):
-        st.image(single_image(subject.image[0], size=168), width=168, alt=f"The input: {subject.origin}")
-    label = "" if subject.label is None else f", labelled {subject.label}"
-    markup.hint(f"The input: {subject.origin}{label}; 28×28 values from 0 to 1.")
+        st.image(single_image(subject.image, size=168), width=168, alt=f"The input: {subject.origin}")
+    label = "" if subject.label is None else f", labelled {sight.dataset.class_names[subject.label]}"
+    markup.hint(f"The input: {subject.origin}{label}; {shape_text(sight.shape)} values from 0 to 1.")
     return subject
 
 
-def _subject(state: AppState) -> Subject:
+def _subject(state: AppState, sight: Sight) -> Subject:
     if state.inside_input == "Test image":
-        return test_subject(_test_number(state))
+        return test_subject(sight, _test_number(state, sight.dataset))
     if state.inside_input == "Upload":
         file = st.file_uploader(
-            "A picture of a digit",
+            f"A picture of a {sight.dataset.noun}" if sight.reads_drawings else "A picture",
             type=["png", "jpg", "jpeg", "webp", "bmp"],
             key="inside-upload",
             max_upload_size=MAX_FILE_BYTES // 10**6,
         )
         if file is not None:
-            return Subject(uploaded_input(file.name, file.getvalue()), file.name)
-    return drawn_subject(state)
+            return Subject(picture_image(Picture(file.name, file.getvalue()), sight), file.name)
+    return drawn_subject(state, sight)
 
 
-def _test_number(state: AppState) -> int:
-    last = find_dataset("mnist").test_size - 1
-    st.session_state["inside-test"] = state.inside_test
+def _test_number(state: AppState, dataset: Dataset) -> int:
+    last = max(0, dataset.test_size - 1)
+    st.session_state["inside-test"] = min(last, state.inside_test)
 
     def choose() -> None:
         app_state().inside_test = min(last, max(0, int(st.session_state["inside-test"] or 0)))
 
     st.number_input("Number", step=1, key="inside-test", on_change=choose, help=f"Of the test images, 0 to {last:,}.")
-    return state.inside_test
+    return min(last, state.inside_test)
 
 
-def guess(model: Model, subject: Subject) -> None:
+def guess(model: Model, subject: Subject, sight: Sight) -> None:
     """What the net says of the input."""
     prediction = predict(model, [subject.image])[0]
-    markup.guess(prediction.first, prediction.words)
-    names = find_dataset("mnist").class_names
-    if len(names) == len(prediction.probabilities):
-        markup.bars(names, markup.Answer("", prediction.probabilities, prediction.first))
+    names = sight.dataset.class_names
+    markup.guess(names[prediction.first], prediction.words(names))
+    markup.bars(names, markup.Answer("", prediction.probabilities, prediction.first))
 
 
 def open_inside(state: AppState, run: Run, data: Images, place: int) -> None:
     """Go to Look inside with one of the test images that a net was asked about."""
-    state.open_test_image(place_among(data, place, asked_images(run.record.recipe.dataset)), run_id=run.id)
+    state.open_test_image(place_among(data, place, images_of(run)), run_id=run.id)
     st.switch_page(st.session_state["pages"]["inside"])

@@ -1,5 +1,6 @@
 """A layer's maps, and the arithmetic behind any of their values."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +9,12 @@ from numpy.typing import NDArray
 
 from playground.charts.images import Scaling, alternative_text, as_maps, map_grid, suitable_palette
 from playground.charts.theme import theme
+from playground.engine.datasets import dataset_of
 from playground.engine.store import Run
 from playground.lens.activations import LayerValues, layer_values, statistics
 from playground.lens.arithmetic import class_steps
 from playground.lens.channels import look_at_channel
 from playground.lens.model import Model
-from playground.engine.datasets import find_dataset
 from playground.ui import markup
 from playground.ui.components.microscope import MapGrid, microscope
 from playground.ui.forms import first_of_part, one_of
@@ -54,7 +55,7 @@ def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: 
         clicked = microscope(
             channel,
             picture,
-            subject.image[0],
+            subject.image.mean(axis=0),
             place=(int(place_shown[0]), int(place_shown[1])),
             titles={"output": f"{layer.title}, {name}{', before' if look.before else ''}", "below": below},
             before=look.before,
@@ -68,7 +69,7 @@ def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: 
         if is_other:  # else the browser shows it already
             redraw()
     if layer.kind == "output":
-        _softmax(values)
+        _softmax(values, dataset_of(run).class_names)
     _figures(shown)
     film_of_layer(run, subject, index, layer.title)
 
@@ -81,7 +82,7 @@ def chosen_channel(state: AppState, values: LayerValues) -> int:
 
 
 def _name(run: Run, kind: str, dimensions: int, number: int) -> str:
-    names = find_dataset(run.record.recipe.dataset).class_names
+    names = dataset_of(run).class_names
     if kind == "output" and number < len(names):
         return f"class {names[number]}"
     return f"channel {number + 1}" if dimensions == 3 else f"value {number + 1}"
@@ -128,11 +129,9 @@ def _picture(channel: int, title: str, shown: Array, scaling: Scaling) -> MapGri
     )
 
 
-def _softmax(values: LayerValues) -> None:
+def _softmax(values: LayerValues, names: Sequence[str]) -> None:
     """From each class's score to its probability, step by step."""
     steps = class_steps(values.after)
-    names = find_dataset("mnist").class_names
-    names = names if len(names) == len(steps) else tuple(map(str, range(len(steps))))
     total = sum(step.exponential for step in steps)
     markup.title("From scores to probabilities", note="softmax: e to the power of each score, over the sum of all")
     markup.columns_table(

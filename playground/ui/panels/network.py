@@ -6,21 +6,22 @@ from typing import Any
 
 import streamlit as st
 
+from playground.engine.datasets import all_datasets, find_dataset, is_here
 from playground.engine.estimate import seconds_per_epoch
 from playground.spec.architecture import MAX_LAYERS, Architecture
-from playground.spec.datasets import DATASETS
 from playground.spec.layers import LAYER_KINDS, Layer, Output, Residual
-from playground.spec.presets import ARCHITECTURES
-from playground.spec.shapes import shape_text
+from playground.spec.presets import ARCHITECTURES, GROUP_TITLES
+from playground.spec.shapes import Shape, shape_text
 from playground.spec.summary import Row, Summary, summarize
 from playground.spec.validation import Problem, find_problems
 from playground.ui import markup
 from playground.ui.forms import model_form
 from playground.ui.server import supervisor
 from playground.ui.state import AppState, app_state
-from playground.ui.steering import follow_network, is_active, set_recipe
+from playground.ui.steering import follow_network, is_active, take_dataset, take_preset
 
 _OWN = "own"
+INPUT_ROW = "input"
 
 
 def network_panel(state: AppState) -> None:
@@ -36,11 +37,16 @@ def _panel(digest: str, recipe_digest: str) -> None:
         markup.title("Network")
         _preset_choice(state)
         _dataset_choice(state)
+    _look_at(state)
     summary = summarize(state.architecture)
     problems = find_problems(state.architecture, supervisor().limits.for_recipe(state.recipe))
     with st.container(gap=None, key="stack"):
         costliest = max([row.multiply_adds for row in summary.rows], default=0)
+        _input_row(state)
+        halves = summary.halves
         for row in summary.rows:
+            if row.index in halves:
+                _half(halves[row.index])
             _layer_row(state, row, costliest, [found for found in problems if found.layer_id == row.id])
     for number, problem in enumerate(problems):
         if problem.layer_id is None:
@@ -53,41 +59,99 @@ def _panel(digest: str, recipe_digest: str) -> None:
 
 def _preset_choice(state: AppState) -> None:
     names = [_OWN, *ARCHITECTURES]
-    digest = state.architecture.digest
-    current = next((name for name, preset in ARCHITECTURES.items() if preset.architecture.digest == digest), _OWN)
-    st.session_state["architecture-preset"] = current
+    st.session_state["architecture-preset"] = _present_preset(state)
 
     def choose() -> None:
         name = st.session_state["architecture-preset"]
         if name != _OWN:
-            app_state().edit(ARCHITECTURES[name].architecture)
-            app_state().open_layer = None
+            take_preset(ARCHITECTURES[name])
 
     st.selectbox(
         "Preset",
         names,
         key="architecture-preset",
-        format_func=lambda name: "Your own" if name == _OWN else ARCHITECTURES[name].title,
+        format_func=_preset_title,
         on_change=choose,
         label_visibility="collapsed",
-        help="A network to start from. Undo brings yours back.",
+        help="A network to start from; a tutorial's or a mistake's comes with its settings. Undo brings yours back.",
         width="stretch",
     )
 
 
+def _preset_title(name: str) -> str:
+    if name == _OWN:
+        return "Your own"
+    preset = ARCHITECTURES[name]
+    group = GROUP_TITLES[preset.group]
+    return f"{group}: {preset.title}" if group else preset.title
+
+
+def _present_preset(state: AppState) -> str:
+    """The preset that was taken, as long as the network is its; else the first with this network."""
+    shape, classes = state.architecture.input.shape, state.architecture.classes
+
+    def is_it(name: str) -> bool:
+        architecture = ARCHITECTURES[name].architecture
+        same = (architecture, architecture.for_images(shape, classes))
+        return state.architecture.digest in [one.digest for one in same]
+
+    names = [state.preset] if state.preset in ARCHITECTURES else []
+    return next((name for name in (*names, *ARCHITECTURES) if is_it(name)), _OWN)
+
+
+def _look_at(state: AppState) -> None:
+    """What the chosen mistake shows."""
+    words = ARCHITECTURES[name].look_at if (name := _present_preset(state)) in ARCHITECTURES else ""
+    if words and name == state.preset:
+        markup.hint(words)
+
+
 def _dataset_choice(state: AppState) -> None:
-    st.session_state["dataset"] = state.recipe.dataset
+    every = all_datasets()
+    st.session_state["dataset"] = state.recipe.dataset if state.recipe.dataset in every else None
     st.selectbox(
         "Data set",
-        list(DATASETS),
+        list(every),
         key="dataset",
-        format_func=lambda name: DATASETS[name].title,
-        on_change=lambda: set_recipe("dataset", st.session_state["dataset"]),
+        format_func=lambda name: every[name].title + ("" if is_here(name) else " ↓"),
+        on_change=lambda: take_dataset(st.session_state["dataset"]),
         disabled=is_active(state.run),
         label_visibility="collapsed",
-        help="Where the images come from.",
-        width=96,
+        help="Where the images come from; ↓: fetched first, which takes a while. More on the Data page.",
+        width=112,
     )
+
+
+def _input_row(state: AppState) -> None:
+    """The images as they go in; opened, their size."""
+    shape = state.architecture.input
+    dataset = find_dataset(state.recipe.dataset)
+    resized = dataset.input_shape != shape.shape
+    detail = f"{dataset.title}{', resized' if resized else ''} · {state.architecture.classes} classes"
+    is_open = state.open_layer == INPUT_ROW
+    with st.container(key="layer-input", gap=None):
+        _row("Input", detail, shape.shape, "open" if is_open else "")
+        label = f"Input: {shape_text(shape.shape)} images of {dataset.title}"
+        st.button(label, key="open-input", on_click=_toggle_open, args=(INPUT_ROW,), width="stretch")
+        if is_open:
+            markup.hint("Images of the data set are brought to this size, and to grey (1 channel) or colour (3).")
+            model_form(shape, key="input", columns=3, on_change=_set_input)
+
+
+def _set_input(name: str, value: Any) -> None:
+    state = app_state()
+
+    def edited() -> Architecture:
+        sizes = {**state.architecture.input.model_dump(), name: value}
+        return state.architecture.for_images(
+            (sizes["channels"], sizes["height"], sizes["width"]), state.architecture.classes
+        )
+
+    state.attempt(edited)
+
+
+def _half(title: str) -> None:
+    st.html(f'<div class="pg-half">{escape(title)}</div>')
 
 
 def _layer_row(state: AppState, row: Row, costliest: int, problems: list[Problem]) -> None:
@@ -97,12 +161,8 @@ def _layer_row(state: AppState, row: Row, costliest: int, problems: list[Problem
         name for name, holds in (("open", is_open), ("off", not row.enabled), ("wrong", bool(problems))) if holds
     )
     with st.container(key=f"layer-{row.id}", gap=None):
-        st.html(
-            f'<div class="pg-row {kinds}"><b>{escape(row.title)}</b><span class="d">{escape(row.detail)}</span>'
-            f'<span class="s">{escape(shape_text(row.output_shape))}</span>'
-            f'<span class="p">{row.parameters:,}</span>'
-            f'<i title="{row.multiply_adds:,} multiply-adds"><u style="width:{share:.0%}"></u></i></div>'
-        )
+        cost = f'<i title="{row.multiply_adds:,} multiply-adds"><u style="width:{share:.0%}"></u></i>'
+        _row(row.title, row.detail, row.output_shape, kinds, f"{row.parameters:,}", cost)
         st.button(
             f"Layer {row.index + 1}: {row.title} {row.detail}, output {shape_text(row.output_shape)}",
             key=f"open-{row.id}",
@@ -114,6 +174,13 @@ def _layer_row(state: AppState, row: Row, costliest: int, problems: list[Problem
             _problem(problem, f"{row.id}-{number}")
         if is_open:
             _layer_editor(state, row)
+
+
+def _row(title: str, detail: str, shape: Shape, kinds: str, parameters: str = "", cost: str = "<s></s>") -> None:
+    st.html(
+        f'<div class="pg-row {kinds}"><b>{escape(title)}</b><span class="d">{escape(detail)}</span>'
+        f'<span class="s">{escape(shape_text(shape))}</span><span class="p">{parameters}</span>{cost}</div>'
+    )
 
 
 def _toggle_open(layer_id: str) -> None:
@@ -294,7 +361,7 @@ def _last_fitting_place(state: AppState, layer: Layer) -> int:
 
 
 def _totals(summary: Summary, state: AppState) -> None:
-    dataset = DATASETS[state.recipe.dataset]
+    dataset = find_dataset(state.recipe.dataset)
     images = min(state.recipe.limit or dataset.train_size, dataset.train_size - state.recipe.validation_size)
     seconds = seconds_per_epoch(summary, images, supervisor().images_per_second)
     parts = [

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from playground.engine.datasets import dataset_of
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.filters import layer_weights
@@ -20,8 +21,7 @@ from playground.lens.surgery import (
     save_operated,
     with_edit,
 )
-from playground.lens.verdicts import asked_images
-from playground.engine.datasets import find_dataset
+from playground.lens.verdicts import images_of
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.panels.excites import choose_channel
@@ -205,7 +205,7 @@ def _undo(run_id: str, number: int) -> None:
 
 def _effect(run: Run, untouched: Model, edits: tuple[Edit, ...]) -> None:
     with st.spinner("Measuring …"):
-        seen = effect(untouched, edits, asked_images(run.record.recipe.dataset))
+        seen = effect(untouched, edits, images_of(run))
     markup.figures(
         [
             (f"{seen.before:.2%}", f"as trained, {seen.size:,} test images"),
@@ -216,7 +216,7 @@ def _effect(run: Run, untouched: Model, edits: tuple[Edit, ...]) -> None:
     if not edits:
         markup.hint("Switch a channel off, scale it, or change a kernel: the accuracy is measured at once.")
         return
-    names = find_dataset(run.record.recipe.dataset).class_names
+    names = dataset_of(run).class_names
     markup.columns_table(
         ("class", "as trained", "now", "points"),
         [
@@ -247,7 +247,7 @@ def _least_important(run: Run, untouched: Model, row: Row) -> None:
     if st.button("Find them", key="operate-find", help="Measures the net once without each channel."):
         found: tuple[Importance, ...] = ()
         with stoppable("operate-find-stop") as place:
-            for progress, found in importances(untouched, row.index, asked_images(run.record.recipe.dataset)):
+            for progress, found in importances(untouched, row.index, images_of(run)):
                 place.progress(progress, f"{len(found)} of {row.output_shape[0]} channels")
         st.session_state["importances"] = (key, found)
         redraw()

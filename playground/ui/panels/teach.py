@@ -5,17 +5,16 @@ from functools import lru_cache
 import streamlit as st
 
 from playground.engine.catalogue import find_run
-from playground.engine.data import load_test
 from playground.engine.own_drawings import OwnDrawing, OwnDrawings, add_drawing, delete_drawings, own_drawings
 from playground.engine.store import PRETRAINED, Run
 from playground.errors import PlaygroundError
 from playground.lens.model import load_model
 from playground.lens.predict import evaluate
-from playground.engine.datasets import find_dataset
+from playground.lens.verdicts import images_of
 from playground.ui import markup
 from playground.ui.server import asker, supervisor, visitor
 from playground.ui.state import AppState, app_state, run_history
-from playground.ui.subject import Subject, drawn_subject
+from playground.ui.subject import Subject, drawn_subject, shown_sight
 
 
 def teach_popover(state: AppState, subject: Subject | None) -> None:
@@ -31,7 +30,7 @@ def teach_popover(state: AppState, subject: Subject | None) -> None:
         except PlaygroundError as problem:
             markup.problem(problem)
             kept = ()
-        _label_choice(state, is_drawn=subject is not None and subject.origin != "an example")
+        _label_choice(state, is_drawn=subject is not None and not subject.is_example)
         labels = sorted(str(drawing.label) for drawing in kept)
         markup.hint(f"Your set: {_counted(len(kept))}{': ' + ' '.join(labels[:40]) if kept else ''}.")
         _set_buttons(state, kept)
@@ -45,7 +44,7 @@ def _label_choice(state: AppState, *, is_drawn: bool) -> None:
     key = f"teach-label-{state.canvas_revision}-{marks}"  # another drawing has no label yet
     st.segmented_control(
         "The drawing is a",
-        find_dataset("mnist").class_names,
+        shown_sight(state).dataset.class_names,
         key=key,
         label_visibility="collapsed",
         disabled=not is_drawn,
@@ -95,7 +94,8 @@ def taught_line(run: Run | None) -> None:
 
 @lru_cache(maxsize=16)
 def _measured(run_id: str, step: int) -> float:
-    return evaluate(load_model(find_run(run_id), step), load_test("mnist"), "test").accuracy
+    run = find_run(run_id)
+    return evaluate(load_model(run, step), images_of(run), "test").accuracy
 
 
 def _counted(count: int) -> str:
@@ -114,7 +114,7 @@ def _keep(key: str) -> None:
     state.look_at_canvas()
     state.teach_error = None
     try:
-        subject = drawn_subject(state)
+        subject = drawn_subject(state, shown_sight(state))
         strokes = state.ink.strokes if state.picture is None and state.test_index is None else ()
         add_drawing(asker(), OwnDrawing.of(int(label), strokes, subject.image))
     except PlaygroundError as problem:

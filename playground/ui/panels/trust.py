@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from playground.charts.images import map_grid
+from playground.charts.images import image_grid
 from playground.charts.theme import theme
 from playground.charts.trust import reliability_figure, robustness_figure
 from playground.engine.images import Images
@@ -77,7 +77,7 @@ def robustness_view(model: Model, data: Images) -> None:
                 key=f"robustness-{change}",
                 config={"displayModeBar": False},
             )
-            every = np.stack([changed[0] for _, changed in examples(image, change)])
-            row = map_grid(every, palette="ink", columns=len(every), tile_size=40, gap=8, gap_colour=colours.gap)
+            every = np.stack([changed for _, changed in examples(image, change)])
+            row = image_grid(every, columns=len(every), tile_size=40, gap=8, gap_colour=colours.gap)
             words = f"An image at each of these levels, from {info.levels[0]:g} to {info.levels[-1]:g} {info.unit}"
             st.image(row.png, width=min(row.width, 420), alt=words)

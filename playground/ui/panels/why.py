@@ -1,5 +1,6 @@
 """Why the net answers as it does: five attributions side by side, and the smallest change that turns the answer."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +14,6 @@ from playground.lens.attribution import METHODS, Attribution, Method, attribute,
 from playground.lens.counterfactual import Counterfactual, counterfactual
 from playground.lens.model import Model
 from playground.lens.predict import predict
-from playground.engine.datasets import find_dataset
 from playground.spec.summary import Row
 from playground.ui import markup
 from playground.ui.progress import stoppable
@@ -21,12 +21,13 @@ from playground.ui.subject import Subject
 
 Array = NDArray[np.float32]
 _SIZE = 168
+_MOST_PILLS = 12
 
 
-def why_view(model: Model, subject: Subject, row: Row) -> None:
+def why_view(model: Model, subject: Subject, row: Row, names: Sequence[str]) -> None:
     """For a class: what speaks for it, by every method, with what each of them does and does not show."""
     prediction = predict(model, [subject.image])[0]
-    target = _choose_class(len(prediction.probabilities), prediction.first)
+    target = _choose_class(names, prediction.first)
     layers = cam_layers(model)
     layer_index = row.index if row.index in layers else (layers[-1] if layers else None)
     with st.container(horizontal=True, gap="medium", key="why"):
@@ -35,12 +36,22 @@ def why_view(model: Model, subject: Subject, row: Row) -> None:
                 _tile(model, subject, target, method, info.title, info.words, layer_index)
     if layer_index is None:
         markup.hint("Grad-CAM needs a convolution, and this net has none.")
-    _counterfactual(model, subject, prediction.first, target)
+    _counterfactual(model, subject, prediction.first, target, names)
 
 
-def _choose_class(classes: int, guess: int) -> int:
-    names = find_dataset("mnist").class_names
-    names = names if len(names) == classes else tuple(map(str, range(classes)))
+def _choose_class(names: Sequence[str], guess: int) -> int:
+    classes = len(names)
+    if classes > _MOST_PILLS:
+        return int(
+            st.selectbox(
+                "What speaks for",
+                range(classes),
+                index=guess,
+                key=f"why-class-{classes}-{guess}",
+                format_func=lambda place: names[place],
+                width=260,
+            )
+        )
     # Another drawing has another guess, and begins with that.
     chosen = st.pills(
         "What speaks for",
@@ -82,16 +93,16 @@ def _attribution(
     return attribute(model, image, target, method, layer_index=layer_index)
 
 
-def _counterfactual(model: Model, subject: Subject, guess: int, target: int) -> None:
-    markup.title("The smallest change that turns the answer", note="how close the drawing is to another digit")
+def _counterfactual(model: Model, subject: Subject, guess: int, target: int, names: Sequence[str]) -> None:
+    markup.title("The smallest change that turns the answer", note="how close the image is to another class")
     wanted = None if target == guess else target
-    whom = "the second guess" if wanted is None else str(wanted)
+    whom = "the second guess" if wanted is None else names[wanted]
     key = (model, subject.image.tobytes(), wanted)
     if st.button(f"Find the smallest change to {whom}", key="counterfactual-start"):
         st.session_state["counterfactual"] = (key, _search(model, subject.image, wanted))
     kept = st.session_state.get("counterfactual")
     if kept and kept[0] == key and kept[1] is not None:
-        _changed(subject.image, kept[1])
+        _changed(subject.image, kept[1], names[kept[1].target])
 
 
 def _search(model: Model, image: Array, target: int | None) -> Counterfactual | None:
@@ -105,13 +116,16 @@ def _search(model: Model, image: Array, target: int | None) -> Counterfactual | 
     return found
 
 
-def _changed(image: Array, found: Counterfactual) -> None:
+def _changed(image: Array, found: Counterfactual, name: str) -> None:
     around_zero = theme(st.context.theme.type).diverging
     with st.container(horizontal=True, gap="medium"):
         for title, png in (
-            ("before", single_image(image[0], size=_SIZE)),
-            ("the change", map_grid(found.change[0][None], palette=around_zero, tile_size=_SIZE, gap=0).png),
-            (f"now a {found.target}", single_image(found.image[0], size=_SIZE)),
+            ("before", single_image(image, size=_SIZE)),
+            (
+                "the change",
+                map_grid(found.change.mean(axis=0, keepdims=True), palette=around_zero, tile_size=_SIZE, gap=0).png,
+            ),
+            (f"now {name}", single_image(found.image, size=_SIZE)),
         ):
             with st.container(width=_SIZE + 8, gap="small"):
                 st.image(png, width=_SIZE, alt=title)
@@ -119,8 +133,8 @@ def _changed(image: Array, found: Counterfactual) -> None:
     if found.found:
         size = float(np.linalg.norm(image))
         markup.line(
-            f"A change of length {found.distance:.2f} (the drawing's own ink has {size:.2f}) makes it a "
-            f"{found.target}, {found.probability:.0%}. The smaller, the closer the net was to changing its mind."
+            f"A change of length {found.distance:.2f} (the image itself has {size:.2f}) makes it {name} for "
+            f"the net, {found.probability:.0%}. The smaller, the closer the net was to changing its mind."
         )
     else:
-        markup.line(f"No change was found that makes it a {found.target}; this is the closest.", kind="warn")
+        markup.line(f"No change was found that makes it {name}; this is the closest.", kind="warn")
