@@ -39,7 +39,8 @@ class Span:
 def build(architecture: Architecture, *, seed: int = 0, limits: Limits | None = None) -> nn.Sequential:
     """A flat ``nn.Sequential`` that puts out scores (logits), its weights drawn from ``seed``.
 
-    The flat order is what exported code writes down, so weights fit both. Raises ArchitectureError with every problem.
+    The flat order is what exported code writes down, so weights fit both. Those of frozen layers need no gradient.
+    Raises ArchitectureError with every problem.
     """
     problems = find_problems(architecture, limits or UNLIMITED)
     if problems:
@@ -81,6 +82,8 @@ def _modules(calls: Iterable[TorchCall]) -> list[nn.Module]:
 
 def _module(call: TorchCall) -> nn.Module:
     if call.name == "Residual":
-        return Residual(nn.Sequential(*_modules(call.body)), _module(call.shortcut) if call.shortcut else None)
-    module: nn.Module = getattr(nn, call.name)(**call.arguments)
-    return module
+        body = nn.Sequential(*_modules(call.body))
+        module: nn.Module = Residual(body, _module(call.shortcut) if call.shortcut else None)
+    else:
+        module = getattr(nn, call.name)(**call.arguments)
+    return module if call.trainable else module.requires_grad_(False)

@@ -75,5 +75,6 @@ def _check(before: Recipe, recipe: Recipe, *, trained_epochs: int) -> None:
 
 
 def _changes(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    # The JSON leaves out a field that is at its default, if it came with a later version.
+    old, new = (dict(recipe) | recipe.model_dump(mode="json") for recipe in (before, after))
     return {name: (old[name], new[name]) for name in new if old[name] != new[name]}

@@ -4,6 +4,7 @@ What is drawn for a batch is a pure function of (seed, epoch) and (seed, step), 
 images, not batches: so a run that is cut anywhere, or whose batch size changes on the way, can be told exactly.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +38,18 @@ class Batch:
 class Learner:
     """A model, its optimizer, and the place in the data that they have come to.
 
-    After ``train_batch`` the gradients of that batch stay in the model's weights until the next one.
+    After ``train_batch`` the gradients of that batch stay in the model's weights until the next one. ``transferred``
+    names weights that come from another network, for which the recipe has a learning rate of their own.
     """
 
-    def __init__(self, model: nn.Sequential, recipe: Recipe, images: Images, compute: Compute) -> None:
+    def __init__(
+        self,
+        model: nn.Sequential,
+        recipe: Recipe,
+        images: Images,
+        compute: Compute,
+        transferred: Collection[str] = (),
+    ) -> None:
         self.model = model
         self.recipe = recipe
         self.step = 0
@@ -48,8 +57,11 @@ class Learner:
         self.position = 0  # images of this epoch that were trained on
         self._images = images
         self._compute = compute
-        self._working = WorkingCopy(model, compute)
-        self._optimizer = make_optimizer([self._working.buffer], recipe)
+        self._working = WorkingCopy(model, compute, transferred)
+        first, *others = self._working.parts.values()
+        self._optimizer = make_optimizer([first], recipe)
+        for part in others:
+            self._optimizer.add_param_group({"params": [part]})
         self._dropouts = [module for module in model.modules() if isinstance(module, nn.Dropout)]
         self._order: tuple[int, Tensor] | None = None
 
@@ -89,8 +101,8 @@ class Learner:
         images = scaled(self._images.images.index_select(0, chosen))
         images = augment(images, self.recipe.augmentation, seed=self.recipe.seed, step=self.step)
         lr = self.lr
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
+        for part, group in zip(self._working.parts, self._optimizer.param_groups, strict=True):
+            group["lr"] = lr * self.recipe.transferred_lr_share if part == "transferred" else lr
         if not self.model.training:
             self.model.train()
         scores = self._forward(images)

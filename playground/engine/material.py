@@ -23,7 +23,10 @@ _WEIGHT = "weight/"
 
 @dataclass(frozen=True)
 class Material:
-    """``weights`` to begin with, by name (empty: drawn from the seed), and ``images`` to train on beside the data's."""
+    """``weights`` to begin with, by name, and ``images`` to train on beside the data's.
+
+    Weights that are not there are drawn from the seed; the recipe has a learning rate for those that are.
+    """
 
     weights: dict[str, Tensor]
     images: Images | None = None
@@ -58,6 +61,7 @@ def save_material(run: Run, material: Material) -> None:
 
 def trainer_for(architecture: Architecture, recipe: Recipe, material: Material = NOTHING, **options: Any) -> Trainer:
     """A trainer that begins with ``material``; ``options`` and errors as Trainer's."""
+    options["transferred"] = material.weights.keys()
     if material.images is None:
         trainer = Trainer(architecture, recipe, **options)
     else:
@@ -68,7 +72,7 @@ def trainer_for(architecture: Architecture, recipe: Recipe, material: Material =
         trainer = Trainer(architecture, recipe, splits=replace(splits, train=train), **options)
     if material.weights:
         try:
-            trainer.model.load_state_dict(material.weights)
+            trainer.model.load_state_dict(trainer.model.state_dict() | material.weights)
         except RuntimeError as problem:
             raise StoreError("The weights to begin with do not fit the network.", expected=str(problem)) from problem
     return trainer

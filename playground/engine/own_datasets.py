@@ -49,12 +49,14 @@ class OwnDataset(BaseModel):
     train_size: int = Field(ge=1)
     test_size: int = Field(ge=1)
     created: str
+    drawn: bool = False
 
 
-def save_own_dataset(name: str, own: OwnImages) -> str:
+def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False) -> str:
     """Keep images under a title; returns the name of the data set, ``own:…``, which is the same for the same images.
 
-    Where there are no test images, a sixth of every class becomes them. Raises StoreError where the disk says no.
+    ``drawn``: they are strokes, light on dark, so that a drawing can be fitted to look like them. Where there are no
+    test images, a sixth of every class becomes them. Raises StoreError where the disk says no.
     """
     title = clean_name(name) or "Own images"
     train, test = (own.images, own.test) if own.test else _parted(own.images)
@@ -75,6 +77,7 @@ def save_own_dataset(name: str, own: OwnImages) -> str:
         train_size=len(train),
         test_size=len(test),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        drawn=drawn,
     )
     folder = _own_folder() / f"{_slug(title)}-{_digest(tensors, own.class_names)}"
     if folder.name not in _records():
@@ -92,7 +95,9 @@ def own_datasets() -> dict[str, Dataset]:
             class_names=record.class_names,
             train_size=record.train_size,
             test_size=record.test_size,
-            credit="Your own images.",
+            credit="Your own drawings." if record.drawn else "Your own images.",
+            strokes=record.drawn,
+            mirrors=not record.drawn,
         )
         for name, record in _records().items()
     }

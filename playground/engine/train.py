@@ -6,7 +6,7 @@ events the trainer stands still and ``weights()`` and ``checkpoint()`` may be ta
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,6 +46,7 @@ class Trainer:
     """One training of an architecture by a recipe, from its first step or from a checkpoint.
 
     Raises ArchitectureError, RecipeError or DataError before the first event; later trouble is an event.
+    ``transferred`` names the weights that do not stay as drawn from the seed: ``trainer_for`` puts others in.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Trainer:
         clock: Callable[[], float] = time.perf_counter,
         splits: Splits | None = None,
         limits: Limits | None = None,
+        transferred: Collection[str] = (),
     ) -> None:
         self.architecture = architecture
         self.model: nn.Sequential = build(architecture, seed=recipe.seed, limits=limits)
@@ -71,7 +73,7 @@ class Trainer:
         check_fit(architecture, recipe, self._splits)
         self._validation = self._splits.validation.to(device)
         self._quick = self._validation.sample(self._cadence.quick_size)
-        self._learner = Learner(self.model, recipe, self._splits.train.to(device), self._compute)
+        self._learner = Learner(self.model, recipe, self._splits.train.to(device), self._compute, transferred)
         self._vitals = Vitals(self.model, architecture)
         self._course = Course()
         self._recent_losses: deque[float] = deque(maxlen=_RECENT_BATCHES)
@@ -277,10 +279,7 @@ class Trainer:
         loss_sum, correct, count = self._epoch_sums
         self._epoch_sums = [0.0, 0.0, 0.0]
         return self._event(
-            events.EpochDone,
-            epoch=self._learner.epoch,
-            train_loss=loss_sum / count,
-            train_accuracy=correct / count,
+            events.EpochDone, epoch=self._learner.epoch, train_loss=loss_sum / count, train_accuracy=correct / count
         )
 
     # Commands

@@ -4,16 +4,21 @@ import torch
 
 from playground.engine.data import Splits
 from playground.engine.datasets import find_dataset
-from playground.errors import DivergedError, MemoryExceededError, PlaygroundError, RecipeError
+from playground.errors import ArchitectureError, DivergedError, MemoryExceededError, PlaygroundError, RecipeError
 from playground.spec.architecture import Architecture
 from playground.spec.recipe import Recipe
+from playground.spec.summary import summarize
 
 HOPELESS_LOSS = 1e4
 """Cross-entropy from which no run came back: guessing gives ln(classes), about 2.3 for ten."""
 
 
 def check_request(architecture: Architecture, recipe: Recipe) -> None:
-    """Raise RecipeError where network, recipe and data set cannot go together, before anything is loaded."""
+    """Raise RecipeError where network, recipe and data set cannot go together, before anything is loaded.
+
+    Raises ArchitectureError where there is nothing to train.
+    """
+    _check_trainable(architecture)
     dataset = find_dataset(recipe.dataset)
     images = min(recipe.limit or dataset.train_size, dataset.train_size - recipe.validation_size)
     if recipe.batch_size > images:
@@ -28,7 +33,8 @@ def check_request(architecture: Architecture, recipe: Recipe) -> None:
 
 
 def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> None:
-    """Raise RecipeError where network, recipe and data do not go together."""
+    """Raise RecipeError where network, recipe and data do not go together, ArchitectureError for nothing to train."""
+    _check_trainable(architecture)
     if recipe.batch_size > len(splits.train):
         raise _batch_too_large(recipe.batch_size, len(splits.train))
     shape = tuple(splits.train.images.shape[1:])
@@ -45,9 +51,19 @@ def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> Non
         )
 
 
+def _check_trainable(architecture: Architecture) -> None:
+    if not summarize(architecture).trainable_parameters:
+        raise ArchitectureError(
+            "Every layer is frozen: there is nothing to train.",
+            expected="At least one layer with weights learns, mostly the output.",
+            fix='Set "trainable" of the output to true.',
+        )
+
+
 def _check_batch_norm(architecture: Architecture, recipe: Recipe) -> None:
-    layers = [layer for step in architecture.steps() for layer in (step.layer, *getattr(step.layer, "layers", ()))]
-    if recipe.batch_size == 1 and any(layer.kind == "batch_norm" and layer.enabled for layer in layers):
+    trained = [step.layer for step in architecture.steps() if step.layer.trainable]
+    layers = [one for layer in trained for one in (layer, *getattr(layer, "layers", ())) if one.enabled]
+    if recipe.batch_size == 1 and any(layer.kind == "batch_norm" and layer.trainable for layer in layers):
         raise RecipeError(
             "Batch norm cannot train on batches of one image: there is no spread to measure.",
             fix="Choose a batch size of at least 2.",

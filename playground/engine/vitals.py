@@ -19,11 +19,15 @@ class Vitals:
     def __init__(self, model: nn.Sequential, architecture: Architecture) -> None:
         self._relus: list[tuple[str, nn.ReLU]] = []
         self._weights: list[tuple[str, list[nn.Parameter]]] = []
+        learns = False  # below the first layer that does nothing changes, so nothing falls silent there
         for span in spans(architecture):
             place = f"layer {span.layer_index + 1} ({architecture.layers[span.layer_index].title})"
             block = nn.ModuleList(model[span.start : span.stop])
-            self._relus += [(place, module) for module in block.modules() if isinstance(module, nn.ReLU)]
-            weights = [weight for weight in block.parameters() if weight.ndim > 1]
+            trained = [weight for weight in block.parameters() if weight.requires_grad]
+            learns = learns or bool(trained)
+            if learns:
+                self._relus += [(place, module) for module in block.modules() if isinstance(module, nn.ReLU)]
+            weights = [weight for weight in trained if weight.ndim > 1]
             if weights:
                 self._weights.append((place, weights))
         self._largest: list[Tensor | None] = [None] * len(self._relus)

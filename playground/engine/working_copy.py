@@ -5,7 +5,7 @@ a ReLU that runs on the pooled map instead of the whole one.
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -17,52 +17,66 @@ from playground.engine.precision import Compute
 class WorkingCopy:
     """A model's weights in one buffer, and its layers as a training step runs them.
 
-    The model itself stays in float32, for measuring and saving; its weights become views of ``buffer``. ``parts`` are
-    what an optimizer has to update, each a stretch of it: "transferred" weights (those of these names) and "new" ones;
-    frozen weights lie before them. With bfloat16, convolutions and linear layers compute with rounded weights.
+    The model itself stays in float32, for measuring and saving; its weights become views of ``buffer``. With bfloat16,
+    convolutions and linear layers compute with rounded weights. Weights that need no gradient are frozen; ``parts`` are
+    what an optimizer has to update, each a stretch of ``buffer``: "transferred" (weights of these names) and "new".
     """
 
     def __init__(self, model: nn.Sequential, compute: Compute, transferred: Collection[str] = ()) -> None:
-        kinds: dict[str, list[nn.Parameter]] = {"frozen": [], "transferred": [], "new": []}
-        for name, weight in model.named_parameters():
-            learning = "transferred" if name in transferred else "new"
-            kinds[learning if weight.requires_grad else "frozen"].append(weight)
-        weights = [weight for members in kinds.values() for weight in members]
-        sizes = [sum(weight.numel() for weight in members) for members in kinds.values()]
-        self.buffer = weights[0].data.new_empty(sum(sizes))
-        gradient = torch.zeros_like(self.buffer)
+        kinds = _learning(model, transferred)
+        learning = [weight for members in kinds.values() for weight in members]
+        weights = [*learning, *(weight for weight in model.parameters() if not weight.requires_grad)]
+        self.buffer = weights[0].data.new_empty(sum(weight.numel() for weight in weights))
         for weight, view in zip(weights, _views(self.buffer, weights), strict=True):
             view.copy_(weight.data)
             weight.data = view
         self._rounded = self.buffer.bfloat16() if compute.bfloat16 else None
         rounded = () if self._rounded is None else zip(weights, _views(self._rounded, weights), strict=True)
         self._layers = _working(model, dict(rounded))
-        self.parts: dict[str, nn.Parameter] = {}
-        for kind, values, slope in zip(kinds, self.buffer.split(sizes), gradient.split(sizes), strict=True):
-            if kind != "frozen" and kinds[kind]:
-                self.parts[kind] = nn.Parameter(values)
-                self.parts[kind].grad = slope
+        sizes = [sum(weight.numel() for weight in members) for members in kinds.values()]
+        stretches = torch.split(self.buffer[: sum(sizes)], sizes)
+        self.parts = {kind: _part(values) for kind, values in zip(kinds, stretches, strict=True)}
+        self._gradients = [
+            view
+            for kind, part in self.parts.items()
+            if part.grad is not None
+            for view in _views(part.grad, kinds[kind])
+        ]
         leaves = dict(zip(model.parameters(), self._layers.parameters(), strict=True))
-        views = dict(zip(weights, _views(gradient, weights), strict=True))
-        self._gradients = [(leaf, views[weight]) for weight, leaf in leaves.items() if weight.requires_grad]
-        for weight, leaf in leaves.items():
-            if leaf is not weight and weight.requires_grad:
-                weight.grad = views[weight]
+        self._leaves = [leaves[weight] for weight in learning]
+        for weight, leaf, gradient in zip(learning, self._leaves, self._gradients, strict=True):
+            if leaf is not weight:
+                weight.grad = gradient
 
     def scores(self, images: Tensor) -> Tensor:
         """The model's output for images (batch, channels, height, width), as float32 of which a loss can be taken."""
         if self._rounded is not None:
-            self._rounded.copy_(self.buffer.data)
+            self._rounded.copy_(self.buffer)
             images = images.bfloat16()
         scores: Tensor = self._layers(images)
         return scores.to(self.buffer.dtype)
 
     def backward(self, loss: Tensor) -> None:
-        """Leave the gradient of ``loss`` in ``buffer.grad``, and so in the model's weights."""
+        """Leave the gradient of ``loss`` in that of ``parts``, and so in the model's weights."""
         for leaf in self._leaves:
             leaf.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         torch._foreach_copy_(self._gradients, [leaf.grad for leaf in self._leaves if leaf.grad is not None])
+
+
+def _learning(model: nn.Module, transferred: Collection[str]) -> dict[str, list[nn.Parameter]]:
+    """The weights that are not frozen, by the part that they belong to; no part is empty."""
+    kinds: dict[str, list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            kinds.setdefault("transferred" if name in transferred else "new", []).append(weight)
+    return kinds
+
+
+def _part(values: Tensor) -> nn.Parameter:
+    part = nn.Parameter(values)
+    part.grad = torch.zeros_like(part)
+    return part
 
 
 def _views(buffer: Tensor, weights: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -89,8 +103,11 @@ def _working(module: nn.Module, rounded: dict[nn.Parameter, Tensor]) -> nn.Modul
         case nn.Conv2d() | nn.Linear() if rounded:
             double = copy.deepcopy(module)
             for name, weight in module.named_parameters():
-                setattr(double, name, nn.Parameter(rounded[weight]))
+                setattr(double, name, nn.Parameter(rounded[weight], requires_grad=weight.requires_grad))
             return double
+        case nn.BatchNorm1d() | nn.BatchNorm2d() if not module.weight.requires_grad:
+            # With a mode of its own: a frozen one keeps its statistics while the model trains.
+            return copy.copy(module).eval()
         case _:
             return module
 

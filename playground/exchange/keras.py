@@ -14,6 +14,7 @@ from playground.spec.shapes import Shape, shape_text
 _ACTIVATIONS = {"ReLU": "relu", "ELU": "elu", "GELU": "gelu", "SiLU": "silu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 _WITH_WEIGHTS = ("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d")
 _LOW_PADDING = '''
+@keras.saving.register_keras_serializable()
 class LowPadding2D(layers.Layer):
     """Puts -inf around the maps, so that max pooling never takes the padding, whatever the sign of the values."""
 

@@ -11,8 +11,8 @@ from playground.exchange.pasted.assembly import Assembly, Source
 from playground.exchange.pasted.keras_words import KERAS
 from playground.exchange.pasted.pieces import Words
 from playground.exchange.pasted.torch_words import TORCH
-from playground.exchange.pasted.values import every_call
 from playground.exchange.pasted.trace import Model, endless
+from playground.exchange.pasted.values import every_call
 from playground.exchange.pasted.walk import walk
 from playground.spec.architecture import MAX_LAYERS, Architecture, InputShape
 from playground.spec.layers import Conv2d, Layer, Linear, Output, Residual
@@ -170,9 +170,10 @@ def _with_output(layers: list[Layer], classes: int | None, remarks: list[str]) -
 
 
 def _unreadable(problems: Sequence[str], words: Words) -> ArchitectureError:
-    named = list(problems[:_MOST_PROBLEMS])
-    if len(problems) > len(named):
-        named.append(f"And {len(problems) - len(named)} more.")
+    every = list(dict.fromkeys(problems))
+    named = every[:_MOST_PROBLEMS]
+    if len(every) > len(named):
+        named.append(f"And {len(every) - len(named)} more.")
     return ArchitectureError(
         " ".join(["This code cannot be read.", *named]),
         expected=f"Understood are {', '.join(sorted(word for word in words if word[0].isupper()))}.",

@@ -78,6 +78,16 @@ def pictures(*shown: tuple[bytes, int, str]) -> None:
     st.html(f'<div class="pg-pictures">{"".join(parts)}</div>')
 
 
+def picture_rows(rows: Sequence[tuple[str, bytes, str]]) -> None:
+    """Pictures under each other, each a name, a PNG, and words for those who cannot see it."""
+    parts = (
+        f"<tr><th>{escape(name)}</th><td>"
+        f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(words)}"></td></tr>'
+        for name, png, words in rows
+    )
+    st.html(f'<table class="pg-rows">{"".join(parts)}</table>')
+
+
 def guess(
     name: str,
     remark: str,

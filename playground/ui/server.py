@@ -8,6 +8,7 @@ import threading
 import streamlit as st
 
 from playground.engine.catalogue import find_run, pretrained_run
+from playground.engine.fetching import Fetch
 from playground.engine.limits import ServerLimits
 from playground.engine.store import Run
 from playground.engine.supervisor import Supervisor
@@ -38,6 +39,31 @@ def pretrained() -> Run:
     thread.daemon = True
     thread.start()
     return run
+
+
+class Fetches:
+    """The data sets on their way here, shared by all pages: each is fetched once, whoever asks."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Fetch] = {}
+        self._lock = threading.Lock()
+
+    def running(self, name: str) -> Fetch | None:
+        """The last fetch of a data set, over or not."""
+        return self._known.get(name)
+
+    def start(self, name: str) -> None:
+        """Begin, unless it goes on already."""
+        with self._lock:
+            known = self._known.get(name)
+            if known is None or not known.is_going_on:
+                self._known[name] = Fetch(name)
+
+
+@st.cache_resource(show_spinner=False)
+def fetches() -> Fetches:
+    """The fetches of this server."""
+    return Fetches()
 
 
 def browser_token() -> str | None:

@@ -9,7 +9,7 @@ from playground.engine.precision import available_devices
 from playground.errors import PlaygroundError
 from playground.ui import markup
 from playground.ui.canvas import CANVAS_CSS
-from playground.ui.pages import inside, mistakes, playground, runs
+from playground.ui.pages import data, inside, mistakes, playground, runs
 from playground.ui.server import supervisor
 from playground.ui.state import app_state, run_history
 
@@ -23,6 +23,7 @@ def show() -> None:
         "playground": st.Page(playground.page, title="Playground", url_path="playground", default=True),
         "inside": st.Page(inside.page, title="Look inside", url_path="inside"),
         "mistakes": st.Page(mistakes.page, title="Mistakes", url_path="mistakes"),
+        "data": st.Page(data.page, title="Data", url_path="data"),
         "runs": st.Page(runs.page, title="Runs", url_path="runs"),
     }
     st.session_state["pages"] = pages

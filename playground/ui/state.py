@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from playground.engine.own_images import OwnImages
 from playground.engine.store import Run
 from playground.engine.strokes import AS_MNIST, Fitting
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError
@@ -15,7 +16,7 @@ from playground.spec.architecture import Architecture
 from playground.spec.history import History
 from playground.spec.presets import architecture_preset, recipe_preset
 from playground.spec.recipe import Recipe
-from playground.ui.canvas import Ink, drawn
+from playground.ui.canvas import Ink, Stroke, drawn
 from playground.ui.server import browser_token, run_or_none, supervisor
 
 _KEY = "playground"
@@ -71,6 +72,12 @@ class AppState:
     edits: dict[str, tuple[Edit, ...]] = field(default_factory=dict)
     operate_error: Exception | None = None
     mistakes_cell: tuple[int, int] | None = None
+    data_name: str | None = None
+    bring_said: OwnImages | PlaygroundError | None = None
+    classes: dict[str, tuple[tuple[Stroke, ...], ...]] = field(default_factory=dict)
+    class_ink: Ink = field(default_factory=Ink)
+    class_revision: int = 0
+    class_error: PlaygroundError | None = None
 
     def for_another_page(self) -> "AppState":
         """What another tab, or this one reloaded, begins with; from then on each goes its own way."""

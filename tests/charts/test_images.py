@@ -144,7 +144,7 @@ def test_values_of_a_diverged_net_are_drawn_too(palette: str, bad: float) -> Non
 
 
 def test_a_single_image() -> None:
-    pixels = _pixels(single_image(np.eye(28, dtype=np.float32), size=112))
+    pixels = _pixels(single_image(np.eye(28, dtype=np.float32)[None], size=112))
     assert pixels.shape == (112, 112, 3)
     np.testing.assert_array_equal(pixels[::4, ::4, 0], np.eye(28, dtype=np.uint8) * 255)
 

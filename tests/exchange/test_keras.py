@@ -163,11 +163,34 @@ def test_every_activation_is_the_same_function(activation: Any) -> None:
     _check_same(_net(Conv2d(activation=activation), Activation(activation=activation)))
 
 
+def test_batch_norm_remembers_the_same_share() -> None:
+    architecture = _net(BatchNorm(momentum=0.3))
+    module = build(architecture, seed=3)
+    _, model = _loaded(architecture, module)
+    images = _images(architecture, count=8)
+    model(_channels_last(images), training=True)
+    module.train()(images)
+    mean = module.state_dict()["0.running_mean"]
+    assert mean.abs().min() > 0.01
+    np.testing.assert_allclose(model.layers[0].moving_mean.numpy(), mean.numpy(), rtol=1e-4)
+
+
 def test_a_block_may_begin_and_end_with_anything() -> None:
     """The weights must find their places in the order in which Keras lists the layers of a graph."""
     strided = Conv2d(kernel_size=1, stride=2, **_PLAIN)
     same = Conv2d(kernel_size=1, **_PLAIN)
     _check_same(_net(Residual(layers=(strided, Dropout(), Activation())), Residual(layers=(Activation(), same))))
+
+
+def test_the_model_can_be_saved_as_keras_saves_models(tmp_path: Path) -> None:
+    architecture = _net(MaxPool2d(kernel_size=3, padding=1))
+    exported, model = _loaded(architecture, _run(architecture), Recipe(schedule=OneCycle()))
+    exported["compile_model"](model, 10)
+    images = _images(architecture)
+    model.train_on_batch(_channels_last(images), np.array([0, 1]))
+    model.save(tmp_path / "model.keras")
+    found = _scores(keras.saving.load_model(tmp_path / "model.keras"), images)
+    np.testing.assert_array_equal(found, _scores(model, images))
 
 
 def test_layers_that_are_switched_off_are_left_out() -> None:

@@ -93,7 +93,8 @@ class Assembly:
 
     def _pieces(self, call: Call) -> list[Piece]:
         if call.name not in self._source.words:
-            raise Misread("is not known here")
+            in_sight = call.name in call_text(call, self._source.text).partition("(")[0]
+            raise Misread("is not known here" if in_sight else f"has {call.name} in it, which is not known here")
         names, reader = self._source.words[call.name]
         arguments = Arguments(call, names, self.remarks.append, self._source.open_units.get(call))
         pieces = reader(arguments, self._shape)

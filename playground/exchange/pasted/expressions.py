@@ -20,8 +20,6 @@ from playground.exchange.pasted.values import (
     truth,
 )
 
-_MOST_ROUNDS = 64
-
 
 class Expressions(ABC):
     """Constants, names, lists and arithmetic. What a name's attribute is and what a call gives, a subclass says."""
@@ -108,17 +106,18 @@ class Expressions(ABC):
         found: list[object] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
-                several = self.rounds(self.value(node.value, scope))
-                found += [Unknown()] if several is None else several
+                value = self.value(node.value, scope)
+                several = self.rounds(value)
+                found += [value] if several is None else several
             else:
                 found.append(self.value(node, scope))
         return found
 
     def rounds(self, value: object) -> list[object] | None:
-        """What a loop goes over, at most 64 things; None if that is unknown."""
+        """What a loop goes over; None if that is unknown."""
         if isinstance(value, Stack):
-            return value.parts[:_MOST_ROUNDS]
-        return list(value)[:_MOST_ROUNDS] if isinstance(value, list | tuple) else None
+            return list(value.parts)
+        return list(value) if isinstance(value, list | tuple) else None
 
     def _listed(self, element: ast.expr, loop: ast.comprehension, scope: Scope) -> object:
         rounds = self.rounds(self.value(loop.iter, scope))

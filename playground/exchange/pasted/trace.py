@@ -73,18 +73,20 @@ class Trace:
             self.doubt(call)
         return Flow((*flow.calls, *calls))
 
-    def image(self, values: Sequence[object], node: ast.AST) -> Flow | None:
-        """The image, if it is among the values that something is applied to; several ways that it took are added up."""
+    def image(self, values: Sequence[object], node: ast.AST, *, adds: bool = False) -> Flow | None:
+        """The image, if it is among the values that something is applied to; only a sum takes several of its ways."""
         every = [part for value in values for part in (value if isinstance(value, list | tuple) else (value,))]
         flows = [part for part in every if isinstance(part, Flow)]
-        return self.summed(flows, node) if len(flows) > 1 else flows[0] if flows else None
+        if len(flows) < 2:
+            return flows[0] if flows else None
+        return self.summed(flows, node) if adds else self.longer(flows[0], Call("several inputs", (), {}, node))
 
     def summed(self, flows: Sequence[Flow], node: ast.AST) -> Flow:
         """Ways that part and meet again: a residual block; or a sum that is no such thing."""
         shared, rests = parted(flows)
         body, *shortcuts = sorted(rests, key=len, reverse=True)
         block = len(shortcuts) == 1 and body
-        call = Call("Residual", (), {}, node, body, shortcuts[0]) if block else Call("sum", (), {}, node)
+        call = Call("Residual", (), {}, node, body, shortcuts[0]) if block else Call("a sum", (), {}, node)
         return self.longer(Flow(shared), call)
 
     def stack(self, given: Sequence[object], node: ast.AST, *, is_network: bool) -> Stack:
@@ -94,7 +96,9 @@ class Trace:
             several = list(value.values()) if isinstance(value, dict) else value
             several = several if isinstance(several, list | tuple) else [several]
             parts += [part[1] if isinstance(part, tuple) and len(part) == 2 else part for part in several]
-        stack = Stack(parts[:LONGEST_LIST], node)
+        if len(parts) > LONGEST_LIST:
+            raise endless()
+        stack = Stack(parts, node)
         if is_network:
             self.stacks.append(stack)
         return stack

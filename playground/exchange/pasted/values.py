@@ -128,8 +128,8 @@ def literal(value: Any) -> object:
 def combined(operator: ast.operator, left: object, right: object) -> object:
     """The sum, difference, product or quotient of two small numbers; lists can be joined."""
     if isinstance(operator, ast.Add) and isinstance(left, list | tuple) and type(left) is type(right):
-        joined = [*left, *right] if isinstance(right, list | tuple) else []
-        return type(left)(joined[:LONGEST_LIST])
+        both = [*left, *right] if isinstance(right, list | tuple) else []
+        return type(left)(both) if len(both) <= LONGEST_LIST else Unknown()
     if not (isinstance(left, int | float) and isinstance(right, int | float)):
         return Unknown()
     match operator:

@@ -204,7 +204,8 @@ class _Walker(Expressions):
             case Instance():
                 return self._forward(function, positional, named, node)
             case Call() | Stack():
-                flow = self.trace.image([*positional, *named.values()], node)
+                adds = isinstance(function, Call) and function.name == "Add"
+                flow = self.trace.image([*positional, *named.values()], node, adds=adds)
                 return flow and self._through(function, flow, node)
             case Unknown():
                 return self._library(function, positional, named, node)
@@ -325,7 +326,7 @@ class _Walker(Expressions):
                 return "channels_last"
         if word in _BUILT_IN and word == function.name:
             return built_in(word, positional)
-        flow = self.trace.image([*positional, *named.values()], node)
+        flow = self.trace.image([*positional, *named.values()], node, adds=word == "add")
         if flow:
             return flow if word == "add" else self.trace.longer(flow, Call(word, positional[1:], named, node))
         return self.trace.made(Call(word, positional, named, node)) if word[:1].isupper() else Unknown()

@@ -33,7 +33,7 @@ def recipe_details(recipe: Recipe, *, on_change: Changed, active: bool) -> None:
         _part("optimizer", recipe.optimizer, on_change, kind_disabled=active, disabled=False)
     with right:
         _part("schedule", recipe.schedule, on_change, kind_disabled=active, disabled=active)
-    _augmentation(recipe, on_change)
+    augmentation_form(recipe, on_change)
     model_form(
         recipe,
         key="recipe",
@@ -82,7 +82,8 @@ def kind_choice(name: str, part: BaseModel, *, key: str, on_change: Changed, dis
     )
 
 
-def _augmentation(recipe: Recipe, on_change: Changed) -> None:
+def augmentation_form(recipe: Recipe, on_change: Changed) -> None:
+    """Which changes, and how much of each."""
     present = {item.kind: item for item in recipe.augmentation}
     st.session_state["recipe-augmentation"] = list(present)
 

@@ -1,0 +1,41 @@
+"""How many images each class has, as a plain Plotly figure (a dict)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from playground.charts.theme import Theme
+
+_ROW = 22  # pixels
+_LEAST = 200
+
+
+def counts_figure(
+    names: Sequence[str], train_counts: Sequence[int], test_counts: Sequence[int], colours: Theme
+) -> dict[str, Any]:
+    """A bar a class: images to train on, and beside them those for the test."""
+    bars = [("train", train_counts, colours.accent), ("test", test_counts, colours.muted)]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": name,
+                "y": list(names),
+                "x": list(counts),
+                "marker": {"color": colour},
+                "hovertemplate": "%{y}: %{x:,} to " + name + "<extra></extra>",
+            }
+            for name, counts, colour in bars
+        ],
+        "layout": {
+            "height": max(_LEAST, _ROW * len(names) + 60),
+            "barmode": "stack",
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 32},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"color": colours.text, "size": 12},
+            "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+            "xaxis": {"gridcolor": colours.grid, "zeroline": False},
+            "yaxis": {"autorange": "reversed", "automargin": True, "type": "category"},
+        },
+    }

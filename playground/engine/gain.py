@@ -1,0 +1,45 @@
+"""What transfer gains: the same network trained by the same recipe, with weights brought along and from scratch."""
+
+from dataclasses import dataclass
+
+from playground.engine.material import trainer_for
+from playground.engine.store import Run
+from playground.engine.train import Trainer
+from playground.engine.transfer import brought_along, last_step
+from playground.errors import TrainingError
+from playground.spec.architecture import Architecture
+from playground.spec.history import History
+from playground.spec.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Shares of right answers on the test images: ``transferred`` with weights brought along, ``scratch`` without."""
+
+    transferred: float
+    scratch: float
+
+    @property
+    def difference(self) -> float:
+        """How much better it got by transfer."""
+        return self.transferred - self.scratch
+
+
+def compare(parent: Run, architecture: Architecture, recipe: Recipe, *, step: int | None = None) -> Gain:
+    """Train both in this process, nothing written; from scratch no layer is frozen, since none knows anything.
+
+    ``step`` as in ``transfer_run``, and errors; TrainingError where one of the trainings fails.
+    """
+    material = brought_along(parent, last_step(parent) if step is None else step, architecture, recipe)
+    return Gain(
+        transferred=_test_accuracy(trainer_for(architecture, recipe, material)),
+        scratch=_test_accuracy(trainer_for(architecture.frozen_up_to(-1), recipe)),
+    )
+
+
+def _test_accuracy(trainer: Trainer) -> float:
+    history = History.of(trainer.run())
+    if history.test:
+        return history.test.accuracy
+    failure = history.failure or RunFailed(step=trainer.step, elapsed_s=trainer.elapsed_s, what="It ended too early.")
+    raise TrainingError(failure.what, expected=failure.expected, fix=failure.fix)

@@ -1,0 +1,69 @@
+"""A data set at a glance: how many images a class has, what they look like, what they look like on average."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from playground.engine.augment import augment
+from playground.engine.datasets import dataset_tensors, find_dataset
+from playground.engine.evaluate import scaled
+from playground.spec.recipe import Augmentation
+
+Array = NDArray[np.float32]
+_FIRST = 100_000  # images an average is taken of: more make no other picture
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """``train_counts`` and ``test_counts`` of every class; ``averages`` (classes, channels, height, width), 0 to 1.
+
+    ``examples`` (classes, examples, channels, height, width): the first training images of every class; a class with
+    fewer has black ones at its end.
+    """
+
+    train_counts: tuple[int, ...]
+    test_counts: tuple[int, ...]
+    averages: Array
+    examples: Array
+
+
+@lru_cache(maxsize=2)
+def overview(name: str, examples: int = 12) -> Overview:
+    """Look at all of a data set; raises what ``dataset_tensors`` raises."""
+    tensors = dataset_tensors(name)
+    classes = len(find_dataset(name).class_names)
+    images, labels = tensors["train_images"][:_FIRST], tensors["train_labels"][:_FIRST]
+    averages = np.zeros((classes, *images.shape[1:]), dtype=np.float32)
+    shown = np.zeros((classes, examples, *images.shape[1:]), dtype=np.float32)
+    for label in range(classes):
+        places = (labels == label).nonzero()[:, 0]
+        if len(places):
+            averages[label] = _mean(images, places)
+            shown[label, : min(examples, len(places))] = scaled(images[places[:examples]]).numpy()
+    return Overview(
+        _counts(tensors["train_labels"], classes), _counts(tensors["test_labels"], classes), averages, shown
+    )
+
+
+def augmented(image: Array, augmentations: Sequence[Augmentation], count: int, *, seed: int = 0) -> Array:
+    """``count`` versions of an image (channels, height, width), values 0 to 1, as training would see them."""
+    batch = torch.from_numpy(np.array(image, dtype=np.float32)).expand(count, *image.shape).contiguous()
+    changed: Array = augment(batch, augmentations, seed=seed, step=0).numpy()
+    return changed
+
+
+def _mean(images: Tensor, places: Tensor) -> Array:
+    total = torch.zeros(images.shape[1:], dtype=torch.float64)
+    for part in torch.split(places, 2000):
+        total += images[part].double().sum(0)
+    mean: Array = (total / len(places) / 255).float().numpy()
+    return mean
+
+
+def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:
+    return tuple(torch.bincount(labels, minlength=classes).tolist())
