@@ -34,7 +34,7 @@ def test_modules_are_short(path: Path):
     "statement",
     [
         "import playground.spec.presets, playground.spec.history, playground.spec.events, playground.spec.validation",
-        "import playground.cli, playground.cli.commands",
+        "import playground.cli",
         "import playground.exchange",
         "import playground.engine.home, playground.engine.locks",
     ],
@@ -44,7 +44,7 @@ def test_what_answers_at_once_waits_for_nothing_heavy(statement: str):
 
 
 def test_the_command_line_answers_without_torch():
-    statement = "import sys; sys.argv = ['x', 'summary', 'guide']; from playground.cli.commands import app; "
+    statement = "import sys; sys.argv = ['x', 'summary', 'guide']; from playground.cli import app; "
     statement += "app(standalone_mode=False)"
     assert "torch" not in loaded_by(statement)
 

@@ -109,7 +109,8 @@ def _knob(shape: dict[str, Any], note: dict[str, Any], x_range: Range) -> str:
     colour, y = shape["line"]["color"], _UP * (1 - note["y"]) - 4
     return (
         f'<path d="M{x:.1f} 0v{_UP}" stroke="{colour}" stroke-dasharray="2 3"/>'
-        f'<text x="{x + side:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="10" fill="{colour}">{note["text"]}</text>'
+        f'<text x="{x + side:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="10" fill="{colour}">'
+        f"{note['text']}</text>"
     )
 
 

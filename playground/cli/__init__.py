@@ -3,9 +3,12 @@
 import os
 import sys
 
-from playground.cli.commands import app
+from playground.cli import exchanging, looking, serving, training
+from playground.cli.options import app
 from playground.cli.output import err
 from playground.errors import PlaygroundError
+
+__all__ = ["app", "exchanging", "looking", "main", "serving", "training"]  # importing them adds their commands
 
 
 def main() -> None:

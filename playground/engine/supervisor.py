@@ -22,6 +22,7 @@ from playground.engine.session import Session
 from playground.engine.store import Run, append_events
 from playground.engine.tail import LogTail
 from playground.engine.teach import teach_run, teaching_recipe
+from playground.engine.transfer import transfer_run
 from playground.engine.trouble import check_request
 from playground.errors import ArchitectureError, OwnerError, StoreError, WorkerError
 from playground.spec.architecture import Architecture
@@ -66,17 +67,27 @@ class Supervisor:
     # Asking for runs
 
     def start(
-        self, architecture: Architecture, recipe: Recipe, *, owner: str | None = None, batches: int | None = None
+        self,
+        architecture: Architecture,
+        recipe: Recipe,
+        *,
+        owner: str | None = None,
+        batches: int | None = None,
+        parent: str | None = None,
     ) -> Run:
         """A new run, started now or queued; with ``batches`` it trains so many and then waits.
 
+        ``parent``: the run (anybody's) whose weights it begins with, as far as they fit; see ``transfer_run``.
         Raises ArchitectureError or RecipeError for what cannot be trained, StoreError where the disk says no,
         WorkerError where no process can be started or too many runs wait.
         """
         self._check(architecture, recipe)
         with self._lock:
             self._check_queue(owner)
-            run = create_run(architecture, recipe, owner=owner)
+            if parent is None:
+                run = create_run(architecture, recipe, owner=owner)
+            else:
+                run = transfer_run(find_run(parent), architecture, recipe, owner=owner)
             self._enqueue(_Waiting(run, _first_commands(batches), owner))
         return run
 

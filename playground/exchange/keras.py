@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from playground.exchange.keras_training import training_code
+from playground.exchange.pytorch import weight_places
 from playground.exchange.text import call_text, check_writable, file_text, plain, tuple_text
 from playground.spec.architecture import Architecture, Step
 from playground.spec.layers import Flatten, Output, Residual, TorchCall
@@ -12,7 +13,6 @@ from playground.spec.recipe import Recipe
 from playground.spec.shapes import Shape, shape_text
 
 _ACTIVATIONS = {"ReLU": "relu", "ELU": "elu", "GELU": "gelu", "SiLU": "silu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
-_WITH_WEIGHTS = ("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d")
 _LOW_PADDING = '''
 @keras.saving.register_keras_serializable()
 class LowPadding2D(layers.Layer):
@@ -54,6 +54,7 @@ def to_keras(architecture: Architecture, recipe: Recipe | None = None, *, title:
     check_writable(architecture)
     body = _functional(architecture) if _has_blocks(architecture) else _sequential(architecture)
     program = training_code(architecture, recipe) if recipe else _SUMMARY
+    standard = "".join(f"import {name}\n" for name in ("math", "sys") if f"{name}." in program)
     head = f'''"""{plain(title)}, written by CNN Playground for Keras 3.
 
 Input: (batch, {", ".join(map(str, _channels_last(architecture.input.shape)))}), values 0 to 1.
@@ -61,11 +62,11 @@ Output: probabilities; ``make_model(logits=True)`` leaves the last activation ou
 Weights: a file of a run's snapshots folder, ``load_weights(model, path)``; this needs the package safetensors.
 """
 
-{"import math" + chr(10) * 2 if "math." in program else ""}import keras
+{standard}{chr(10) if standard else ""}import keras
 from keras import layers
 
 # What a run's snapshot calls the layers with weights, in the order of ``model.layers``.
-PLACES = {tuple_text(list(_places(architecture)))}'''
+PLACES = {tuple_text(weight_places(architecture))}'''
     make_model = f'''def make_model(logits=False):
     """The network, with fresh weights."""
 {body}'''
@@ -193,21 +194,6 @@ def _takes_activation(text: str) -> bool:
 
 def _with(text: str, argument: str) -> str:
     return f"{text.removesuffix(')')}, {argument})"
-
-
-def _places(architecture: Architecture) -> Iterator[str]:
-    modules = [call for step in architecture.steps() for call in step.layer.torch_calls(step.input_shape)]
-    for place, call in enumerate(modules):
-        yield from _places_of(call, str(place))
-
-
-def _places_of(call: TorchCall, place: str) -> Iterator[str]:
-    if call.name in _WITH_WEIGHTS:
-        yield place
-    for inner, part in enumerate(call.body):
-        yield from _places_of(part, f"{place}.body.{inner}")
-    if call.shortcut:
-        yield from _places_of(call.shortcut, f"{place}.shortcut")
 
 
 def _has_blocks(architecture: Architecture) -> bool:

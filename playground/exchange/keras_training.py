@@ -1,11 +1,12 @@
 """The part of a Keras file that trains: a recipe's data, optimizer, learning rates and loss, as PyTorch means them."""
 
-from playground.exchange.pytorch import has_single_score
-from playground.exchange.text import call_text, file_text, plain
+from playground.exchange.pytorch import has_single_score, weight_places
+from playground.exchange.text import call_text, file_text, plain, tuple_text
 from playground.spec.architecture import Architecture
 from playground.spec.datasets import DATASETS
 from playground.spec.layers.base import changed_arguments
 from playground.spec.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
+from playground.spec.shapes import Shape
 
 _KERAS_DATASETS = {
     "mnist": "mnist",
@@ -15,8 +16,16 @@ _KERAS_DATASETS = {
     "cifar100": "cifar100",
 }
 _FINAL_DIVISOR = 1e4
-_PENS = "\n    # The run also trained on drawings that come with CNN Playground only."
+_PENS = "    # The run also trained on drawings that come with CNN Playground only.\n"
 _BINARY_ACCURACY = 'keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")'
+_FREEZE = """    # Frozen layers keep the weights that they are given.
+    with_weights = [layer for layer in model.layers if layer.weights]
+    for layer, place in zip(with_weights, PLACES, strict=True):
+        layer.trainable = place not in FROZEN
+"""
+_BRING = """    # The first file of the run's snapshots folder: what its frozen layers know.
+    load_weights(model, sys.argv[1])
+"""
 _DECAY = """    # PyTorch adds the decay to the gradient, as this does; Keras's own weight_decay is that of AdamW.
     for variable in model.trainable_variables:
         variable.regularizer = keras.regularizers.L2({weight_decay!r} / 2)
@@ -25,7 +34,9 @@ _DECAY = """    # PyTorch adds the decay to the gradient, as this does; Keras's 
 
 def training_code(architecture: Architecture, recipe: Recipe) -> str:
     """``load_data``, ``compile_model``, and the program that trains with them and the functions of the model."""
+    frozen = weight_places(architecture, frozen=True)
     return file_text(
+        f"# The places of the layers that do not learn.\nFROZEN = {tuple_text(frozen)}" if frozen else "",
         _one_cycle(recipe),
         _load_data(architecture, recipe),
         _compile_model(architecture, recipe),
@@ -35,7 +46,7 @@ def training_code(architecture: Architecture, recipe: Recipe) -> str:
 
 def _load_data(architecture: Architecture, recipe: Recipe) -> str:
     name = _KERAS_DATASETS.get(recipe.dataset)
-    if name is None or DATASETS[recipe.dataset].input_shape != architecture.input.shape:
+    if name is None:
         channels, height, width = architecture.input.shape
         return f'''def load_data():
     """(images, labels) to train on and (images, labels) to test on: Keras does not have them, so fill this in.
@@ -45,18 +56,30 @@ def _load_data(architecture: Architecture, recipe: Recipe) -> str:
     """
     raise NotImplementedError("The images of {plain(recipe.dataset)} go here.")
 '''
-    pens = (
-        "\n    # The run also trained on drawings that come with CNN Playground only."
-        if recipe.dataset == "mnist+pen"
-        else ""
-    )
-    channel = "[..., None]" if architecture.input.channels == 1 else ""
-    return f'''def load_data():
-    """(images, labels) to train on and (images, labels) to test on; images are float32, values 0 to 1."""
-    (train_images, train_labels), (test_images, test_labels) = keras.datasets.{name}.load_data(){pens}
-    train_images, test_images = (part{channel}.astype("float32") / 255 for part in (train_images, test_images))
-    return (train_images, train_labels), (test_images, test_labels)
-'''
+    load_data = f'''def load_data():
+    """(images, labels) to train on and (images, labels) to test on."""
+    (train_images, train_labels), (test_images, test_labels) = keras.datasets.{name}.load_data()
+{_PENS if recipe.dataset == "mnist+pen" else ""}\
+    return (scaled(train_images), train_labels), (scaled(test_images), test_labels)'''
+    return file_text(load_data, _scaled(DATASETS[recipe.dataset].input_shape, architecture.input.shape))
+
+
+def _scaled(given: Shape, wanted: Shape) -> str:
+    """From the images of the data to those that the network takes."""
+    lines = []
+    if given[0] == 1:  # Keras leaves the axis of a single channel out
+        lines.append("images = images[..., None]")
+    if given[0] == 3 and wanted[0] == 1:
+        lines.append("images = keras.ops.image.rgb_to_grayscale(images)")
+    if given[1:] != wanted[1:]:
+        lines.append(f"images = keras.ops.image.resize(images, {wanted[1:]}, antialias=True)")
+    if wanted[0] not in (1, given[0]):
+        lines.append(f"images = keras.ops.repeat(images[..., :1], {wanted[0]}, axis=-1)")
+    changes = "".join(f"    {line}\n" for line in lines)
+    return f'''def scaled(images):
+    """Bytes as the network takes them: float32 (count, height, width, channels), values 0 to 1."""
+    images = images.astype("float32") / 255
+{changes}    return {"keras.ops.convert_to_numpy(images)" if "keras.ops" in changes else "images"}'''
 
 
 def _compile_model(architecture: Architecture, recipe: Recipe) -> str:
@@ -65,6 +88,7 @@ def _compile_model(architecture: Architecture, recipe: Recipe) -> str:
     return f'''def compile_model(model{steps}):
     """Give the model the run's way of learning; it must put out scores (``logits=True``)."""
     lr = {_lr(recipe)}
+{_FREEZE if weight_places(architecture, frozen=True) else ""}\
 {_DECAY.format(weight_decay=recipe.weight_decay) if coupled else ""}    model.compile(
         optimizer={_optimizer(recipe)},
         loss={_loss(architecture, recipe)},
@@ -162,6 +186,7 @@ def _program(architecture: Architecture, recipe: Recipe) -> str:
     validation = images[:{kept_out}], labels[:{kept_out}]
     images, labels = images[{trained_on}], labels[{trained_on}]
     model = make_model(logits=True)
+{_BRING if weight_places(architecture, frozen=True) else ""}\
     compile_model(model{steps})
 {augmentation if recipe.augmentation else ""}\
     model.fit(images, labels, batch_size={size}, epochs={recipe.epochs}, validation_data=validation)

@@ -1,11 +1,14 @@
 """WRITE a network as PyTorch code that stands by itself: the same modules in the same order, so that weights fit."""
 
+from collections.abc import Iterator
+
 from playground.exchange.text import call_text, check_writable, file_text, plain
 from playground.spec.architecture import Architecture
 from playground.spec.layers import TorchCall
 from playground.spec.shapes import shape_text
 
 _POSITIONAL = {"Conv2d": 2, "Linear": 2, "BatchNorm1d": 1, "BatchNorm2d": 1, "MaxPool2d": 1, "AvgPool2d": 1}
+_WITH_WEIGHTS = ("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d")
 _RESIDUAL = '''
 class Residual(nn.Module):
     """The sum of a body and a way around it."""
@@ -68,6 +71,22 @@ def model_code(architecture: Architecture) -> str:
 {chr(10).join(lines)}
     )'''
     return file_text(_RESIDUAL if residual else "", make_model)
+
+
+def weight_places(architecture: Architecture, *, frozen: bool = False) -> tuple[str, ...]:
+    """What a state dict calls the modules with weights, in their order; with ``frozen`` only those that never learn."""
+    modules = [call for step in architecture.steps() for call in step.layer.torch_calls(step.input_shape)]
+    found = [item for place, call in enumerate(modules) for item in _places(call, str(place), call.trainable)]
+    return tuple(place for place, trainable in found if not (frozen and trainable))
+
+
+def _places(call: TorchCall, place: str, trainable: bool) -> Iterator[tuple[str, bool]]:
+    if call.name in _WITH_WEIGHTS:
+        yield place, trainable
+    for inner, part in enumerate(call.body):
+        yield from _places(part, f"{place}.body.{inner}", trainable and part.trainable)
+    if call.shortcut:
+        yield from _places(call.shortcut, f"{place}.shortcut", trainable)
 
 
 def has_single_score(architecture: Architecture) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from playground.exchange.augmentation import augmentation_code
-from playground.exchange.pytorch import has_single_score
+from playground.exchange.pytorch import has_single_score, weight_places
 from playground.exchange.text import file_text
 from playground.spec.architecture import Architecture
 from playground.spec.layers.base import changed_arguments
@@ -25,11 +25,11 @@ def save(model: nn.Module) -> None:
     else:
         save_file(weights, "weights.safetensors")
 '''
-_PROGRAM = """
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="data", metavar="FOLDER", help="where the images are")
-    train(parser.parse_args().data)
+_FREEZE = """    model.load_state_dict(load_file(weights))
+    frozen = [model.get_submodule(place).requires_grad_(False) for place in FROZEN]
+"""
+_HOLD = """        for module in frozen:
+            module.eval()  # batch norm keeps its mean and variance
 """
 
 
@@ -43,7 +43,7 @@ def training_code(architecture: Architecture, recipe: Recipe) -> str:
         _make_schedule(recipe),
         _SAVE,
         _train(architecture, recipe),
-        _PROGRAM,
+        _program(architecture),
     )
 
 
@@ -123,7 +123,8 @@ def _train(architecture: Architecture, recipe: Recipe) -> str:
     if recipe.precision == "bfloat16":
         loss = f"with torch.autocast(device.type, torch.bfloat16):\n                {loss}"
     schedule = "    schedule = make_schedule(optimizer, steps_per_epoch)\n"
-    return f'''def train(folder: str) -> None:
+    frozen = weight_places(architecture, frozen=True)
+    return f'''def train(folder: str{", weights: str" if frozen else ""}) -> None:
     """Train on the images in ``folder``, tell how it goes, write the weights."""
     torch.manual_seed({recipe.seed})
     device = {device}
@@ -131,11 +132,13 @@ def _train(architecture: Architecture, recipe: Recipe) -> str:
     order = torch.randperm(len(labels), device=device)
     validation, training = order[:{kept_out}], order[{kept_out}:{last}]
     model = make_model().to(device, memory_format=torch.channels_last)
+{_FREEZE if frozen else ""}\
     optimizer = make_optimizer(model)
     # A last batch of one image is left out: batch norm needs two.
     steps_per_epoch = len(training) // {size} + (len(training) % {size} > 1)
 {schedule if has_schedule else ""}    for epoch in range({recipe.epochs}):
         model.train()
+{_HOLD if frozen else ""}\
         losses = []
         order = training[torch.randperm(len(training), device=device)]
         for chosen in order[: steps_per_epoch * {size}].split({size}):
@@ -150,3 +153,15 @@ def _train(architecture: Architecture, recipe: Recipe) -> str:
     save(model)
     images, labels = (part.to(device) for part in load_images(folder, train=False))
     print(f"test accuracy {{accuracy(model, images, labels):.4f}}")'''
+
+
+def _program(architecture: Architecture) -> str:
+    knowledge = "the first file of the run's snapshots folder: what frozen layers know"
+    weights = f'    parser.add_argument("weights", help="{knowledge}")\n'
+    frozen = weight_places(architecture, frozen=True)
+    return f"""if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+{weights if frozen else ""}\
+    parser.add_argument("--data", default="data", metavar="FOLDER", help="where the images are")
+    arguments = parser.parse_args()
+    train(arguments.data{", arguments.weights" if frozen else ""})"""

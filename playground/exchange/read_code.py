@@ -63,14 +63,14 @@ def _read(source: str, input_shape: InputShape | None, classes: int | None) -> R
     if assembly.problems:
         raise _unreadable(assembly.problems, words)
     remarks += assembly.remarks
-    layers, found_classes = _with_output([placed.layer for placed in assembly.placed], classes, remarks)
+    layers, found_classes = _with_output(assembly, classes, remarks)
     channels, height, width = shape
     data = {"input": {"channels": channels, "height": height, "width": width}, "classes": found_classes}
     return ReadCode(Architecture.read(data).with_layers(layers), tuple(dict.fromkeys(remarks)))
 
 
 def _as_python(text: str) -> str:
-    """The text without what notebooks and consoles add; lines keep their numbers."""
+    """The text without a console's prompts; lines keep their numbers."""
     if len(text) > MOST_CHARACTERS:
         raise ArchitectureError(
             f"This code has {len(text):,} characters.",
@@ -80,16 +80,18 @@ def _as_python(text: str) -> str:
     lines = dedent(text.replace("\r\n", "\n")).split("\n")
     if any(line.startswith(">>> ") for line in lines):
         lines = [line[4:] if line.startswith((">>> ", "... ")) else "" for line in lines]
-    return "\n".join(re.sub(r"^(\s*)[!%].*", r"\1pass", line) for line in lines)
+    return "\n".join(lines)
 
 
 def _parsed(source: str) -> ast.Module:
-    try:
-        return ast.parse(source)
-    except SyntaxError as problem:
-        what = f"This is not Python: line {problem.lineno or 1}, {problem.msg}."
-    except (ValueError, RecursionError, MemoryError):
-        what = "This is not Python that can be read."
+    what = ""
+    for candidate in (source, re.sub(r"^([ \t]*)[!%].*", r"\1pass", source, flags=re.MULTILINE)):
+        try:
+            return ast.parse(candidate)
+        except SyntaxError as problem:
+            what = f"This is not Python: line {problem.lineno or 1}, {problem.msg}."
+        except (ValueError, RecursionError, MemoryError):
+            what = "This is not Python that can be read."
     raise ArchitectureError(
         what, expected="PyTorch or Keras code.", fix="Paste the lines that define the network, from first to last."
     )
@@ -123,8 +125,9 @@ def _input_of(assembly: Assembly, given: InputShape | None) -> Shape:
     channels = [fixed] if fixed else list(dict.fromkeys([wanted[0], 1, 3]))
     wanted = (channels[0], *wanted[1:])
     shapes = [wanted, *((channel, side, side) for side in _SIDES for channel in channels)]
-    shape = next((shape for shape in shapes if _fits(assembly, shape)), wanted)
-    if any(placed.expected_size for placed in assembly.placed if not isinstance(placed.layer, Conv2d)):
+    found = next((shape for shape in shapes if _fits(assembly, shape)), None)
+    shape = found or wanted
+    if found and any(placed.expected_size for placed in assembly.placed if not isinstance(placed.layer, Conv2d)):
         assembly.remarks.append(f"The input's shape follows from the sizes in the code: {shape_text(shape)}.")
     elif given is None or shape != given.shape:
         assembly.remarks.append(f"The input's size is not written in the code: {shape_text(shape)} is assumed.")
@@ -155,8 +158,9 @@ def _check_shortcuts(assembly: Assembly, shape: Shape) -> None:
         shape = placed.layer.output_shape(shape)
 
 
-def _with_output(layers: list[Layer], classes: int | None, remarks: list[str]) -> tuple[list[Layer], int]:
-    """The last linear layer as the output, and the number of classes."""
+def _with_output(assembly: Assembly, classes: int | None, remarks: list[str]) -> tuple[list[Layer], int]:
+    """The layers with the last linear one as the output, and the number of classes."""
+    layers = [placed.layer for placed in assembly.placed]
     last = layers[-1] if layers else None
     if not isinstance(last, Linear):
         remarks.append("The code does not end in a linear layer: the network has no output yet.")
@@ -164,6 +168,8 @@ def _with_output(layers: list[Layer], classes: int | None, remarks: list[str]) -
     single = last.out_features == 1
     if last.activation not in ("none", "sigmoid" if single else "none"):
         remarks.append(f"The last layer's {last.activation} is left out: the output gives one score a class.")
+    if single and assembly.ends_in_softmax:
+        remarks.append("The softmax is left out: over a single unit it is always 1. The output has a sigmoid.")
     if not last.bias:
         remarks.append("The output always has a bias here.")
     return [*layers[:-1], Output(activation="sigmoid" if single else "softmax")], 2 if single else last.out_features

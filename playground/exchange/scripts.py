@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from playground.errors import RecipeError
-from playground.exchange.pytorch import model_code
+from playground.exchange.pytorch import model_code, weight_places
 from playground.exchange.pytorch_training import scores_text, training_code
 from playground.exchange.text import file_text, plain, tuple_text
 from playground.spec.architecture import Architecture
 from playground.spec.datasets import Dataset
 from playground.spec.recipe import Recipe
-from playground.spec.shapes import shape_text
+from playground.spec.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,20 @@ def training_script(architecture: Architecture, recipe: Recipe, *, title: str = 
     that does not fit the data.
     """
     model = model_code(architecture)
-    if architecture.input.shape != dataset.input_shape or architecture.classes != len(dataset.class_names):
+    if architecture.classes != len(dataset.class_names):
         raise RecipeError(
-            f"The network does not fit {dataset.title}.",
-            expected=f"That has {shape_text(dataset.input_shape)} images of {len(dataset.class_names)} classes.",
+            f"The network has {architecture.classes} classes, {dataset.title} has {len(dataset.class_names)}.",
+            fix=f'Set "classes" to {len(dataset.class_names)}.',
         )
+    frozen = weight_places(architecture, frozen=True)
+    constants = [f"FROZEN = {tuple_text(frozen)}  # layers that do not learn"] if frozen else []
     source = TORCHVISION_SOURCES.get(dataset.name)
     return _program(
         f"{plain(title)}: a program that trains it on {plain(dataset.title)}, written by CNN Playground.",
         _TRAINING if source else _FOLDERS + _TRAINING,
-        "" if source else _class_names(dataset.class_names),
+        "\n".join(constants if source else [*constants, _class_names(dataset.class_names)]),
         model,
-        _load_images(source, architecture) if source else _load_folders(architecture),
+        _load_images(source, dataset.input_shape, architecture.input.shape) if source else _load_folders(architecture),
         training_code(architecture, recipe),
     )
 
@@ -161,13 +163,31 @@ def _read_picture(architecture: Architecture) -> str:
     return torch.from_numpy(values).view({height}, {width}, {channels}).permute(2, 0, 1)'''
 
 
-def _load_images(source: TorchvisionSource, architecture: Architecture) -> str:
-    channels, height, width = architecture.input.shape
+def _load_images(source: TorchvisionSource, given: Shape, wanted: Shape) -> str:
     comment = f"    # {source.comment}\n" if source.comment else ""
-    return f'''def load_images(folder: str, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images, uint8 (count, {channels}, {height}, {width}), and labels (count,); fetched the first time."""
+    same = given == wanted
+    images = source.images if same else f"torch.cat([resized(part) for part in {source.images}.split(1000)])"
+    load_images = f'''def load_images(folder: str, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images, uint8 (count, {", ".join(map(str, wanted))}), and labels (count,); fetched the first time."""
     data = datasets.{source.name}(folder, {source.arguments}, download=True)
-{comment}    return {source.images}, {source.labels}'''
+{comment}    return {images}, {source.labels}'''
+    return file_text(load_images, "" if same else _resized(given, wanted))
+
+
+def _resized(given: Shape, wanted: Shape) -> str:
+    lines = []
+    if given[0] == 3 and wanted[0] == 1:
+        lines.append("values = (values * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)")
+    if given[1:] != wanted[1:]:
+        lines.append(f'values = functional.interpolate(values, {wanted[1:]}, mode="bilinear", antialias=True)')
+    if wanted[0] not in (1, given[0]):
+        lines.append(f"values = values[:, :1].repeat(1, {wanted[0]}, 1, 1)")
+    changes = "\n    ".join(lines)
+    return f'''def resized(images: torch.Tensor) -> torch.Tensor:
+    """Images in the size and the colours that the network takes."""
+    values = images.float()
+    {changes}
+    return values.round().clamp(0, 255).to(torch.uint8)'''
 
 
 def _load_folders(architecture: Architecture) -> str:

@@ -11,6 +11,7 @@ from playground.engine.own_images import OwnImages
 from playground.engine.store import Run
 from playground.engine.strokes import AS_MNIST, Fitting
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError
+from playground.exchange.link import from_link
 from playground.lens.surgery import Edit
 from playground.spec.architecture import Architecture
 from playground.spec.history import History
@@ -43,6 +44,8 @@ class AppState:
     future: list[Architecture] = field(default_factory=list)
     open_layer: str | None = None
     preset: str | None = None
+    begin_with: str | None = None
+    exchange_said: tuple[str, ...] | PlaygroundError | None = None
     run_id: str | None = None
     training_error: Exception | None = None
     fork_error: Exception | None = None
@@ -229,11 +232,27 @@ def _begin() -> AppState:
     if named and named.id != st.query_params.get("run"):
         named = None  # an address names a run by its whole id
     active = supervisor().active()
-    if named and named.id != state.run_id:
+    link = st.query_params.get("net")
+    if link:
+        _open_link(state, link)
+    elif named and named.id != state.run_id:
         state.attach(named, adopt=True)
     elif not known and active:
         state.attach(active[0], adopt=True)
     return state
+
+
+def _open_link(state: AppState, link: str) -> None:
+    """The network and the recipe that a link carries; what is wrong with it is said on the page."""
+    st.query_params.pop("net", None)
+    try:
+        architecture, recipe = from_link(link)
+    except PlaygroundError as problem:
+        state.network_error = problem
+        return
+    state.detach()
+    state.edit(architecture)
+    state.recipe = recipe
 
 
 def run_history(run: Run | None) -> History:

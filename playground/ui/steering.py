@@ -46,7 +46,23 @@ def start(batches: int | None = None) -> None:
             knobs = _turned(run, state)
             supervisor().resume(run.id, batches=batches, knobs=knobs, by=asker())
         else:
-            state.attach(supervisor().start(state.architecture, state.recipe, batches=batches, owner=visitor()))
+            state.attach(
+                supervisor().start(
+                    state.architecture, state.recipe, batches=batches, owner=visitor(), parent=state.begin_with
+                )
+            )
+        state.training_error = None
+    except PlaygroundError as problem:
+        state.training_error = problem
+
+
+def start_both() -> None:
+    """Train with weights brought along, and the same from scratch after it, to compare."""
+    state = app_state()
+    try:
+        transferred = supervisor().start(state.architecture, state.recipe, owner=visitor(), parent=state.begin_with)
+        supervisor().start(state.architecture.frozen_up_to(-1), state.recipe, owner=visitor())
+        state.attach(transferred)
         state.training_error = None
     except PlaygroundError as problem:
         state.training_error = problem

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from playground.engine.build import build, class_scores
+from playground.engine.images import Images
 from playground.engine.optimize import lr_at, make_optimizer
 from playground.errors import ArchitectureError
 from playground.exchange.keras import to_keras
@@ -262,6 +263,37 @@ def test_every_schedule_takes_the_same_steps(schedule: Schedule, epochs: int) ->
 
 def test_a_sigmoid_takes_the_same_steps() -> None:
     _check_same_steps(Recipe(lr=0.02, label_smoothing=0.2), classes=2)
+
+
+def test_frozen_layers_keep_what_they_are_given() -> None:
+    block = Residual(layers=(Conv2d(out_channels=2, kernel_size=1), BatchNorm()), trainable=False)
+    architecture = _net(Conv2d(out_channels=2, trainable=False), block, BatchNorm())
+    exported, model = _loaded(architecture, _run(architecture), Recipe(optimizer=AdamW(), weight_decay=0.1))
+    exported["compile_model"](model)
+    before = [layer.get_weights() for layer in model.layers if layer.weights]
+    model.train_on_batch(_channels_last(_images(architecture, count=8)), np.arange(8) % 3)
+    after = [layer.get_weights() for layer in model.layers if layer.weights]
+    kept = [
+        place
+        for place, old, new in zip(exported["PLACES"], before, after, strict=True)
+        if all(map(np.array_equal, old, new))
+    ]
+    assert kept == [*exported["FROZEN"]] == ["0", "2.body.0", "2.body.2"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "wanted"),
+    [("mnist", (1, 28, 28)), ("mnist", (3, 20, 24)), ("cifar10", (1, 32, 32)), ("cifar10", (3, 40, 40))],
+)
+def test_images_are_brought_into_the_shape_that_the_network_takes(dataset: str, wanted: tuple[int, ...]) -> None:
+    shape = InputShape(channels=wanted[0], height=wanted[1], width=wanted[2])
+    code = to_keras(Architecture(input=shape, layers=(Flatten(), Output())), Recipe(dataset=dataset))
+    given = np.random.default_rng(0).integers(0, 256, (5, 28, 28) if dataset == "mnist" else (5, 32, 32, 3), np.uint8)
+    found = executed(code)["scaled"](given)
+    channels_first = torch.from_numpy(given[:, None] if dataset == "mnist" else given.transpose(0, 3, 1, 2))
+    run = Images(channels_first.contiguous(), torch.zeros(5)).resized(wanted).images
+    np.testing.assert_allclose(found, _channels_last(run / 255), atol=2 / 255)
+    assert found.dtype == np.float32
 
 
 @pytest.mark.parametrize(("classes", "label_smoothing"), [(10, 0.0), (10, 0.1), (2, 0.1)])

@@ -1,11 +1,16 @@
 """Pasted code: tutorials mean what they say, our own code comes back as it was, and nothing that is pasted is run."""
 
+import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+from playground.engine.build import build
 from playground.errors import ArchitectureError, PlaygroundError
 from playground.exchange.keras import to_keras
 from playground.exchange.pytorch import to_pytorch
@@ -13,7 +18,8 @@ from playground.exchange.read_code import MOST_CHARACTERS, ReadCode, read_code
 from playground.spec.architecture import Architecture, InputShape
 from playground.spec.layers import Activation, Conv2d, Flatten, Layer, Linear, Output, Residual
 from playground.spec.layers.pooling import WindowPool
-from playground.spec.presets import ARCHITECTURES
+from playground.spec.presets import ARCHITECTURES, ArchitecturePreset
+from playground.spec.summary import summarize
 from playground.spec.validation import find_problems
 from tests import strategies
 from tests.exchange.tutorials import TUTORIALS, Tutorial
@@ -62,7 +68,7 @@ def _as_read(architecture: Architecture, *, keras: bool = False) -> str:
 
 
 @pytest.mark.parametrize("preset", _PRESETS, ids=lambda preset: preset.name)
-def test_presets_come_back_from_both_kinds_of_code(preset: strategies.Any) -> None:
+def test_presets_come_back_from_both_kinds_of_code(preset: ArchitecturePreset) -> None:
     architecture = preset.architecture
     assert read_code(to_pytorch(architecture)).architecture.canonical_json() == _as_read(architecture)
     read = read_code(to_keras(architecture))
@@ -132,6 +138,17 @@ def test_the_largest_of_several_networks_is_read_and_the_others_are_told_of() ->
     assert "line 2" in read.remarks[0]
 
 
+def test_a_softmax_over_one_unit_is_told() -> None:
+    read = read_code("Sequential([Input((8, 8, 1)), Flatten(), Dense(1, activation='softmax')])")
+    assert read.architecture.layers[-1] == Output(activation="sigmoid", id="output-1")
+    assert "always 1" in read.remarks[0]
+
+
+def test_a_line_that_begins_with_a_percent_sign_need_not_be_a_notebooks_command() -> None:
+    code = "print('%d layers'\n      % 3)\nnn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
+    assert read_code(code).architecture.layers
+
+
 def test_frozen_layers_stay_frozen() -> None:
     code = "Sequential([Input((28, 28, 1)), Conv2D(4, 3, trainable=False), Flatten(), Dense(10)])"
     assert [layer.trainable for layer in read_code(code).architecture.layers] == [False, True, True]
@@ -178,7 +195,10 @@ model = nn.Sequential(
         ("nn.Sequential(nn.Conv2d(1, 4, 3), nn.ZeroPad2d(2))", "belongs to a convolution"),
         ("nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(7))", "does not pool to 1×1"),
         ("nn.Sequential(*layers)", "nn.Sequential(*layers) has layers in it, which is not known here"),
-        ("Sequential([Input((28, 28, 1)), Conv2D(3, 3, activation='selu')])", "has the activation selu"),
+        (
+            "Sequential([Input((28, 28, 1)), Conv2D(3, 3, activation='selu')])",
+            "has the activation selu that is not known",
+        ),
         ("Sequential([Input((28, 28, 1)), Conv2D(3, 3), LSTM(8)])", "LSTM(8) is not known here"),
         ("Sequential([Input((28, 28, 1)), Conv2D(3, 3), Reshape((26, 78))])", "another shape in the middle"),
         ("Sequential([Input((6, 7, 1)), MaxPooling2D(2, padding='same'), Dense(3)])", "pads one side only"),
@@ -230,6 +250,10 @@ _ENDLESS = {
     "a large kernel": "Sequential([Input((9, 9, 1)), Conv2D(1, 10**9, strides=2, padding='same'), Dense(2)])",
     "no stride": "Sequential([Input((9, 9, 1)), MaxPooling2D(2, strides=0, padding='same'), Dense(2)])",
     "a long sum of ways": "i = Input((9, 9, 1))\nx = ReLU()(i)\n" + "x = x + ReLU()(x)\n" * 3_000 + "Model(i, x)",
+    "values in values": "a = b = (1, 1)\n" + "a, b = (a, a), (b, b)\n" * 60 + "nn.Sequential(nn.Conv2d(1, 2, (a, b)))",
+    "an activation in values": "a = (1, 1)\n" + "a = (a, a)\n" * 60 + "Sequential([Conv2D(3, 3, activation=a)])",
+    "a mean over values": "a = (1, 1)\n" + "a = (a, a)\n" * 60 + "i = Input((9, 9, 1))\nModel(i, i.mean(a))",
+    "padding in values": "a = b = (1, 1)\n" + "a, b = (a, a), (b, b)\n" * 60 + "Sequential([ZeroPadding2D((a, b))])",
     "many layers": "nn.Sequential(" + "nn.ReLU(), nn.Dropout(), " * 40 + ")",
     "a class in itself": "class A(nn.Module):\n  def __init__(self):\n    A()\n  def forward(self, x):\n    return x",
 }
@@ -343,3 +367,32 @@ def test_a_flatten_is_put_before_values_in_a_row() -> None:
     read = read_code("Sequential([Dense(32, input_dim=784), Dense(10)])")
     assert isinstance(read.architecture.layers[0], Flatten)
     assert read.architecture.input == InputShape()
+
+
+_WHOLE_CLASSES = (
+    ("pytorch.org: training a classifier", "Net"),
+    ("pytorch/examples: mnist/main.py", "Net"),
+    ("pytorch.org: the older neural networks tutorial", "Net"),
+    ("pytorch.org: what is torch.nn really", "Mnist_CNN"),
+    ("Medium: MNIST handwritten digits in PyTorch", "CNN"),
+)
+
+
+@pytest.mark.parametrize(("name", "class_name"), _WHOLE_CLASSES)
+def test_the_network_that_is_read_is_the_one_that_the_tutorial_builds(name: str, class_name: str) -> None:
+    """Here, in the test, the tutorial's class is run: as many parameters in the same shapes, and as many scores."""
+    (code,) = (tutorial.code for tutorial in TUTORIALS if tutorial.name == name)
+    classes = [node for node in ast.parse(code).body if isinstance(node, ast.ClassDef)]
+    namespace: dict[str, Any] = {"nn": nn, "F": nn.functional, "torch": torch}
+    exec(compile(ast.Module(classes, []), "tutorial.py", "exec"), namespace)
+    module: nn.Module = namespace[class_name]().eval()
+    architecture = read_code(code).architecture
+    shapes = [tuple(parameter.shape) for parameter in module.parameters()]
+    images = torch.zeros(2, *architecture.input.shape)
+    given = module(images)
+    scores = given[0] if isinstance(given, tuple) else given
+    assert scores.shape == (2, *architecture.steps()[-1].output_shape)
+    if find_problems(architecture):  # it ends before its output
+        assert sum(parameter.numel() for parameter in module.parameters()) == summarize(architecture).parameters
+    else:
+        assert [tuple(parameter.shape) for parameter in build(architecture).parameters()] == shapes

@@ -41,9 +41,11 @@ class Arguments:
         """One number for both axes, or the same number twice."""
         value = self.take(*names)
         if isinstance(value, list | tuple) and value:
-            if len(value) > 2 or any(isinstance(side, Unknown) or side != value[0] for side in value):
+            numbers = {side for side in value if isinstance(side, int)}
+            if len(value) > 2 or len(numbers) > 1:
                 raise Misread(f"has a {names[0]} that is not the same both ways")
-            value = value[0]
+            value = value[0] if all(isinstance(side, int) for side in value) else None
+            default = None
         return self._whole(value, names[0], default)
 
     def units(self, *names: str) -> int:

@@ -56,7 +56,7 @@ class Placed:
 class Assembly:
     """``read`` takes one call after another; then ``placed``, ``remarks`` and ``problems`` say what came of it."""
 
-    def __init__(self, source: Source, shape: Shape) -> None:
+    def __init__(self, source: Source, shape: Shape, used: set[Call] | None = None) -> None:
         self.placed: list[Placed] = []
         self.remarks: list[str] = []
         self.problems: list[str] = []
@@ -65,13 +65,14 @@ class Assembly:
         self._shape = shape
         self._waiting: tuple[Padding | Squeeze | Reorder, Call] | None = None
         self._scores: Call | None = None
-        self._used: set[Call] = set()
+        self._is_block = used is not None
+        self._used: set[Call] = set() if used is None else used
 
     def read(self, call: Call) -> None:
         """Add what a call comes to, or the reason why it comes to nothing."""
         try:
-            if call.name == "Residual" and (call.body or call.shortcut):
-                self._place(self._block(call))
+            if call.body:
+                self._place_block(call)
                 return
             for piece in self._pieces(call):
                 self._add(piece, call)
@@ -83,13 +84,25 @@ class Assembly:
             self.refuse(call, f"is out of bounds here: {validation_text(problem).rstrip('.')}")
 
     def finish(self) -> None:
-        """Refuse what still waits for another layer."""
+        """Refuse what still waits for another layer, and probabilities inside of a block."""
         if self._waiting:
             self.refuse(self._waiting[1], _NEEDS[type(self._waiting[0])])
+        if self._is_block:
+            self._refuse_scores()
+
+    @property
+    def ends_in_softmax(self) -> bool:
+        """Whether the code makes probabilities of the last layer's scores."""
+        return self._scores is not None
 
     def refuse(self, call: Call, reason: str) -> None:
         """Name a call that cannot be read, with the reason as the end of the sentence."""
-        self.problems.append(f"Line {call.line}: {call_text(call, self._source.text)} {reason}.")
+        self.problems.append(f"Line {call.line}: {call_text(call, self._source.text)} {reason[:200]}.")
+
+    def _refuse_scores(self) -> None:
+        if self._scores:
+            self.refuse(self._scores, "makes probabilities in the middle of the network; that is left to the output")
+            self._scores = None
 
     def _pieces(self, call: Call) -> list[Piece]:
         if call.name not in self._source.words:
@@ -119,7 +132,7 @@ class Assembly:
                 self._waiting = (piece, call)
 
     def _state(self, shape: Shape) -> None:
-        if self.placed and shape != self._shape:
+        if (self.placed or self._is_block) and shape != self._shape:
             raise Misread("says another shape in the middle of the network")
         if not self.placed:
             self._shape = shape
@@ -143,9 +156,7 @@ class Assembly:
         return layer
 
     def _place(self, new: Placed) -> None:
-        if self._scores:
-            self.refuse(self._scores, "makes probabilities in the middle of the network; that is left to the output")
-            self._scores = None
+        self._refuse_scores()
         if not self.placed:
             new = self._first(new)
         last = self.placed[-1] if self.placed else None
@@ -170,18 +181,22 @@ class Assembly:
             self._append(Placed(Flatten(), new.call, stated or new.expected_size))
         return new
 
-    def _block(self, call: Call) -> Placed:
+    def _place_block(self, call: Call) -> None:
+        """A residual block, unless a line in it cannot be read."""
+        known = len(self.problems)
         inner, around = (self._inside(calls) for calls in (call.body, call.shortcut))
+        if len(self.problems) > known:
+            return
         if any(not isinstance(layer, _INNER) for layer in inner) or len(around) > 1:
             raise Misread("adds up two ways that are more than a block of convolutions here and its shortcut")
         shortcut = around[0] if around else None
         if not isinstance(shortcut, Conv2d | None):
             raise Misread(f"has a shortcut with {shortcut.title} in it; it can be a 1×1 convolution")
-        return Placed(Residual.model_validate({"layers": inner, "activation": "none"}), call, None, shortcut)
+        block = Residual.model_validate({"layers": inner, "activation": "none"})
+        self._place(Placed(block, call, shortcut=shortcut))
 
     def _inside(self, calls: tuple[Call, ...]) -> tuple[Layer, ...]:
-        assembly = Assembly(self._source, self._shape)
-        assembly._used = self._used
+        assembly = Assembly(self._source, self._shape, self._used)
         for call in calls:
             assembly.read(call)
         assembly.finish()

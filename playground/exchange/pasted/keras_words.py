@@ -77,16 +77,18 @@ def _activated(arguments: Arguments) -> list[Piece]:
     """The pieces of the argument ``activation``: a word, a function or a layer."""
     given = arguments.take("activation")
     if isinstance(given, Call):
-        return read_word(given, arguments, ())
+        return _read_word(given, arguments, ())
     word = given.word if isinstance(given, Unknown) else given
     if word in (None, "linear"):
         return []
     if isinstance(word, str) and word in KERAS and word.islower():
-        return read_word(Call(word, (), {}, arguments.call.node), arguments, ())
-    raise Misread(f"has the activation {word or 'of a name'}, which is not known here")
+        return _read_word(Call(word, (), {}, arguments.call.node), arguments, ())
+    raise Misread(
+        f"has the activation {word}, which is not known here" if isinstance(word, str) else "has no activation"
+    )
 
 
-def read_word(call: Call, outer: Arguments, shape: Shape) -> list[Piece]:
+def _read_word(call: Call, outer: Arguments, shape: Shape) -> list[Piece]:
     """A layer that stands in an argument of another one."""
     if call.name not in KERAS:
         raise Misread(f"has {call.name} in it, which is not known here")
@@ -244,11 +246,11 @@ def _reshape(arguments: Arguments, shape: Shape) -> list[Piece]:
 
 
 def _zero_padding(arguments: Arguments, shape: Shape) -> list[Piece]:
-    given = arguments.take("padding")
-    if isinstance(given, list | tuple) and given and all(isinstance(side, list | tuple) for side in given):
-        given = tuple(pixels for side in given for pixels in side)
-        given = given[0] if given and all(pixels == given[0] for pixels in given) else (0, 1)
-    arguments.put("padding", given)
+    match arguments.take("padding"):
+        case ((int() as pixels, int() as bottom), (int() as left, int() as right)) if bottom == left == right == pixels:
+            return [Padding(pixels)]
+        case given:
+            arguments.put("padding", given)
     return [Padding(arguments.square("padding", default=1))]
 
 
@@ -256,7 +258,9 @@ def _pad(arguments: Arguments, shape: Shape) -> list[Piece]:
     """``keras.ops.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=…)``."""
     value = arguments.number("constant_values", default=0)
     match arguments.take("pad_width", "paddings"):
-        case ((0, 0), (int() as pixels, *_) as rows, columns, (0, 0)) if rows == columns == (pixels, pixels):
+        case ((0, 0), (int() as pixels, int() as bottom), (int() as left, int() as right), (0, 0)) if (
+            bottom == left == right == pixels
+        ):
             return [Padding(pixels, lowest=value == -float("inf"))]
     raise Misread("does not pad height and width by the same number")
 

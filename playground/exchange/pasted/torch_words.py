@@ -22,11 +22,16 @@ _CONVOLUTION = ("out_channels", "kernel_size", "stride", "padding", "dilation", 
 _AXES = ("channels", "height", "width")
 
 
+def _padding(arguments: Arguments) -> int | str:
+    word = arguments.take("padding")
+    if isinstance(word, str):
+        return 0 if word == "valid" else word
+    arguments.put("padding", word)
+    return arguments.square("padding", default=0)
+
+
 def _conv2d(arguments: Arguments, shape: Shape) -> list[Piece]:
     channels = arguments.expected_size("in_channels")
-    word = arguments.take("padding")
-    if not isinstance(word, str):
-        arguments.put("padding", word)
     arguments.must_be("padding_mode", "zeros")
     arguments.ignore("device", "dtype")
     layer = Conv2d.model_validate(
@@ -34,9 +39,7 @@ def _conv2d(arguments: Arguments, shape: Shape) -> list[Piece]:
             "out_channels": arguments.integer("out_channels"),
             "kernel_size": arguments.square("kernel_size"),
             "stride": arguments.square("stride", default=1),
-            "padding": {"valid": 0}.get(word, word)
-            if isinstance(word, str)
-            else arguments.square("padding", default=0),
+            "padding": _padding(arguments),
             "dilation": arguments.square("dilation", default=1),
             "groups": arguments.integer("groups", default=1),
             "bias": arguments.flag("bias"),
@@ -70,9 +73,11 @@ def _adaptive_pool(arguments: Arguments, shape: Shape) -> list[Piece]:
 
 
 def _mean(arguments: Arguments, shape: Shape) -> list[Piece]:
-    axes = arguments.take("dim", "axis")
-    if not isinstance(axes, list | tuple) or sorted(map(str, axes)) not in (["2", "3"], ["-1", "-2"]):
-        raise Misread("is not the mean over height and width")
+    match arguments.take("dim", "axis"):
+        case (2, 3) | (3, 2) | (-1, -2) | (-2, -1):
+            pass
+        case _:
+            raise Misread("is not the mean over height and width")
     if arguments.flag("keepdim", "keepdims", default=False):
         return [Squeeze()]
     return [Part(GlobalAvgPool())]
@@ -162,7 +167,6 @@ TORCH: Words = _MODULES | {
     "BatchNorm1d": _MODULES["BatchNorm2d"],
     "LazyBatchNorm1d": _MODULES["LazyBatchNorm2d"],
     "Dropout2d": _MODULES["Dropout"],
-    "Softmax2d": _MODULES["Softmax"],
     "relu": _MODULES["ReLU"],
     "leaky_relu": _MODULES["LeakyReLU"],
     "elu": _MODULES["ELU"],

@@ -39,7 +39,7 @@ def report_html(run: Run, *, link: str | None = None) -> str:
     title = run.record.name
     body = joined(
         element("header", element("h1", title), element("p", _lead(run, history)), _figures(run, history)),
-        _network(run.record.architecture),
+        _network(run.record.architecture, title),
         recipe_section(run.record.recipe, history),
         _course(run, history),
         test_sections(run),
@@ -70,35 +70,38 @@ def _variables(colours: Theme) -> str:
 def _lead(run: Run, history: History) -> str:
     layers = sum(layer.enabled for layer in run.record.architecture.layers)
     return (
-        f"A network of {layers} layers, {history.epoch:.3g} of {history.epochs_planned:.3g} epochs of training on "
+        f"{_made(run)}: a network of {layers} layers, {history.epoch:.3g} of {history.epochs_planned:.3g} epochs of training on "
         f"{dataset_of(run).title}, {_PHASES[history.phase]}."
     )
 
 
+def _made(run: Run) -> str:
+    return f"{run.record.created[:16].replace('T', ' ')} UTC"
+
+
 def _figures(run: Run, history: History) -> Html:
+    """The newest measurement on images that training never saw, and what the network costs."""
     summary = summarize(run.record.architecture)
     measured, split = history.test or history.last_validation, "test" if history.test else "validation"
-    shown = (
-        [(f"{measured.accuracy:.2%}", f"{split} accuracy"), (f"{measured.loss:.4f}", f"{split} loss")]
-        if measured
-        else []
-    )
+    shown = []
+    if measured:
+        shown += [(f"{measured.accuracy:.2%}", f"{split} accuracy"), (f"{measured.loss:.4f}", f"{split} loss")]
     shown += [
         (f"{summary.parameters:,}", "parameters"),
         (f"{summary.multiply_adds:,}", "multiply-adds an image"),
         (f"{history.elapsed_s:,.1f} s", "of training"),
         (f"{history.images_per_second:,.0f}", "images a second"),
     ]
-    cells = (element("div", element("dd", value), element("dt", label)) for value, label in shown)
+    cells = (element("div", element("dt", label), element("dd", value)) for value, label in shown)
     return element("dl", *cells, class_="cards")
 
 
-def _network(architecture: Architecture) -> Html:
+def _network(architecture: Architecture, title: str) -> Html:
     summary = summarize(architecture)
     total = ("Total", "", "", "", f"{summary.parameters:,}", f"{summary.multiply_adds:,}", "")
     return section(
         "Network",
-        scrolled(element("div", Html(to_svg(architecture)), class_="picture")),
+        scrolled(element("div", Html(to_svg(architecture, title=title)), class_="picture")),
         table(
             "layers",
             ("layer", "", "in", "out", "parameters", "multiply-adds", "sees"),
@@ -154,7 +157,7 @@ def _facts(run: Run, history: History) -> Html:
     record, started = run.record, history.started
     rows = [
         ("run", run.id),
-        ("made", f"{record.created[:16].replace('T', ' ')} UTC"),
+        ("made", _made(run)),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
         ("machine", record.device),
     ]

@@ -1,6 +1,7 @@
 """How the run of a report can be made again: the shortest command that trains the same network by the same recipe."""
 
 import shlex
+from typing import Any
 
 from playground.engine.datasets import find_dataset, fitted_recipe
 from playground.engine.store import Run
@@ -19,54 +20,57 @@ _OPTIONS = ("dataset", "epochs", "batch_size", "lr", "seed", "limit")
 
 def again_section(run: Run, history: History, link: str | None) -> Html:
     """The command, the link if there is one, and the network and the recipe as the files that a command reads."""
-    architecture, recipe = run.record.architecture, run.record.recipe
-    files = ((_NETWORK_FILE, architecture.canonical_json()), (_RECIPE_FILE, recipe.canonical_json()))
+    record = run.record
+    files = ((_NETWORK_FILE, record.architecture.canonical_json()), (_RECIPE_FILE, record.recipe.canonical_json()))
+    condition, command = _command(run, history)
+    remarks = _remarks(run, history)
+    if any(name in command for name, _ in files):
+        remarks.append("The files that it names are below.")
     return section(
         "Make it again",
-        *_instructions(run, history),
-        _link(link) if link else Html(),
-        *(element("details", element("summary", name), element("pre", text)) for name, text in files),
+        *([element("p", condition)] if condition else []),
+        _code(command),
+        note(" ".join(remarks)),
+        *([_link(link)] if link else []),
+        *(element("details", element("summary", name), _code(text)) for name, text in files),
     )
 
 
 def train_command(architecture: Architecture, recipe: Recipe) -> str:
     """What trains this network by this recipe, from presets where they say all, else from the two files."""
     preset = next((name for name in ARCHITECTURES if _is_preset(name, architecture, recipe)), None)
-    words = [_PROGRAM, "train", preset or _NETWORK_FILE, *_recipe_words(preset, recipe)]
-    return shlex.join(words)
+    return shlex.join([_PROGRAM, "train", preset or _NETWORK_FILE, *_recipe_words(preset, recipe)])
 
 
-def _instructions(run: Run, history: History) -> list[Html]:
-    record = run.record
+def _command(run: Run, history: History) -> tuple[str, str]:
+    """What must be at hand, and the command."""
+    replay = f"{_PROGRAM} replay {run.id}"
     if run.material_path.exists():
-        words = (
-            "It began with weights, or learned from images, that are in its run folder only. With that folder at hand:"
+        return (
+            "It began with weights, or learned from images, that are in its run folder only. With that folder:",
+            replay,
         )
-        return [element("p", words), _command(f"{_PROGRAM} replay {run.id}")]
     if history.forked:
-        origin = f"It branched off run {history.forked.parent} at step {history.forked.step:,}. Where that run is:"
-        words = [_PROGRAM, "fork", history.forked.parent, "--at", str(history.forked.step), "--recipe", _RECIPE_FILE]
-        return [element("p", origin), _command(shlex.join(words)), *_remarks(run, history)]
-    return [_command(train_command(record.architecture, record.recipe)), *_remarks(run, history)]
+        parent, step = history.forked.parent, history.forked.step
+        words = [_PROGRAM, "fork", parent, "--at", str(step), "--recipe", _RECIPE_FILE]
+        return f"It branched off run {parent} at step {step:,}. With that run's folder:", shlex.join(words)
+    return "", train_command(run.record.architecture, run.record.recipe)
 
 
-def _remarks(run: Run, history: History) -> list[Html]:
-    found = []
+def _remarks(run: Run, history: History) -> list[str]:
+    found = ["The same machine and versions give the same weights, bit for bit."]
     if history.knob_changes:
         found.append(
-            "Settings were changed while it ran, and the command trains with the first ones; "
-            f"where its run folder is, {_PROGRAM} replay {run.id} repeats the changes too."
+            "Settings were changed on the way, which a new run does not do; "
+            f"with the run's folder, {_PROGRAM} replay {run.id} does."
         )
     if history.phase != "completed":
-        found.append("This run did not train all of its epochs; the command does.")
-    found.append(
-        "The same machine and versions give the same weights, bit for bit. Files that a command names are below."
-    )
-    return [note(" ".join(found))]
+        found.append("This run did not train all of its epochs.")
+    return found
 
 
-def _command(text: str) -> Html:
-    return element("pre", text, class_="command")
+def _code(text: str) -> Html:
+    return element("pre", text)
 
 
 def _link(link: str) -> Html:
@@ -74,7 +78,7 @@ def _link(link: str) -> Html:
     words = "Open the network and its recipe in CNN Playground"
     if link.startswith(("https://", "http://")):
         return element("p", element("a", words, href=link))
-    return joined(element("p", f"{words}:"), _command(link))
+    return joined(element("p", f"{words}:"), _code(link))
 
 
 def _is_preset(name: str, architecture: Architecture, recipe: Recipe) -> bool:
@@ -93,24 +97,21 @@ def _is_preset(name: str, architecture: Architecture, recipe: Recipe) -> bool:
 def _recipe_words(preset: str | None, recipe: Recipe) -> list[str]:
     """Options on top of the recipe that the command takes by itself, else of a named one, else of the file."""
     usual = ARCHITECTURES[preset].recipe if preset else None
-    bases = {None: usual or RECIPES["sprint"].recipe} | {name: named.recipe for name, named in RECIPES.items()}
-    found = [
-        [*(["--recipe", name] if name else []), *_option_words(options)]
-        for name, base in bases.items()
-        if (options := _options(base, recipe)) is not None
-    ]
+    bases: list[tuple[list[str], Recipe]] = [([], usual or RECIPES["sprint"].recipe)]
+    bases += [(["--recipe", name], named.recipe) for name, named in RECIPES.items()]
+    found = [[*words, *options] for words, base in bases if (options := _options(base, recipe)) is not None]
     return min(found, key=len, default=["--recipe", _RECIPE_FILE])
 
 
-def _options(base: Recipe, recipe: Recipe) -> dict[str, object] | None:
+def _options(base: Recipe, recipe: Recipe) -> list[str] | None:
     """What turns one recipe into the other on the command line; None where options cannot."""
-    options = {name: value for name in _OPTIONS if (value := getattr(recipe, name)) != getattr(base, name)}
+    changed: dict[str, Any] = {
+        name: value for name in _OPTIONS if (value := getattr(recipe, name)) != getattr(base, name)
+    }
     try:
-        made = fitted_recipe(base.changed(**options))
+        made = fitted_recipe(base.changed(**changed))
     except UnknownNameError:
         return None
-    return options if made == recipe and None not in options.values() else None
-
-
-def _option_words(options: dict[str, object]) -> list[str]:
-    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    if made != recipe or None in changed.values():
+        return None
+    return [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", str(value))]

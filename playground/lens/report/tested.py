@@ -52,7 +52,9 @@ def test_sections(run: Run) -> Html:
     except PlaygroundError as problem:
         return section("Test", note(f"What the network says of single images is left out. {problem}"))
     right = tested.verdicts.guesses == tested.verdicts.labels
-    words = f"{right.mean():.2%} of {len(right):,} test images are named rightly, with the weights of step {tested.step:,}."
+    words = (
+        f"{right.mean():.2%} of {len(right):,} test images are named rightly, with the weights of step {tested.step:,}."
+    )
     return joined(
         section(
             "Test",
@@ -122,7 +124,11 @@ def _confused(tested: Tested) -> str:
     ]
     most = sorted(cells, key=lambda cell: -cell[0])[:_MOST_CONFUSIONS]
     words = (f"{tested.names[label]} for {tested.names[guess]} ({count:,})" for count, label, guess in most)
-    return f"Most often one is taken for another: {', '.join(words)}." if most else "No test image is taken for another class."
+    return (
+        f"Most often one is taken for another: {', '.join(words)}."
+        if most
+        else "No test image is taken for another class."
+    )
 
 
 def _reliability(verdicts: Verdicts) -> str:

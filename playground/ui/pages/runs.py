@@ -8,13 +8,15 @@ import streamlit as st
 from playground.charts.curves import Metric, NamedHistory, comparison_figure
 from playground.charts.theme import theme
 from playground.engine.catalogue import all_runs
+from playground.engine.datasets import dataset_of
 from playground.engine.store import Run
 from playground.engine.supervisor import check_owner
 from playground.errors import PlaygroundError
-from playground.spec.datasets import DATASETS
+from playground.lens.exports import Exported
 from playground.spec.presets import ARCHITECTURES
 from playground.spec.summary import summarize
 from playground.ui import markup
+from playground.ui.panels.exchange import export_buttons
 from playground.ui.server import asker, supervisor
 from playground.ui.state import app_state, run_history
 
@@ -71,7 +73,7 @@ def _row(run: Run) -> dict[str, Any]:
     return {
         "Name": run.record.name,
         "Net": net,
-        "Data": DATASETS[run.record.recipe.dataset].title if run.record.recipe.dataset in DATASETS else "?",
+        "Data": dataset_of(run).title,
         "State": f"waiting, {position} in the queue" if position else _state(run, figures["status"]),
         "Validation": figures["validation_accuracy"],
         "Test": figures["test_accuracy"],
@@ -107,6 +109,9 @@ def _actions(run: Run) -> None:
             name = st.text_input("New name", run.record.name, key=f"run-name-{run.id}", max_chars=80)
             if st.button("Save", key=f"run-rename-save-{run.id}") and name:
                 _try(lambda: _rename(run, name))
+        with st.popover("Export", key=f"run-export-{run.id}", on_change="rerun") as export:
+            if export.open:
+                export_buttons(Exported.of(run), key="run-export")
         with st.popover("Delete", key=f"run-delete-{run.id}"):
             markup.hint(f"Delete {run.record.name} with its weights and its log? It cannot be brought back.")
             if st.button("Delete for good", key=f"run-delete-sure-{run.id}", type="primary"):

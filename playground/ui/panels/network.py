@@ -16,6 +16,8 @@ from playground.spec.summary import Row, Summary, summarize
 from playground.spec.validation import Problem, find_problems
 from playground.ui import markup
 from playground.ui.forms import model_form
+from playground.ui.panels.exchange import import_popover, share_popover
+from playground.ui.panels.transfer import transfer_line, transfer_popover
 from playground.ui.server import supervisor
 from playground.ui.state import AppState, app_state
 from playground.ui.steering import follow_network, is_active, take_dataset, take_preset
@@ -26,13 +28,18 @@ INPUT_ROW = "input"
 
 def network_panel(state: AppState) -> None:
     """Everything about the architecture; opening a row draws nothing else of the page anew."""
-    st.fragment(_panel)(state.architecture.digest, state.recipe.digest)
+    st.fragment(_panel)(_concern(state))
 
 
-def _panel(digest: str, recipe_digest: str) -> None:
+def _concern(state: AppState) -> tuple[str, str, str | None]:
+    """What of this panel the rest of the page depends on."""
+    return state.architecture.digest, state.recipe.digest, state.run_id
+
+
+def _panel(known: tuple[str, str, str | None]) -> None:
     state = app_state()
-    if (digest, recipe_digest) != (state.architecture.digest, state.recipe.digest):
-        st.rerun()  # an edit concerns the whole page
+    if known != _concern(state):
+        st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="network-head"):
         markup.title("Network")
         _preset_choice(state)
@@ -327,6 +334,11 @@ def _buttons(state: AppState) -> None:
             st.rerun()
         st.button("Undo", key="undo", on_click=_undo, disabled=not state.past, shortcut="Z", help="Undo the last edit.")
         st.button("Redo", key="redo", on_click=_redo, disabled=not state.future, help="Bring the undone edit back.")
+    with st.container(horizontal=True, gap="small", key="network-exchange"):
+        transfer_popover(state)
+        import_popover(state)
+        share_popover(state)
+    transfer_line(state)
 
 
 def _undo() -> None:

@@ -5,6 +5,7 @@ from functools import lru_cache
 import streamlit as st
 
 from playground.engine.catalogue import find_run
+from playground.engine.material import material_of
 from playground.engine.own_drawings import OwnDrawing, OwnDrawings, add_drawing, delete_drawings, own_drawings
 from playground.engine.store import PRETRAINED, Run
 from playground.errors import PlaygroundError
@@ -72,7 +73,7 @@ def _set_buttons(state: AppState, kept: tuple[OwnDrawing, ...]) -> None:
 
 def taught_line(run: Run | None) -> None:
     """What teaching did to the accuracy on the test images, once a run that was taught is over."""
-    if run is None or not run.material_path.exists() or run.record.parent is None:
+    if run is None or run.record.parent is None or not _has_drawings(run.id):
         return
     after = run_history(run).test
     if after is not None and run_history(run).step == 0:  # operated on, and not trained since
@@ -90,6 +91,11 @@ def taught_line(run: Run | None) -> None:
             f"Taught. On the {after.size:,} test images: {accuracy:.2%} before, {after.accuracy:.2%} after.",
             behind={"before": accuracy, "after": after.accuracy},
         )
+
+
+@lru_cache(maxsize=64)
+def _has_drawings(run_id: str) -> bool:
+    return material_of(find_run(run_id)).images is not None
 
 
 @lru_cache(maxsize=16)

@@ -19,6 +19,7 @@ from playground.ui.components.curve import live_curve
 from playground.ui.forms import model_form, one_of
 from playground.ui.panels.fork import fork_popover
 from playground.ui.panels.recipe import recipe_details
+from playground.ui.panels.transfer import gain_line
 from playground.ui.server import run_or_none, supervisor
 from playground.ui.state import AppState, app_state, run_history
 
@@ -51,6 +52,7 @@ def training_panel(state: AppState) -> None:
     # Below the knobs, so that a warning that comes or goes moves nothing.
     words = st.container(key="words", gap="small")
     with words:
+        gain_line(run)
         st.html("<span></span>")  # a fragment may only write into a container that the page itself has written into
     with live:
         st.fragment(_live, run_every=_pace(history) if going else None)(_shown_state(run, history, active), words)

@@ -1,0 +1,149 @@
+"""Commands that bring networks and images in and out. Torch is imported where it is needed."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress as RichProgress
+
+from playground.cli.drive import fetch_dataset
+from playground.cli.options import JsonOption, NameOption, app
+from playground.cli.output import err, out, print_json, print_summary
+from playground.cli.sources import find_architecture
+from playground.errors import ArchitectureError, PlaygroundError, UnknownNameError
+from playground.spec.architecture import Architecture
+from playground.spec.presets import ARCHITECTURES
+from playground.spec.recipe import Recipe
+
+if TYPE_CHECKING:
+    from playground.lens.exports import Exported
+
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else it is printed.")]
+
+
+@app.command()
+def export(
+    source: Annotated[str, typer.Argument(metavar="ARCH_OR_RUN", help="A preset's name, a JSON file or a run.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", help="torch, torch-train, torch-predict, keras, weights, onnx, json, svg, report or link."
+        ),
+    ],
+    output: OutputOption = None,
+) -> None:
+    """Write a network or a run as code, weights, a picture, a report or a link."""
+    from playground.lens.exports import Exported, written
+
+    content = written(to, _exported(source, Exported))
+    if output is not None:
+        _write(output, content)
+    elif to in ("weights", "onnx"):
+        sys.stdout.buffer.write(content)
+    else:
+        sys.stdout.write(content.decode())
+
+
+def _exported(source: str, kind: "type[Exported]") -> "Exported":
+    from playground.engine.catalogue import find_run
+
+    if source not in ARCHITECTURES and not Path(source).suffix:
+        try:
+            return kind.of(find_run(source))
+        except UnknownNameError:
+            pass  # said better by what looks for networks
+    preset = ARCHITECTURES.get(source)
+    recipe = (preset and preset.recipe) or Recipe()
+    return kind(find_architecture(source), recipe, preset.title if preset else Path(source).stem)
+
+
+@app.command("import")
+def import_network(
+    file: Annotated[Path, typer.Argument(help="JSON, a link, or PyTorch or Keras code; '-' for standard input.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="A safetensors file of this network: a run is made of it.")
+    ] = None,
+    name: NameOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a network from another form: print it, write it as JSON, or make a run of it with its weights."""
+    from playground.exchange.pytorch import to_json
+    from playground.exchange.reading import read_text
+
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="replace")
+    except OSError as problem:
+        raise ArchitectureError(f"{file} cannot be read: {problem.strerror}.") from problem
+    found = read_text(text)
+    for remark in found.remarks:
+        err.print(remark, soft_wrap=True)
+    run = _with_weights(weights, found.architecture, found.recipe or Recipe(), name) if weights else None
+    if output is not None:
+        _write(output, to_json(found.architecture).encode())
+    if as_json:
+        print_json({"architecture": found.architecture.model_dump(mode="json", by_alias=True), "run": run})
+    else:
+        print_summary(found.architecture)
+        if run:
+            out.print(f"Run {run} has these weights.")
+
+
+def _with_weights(path: Path, architecture: Architecture, recipe: Recipe, name: str | None) -> str:
+    from playground.engine.imported import import_weights
+
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise PlaygroundError(f"{path} cannot be read: {problem.strerror}.") from problem
+    return import_weights(content, architecture, recipe, name=name or path.stem).id
+
+
+@app.command()
+def fetch(
+    dataset: Annotated[str, typer.Argument(help="A data set's name, as 'presets' lists them.")],
+) -> None:
+    """Bring a data set to this machine; what was fetched before it was cut is kept."""
+    from playground.engine.datasets import find_dataset
+
+    found = find_dataset(dataset)
+    fetch_dataset(found.name)
+    out.print(f"{found.title} is here.")
+
+
+@app.command()
+def bring(
+    source: Annotated[Path, typer.Argument(help="A folder or ZIP file with a folder of pictures for every class.")],
+    size: Annotated[int, typer.Option(help="Pixels a side that every picture is brought to.")] = 64,
+    grey: Annotated[bool, typer.Option(help="Without colour.")] = False,
+    name: Annotated[str | None, typer.Option(help="What to call the data set.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a data set of your own pictures; 'train --dataset' takes the name that it gets."""
+    from playground.engine.own_datasets import save_own_dataset
+    from playground.engine.own_images import read_own_images
+
+    with RichProgress(console=err, disable=as_json) as shown:
+        task = shown.add_task("Reading pictures", total=None)
+        own = read_own_images(
+            source,
+            height=size,
+            width=size,
+            channels=1 if grey else 3,
+            progress=lambda done, total: shown.update(task, completed=done, total=total),
+        )
+    saved = save_own_dataset(name or source.stem, own)
+    for one in own.skipped:
+        err.print(f"{one.name} {one.reason}.", soft_wrap=True)
+    if as_json:
+        print_json({"dataset": saved, "classes": own.class_names, "skipped": own.skipped_count})
+    else:
+        out.print(f"{saved}: {len(own.images):,} images of {', '.join(own.class_names)}", soft_wrap=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as problem:
+        raise PlaygroundError(f"{path} cannot be written: {problem.strerror}.", fix="Choose another file.") from problem

@@ -1,0 +1,160 @@
+"""Commands that train. What needs torch is imported where it is needed: the others answer at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from playground.cli.drive import drive, fetch_dataset
+from playground.cli.options import ArchArgument, JsonOption, NameOption, RunArgument, app, given
+from playground.cli.output import err, out, print_json, print_progress
+from playground.cli.sources import find_architecture, find_recipe
+from playground.errors import StoreError
+from playground.spec.presets import ARCHITECTURES
+from playground.spec.recipe import Recipe
+
+if TYPE_CHECKING:
+    from playground.engine.store import Run
+
+
+@app.command()
+def train(
+    arch: ArchArgument,
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe preset's name or a JSON file; else the preset's own, or sprint.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="A data set's name.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often every training image is seen.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on so many images only.")] = None,
+    name: NameOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network; Ctrl-C stops it with a checkpoint."""
+    chosen = given(dataset=dataset, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
+    architecture = find_architecture(arch)
+    preset = ARCHITECTURES.get(arch)
+    usual = preset.recipe if preset else None
+    settings = (find_recipe(recipe) if recipe else usual or find_recipe("sprint")).changed(**chosen)
+    from playground.engine import catalogue, datasets
+
+    data = datasets.find_dataset(settings.dataset)
+    settings = datasets.fitted_recipe(settings)
+    if preset and (usual is None or usual.dataset != data.name):
+        architecture = architecture.for_images(data.input_shape, len(data.class_names))
+    fetch_dataset(data.name, as_json=as_json)
+
+    drive(lambda: catalogue.create_run(architecture, settings, name=name), architecture, settings, as_json=as_json)
+
+
+@app.command()
+def resume(
+    run: RunArgument,
+    epochs: Annotated[int | None, typer.Option(help="More of them let a completed run go on.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step, from here on.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate, from here on.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on from a run's last checkpoint."""
+    from playground.engine import catalogue
+
+    found = catalogue.find_run(run)
+    knobs = given(epochs=epochs, batch_size=batch_size, lr=lr)
+    found.record.recipe.with_knobs(knobs)
+    history = found.history()
+    if not found.can_resume(history, epochs=epochs):
+        raise StoreError(
+            f"Run {found.id} cannot go on: it is {history.phase}.",
+            expected="A run that was stopped or interrupted can; one that is completed, with more epochs.",
+            fix="Give --epochs with a larger number, or train again.",
+        )
+    _go_on(found, found.record.recipe, as_json=as_json, knobs=knobs)
+
+
+@app.command()
+def fork(
+    run: RunArgument,
+    at: Annotated[int | None, typer.Option(help="The step to begin at: one with a checkpoint; else the last.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A recipe preset's name or a JSON file; else the run's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, counted from the parent's start.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another order of the images from here on.")] = None,
+    name: NameOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on from a moment of a run with other settings, in a run of its own."""
+    from playground.engine import catalogue
+    from playground.engine.fork import fork_run, recipe_at
+
+    parent = catalogue.find_run(run)
+    steps = parent.checkpoints()
+    step = at if at is not None else max(steps, default=0)
+    settings = find_recipe(recipe) if recipe else recipe_at(parent, step)
+    settings = settings.changed(**given(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed))
+    made = fork_run(parent, step, settings, name=name)
+    _go_on(made, settings, as_json=as_json)
+
+
+@app.command()
+def teach(
+    run: RunArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(help='Drawings: [{"label": 3, "strokes": [[[x, y], ...]]}, ...], or a set saved by the app.'),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Train a run's net on drawings of your own, mixed with its data so that it forgets nothing."""
+    from playground.engine.catalogue import find_run
+    from playground.engine.own_drawings import read_labelled
+    from playground.engine.teach import teach_run
+    from playground.lens.pictures import file_content
+
+    made = teach_run(find_run(run), read_labelled(str(file), file_content(file)))
+    _go_on(made, made.record.recipe, as_json=as_json)
+
+
+@app.command()
+def replay(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Train a run once more, knobs and all, and say whether every kept weight is the same, bit for bit."""
+    from playground.engine import catalogue
+    from playground.engine.allocator import keep_memory
+    from playground.engine.replay import Replay
+    from playground.spec.history import History
+
+    keep_memory()
+    found = catalogue.find_run(run)
+    again = Replay(found)
+    history = History()
+    for event in again.run():
+        history.add(event)
+        if event.kind == "evaluated" and not as_json:
+            print_progress(history)
+    differing = [step for step, same in again.compared.items() if not same]
+    if as_json:
+        print_json({"run": found.id, "compared": len(again.compared), "differing": differing})
+    elif differing:
+        err.print(f"The weights differ from step {differing[0]} on: another machine, or another version?")
+    else:
+        out.print(f"The same weights, bit for bit, at {len(again.compared)} moments.")
+    raise typer.Exit(1 if differing else 0)
+
+
+@app.command()
+def stop(run: RunArgument) -> None:
+    """End a run that trains on this machine, in the app or another terminal, with a checkpoint."""
+    from playground.engine import catalogue
+
+    found = catalogue.find_run(run)
+    found.ask_to_stop()
+    out.print(f"{found.record.name} ({found.id}) was asked to stop.")
+
+
+def _go_on(run: "Run", recipe: Recipe, *, as_json: bool, knobs: dict[str, Any] | None = None) -> None:
+    """Train a run that is there, with what its folder holds beside its recipe."""
+    from playground.engine.material import material_of
+
+    drive(lambda: run, run.record.architecture, recipe, as_json=as_json, knobs=knobs, material=material_of(run))

@@ -1,0 +1,58 @@
+"""Weights from a file for a network that is known: a run that can be looked into at once, and trained on."""
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+
+from playground.engine.build import build
+from playground.engine.catalogue import create_run
+from playground.engine.material import Material, save_material
+from playground.engine.store import Run, log_line, snapshot_bytes
+from playground.engine.trouble import check_request
+from playground.errors import StoreError
+from playground.spec.architecture import Architecture
+from playground.spec.events import RunEnded, SnapshotSaved
+from playground.spec.recipe import Recipe
+
+MAX_BYTES = 400 * 10**6
+_MOST_NAMED = 4
+
+
+def import_weights(
+    content: bytes, architecture: Architecture, recipe: Recipe, *, name: str | None = None, owner: str | None = None
+) -> Run:
+    """A run that begins with the weights of a safetensors file.
+
+    Raises StoreError for a file that is none, or one of another network, naming what differs.
+    """
+    check_request(architecture, recipe)
+    if len(content) > MAX_BYTES:
+        raise StoreError(f"The file is larger than {MAX_BYTES // 10**6} MB.")
+    try:
+        weights = load_tensors(content)
+    except (SafetensorError, ValueError, OverflowError, KeyError) as problem:
+        raise StoreError(
+            f"This is no file of weights: {str(problem)[:200]}.", expected="A safetensors file, as this program writes."
+        ) from problem
+    wanted = build(architecture).state_dict()
+    differing = [f"{key} is missing" for key in wanted if key not in weights]
+    differing += [f"{key!r:.60} is unknown" for key in weights if key not in wanted]
+    differing += [
+        f"{key} is {tuple(weights[key].shape)} in place of {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in weights and weights[key].shape != value.shape
+    ]
+    if differing:
+        more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
+        raise StoreError(
+            f"These weights are of another network: {', '.join(differing[:_MOST_NAMED])}{more}.",
+            expected="The same layers in the same order, as the network on the page has them.",
+        )
+    same_kind = {key: weights[key].to(value.dtype) for key, value in wanted.items()}
+
+    def fill(run: Run) -> None:
+        save_material(run, Material(same_kind))
+        run.snapshot_path(0).write_bytes(snapshot_bytes(same_kind))
+        events = (SnapshotSaved(step=0, elapsed_s=0), RunEnded(step=0, elapsed_s=0, status="stopped"))
+        run.log_path.write_bytes(b"".join(log_line(event) for event in events))
+
+    return create_run(architecture, recipe, name=name or "Imported", owner=owner, fill=fill)

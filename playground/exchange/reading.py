@@ -1,0 +1,36 @@
+"""A network in any text that a person may have of one: JSON, a link, or code."""
+
+from dataclasses import dataclass
+
+from playground.errors import ArchitectureError
+from playground.exchange.link import VERSION, from_link
+from playground.exchange.read_code import read_code
+from playground.spec.architecture import Architecture, InputShape
+from playground.spec.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """The network; its recipe where the text has one; and what a person should know of how it was read."""
+
+    architecture: Architecture
+    recipe: Recipe | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def read_text(text: str, *, input_shape: InputShape | None = None, classes: int | None = None) -> ReadText:
+    """Whatever the text is; nothing in it is executed.
+
+    ``input_shape`` and ``classes`` are for code that leaves them open. Raises ArchitectureError, RecipeError or
+    SchemaError, which say what was expected and where it went wrong.
+    """
+    text = text.strip()
+    if not text:
+        raise ArchitectureError("There is nothing to read.", expected="A link, JSON, or PyTorch or Keras code.")
+    if text.startswith("{"):
+        return ReadText(Architecture.read(text))
+    if text.startswith((f"{VERSION}.", "http://", "https://")) or ("net=" in text and len(text.split()) == 1):
+        architecture, recipe = from_link(text)
+        return ReadText(architecture, recipe)
+    found = read_code(text, input_shape=input_shape, classes=classes)
+    return ReadText(found.architecture, remarks=found.remarks)

@@ -1,0 +1,121 @@
+"""Everything a network or a run can leave the program as, by name: one table for the app and the command line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from playground.engine.datasets import dataset_of, find_dataset
+from playground.engine.onnx_file import onnx_bytes
+from playground.engine.store import Run, snapshot_bytes
+from playground.engine.transfer import last_step
+from playground.errors import UnknownNameError
+from playground.exchange.keras import to_keras
+from playground.exchange.link import to_link
+from playground.exchange.picture import to_svg
+from playground.exchange.pytorch import to_json, to_pytorch
+from playground.exchange.scripts import prediction_script, training_script
+from playground.lens.report import report_html
+from playground.spec.architecture import Architecture
+from playground.spec.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What is to leave: a network with the recipe it is trained by, and the run whose weights go along, if any."""
+
+    architecture: Architecture
+    recipe: Recipe
+    title: str
+    run: Run | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> "Exported":
+        """A run's network and recipe, as it began."""
+        return cls(run.record.architecture, run.record.recipe, run.record.name, run)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, as the data set has them."""
+        found = dataset_of(self.run) if self.run else find_dataset(self.recipe.dataset)
+        return found.class_names
+
+
+@dataclass(frozen=True)
+class Export:
+    """One form: its title, the file's ending, and a sentence. ``needs_run``: it is made of a run's weights."""
+
+    title: str
+    suffix: str
+    words: str
+    write: Callable[[Exported], str | bytes]
+    needs_run: bool = False
+
+    def file_name(self, exported: Exported) -> str:
+        """A name for the file, of letters that every disk takes."""
+        stem = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in exported.title.lower())
+        return f"{stem.strip('-')[:40] or 'network'}{self.suffix}"
+
+
+def written(name: str, exported: Exported) -> bytes:
+    """The file's content; raises UnknownNameError for a form that there is not, or one that needs a trained run."""
+    if name not in EXPORTS:
+        raise UnknownNameError(f"There is no export to {name!r:.60}.", expected=f"There are: {', '.join(EXPORTS)}.")
+    export = EXPORTS[name]
+    if export.needs_run and exported.run is None:
+        raise UnknownNameError(
+            f"{export.title} is made of a run's weights.", fix="Train the network, and export the run."
+        )
+    content = export.write(exported)
+    return content if isinstance(content, bytes) else content.encode()
+
+
+def _weights(exported: Exported) -> bytes:
+    return snapshot_bytes(_snapshot(exported))
+
+
+def _onnx(exported: Exported) -> bytes:
+    return onnx_bytes(exported.architecture, _snapshot(exported), class_names=exported.class_names)
+
+
+def _snapshot(exported: Exported) -> dict[str, Tensor]:
+    assert exported.run is not None  # noqa: S101 -- seen to by ``written``
+    return exported.run.snapshot(last_step(exported.run))
+
+
+def _report(exported: Exported) -> str:
+    assert exported.run is not None  # noqa: S101 -- seen to by ``written``
+    return report_html(exported.run, link=to_link(exported.architecture, exported.recipe))
+
+
+def _training(exported: Exported) -> str:
+    dataset = dataset_of(exported.run) if exported.run else find_dataset(exported.recipe.dataset)
+    return training_script(exported.architecture, exported.recipe, title=exported.title, dataset=dataset)
+
+
+EXPORTS: dict[str, Export] = {
+    "torch": Export(
+        "PyTorch network", ".py", "The network as PyTorch code.", lambda it: to_pytorch(it.architecture, title=it.title)
+    ),
+    "torch-train": Export("PyTorch training", "-train.py", "A program that trains it by this recipe.", _training),
+    "torch-predict": Export(
+        "PyTorch prediction",
+        "-predict.py",
+        "A program that loads its weights and says what pictures show.",
+        lambda it: prediction_script(it.architecture, title=it.title, class_names=it.class_names),
+    ),
+    "keras": Export(
+        "Keras 3",
+        "-keras.py",
+        "The same in Keras 3, with the training, and a function that loads these weights.",
+        lambda it: to_keras(it.architecture, it.recipe, title=it.title),
+    ),
+    "weights": Export("Weights", ".safetensors", "The newest weights of the run.", _weights, needs_run=True),
+    "onnx": Export("ONNX", ".onnx", "Network and weights for any other program.", _onnx, needs_run=True),
+    "json": Export("JSON", ".json", "The architecture, to be read here again.", lambda it: to_json(it.architecture)),
+    "svg": Export("Picture", ".svg", "A drawing of the network.", lambda it: to_svg(it.architecture, title=it.title)),
+    "report": Export("Report", ".html", "One page: network, curves, confusion, examples.", _report, needs_run=True),
+    "link": Export(
+        "Link", ".txt", "Network, recipe and seed in a text.", lambda it: to_link(it.architecture, it.recipe) + "\n"
+    ),
+}

@@ -1,0 +1,190 @@
+"""Transfer: begin with the weights of another run, freeze layers, and see what that gains."""
+
+import streamlit as st
+
+from playground.engine.catalogue import all_runs
+from playground.engine.datasets import find_dataset
+from playground.engine.store import PRETRAINED, Run
+from playground.engine.transfer import fitting_weights, last_step
+from playground.errors import PlaygroundError
+from playground.spec.summary import summarize
+from playground.ui import markup
+from playground.ui.server import pretrained, run_or_none
+from playground.ui.state import AppState, app_state, run_history
+from playground.ui.steering import set_recipe, start_both
+
+_SCRATCH = ""
+
+
+def transfer_popover(state: AppState) -> None:
+    """Whose weights to begin with, which layers stay as they are, and how fast the old ones learn."""
+    popover = st.popover(
+        "Transfer",
+        key="transfer",
+        on_change="rerun",
+        help="Begin with what another run has learnt: its first layers know edges and strokes already.",
+    )
+    if not popover.open:
+        return
+    with popover:
+        parent = _parent(state)
+        if parent is None:
+            markup.hint("Choose a run, take its network, give it your data set: only the last layer begins anew.")
+            return
+        _network(parent)
+        _fitting(state, parent)
+        _freezing(state)
+        _few(state)
+        st.button(
+            "Train this, and from scratch too",
+            key="transfer-both",
+            type="primary",
+            on_click=start_both,
+            help="Two runs with the same recipe, one after the other: what was brought along is the difference.",
+        )
+
+
+def transfer_line(state: AppState) -> None:
+    """Whose weights the next run begins with, as long as that is so."""
+    parent = run_or_none(state.begin_with)
+    if parent is not None:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="transfer-line"):
+            frozen = sum(1 for layer in state.architecture.layers if layer.enabled and not layer.trainable)
+            words = f", {frozen} layer{'s' if frozen > 1 else ''} frozen" if frozen else ""
+            markup.hint(f"The next run begins with the weights of {parent.record.name}{words}.")
+            st.button("From scratch", key="transfer-off", type="tertiary", on_click=_forget)
+
+
+def gain_line(run: Run | None) -> None:
+    """Of a run with weights brought along that is over: how the same did from scratch, if that was trained too."""
+    if run is None or run.record.parent is None or not run.material_path.exists():
+        return
+    after = run_history(run).test
+    scratch = _from_scratch(run) if after else None
+    if after is None or scratch is None:
+        return
+    before = run_history(scratch).test
+    if before is not None:
+        points = (after.accuracy - before.accuracy) * 100
+        markup.line(
+            f"{after.accuracy:.1%} with the weights brought along, {before.accuracy:.1%} from scratch "
+            f"({scratch.record.name}): {points:+.1f} points.",
+            behind={"transferred": after.accuracy, "scratch": before.accuracy},
+        )
+
+
+def _from_scratch(run: Run) -> Run | None:
+    """The newest run of the same network and recipe that began with nothing."""
+    digest, recipe = run.record.architecture.frozen_up_to(-1).digest, run.record.recipe.digest
+    for other in all_runs()[0]:
+        same = other.record.recipe.digest == recipe and other.record.architecture.digest == digest
+        if same and other.record.parent is None:
+            return other
+    return None
+
+
+def _parent(state: AppState) -> Run | None:
+    runs = {run.id: run for run in (pretrained(), *all_runs()[0]) if run.snapshots()}
+    st.session_state["transfer-parent"] = state.begin_with if state.begin_with in runs else _SCRATCH
+
+    def choose() -> None:
+        app_state().begin_with = st.session_state["transfer-parent"] or None
+
+    chosen = st.selectbox(
+        "Begin with the weights of",
+        [_SCRATCH, *runs],
+        key="transfer-parent",
+        format_func=lambda name: (
+            "nothing: from scratch"
+            if name == _SCRATCH
+            else "Pretrained model"
+            if name == PRETRAINED
+            else runs[name].record.name
+        ),
+        on_change=choose,
+    )
+    return runs.get(chosen)
+
+
+def _network(parent: Run) -> None:
+    st.button(
+        "Take its network, with a new output",
+        key="transfer-network",
+        on_click=_take_network,
+        args=(parent,),
+        help="Its layers, for the data set that is chosen, with an output for its classes. Undo brings yours back.",
+    )
+
+
+def _take_network(parent: Run) -> None:
+    state = app_state()
+    classes = len(find_dataset(state.recipe.dataset).class_names)
+    state.edit(parent.record.architecture.with_new_head(classes))
+
+
+def _fitting(state: AppState, parent: Run) -> None:
+    try:
+        _, taken = fitting_weights(parent, last_step(parent), state.architecture, state.recipe.dataset)
+    except PlaygroundError as problem:
+        markup.problem(problem)
+        return
+    rows = summarize(state.architecture).rows
+    names = ", ".join(f"{rows[index].index + 1} {rows[index].title}" for index in taken)
+    if taken:
+        markup.hint(f"Brought along: {names}. The rest begins anew.")
+    else:
+        markup.line("None of its layers fits this network: take its network first.", kind="warn")
+
+
+def _freezing(state: AppState) -> None:
+    rows = [row for row in summarize(state.architecture).rows if row.enabled and row.parameters]
+    frozen = [row.index for row in rows if not state.architecture.layers[row.index].trainable]
+    st.session_state["transfer-freeze"] = max(frozen, default=-1)
+
+    def choose() -> None:
+        now = app_state()
+        now.attempt(lambda: now.architecture.frozen_up_to(int(st.session_state["transfer-freeze"])))
+
+    titles = {row.index: f"up to {row.index + 1} {row.title} {row.detail}" for row in rows[:-1]}
+    st.selectbox(
+        "Frozen",
+        [-1, *titles],
+        key="transfer-freeze",
+        format_func=lambda index: titles.get(index, "nothing"),
+        on_change=choose,
+        help="Frozen layers stay as they are: a fixed extractor of features. Each layer has a switch of its own too.",
+    )
+    st.session_state["transfer-share"] = state.recipe.transferred_lr_share
+    st.slider(
+        "Learning rate of the old layers, as a share",
+        0.0,
+        1.0,
+        step=0.05,
+        key="transfer-share",
+        on_change=lambda: set_recipe("transferred_lr_share", st.session_state["transfer-share"]),
+        help="Smaller: what they know is changed with care.",
+    )
+
+
+def _few(state: AppState) -> None:
+    classes = state.architecture.classes
+    st.session_state["transfer-few"] = state.recipe.limit // classes if state.recipe.limit else None
+
+    def choose() -> None:
+        few = st.session_state["transfer-few"]
+        set_recipe("limit", max(10, int(few) * classes) if few else None)
+
+    st.number_input(
+        "Images of each class",
+        min_value=1,
+        step=5,
+        key="transfer-few",
+        value=None,
+        placeholder="all",
+        on_change=choose,
+        help="With few, what was brought along counts most.",
+    )
+
+
+def _forget() -> None:
+    app_state().begin_with = None
