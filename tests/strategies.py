@@ -3,7 +3,7 @@
 from math import gcd
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 from playground.spec.architecture import Architecture, InputShape
@@ -46,6 +46,7 @@ from playground.spec.recipe import (
     Thickness,
 )
 from playground.spec.shapes import Shape, is_map, window_output_size
+from playground.spec.summary import summarize
 
 # The same examples every time: a test that fails does so for everybody. No clock: two cores are shared.
 settings.register_profile("playground", deadline=None, derandomize=True, database=None, print_blob=False)
@@ -202,6 +203,20 @@ def architectures(draw: st.DrawFn, most_maps: int = 4) -> Architecture:
     for layer in draw(st.lists(layers(40), max_size=2)):
         found.insert(draw(st.integers(0, len(found))), layer.changed(enabled=False))
     return Architecture(input=shape, classes=classes, layers=tuple(found))
+
+
+@st.composite
+def frozen_architectures(draw: st.DrawFn) -> Architecture:
+    """Architectures that work, of which any layers are frozen, inside of blocks too, but not all."""
+
+    def perhaps_frozen(layer: Layer) -> Layer:
+        inner = {"layers": tuple(map(perhaps_frozen, layer.layers))} if isinstance(layer, Residual) else {}
+        return layer.changed(trainable=draw(st.booleans()) or not layer.has_weights, **inner)
+
+    architecture = draw(architectures())
+    frozen = architecture.with_layers([perhaps_frozen(layer) for layer in architecture.layers])
+    assume(summarize(frozen).trainable_parameters)
+    return frozen
 
 
 @st.composite

@@ -14,6 +14,7 @@ _WIDTH, _HEIGHT = 480, 264
 _LEFT, _TOP = 46, 30
 _ACROSS, _UP = _WIDTH - _LEFT - 12, _HEIGHT - _TOP - 42
 _MOST_TICKS = 6
+_MOST_MARKERS = 40  # more would hide the line
 _LETTER = 6.4  # pixels that a letter of the legend takes at most
 
 Range = tuple[float, float]
@@ -94,7 +95,7 @@ def _line(trace: dict[str, Any], points: Sequence[tuple[float, float]]) -> str:
 
 
 def _markers(trace: dict[str, Any], points: Sequence[tuple[float, float]]) -> str:
-    if "marker" not in trace:
+    if "marker" not in trace or len(points) > _MOST_MARKERS:
         return ""
     inside = ((x, y) for x, y in points if 0 <= y <= _UP)
     return "".join(

@@ -8,7 +8,7 @@ from playground.engine.train import Trainer
 from playground.engine.transfer import brought_along, last_step
 from playground.errors import TrainingError
 from playground.spec.architecture import Architecture
-from playground.spec.history import History
+from playground.spec.events import Evaluated, RunFailed
 from playground.spec.recipe import Recipe
 
 
@@ -38,8 +38,10 @@ def compare(parent: Run, architecture: Architecture, recipe: Recipe, *, step: in
 
 
 def _test_accuracy(trainer: Trainer) -> float:
-    history = History.of(trainer.run())
-    if history.test:
-        return history.test.accuracy
-    failure = history.failure or RunFailed(step=trainer.step, elapsed_s=trainer.elapsed_s, what="It ended too early.")
-    raise TrainingError(failure.what, expected=failure.expected, fix=failure.fix)
+    accuracy = 0.0
+    for event in trainer.run():
+        if isinstance(event, RunFailed):
+            raise TrainingError(event.what, expected=event.expected, fix=event.fix)
+        if isinstance(event, Evaluated) and event.split == "test":
+            accuracy = event.accuracy
+    return accuracy

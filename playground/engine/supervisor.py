@@ -70,10 +70,10 @@ class Supervisor:
         self,
         architecture: Architecture,
         recipe: Recipe,
+        parent: str | None = None,
         *,
         owner: str | None = None,
         batches: int | None = None,
-        parent: str | None = None,
     ) -> Run:
         """A new run, started now or queued; with ``batches`` it trains so many and then waits.
 
@@ -84,10 +84,8 @@ class Supervisor:
         self._check(architecture, recipe)
         with self._lock:
             self._check_queue(owner)
-            if parent is None:
-                run = create_run(architecture, recipe, owner=owner)
-            else:
-                run = transfer_run(find_run(parent), architecture, recipe, owner=owner)
+            made = (architecture, recipe)
+            run = transfer_run(find_run(parent), *made, owner=owner) if parent else create_run(*made, owner=owner)
             self._enqueue(_Waiting(run, _first_commands(batches), owner))
         return run
 

@@ -24,13 +24,13 @@ def read_text(text: str, *, input_shape: InputShape | None = None, classes: int 
     ``input_shape`` and ``classes`` are for code that leaves them open. Raises ArchitectureError, RecipeError or
     SchemaError, which say what was expected and where it went wrong.
     """
-    text = text.strip()
-    if not text:
+    words = text.strip()
+    if not words:
         raise ArchitectureError("There is nothing to read.", expected="A link, JSON, or PyTorch or Keras code.")
-    if text.startswith("{"):
-        return ReadText(Architecture.read(text))
-    if text.startswith((f"{VERSION}.", "http://", "https://")) or ("net=" in text and len(text.split()) == 1):
-        architecture, recipe = from_link(text)
+    if words.startswith("{"):
+        return ReadText(Architecture.read(words))
+    if words.startswith((f"{VERSION}.", "http://", "https://")) or ("net=" in words and len(words.split()) == 1):
+        architecture, recipe = from_link(words)
         return ReadText(architecture, recipe)
     found = read_code(text, input_shape=input_shape, classes=classes)
     return ReadText(found.architecture, remarks=found.remarks)

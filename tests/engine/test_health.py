@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from playground.engine.cadence import Cadence
 from playground.engine.data import Splits
-from playground.engine.images import Images
 from playground.engine.health import (
     Course,
     DeadChannels,
@@ -20,6 +19,7 @@ from playground.engine.health import (
     continued,
     diagnose,
 )
+from playground.engine.images import Images
 from playground.engine.store import log_line
 from playground.engine.train import Trainer
 from playground.spec.architecture import Architecture

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from playground.engine import train
 from playground.engine.build import build
-from playground.engine.images import Images
 from playground.engine.evaluate import measure, scaled
 from playground.engine.health import DeadChannels, LayerGradient
+from playground.engine.images import Images
 from playground.engine.vitals import Vitals
 from playground.spec.architecture import Architecture
 from playground.spec.events import Stop

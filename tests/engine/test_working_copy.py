@@ -17,6 +17,9 @@ from playground.spec.layers import Activation, BatchNorm, Conv2d, Dropout, Flatt
 from tests import strategies
 from tests.engine.helpers import net
 
+# torch says so of every 'same' with an even kernel; the shapes are right all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+
 FLOAT32, BFLOAT16 = (Compute(torch.device("cpu"), bfloat16=rounded) for rounded in (False, True))
 MIXED = net(
     Conv2d(out_channels=4, padding="same"),
@@ -44,12 +47,15 @@ def images_for(architecture: Any, count: int = 3) -> Tensor:
     return torch.rand(count, entry.channels, entry.height, entry.width, generator=generator)
 
 
-@given(architecture=strategies.architectures())
-@settings(max_examples=60)
+@given(architecture=strategies.architectures() | strategies.frozen_architectures())
+@settings(max_examples=100)
 def test_scores_gradients_and_running_statistics_are_those_of_the_model(architecture: Any):
     plain = laid_out(architecture).double()  # in which orders of summing leave no difference that batch norm enlarges
     model = copy.deepcopy(plain)
     working = WorkingCopy(model, FLOAT32)
+    for module in plain.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and not module.weight.requires_grad:
+            module.eval()
     images = images_for(architecture).double()
     torch.manual_seed(7)
     expected_scores = plain(images)
@@ -58,8 +64,9 @@ def test_scores_gradients_and_running_statistics_are_those_of_the_model(architec
     scores = working.scores(images)
     working.backward(cost(scores))
     torch.testing.assert_close(scores, expected_scores)
-    for name, weight in model.named_parameters():
-        torch.testing.assert_close(weight.grad, expected[name], rtol=1e-7, atol=1e-9)
+    assert {name for name, weight in model.named_parameters() if weight.grad is not None} == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(model.get_parameter(name).grad, gradient, rtol=1e-7, atol=1e-9)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value)
 
@@ -104,13 +111,56 @@ def test_one_buffer_holds_all_weights_and_all_gradients(compute: Compute):
     for _ in range(2):  # the second gradient replaces the first
         torch.manual_seed(7)
         working.backward(cost(working.scores(images)))
-    assert working.buffer.grad is not None
+    (part,) = working.parts.values()
     total = sum(weight.grad.double().square().sum() for weight in model.parameters())
-    assert working.buffer.grad.double().square().sum().item() == pytest.approx(total.item())
+    assert part.grad.double().square().sum().item() == pytest.approx(total.item())
     with torch.no_grad():
-        working.buffer.zero_()
+        part.zero_()
     assert not any(weight.any() for weight in model.parameters())
     assert not working.scores(images).any()  # the update reached the layers that compute
+
+
+@pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
+def test_each_part_holds_the_weights_that_learn_alike(compute: Compute):
+    model = build(MIXED.replaced(2, MIXED.layers[2].changed(trainable=False)), seed=3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    working = WorkingCopy(model, compute, transferred={"0.weight", "0.bias", "3.body.0.weight"})
+    working.backward(cost(working.scores(images_for(MIXED, 8))))
+    assert {kind: part.numel() for kind, part in working.parts.items()} == {
+        "transferred": 4 * 9 + 4,
+        "new": sum(value.numel() for name, value in before.items() if name[0] not in "03"),
+    }
+    with torch.no_grad():
+        working.parts["transferred"].fill_(1.0)
+        working.parts["new"].fill_(2.0)
+    for name, weight in model.named_parameters():
+        expected = {"0": 1.0, "3": before[name]}.get(name[0], 2.0)
+        assert bool((weight == expected).all()), name
+        assert (weight.grad is None) == name.startswith("3.")
+
+
+@pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
+def test_nothing_is_kept_for_a_backward_pass_below_the_first_layer_that_learns(compute: Compute):
+    model = build(MIXED.frozen_up_to(4), seed=3)
+    seen: list[bool] = []
+    for module in model:  # before the copy is made, which takes hooks along
+        module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].requires_grad))
+    WorkingCopy(model, compute).scores(images_for(MIXED))
+    first = next(place for place, module in enumerate(model) if any(one.requires_grad for one in module.parameters()))
+    assert first == len(model) - 3  # its result goes through a ReLU into the output
+    assert not any(seen[:-2])
+    assert all(seen[-2:])
+
+
+def test_a_frozen_batch_norm_keeps_its_mode_when_the_model_changes_its():
+    model = build(MIXED.frozen_up_to(2), seed=3)
+    working = WorkingCopy(model, FLOAT32)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    for mode in (True, False, True):
+        model.train(mode)
+        working.scores(images_for(MIXED))
+    assert before
+    assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
 
 
 def test_weights_loaded_into_the_model_are_trained_on():

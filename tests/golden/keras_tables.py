@@ -259,13 +259,9 @@ def one_pixel() -> Model:
         [
             keras.Input(shape=(28, 28, 1)),
             layers.Conv2D(32, (3, 3), padding="same", activation="relu"),
-            layers.MaxPooling2D((2, 2)),
+            layers.MaxPooling2D((4, 4)),
             layers.Conv2D(64, (3, 3), padding="same", activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Conv2D(64, (3, 3), padding="same", activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Conv2D(64, (3, 3), padding="same", activation="relu"),
-            layers.MaxPooling2D((2, 2)),
+            layers.MaxPooling2D((4, 4)),
             layers.Flatten(),
             layers.Dense(10, activation="softmax"),
         ]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from playground.engine.build import spans
-from playground.engine.images import Images
 from playground.engine.evaluate import scaled
+from playground.engine.images import Images
 from playground.errors import DataError, PlaygroundError
 from playground.lens.exemplars import Exemplar, Exemplars, exemplars
 from playground.lens.model import Model

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.engine.catalogue import create_run, find_run
-from playground.engine.images import Images
 from playground.engine.evaluate import measure, scaled
+from playground.engine.images import Images
 from playground.engine.material import material_of
 from playground.errors import PlaygroundError
 from playground.lens.model import Model, load_model

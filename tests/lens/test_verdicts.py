@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from playground.engine.images import Images
 from playground.engine.evaluate import measure
+from playground.engine.images import Images
 from playground.lens.verdicts import Verdicts, asked_images, judge, place_among
 from playground.spec.architecture import Architecture, InputShape
 from playground.spec.layers import Flatten, Output

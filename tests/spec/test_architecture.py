@@ -68,6 +68,48 @@ def test_every_preset_has_its_own_digest() -> None:
         assert Architecture.read(preset.architecture.canonical_json()).digest == preset.architecture.digest
 
 
+def test_networks_without_frozen_layers_keep_their_digests() -> None:
+    """Digests lie in run folders and links: a field that came later must not change them."""
+    assert {name: ARCHITECTURES[name].architecture.digest for name in _DIGESTS} == _DIGESTS
+
+
+_DIGESTS = {
+    "guide": "dd1a88bac9c0",
+    "lenet5": "f7370a1a51fc",
+    "dash": "a2cd57d89c81",
+    "tiny": "3ba8434e0bb0",
+    "normalized": "a70a2b44eaa6",
+    "residual": "4645f71899ba",
+    "separable": "6e580d4796e8",
+    "vgg": "25cb5d57fb86",
+}
+
+
+@given(architecture=strategies.frozen_architectures(), data=st.data())
+@settings(max_examples=40)
+def test_freezing_up_to_a_layer_freezes_what_has_weights_below(architecture: Architecture, data: st.DataObject) -> None:
+    index = data.draw(st.integers(-1, len(architecture.layers)))
+    found = architecture.frozen_up_to(index)
+    assert [layer.id for layer in found.layers] == [layer.id for layer in architecture.layers]
+    for place, layer in enumerate(found.layers):
+        assert layer.trainable == (place > index or not layer.has_weights)
+        assert all(inner.trainable for inner in getattr(layer, "layers", ()))
+    assert "trainable" not in found.frozen_up_to(-1).canonical_json()
+    assert Architecture.read(found.canonical_json()).digest == found.digest
+
+
+def test_a_new_head_is_trained_and_fits_the_classes() -> None:
+    frozen = Architecture(classes=2, layers=(Flatten(), Linear(), Output(activation="sigmoid", units=1))).frozen_up_to(
+        9
+    )
+    head = frozen.with_new_head(5)
+    assert (head.classes, head.layers[-1]) == (5, Output(id="output-1"))
+    assert head.layers[:-1] == frozen.layers[:-1]
+    assert frozen.with_new_head(2).layers[-1] == Output(activation="sigmoid", id="output-1")
+    assert frozen.for_images((3, 32, 32), 5).layers == head.layers
+    assert frozen.for_images((3, 32, 32), 2).layers == frozen.layers
+
+
 def _ids(architecture: Architecture) -> list[str]:
     return [layer.id for layer in architecture.layers]
 

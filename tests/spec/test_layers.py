@@ -129,6 +129,35 @@ def test_whole_networks_are_what_they_say(architecture: Architecture) -> None:
     assert [row.multiply_adds for row in rows] == costs
 
 
+@given(architecture=strategies.frozen_architectures())
+@settings(max_examples=80)
+def test_trainable_parameters_are_those_that_the_module_has_gradients_for(architecture: Architecture) -> None:
+    module = build(architecture)
+    summary = summarize(architecture)
+    assert summary.trainable_parameters == sum(found.numel() for found in module.parameters() if found.requires_grad)
+    assert summary.parameters == sum(found.numel() for found in module.parameters())
+
+
+@pytest.mark.parametrize("kind", LAYER_KINDS)
+def test_what_has_weights_can_be_frozen_in_its_form(kind: str) -> None:
+    model = LAYER_KINDS[kind]
+    (layer, *_) = _EXAMPLES[kind]
+    row = next(row for row in summarize(_around(layer)).rows if row.kind == kind)
+    assert model.has_weights == bool(row.parameters)
+    names = [field.name for field in form_fields(model)]
+    assert ("trainable" in names) == model.has_weights
+    assert "trainable" not in names[:-1]
+
+
+def test_a_layer_that_is_trained_does_not_say_so_in_its_json() -> None:
+    assert "trainable" not in Conv2d().model_dump_json()
+    assert '"trainable":false' in Conv2d(trainable=False).model_dump_json()
+    block = Residual(layers=(Conv2d(trainable=False), BatchNorm()))
+    assert block.model_dump_json().count("trainable") == 1
+    for layer in (Conv2d(trainable=False), block):
+        assert type(layer).model_validate_json(layer.model_dump_json()) == layer
+
+
 @pytest.mark.parametrize("kind", LAYER_KINDS)
 def test_every_bound_of_the_form_is_a_layer(kind: str) -> None:
     model = LAYER_KINDS[kind]

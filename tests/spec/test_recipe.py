@@ -38,6 +38,17 @@ def test_digests_name_contents(first: Recipe, second: Recipe) -> None:
     assert (first.digest == second.digest) == (first == second)
 
 
+def test_a_recipe_that_transfers_nothing_keeps_its_digest() -> None:
+    """Digests lie in run folders and links: a field that came later must not change them."""
+    found = {name: preset.recipe.digest for name, preset in RECIPES.items()}
+    assert found.items() >= {"sprint": "4c3cecdc6550", "tutorial": "1b1e6a5a03a9", "careful": "f8d57cc32983"}.items()
+    share = Recipe().changed(transferred_lr_share=0.1)
+    assert share.digest != Recipe().digest
+    assert Recipe.read(share.canonical_json()) == share
+    assert share.changed(transferred_lr_share=1.0).digest == Recipe().digest
+    assert not share.is_same_but_knobs(Recipe())
+
+
 def test_a_partial_recipe_gets_defaults() -> None:
     recipe = Recipe.read('{"optimizer": {"kind": "adamw"}, "schedule": {"kind": "one_cycle"}, "epochs": 3}')
     assert recipe == Recipe(optimizer=AdamW(), schedule=OneCycle(), epochs=3)
@@ -145,7 +156,7 @@ def test_knobs_come_from_json_too() -> None:
 
 def test_what_may_not_change_in_mid_run() -> None:
     fixed = sorted(set(Recipe.model_fields) - set(KNOBS))
-    assert len(fixed) == len(Recipe.model_fields) - len(KNOBS) == 8
+    assert len(fixed) == len(Recipe.model_fields) - len(KNOBS) == 9
     for name in (*fixed, "schema", "no_such_thing"):
         with pytest.raises(RecipeError, match=f"{name} cannot change") as caught:
             Recipe().with_knobs({name: 1, "lr": 0.1})

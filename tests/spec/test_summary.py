@@ -7,7 +7,7 @@ from torch import nn
 
 from playground.engine.build import build
 from playground.spec.architecture import Architecture, InputShape
-from playground.spec.layers import Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, Output, Residual
+from playground.spec.layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, Output, Residual
 from playground.spec.presets import ARCHITECTURES, architecture_preset
 from playground.spec.shapes import shape_text
 from playground.spec.summary import summarize
@@ -77,6 +77,18 @@ def test_a_disabled_layer_costs_nothing() -> None:
     assert (rows[1].parameters, rows[1].multiply_adds, rows[1].activation_bytes) == (0, 0, 0)
     assert rows[1].receptive_field == rows[0].receptive_field
     assert not rows[1].enabled
+
+
+def test_frozen_layers_keep_their_parameters_and_train_none() -> None:
+    block = Residual(layers=(Conv2d(out_channels=4, padding=1, trainable=False), BatchNorm()))
+    layers = (Conv2d(out_channels=2, trainable=False), block, Flatten(), Output())
+    summary = summarize(Architecture(layers=layers))
+    inner, norm, around, output = 4 * (2 * 9 + 1), 2 * 4, 4 * (2 + 1), 10 * (4 * 26 * 26 + 1)
+    assert [row.parameters for row in summary.rows] == [2 * 10, inner + norm + around, 0, output]
+    assert [row.trainable_parameters for row in summary.rows] == [0, norm + around, 0, output]
+    assert summary.trainable_parameters == norm + around + output
+    frozen = summarize(Architecture(layers=(*layers[:1], block.changed(trainable=False), *layers[2:])))
+    assert (frozen.parameters, frozen.trainable_parameters) == (summary.parameters, output)
 
 
 def test_training_bytes_by_hand() -> None:

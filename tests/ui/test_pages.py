@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.engine import data
+from playground.engine import mnist
 from playground.engine.catalogue import create_run, find_run, pretrained_run
 from playground.engine.fork import fork_run
 from playground.engine.limits import ServerLimits
@@ -77,7 +77,7 @@ def test_every_preset_shows_its_rows(app: AppTest, name: str) -> None:
     preset = ARCHITECTURES[name]
     assert state_of(app).architecture.digest == preset.architecture.digest
     rows = [button for button in app.button if (button.key or "").startswith("open-")]
-    assert len(rows) == len(preset.architecture.layers)
+    assert len(rows) == len(preset.architecture.layers) + 1  # the input has a row too
     assert app.button(key="train-start").disabled == preset.broken
 
 
@@ -188,7 +188,7 @@ def test_damaged_data_is_said_in_words_and_the_page_stays(app: AppTest, monkeypa
     def damaged() -> None:
         raise AssetError("The bundled file train-images.xz cannot be used.", fix="Install CNN Playground again.")
 
-    monkeypatch.setattr(data, "_mnist", damaged)
+    monkeypatch.setattr(mnist, "mnist", damaged)
     app.run()
     assert not app.exception
     assert "pg-problem" not in html_of(app)  # the first page needs no data

@@ -83,9 +83,8 @@ def _activated(arguments: Arguments) -> list[Piece]:
         return []
     if isinstance(word, str) and word in KERAS and word.islower():
         return _read_word(Call(word, (), {}, arguments.call.node), arguments, ())
-    raise Misread(
-        f"has the activation {word}, which is not known here" if isinstance(word, str) else "has no activation"
-    )
+    named = f"the activation {word}" if isinstance(word, str) else "an activation"
+    raise Misread(f"has {named} that is not known here")
 
 
 def _read_word(call: Call, outer: Arguments, shape: Shape) -> list[Piece]:

@@ -70,7 +70,8 @@ def _variables(colours: Theme) -> str:
 def _lead(run: Run, history: History) -> str:
     layers = sum(layer.enabled for layer in run.record.architecture.layers)
     return (
-        f"{_made(run)}: a network of {layers} layers, {history.epoch:.3g} of {history.epochs_planned:.3g} epochs of training on "
+        f"{_made(run)}: a network of {layers} layers, "
+        f"{history.epoch:.3g} of {history.epochs_planned:.3g} epochs of training on "
         f"{dataset_of(run).title}, {_PHASES[history.phase]}."
     )
 
@@ -165,5 +166,5 @@ def _facts(run: Run, history: History) -> Html:
         sizes = (started.train_size, started.validation_size, started.test_size)
         rows.append(("computed on", f"{started.device}, {started.precision}"))
         rows.append(("images", "{:,} to train on, {:,} to validate, {:,} to test".format(*sizes)))
-    credit = dataset_of(run).credit
-    return section("About this run", table("settings", ("", ""), [*rows, *([("data", credit)] if credit else [])]))
+    rows.append(("data", dataset_of(run).credit))
+    return section("About this run", table("settings", ("", ""), [row for row in rows if row[1]]))

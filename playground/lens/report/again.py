@@ -74,11 +74,10 @@ def _code(text: str) -> Html:
 
 
 def _link(link: str) -> Html:
-    """As a link only where it leads to a page: other schemes run programs."""
-    words = "Open the network and its recipe in CNN Playground"
+    """As a link only where it leads to a page: other schemes run programs, and a bare share text leads nowhere."""
     if link.startswith(("https://", "http://")):
-        return element("p", element("a", words, href=link))
-    return joined(element("p", f"{words}:"), _code(link))
+        return element("p", element("a", "Open the network and its recipe in CNN Playground", href=link))
+    return joined(element("p", "The network and its recipe as a text that CNN Playground opens:"), _code(link))
 
 
 def _is_preset(name: str, architecture: Architecture, recipe: Recipe) -> bool:

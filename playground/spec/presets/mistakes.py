@@ -1,11 +1,18 @@
 """Mistakes that everybody makes once, each set up so that it can be seen."""
 
 from playground.spec.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Output
-from playground.spec.presets.base import ArchitecturePreset, block, net, tutorial_net
+from playground.spec.presets.base import ArchitecturePreset, net, tutorial_net
 from playground.spec.presets.tutorials import GUIDE
-from playground.spec.recipe import Recipe, Sgd
+from playground.spec.recipe import Recipe
 
-_ONE_PIXEL = net(*block(32), *block(64), *block(64), *block(64), Flatten(), Output())
+_ONE_PIXEL = net(
+    Conv2d(out_channels=32, padding="same"),
+    MaxPool2d(kernel_size=4),
+    Conv2d(out_channels=64, padding="same"),
+    MaxPool2d(kernel_size=4),
+    Flatten(),
+    Output(),
+)
 
 MISTAKES = (
     ArchitecturePreset(
@@ -30,8 +37,8 @@ MISTAKES = (
         GUIDE,
         "mistake",
         Recipe(lr=1e-3, batch_size=32, epochs=40, limit=500),
-        look_at="Training reaches 100 % and its loss nearly 0, while the validation loss turns and rises: the gap is "
-        "what was learnt by heart. More images, augmentation, dropout or fewer epochs close it.",
+        look_at="Training reaches 100 % and its loss nearly 0, while the validation loss turns after about 16 epochs "
+        "and rises: the gap is what was learnt by heart. More images, augmentation, dropout or fewer epochs close it.",
     ),
     ArchitecturePreset(
         "rate-too-high",
@@ -40,8 +47,8 @@ MISTAKES = (
         GUIDE,
         "mistake",
         Recipe(lr=0.1, batch_size=64, epochs=1),
-        look_at="The loss leaps up and then stays at 2.3, which is guessing among ten classes; in Look inside the maps "
-        "are dead. A learning rate of 0.001 learns at once. Too low is no better: try 0.000001.",
+        look_at="The loss leaps to over a thousand and then stays at 2.3, which is guessing among ten classes; in "
+        "Look inside the maps are dead. A learning rate of 0.001 learns at once. Too low is no better: try 0.000001.",
     ),
     ArchitecturePreset(
         "batch-of-one",
@@ -49,9 +56,9 @@ MISTAKES = (
         "The guide's net with a step after every image.",
         GUIDE,
         "mistake",
-        Recipe(lr=1e-3, batch_size=1, epochs=1, limit=5000, optimizer=Sgd()),
-        look_at="The training loss jumps from step to step, since one image says little, and few images a second are "
-        "trained. Batches of 32 to 128 give a steadier curve sooner.",
+        Recipe(lr=1e-3, batch_size=1, epochs=1, limit=5000),
+        look_at="One image says little: the loss leaps between 0 and 6 to the end, and few images a second are "
+        "trained. In the time of these 5,000 batches of 64 see all 55,000: a steadier curve and a better net.",
     ),
     ArchitecturePreset(
         "huge-batch",
@@ -60,8 +67,8 @@ MISTAKES = (
         GUIDE,
         "mistake",
         Recipe(lr=1e-3, batch_size=8192, epochs=2),
-        look_at="Every step is smooth and slow, and two epochs are only fourteen of them: the accuracy has hardly "
-        "risen when they are over. With the same epochs, batches of 128 make 64 times as many steps.",
+        look_at="Every step is sure and slow, and two epochs are only fourteen of them: the accuracy is about 60 % and "
+        "still rising when they are over. Batches of 128 make 860 steps of them and reach 97 %.",
     ),
     ArchitecturePreset(
         "no-activation",
@@ -70,17 +77,17 @@ MISTAKES = (
         tutorial_net(32, 64, 64, out_features=64, pools_last=False, pooling=AvgPool2d, activation="none"),
         "mistake",
         Recipe(lr=1e-3, batch_size=64, epochs=3),
-        look_at="It stops at 91 to 93 %, where logistic regression stops, with ten times its parameters. Give the "
-        "layers ReLU and train again.",
+        look_at="It stops at 90 %, while logistic regression gets 92 % with a twelfth of its parameters. Give the "
+        "layers ReLU and train again: 96 % after one epoch.",
     ),
     ArchitecturePreset(
         "too-much-pooling",
         "Too much pooling",
-        "Four poolings leave a single pixel of each map.",
+        "Two poolings of 4×4 leave a single pixel of each map.",
         _ONE_PIXEL,
         "mistake",
         Recipe(lr=1e-3, batch_size=64, epochs=1),
-        look_at="Look at the last maps: one pixel each, so that where something was is forgotten. On MNIST it still "
-        "learns; on anything finer it does not. Take a pooling out and compare.",
+        look_at="Look at the last maps: one pixel each, so that where something was is forgotten, and it ends at 95 %. "
+        "Make both windows 2×2 and train again: 98 %.",
     ),
 )

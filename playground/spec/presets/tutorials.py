@@ -26,7 +26,8 @@ TUTORIALS = (
     ArchitecturePreset(
         "guide-sigmoid",
         "The guide's net, sigmoid",
-        "The same with sigmoid in place of ReLU, to compare: its flat ends let little gradient through.",
+        "The same with sigmoid in place of ReLU, to compare: its flat ends let little gradient through, so it starts "
+        "late.",
         tutorial_net(32, 64, 64, out_features=64, pools_last=False, activation="sigmoid"),
         "tutorial",
         AS_TAUGHT,

@@ -10,6 +10,7 @@ from playground.engine.datasets import all_datasets, find_dataset, is_here
 from playground.engine.estimate import seconds_per_epoch
 from playground.spec.architecture import MAX_LAYERS, Architecture
 from playground.spec.layers import LAYER_KINDS, Layer, Output, Residual
+from playground.spec.layers.base import joined_detail
 from playground.spec.presets import ARCHITECTURES, GROUP_TITLES
 from playground.spec.shapes import Shape, shape_text
 from playground.spec.summary import Row, Summary, summarize
@@ -169,7 +170,9 @@ def _layer_row(state: AppState, row: Row, costliest: int, problems: list[Problem
     )
     with st.container(key=f"layer-{row.id}", gap=None):
         cost = f'<i title="{row.multiply_adds:,} multiply-adds"><u style="width:{share:.0%}"></u></i>'
-        _row(row.title, row.detail, row.output_shape, kinds, f"{row.parameters:,}", cost)
+        frozen = "" if state.architecture.layers[row.index].trainable else "frozen"
+        detail = joined_detail(row.detail, frozen)
+        _row(row.title, detail, row.output_shape, f"{kinds} {frozen}", f"{row.parameters:,}", cost)
         st.button(
             f"Layer {row.index + 1}: {row.title} {row.detail}, output {shape_text(row.output_shape)}",
             key=f"open-{row.id}",

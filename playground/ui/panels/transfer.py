@@ -14,6 +14,7 @@ from playground.ui.state import AppState, app_state, run_history
 from playground.ui.steering import set_recipe, start_both
 
 _SCRATCH = ""
+_LEAST_STEPS = 8
 
 
 def transfer_popover(state: AppState) -> None:
@@ -172,7 +173,10 @@ def _few(state: AppState) -> None:
 
     def choose() -> None:
         few = st.session_state["transfer-few"]
-        set_recipe("limit", max(10, int(few) * classes) if few else None)
+        limit = max(10, int(few) * classes) if few else None
+        set_recipe("limit", limit)
+        if limit is not None and state.recipe.batch_size > limit // _LEAST_STEPS:
+            set_recipe("batch_size", max(2, limit // _LEAST_STEPS))  # else an epoch would be a step or two
 
     st.number_input(
         "Images of each class",

@@ -1,0 +1,92 @@
+"""Everything a network can leave as: each form is made for presets and runs, and what can be read again is the same."""
+
+import json
+
+import pytest
+import safetensors.torch
+import torch
+
+from playground.engine.build import build
+from playground.engine.catalogue import create_run
+from playground.engine.store import Run, log_line, snapshot_bytes
+from playground.errors import UnknownNameError
+from playground.exchange.reading import read_text
+from playground.lens.exports import EXPORTS, Exported, written
+from playground.spec.architecture import Architecture
+from playground.spec.events import RunEnded
+from playground.spec.layers import Conv2d, Flatten, MaxPool2d, Output, Residual
+from playground.spec.recipe import Recipe
+
+NET = Architecture(
+    layers=(
+        Conv2d(out_channels=4),
+        MaxPool2d(),
+        Residual(layers=(Conv2d(out_channels=4, padding="same"),)),
+        Flatten(),
+        Output(),
+    )
+)
+RECIPE = Recipe(lr=0.01, epochs=2, seed=7)
+
+
+@pytest.fixture
+def trained(home: object) -> Run:
+    def fill(run: Run) -> None:
+        run.snapshot_path(5).write_bytes(snapshot_bytes(build(NET, seed=1).state_dict()))
+        run.log_path.write_bytes(log_line(RunEnded(step=5, elapsed_s=1, status="stopped")))
+
+    return create_run(NET, RECIPE, name='Mine / "yours" <b>', fill=fill)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_every_form_is_written_for_a_run(name: str, trained: Run) -> None:
+    exported = Exported.of(trained)
+    content = written(name, exported)
+    assert len(content) > 60
+    file_name = EXPORTS[name].file_name(exported)
+    assert set(file_name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
+    assert file_name.endswith(EXPORTS[name].suffix)
+    if EXPORTS[name].suffix.endswith(".py"):
+        compile(content, file_name, "exec")
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_without_a_run_there_is_what_needs_no_weights(name: str, home: object) -> None:
+    exported = Exported(NET, RECIPE, "A network")
+    if EXPORTS[name].needs_run:
+        with pytest.raises(UnknownNameError, match="Train the network"):
+            written(name, exported)
+    else:
+        assert written(name, exported)
+
+
+def test_weights_are_those_of_the_newest_snapshot(trained: Run) -> None:
+    weights = safetensors.torch.load(written("weights", Exported.of(trained)))
+    assert all(torch.equal(weights[name], value) for name, value in build(NET, seed=1).state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["json", "link", "torch", "keras"])
+def test_what_was_written_is_read_as_the_same_network(name: str, trained: Run) -> None:
+    found = read_text(written(name, Exported.of(trained)).decode())
+    assert found.architecture.digest == NET.digest
+    if name == "link":
+        assert found.recipe == RECIPE
+
+
+def test_a_report_holds_the_run_s_name_as_text(trained: Run) -> None:
+    page = written("report", Exported.of(trained)).decode()
+    assert (
+        "Mine / &quot;yours&quot; &lt;b&gt;" in page
+        or "Mine / &#34;yours&#34; &lt;b&gt;" in page
+        or "&lt;b&gt;" in page
+    )
+    assert "<b>" not in page.split("</title>")[0]
+
+
+def test_an_unknown_form_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="fortran"):
+        written("fortran", Exported(NET, RECIPE, "A network"))
+
+
+def test_json_has_no_ids(trained: Run) -> None:
+    assert all("id" not in layer for layer in json.loads(written("json", Exported.of(trained)))["layers"])

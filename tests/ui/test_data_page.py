@@ -1,0 +1,225 @@
+"""Data, exchange and transfer through AppTest: what is chosen, read and brought along reaches the network."""
+
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from playground.engine.build import build
+from playground.engine.catalogue import all_runs
+from playground.engine.imported import import_weights
+from playground.engine.own_datasets import own_datasets, save_own_dataset
+from playground.engine.own_images import read_own_images
+from playground.exchange.link import to_link
+from playground.spec.presets import architecture_preset, recipe_preset
+from playground.spec.recipe import Recipe
+from playground.ui.panels import bring
+from tests.ui.test_pages import app, html_of, state_of  # noqa: F401 -- app is a fixture
+
+
+def zipped(count: int = 6) -> BytesIO:
+    """Red cats and blue dogs."""
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, colour in (("cat", (200, 30, 30)), ("dog", (30, 30, 200))):
+            for number in range(count):
+                picture = BytesIO()
+                Image.new("RGB", (20 + number, 20), colour).save(picture, "PNG")
+                archive.writestr(f"{name}/{number}.png", picture.getvalue())
+        archive.writestr("cat/broken.png", b"no picture")
+    content.seek(0)
+    return content
+
+
+def _data() -> None:
+    import streamlit as st
+
+    from playground.ui.pages import data
+
+    st.session_state["pages"] = {}
+    data.page()
+
+
+@pytest.fixture
+def data_page(home: Path, app: AppTest) -> AppTest:  # noqa: F811 -- the fixture's server without workers
+    return AppTest.from_function(_data, default_timeout=60)
+
+
+def test_mnist_is_shown_with_its_sizes(data_page: AppTest) -> None:
+    data_page.run()
+    assert not data_page.exception
+    shown = html_of(data_page)
+    for words in ("55,000", "5,000", "10,000", "1×28×28", "Yann LeCun"):
+        assert words in shown, words
+    assert data_page.button(key="data-use").disabled
+
+
+def test_a_flip_of_digits_is_warned_of(data_page: AppTest) -> None:
+    data_page.run()
+    assert "Mirrored" not in html_of(data_page)
+    data_page.multiselect(key="recipe-augmentation").set_value(["flip"]).run()
+    assert "Mirrored, most digits are something else" in html_of(data_page)
+    assert [item.kind for item in state_of(data_page).recipe.augmentation] == ["flip"]
+
+
+def test_a_data_set_that_is_not_here_offers_to_be_fetched(data_page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_page.run()
+    data_page.selectbox(key="data-name").set_value("kmnist").run()
+    assert "21 MB" in html_of(data_page)
+    assert data_page.button(key="data-use").disabled
+    assert not data_page.button(key="data-fetch").disabled
+
+
+def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
+    data_page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = read_own_images(zipped(), height=28, width=32, channels=3)
+    name = save_own_dataset("Pets", own)
+    data_page.run()
+    data_page.selectbox(key="data-name").set_value(name).run()
+    assert "Pets" in html_of(data_page)
+    data_page.button(key="data-use").click().run()
+    state = state_of(data_page)
+    assert state.recipe.dataset == name
+    assert state.architecture.input.shape == (3, 28, 32)
+    assert state.architecture.classes == 2
+    data_page.button(key="data-delete").click().run()
+    assert own_datasets() == {}
+    assert state_of(data_page).recipe.dataset == "mnist"
+    assert state_of(data_page).architecture.classes == 10
+    assert not data_page.exception
+
+
+def test_an_upload_says_what_it_left_out(data_page: AppTest) -> None:
+    data_page.run()
+    state_of(data_page).bring_said = read_own_images(zipped(), height=28, width=28, channels=1)
+    data_page.session_state["bring"] = True
+    data_page.run()
+    assert not data_page.exception
+    assert "1 files were left out" in html_of(data_page)
+    assert "cat/broken.png" in html_of(data_page)
+
+
+def test_drawn_classes_are_kept_and_become_a_data_set(data_page: AppTest) -> None:
+    data_page.run()
+    strokes = {"dot": (((50.0, 50.0), (53.0, 52.0)),), "bar": (((50.0, 10.0), (50.0, 90.0)),)}
+    state_of(data_page).classes = {name: (drawn,) * bring.MIN_DRAWINGS for name, drawn in strokes.items()}
+    data_page.session_state["draw-classes"] = True
+    data_page.run()
+    data_page.button(key="drawn-start").click().run()
+    assert not data_page.exception
+    (name,) = own_datasets()
+    assert own_datasets()[name].class_names == ("bar", "dot")
+    assert state_of(data_page).data_name == name
+
+
+# The network panel
+
+
+def test_a_preset_brings_its_settings_and_says_what_to_look_at(app: AppTest) -> None:  # noqa: F811
+    app.run()
+    app.selectbox(key="architecture-preset").set_value("overfitting").run()
+    state = state_of(app)
+    assert state.recipe == architecture_preset("overfitting").recipe
+    assert "learnt by heart" in html_of(app)
+    assert app.selectbox(key="architecture-preset").value == "overfitting"
+    app.selectbox(key="architecture-preset").set_value("tiny").run()
+    assert "learnt by heart" not in html_of(app)
+
+
+def test_another_data_set_changes_input_and_classes_and_undo_brings_them_back(app: AppTest) -> None:  # noqa: F811
+    app.run()
+    app.selectbox(key="dataset").set_value("emnist-letters").run()
+    assert state_of(app).architecture.classes == 26
+    app.selectbox(key="dataset").set_value("cifar10").run()
+    assert state_of(app).architecture.input.shape == (3, 32, 32)
+    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    assert state_of(app).architecture.input.shape == (3, 32, 32)
+    assert app.selectbox(key="architecture-preset").value == "lenet5"
+    app.button(key="undo").click().run()
+    app.button(key="undo").click().run()
+    assert state_of(app).architecture.classes == 26
+    assert not app.exception
+
+
+def test_the_input_has_a_form(app: AppTest) -> None:  # noqa: F811
+    app.run()
+    app.button(key="open-input").click().run()
+    app.number_input(key="input-height").set_value(40).run()
+    assert state_of(app).architecture.input.shape == (1, 40, 28)
+    assert "resized" in html_of(app)
+
+
+def test_the_two_halves_are_marked(app: AppTest) -> None:  # noqa: F811
+    app.run()
+    shown = html_of(app)
+    assert shown.index("Feature extraction") < shown.index("Classification") < shown.index("Flatten")
+
+
+def test_a_link_opens_its_network_and_recipe(app: AppTest) -> None:  # noqa: F811
+    net, recipe = architecture_preset("residual").architecture, recipe_preset("careful").recipe.changed(seed=11)
+    app.query_params["net"] = to_link(net, recipe)
+    app.run()
+    assert (state_of(app).architecture.digest, state_of(app).recipe) == (net.digest, recipe)
+    assert "net" not in app.query_params
+
+
+def test_a_damaged_link_is_said_and_the_page_stands(app: AppTest) -> None:  # noqa: F811
+    app.query_params["net"] = "1.damaged"
+    app.run()
+    assert not app.exception
+    assert "link" in html_of(app).lower()
+    assert state_of(app).architecture.digest == architecture_preset("guide").architecture.digest
+
+
+def test_pasted_code_is_read_and_what_cannot_be_is_said(app: AppTest) -> None:  # noqa: F811
+    app.session_state["import"] = True
+    app.run()
+    code = "nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))"
+    app.text_area(key="import-text").set_value(code)
+    app.button(key="import-read").click().run()
+    assert [layer.kind for layer in state_of(app).architecture.layers] == ["flatten", "linear", "output"]
+    app.text_area(key="import-text").set_value("nn.Sequential(nn.Flatten(), nn.Transformer())").run()
+    app.button(key="import-read").click().run()
+    assert "Transformer" in html_of(app)
+    assert not app.exception
+
+
+def test_the_pretrained_model_s_weights_can_be_brought_along(app: AppTest) -> None:  # noqa: F811
+    app.session_state["transfer"] = True
+    app.run()
+    app.selectbox(key="transfer-parent").set_value("pretrained").run()
+    app.button(key="transfer-network").click().run()
+    assert "Brought along" in html_of(app)
+    app.selectbox(key="transfer-freeze").set_value(4).run()
+    frozen = [layer.kind for layer in state_of(app).architecture.layers if not layer.trainable]
+    assert frozen == ["conv2d"] * 3
+    assert "frozen" in html_of(app)
+    app.number_input(key="transfer-few").set_value(10).run()
+    assert state_of(app).recipe.limit == 100
+    app.button(key="transfer-both").click().run()
+    runs = all_runs()[0]
+    assert sorted(run.record.parent is None for run in runs) == [False, True]
+    assert state_of(app).run_id in {run.id for run in runs if run.record.parent}
+    assert not app.exception
+
+
+def test_weights_from_a_file_are_a_run_of_their_own(app: AppTest) -> None:  # noqa: F811
+    net = architecture_preset("guide").architecture
+    content = safetensors.torch.save(dict(build(net, seed=2).state_dict()))
+    run = import_weights(content, net, Recipe(), name="Brought")
+    app.query_params["run"] = run.id
+    app.run()
+    assert "Brought" in html_of(app)
+    assert not app.exception
+
+
+def test_pictures_are_read_in_order() -> None:
+    own = read_own_images(zipped(), height=8, width=8, channels=3)
+    reds = own.images.images[own.images.labels == 0][:, 0].numpy()
+    assert np.all(reds > 150)
