@@ -51,7 +51,7 @@ TUTORIALS = (
     ArchitecturePreset(
         "simple",
         "The simple guide's net",
-        "Two convolutions with pooling and a wide linear layer: over 99 % on MNIST after five epochs.",
+        "Two convolutions with pooling and a wide linear layer: about 99 % on MNIST after five epochs.",
         tutorial_net(32, 64, out_features=128),
         "tutorial",
         AS_TAUGHT,
