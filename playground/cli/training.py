@@ -99,6 +99,51 @@ def fork(
 
 
 @app.command()
+def transfer(
+    run: RunArgument,
+    dataset: Annotated[str, typer.Option(help="What to learn now.")],
+    arch: Annotated[
+        str | None, typer.Option(help="Another network, as far up the same; else the run's own with a new output.")
+    ] = None,
+    freeze: Annotated[int, typer.Option(help="The last layer that stays as it is, counted from 1; 0: none.")] = 0,
+    old_lr: Annotated[float, typer.Option(help="Learning rate of what was brought along, as a share.")] = 1.0,
+    recipe: Annotated[str, typer.Option(help="A recipe preset's name or a JSON file.")] = "sprint",
+    epochs: Annotated[int | None, typer.Option(help="How often every training image is seen.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on so many images only.")] = None,
+    name: NameOption = None,
+    compare: Annotated[bool, typer.Option(help="Train from scratch too, keep neither, and say the gain.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train on with what a run has learnt, on other images."""
+    from playground.engine import catalogue, datasets, gain
+    from playground.engine.transfer import transfer_run
+
+    parent = catalogue.find_run(run)
+    data = datasets.find_dataset(dataset)
+    chosen = given(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
+    settings = find_recipe(recipe).changed(dataset=data.name, transferred_lr_share=old_lr, **chosen)
+    settings = datasets.fitted_recipe(settings)
+    own = parent.record.architecture.with_new_head(len(data.class_names))
+    architecture = (find_architecture(arch) if arch else own).frozen_up_to(freeze - 1)
+    fetch_dataset(data.name, as_json=as_json)
+    if not compare:
+        made = transfer_run(parent, architecture, settings, name=name)
+        _go_on(made, settings, as_json=as_json)
+        return
+    found = gain.compare(parent, architecture, settings)
+    if as_json:
+        print_json({"transferred": found.transferred, "scratch": found.scratch, "gain": found.difference})
+    else:
+        out.print(
+            f"{found.transferred:.2%} with what {parent.record.name} has learnt, {found.scratch:.2%} from scratch: "
+            f"{found.difference * 100:+.2f} points"
+        )
+
+
+@app.command()
 def teach(
     run: RunArgument,
     file: Annotated[
