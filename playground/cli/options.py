@@ -17,6 +17,11 @@ RunArgument = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value as the last line.")]
 NameOption = Annotated[str | None, typer.Option(help="What to call the run.")]
+EpochsOption = Annotated[int | None, typer.Option(help="How often every training image is seen.")]
+BatchSizeOption = Annotated[int | None, typer.Option(help="Images a step.")]
+LrOption = Annotated[float | None, typer.Option(help="Learning rate.")]
+SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the same run.")]
+LimitOption = Annotated[int | None, typer.Option(help="Train on so many images only.")]
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from playground.cli.drive import drive, fetch_dataset
-from playground.cli.options import ArchArgument, JsonOption, NameOption, RunArgument, app, given
+from playground.cli.options import (
+    ArchArgument,
+    BatchSizeOption,
+    EpochsOption,
+    JsonOption,
+    LimitOption,
+    LrOption,
+    NameOption,
+    RunArgument,
+    SeedOption,
+    app,
+    given,
+)
 from playground.cli.output import err, out, print_json, print_progress
 from playground.cli.sources import find_architecture, find_recipe
 from playground.errors import StoreError
@@ -24,11 +36,11 @@ def train(
         str | None, typer.Option(help="A recipe preset's name or a JSON file; else the preset's own, or sprint.")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="A data set's name.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="How often every training image is seen.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on so many images only.")] = None,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    lr: LrOption = None,
+    seed: SeedOption = None,
+    limit: LimitOption = None,
     name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -79,8 +91,8 @@ def fork(
     at: Annotated[int | None, typer.Option(help="The step to begin at: one with a checkpoint; else the last.")] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe preset's name or a JSON file; else the run's.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs, counted from the parent's start.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    batch_size: BatchSizeOption = None,
+    lr: LrOption = None,
     seed: Annotated[int | None, typer.Option(help="Another order of the images from here on.")] = None,
     name: NameOption = None,
     as_json: JsonOption = False,
@@ -108,11 +120,11 @@ def transfer(
     freeze: Annotated[int, typer.Option(help="The last layer that stays as it is, counted from 1; 0: none.")] = 0,
     old_lr: Annotated[float, typer.Option(help="Learning rate of what was brought along, as a share.")] = 1.0,
     recipe: Annotated[str, typer.Option(help="A recipe preset's name or a JSON file.")] = "sprint",
-    epochs: Annotated[int | None, typer.Option(help="How often every training image is seen.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on so many images only.")] = None,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    lr: LrOption = None,
+    seed: SeedOption = None,
+    limit: LimitOption = None,
     name: NameOption = None,
     compare: Annotated[bool, typer.Option(help="Train from scratch too, keep neither, and say the gain.")] = False,
     as_json: JsonOption = False,
