@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from playground.engine import data
+from playground.engine import data, mnist
 from playground.engine.data import load_splits, load_test, splits_for
 from playground.engine.images import Images
 from playground.errors import AssetError, RecipeError, StoreError, UnknownNameError
@@ -39,10 +39,10 @@ else:
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty data folder, and nothing remembered of MNIST before or after."""
     monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(tmp_path))
-    for remembered in (data._mnist, data.load_splits):
+    for remembered in (mnist.mnist, data.load_splits):
         remembered.cache_clear()
     yield tmp_path
-    for remembered in (data._mnist, data.load_splits):
+    for remembered in (mnist.mnist, data.load_splits):
         remembered.cache_clear()
 
 
@@ -77,7 +77,7 @@ def test_mnist_is_mnist():
 
 
 def test_bundled_files_have_the_published_checksums():
-    for name, expected in data._SHA256.items():
+    for name, expected in mnist._SHA256.items():
         assert hashlib.sha256(lzma.decompress((MNIST / f"{name}.xz").read_bytes())).hexdigest() == expected
 
 
@@ -125,7 +125,7 @@ def test_the_impossible_is_said():
 def bundled_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "assets"
     shutil.copytree(MNIST, folder)
-    monkeypatch.setattr(data, "bundled", lambda _: folder)
+    monkeypatch.setattr(mnist, "bundled", lambda _: folder)
     return folder
 
 
@@ -148,7 +148,7 @@ DAMAGES = {
 def test_a_damaged_asset_is_named(damage: str, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     DAMAGES[damage](bundled_copy(tmp_path, monkeypatch) / "t10k-labels-idx1-ubyte.xz")
     # The files before the damaged one need not be unpacked to see that this one is found out.
-    monkeypatch.setattr(data, "_SHA256", dict(reversed(data._SHA256.items())))
+    monkeypatch.setattr(mnist, "_SHA256", dict(reversed(mnist._SHA256.items())))
     with pytest.raises(AssetError, match=r"t10k-labels-idx1-ubyte\.xz") as caught:
         load_test("mnist")
     assert caught.value.fix
@@ -159,7 +159,7 @@ def test_a_damaged_cache_is_made_again(fresh: Path):
     before = digest(load_test("mnist"))
     (cached,) = (fresh / "cache").glob("mnist-*.safetensors")
     torn = cached.read_bytes()[:1000]
-    data._mnist.cache_clear()
+    mnist.mnist.cache_clear()
     cached.unlink()  # the mapped file itself must not be cut under the tensors that look into it
     cached.write_bytes(torn)
     assert digest(load_test("mnist")) == before
