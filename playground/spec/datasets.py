@@ -75,8 +75,8 @@ _DATASETS = (
         _DIGITS,
         60_000 + PEN_STROKES * PEN_COPIES,
         10_000,
-        "MNIST as above; digits of 20 people from Pen-Based Recognition of Handwritten Digits by E. Alpaydin and "
-        "F. Alimoglu, UCI Machine Learning Repository, CC BY 4.0.",
+        "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0; digits of 20 people from Pen-Based Recognition of "
+        "Handwritten Digits by E. Alpaydin and F. Alimoglu, UCI Machine Learning Repository, CC BY 4.0.",
         subject="digits",
         strokes=True,
         mirrors=False,

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from playground.engine.own_images import OwnImages
+from playground.engine.own_files import Skipped
 from playground.engine.store import Run
 from playground.engine.strokes import AS_MNIST, Fitting
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError
@@ -76,7 +76,7 @@ class AppState:
     operate_error: Exception | None = None
     mistakes_cell: tuple[int, int] | None = None
     data_name: str | None = None
-    bring_said: OwnImages | PlaygroundError | None = None
+    bring_said: tuple[int, tuple[Skipped, ...]] | PlaygroundError | None = None
     classes: dict[str, tuple[tuple[Stroke, ...], ...]] = field(default_factory=dict)
     class_ink: Ink = field(default_factory=Ink)
     class_revision: int = 0

@@ -97,11 +97,12 @@ def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
 
 def test_an_upload_says_what_it_left_out(data_page: AppTest) -> None:
     data_page.run()
-    state_of(data_page).bring_said = read_own_images(zipped(), height=28, width=28, channels=1)
+    own = read_own_images(zipped(), height=28, width=28, channels=1)
+    state_of(data_page).bring_said = (own.skipped_count, own.skipped)
     data_page.session_state["bring"] = True
     data_page.run()
     assert not data_page.exception
-    assert "1 files were left out" in html_of(data_page)
+    assert "Files left out: 1." in html_of(data_page)
     assert "cat/broken.png" in html_of(data_page)
 
 

@@ -54,7 +54,7 @@ def _save(name: str, read: Callable[..., OwnImages], *, are_drawn: bool = False)
     except PlaygroundError as problem:
         state.bring_said = problem
     else:
-        state.bring_said = own
+        state.bring_said = (own.skipped_count, own.skipped)  # not the images: a session outlives them
     st.rerun()
 
 
@@ -62,11 +62,10 @@ def _said() -> None:
     said = app_state().bring_said
     if isinstance(said, PlaygroundError):
         markup.problem(said)
-    elif said is not None and said.skipped_count:
-        markup.line(f"{said.skipped_count:,} files were left out.", kind="warn")
-        markup.table([(one.name, one.reason) for one in said.skipped])
     elif said is not None:
-        markup.line("Done: it is a data set now.")
+        count, skipped = said
+        markup.line("Done: it is a data set now." + (f" Files left out: {count:,}." if count else ""))
+        markup.table([(one.name, one.reason) for one in skipped])
 
 
 def draw_classes_panel(state: AppState) -> None:
