@@ -9,9 +9,10 @@ import torch
 
 from playground.engine import pens
 from playground.engine.data import load_splits, load_test
+from playground.engine.datasets import find_dataset
 from playground.engine.strokes import SIZE, fit_strokes
 from playground.errors import AssetError
-from playground.spec.datasets import PEN_COPIES, PEN_STROKES, find_dataset
+from playground.spec.datasets import PEN_COPIES, PEN_STROKES
 
 
 def test_the_bundled_strokes_are_those_that_the_program_knows():
