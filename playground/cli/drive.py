@@ -13,6 +13,7 @@ from playground.spec.architecture import Architecture
 from playground.spec.recipe import Recipe
 
 if TYPE_CHECKING:
+    from playground.engine.errand import Progress
     from playground.engine.material import Material
     from playground.engine.store import Run
 
@@ -65,12 +66,21 @@ def fetch_dataset(name: str, *, as_json: bool = False) -> None:
     from playground.engine.datasets import is_here
     from playground.engine.fetch import fetch
 
-    if is_here(name):
-        return
+    if not is_here(name):
+        follow(fetch(name), as_json=as_json)
+
+
+def follow(steps: Iterator["Progress | str"], *, as_json: bool) -> str | None:
+    """Do work that says how far it is; the name of what it made, if it gives one."""
+    made = None
     with RichProgress(console=err, disable=as_json) as shown:
         task = shown.add_task("", total=None)
-        for progress in fetch(name):
-            shown.update(task, description=progress.doing, completed=progress.done, total=progress.total or None)
+        for step in steps:
+            if isinstance(step, str):
+                made = step
+            else:
+                shown.update(task, description=step.doing, completed=step.done, total=step.total or None)
+    return made
 
 
 @contextmanager

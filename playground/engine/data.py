@@ -54,7 +54,7 @@ def load_splits(name: str, validation_size: int, limit: int | None = None, shape
         )
     tensors = dataset_tensors(name)
     everything = Images(tensors["train_images"], tensors["train_labels"])
-    order = _stratified_order(everything.labels)
+    order = stratified_order(everything.labels)
     validation, train = order[:validation_size].sort().values, order[validation_size:]
     if limit is not None:
         train = train[:limit]
@@ -68,7 +68,7 @@ def splits_for(recipe: Recipe, shape: Shape | None = None) -> Splits:
     return load_splits(recipe.dataset, recipe.validation_size, recipe.limit, None if own else shape)
 
 
-def _stratified_order(labels: Tensor) -> Tensor:
+def stratified_order(labels: Tensor) -> Tensor:
     """All places, shuffled with a fixed seed, so that every beginning of the order has equal shares of the classes."""
     shuffled = torch.randperm(len(labels), generator=generator("split"))
     rank = torch.empty(len(labels), dtype=torch.float64)

@@ -44,6 +44,15 @@ def dataset_of(run: Run) -> Dataset:
         )
 
 
+def class_names(name: str, count: int) -> tuple[str, ...]:
+    """The names of a data set's classes; numbers where it is gone, or has another number of them."""
+    try:
+        names = find_dataset(name).class_names
+    except UnknownNameError:
+        names = ()
+    return names if len(names) == count else tuple(map(str, range(count)))
+
+
 def is_here(name: str) -> bool:
     """Whether it can be trained on without fetching anything."""
     return name in all_datasets() and (DATASETS.get(name) is None or not DATASETS[name].download_mb or is_fetched(name))

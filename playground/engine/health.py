@@ -24,6 +24,7 @@ from playground.spec.events import Suggestion
 from playground.spec.recipe import Recipe
 
 _FEW_STEPS = 100
+_MOST_NAMED = 10
 _STUCK_MARGIN = 0.05
 _OVERFITTING_GAP = 0.03
 _LARGE_GAP = 0.1
@@ -88,6 +89,7 @@ class Signs:
     gradients: tuple[LayerGradient, ...] = ()
     answers: tuple[int, ...] = ()
     answers_expected: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float:
@@ -300,7 +302,8 @@ def _class_missing(signs: Signs, course: Course) -> Finding | None:
     missing = [place for place, (given, expected) in enumerate(counts) if not given and expected >= 10]
     if not missing:
         return None
-    names = ", ".join(str(place) for place in missing)
+    named = [signs.class_names[place] if signs.class_names else str(place) for place in missing[:_MOST_NAMED]]
+    names = ", ".join(named) + (f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else "")
     epochs = int(signs.epochs) + 2
     return Finding(
         "class_never_predicted",

@@ -50,13 +50,15 @@ class OwnDataset(BaseModel):
     test_size: int = Field(ge=1)
     created: str
     drawn: bool = False
+    features_of: str = ""
 
 
-def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False) -> str:
+def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False, features_of: str = "") -> str:
     """Keep images under a title; returns the name of the data set, ``own:…``, which is the same for the same images.
 
-    ``drawn``: they are strokes, light on dark, so that a drawing can be fitted to look like them. Where there are no
-    test images, a sixth of every class becomes them. Raises StoreError where the disk says no.
+    ``drawn``: they are strokes, light on dark, so that a drawing can be fitted to look like them. ``features_of``: they
+    are no pictures but what a net saw in those, which are credited here. Where there are no test images, a sixth of
+    every class becomes them. Raises StoreError where the disk says no.
     """
     title = clean_name(name) or "Own images"
     train, test = (own.images, own.test) if own.test else _parted(own.images)
@@ -78,6 +80,7 @@ def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False) -> str:
         test_size=len(test),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         drawn=drawn,
+        features_of=features_of,
     )
     folder = _own_folder() / f"{_slug(title)}-{_digest(tensors, own.class_names)}"
     if folder.name not in _records():
@@ -95,12 +98,18 @@ def own_datasets() -> dict[str, Dataset]:
             class_names=record.class_names,
             train_size=record.train_size,
             test_size=record.test_size,
-            credit="Your own drawings." if record.drawn else "Your own images.",
+            credit=_credit(record),
             strokes=record.drawn,
-            mirrors=not record.drawn,
+            mirrors=not (record.drawn or record.features_of),
         )
         for name, record in _records().items()
     }
+
+
+def _credit(record: OwnDataset) -> str:
+    if record.features_of:
+        return f"What a pretrained net sees in {record.features_of}"
+    return "Your own drawings." if record.drawn else "Your own images."
 
 
 def load_own_tensors(name: str) -> dict[str, Tensor]:

@@ -1,11 +1,12 @@
 """Where the data sets of others come from: files with torchvision's addresses and checksums, and their readers."""
 
 import gzip
+import hashlib
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,11 +25,25 @@ _IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A file that a data set is read from: its place below the folder, its MD5, and where it may be had."""
+    """A file to be fetched: its path below the folder of data sets, how its checksum begins, and where it may be had."""
 
     path: str
-    md5: str
+    checksum: str
     urls: tuple[str, ...] = ()
+    algorithm: Literal["md5", "sha256"] = "md5"
+
+    @property
+    def place(self) -> Path:
+        """Where it belongs."""
+        return datasets_folder() / self.path
+
+    def is_at(self, path: Path) -> bool:
+        """Whether it, and nothing else, lies there whole."""
+        if not path.is_file():
+            return False
+        with path.open("rb") as opened:
+            found = hashlib.file_digest(opened, lambda: hashlib.new(self.algorithm, usedforsecurity=False)).hexdigest()
+        return found.startswith(self.checksum)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from playground.engine.build import build
 from playground.engine.cadence import Cadence
 from playground.engine.data import Splits, splits_for
+from playground.engine.datasets import class_names
 from playground.engine.evaluate import Measured, measure
 from playground.engine.health import Course, Finding, Signs, continued, diagnose
 from playground.engine.images import Images
@@ -255,6 +256,7 @@ class Trainer:
         return Signs(
             architecture=self.architecture,
             recipe=self.recipe,
+            class_names=class_names(self.recipe.dataset, classes),
             train_size=len(self._splits.train),
             step=self.step,
             epochs=self._learner.epochs,
@@ -378,8 +380,6 @@ class Trainer:
     def _close(self, status: events.EndStatus) -> Iterator[events.Event]:
         yield from self._save()
         yield self._event(events.RunEnded, status=status)
-
-    # Small things
 
     def _nothing_pending(self) -> _Pending:
         return _Pending([], self._clock())

@@ -8,7 +8,7 @@ import threading
 import streamlit as st
 
 from playground.engine.catalogue import find_run, pretrained_run
-from playground.engine.fetching import Fetch
+from playground.engine.errand import Errand
 from playground.engine.limits import ServerLimits
 from playground.engine.store import Run
 from playground.engine.supervisor import Supervisor
@@ -41,29 +41,33 @@ def pretrained() -> Run:
     return run
 
 
-class Fetches:
-    """The data sets on their way here, shared by all pages: each is fetched once, whoever asks."""
+class Errands:
+    """What is fetched or made for the pages, shared by all of them: each errand is run once, whoever asks.
+
+    An errand is named by the module that does it, and what it is to be done with.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[str, Fetch] = {}
+        self._known: dict[tuple[str, ...], Errand] = {}
         self._lock = threading.Lock()
 
-    def running(self, name: str) -> Fetch | None:
-        """The last fetch of a data set, over or not."""
-        return self._known.get(name)
+    def last(self, *errand: str) -> Errand | None:
+        """When it was run last, over or not."""
+        return self._known.get(errand)
 
-    def start(self, name: str) -> None:
+    def start(self, *errand: str) -> Errand:
         """Begin, unless it goes on already."""
         with self._lock:
-            known = self._known.get(name)
+            known = self._known.get(errand)
             if known is None or not known.is_going_on:
-                self._known[name] = Fetch(name)
+                known = self._known[errand] = Errand(*errand)
+            return known
 
 
 @st.cache_resource(show_spinner=False)
-def fetches() -> Fetches:
-    """The fetches of this server."""
-    return Fetches()
+def errands() -> Errands:
+    """The errands of this server."""
+    return Errands()
 
 
 def browser_token() -> str | None:

@@ -644,3 +644,19 @@ def test_a_run_in_which_a_class_is_hardly_there():
     missing = [found for found in told if found.name == "class_never_predicted"]
     assert missing
     assert "never answers 2" in missing[-1].message
+
+
+def test_a_class_that_is_never_answered_is_called_by_its_name() -> None:
+    found = diagnose(
+        signs(
+            step=500,
+            epochs=2.0,
+            train_accuracy=0.8,
+            validation_accuracy=0.8,
+            answers=(0, 40, 60),
+            answers_expected=(30, 35, 35),
+            class_names=("cat", "dog", "frog"),
+        ),
+        Course(),
+    )
+    assert "never answers cat:" in found.message

@@ -6,21 +6,22 @@ from playground.engine.datasets import is_here
 from playground.engine.fetch import files_wanted
 from playground.spec.datasets import Dataset
 from playground.ui import markup
-from playground.ui.server import fetches
+from playground.ui.server import errands
 
 _LOOK_S = 0.5
+_FETCH = "playground.engine.fetch"
 
 
 def fetch_panel(dataset: Dataset) -> None:
     """A button to begin with; then its progress, followed until it is over."""
-    fetch = fetches().running(dataset.name)
+    fetch = errands().last(_FETCH, dataset.name)
     if fetch is not None and fetch.is_going_on:
         st.fragment(_progress, run_every=_LOOK_S)(dataset)
         return
     markup.hint(f"{dataset.title} is not on this machine yet: {dataset.download_mb} MB, fetched once and checked.")
     if fetch is not None and fetch.problem:
         markup.problem(fetch.problem)
-    st.button("Fetch it", key="data-fetch", type="primary", on_click=fetches().start, args=(dataset.name,))
+    st.button("Fetch it", key="data-fetch", type="primary", on_click=errands().start, args=(_FETCH, dataset.name))
     with st.expander("Without a way to the internet", on_change="rerun", key="data-offline") as expander:
         if expander.open:
             markup.hint("Put these files there, and press Fetch it.")
@@ -28,7 +29,7 @@ def fetch_panel(dataset: Dataset) -> None:
 
 
 def _progress(dataset: Dataset) -> None:
-    fetch = fetches().running(dataset.name)
+    fetch = errands().last(_FETCH, dataset.name)
     if fetch is None or not fetch.is_going_on or is_here(dataset.name):
         st.rerun()
     progress = fetch.progress

@@ -1,0 +1,179 @@
+"""Nets that torchvision trained on ImageNet, as fixed feature extractors: what they see becomes a data set of its own.
+
+``python -m playground.engine.extractor DATASET EXTRACTOR TRAIN_SIZE TEST_SIZE`` is an errand: a process that tells how
+far it is, and at last the new data set's name. Source: Donahue et al., "DeCAF: A Deep Convolutional Activation Feature
+for Generic Visual Recognition", ICML 2014.
+"""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from playground.engine.data import load_test, stratified_order, train_images
+from playground.engine.datasets import find_dataset
+from playground.engine.download import download
+from playground.engine.errand import Progress, tell
+from playground.engine.evaluate import scaled
+from playground.engine.images import Images
+from playground.engine.own_datasets import save_own_dataset
+from playground.engine.own_images import OwnImages
+from playground.engine.precision import Compute, choose_compute
+from playground.engine.sources import CheckedFile
+from playground.errors import DatasetError, UnknownNameError
+from playground.spec.datasets import Dataset
+from playground.spec.recipe import Recipe
+from playground.spec.shapes import Shape
+
+TRAIN_SIZE, TEST_SIZE = 5_000, 2_000
+"""Images that are looked at unless more are wanted: a processor takes 5 to 30 ms for each."""
+
+_MIN_SIDE, _MAX_SIDE = 128, 224
+_BATCH_SIZE = 64
+_WEIGHTS = "IMAGENET1K_V1"
+_URL = "https://download.pytorch.org/models/"
+_CUT = 0.001  # of the features at either end: a few far ones would take most of the 256 levels
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A net of torchvision's without ``head``, its classifier; the features are laid in ``height`` rows of ``width``.
+
+    ``file`` holds its weights; the name ends in the beginning of its SHA-256, as torch.hub wants it.
+    """
+
+    name: str
+    title: str
+    height: int
+    width: int
+    head: str
+    file: str
+    download_mb: int
+
+    @property
+    def feature_count(self) -> int:
+        """How many numbers it says of an image."""
+        return self.height * self.width
+
+    @property
+    def weights(self) -> CheckedFile:
+        """Where its weights belong, and where they may be had."""
+        checksum = self.file.removesuffix(".pth").rpartition("-")[2]
+        return CheckedFile(f"torchvision/{self.file}", checksum, (_URL + self.file,), "sha256")
+
+
+_EXTRACTORS = (
+    Extractor("resnet18", "ResNet-18", 16, 32, "fc", "resnet18-f37072fd.pth", 47),
+    Extractor("mobilenet_v3_small", "MobileNetV3-Small", 24, 24, "classifier", "mobilenet_v3_small-047dcff4.pth", 10),
+)
+
+EXTRACTORS: dict[str, Extractor] = {extractor.name: extractor for extractor in _EXTRACTORS}
+"""By torchvision's names of them."""
+
+
+def find_extractor(name: str) -> Extractor:
+    """By name; raises UnknownNameError with the names that there are."""
+    if name not in EXTRACTORS:
+        raise UnknownNameError(
+            f"There is no feature extractor {name!r:.80}.", expected=f"There are: {', '.join(EXTRACTORS)}."
+        )
+    return EXTRACTORS[name]
+
+
+def extract(
+    dataset: str, extractor: str, *, train_size: int = TRAIN_SIZE, test_size: int = TEST_SIZE
+) -> Iterator[Progress | str]:
+    """Make a data set of what a net sees in another one's images: yields how far that is, at last the new name.
+
+    Of both parts at most so many images are looked at, with equal shares of every class; no image changes its part.
+    The features are kept as ``quantised`` images (1, height, width). Raises UnknownNameError, MissingDataError for a
+    data set that has to be fetched first, DatasetError for fewer images than classes, DownloadError where the net's
+    weights cannot be had, StoreError where the disk says no.
+    """
+    seen, net = find_dataset(dataset), find_extractor(extractor)
+    _check_sizes(seen, train_size, test_size)
+    train, test = _share(train_images(dataset), train_size), _share(load_test(dataset), test_size)
+    yield from download(net.title, [net.weights])
+    yield Progress(f"Loading {net.title}")
+    module, compute = load_extractor(net), choose_compute(Recipe())
+    module.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    found = []
+    for images in (train, test):
+        for places in torch.arange(len(images)).split(_BATCH_SIZE):
+            done, total = sum(map(len, found)), len(train) + len(test)
+            yield Progress(f"{net.title} looks at image {done:,} of {total:,}", done, total)
+            found.append(_looked_at(module, images.take(places), compute))
+    values = quantised(torch.cat(found), len(train)).view(-1, 1, net.height, net.width)
+    features = OwnImages(
+        Images(values[: len(train)], train.labels), Images(values[len(train) :], test.labels), seen.class_names, (), 0
+    )
+    title = f"{seen.title} by {net.title}"
+    yield save_own_dataset(title, features, features_of=f"{seen.title}. {seen.credit}")
+
+
+def load_extractor(extractor: Extractor) -> nn.Module:
+    """The net with the weights that were fetched, in eval mode: from images, values 0 to 1, to (count, features)."""
+    # torchvision takes seconds to import, and is needed here alone.
+    from torchvision import models, transforms
+
+    net = models.get_model(extractor.name, weights=None)
+    net.load_state_dict(torch.load(extractor.weights.place, map_location="cpu", weights_only=True))
+    setattr(net, extractor.head, nn.Identity())
+    trained_on = models.get_model_weights(extractor.name)[_WEIGHTS].transforms()
+    return nn.Sequential(transforms.Normalize(trained_on.mean, trained_on.std), net).eval()
+
+
+def input_shape(shape: Shape) -> Shape:
+    """What images are brought to before a net sees them: colour, the same proportions, and a size that it can use.
+
+    The nets learnt on 224×224 pixels and halve an image five times: of 32×32 one place would be left. Smaller images
+    are enlarged to the area of 128×128, a third of the work of 224×224; larger ones keep theirs, up to 224×224.
+    """
+    side = math.sqrt(shape[1] * shape[2])
+    scale = min(max(side, _MIN_SIDE), _MAX_SIDE) / side
+    return 3, round(shape[1] * scale), round(shape[2] * scale)
+
+
+def quantised(features: Tensor, train_size: int) -> Tensor:
+    """Features (count, values) float32 as bytes, 0 to 255, on one scale for all: what is twice as far stays so.
+
+    The scale goes from the 0.1th to the 99.9th percentile of the first ``train_size`` rows. Eight bits cost half a
+    level, 0.2 % of that range, in every value; the few beyond its ends are put there.
+    """
+    low, high = np.quantile(features[:train_size].numpy(), [_CUT, 1 - _CUT])
+    level = (high - low) / 255 or 1.0  # a net that says the same of everything
+    return ((features - low) / level).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _check_sizes(dataset: Dataset, train_size: int, test_size: int) -> None:
+    classes = len(dataset.class_names)
+    if min(train_size, test_size) < classes:
+        raise DatasetError(
+            f"{min(train_size, test_size)} images do not show the {classes} classes of {dataset.title}.",
+            expected=f"At least {classes} images to train on, and to test with.",
+        )
+
+
+def _share(images: Images, size: int) -> Images:
+    return images.take(stratified_order(images.labels)[:size].sort().values)
+
+
+def _looked_at(module: nn.Module, images: Images, compute: Compute) -> Tensor:
+    """The features of a few images: (count, values) float32."""
+    batch = scaled(images.resized(input_shape(tuple(images.images.shape[1:]))).to(compute.device).images)
+    with torch.inference_mode(), torch.autocast(compute.device.type, torch.bfloat16, enabled=compute.bfloat16):
+        features: Tensor = module(batch)
+    return features.float().cpu()
+
+
+def main(dataset: str, extractor: str, train_size: str, test_size: str) -> None:
+    """Make one data set for a process that reads along."""
+    tell(extract(dataset, extractor, train_size=int(train_size), test_size=int(test_size)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
