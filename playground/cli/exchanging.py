@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress as RichProgress
 
-from playground.cli.drive import fetch_dataset
-from playground.cli.options import JsonOption, NameOption, app
+from playground.cli.drive import fetch_dataset, follow
+from playground.cli.options import JsonOption, NameOption, app, given
 from playground.cli.output import err, out, print_json, print_summary
 from playground.cli.sources import find_architecture
 from playground.errors import ArchitectureError, PlaygroundError, UnknownNameError
@@ -140,6 +140,27 @@ def bring(
         print_json({"dataset": saved, "classes": own.class_names, "skipped": own.skipped_count})
     else:
         out.print(f"{saved}: {len(own.images):,} images of {', '.join(own.class_names)}", soft_wrap=True)
+
+
+@app.command()
+def features(
+    dataset: Annotated[str, typer.Argument(help="A data set's name, as 'presets' lists them.")],
+    by: Annotated[str, typer.Option(help="The net that looks: resnet18 or mobilenet_v3_small.")] = "resnet18",
+    train: Annotated[int | None, typer.Option(help="Images to train on at most.")] = None,
+    test: Annotated[int | None, typer.Option(help="Images to test with at most.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a data set of what a net trained on ImageNet sees in another one; small nets learn from it in seconds."""
+    from playground.engine.datasets import find_dataset
+    from playground.engine.extractor import extract, find_extractor
+
+    net, seen = find_extractor(by), find_dataset(dataset)
+    fetch_dataset(seen.name, as_json=as_json)
+    saved = follow(extract(seen.name, by, **given(train_size=train, test_size=test)), as_json=as_json)
+    if as_json:
+        print_json({"dataset": saved})
+    else:
+        out.print(f"{saved}: {net.feature_count} features of every image", soft_wrap=True)
 
 
 def _write(path: Path, content: bytes) -> None:

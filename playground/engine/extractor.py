@@ -7,14 +7,14 @@ for Generic Visual Recognition", ICML 2014.
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from playground.engine.data import load_test, stratified_order, train_images
+from playground.engine.data import first_images, load_test, stratified_order
 from playground.engine.datasets import find_dataset
 from playground.engine.download import download
 from playground.engine.errand import Progress, tell
@@ -22,7 +22,7 @@ from playground.engine.evaluate import scaled
 from playground.engine.images import Images
 from playground.engine.own_datasets import save_own_dataset
 from playground.engine.own_images import OwnImages
-from playground.engine.precision import Compute, choose_compute
+from playground.engine.precision import choose_compute
 from playground.engine.sources import CheckedFile
 from playground.errors import DatasetError, UnknownNameError
 from playground.spec.datasets import Dataset
@@ -96,23 +96,21 @@ def extract(
     """
     seen, net = find_dataset(dataset), find_extractor(extractor)
     _check_sizes(seen, train_size, test_size)
-    train, test = _share(train_images(dataset), train_size), _share(load_test(dataset), test_size)
+    train = _share(first_images(dataset, seen.train_size), train_size)
+    test = _share(load_test(dataset), test_size)
     yield from download(net.title, [net.weights])
-    yield Progress(f"Loading {net.title}")
-    module, compute = load_extractor(net), choose_compute(Recipe())
-    module.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    found = []
-    for images in (train, test):
-        for places in torch.arange(len(images)).split(_BATCH_SIZE):
-            done, total = sum(map(len, found)), len(train) + len(test)
-            yield Progress(f"{net.title} looks at image {done:,} of {total:,}", done, total)
-            found.append(_looked_at(module, images.take(places), compute))
-    values = quantised(torch.cat(found), len(train)).view(-1, 1, net.height, net.width)
-    features = OwnImages(
-        Images(values[: len(train)], train.labels), Images(values[len(train) :], test.labels), seen.class_names, (), 0
+    found = yield from _look(
+        net, Images(torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels]))
     )
-    title = f"{seen.title} by {net.title}"
-    yield save_own_dataset(title, features, features_of=f"{seen.title}. {seen.credit}")
+    images = quantised(found, len(train)).view(-1, 1, net.height, net.width)
+    features = OwnImages(
+        images=Images(images[: len(train)], train.labels),
+        test=Images(images[len(train) :], test.labels),
+        class_names=seen.class_names,
+        skipped=(),
+        skipped_count=0,
+    )
+    yield save_own_dataset(f"{seen.title} by {net.title}", features, features_of=f"{seen.title}. {seen.credit}")
 
 
 def load_extractor(extractor: Extractor) -> nn.Module:
@@ -139,12 +137,12 @@ def input_shape(shape: Shape) -> Shape:
 
 
 def quantised(features: Tensor, train_size: int) -> Tensor:
-    """Features (count, values) float32 as bytes, 0 to 255, on one scale for all: what is twice as far stays so.
+    """Features (count, values) float32 as bytes, 0 to 255, on one scale for all, so that none gains weight by it.
 
-    The scale goes from the 0.1th to the 99.9th percentile of the first ``train_size`` rows. Eight bits cost half a
-    level, 0.2 % of that range, in every value; the few beyond its ends are put there.
+    The scale goes from the 0.1th to the 99.9th percentile of the first ``train_size`` rows. Eight bits cost at most
+    half a level, 0.2 % of that range, in every value within; the few beyond are put at its ends.
     """
-    low, high = np.quantile(features[:train_size].numpy(), [_CUT, 1 - _CUT])
+    low, high = map(float, np.quantile(features[:train_size].numpy(), [_CUT, 1 - _CUT]))
     level = (high - low) / 255 or 1.0  # a net that says the same of everything
     return ((features - low) / level).round_().clamp_(0, 255).to(torch.uint8)
 
@@ -162,12 +160,20 @@ def _share(images: Images, size: int) -> Images:
     return images.take(stratified_order(images.labels)[:size].sort().values)
 
 
-def _looked_at(module: nn.Module, images: Images, compute: Compute) -> Tensor:
-    """The features of a few images: (count, values) float32."""
-    batch = scaled(images.resized(input_shape(tuple(images.images.shape[1:]))).to(compute.device).images)
-    with torch.inference_mode(), torch.autocast(compute.device.type, torch.bfloat16, enabled=compute.bfloat16):
-        features: Tensor = module(batch)
-    return features.float().cpu()
+def _look(net: Extractor, images: Images) -> Generator[Progress, None, Tensor]:
+    """What the net says of every image: (count, features) float32."""
+    yield Progress(f"Loading {net.title}")
+    compute = choose_compute(Recipe())
+    module = load_extractor(net).to(compute.device)
+    shape = input_shape(tuple(images.images.shape[1:]))
+    found = []
+    for places in torch.split(torch.arange(len(images)), _BATCH_SIZE):
+        done, total = int(places[0]), len(images)
+        yield Progress(f"{net.title} looks at image {done:,} of {total:,}", done, total)
+        batch = scaled(images.take(places).resized(shape).to(compute.device).images)
+        with torch.inference_mode(), torch.autocast(compute.device.type, torch.bfloat16, enabled=compute.bfloat16):
+            found.append(module(batch).float().cpu())
+    return torch.cat(found)
 
 
 def main(dataset: str, extractor: str, train_size: str, test_size: str) -> None:

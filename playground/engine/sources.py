@@ -25,7 +25,7 @@ _IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A file to be fetched: its path below the folder of data sets, how its checksum begins, and where it may be had."""
+    """A file to be fetched: its path below the data sets' folder, how its checksum begins, and where it may be had."""
 
     path: str
     checksum: str

@@ -55,13 +55,12 @@ class Errands:
         """When it was run last, over or not."""
         return self._known.get(errand)
 
-    def start(self, *errand: str) -> Errand:
+    def start(self, *errand: str) -> None:
         """Begin, unless it goes on already."""
         with self._lock:
             known = self._known.get(errand)
             if known is None or not known.is_going_on:
-                known = self._known[errand] = Errand(*errand)
-            return known
+                self._known[errand] = Errand(*errand)
 
 
 @st.cache_resource(show_spinner=False)

@@ -77,6 +77,7 @@ class AppState:
     mistakes_cell: tuple[int, int] | None = None
     data_name: str | None = None
     bring_said: tuple[int, tuple[Skipped, ...]] | PlaygroundError | None = None
+    extraction: tuple[str, ...] | None = None
     classes: dict[str, tuple[tuple[Stroke, ...], ...]] = field(default_factory=dict)
     class_ink: Ink = field(default_factory=Ink)
     class_revision: int = 0

@@ -269,7 +269,7 @@ def go_on(run: Run, script: Script | None = None) -> None:
     """What a worker does with a run, in this process; a run of ``SLIM`` trains on tiny images."""
     script = script or Script()
 
-    def tiny(architecture: Architecture, recipe: Recipe, limits: Any) -> Trainer:
+    def tiny(architecture: Architecture, recipe: Recipe, **_: Any) -> Trainer:
         clock = {"clock": time.perf_counter}
         trainer = make_trainer(architecture, recipe, **clock) if architecture == SLIM else Trainer(architecture, recipe)
         script.trainer = trainer

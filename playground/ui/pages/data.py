@@ -15,6 +15,7 @@ from playground.spec.recipe import Recipe
 from playground.spec.shapes import shape_text
 from playground.ui import markup
 from playground.ui.panels.bring import bring_panel, draw_classes_panel
+from playground.ui.panels.features import features_panel
 from playground.ui.panels.fetching import fetch_panel
 from playground.ui.panels.recipe import augmentation_form
 from playground.ui.state import AppState, app_state
@@ -34,6 +35,7 @@ def page() -> None:
         _use(state, dataset)
         bring_panel()
         draw_classes_panel(state)
+        features_panel(state, dataset)
     with right:
         markup.title(dataset.title, note=f"{shape_text(dataset.input_shape)} · {dataset.credit}")
         if not is_here(dataset.name):
