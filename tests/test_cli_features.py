@@ -20,7 +20,7 @@ def test_logistic_regression_learns_from_what_a_net_saw(home: Path, monkeypatch:
     name = light_and_dark(60)
     made = say("features", name, "--by", SMALL, "--train", "40", "--json").json["dataset"]
     assert made.startswith("own:light-by-mobilenetv3-small-")
-    settings = ("--batch-size", "10", "--epochs", "20", "--lr", "0.01")
+    settings = ("--batch-size", "10", "--epochs", "10", "--lr", "0.01")
     trained = say("train", "logistic", "--dataset", made, *settings, "--json").json
     assert trained["test_accuracy"] == 1.0
     told = say("features", name, "--by", SMALL, "--train", "40")

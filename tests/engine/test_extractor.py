@@ -28,14 +28,18 @@ SMALL = "mobilenet_v3_small"
 CLASSES = 12
 
 
-@pytest.fixture
-def weights(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Random weights where each net looks for its own."""
-    paths = {name: put_random_weights(name) for name in EXTRACTORS}
-    for name in EXTRACTORS:
-        monkeypatch.setitem(EXTRACTORS, name, EXTRACTORS[name])  # brought back afterwards
+def put(name: str, monkeypatch: pytest.MonkeyPatch, content: object = None) -> Path:
+    """Random weights, or something else, where a net looks for its own."""
+    monkeypatch.setitem(EXTRACTORS, name, EXTRACTORS[name])  # brought back afterwards
+    path = put_random_weights(name, content)
     expect_what_is_there()
-    return paths
+    return path
+
+
+@pytest.fixture
+def weights(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Those of the small net."""
+    return put(SMALL, monkeypatch)
 
 
 def one_of_each_class(channels: int = 3) -> tuple[str, Tensor, Tensor]:
@@ -80,14 +84,15 @@ def test_the_table_is_torchvision_s(extractor: str) -> None:
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize(("extractor", "channels"), [("resnet18", 3), (SMALL, 1)])
 def test_features_are_those_of_torchvision_s_net(
-    weights: dict[str, Path], extractor: str, channels: int, bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+    home: Path, extractor: str, channels: int, bfloat16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "choose_compute", lambda recipe: Compute(torch.device("cpu"), bfloat16))
+    path = put(extractor, monkeypatch)
     name, train, test = one_of_each_class(channels)
     made = made_of(name, extractor)
     expected = {
-        "train": theirs(extractor, weights[extractor], train),
-        "test": theirs(extractor, weights[extractor], test),
+        "train": theirs(extractor, path, train),
+        "test": theirs(extractor, path, test),
     }
     low, high = np.quantile(expected["train"].numpy(), [0.001, 0.999])
     tensors = dataset_tensors(made)
@@ -103,7 +108,7 @@ def test_features_are_those_of_torchvision_s_net(
         assert wanted.std() > 10, "images differ enough to tell one from another"
 
 
-def test_the_new_set_says_what_it_is_and_keeps_classes_and_parts(weights: dict[str, Path]) -> None:
+def test_the_new_set_says_what_it_is_and_keeps_classes_and_parts(weights: Path) -> None:
     made = find_dataset(made_of("mnist", SMALL, train_size=60, test_size=30))
     assert made.title == "MNIST by MobileNetV3-Small"
     assert made.class_names == find_dataset("mnist").class_names
@@ -112,17 +117,20 @@ def test_the_new_set_says_what_it_is_and_keeps_classes_and_parts(weights: dict[s
     assert not made.mirrors
     assert not made.strokes
     tensors = dataset_tensors(made.name)
-    assert tensors["train_labels"].bincount().tolist() == [6] * 10
-    assert tensors["test_labels"].bincount().tolist() == [3] * 10
+    for part, size in (("train", 60), ("test", 30)):
+        of_all = dataset_tensors("mnist")[f"{part}_labels"].bincount().double()
+        shares = tensors[f"{part}_labels"].bincount()
+        assert shares.sum() == size
+        assert (shares - of_all / of_all.sum() * size).abs().max() < 1
 
 
-def test_the_same_images_give_the_same_set(weights: dict[str, Path]) -> None:
+def test_the_same_images_give_the_same_set(weights: Path) -> None:
     name = light_and_dark()
     assert made_of(name, SMALL) == made_of(name, SMALL)
     assert len(own_datasets()) == 2
 
 
-def test_progress_is_told_and_who_leaves_makes_nothing(weights: dict[str, Path]) -> None:
+def test_progress_is_told_and_who_leaves_makes_nothing(weights: Path) -> None:
     name = light_and_dark(100)
     *steps, made = extract(name, SMALL)
     looks = [step for step in steps if isinstance(step, Progress) and step.total]
@@ -202,21 +210,21 @@ def test_without_a_network_it_is_said_which_file_to_put_where(
 
 
 def test_weights_are_fetched_once_and_checked(
-    weights: dict[str, Path],
+    weights: Path,
     mirrors: tuple[Mirror, Mirror],  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    mirror, content = mirrors[0], weights[SMALL].read_bytes()
+    mirror, content = mirrors[0], weights.read_bytes()
     monkeypatch.setattr(module, "_URL", mirror.url.removesuffix("data.bin"))
-    weights[SMALL].unlink()
+    weights.unlink()
     name = light_and_dark()
     mirror.content = content[:-1] + b"?"
     with pytest.raises(DownloadError, match="checksum is wrong"):
         made_of(name, SMALL)
     mirror.content = content
     assert made_of(name, SMALL) == made_of(name, SMALL)
-    assert weights[SMALL].read_bytes() == content
+    assert weights.read_bytes() == content
     assert mirror.asked == [None, None]
 
 
@@ -229,9 +237,7 @@ class Harm:
 
 def test_what_is_in_a_weights_file_is_not_run(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(EXTRACTORS, SMALL, EXTRACTORS[SMALL])
-    put_random_weights(SMALL, Harm())
-    expect_what_is_there()
+    put(SMALL, monkeypatch, Harm())
     with pytest.raises(pickle.UnpicklingError):
         made_of(light_and_dark(), SMALL)
     assert not Path("harmed").exists()
