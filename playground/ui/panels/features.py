@@ -43,10 +43,11 @@ def _form(dataset: Dataset) -> None:
         list(EXTRACTORS),
         key="features-by",
         format_func=lambda name: f"{EXTRACTORS[name].title}, {EXTRACTORS[name].feature_count} features",
+        help="As torchvision trained it on ImageNet; its classifier is taken off, and it learns nothing more.",
     )
     with st.container(horizontal=True, gap="small"):
-        train = _size("train", "Images to train on", min(TRAIN_SIZE, dataset.train_size), dataset)
-        test = _size("test", "to test with", min(TEST_SIZE, dataset.test_size), dataset)
+        train = _size("train", "Training images", min(TRAIN_SIZE, dataset.train_size), dataset)
+        test = _size("test", "Test images", min(TEST_SIZE, dataset.test_size), dataset)
     if not EXTRACTORS[name].weights.place.exists():
         markup.hint(f"{EXTRACTORS[name].download_mb} MB are fetched first, once.")
     st.button(
@@ -55,13 +56,19 @@ def _form(dataset: Dataset) -> None:
         type="primary",
         on_click=_start,
         args=(_EXTRACT, dataset.name, name, str(train), str(test)),
-        help="30 to 200 images a second, with equal shares of every class.",
+        help="A processor looks at 30 to 200 images a second.",
     )
 
 
 def _size(part: str, label: str, value: int, dataset: Dataset) -> int:
     fewest = len(dataset.class_names)
-    return st.number_input(label, min_value=fewest, value=max(fewest, value), key=f"features-{part}-{dataset.name}")
+    return st.number_input(
+        label,
+        min_value=fewest,
+        value=max(fewest, value),
+        key=f"features-{part}-{dataset.name}",
+        help="At most so many, with equal shares of every class.",
+    )
 
 
 def _start(*errand: str) -> None:
@@ -74,4 +81,4 @@ def _progress(errand: Errand) -> None:
         st.rerun()
     progress = errand.progress
     st.progress(min(1.0, progress.done / max(1, progress.total)), progress.doing)
-    st.button("Cancel", key="features-cancel", on_click=errand.cancel)
+    st.button("Cancel", key="features-cancel", on_click=errand.cancel, help="What was downloaded is kept.")
