@@ -34,19 +34,16 @@ class WorkingCopy:
         rounded = () if self._rounded is None else zip(weights, _views(self._rounded, weights), strict=True)
         self._layers = _working(model, dict(rounded))
         sizes = [sum(weight.numel() for weight in members) for members in kinds.values()]
-        stretches = torch.split(self.buffer[: sum(sizes)], sizes)
-        self.parts = {kind: _part(values) for kind, values in zip(kinds, stretches, strict=True)}
-        self._gradients = [
-            view
-            for kind, part in self.parts.items()
-            if part.grad is not None
-            for view in _views(part.grad, kinds[kind])
-        ]
+        values = self.buffer[: sum(sizes)]
+        gradient = torch.zeros_like(values)
+        stretches = zip(kinds, torch.split(values, sizes), torch.split(gradient, sizes), strict=True)
+        self.parts = {kind: _part(own_values, own_gradient) for kind, own_values, own_gradient in stretches}
+        self._gradients = list(_views(gradient, learning))
         leaves = dict(zip(model.parameters(), self._layers.parameters(), strict=True))
         self._leaves = [leaves[weight] for weight in learning]
-        for weight, leaf, gradient in zip(learning, self._leaves, self._gradients, strict=True):
+        for weight, leaf, view in zip(learning, self._leaves, self._gradients, strict=True):
             if leaf is not weight:
-                weight.grad = gradient
+                weight.grad = view
 
     def scores(self, images: Tensor) -> Tensor:
         """The model's output for images (batch, channels, height, width), as float32 of which a loss can be taken."""
@@ -73,9 +70,9 @@ def _learning(model: nn.Module, transferred: Collection[str]) -> dict[str, list[
     return kinds
 
 
-def _part(values: Tensor) -> nn.Parameter:
+def _part(values: Tensor, gradient: Tensor) -> nn.Parameter:
     part = nn.Parameter(values)
-    part.grad = torch.zeros_like(part)
+    part.grad = gradient
     return part
 
 
