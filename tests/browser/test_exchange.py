@@ -26,7 +26,7 @@ def test_a_network_goes_from_browser_to_browser_and_comes_from_code(
     page: Page, server: Server, browser: Browser
 ) -> None:
     open_app(page, server)
-    choose(page, "architecture-preset", "Classic: LeNet-5")
+    choose(page, "architecture-preset", "LeNet-5")
     idle(page)
     field = page.locator(".st-key-recipe-seed input")
     field.fill("17")
@@ -49,7 +49,7 @@ def test_a_network_goes_from_browser_to_browser_and_comes_from_code(
     assert "net=" not in other.url
 
     # The code that the first one downloaded is the network again
-    choose(other, "architecture-preset", "Classic: Tiny")
+    choose(other, "architecture-preset", "Tiny")
     expect(other.locator(".st-key-stack")).not_to_contain_text("120 · Tanh")
     open_popover(other, "import")
     other.locator(".st-key-import-text textarea").fill(code)

@@ -16,7 +16,7 @@ Group = Literal["ours", "tutorial", "classic", "mistake"]
 GROUP_TITLES: dict[Group, str] = {
     "ours": "",
     "tutorial": "Tutorial",
-    "classic": "Classic",
+    "classic": "",
     "mistake": "Mistake",
 }
 
