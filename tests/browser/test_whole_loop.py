@@ -57,7 +57,9 @@ def press(page: Page, key: str) -> None:
 
 
 def choose(page: Page, key: str, option: str) -> None:
-    page.locator(f".st-key-{key} input").first.click()
+    field = page.locator(f".st-key-{key} input").first
+    field.click()
+    field.fill(option)  # of a long list only a part is drawn
     page.get_by_role("option", name=option, exact=True).click()
 
 
