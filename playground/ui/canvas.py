@@ -42,7 +42,7 @@ class Ink(NamedTuple):
 
 
 CANVAS_CSS = """
-.st-key-canvas {
+.st-key-canvas, .st-key-class-canvas {
     flex: none;
     overflow: clip;
     box-sizing: border-box;
