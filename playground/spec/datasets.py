@@ -31,7 +31,8 @@ class Dataset:
     @property
     def noun(self) -> str:
         """What one image shows, in a word."""
-        return {"digits": "digit", "letters": "character", "things": "image"}[self.subject]
+        things = "shape" if self.strokes else "image"
+        return {"digits": "digit", "letters": "character", "things": things}[self.subject]
 
 
 OWN = "own:"

@@ -97,7 +97,12 @@ def test_probabilities_are_the_softmax_of_the_scores(architecture: Architecture)
 )
 def test_words(probabilities: tuple[float, ...], words: str) -> None:
     order = sorted(range(3), key=lambda digit: -probabilities[digit])
-    assert Prediction(probabilities, order[0], order[1]).words == words
+    names = [str(place) for place in range(len(probabilities))]
+    assert Prediction(probabilities, order[0], order[1]).words(names) == words
+
+
+def test_words_name_the_classes() -> None:
+    assert Prediction((0.45, 0.5, 0.05), 1, 0).words(["cat", "dog", "frog"]) == "torn between dog and cat"
 
 
 def test_an_evaluation_by_hand() -> None:
