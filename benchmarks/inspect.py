@@ -51,6 +51,7 @@ def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--every", type=float, default=1.0, help="Seconds from look to look while a run trains.")
     parser.add_argument("--runs", type=int, default=3, help="Runs with and without looking, to compare their speed.")
     options = parser.parse_args()
     home = tempfile.mkdtemp(prefix="cnn-playground-benchmark-")
@@ -69,7 +70,7 @@ def main() -> None:
             rows += [(what, *(milliseconds(column[what]) for column in columns)) for what in columns[0]]
             print_table(rows)
             print()
-            print_table(_disturbance(browser, server, url, options.runs))
+            print_table(_disturbance(browser, server, url, options.runs, options.every))
             browser.close()
             server.stop()
     finally:
@@ -174,15 +175,15 @@ def _wait_until_idle(page: Page) -> None:
 LOOKS = ("nobody", "somebody elsewhere", "somebody here")
 
 
-def _disturbance(browser: Browser, server: Server, url: str, rounds: int) -> list[tuple[str, ...]]:
-    """A run's speed while somebody goes from layer to layer every second, against the same run alone.
+def _disturbance(browser: Browser, server: Server, url: str, rounds: int, every: float) -> list[tuple[str, ...]]:
+    """A run's speed while somebody goes from layer to layer, one ``every`` so many seconds, against the same alone.
 
     Somebody elsewhere costs this machine what it computes; somebody here its browser's painting too.
     """
     speeds: dict[str, list[float]] = {looks: [] for looks in LOOKS}
     for place in range(rounds):
         for looks in LOOKS if place % 2 == 0 else reversed(LOOKS):
-            speeds[looks].append(_speed(browser, server, url, looks=looks))
+            speeds[looks].append(_speed(browser, server, url, looks=looks, every=every))
     rows = [("looks inside a run while it trains", "images/s", "of its speed alone")]
     for looks, found in speeds.items():
         ratios = [now / alone for now, alone in zip(found, speeds["nobody"], strict=True)]
@@ -190,7 +191,7 @@ def _disturbance(browser: Browser, server: Server, url: str, rounds: int) -> lis
     return rows
 
 
-def _speed(browser: Browser, server: Server, url: str, *, looks: str) -> float:
+def _speed(browser: Browser, server: Server, url: str, *, looks: str, every: float) -> float:
     page = open_page(browser, url)
     wait_for_spare(server)
     before = {run.id for run in all_runs()[0]}
@@ -207,7 +208,7 @@ def _speed(browser: Browser, server: Server, url: str, *, looks: str) -> float:
     while not run.snapshots():
         time.sleep(0.05)
     if looks == "somebody elsewhere":
-        subprocess.run([sys.executable, "-m", "benchmarks.looker", run.id], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.looker", run.id, str(every)], check=True)
     elif looks == "somebody here":
         page.goto(f"{url}/inside?run={run.id}")
         page.wait_for_selector(".st-key-microscope .sum b")
@@ -217,7 +218,7 @@ def _speed(browser: Browser, server: Server, url: str, *, looks: str) -> float:
             layers = page.locator(".st-key-inside-layer button")
             layers.nth(number % layers.count()).click()
             number += 1
-        time.sleep(1)
+        time.sleep(every)
     if looks == "somebody here":
         page.context.close()
     return history.steps[-1] * run.record.recipe.batch_size / history.elapsed_s

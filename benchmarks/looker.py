@@ -1,6 +1,6 @@
-"""Somebody who looks inside a run without a browser: ``python -m benchmarks.looker RUN``.
+"""Somebody who looks inside a run without a browser: ``python -m benchmarks.looker RUN SECONDS``.
 
-Draws the page Look inside once a second, each time at another layer, until the run is over: what looking costs the
+Draws the page Look inside every so many seconds, each time at another layer, until the run is over: what looking costs the
 machine on which the app runs, without what painting costs the one that shows it.
 """
 
@@ -22,7 +22,7 @@ def _page() -> None:
     inside.page()
 
 
-def main(run_id: str) -> None:
+def main(run_id: str, every: str) -> None:
     limit_threads()
     run = find_run(run_id)
     layers = [layer.id for layer in run.record.architecture.layers]
@@ -35,8 +35,8 @@ def main(run_id: str) -> None:
         assert not app.exception
         app.session_state["playground"].inside_layer = layers[number % len(layers)]
         number += 1
-        time.sleep(max(0.0, 1 - (time.monotonic() - begun)))
+        time.sleep(max(0.0, float(every) - (time.monotonic() - begun)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
