@@ -1,7 +1,7 @@
 """Somebody who looks inside a run without a browser: ``python -m benchmarks.looker RUN SECONDS``.
 
-Draws the page Look inside every so many seconds, each time at another layer, until the run is over: what looking costs the
-machine on which the app runs, without what painting costs the one that shows it.
+Draws the page Look inside every so many seconds, each time at another layer, until the run is over: what looking
+costs the machine on which the app runs, without what painting costs the one that shows it.
 """
 
 import sys
