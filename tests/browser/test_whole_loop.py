@@ -103,12 +103,16 @@ def test_build_mend_train_draw_look_inside_and_come_back(page: Page, server: Ser
     expect(page.locator('[class*="st-key-layer-conv2d-2"]').first).to_contain_text("24 · 3×3 · ReLU")
 
     # Train: the chart grows, pause holds it, a step adds one batch, resume goes on.
+    epochs = page.locator(".st-key-recipe-epochs input")
+    epochs.fill("20")  # this net takes seconds for one: the run must not be over before it is stopped
+    epochs.press("Enter")
     press(page, "train-start")
     wait_for_progress(page, 0)
     press(page, "train-pause")
     status(page, "paused")
     expect(page.locator(".pg-note").filter(has_text="step").first).to_be_visible()
     held = progress(page)
+    page.wait_for_timeout(1500)  # the page is drawn anew for the pause; a click in the middle of that may be lost
     before = last_step(page)
     press(page, "train-step")
     expect(page.locator(".pg-note").filter(has_text=f"step {before + 1:,}")).to_be_visible()
