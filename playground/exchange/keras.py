@@ -54,7 +54,8 @@ def to_keras(architecture: Architecture, recipe: Recipe | None = None, *, title:
     check_writable(architecture)
     body = _functional(architecture) if _has_blocks(architecture) else _sequential(architecture)
     program = training_code(architecture, recipe) if recipe else _SUMMARY
-    standard = "".join(f"import {name}\n" for name in ("math", "sys") if f"{name}." in program)
+    standard = "".join(f"import {name}\n" for name in ("math", "pathlib", "random", "sys") if f"{name}." in program)
+    others = "import keras\nimport numpy\n" if "numpy." in program else "import keras\n"
     head = f'''"""{plain(title)}, written by CNN Playground for Keras 3.
 
 Input: (batch, {", ".join(map(str, _channels_last(architecture.input.shape)))}), values 0 to 1.
@@ -62,8 +63,7 @@ Output: probabilities; ``make_model(logits=True)`` leaves the last activation ou
 Weights: a file of a run's snapshots folder, ``load_weights(model, path)``; this needs the package safetensors.
 """
 
-{standard}{chr(10) if standard else ""}import keras
-from keras import layers
+{standard}{chr(10) if standard else ""}{others}from keras import layers
 
 # What a run's snapshot calls the layers with weights, in the order of ``model.layers``.
 PLACES = {tuple_text(weight_places(architecture))}'''

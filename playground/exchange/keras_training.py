@@ -47,21 +47,38 @@ def training_code(architecture: Architecture, recipe: Recipe) -> str:
 def _load_data(architecture: Architecture, recipe: Recipe) -> str:
     name = _KERAS_DATASETS.get(recipe.dataset)
     if name is None:
-        channels, height, width = architecture.input.shape
-        return f'''def load_data():
-    """(images, labels) to train on and (images, labels) to test on: Keras does not have them, so fill this in.
-
-    Images: float32 (count, {height}, {width}, {channels}), values 0 to 1.
-    Labels: (count,), from 0 to {architecture.classes - 1}.
-    """
-    raise NotImplementedError("The images of {plain(recipe.dataset)} go here.")
-'''
+        return _load_folders(architecture, recipe)
     load_data = f'''def load_data():
     """(images, labels) to train on and (images, labels) to test on."""
     (train_images, train_labels), (test_images, test_labels) = keras.datasets.{name}.load_data()
 {_PENS if recipe.dataset == "mnist+pen" else ""}\
     return (scaled(train_images), train_labels), (scaled(test_images), test_labels)'''
     return file_text(load_data, _scaled(DATASETS[recipe.dataset].input_shape, architecture.input.shape))
+
+
+def _load_folders(architecture: Architecture, recipe: Recipe) -> str:
+    """For images that Keras does not have: pictures, in a folder for every class."""
+    channels, height, width = architecture.input.shape
+    colours = "grayscale" if channels == 1 else "rgba" if channels == 4 else "rgb"
+    values = "images[..., :2]" if channels == 2 else "images"
+    return f'''def load_data():
+    """(images, labels) to train on and (images, labels) to test on, as pictures in data/train and data/test.
+
+    Each has a folder for every class of {plain(recipe.dataset)}: {architecture.classes} of them, in alphabetical order.
+    """
+    return load_folder("data/train"), load_folder("data/test")
+
+
+def load_folder(folder):
+    """Pictures as the network takes them, float32 (count, {height}, {width}, {channels}), values 0 to 1, shuffled."""
+    classes = sorted(path for path in pathlib.Path(folder).iterdir() if path.is_dir())
+    files = [(path, label) for label, name in enumerate(classes) for path in sorted(name.iterdir())]
+    random.Random(0).shuffle(files)
+    options = {{"color_mode": "{colours}", "target_size": ({height}, {width}), "keep_aspect_ratio": True}}
+    pictures = (keras.utils.load_img(path, **options) for path, _ in files)
+    images = numpy.stack([keras.utils.img_to_array(picture) for picture in pictures])
+    return {values} / 255, numpy.array([label for _, label in files])
+'''
 
 
 def _scaled(given: Shape, wanted: Shape) -> str:
