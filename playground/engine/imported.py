@@ -1,7 +1,10 @@
-"""Weights from a file for a network that is known: a run that can be looked into at once, and trained on."""
+"""Weights that were not trained here, or were changed by hand, as a run: to be looked into at once, and trained on."""
+
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
+from torch import Tensor
 
 from playground.engine.build import build
 from playground.engine.catalogue import create_run
@@ -10,7 +13,7 @@ from playground.engine.store import Run, log_line, snapshot_bytes
 from playground.engine.trouble import check_request
 from playground.errors import StoreError
 from playground.spec.architecture import Architecture
-from playground.spec.events import RunEnded, SnapshotSaved
+from playground.spec.events import Evaluated, RunEnded, SnapshotSaved
 from playground.spec.recipe import Recipe
 
 MAX_BYTES = 400 * 10**6
@@ -48,11 +51,21 @@ def import_weights(
             expected="The same layers in the same order, as the network on the page has them.",
         )
     same_kind = {key: weights[key].to(value.dtype) for key, value in wanted.items()}
+    return run_of_weights(architecture, recipe, same_kind, name=name or "Imported", owner=owner)
+
+
+def run_of_weights(
+    architecture: Architecture, recipe: Recipe, weights: dict[str, Tensor], *measured: Evaluated, **record: Any
+) -> Run:
+    """A run that stands at its beginning with weights that are given, and what was measured of them.
+
+    ``record`` as for ``create_run``; raises StoreError where the disk says no.
+    """
 
     def fill(run: Run) -> None:
-        save_material(run, Material(same_kind))
-        run.snapshot_path(0).write_bytes(snapshot_bytes(same_kind))
-        events = (SnapshotSaved(step=0, elapsed_s=0), RunEnded(step=0, elapsed_s=0, status="stopped"))
-        run.log_path.write_bytes(b"".join(log_line(event) for event in events))
+        save_material(run, Material(weights))
+        run.snapshot_path(0).write_bytes(snapshot_bytes(weights))
+        saved, ended = SnapshotSaved(step=0, elapsed_s=0), RunEnded(step=0, elapsed_s=0, status="stopped")
+        run.log_path.write_bytes(b"".join(map(log_line, (saved, *measured, ended))))
 
-    return create_run(architecture, recipe, name=name or "Imported", owner=owner, fill=fill)
+    return create_run(architecture, recipe, fill=fill, **record)

@@ -53,8 +53,14 @@ def _values(opened: Image.Image, height: int, width: int, channels: Channels) ->
     layered = picture.has_transparency_data
     small = ImageOps.fit(picture.convert("RGBA" if layered else mode), (width, height), Image.Resampling.BICUBIC)
     if layered:
-        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert(mode)
+        small = on_white(small).convert(mode)
     return np.asarray(small).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """A picture with transparent parts, as it looks on paper."""
+    layered = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
 
 
 def _eight_bits(deep: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from playground.engine.own_pictures import picture_values
+from playground.engine.own_pictures import FORMATS, MAX_PIXELS, on_white, picture_values
 from playground.engine.strokes import SIZE, fit_strokes
 from playground.errors import DrawingError, ImageFileError
 from playground.lens.drawing import as_input, fit_image
@@ -19,10 +19,8 @@ from playground.spec.shapes import Shape
 Array = NDArray[np.float32]
 
 MAX_FILE_BYTES = 20 * 1000**2
-MAX_PIXELS = 40 * 1000**2
 _ENOUGH = 1024
 _SMALL = 64  # pixels: up to that a picture is no photo, and every pixel of it counts
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 def read_inputs(path: Path, shape: Shape = (1, SIZE, SIZE), *, strokes: bool = True) -> list[Array]:
@@ -52,8 +50,7 @@ def uploaded_image(name: str, content: bytes, shape: Shape) -> Array:
 
     Raises ImageFileError for what is no usable picture.
     """
-    if len(content) > MAX_FILE_BYTES:
-        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+    _check_size(name, len(content))
     channels, height, width = shape
     try:
         values = picture_values(content, height=height, width=width, channels=1 if channels == 1 else 3)
@@ -67,8 +64,7 @@ def uploaded_ink(name: str, content: bytes) -> Array:
 
     Raises ImageFileError for what is no usable picture, DrawingError for one on which nothing stands out.
     """
-    if len(content) > MAX_FILE_BYTES:
-        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+    _check_size(name, len(content))
     ink = ink_of(name, content)
     if not ink.any():
         raise DrawingError(f"{name}: the picture is empty: nothing stands out from its background.")
@@ -93,7 +89,7 @@ def ink_of(path: Path | str, content: bytes) -> Array:
     except Exception as problem:  # Pillow's readers raise whatever they stumble over; none of it is ours to sort
         raise ImageFileError(
             f"{path} is no picture that can be read.",
-            expected=f"Formats: {', '.join(_FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
+            expected=f"Formats: {', '.join(FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
         ) from problem
     if max(grey.shape) > _SMALL:
         return photo_ink(grey)
@@ -109,7 +105,7 @@ def ink_of(path: Path | str, content: bytes) -> Array:
 
 def _grey(path: Path | str, content: bytes) -> Array:
     """Brightness 0 to 1, (height, width), upright, transparent parts white."""
-    with Image.open(BytesIO(content), formats=_FORMATS) as opened:
+    with Image.open(BytesIO(content), formats=FORMATS) as opened:
         if opened.width * opened.height > MAX_PIXELS:
             raise ImageFileError(
                 f"{path} has {opened.width}×{opened.height} pixels.",
@@ -119,20 +115,23 @@ def _grey(path: Path | str, content: bytes) -> Array:
         opened.draft("L", (_ENOUGH, _ENOUGH))
         opened.thumbnail((_ENOUGH, _ENOUGH))  # a photo's further pixels would only cost memory
         upright = ImageOps.exif_transpose(opened)
-        if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-            layered = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+        if upright.has_transparency_data:
+            upright = on_white(upright)
         if upright.mode in ("I;16", "I", "F"):
             deep = np.asarray(upright, dtype=np.float32)
             return np.asarray(deep / max(float(deep.max()), 1.0), dtype=np.float32)
         return np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255)
 
 
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+
+
 def file_content(path: Path) -> bytes:
     """What a file of a bearable size holds; raises ImageFileError, naming it."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ImageFileError(f"{path} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+        _check_size(str(path), path.stat().st_size)
         return path.read_bytes()
     except OSError as problem:
         raise ImageFileError(

@@ -11,14 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from playground.engine.build import Span, class_scores, spans
-from playground.engine.catalogue import create_run
 from playground.engine.evaluate import scaled
 from playground.engine.images import Images
-from playground.engine.material import Material, save_material
-from playground.engine.store import Run, log_line, snapshot_bytes
+from playground.engine.imported import run_of_weights
+from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.lens.model import Model
-from playground.spec.events import Evaluated, RunEnded, SnapshotSaved
+from playground.spec.events import Evaluated
 from playground.spec.summary import summarize
 
 OPERABLE = ("conv2d", "linear", "batch_norm", "output")
@@ -193,25 +192,15 @@ def save_operated(parent: Run, model: Model, edits: tuple[Edit, ...], seen: Effe
     Raises StoreError where the disk says no.
     """
     weights = {name: value.detach().clone() for name, value in operated(model, edits).module.state_dict().items()}
-
-    def fill(run: Run) -> None:
-        save_material(run, Material(weights))
-        run.snapshot_path(0).write_bytes(snapshot_bytes(weights))
-        events = (
-            SnapshotSaved(step=0, elapsed_s=0),
-            Evaluated(step=0, elapsed_s=0, split="test", loss=seen.loss_after, accuracy=seen.after, size=seen.size),
-            RunEnded(step=0, elapsed_s=0, status="stopped"),
-        )
-        run.log_path.write_bytes(b"".join(log_line(event) for event in events))
-
-    return create_run(
+    return run_of_weights(
         model.architecture,
         parent.record.recipe,
+        weights,
+        Evaluated(step=0, elapsed_s=0, split="test", loss=seen.loss_after, accuracy=seen.after, size=seen.size),
         name=f"{parent.record.name}, operated",
         owner=owner,
         parent=parent.id,
         parent_step=model.step,
-        fill=fill,
     )
 
 
