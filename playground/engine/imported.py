@@ -66,6 +66,6 @@ def run_of_weights(
         save_material(run, Material(weights))
         run.snapshot_path(0).write_bytes(snapshot_bytes(weights))
         saved, ended = SnapshotSaved(step=0, elapsed_s=0), RunEnded(step=0, elapsed_s=0, status="stopped")
-        run.log_path.write_bytes(b"".join(map(log_line, (saved, *measured, ended))))
+        run.log_path.write_bytes(log_line(saved) + b"".join(map(log_line, measured)) + log_line(ended))
 
     return create_run(architecture, recipe, fill=fill, **record)
