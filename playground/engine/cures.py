@@ -74,7 +74,7 @@ def _relu_layer(layer: AnyLayerT) -> AnyLayerT:
     if isinstance(layer, Residual):
         layer = layer.changed(layers=tuple(_relu_layer(inner) for inner in layer.layers))
     saturates = layer.enabled and layer.kind != "output" and getattr(layer, "activation", None) in _SATURATING
-    return layer.changed(activation="relu") if saturates else layer
+    return layer.changed(activation="relu") if saturates and layer.trainable else layer
 
 
 def _wider(architecture: Architecture) -> Architecture:
@@ -83,6 +83,8 @@ def _wider(architecture: Architecture) -> Architecture:
 
 def _wider_layer(layer: Layer) -> Layer:
     doubled: dict[str, Any] = {}
+    if not layer.trainable:
+        return layer  # it holds weights of this shape, and of no other
     if isinstance(layer, Conv2d):
         doubled = {"out_channels": max(layer.out_channels, min(512, 2 * layer.out_channels))}
     elif isinstance(layer, Linear):

@@ -3,17 +3,25 @@
 from functools import lru_cache
 
 from playground.spec.presets import architecture_preset
-from playground.spec.summary import Summary, summarize
+from playground.spec.summary import Row, Summary, summarize
 
 # The time of a training step grows with its multiply-adds and with the bytes it moves. What a byte and an image as such
 # weigh, in multiply-adds, was fitted to the presets on two cores: it meets each within a third.
 _MULTIPLY_ADDS_PER_BYTE = 17.0
 _MULTIPLY_ADDS_PER_IMAGE = 1_600_000.0
 
+_FORWARD_SHARE = 1 / 3
+"""Of a training step: the gradients by weights and by inputs cost as much as the way forward, each."""
+
 
 def cost(summary: Summary) -> float:
-    """Relative cost of training on one image."""
-    return summary.multiply_adds + _MULTIPLY_ADDS_PER_BYTE * summary.activation_bytes + _MULTIPLY_ADDS_PER_IMAGE
+    """Relative cost of training on one image; below the first layer that learns there is only a way forward."""
+    fixed = sum(map(_row_cost, summary.fixed_rows))
+    return sum(map(_row_cost, summary.rows)) - (1 - _FORWARD_SHARE) * fixed + _MULTIPLY_ADDS_PER_IMAGE
+
+
+def _row_cost(row: Row) -> float:
+    return row.multiply_adds + _MULTIPLY_ADDS_PER_BYTE * row.activation_bytes
 
 
 def guide_speed(summary: Summary, images_per_second: float) -> float:

@@ -68,7 +68,9 @@ def brought_along(parent: Run, step: int, architecture: Architecture, recipe: Re
             fix="Begin with the run's own network and change its last layers.",
         )
     for found in architecture.steps():
-        if found.layer.has_weights and not found.layer.trainable and found.index not in taken:
+        if found.index not in taken and found.layer.trainable_parameters(found.input_shape) < found.layer.parameters(
+            found.input_shape
+        ):
             raise ArchitectureError(
                 f"Layer {found.index + 1} ({found.layer.title}) is frozen, but no weights of run {parent.id} fit it: "
                 "it would stay as it was drawn.",

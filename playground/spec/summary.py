@@ -1,6 +1,7 @@
 """The table of a network: shapes, parameters, cost and receptive field of every layer, without torch."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from playground.spec.architecture import Architecture
 from playground.spec.shapes import ReceptiveField, Shape, element_count
@@ -52,6 +53,11 @@ class Summary:
         return sum(row.trainable_parameters for row in self.rows)
 
     @property
+    def fixed_rows(self) -> tuple[Row, ...]:
+        """Those before the first layer that learns: no gradient goes as far down."""
+        return tuple(takewhile(lambda row: not row.trainable_parameters, self.rows))
+
+    @property
     def halves(self) -> dict[int, str]:
         """The two halves of a network, by the index of the first layer of each; none where there is only one.
 
@@ -81,9 +87,12 @@ class Summary:
 
     def training_bytes(self, batch_size: int) -> int:
         """An estimate of the memory of one training step."""
-        weights = self.parameters * BYTES_PER_VALUE * OPTIMIZER_COPIES
+        frozen = self.parameters - self.trainable_parameters
+        weights = (frozen + self.trainable_parameters * OPTIMIZER_COPIES) * BYTES_PER_VALUE
         images = element_count(self.input_shape) * BYTES_PER_VALUE
-        return weights + int((self.activation_bytes + images) * BACKWARD_FACTOR) * batch_size
+        passing = [row.activation_bytes for row in self.fixed_rows]  # let go as soon as the next layer has read it
+        kept = self.activation_bytes + images - sum(passing)
+        return weights + (int(kept * BACKWARD_FACTOR) + 2 * max(passing, default=0)) * batch_size
 
 
 def summarize(architecture: Architecture) -> Summary:

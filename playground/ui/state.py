@@ -142,6 +142,7 @@ class AppState:
         if adopt:
             self.edit(present_architecture(run))
             self.recipe = present_recipe(run)
+            self.begin_with = None
 
     def detach(self) -> None:
         """Show no run; it stays in the list of runs."""
@@ -253,7 +254,7 @@ def _open_link(state: AppState, link: str) -> None:
         return
     state.detach()
     state.edit(architecture)
-    state.recipe = recipe
+    state.recipe, state.begin_with = recipe, None
 
 
 def run_history(run: Run | None) -> History:

@@ -26,7 +26,12 @@ def may_steer(run: Run | None) -> bool:
 
 
 def goes_on(state: AppState, run: Run | None, history: History) -> bool:
-    """Whether Train goes on with the attached run: something is left to do, network and recipe still are its own."""
+    """Whether Train goes on with the attached run: something is left to do, network and recipe still are its own.
+
+    Not where the next run is to begin with other weights than this one did.
+    """
+    if state.begin_with and run and run.record.parent != state.begin_with:
+        return False
     if run is None or not may_steer(run) or not run.can_resume(history, epochs=state.recipe.epochs):
         return False
     same_recipe = run.record.recipe.is_same_but_knobs(state.recipe)
@@ -144,7 +149,9 @@ def take_up(suggestion: Suggestion) -> None:
     try:
         architecture = Architecture.read(suggestion.architecture) if suggestion.architecture else state.architecture
         recipe = state.recipe.changed(**suggestion.recipe)
-        run = supervisor().start(architecture, recipe, owner=visitor())
+        if not state.begin_with:  # what is frozen would keep the weights that it is drawn with
+            architecture = architecture.frozen_up_to(-1)
+        run = supervisor().start(architecture, recipe, owner=visitor(), parent=state.begin_with)
         if before and is_active(before) and may_steer(before):  # only now that there is another
             _tell(before, Stop())
         state.edit(architecture)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.engine.cadence import Cadence
+from playground.engine.cures import saturating, unburdened, with_relu
 from playground.engine.data import Splits
 from playground.engine.health import (
     Course,
@@ -228,6 +229,21 @@ def test_an_activation_inside_of_a_block_is_found_and_replaced():
     assert "Sigmoid flattens them" in found.message
     (block, *_) = Architecture.read(found.suggestion.architecture).layers
     assert block.layers[0].activation == "relu"  # type: ignore[union-attr]
+
+
+def test_a_cure_leaves_frozen_layers_as_they_are():
+    frozen = SIGMOID.frozen_up_to(0)
+    assert saturating(frozen) == "sigmoid"
+    assert [getattr(layer, "activation", None) for layer in with_relu(frozen).layers[:4]] == [
+        "sigmoid",
+        "relu",
+        None,
+        "relu",
+    ]
+    wider = unburdened(frozen, Recipe())
+    assert wider is not None
+    first, *_, linear, _ = Architecture.read(wider.architecture).layers
+    assert (first.out_channels, linear.out_features) == (8, 64)  # type: ignore[union-attr]
 
 
 def test_few_batches_are_no_reason_to_blame_the_learning_rate():

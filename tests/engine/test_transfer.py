@@ -412,6 +412,12 @@ def test_a_layer_that_would_stay_frozen_as_it_was_drawn_is_told(parent: Run):
     assert len(list(parent.folder.parent.iterdir())) == 1
 
 
+def test_a_frozen_layer_within_a_block_needs_weights_too(parent: Run):
+    block = Residual(layers=(Conv2d(out_channels=4, padding="same", trainable=False),))
+    with pytest.raises(ArchitectureError, match="is frozen"):
+        transfer_run(parent, TINY.inserted(2, block), SHORT)
+
+
 # What it gains
 
 

@@ -97,7 +97,20 @@ def test_training_bytes_by_hand() -> None:
     values = 784 + 3 + 2
     assert summary.parameters == weights
     assert summary.activation_bytes == values * 4
-    assert summary.training_bytes(10) == weights * 16 + int((values + 784) * 4 * 2.5) * 10
+    flattened = 2 * 784 * 4  # from the image to what the first layer with weights keeps
+    assert summary.training_bytes(10) == weights * 16 + (int((784 + 3 + 2) * 4 * 2.5) + flattened) * 10
+
+
+def test_frozen_layers_need_memory_for_their_weights_alone() -> None:
+    layers = (Conv2d(out_channels=4), MaxPool2d(), Flatten(), Linear(out_features=3), Output(units=2))
+    net = Architecture(layers=layers, classes=2)
+    assert summarize(net).fixed_rows == ()
+    summary = summarize(net.frozen_up_to(0))
+    assert [row.kind for row in summary.fixed_rows] == ["conv2d", "max_pool2d", "flatten"]
+    learning = 3 * (4 * 13 * 13 + 1) + 2 * 4
+    kept = 784 + 3 + 2
+    assert summary.training_bytes(10) == (40 + 4 * learning) * 4 + (int(kept * 4 * 2.5) + 2 * 4 * 26 * 26 * 4) * 10
+    assert summary.training_bytes(10) < summarize(net).training_bytes(10)
 
 
 def test_the_receptive_field_never_exceeds_the_image() -> None:

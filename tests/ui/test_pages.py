@@ -502,6 +502,39 @@ def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
     assert state_of(app).architecture.digest == new.record.architecture.digest
 
 
+def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
+    told = _told(Suggestion(label="Train anew", recipe={"lr": 0.002}, anew=True))
+    run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
+    app.query_params["run"] = run.id
+    app.run()
+    state_of(app).edit(state_of(app).architecture.frozen_up_to(0))
+    app.run()
+    assert "1 layer frozen" in html_of(app)
+    _suggestion(app).click().run()
+    new = find_run(state_of(app).run_id or "")
+    assert all(layer.trainable for layer in new.record.architecture.layers)
+    assert not app.exception
+
+
+def test_a_new_run_begins_with_the_weights_that_were_chosen(app: AppTest) -> None:
+    told = _told(Suggestion(label="Train anew", recipe={"lr": 0.002}, anew=True))
+    run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"), net="guide")
+    app.query_params["run"] = run.id
+    app.run()
+    state = state_of(app)
+    state.begin_with = server.pretrained().id
+    state.edit(server.pretrained().record.architecture.frozen_up_to(0))
+    app.run()
+    _suggestion(app).click().run()
+    new = find_run(state_of(app).run_id or "")
+    assert new.record.parent == server.pretrained().id
+    assert not new.record.architecture.layers[0].trainable
+    app.button(key="transfer-off").click().run()
+    assert state.begin_with is None
+    assert all(layer.trainable for layer in state.architecture.layers)
+    assert not app.exception
+
+
 def _forkable() -> Run:
     """A run with the checkpoint of an untrained net."""
     from playground.engine.record import save_checkpoint

@@ -46,14 +46,19 @@ def transfer_popover(state: AppState) -> None:
 
 
 def transfer_line(state: AppState) -> None:
-    """Whose weights the next run begins with, as long as that is so."""
+    """Whose weights the next run begins with, as long as that is so; and what would stay as it is drawn."""
     parent = run_or_none(state.begin_with)
-    if parent is not None:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="transfer-line"):
-            frozen = sum(1 for layer in state.architecture.layers if layer.enabled and not layer.trainable)
-            words = f", {frozen} layer{'s' if frozen > 1 else ''} frozen" if frozen else ""
+    frozen = sum(1 for layer in state.architecture.layers if layer.enabled and not layer.trainable)
+    if parent is None and not frozen:
+        return
+    layers = f"{frozen} layer{'s' if frozen > 1 else ''}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="transfer-line"):
+        if parent is not None:
+            words = f", {layers} frozen" if frozen else ""
             markup.hint(f"The next run begins with the weights of {parent.record.name}{words}.")
-            st.button("From scratch", key="transfer-off", type="tertiary", on_click=_forget)
+        else:
+            markup.hint(f"{layers} frozen: a new run leaves {'them' if frozen > 1 else 'it'} at random weights.")
+        st.button("From scratch", key="transfer-off", type="tertiary", on_click=_forget, help="Every layer learns.")
 
 
 def gain_line(run: Run | None) -> None:
@@ -191,4 +196,6 @@ def _few(state: AppState) -> None:
 
 
 def _forget() -> None:
-    app_state().begin_with = None
+    state = app_state()
+    state.begin_with = None
+    state.attempt(lambda: state.architecture.frozen_up_to(-1))

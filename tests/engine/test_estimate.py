@@ -1,0 +1,27 @@
+"""How long an epoch will take: what the cost of a network must obey. What it meets is measured in benchmarks."""
+
+import pytest
+
+from playground.engine.estimate import guide_speed, seconds_per_epoch
+from playground.spec.presets import ARCHITECTURES, architecture_preset
+from playground.spec.summary import summarize
+
+GUIDE = architecture_preset("guide").architecture
+
+
+def test_nothing_is_told_before_anything_was_measured():
+    assert seconds_per_epoch(summarize(GUIDE), 60_000, None) is None
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_speed_measured_on_a_network_tells_that_network_s_own_time(name: str):
+    summary = summarize(architecture_preset(name).architecture)
+    assert seconds_per_epoch(summary, 1000, guide_speed(summary, 250.0)) == pytest.approx(4.0)
+
+
+def test_the_deeper_the_layers_are_frozen_the_shorter_it_takes():
+    times = [seconds_per_epoch(summarize(GUIDE.frozen_up_to(index)), 1000, 1000.0) for index in (-1, 0, 2, 4)]
+    assert times == sorted(times, reverse=True)
+    assert len(set(times)) == len(times)
+    last_only = GUIDE.with_layers([*GUIDE.layers[:-1], GUIDE.layers[-1].changed(trainable=False)])
+    assert seconds_per_epoch(summarize(last_only), 1000, 1000.0) == times[0], "gradients still go all the way down"
