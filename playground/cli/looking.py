@@ -155,7 +155,7 @@ def predict(
     loaded, data = model.load_model(found), datasets.dataset_of(found)
     names, answers = data.class_names, []
     for file in files:
-        inputs = pictures.read_inputs(file, loaded.architecture.input.shape, strokes=data.strokes)
+        inputs = pictures.read_inputs(file, data, loaded.architecture.input.shape)
         for index, prediction in enumerate(lens.predict(loaded, inputs)):
             answers.append(
                 {

@@ -9,9 +9,11 @@ import math
 import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from playground.engine.data import first_images, load_test, stratified_order
@@ -22,10 +24,10 @@ from playground.engine.evaluate import scaled
 from playground.engine.images import Images
 from playground.engine.own_datasets import save_own_dataset
 from playground.engine.own_images import OwnImages
-from playground.engine.precision import choose_compute
+from playground.engine.precision import Compute, choose_compute
 from playground.engine.sources import CheckedFile
-from playground.errors import DatasetError, UnknownNameError
-from playground.spec.datasets import Dataset
+from playground.errors import DatasetError, MissingDataError, UnknownNameError
+from playground.spec.datasets import Dataset, Features
 from playground.spec.recipe import Recipe
 from playground.spec.shapes import Shape
 
@@ -102,15 +104,43 @@ def extract(
     found = yield from _look(
         net, Images(torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels]))
     )
-    images = quantised(found, len(train)).view(-1, 1, net.height, net.width)
-    features = OwnImages(
+    low, level = scale_of(found[: len(train)])
+    features = Features(extractor, seen.input_shape, seen.strokes, f"{seen.title}. {seen.credit}", low, level)
+    images = quantised(found, low, level).view(-1, 1, net.height, net.width)
+    own = OwnImages(
         images=Images(images[: len(train)], train.labels),
         test=Images(images[len(train) :], test.labels),
         class_names=seen.class_names,
         skipped=(),
         skipped_count=0,
     )
-    yield save_own_dataset(f"{seen.title} by {net.title}", features, features_of=f"{seen.title}. {seen.credit}")
+    yield save_own_dataset(f"{seen.title} by {net.title}", own, features=features)
+
+
+def features_of_picture(features: Features, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the net says of one picture more, (channels, height, width), values 0 to 1: (1, rows, columns), 0 to 1.
+
+    Raises MissingDataError where the net's weights are not here any more.
+    """
+    net = find_extractor(features.extractor)
+    pixels = torch.from_numpy(picture).mul(255).round().to(torch.uint8)
+    image = Images(pixels[None], torch.zeros(1, dtype=torch.long)).resized(features.image_shape)
+    compute = choose_compute(Recipe())
+    said = _said(_loaded(net, compute.device), image.resized(input_shape(features.image_shape)), compute)
+    return Images(quantised(said, features.low, features.level).view(1, 1, net.height, net.width), image.labels).image(
+        0
+    )
+
+
+@lru_cache(maxsize=len(_EXTRACTORS))
+def _loaded(net: Extractor, device: torch.device) -> nn.Module:
+    if not net.weights.is_at(net.weights.place):
+        raise MissingDataError(
+            f"This network reads what {net.title} says of a picture, and its weights are not here.",
+            expected=f"{net.weights.place.name} in {net.weights.place.parent}, as it was.",
+            fix='Make the features once more on the Data page ("Features by a pretrained net"): that fetches it.',
+        )
+    return load_extractor(net).to(device)
 
 
 def load_extractor(extractor: Extractor) -> nn.Module:
@@ -136,14 +166,17 @@ def input_shape(shape: Shape) -> Shape:
     return 3, round(shape[1] * scale), round(shape[2] * scale)
 
 
-def quantised(features: Tensor, train_size: int) -> Tensor:
+def scale_of(features: Tensor) -> tuple[float, float]:
+    """The lowest value and a level's height for bytes: from the 0.1th to the 99.9th percentile of all values."""
+    low, high = map(float, np.quantile(features.numpy(), [_CUT, 1 - _CUT]))
+    return low, (high - low) / 255 or 1.0  # a net that says the same of everything
+
+
+def quantised(features: Tensor, low: float, level: float) -> Tensor:
     """Features (count, values) float32 as bytes, 0 to 255, on one scale for all, so that none gains weight by it.
 
-    The scale goes from the 0.1th to the 99.9th percentile of the first ``train_size`` rows. Eight bits cost at most
-    half a level, 0.2 % of that range, in every value within; the few beyond are put at its ends.
+    Eight bits cost at most half a level, 0.2 % of the range, in every value within; the few beyond are put at its ends.
     """
-    low, high = map(float, np.quantile(features[:train_size].numpy(), [_CUT, 1 - _CUT]))
-    level = (high - low) / 255 or 1.0  # a net that says the same of everything
     return ((features - low) / level).round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -164,16 +197,21 @@ def _look(net: Extractor, images: Images) -> Generator[Progress, None, Tensor]:
     """What the net says of every image: (count, features) float32."""
     yield Progress(f"Loading {net.title}")
     compute = choose_compute(Recipe())
-    module = load_extractor(net).to(compute.device)
+    module = _loaded(net, compute.device)
     shape = input_shape(tuple(images.images.shape[1:]))
     found = []
     for places in torch.split(torch.arange(len(images)), _BATCH_SIZE):
         done, total = int(places[0]), len(images)
         yield Progress(f"{net.title} looks at image {done:,} of {total:,}", done, total)
-        batch = scaled(images.take(places).resized(shape).to(compute.device).images)
-        with torch.inference_mode(), torch.autocast(compute.device.type, torch.bfloat16, enabled=compute.bfloat16):
-            found.append(module(batch).float().cpu())
+        found.append(_said(module, images.take(places).resized(shape), compute))
     return torch.cat(found)
+
+
+def _said(module: nn.Module, images: Images, compute: Compute) -> Tensor:
+    batch = scaled(images.to(compute.device).images)
+    with torch.inference_mode(), torch.autocast(compute.device.type, torch.bfloat16, enabled=compute.bfloat16):
+        said: Tensor = module(batch)
+    return said.float().cpu()
 
 
 def main(dataset: str, extractor: str, train_size: str, test_size: str) -> None:

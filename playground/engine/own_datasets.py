@@ -27,7 +27,7 @@ from playground.engine.own_images import OwnImages
 from playground.engine.seeds import generator
 from playground.engine.store import clean_name
 from playground.errors import SchemaError, StoreError, UnknownNameError
-from playground.spec.datasets import OWN, Dataset
+from playground.spec.datasets import OWN, Dataset, Features
 from playground.spec.reading import read_model
 
 _TEST_SHARE = 1 / 6  # of every class; MNIST's is a seventh
@@ -50,15 +50,15 @@ class OwnDataset(BaseModel):
     test_size: int = Field(ge=1)
     created: str
     drawn: bool = False
-    features_of: str = ""
+    features: Features | None = None
 
 
-def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False, features_of: str = "") -> str:
+def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False, features: Features | None = None) -> str:
     """Keep images under a title; returns the name of the data set, ``own:…``, which is the same for the same images.
 
-    ``drawn``: they are strokes, light on dark, so that a drawing can be fitted to look like them. ``features_of``: they
-    are no pictures but what a net saw in those, which are credited here. Where there are no test images, a sixth of
-    every class becomes them. Raises StoreError where the disk says no.
+    ``drawn``: they are strokes, light on dark, so that a drawing can be fitted to look like them. ``features``: they
+    are no pictures but what a net saw in some. Where there are no test images, a sixth of every class becomes them.
+    Raises StoreError where the disk says no.
     """
     title = clean_name(name) or "Own images"
     train, test = (own.images, own.test) if own.test else _parted(own.images)
@@ -80,7 +80,7 @@ def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False, features
         test_size=len(test),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         drawn=drawn,
-        features_of=features_of,
+        features=features,
     )
     folder = _own_folder() / f"{_slug(title)}-{_digest(tensors, own.class_names)}"
     if folder.name not in _records():
@@ -100,15 +100,16 @@ def own_datasets() -> dict[str, Dataset]:
             test_size=record.test_size,
             credit=_credit(record),
             strokes=record.drawn,
-            mirrors=not (record.drawn or record.features_of),
+            mirrors=not (record.drawn or record.features),
+            features=record.features,
         )
         for name, record in _records().items()
     }
 
 
 def _credit(record: OwnDataset) -> str:
-    if record.features_of:
-        return f"What a pretrained net sees in {record.features_of}"
+    if record.features:
+        return f"What a pretrained net sees in {record.features.source}"
     return "Your own drawings." if record.drawn else "Your own images."
 
 

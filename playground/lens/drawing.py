@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from playground.engine.extractor import features_of_picture
 from playground.engine.images import Images
 from playground.engine.strokes import AS_MNIST, BOX, CENTRE, SIZE, Array, Fitting, centre_of_mass, fit_canvas, render
 from playground.errors import DrawingError
 from playground.lens.photo import drawn_anew, has_usual_lines
+from playground.spec.datasets import Dataset
 from playground.spec.shapes import Shape
 
 Strokes = tuple[tuple[tuple[float, float], ...], ...]
@@ -108,6 +110,16 @@ def drawn_over(image: Array, drawing: Drawing) -> Array:
     drawn = _covered(drawing.strokes, drawing.pen_width, scale, side)[:rows, :columns]
     found: Array = np.maximum(image * (1 - erased), drawn).astype(np.float32)
     return found
+
+
+def for_net(picture: Array, dataset: Dataset, shape: Shape) -> Array:
+    """A picture (channels, height, width), values 0 to 1, as a net that learnt from ``dataset`` takes it, ``shape``.
+
+    Raises MissingDataError where the net reads features, and what makes them of a picture is not here.
+    """
+    if dataset.features is not None:
+        picture = features_of_picture(dataset.features, picture)
+    return as_input(picture, shape)
 
 
 def as_input(image: Array, shape: Shape) -> Array:

@@ -10,31 +10,40 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from playground.engine.own_pictures import FORMATS, MAX_PIXELS, on_white, picture_values
-from playground.engine.strokes import SIZE, fit_strokes
+from playground.engine.strokes import fit_strokes
 from playground.errors import DrawingError, ImageFileError
-from playground.lens.drawing import as_input, fit_image
+from playground.lens.drawing import as_input, fit_image, for_net
 from playground.lens.photo import photo_ink
+from playground.spec.datasets import DATASETS, Dataset
 from playground.spec.shapes import Shape
 
 Array = NDArray[np.float32]
 
 MAX_FILE_BYTES = 20 * 1000**2
+_MNIST = DATASETS["mnist"]
 _ENOUGH = 1024
 _SMALL = 64  # pixels: up to that a picture is no photo, and every pixel of it counts
 
 
-def read_inputs(path: Path, shape: Shape = (1, SIZE, SIZE), *, strokes: bool = True) -> list[Array]:
+def read_inputs(path: Path, dataset: Dataset = _MNIST, shape: Shape = _MNIST.input_shape) -> list[Array]:
     """What a file holds, as inputs of a net, ``shape`` each: one picture, or one or more drawings as strokes.
 
-    ``strokes``: the net reads drawings, so that a picture is one of a drawing. Raises ImageFileError or DrawingError,
-    naming the file.
+    Where ``dataset``, from which the net learnt, is of drawings, a picture is one of a drawing. Raises ImageFileError
+    or DrawingError, naming the file, MissingDataError as ``for_net``.
     """
     content = file_content(path)
     if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
-        return [as_input(drawing, shape) for drawing in _drawings(path, content)]
-    if strokes:
-        return [as_input(uploaded_input(str(path), content), shape)]
-    return [uploaded_image(str(path), content, shape)]
+        pictures = _drawings(path, content)
+    elif dataset.reads_drawings:
+        pictures = [uploaded_input(str(path), content)]
+    else:
+        pictures = [uploaded_image(str(path), content, picture_shape(dataset, shape))]
+    return [for_net(picture, dataset, shape) for picture in pictures]
+
+
+def picture_shape(dataset: Dataset, shape: Shape) -> Shape:
+    """Of the pictures that become inputs of ``shape``: the same, unless features are made of them first."""
+    return dataset.features.image_shape if dataset.features else shape
 
 
 def uploaded_input(name: str, content: bytes) -> Array:

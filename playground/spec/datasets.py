@@ -9,11 +9,27 @@ Subject = Literal["digits", "letters", "things"]
 
 
 @dataclass(frozen=True)
+class Features:
+    """How images became what the net ``extractor`` says of them: bytes, ``(value - low) / level``.
+
+    The images were of ``image_shape``, ``strokes`` as in Dataset; ``source`` names and credits them.
+    """
+
+    extractor: str
+    image_shape: Shape
+    strokes: bool
+    source: str
+    low: float
+    level: float
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Images of one size with a class each; ``input_shape`` is (channels, height, width).
 
     ``strokes``: light strokes on a dark ground, so that a drawing can be fitted to look like them. ``mirrors``: an
-    image mirrored left to right still shows its class. ``download_mb``: what has to be fetched first.
+    image mirrored left to right still shows its class. ``download_mb``: what has to be fetched first. ``features``:
+    these are no pictures, but what was made of pictures in this way.
     """
 
     name: str
@@ -27,11 +43,17 @@ class Dataset:
     strokes: bool = False
     mirrors: bool = True
     download_mb: int = 0
+    features: Features | None = None
+
+    @property
+    def reads_drawings(self) -> bool:
+        """Whether a drawing is fitted to look like the data, or like what the data was made of."""
+        return self.strokes or (self.features is not None and self.features.strokes)
 
     @property
     def noun(self) -> str:
         """What one image shows, in a word."""
-        things = "shape" if self.strokes else "image"
+        things = "shape" if self.reads_drawings else "image"
         return {"digits": "digit", "letters": "character", "things": things}[self.subject]
 
 

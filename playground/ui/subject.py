@@ -12,9 +12,9 @@ from playground.engine.datasets import dataset_of
 from playground.engine.store import Run
 from playground.engine.strokes import AS_MNIST, SHRUNK, fit_strokes
 from playground.errors import PlaygroundError
-from playground.lens.drawing import Drawing, as_input, drawn_over, net_input
+from playground.lens.drawing import Drawing, drawn_over, for_net, net_input
 from playground.lens.model import Model, load_model
-from playground.lens.pictures import uploaded_image, uploaded_ink
+from playground.lens.pictures import picture_shape, uploaded_image, uploaded_ink
 from playground.lens.verdicts import images_of
 from playground.spec.datasets import Dataset
 from playground.spec.shapes import Shape
@@ -41,12 +41,12 @@ class Sight:
     @property
     def reads_drawings(self) -> bool:
         """Whether a drawing is fitted to look like the data."""
-        return self.dataset.strokes
+        return self.dataset.reads_drawings
 
     @property
     def is_mnist_like(self) -> bool:
         """Whether the pretrained model can be asked about the same images."""
-        return self.dataset.subject == "digits" and self.reads_drawings and self.shape == (1, 28, 28)
+        return self.dataset.subject == "digits" and self.dataset.strokes and self.shape == (1, 28, 28)
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ def drawn_subject(state: AppState, sight: Sight) -> Subject:
     drawing = _drawing(state, sight)
     if drawing.is_empty and state.picture is None and state.test_index is None:
         return example(sight)
-    if sight.reads_drawings:
-        image = as_input(net_input(drawing, state.fitting), sight.shape)
-    else:
-        image = drawn_over(_ground(state, sight), drawing)
+    if sight.dataset.features and state.picture is None and not state.ink.strokes:
+        return test_subject(sight, state.test_index or 0)
+    picture = net_input(drawing, state.fitting) if sight.reads_drawings else drawn_over(_ground(state, sight), drawing)
+    image = for_net(picture, sight.dataset, sight.shape)
     if state.ink.strokes or state.ink.erased:
         return Subject(image, "your drawing")
     if state.picture is not None:
@@ -109,7 +109,7 @@ def drawn_subject(state: AppState, sight: Sight) -> Subject:
 
 def background_of(state: AppState, sight: Sight) -> bytes | None:
     """The picture under the strokes, as a PNG for the canvas; raises what loading the data raises."""
-    if state.picture is None and state.test_index is None:
+    if state.picture is None and _test_picture(state, sight) is None:
         return None
     if sight.reads_drawings:
         under = _drawing(state, sight).under
@@ -127,27 +127,38 @@ def stages(state: AppState, sight: Sight) -> tuple[Array, Array] | None:
 
 def picture_image(picture: Picture, sight: Sight) -> Array:
     """An uploaded picture as the net takes it: a drawing's ink fitted, or the picture itself; raises ImageFileError."""
-    if not sight.reads_drawings:
-        return uploaded_image(picture.name, picture.content, sight.shape)
-    drawing = Drawing(under=_ink(picture), canvas_size=CANVAS_SIZE)
-    return as_input(net_input(drawing, AS_MNIST), sight.shape)
+    if sight.reads_drawings:
+        fitted = net_input(Drawing(under=_ink(picture), canvas_size=CANVAS_SIZE), AS_MNIST)
+    else:
+        fitted = _uploaded(picture, sight)
+    return for_net(fitted, sight.dataset, sight.shape)
+
+
+def _uploaded(picture: Picture, sight: Sight) -> Array:
+    return uploaded_image(picture.name, picture.content, picture_shape(sight.dataset, sight.shape))
+
+
+def _test_picture(state: AppState, sight: Sight) -> Array | None:
+    """The chosen test image, to be drawn on; None where there is none, or it is no picture but features of one."""
+    if state.test_index is None or sight.dataset.features:
+        return None
+    return test_subject(sight, state.test_index).image
 
 
 def _ground(state: AppState, sight: Sight) -> Array:
     """The image under the strokes, for a net that sees pictures; black where there is none."""
     if state.picture is not None:
-        return picture_image(state.picture, sight)
-    if state.test_index is not None:
-        return test_subject(sight, state.test_index).image
-    return np.zeros(sight.shape, dtype=np.float32)
+        return _uploaded(state.picture, sight)
+    under = _test_picture(state, sight)
+    return np.zeros(picture_shape(sight.dataset, sight.shape), dtype=np.float32) if under is None else under
 
 
 def _drawing(state: AppState, sight: Sight) -> Drawing:
     under = None
     if state.picture is not None and sight.reads_drawings:
         under = _ink(state.picture)
-    elif state.test_index is not None and sight.reads_drawings:
-        under = test_subject(sight, state.test_index).image.max(axis=0)
+    elif sight.reads_drawings and (image := _test_picture(state, sight)) is not None:
+        under = image.max(axis=0)
     return Drawing(state.ink.strokes, CANVAS_SIZE, state.pen_width, under, state.ink.erased, ERASER_WIDTH)
 
 

@@ -15,7 +15,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from playground.engine import extractor as module
 from playground.engine.datasets import dataset_tensors, find_dataset
 from playground.engine.errand import Progress
-from playground.engine.extractor import EXTRACTORS, extract, input_shape, quantised
+from playground.engine.extractor import EXTRACTORS, extract, features_of_picture, input_shape, quantised, scale_of
 from playground.engine.images import Images
 from playground.engine.own_datasets import own_datasets, save_own_dataset
 from playground.engine.own_images import OwnImages
@@ -165,7 +165,7 @@ def test_eight_bits_cost_at_most_half_a_level_and_the_far_ends(rectified: bool) 
     features = torch.randn((400, 576), generator=torch.Generator().manual_seed(5)) * 7 + 2
     features = features.relu() if rectified else features
     features[:3, 0] = 1e6
-    found = quantised(features, 300)
+    found = quantised(features, *scale_of(features[:300]))
     assert found.dtype == torch.uint8
     low, high = np.quantile(features[:300].numpy(), [0.001, 0.999])
     assert high < 30, "a few far values do not take the scale"
@@ -177,15 +177,34 @@ def test_eight_bits_cost_at_most_half_a_level_and_the_far_ends(rectified: bool) 
     assert set(found[features <= low].tolist()) == {0}
 
 
-def test_the_scale_is_that_of_the_training_images() -> None:
-    features = torch.rand((20, 50), generator=torch.Generator().manual_seed(6))
-    both = torch.cat([features, 100 * features])
-    assert torch.equal(quantised(both, 20)[:20], quantised(features, 20))
-    assert quantised(both, 20)[20:].double().mean() > 250
-
-
 def test_a_net_that_says_the_same_of_everything_is_no_error() -> None:
-    assert not quantised(torch.full((4, 6), 2.5), 2).any()
+    features = torch.full((4, 6), 2.5)
+    assert not quantised(features, *scale_of(features)).any()
+
+
+def test_one_picture_more_gets_the_features_that_it_has_in_the_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put("resnet18", monkeypatch)
+    name, train, test = one_of_each_class()
+    made = find_dataset(made_of(name, "resnet18"))
+    assert made.features is not None
+    assert (made.features.extractor, made.features.image_shape) == ("resnet18", (3, 32, 32))
+    tensors = dataset_tensors(made.name)
+    for part, images in (("train", train), ("test", test)):
+        kept = tensors[f"{part}_images"][tensors[f"{part}_labels"].argsort()]
+        for place in (0, CLASSES - 1):
+            found = features_of_picture(made.features, images[place].numpy().astype(np.float32) / np.float32(255))
+            assert found.shape == (1, 16, 32)
+            assert np.abs(found * 255 - kept[place].numpy()).max() <= 2, "bfloat16 sums depend on the batch"
+
+
+def test_a_picture_without_the_net_that_looks_at_it_is_told_what_is_missing(weights: Path) -> None:
+    made = find_dataset(made_of(light_and_dark(), SMALL))
+    assert made.features is not None
+    weights.unlink()
+    module._loaded.cache_clear()
+    with pytest.raises(MissingDataError, match="MobileNetV3-Small says of a picture") as told:
+        features_of_picture(made.features, np.zeros((3, 8, 8), dtype=np.float32))
+    assert weights.name in str(told.value.expected)
 
 
 def refuse(*_: object, **__: object) -> None:
