@@ -63,10 +63,10 @@ def drive(
 
 def fetch_dataset(name: str, *, as_json: bool = False) -> None:
     """Bring a data set here, if it is not yet, and say how far that is; raises DownloadError."""
-    from playground.engine.datasets import is_here
+    from playground.engine.datasets import find_dataset, is_here
     from playground.engine.fetch import fetch
 
-    if not is_here(name):
+    if not is_here(find_dataset(name)):
         follow(fetch(name), as_json=as_json)
 
 

@@ -64,6 +64,10 @@ def import_network(
     weights: Annotated[
         Path | None, typer.Option(help="A safetensors file of this network: a run is made of it.")
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="With weights: the data set that they were trained on; else the link's, or mnist."),
+    ] = None,
     name: NameOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
@@ -79,7 +83,8 @@ def import_network(
     found = read_text(text)
     for remark in found.remarks:
         err.print(remark, soft_wrap=True)
-    run = _with_weights(weights, found.architecture, found.recipe or Recipe(), name) if weights else None
+    recipe = (found.recipe or Recipe()).changed(**given(dataset=dataset))
+    run = _with_weights(weights, found.architecture, recipe, name) if weights else None
     if output is not None:
         _write(output, to_json(found.architecture).encode())
     if as_json:

@@ -8,8 +8,12 @@ from playground.engine.fetch import fetched_tensors, is_fetched
 from playground.engine.pens import pen_images
 from playground.engine.store import Run
 from playground.errors import UnknownNameError
+from playground.spec.architecture import Architecture
 from playground.spec.datasets import DATASETS, OWN, Dataset
-from playground.spec.recipe import Recipe
+from playground.spec.recipe import MIN_VALIDATION_SIZE, Recipe
+
+FEWEST_STEPS = 8
+"""Of an epoch, where the batch is made smaller because there are few images."""
 
 
 def all_datasets() -> dict[str, Dataset]:
@@ -19,7 +23,7 @@ def all_datasets() -> dict[str, Dataset]:
 
 def find_dataset(name: str) -> Dataset:
     """By name; raises UnknownNameError with the names that there are."""
-    known = DATASETS.get(name) or all_datasets().get(name)
+    known = DATASETS.get(name) or own_datasets.own_dataset(name)
     if known is None:
         raise UnknownNameError(
             f"There is no data set {name!r:.80}.", expected=f"There are: {', '.join(all_datasets())}."
@@ -27,35 +31,40 @@ def find_dataset(name: str) -> Dataset:
     return known
 
 
-def dataset_of(run: Run) -> Dataset:
-    """The data set of a run; one with numbers for names where it was deleted since."""
+def dataset_for(recipe: Recipe, architecture: Architecture) -> Dataset:
+    """The data set that a recipe names; one without images, as the network needs it, where there is none (any more)."""
     try:
-        return find_dataset(run.record.recipe.dataset)
+        return find_dataset(recipe.dataset)
     except UnknownNameError:
-        architecture = run.record.architecture
-        return Dataset(
-            name=run.record.recipe.dataset,
+        return own_datasets.deleted_dataset(recipe.dataset) or Dataset(
+            name=recipe.dataset,
             title="a data set that is gone",
             input_shape=architecture.input.shape,
-            class_names=tuple(str(number + 1) for number in range(architecture.classes)),
+            class_names=_numbers(architecture.classes),
             train_size=0,
             test_size=0,
             credit="",
         )
 
 
-def class_names(name: str, count: int) -> tuple[str, ...]:
-    """The names of a data set's classes; numbers where it is gone, or has another number of them."""
-    try:
-        names = find_dataset(name).class_names
-    except UnknownNameError:
-        names = ()
-    return names if len(names) == count else tuple(map(str, range(count)))
+def dataset_of(run: Run) -> Dataset:
+    """The data set of a run, which may be gone."""
+    return dataset_for(run.record.recipe, run.record.architecture)
 
 
-def is_here(name: str) -> bool:
+def class_names(recipe: Recipe, architecture: Architecture) -> tuple[str, ...]:
+    """What a network's outputs are called; numbers where its data set is gone, or has another number of classes."""
+    names = dataset_for(recipe, architecture).class_names
+    return names if len(names) == architecture.classes else _numbers(architecture.classes)
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
+
+
+def is_here(dataset: Dataset) -> bool:
     """Whether it can be trained on without fetching anything."""
-    return name in all_datasets() and (DATASETS.get(name) is None or not DATASETS[name].download_mb or is_fetched(name))
+    return not dataset.is_gone and (not dataset.download_mb or is_fetched(dataset.name))
 
 
 def dataset_tensors(name: str) -> dict[str, Tensor]:
@@ -75,6 +84,19 @@ def dataset_tensors(name: str) -> dict[str, Tensor]:
 
 
 def fitted_recipe(recipe: Recipe) -> Recipe:
-    """The recipe with no more validation images than its data set can spare: a fifth of the training images."""
-    spare = max(10, find_dataset(recipe.dataset).train_size // 5)
-    return recipe if recipe.validation_size <= spare else recipe.changed(validation_size=spare)
+    """The recipe with no more than its data set can give.
+
+    Of the training images at most a fifth becomes validation images; a batch that is larger than what is left becomes
+    an eighth of that.
+    """
+    dataset = find_dataset(recipe.dataset)
+    kept = min(recipe.validation_size, max(MIN_VALIDATION_SIZE, dataset.train_size // 5))
+    fitted = recipe if kept == recipe.validation_size else recipe.changed(validation_size=kept)
+    images = training_images(fitted, dataset)
+    return fitted if recipe.batch_size <= images else fitted.changed(batch_size=max(1, images // FEWEST_STEPS))
+
+
+def training_images(recipe: Recipe, dataset: Dataset) -> int:
+    """How many images of a data set a recipe trains on; none where there are too few."""
+    left = max(0, dataset.train_size - recipe.validation_size)
+    return min(recipe.limit or left, left)

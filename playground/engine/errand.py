@@ -7,11 +7,13 @@ Such a process prints one JSON value a line: ``{"doing", "done", "total"}`` whil
 import json
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import IO, Any
 
+from playground.engine.child import child_environment
 from playground.errors import PlaygroundError
 
 
@@ -53,12 +55,14 @@ class Errand:
         self.made: str | None = None
         self.problem: PlaygroundError | None = None
         self._cancelled = False
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
+            env=child_environment(),
         )
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -83,10 +87,13 @@ class Errand:
             for line in said:
                 self._take(json.loads(line))
         if self._process.wait() and self.problem is None and not self._cancelled:
+            self._errors.seek(0)
+            last_words = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
             self.problem = PlaygroundError(
-                f"The work ended with code {self._process.returncode}.",
+                f"The work ended with code {self._process.returncode}. {last_words:.200}".rstrip(),
                 fix="Try again; what was downloaded is kept.",
             )
+        self._errors.close()
 
     def _take(self, value: dict[str, Any]) -> None:
         if "problem" in value:

@@ -1,8 +1,8 @@
 """Nets that torchvision trained on ImageNet, as fixed feature extractors: what they see becomes a data set of its own.
 
-``python -m playground.engine.extractor DATASET EXTRACTOR TRAIN_SIZE TEST_SIZE`` is an errand: a process that tells how
-far it is, and at last the new data set's name. Source: Donahue et al., "DeCAF: A Deep Convolutional Activation Feature
-for Generic Visual Recognition", ICML 2014.
+``python -m playground.engine.extractor DATASET EXTRACTOR TRAIN_SIZE TEST_SIZE OWNER`` is an errand: a process that
+tells how far it is, and at last the new data set's name. Source: Donahue et al., "DeCAF: A Deep Convolutional
+Activation Feature for Generic Visual Recognition", ICML 2014.
 """
 
 import math
@@ -87,7 +87,12 @@ def find_extractor(name: str) -> Extractor:
 
 
 def extract(
-    dataset: str, extractor: str, *, train_size: int = TRAIN_SIZE, test_size: int = TEST_SIZE
+    dataset: str,
+    extractor: str,
+    *,
+    train_size: int = TRAIN_SIZE,
+    test_size: int = TEST_SIZE,
+    owner: str | None = None,
 ) -> Iterator[Progress | str]:
     """Make a data set of what a net sees in another one's images: yields how far that is, at last the new name.
 
@@ -114,7 +119,7 @@ def extract(
         skipped=(),
         skipped_count=0,
     )
-    yield save_own_dataset(f"{seen.title} by {net.title}", own, features=features)
+    yield save_own_dataset(f"{seen.title} by {net.title}", own, features=features, owner=owner)
 
 
 def features_of_picture(features: Features, picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -214,9 +219,9 @@ def _said(module: nn.Module, images: Images, compute: Compute) -> Tensor:
     return said.float().cpu()
 
 
-def main(dataset: str, extractor: str, train_size: str, test_size: str) -> None:
+def main(dataset: str, extractor: str, train_size: str, test_size: str, owner: str = "") -> None:
     """Make one data set for a process that reads along."""
-    tell(extract(dataset, extractor, train_size=int(train_size), test_size=int(test_size)))
+    tell(extract(dataset, extractor, train_size=int(train_size), test_size=int(test_size), owner=owner or None))
 
 
 if __name__ == "__main__":

@@ -26,10 +26,11 @@ def is_fetched(name: str) -> bool:
 
 def fetched_tensors(name: str) -> dict[str, Tensor]:
     """Its tensors, mapped from the cache; raises MissingDataError where it has to be fetched first."""
-    return cached_tensors(_cache_name(name), lambda: _missing(DATASETS[name]))
+    return cached_tensors(_cache_name(name), lambda: refuse_missing(DATASETS[name]))
 
 
-def _missing(dataset: Dataset) -> NoReturn:
+def refuse_missing(dataset: Dataset) -> NoReturn:
+    """Raise MissingDataError, which says how a data set is fetched."""
     raise MissingDataError(
         f"{dataset.title} is not on this machine yet.",
         expected=f"It is fetched once: {dataset.download_mb} MB.",

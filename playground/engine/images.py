@@ -65,7 +65,7 @@ class Images:
 
 def _resized(images: Tensor, shape: Shape) -> Tensor:
     values = images.float()
-    if images.shape[1] == 3 and shape[0] == 1:
+    if images.shape[1] == 3 and shape[0] != 3:
         values = (values * torch.tensor(_LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
     if values.shape[2:] != shape[1:]:
         values = functional.interpolate(values, size=shape[1:], mode="bilinear", align_corners=False, antialias=True)

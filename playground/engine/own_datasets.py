@@ -11,6 +11,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,13 +27,14 @@ from playground.engine.images import Images
 from playground.engine.own_images import OwnImages
 from playground.engine.seeds import generator
 from playground.engine.store import clean_name
-from playground.errors import SchemaError, StoreError, UnknownNameError
+from playground.errors import OwnerError, SchemaError, StoreError, UnknownNameError
 from playground.spec.datasets import OWN, Dataset, Features
 from playground.spec.reading import read_model
 
 _TEST_SHARE = 1 / 6  # of every class; MNIST's is a seventh
 _NAME = re.compile(r"[a-z0-9-]{1,60}")  # what may become a folder
 _MAX_SLUG = 40
+_RECORD, _IMAGES = "dataset.json", "images.safetensors"
 
 
 class OwnDataset(BaseModel):
@@ -51,9 +53,17 @@ class OwnDataset(BaseModel):
     created: str
     drawn: bool = False
     features: Features | None = None
+    owner: str | None = None
 
 
-def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False, features: Features | None = None) -> str:
+def save_own_dataset(
+    name: str,
+    own: OwnImages,
+    *,
+    drawn: bool = False,
+    features: Features | None = None,
+    owner: str | None = None,
+) -> str:
     """Keep images under a title; returns the name of the data set, ``own:…``, which is the same for the same images.
 
     ``drawn``: they are strokes, light on dark, so that a drawing can be fitted to look like them. ``features``: they
@@ -81,6 +91,7 @@ def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False, features
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         drawn=drawn,
         features=features,
+        owner=owner,
     )
     folder = _own_folder() / f"{_slug(title)}-{_digest(tensors, own.class_names)}"
     if folder.name not in _records():
@@ -90,21 +101,42 @@ def save_own_dataset(name: str, own: OwnImages, *, drawn: bool = False, features
 
 def own_datasets() -> dict[str, Dataset]:
     """Every set by its name; those whose record is damaged are left out."""
-    return {
-        f"{OWN}{name}": Dataset(
-            name=f"{OWN}{name}",
-            title=record.title,
-            input_shape=(record.channels, record.height, record.width),
-            class_names=record.class_names,
-            train_size=record.train_size,
-            test_size=record.test_size,
-            credit=_credit(record),
-            strokes=record.drawn,
-            mirrors=not (record.drawn or record.features),
-            features=record.features,
-        )
-        for name, record in _records().items()
-    }
+    return {f"{OWN}{name}": _dataset(f"{OWN}{name}", record) for name, record in _records().items()}
+
+
+def own_dataset(name: str) -> Dataset | None:
+    """One of them; None where there is none that can be read."""
+    try:
+        return _dataset(name, _record(_folder_of(name) / _RECORD))
+    except (UnknownNameError, StoreError, SchemaError):
+        return None
+
+
+def deleted_dataset(name: str) -> Dataset | None:
+    """What is still known of one of them that was thrown away: all but its images."""
+    folder = name.removeprefix(OWN)
+    if not (name.startswith(OWN) and _NAME.fullmatch(folder)):
+        return None
+    try:
+        kept = _dataset(name, _record(_own_folder() / folder / _RECORD))
+    except (StoreError, SchemaError):
+        return None
+    return replace(kept, title=f"{kept.title} (deleted)", train_size=0, test_size=0)
+
+
+def _dataset(name: str, record: OwnDataset) -> Dataset:
+    return Dataset(
+        name=name,
+        title=record.title,
+        input_shape=(record.channels, record.height, record.width),
+        class_names=record.class_names,
+        train_size=record.train_size,
+        test_size=record.test_size,
+        credit=_credit(record),
+        strokes=record.drawn,
+        mirrors=not (record.drawn or record.features),
+        features=record.features,
+    )
 
 
 def _credit(record: OwnDataset) -> str:
@@ -119,9 +151,9 @@ def load_own_tensors(name: str) -> dict[str, Tensor]:
     Raises UnknownNameError for a name that there is not, StoreError for a damaged set.
     """
     folder = _folder_of(name)
-    record = _record(folder / "dataset.json")
+    record = _record(folder / _RECORD)
     try:
-        tensors = load_file(folder / "images.safetensors")
+        tensors = load_file(folder / _IMAGES)
     except (OSError, SafetensorError) as problem:
         raise _damaged(name, str(problem)) from problem
     if not _is_as_recorded(tensors, record):
@@ -129,11 +161,19 @@ def load_own_tensors(name: str) -> dict[str, Tensor]:
     return tensors
 
 
-def delete_own_dataset(name: str) -> None:
-    """Throw a set away; runs that were trained on it keep their weights. Raises UnknownNameError, StoreError."""
+def delete_own_dataset(name: str, by: str | None = None) -> None:
+    """Throw a set's images away; runs that were trained on it keep their weights and the names of its classes.
+
+    ``by`` is who wants that: None, the machine itself, may. Raises UnknownNameError, OwnerError, StoreError.
+    """
     folder = _folder_of(name)
+    if by is not None and _record(folder / _RECORD).owner not in (None, by):
+        raise OwnerError(
+            "This is another person's data set.",
+            expected="A data set is deleted by whoever brought it, or on the machine that it is kept on.",
+        )
     with _scratch(folder) as scratch:
-        folder.rename(scratch / folder.name)  # at once and whole: what is left of it is not listed
+        (folder / _IMAGES).rename(scratch / _IMAGES)  # at once and whole: a set without is not listed
 
 
 def _parted(images: Images) -> tuple[Images, Images]:
@@ -159,7 +199,7 @@ def _slug(title: str) -> str:
 def _digest(tensors: dict[str, Tensor], class_names: tuple[str, ...]) -> str:
     digest = hashlib.blake2b(repr((class_names, tensors["train_images"].shape)).encode(), digest_size=4)
     for tensor in tensors.values():
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
 
 
@@ -167,9 +207,9 @@ def _write(folder: Path, record: OwnDataset, tensors: dict[str, Tensor]) -> None
     with _scratch(folder) as scratch:
         made = scratch / "made"
         made.mkdir()
-        (made / "dataset.json").write_text(record.model_dump_json(by_alias=True, indent=2), encoding="utf-8")
+        (made / _RECORD).write_text(record.model_dump_json(by_alias=True, indent=2), encoding="utf-8")
         try:
-            save_file(tensors, made / "images.safetensors")
+            save_file(tensors, made / _IMAGES)
         except SafetensorError as problem:  # how it wraps a full disk
             raise OSError(errno.ENOSPC, str(problem)) from problem
         if folder.exists():  # damaged, since it is not listed
@@ -195,7 +235,7 @@ def _own_folder() -> Path:
 def _folder_of(name: str) -> Path:
     """The folder of a set that is there; a name from outside becomes a path only if it could have come from here."""
     folder = name.removeprefix(OWN)
-    if name.startswith(OWN) and _NAME.fullmatch(folder) and (_own_folder() / folder).is_dir():
+    if name.startswith(OWN) and _NAME.fullmatch(folder) and (_own_folder() / folder / _IMAGES).is_file():
         return _own_folder() / folder
     raise UnknownNameError(
         f"There is no data set {name!r}.",
@@ -205,8 +245,8 @@ def _folder_of(name: str) -> Path:
 
 def _records() -> dict[str, OwnDataset]:
     found = {}
-    for path in sorted(_own_folder().glob("*/dataset.json")):
-        if _NAME.fullmatch(path.parent.name):
+    for path in sorted(_own_folder().glob(f"*/{_RECORD}")):
+        if _NAME.fullmatch(path.parent.name) and path.with_name(_IMAGES).is_file():
             with contextlib.suppress(StoreError, SchemaError):
                 found[path.parent.name] = _record(path)
     return found

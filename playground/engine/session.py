@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +9,7 @@ import threading
 from typing import IO
 
 from playground.engine.allocator import BEFORE_THE_START
+from playground.engine.child import child_environment
 from playground.engine.order import Order
 from playground.engine.store import Run
 from playground.errors import WorkerError
@@ -34,11 +34,7 @@ class Session:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 text=True,
-                env={
-                    **BEFORE_THE_START,
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                },
+                env=BEFORE_THE_START | child_environment(),
                 start_new_session=True,
             )
         except OSError as problem:

@@ -331,7 +331,8 @@ class Supervisor:
             self._report_death(run, session, code)
         speed = self.tail(run).history().images_per_second
         with self._lock:
-            self._learn_speed(guide_speed(summarize(run.record.architecture), speed))
+            batch_size = run.record.recipe.batch_size
+            self._learn_speed(guide_speed(summarize(run.record.architecture), batch_size, speed))
             self._running.pop(run.id, None)
             self._log_sizes.pop(run.id, None)
             session.dispose()

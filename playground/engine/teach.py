@@ -19,15 +19,16 @@ _MOST_COPIES = 100
 
 def teaching_recipe(recipe: Recipe) -> Recipe:
     """How a net is taught that was trained by ``recipe``: its data and measuring, small steps, mild augmentation."""
+    limit = min(_OTHERS, recipe.limit or _OTHERS)
     return Recipe(
         dataset=recipe.dataset,
         validation_size=recipe.validation_size,
-        limit=min(_OTHERS, recipe.limit or _OTHERS),
+        limit=limit,
         precision=recipe.precision,
         device=recipe.device,
         lr=5e-4,
         label_smoothing=recipe.label_smoothing,
-        batch_size=64,
+        batch_size=min(64, limit),
         epochs=1,
         optimizer=AdamW(),
         schedule=OneCycle(),

@@ -256,7 +256,7 @@ class Trainer:
         return Signs(
             architecture=self.architecture,
             recipe=self.recipe,
-            class_names=class_names(self.recipe.dataset, classes),
+            class_names=class_names(self.recipe, self.architecture),
             train_size=len(self._splits.train),
             step=self.step,
             epochs=self._learner.epochs,

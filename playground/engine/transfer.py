@@ -77,6 +77,12 @@ def brought_along(parent: Run, step: int, architecture: Architecture, recipe: Re
                 expected=_RULE,
                 fix="Switch trainable on for it.",
             )
+    learning = [found.index for found in architecture.steps() if found.layer.trainable_parameters(found.input_shape)]
+    if recipe.transferred_lr_share == 0 and set(learning) <= set(taken):
+        raise ArchitectureError(
+            f"All weights come from run {parent.id}, and their share of the learning rate is 0: nothing would learn.",
+            fix="Set transferred_lr_share above 0, or give the network a new output.",
+        )
     return Material(weights)
 
 
@@ -88,7 +94,8 @@ def fitting_weights(
     The output's are among them only if ``dataset`` has the parent's classes. Raises StoreError for unreadable weights.
     """
     weights = parent.snapshot(step)
-    same_classes = dataset_of(parent).class_names == find_dataset(dataset).class_names
+    before = dataset_of(parent)
+    same_classes = not before.is_gone and before.class_names == find_dataset(dataset).class_names
     fitting: dict[str, Tensor] = {}
     taken = []
     for theirs, ours in _same_layers(parent.record.architecture, architecture, with_output=same_classes):

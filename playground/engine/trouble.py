@@ -3,10 +3,11 @@
 import torch
 
 from playground.engine.data import Splits
-from playground.engine.datasets import find_dataset
+from playground.engine.datasets import find_dataset, is_here, training_images
+from playground.engine.fetch import refuse_missing
 from playground.errors import ArchitectureError, DivergedError, MemoryExceededError, PlaygroundError, RecipeError
 from playground.spec.architecture import Architecture
-from playground.spec.recipe import Recipe
+from playground.spec.recipe import MIN_VALIDATION_SIZE, Recipe
 from playground.spec.summary import summarize
 
 HOPELESS_LOSS = 1e4
@@ -16,11 +17,20 @@ HOPELESS_LOSS = 1e4
 def check_request(architecture: Architecture, recipe: Recipe) -> None:
     """Raise RecipeError where network, recipe and data set cannot go together, before anything is loaded.
 
-    Raises ArchitectureError where there is nothing to train.
+    Raises ArchitectureError where there is nothing to train, MissingDataError for a data set that has to be fetched.
     """
     _check_trainable(architecture)
     dataset = find_dataset(recipe.dataset)
-    images = min(recipe.limit or dataset.train_size, dataset.train_size - recipe.validation_size)
+    if not is_here(dataset):
+        refuse_missing(dataset)
+    images = training_images(recipe, dataset)
+    if not images:
+        raise RecipeError(
+            f"{dataset.title} has {dataset.train_size:,} training images, and {recipe.validation_size:,} are kept out "
+            "for validation: none is left to train on.",
+            expected=f"At least {MIN_VALIDATION_SIZE} for validation, and some to learn from.",
+            fix="Choose fewer validation images, or another data set.",
+        )
     if recipe.batch_size > images:
         raise _batch_too_large(recipe.batch_size, images)
     _check_batch_norm(architecture, recipe)

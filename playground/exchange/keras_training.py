@@ -59,8 +59,8 @@ def _load_data(architecture: Architecture, recipe: Recipe) -> str:
 def _load_folders(architecture: Architecture, recipe: Recipe) -> str:
     """For images that Keras does not have: pictures, in a folder for every class."""
     channels, height, width = architecture.input.shape
-    colours = "grayscale" if channels == 1 else "rgba" if channels == 4 else "rgb"
-    values = "images[..., :2]" if channels == 2 else "images"
+    colours = "rgb" if channels == 3 else "grayscale"
+    values = "images" if channels in (1, 3) else f"images.repeat({channels}, axis=-1)"
     return f'''def load_data():
     """(images, labels) to train on and (images, labels) to test on, as pictures in data/train and data/test.
 
@@ -86,7 +86,7 @@ def _scaled(given: Shape, wanted: Shape) -> str:
     lines = []
     if given[0] == 1:  # Keras leaves the axis of a single channel out
         lines.append("images = images[..., None]")
-    if given[0] == 3 and wanted[0] == 1:
+    if given[0] == 3 and wanted[0] != 3:
         lines.append("images = keras.ops.image.rgb_to_grayscale(images)")
     if given[1:] != wanted[1:]:
         lines.append(f"images = keras.ops.image.resize(images, {wanted[1:]}, antialias=True)")

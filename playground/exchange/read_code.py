@@ -22,6 +22,7 @@ MOST_CHARACTERS = 100_000
 _MOST_PROBLEMS = 12
 _DEFAULT_INPUT = InputShape()
 _DEFAULT_CLASSES = 10
+_TRAINING = re.compile(r"\.(?:compile|fit)\(|\boptim\.\w+\(|\boptimizers?\.\w+\(")
 _LINEAR = ("Linear", "LazyLinear", "Dense")
 _USUAL_SIDES = (28, 32, 64, 96, 128, 160, 192, 224, 256)
 _SIDES = (*_USUAL_SIDES, *(side for side in range(8, 257) if side not in _USUAL_SIDES))
@@ -63,6 +64,8 @@ def _read(source: str, input_shape: InputShape | None, classes: int | None) -> R
     if assembly.problems:
         raise _unreadable(assembly.problems, words)
     remarks += assembly.remarks
+    if _TRAINING.search(source):
+        remarks.append("How the code trains (compile, fit, an optimizer) was not read: your settings stay.")
     layers, found_classes = _with_output(assembly, classes, remarks)
     channels, height, width = shape
     data = {"input": {"channels": channels, "height": height, "width": width}, "classes": found_classes}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from playground.errors import ArchitectureError
-from playground.exchange.link import VERSION, from_link
+from playground.exchange.link import PARAMETER, VERSION, from_link
 from playground.exchange.read_code import read_code
 from playground.spec.architecture import Architecture, InputShape
 from playground.spec.recipe import Recipe
@@ -29,7 +29,8 @@ def read_text(text: str, *, input_shape: InputShape | None = None, classes: int 
         raise ArchitectureError("There is nothing to read.", expected="A link, JSON, or PyTorch or Keras code.")
     if words.startswith("{"):
         return ReadText(Architecture.read(words))
-    if words.startswith((f"{VERSION}.", "http://", "https://")) or ("net=" in words and len(words.split()) == 1):
+    within = f"{PARAMETER}={VERSION}." in words and len(words.split()) == 1
+    if within or words.startswith((f"{VERSION}.", "http://", "https://")):
         architecture, recipe = from_link(words)
         return ReadText(architecture, recipe)
     found = read_code(text, input_shape=input_shape, classes=classes)

@@ -65,7 +65,6 @@ TORCHVISION_SOURCES: dict[str, TorchvisionSource] = {
     "cifar100": TorchvisionSource("CIFAR100", images=_CIFAR, labels="torch.tensor(data.targets)"),
 }
 
-_PICTURE_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _STANDARD_IMPORTS = {"argparse.": "import argparse", "Path(": "from pathlib import Path"}
 _IMPORTS = {
     "numpy.": "import numpy",
@@ -158,9 +157,9 @@ def _read_picture(architecture: Architecture) -> str:
     return f'''def read_picture(path: str) -> torch.Tensor:
     """The middle of a picture as uint8 ({channels}, {height}, {width})."""
     with Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture).convert("{_PICTURE_MODES[channels]}")
-    values = numpy.array(ImageOps.fit(upright, ({width}, {height})))
-    return torch.from_numpy(values).view({height}, {width}, {channels}).permute(2, 0, 1)'''
+        upright = ImageOps.exif_transpose(picture).convert("{"RGB" if channels == 3 else "L"}")
+    values = torch.from_numpy(numpy.array(ImageOps.fit(upright, ({width}, {height}))))
+    return {"values.permute(2, 0, 1)" if channels == 3 else f"values.expand({channels}, -1, -1)"}'''
 
 
 def _load_images(source: TorchvisionSource, given: Shape, wanted: Shape) -> str:
@@ -176,7 +175,7 @@ def _load_images(source: TorchvisionSource, given: Shape, wanted: Shape) -> str:
 
 def _resized(given: Shape, wanted: Shape) -> str:
     lines = []
-    if given[0] == 3 and wanted[0] == 1:
+    if given[0] == 3 and wanted[0] != 3:
         lines.append("values = (values * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)")
     if given[1:] != wanted[1:]:
         lines.append(f'values = functional.interpolate(values, {wanted[1:]}, mode="bilinear", antialias=True)')

@@ -37,17 +37,17 @@ METHODS: dict[Method, MethodInfo] = {
     "saliency": MethodInfo(
         "Saliency",
         "How strongly a tiny change of each pixel would move the score, up or down: it shows where the net is touchy, "
-        "not which ink made it decide.",
+        "not what made it decide.",
     ),
     "smoothgrad": MethodInfo(
         "SmoothGrad",
-        "The slope of the score at each pixel, averaged over 32 noisy copies: more ink there would raise (+) or lower "
-        "(−) the score a little, which says nothing of large changes.",
+        "The slope of the score at each pixel, averaged over 32 noisy copies: more light there would raise (+) or "
+        "lower (−) the score a little, which says nothing of large changes.",
     ),
     "integrated_gradients": MethodInfo(
         "Integrated gradients",
         "Each pixel's share of the score's rise from a black image to this one; the shares add up to that "
-        "rise, but black pixels get none by definition, however much the net relies on their being empty.",
+        "rise, but black pixels get none by definition, however much the net relies on their being black.",
     ),
     "grad_cam": MethodInfo(
         "Grad-CAM",
@@ -56,8 +56,8 @@ METHODS: dict[Method, MethodInfo] = {
     ),
     "occlusion": MethodInfo(
         "Occlusion",
-        "How far the score falls when a small black square covers the place: a real experiment, but it only takes ink "
-        "away, so it cannot tell where emptiness matters.",
+        "How far the score falls when a small black square covers the place: a real experiment, but it only takes "
+        "light away, so it cannot tell where darkness matters.",
     ),
 }
 

@@ -6,7 +6,6 @@ only the images that it began with. Sources: Pearson, "On Lines and Planes of Cl
 Space", 1901; van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008.
 """
 
-import os
 import queue
 import re
 import subprocess
@@ -25,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from playground.engine.build import spans
+from playground.engine.child import child_environment
 from playground.engine.evaluate import scaled
 from playground.errors import DataError, PlaygroundError
 from playground.lens.model import Model
@@ -220,7 +220,7 @@ def _program(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=child_environment() | _ONE_THREAD,
     )
 
 

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from playground.engine.datasets import dataset_of, find_dataset
+from playground.engine.datasets import class_names, dataset_for
 from playground.engine.onnx_file import onnx_bytes
 from playground.engine.store import Run, snapshot_bytes
 from playground.engine.transfer import last_step
-from playground.errors import UnknownNameError
+from playground.errors import RecipeError, UnknownNameError
 from playground.exchange.keras import to_keras
 from playground.exchange.link import to_link
 from playground.exchange.picture import to_svg
-from playground.exchange.pytorch import to_json, to_pytorch
+from playground.exchange.pytorch import to_json, to_pytorch, weight_places
 from playground.exchange.scripts import prediction_script, training_script
 from playground.lens.report import report_html
 from playground.spec.architecture import Architecture
+from playground.spec.datasets import Dataset
 from playground.spec.recipe import Recipe
 
 
@@ -36,9 +37,8 @@ class Exported:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names of the classes, as the data set has them."""
-        found = dataset_of(self.run) if self.run else find_dataset(self.recipe.dataset)
-        return found.class_names
+        """What the outputs are called."""
+        return class_names(self.recipe, self.architecture)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,42 @@ def _report(exported: Exported) -> str:
 
 
 def _training(exported: Exported) -> str:
-    dataset = dataset_of(exported.run) if exported.run else find_dataset(exported.recipe.dataset)
-    return training_script(exported.architecture, exported.recipe, title=exported.title, dataset=dataset)
+    dataset = _pictures(exported)
+    code = training_script(exported.architecture, exported.recipe, title=exported.title, dataset=dataset)
+    return _remark(exported) + code
+
+
+def _keras(exported: Exported) -> str:
+    _pictures(exported)
+    return _remark(exported) + to_keras(exported.architecture, exported.recipe, title=exported.title)
+
+
+def _prediction(exported: Exported) -> str:
+    _pictures(exported)
+    return prediction_script(exported.architecture, title=exported.title, class_names=exported.class_names)
+
+
+def _pictures(exported: Exported) -> Dataset:
+    dataset = dataset_for(exported.recipe, exported.architecture)
+    if dataset.features is not None:
+        raise RecipeError(
+            f"This network reads what {dataset.features.extractor} says of pictures: a program of its own would need "
+            "that net too.",
+            expected="A network that reads images.",
+            fix="The network as code, its weights and ONNX can be had.",
+        )
+    return dataset
+
+
+def _remark(exported: Exported) -> str:
+    """What of a run the program does not do, as a comment before it."""
+    share, learns_all = exported.recipe.transferred_lr_share, not weight_places(exported.architecture, frozen=True)
+    found = []
+    if exported.run is not None and exported.run.record.parent and learns_all:
+        found.append("# The run began with the weights of another one; this program draws its own.\n")
+    if share != 1:
+        found.append(f"# In the run, weights brought along learnt at {share:g} times the rate; here all learn alike.\n")
+    return "".join(found)
 
 
 EXPORTS: dict[str, Export] = {
@@ -102,13 +136,13 @@ EXPORTS: dict[str, Export] = {
         "PyTorch prediction",
         "-predict.py",
         "A program that loads its weights and says what pictures show.",
-        lambda it: prediction_script(it.architecture, title=it.title, class_names=it.class_names),
+        _prediction,
     ),
     "keras": Export(
         "Keras 3",
         "-keras.py",
         "The same in Keras 3, with the training, and a function that loads these weights.",
-        lambda it: to_keras(it.architecture, it.recipe, title=it.title),
+        _keras,
     ),
     "weights": Export("Weights", ".safetensors", "The newest weights of the run.", _weights, needs_run=True),
     "onnx": Export("ONNX", ".onnx", "Network and weights for any other program.", _onnx, needs_run=True),

@@ -20,10 +20,10 @@ _FIRST = 100_000  # images an average is taken of: more make no other picture
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """``train_counts`` and ``test_counts`` of every class; ``averages`` (classes, channels, height, width), 0 to 1.
+    """``train_counts`` and ``test_counts`` of every class; of the first ones what they look like, values 0 to 1.
 
-    ``examples`` (classes, examples, channels, height, width): the first training images of every class; a class with
-    fewer has black ones at its end.
+    ``averages`` (shown classes, channels, height, width); ``examples`` (shown classes, examples, channels, height,
+    width): the first training images of a class; one with fewer has black ones at its end.
     """
 
     train_counts: tuple[int, ...]
@@ -33,14 +33,15 @@ class Overview:
 
 
 @lru_cache(maxsize=2)
-def overview(name: str, examples: int = 12) -> Overview:
+def overview(name: str, examples: int = 12, *, shown_classes: int = 20) -> Overview:
     """Look at all of a data set; raises what ``dataset_tensors`` raises."""
     tensors = dataset_tensors(name)
     classes = len(find_dataset(name).class_names)
     images, labels = tensors["train_images"][:_FIRST], tensors["train_labels"][:_FIRST]
-    averages = np.zeros((classes, *images.shape[1:]), dtype=np.float32)
-    shown = np.zeros((classes, examples, *images.shape[1:]), dtype=np.float32)
-    for label in range(classes):
+    few = min(classes, shown_classes)
+    averages = np.zeros((few, *images.shape[1:]), dtype=np.float32)
+    shown = np.zeros((few, examples, *images.shape[1:]), dtype=np.float32)
+    for label in range(few):
         places = (labels == label).nonzero()[:, 0]
         if len(places):
             averages[label] = _mean(images, places)

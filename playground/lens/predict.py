@@ -75,10 +75,11 @@ def course(run: Run, image: Array, *, most: int = 24) -> tuple[tuple[int, Predic
     """
     steps = run.snapshots()
     chosen = {steps[round(place)] for place in np.linspace(0, len(steps) - 1, min(most, len(steps)))}
+    content = image.tobytes()  # one object for all moments: it stays with what is remembered
     found = []
     for step in sorted(chosen):
         with suppress(StoreError):
-            found.append((step, _said(run.folder, step, run.snapshot_stamp(step), image.tobytes(), image.shape)))
+            found.append((step, _said(run.folder, step, run.snapshot_stamp(step), content, image.shape)))
     return tuple(found)
 
 

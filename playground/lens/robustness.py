@@ -6,7 +6,7 @@ ICLR 2019; for digits, Mu and Gilmer, "MNIST-C", 2019.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ from playground.engine.images import Images
 from playground.engine.seeds import generator
 from playground.errors import DataError
 from playground.lens.model import Model
+from playground.spec.datasets import Dataset
 
 Array = NDArray[np.float32]
 Change = Literal["rotation", "shift", "scale", "noise", "thickness"]
@@ -136,21 +137,28 @@ def _with_thickness(images: Tensor, pixels: float) -> Tensor:
     return images
 
 
-def robustness(model: Model, data: Images, *, count: int = 500) -> Iterator[Point]:
-    """Point after point of all curves, in the order of CHANGES, on the same ``count`` images of ``data`` (or all).
+def changes_for(dataset: Dataset) -> tuple[Change, ...]:
+    """Those that mean something for its images: only of strokes can be said how thick they are."""
+    return tuple(change for change in CHANGES if change != "thickness" or dataset.strokes)
+
+
+def robustness(
+    model: Model, data: Images, changes: Sequence[Change] = tuple(CHANGES), *, count: int = 500
+) -> Iterator[Point]:
+    """Point after point of all curves, in the order of ``changes``, on the same ``count`` images of ``data`` (or all).
 
     Raises DataError where there are no images.
     """
     sample = data.sample(count)
     if not len(sample):
         raise DataError("There are no images to change.", expected="At least one.")
-    return _points(model, sample)
+    return _points(model, sample, changes)
 
 
-def _points(model: Model, sample: Images) -> Iterator[Point]:
+def _points(model: Model, sample: Images, changes: Sequence[Change]) -> Iterator[Point]:
     images = scaled(sample.images)
-    for change, info in CHANGES.items():
-        for level in info.levels:
+    for change in changes:
+        for level in CHANGES[change].levels:
             accuracy = _accuracy(model, changed_images(images, change, level), sample.labels)
             yield Point(change, level, accuracy, len(sample))
 

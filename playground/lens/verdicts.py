@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ Places = NDArray[np.intp]
 _AT_ONCE = 250
 _MOST_KEPT = 128
 _MOST_KEPT_BYTES = 64 * 2**20
+_MOST_ASKED = 4
+_MOST_ASKED_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -143,15 +145,28 @@ def judge(model: Model, data: Images) -> Iterator[tuple[float, Verdicts | None]]
     yield 1.0, known
 
 
-@lru_cache(maxsize=4)
 def asked_images(name: str, count: int | None = None, shape: Shape | None = None) -> Images:
     """The test images of a data set, or so many of them, always the same ones; as images of ``shape``.
 
     Raises what ``dataset_tensors`` raises.
     """
+    key = (name, count, shape)
+    with _lock:
+        if key in _asked:
+            _asked.move_to_end(key)
+            return _asked[key]
     data = load_test(name)
     sample = data if count is None or count >= len(data) else data.sample(count)
-    return sample.resized(shape) if shape else sample
+    found = sample.resized(shape) if shape else sample
+    with _lock:
+        found = _asked.setdefault(key, found)
+        while len(_asked) > 1 and (len(_asked) > _MOST_ASKED or _bytes_asked() > _MOST_ASKED_BYTES):
+            _asked.popitem(last=False)
+    return found
+
+
+def _bytes_asked() -> int:
+    return sum(images.images.nbytes for images in _asked.values())
 
 
 def images_of(run: Run, count: int | None = None) -> Images:
@@ -167,6 +182,7 @@ def place_among(data: Images, place: int, every: Images) -> int:
     return int(same.nonzero()[0])
 
 
+_asked: OrderedDict[tuple[str, int | None, Shape | None], Images] = OrderedDict()
 _known: OrderedDict[tuple[Model, int], tuple[Images, Verdicts]] = OrderedDict()  # by the images' identity, kept alive
 _lock = threading.Lock()
 
@@ -189,4 +205,7 @@ def _remember(model: Model, data: Images, found: Verdicts) -> None:
 
 def _bytes_kept() -> int:
     weights = sum(weight.nbytes for model, _ in _known for weight in model.module.parameters())
-    return weights + sum(found.probabilities.nbytes for _, found in _known.values())
+    said = sum(found.probabilities.nbytes for _, found in _known.values())
+    asked = {id(images.images) for images in _asked.values()}
+    others = {id(data.images): data.images.nbytes for data, _ in _known.values() if id(data.images) not in asked}
+    return weights + said + sum(others.values())

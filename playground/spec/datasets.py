@@ -46,6 +46,11 @@ class Dataset:
     features: Features | None = None
 
     @property
+    def is_gone(self) -> bool:
+        """Whether only a recipe still tells of it."""
+        return not self.train_size
+
+    @property
     def reads_drawings(self) -> bool:
         """Whether a drawing is fitted to look like the data, or like what the data was made of."""
         return self.strokes or (self.features is not None and self.features.strokes)

@@ -180,6 +180,10 @@ DATA_FIELDS = ("dataset", "validation_size", "limit")
 """Recipe values that say which images are trained on and which are kept out: the same for a run and its forks."""
 
 
+MIN_VALIDATION_SIZE = 10
+"""Fewer images say nothing."""
+
+
 class Recipe(BaseModel):
     """Data set, optimizer, schedule and all that makes a training repeatable."""
 
@@ -202,7 +206,10 @@ class Recipe(BaseModel):
         default=0, ge=0, le=2**31 - 1, description="The same seed gives the same weights and order of images again."
     )
     validation_size: int = Field(
-        default=5000, ge=10, le=50_000, description="Images kept out of training to measure on while it runs."
+        default=5000,
+        ge=MIN_VALIDATION_SIZE,
+        le=50_000,
+        description="Images kept out of training to measure on while it runs.",
     )
     weight_decay: float = Field(
         default=0.0,

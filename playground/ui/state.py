@@ -34,16 +34,28 @@ class Picture:
     content: bytes
 
 
+@dataclass(frozen=True)
+class Draft:
+    """What an edit replaced: a network, and the recipe where that went with it."""
+
+    architecture: Architecture
+    recipe: Recipe | None = None
+
+
 @dataclass
 class AppState:
-    """Everything a session remembers; one object in Streamlit's session state."""
+    """Everything a session remembers; one object in Streamlit's session state.
+
+    ``wished``: a recipe that was cut down to what its data set can give, and the recipe that it stands for.
+    """
 
     architecture: Architecture
     recipe: Recipe
-    past: list[Architecture] = field(default_factory=list)
-    future: list[Architecture] = field(default_factory=list)
+    past: list[Draft] = field(default_factory=list)
+    future: list[Draft] = field(default_factory=list)
     open_layer: str | None = None
     preset: str | None = None
+    wished: tuple[Recipe, Recipe] | None = None
     begin_with: str | None = None
     exchange_said: tuple[str, ...] | PlaygroundError | None = None
     run_id: str | None = None
@@ -82,6 +94,7 @@ class AppState:
     class_ink: Ink = field(default_factory=Ink)
     class_revision: int = 0
     class_error: PlaygroundError | None = None
+    drawn_said: tuple[int, int] | None = None
 
     def for_another_page(self) -> "AppState":
         """What another tab, or this one reloaded, begins with; from then on each goes its own way."""
@@ -95,13 +108,12 @@ class AppState:
 
     # The network
 
-    def edit(self, architecture: Architecture) -> None:
-        """Take another architecture, remembering this one for undo."""
-        if architecture == self.architecture:
+    def edit(self, architecture: Architecture, recipe: Recipe | None = None) -> None:
+        """Take another architecture, or one with its recipe, remembering what there was for undo."""
+        if architecture == self.architecture and recipe in (None, self.recipe):
             return
-        self.past = [*self.past[-_MOST_UNDO:], self.architecture]
+        self.past = [*self.past[-_MOST_UNDO:], self._taken(Draft(architecture, recipe))]
         self.future = []
-        self.architecture = architecture
         self.training_error = self.network_error = None
 
     def attempt(self, edit: Callable[[], Architecture]) -> None:
@@ -113,20 +125,31 @@ class AppState:
             self.network_error = problem
 
     def undo(self) -> None:
-        """Back to the architecture before the last edit."""
+        """Back to what there was before the last edit."""
         self.network_error = None
         if self.past:
-            self.future = [*self.future, self.architecture]
-            *self.past, self.architecture = self.past
+            *self.past, draft = self.past
+            self.future = [*self.future, self._taken(draft)]
 
     def redo(self) -> None:
-        """The architecture that was undone last."""
+        """What was undone last."""
         self.network_error = None
         if self.future:
-            self.past = [*self.past, self.architecture]
-            *self.future, self.architecture = self.future
+            *self.future, draft = self.future
+            self.past = [*self.past, self._taken(draft)]
+
+    def _taken(self, draft: Draft) -> Draft:
+        """Take a draft; returns what brings back what it replaced."""
+        before = Draft(self.architecture, self.recipe if draft.recipe else None)
+        self.architecture, self.recipe = draft.architecture, draft.recipe or self.recipe
+        return before
 
     # The run
+
+    @property
+    def begins_with(self) -> Run | None:
+        """The run whose weights the next one begins with, as long as that is there."""
+        return run_or_none(self.begin_with)
 
     @property
     def run(self) -> Run | None:
@@ -140,8 +163,7 @@ class AppState:
         self.fork_step, self.fork_changes = None, {}
         st.query_params["run"] = run.id
         if adopt:
-            self.edit(present_architecture(run))
-            self.recipe = present_recipe(run)
+            self.edit(present_architecture(run), present_recipe(run))
             self.begin_with = None
 
     def detach(self) -> None:
@@ -253,8 +275,8 @@ def _open_link(state: AppState, link: str) -> None:
         state.network_error = problem
         return
     state.detach()
-    state.edit(architecture)
-    state.recipe, state.begin_with = recipe, None
+    state.edit(architecture, recipe)
+    state.begin_with = None
 
 
 def run_history(run: Run | None) -> History:

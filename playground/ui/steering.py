@@ -1,17 +1,21 @@
 """What a page asks of its run: start, pause, stop, change, fork. Callbacks; what goes wrong is kept for the panel."""
 
+from contextlib import suppress
 from typing import Any
 
-from playground.engine.datasets import find_dataset, fitted_recipe
+from playground.engine.datasets import dataset_for, find_dataset, fitted_recipe
 from playground.engine.store import Run
+from playground.engine.transfer import brought_along, last_step
 from playground.errors import PlaygroundError
 from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Command, Pause, Resume, Step, Stop, Suggestion
 from playground.spec.history import History
 from playground.spec.presets import ArchitecturePreset
 from playground.spec.recipe import KNOBS, Recipe
-from playground.ui.server import asker, supervisor, visitor
+from playground.ui.server import asker, run_or_none, supervisor, visitor
 from playground.ui.state import AppState, app_state, present_architecture, present_recipe, run_history
+
+_FITTED = ("validation_size", "batch_size")
 
 
 def is_active(run: Run | None) -> bool:
@@ -30,7 +34,8 @@ def goes_on(state: AppState, run: Run | None, history: History) -> bool:
 
     Not where the next run is to begin with other weights than this one did.
     """
-    if state.begin_with and run and run.record.parent != state.begin_with:
+    parent = state.begins_with
+    if parent and run and run.record.parent != parent.id:
         return False
     if run is None or not may_steer(run) or not run.can_resume(history, epochs=state.recipe.epochs):
         return False
@@ -53,7 +58,7 @@ def start(batches: int | None = None) -> None:
         else:
             state.attach(
                 supervisor().start(
-                    state.architecture, state.recipe, batches=batches, owner=visitor(), parent=state.begin_with
+                    state.architecture, state.recipe, batches=batches, owner=visitor(), parent=_parent_id(state)
                 )
             )
         state.training_error = None
@@ -61,14 +66,17 @@ def start(batches: int | None = None) -> None:
         state.training_error = problem
 
 
+def _parent_id(state: AppState) -> str | None:
+    return state.begins_with.id if state.begins_with else None
+
+
 def start_both() -> None:
     """Train with weights brought along, and the same from scratch after it, to compare."""
     state = app_state()
     try:
-        transferred = supervisor().start(state.architecture, state.recipe, owner=visitor(), parent=state.begin_with)
-        supervisor().start(state.architecture.frozen_up_to(-1), state.recipe, owner=visitor())
-        state.attach(transferred)
-        state.training_error = None
+        made = (state.architecture, state.recipe)
+        state.attach(supervisor().start(*made, owner=visitor(), parent=_parent_id(state)))
+        supervisor().start(made[0].frozen_up_to(-1), made[1], owner=visitor())
     except PlaygroundError as problem:
         state.training_error = problem
 
@@ -101,23 +109,37 @@ def set_recipe(name: str, value: Any) -> None:
 def take_preset(preset: ArchitecturePreset) -> None:
     """The preset's network, and its settings if it has any; other networks are fitted to the data set at hand."""
     state = app_state()
-    own = preset.recipe
-    if own is not None and not is_active(state.run):
-        state.recipe = own
+    own = None if is_active(state.run) else preset.recipe
     architecture = preset.architecture
-    data = find_dataset(state.recipe.dataset)
-    if own is None or own.dataset != data.name:
+    if own is None:
+        data = dataset_for(state.recipe, state.architecture)
         architecture = architecture.for_images(data.input_shape, len(data.class_names))
-    state.edit(architecture)
+    state.edit(architecture, own)
     state.preset, state.open_layer = preset.name, None
 
 
 def take_dataset(name: str) -> None:
-    """Another data set, with the network's input and classes, and no more validation images than it can spare."""
+    """Another data set, with the network's input and classes; of the settings what it can give of what was wished."""
     state = app_state()
-    data = find_dataset(name)
-    state.recipe = fitted_recipe(state.recipe.changed(dataset=name))
-    state.edit(state.architecture.for_images(data.input_shape, len(data.class_names)))
+    try:
+        data = find_dataset(name)
+        wished = _wished(state).changed(dataset=name)
+        fitted = fitted_recipe(wished)
+        state.wished = (fitted, wished)
+        state.edit(state.architecture.for_images(data.input_shape, len(data.class_names)), fitted)
+    except PlaygroundError as problem:
+        state.network_error = problem
+
+
+def _wished(state: AppState) -> Recipe:
+    """The recipe without what the present data set cut away, where nobody set that since."""
+    if state.wished is None:
+        return state.recipe
+    fitted, wished = state.wished
+    if state.recipe.dataset != fitted.dataset:
+        return state.recipe
+    cut = {name: getattr(wished, name) for name in _FITTED if getattr(state.recipe, name) == getattr(fitted, name)}
+    return state.recipe.changed(**cut)
 
 
 def follow_network() -> None:
@@ -149,16 +171,24 @@ def take_up(suggestion: Suggestion) -> None:
     try:
         architecture = Architecture.read(suggestion.architecture) if suggestion.architecture else state.architecture
         recipe = state.recipe.changed(**suggestion.recipe)
-        if not state.begin_with:  # what is frozen would keep the weights that it is drawn with
-            architecture = architecture.frozen_up_to(-1)
-        run = supervisor().start(architecture, recipe, owner=visitor(), parent=state.begin_with)
+        architecture, parent = _begun_as(before, architecture, recipe)
+        run = supervisor().start(architecture, recipe, owner=visitor(), parent=parent)
         if before and is_active(before) and may_steer(before):  # only now that there is another
             _tell(before, Stop())
-        state.edit(architecture)
-        state.recipe = recipe
+        state.edit(architecture, recipe)
         state.attach(run)
     except PlaygroundError as problem:
         state.training_error = problem
+
+
+def _begun_as(run: Run | None, architecture: Architecture, recipe: Recipe) -> tuple[Architecture, str | None]:
+    """A network, and the run that it can begin with, as this run did; if there is none, no layer is frozen."""
+    parent = run_or_none(run.record.parent) if run and run.material_path.exists() else None
+    if run and parent and not run_history(run).forked:
+        with suppress(PlaygroundError):
+            brought_along(parent, last_step(parent), architecture, recipe)
+            return architecture, parent.id
+    return architecture.frozen_up_to(-1), None
 
 
 def fork(step: int, recipe: Recipe) -> None:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from playground.charts.images import single_image
+from playground.engine.data import load_test
 from playground.engine.datasets import dataset_of
 from playground.engine.store import Run
 from playground.engine.strokes import AS_MNIST, SHRUNK, fit_strokes
@@ -15,7 +17,6 @@ from playground.errors import PlaygroundError
 from playground.lens.drawing import Drawing, drawn_over, for_net, net_input
 from playground.lens.model import Model, load_model
 from playground.lens.pictures import picture_shape, uploaded_image, uploaded_ink
-from playground.lens.verdicts import images_of
 from playground.spec.datasets import Dataset
 from playground.spec.shapes import Shape
 from playground.ui.canvas import ERASER_WIDTH
@@ -85,9 +86,10 @@ def example(sight: Sight) -> Subject:
 
 def test_subject(sight: Sight, index: int) -> Subject:
     """A test image with its label; raises what loading the data raises."""
-    data = images_of(sight.run)
+    data = load_test(sight.dataset.name)
     index = min(index, len(data) - 1)
-    return Subject(data.image(index), f"test image {index:,}", int(data.labels[index]))
+    one = data.take(torch.tensor([index])).resized(sight.shape)  # the others may be many, and large
+    return Subject(one.image(0), f"test image {index:,}", int(one.labels[0]))
 
 
 def drawn_subject(state: AppState, sight: Sight) -> Subject:

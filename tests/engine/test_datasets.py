@@ -9,8 +9,10 @@ from playground.engine.catalogue import create_run
 from playground.engine.data import load_splits, load_test, splits_for
 from playground.engine.drawn_classes import COPIES, drawn_images
 from playground.engine.images import Images
-from playground.engine.own_datasets import delete_own_dataset, save_own_dataset
+from playground.engine.own_datasets import delete_own_dataset, own_datasets, save_own_dataset
+from playground.engine.own_images import OwnImages
 from playground.engine.train import Trainer
+from playground.engine.trouble import check_request
 from playground.errors import DrawingError, MissingDataError, RecipeError, UnknownNameError
 from playground.spec.architecture import Architecture, InputShape
 from playground.spec.datasets import DATASETS
@@ -70,24 +72,54 @@ def test_asking_for_the_own_shape_loads_nothing_twice() -> None:
 def test_a_data_set_that_is_not_here_says_how_to_get_it(home: object) -> None:
     with pytest.raises(MissingDataError, match="cnn-playground fetch kmnist"):
         load_test("kmnist")
-    assert not datasets.is_here("kmnist")
-    assert datasets.is_here("mnist")
-    assert not datasets.is_here("nonsense")
+    assert not datasets.is_here(DATASETS["kmnist"])
+    assert datasets.is_here(DATASETS["mnist"])
+    gone = datasets.dataset_for(Recipe(dataset="own:nonsense"), Architecture(layers=(Flatten(), Output())))
+    assert gone.is_gone
+    assert not datasets.is_here(gone)
 
 
-def test_a_recipe_is_fitted_to_a_small_data_set() -> None:
+def test_a_recipe_is_fitted_to_a_small_data_set(home: object) -> None:
     assert datasets.fitted_recipe(Recipe(dataset="usps")).validation_size == DATASETS["usps"].train_size // 5
-    assert datasets.fitted_recipe(Recipe()).validation_size == 5000
+    assert datasets.fitted_recipe(Recipe()) == Recipe()
+    name = save_own_dataset("mine", drawn_images(_drawings(8)), drawn=True)  # 480 to train on
+    fitted = datasets.fitted_recipe(Recipe(dataset=name, batch_size=512))
+    assert (fitted.validation_size, fitted.batch_size) == (96, 48)
+    assert datasets.training_images(fitted, datasets.find_dataset(name)) == 384
+    assert datasets.fitted_recipe(Recipe(dataset=name, batch_size=300)).batch_size == 300
 
 
-def test_a_deleted_data_set_leaves_a_run_with_numbers_for_names(home: object) -> None:
+def test_what_leaves_nothing_to_train_on_is_said(home: object) -> None:
+    name = save_own_dataset("few", OwnImages(_bytes(8), _bytes(2), ("a", "b"), (), 0))
+    net = Architecture(classes=2, layers=(Flatten(), Output())).for_images((1, 4, 4), 2)
+    assert datasets.training_images(Recipe(dataset=name), datasets.find_dataset(name)) == 0
+    with pytest.raises(RecipeError, match="has 8 training images, and 10 are kept out"):
+        check_request(net, datasets.fitted_recipe(Recipe(dataset=name)))
+
+
+def _bytes(count: int) -> Images:
+    source = torch.Generator().manual_seed(count)
+    return Images(torch.randint(0, 256, (count, 1, 4, 4), generator=source, dtype=torch.uint8), torch.arange(count) % 2)
+
+
+def test_a_deleted_data_set_leaves_its_run_the_names_of_the_classes(home: object) -> None:
     name = save_own_dataset("mine", drawn_images(_drawings()), drawn=True)
     net = Architecture(classes=2, layers=(Flatten(), Output()))
     run = create_run(net, Recipe(dataset=name))
     assert datasets.dataset_of(run).class_names == ("bar", "dot")
     assert datasets.dataset_of(run).strokes
     delete_own_dataset(name)
-    assert datasets.dataset_of(run).class_names == ("1", "2")
+    gone = datasets.dataset_of(run)
+    assert gone.is_gone
+    assert (gone.title, gone.class_names, gone.strokes) == ("mine (deleted)", ("bar", "dot"), True)
+    assert own_datasets() == {}
+    with pytest.raises(UnknownNameError):
+        delete_own_dataset(name)
+    assert save_own_dataset("mine", drawn_images(_drawings()), drawn=True) == name
+    assert not datasets.dataset_of(run).is_gone
+    elsewhere = create_run(net, Recipe(dataset="own:never-was-here"))
+    assert datasets.dataset_of(elsewhere).class_names == ("0", "1")
+    delete_own_dataset(name)
     with pytest.raises(UnknownNameError, match="There is no data set"):
         datasets.find_dataset(name)
 

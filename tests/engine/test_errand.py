@@ -34,7 +34,7 @@ tell(steps(sys.argv[1]))
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a module that ends as its argument says."""
     (tmp_path / "some_errand.py").write_text(SCRIPT)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     return "some_errand"
 
 

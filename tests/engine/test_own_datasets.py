@@ -13,9 +13,15 @@ from safetensors.torch import load_file, save_file
 
 from playground.engine import own_datasets as module
 from playground.engine.images import Images
-from playground.engine.own_datasets import delete_own_dataset, load_own_tensors, own_datasets, save_own_dataset
+from playground.engine.own_datasets import (
+    delete_own_dataset,
+    deleted_dataset,
+    load_own_tensors,
+    own_datasets,
+    save_own_dataset,
+)
 from playground.engine.own_images import OwnImages, read_own_images
-from playground.errors import StoreError, UnknownNameError
+from playground.errors import OwnerError, StoreError, UnknownNameError
 from tests.engine.picture_files import FOUR, zipped
 
 KEYS = {"train_images", "train_labels", "test_images", "test_labels"}
@@ -177,11 +183,28 @@ def test_a_deleted_set_is_gone_and_the_others_stay(home: Path):
     mapped = load_own_tensors(doomed)
     delete_own_dataset(doomed)
     assert own_datasets().keys() == {kept}
-    assert [path.name for path in own_folder(home).iterdir()] == [kept[4:]]
+    assert not [path.name for path in own_folder(home).rglob(".*")], "nothing is left of the images"
+    assert [path.name for path in (own_folder(home) / doomed[4:]).iterdir()] == ["dataset.json"]
+    gone = deleted_dataset(doomed)
+    assert gone is not None
+    assert (gone.title, gone.is_gone, gone.class_names) == ("Doomed (deleted)", True, ("class 0", "class 1"))
+    assert deleted_dataset("own:never") is deleted_dataset("mnist") is deleted_dataset("own:../kept") is None
     assert len(numbers(mapped, "train")) == 2, "who is training on it goes on"
     with pytest.raises(UnknownNameError):
         load_own_tensors(doomed)
     assert save_own_dataset("Doomed", own(2, 2)) == doomed
+
+
+def test_a_set_is_deleted_by_its_owner_or_at_the_machine(home: Path):
+    name = save_own_dataset("Mine", own(2, 2), owner="me")
+    with pytest.raises(OwnerError, match="another person"):
+        delete_own_dataset(name, "somebody")
+    delete_own_dataset(name, "me")
+    assert save_own_dataset("Mine", own(2, 2), owner="me") == name
+    delete_own_dataset(name)
+    anybody = save_own_dataset("Anybody's", own(2, 2))
+    delete_own_dataset(anybody, "somebody")
+    assert own_datasets() == {}
 
 
 def changed_record(**fields: object) -> Callable[[Path], None]:
@@ -214,6 +237,7 @@ def test_a_damaged_record_is_left_out_and_can_be_made_again_or_deleted(damage: s
     kept, name = save_own_dataset("Kept", own(2, 2)), save_own_dataset("Mine", own(2, 2))
     UNLISTED[damage](own_folder(home) / name[4:])
     assert own_datasets().keys() == {kept}
+    assert module.own_dataset(name) is None
     with pytest.raises((StoreError, module.SchemaError)):
         load_own_tensors(name)
     assert save_own_dataset("Mine", own(2, 2)) == name
@@ -221,7 +245,9 @@ def test_a_damaged_record_is_left_out_and_can_be_made_again_or_deleted(damage: s
     assert load_own_tensors(name).keys() == KEYS
     UNLISTED[damage](own_folder(home) / name[4:])
     delete_own_dataset(name)
-    assert sorted(path.name for path in own_folder(home).iterdir()) == [kept[4:]]
+    assert not (own_folder(home) / name[4:] / "images.safetensors").exists()
+    assert deleted_dataset(name) is None, "what it was nobody knows"
+    assert own_datasets().keys() == {kept}
 
 
 def changed_tensors(**changes: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
@@ -237,7 +263,6 @@ def changed_tensors(**changes: Callable[[torch.Tensor], torch.Tensor]) -> Callab
 DAMAGES = {
     "cut": lambda folder: os.truncate(folder / "images.safetensors", 100),
     "empty": lambda folder: os.truncate(folder / "images.safetensors", 0),
-    "gone": lambda folder: (folder / "images.safetensors").unlink(),
     "no tensors": lambda folder: (folder / "images.safetensors").write_bytes(b"\x80\x04." * 50),
     "fewer images": changed_tensors(train_images=lambda tensor: tensor[1:].clone()),
     "fewer labels": changed_tensors(test_labels=lambda tensor: tensor[1:].clone()),

@@ -31,8 +31,11 @@ _PRESETS = [preset for preset in ARCHITECTURES.values() if not preset.broken]
 def test_a_tutorial_is_read_as_it_is_meant(tutorial: Tutorial) -> None:
     read = read_code(tutorial.code)
     assert read.architecture.canonical_json() == tutorial.architecture.canonical_json()
-    assert len(read.remarks) == len(tutorial.remarks), read.remarks
-    for word, remark in zip(tutorial.remarks, read.remarks, strict=True):
+    trains = any(word in tutorial.code for word in (".compile(", ".fit(", "optim."))
+    assert trains == any("your settings stay" in remark for remark in read.remarks)
+    remarks = [remark for remark in read.remarks if "your settings stay" not in remark]
+    assert len(remarks) == len(tutorial.remarks), read.remarks
+    for word, remark in zip(tutorial.remarks, remarks, strict=True):
         assert word in remark
 
 

@@ -88,7 +88,7 @@ def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
     assert state.recipe.dataset == name
     assert state.architecture.input.shape == (3, 28, 32)
     assert state.architecture.classes == 2
-    data_page.button(key="data-delete").click().run()
+    data_page.button(key="data-delete-sure").click().run()
     assert own_datasets() == {}
     assert state_of(data_page).recipe.dataset == "mnist"
     assert state_of(data_page).architecture.classes == 10

@@ -5,14 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from playground.engine import mnist
 from playground.engine.catalogue import create_run, find_run, pretrained_run
 from playground.engine.fork import fork_run
+from playground.engine.images import Images
 from playground.engine.limits import ServerLimits
+from playground.engine.own_datasets import save_own_dataset
+from playground.engine.own_images import OwnImages
 from playground.engine.store import Run, log_line
-from playground.errors import StoreError
+from playground.engine.transfer import transfer_run
+from playground.errors import MissingDataError, StoreError
+from playground.exchange.link import to_link
 from playground.spec.events import Change, CheckpointSaved, Diagnosed, KnobChanged, RunEnded, StepDone, Suggestion
 from playground.spec.layers import LAYER_KINDS, Conv2d, Output, Residual
 from playground.spec.presets import ARCHITECTURES, architecture_preset, recipe_preset
@@ -331,7 +337,7 @@ def test_a_layer_is_added_where_it_fits(app: AppTest, kind: str) -> None:
     assert find_problems(state.architecture) == ()
     app.run()
     assert not app.exception
-    assert kinds_of(app).count(kind) == [layer.kind for layer in state.past[-1].layers].count(kind) + 1
+    assert kinds_of(app).count(kind) == [layer.kind for layer in state.past[-1].architecture.layers].count(kind) + 1
 
 
 def test_many_problems_on_one_row_are_all_shown(app: AppTest) -> None:
@@ -516,22 +522,136 @@ def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
     assert not app.exception
 
 
-def test_a_new_run_begins_with_the_weights_that_were_chosen(app: AppTest) -> None:
+def test_a_new_run_begins_as_the_one_did_that_it_is_about(app: AppTest) -> None:
+    parent = server.pretrained()
+    frozen = parent.record.architecture.frozen_up_to(0)
+    run = transfer_run(parent, frozen, recipe_preset("tutorial").recipe)
     told = _told(Suggestion(label="Train anew", recipe={"lr": 0.002}, anew=True))
-    run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"), net="guide")
+    run.log_path.write_bytes(
+        b"".join(map(log_line, (_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))))
+    )
     app.query_params["run"] = run.id
+    app.run()
+    _suggestion(app).click().run()
+    new = find_run(state_of(app).run_id or "")
+    assert (new.id != run.id, new.record.parent) == (True, parent.id)
+    assert not new.record.architecture.layers[0].trainable
+    assert not app.exception
+
+
+def test_weights_that_do_not_fit_a_new_run_any_more_are_left_out(app: AppTest) -> None:
+    parent = server.pretrained()
+    run = transfer_run(parent, parent.record.architecture, recipe_preset("tutorial").recipe)
+    wider = architecture_preset("lenet5").architecture
+    told = _told(Suggestion(label="Train anew", architecture=wider.model_dump(mode="json", by_alias=True), anew=True))
+    run.log_path.write_bytes(
+        b"".join(map(log_line, (_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))))
+    )
+    app.query_params["run"] = run.id
+    app.run()
+    _suggestion(app).click().run()
+    new = find_run(state_of(app).run_id or "")
+    assert new.record.architecture.digest == wider.digest
+    assert new.record.parent is None
+    assert not app.exception
+
+
+def test_from_scratch_frees_every_layer(app: AppTest) -> None:
     app.run()
     state = state_of(app)
     state.begin_with = server.pretrained().id
     state.edit(server.pretrained().record.architecture.frozen_up_to(0))
+    state.recipe = state.recipe.changed(transferred_lr_share=0.2)
     app.run()
-    _suggestion(app).click().run()
-    new = find_run(state_of(app).run_id or "")
-    assert new.record.parent == server.pretrained().id
-    assert not new.record.architecture.layers[0].trainable
     app.button(key="transfer-off").click().run()
-    assert state.begin_with is None
+    assert (state.begin_with, state.recipe.transferred_lr_share) == (None, 1.0)
     assert all(layer.trainable for layer in state.architecture.layers)
+
+
+def test_weights_of_a_run_that_was_deleted_keep_nobody_from_training(app: AppTest) -> None:
+    app.run()
+    state = state_of(app)
+    gone = create_run(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
+    state.begin_with = gone.id
+    gone.delete()
+    app.run()
+    app.button(key="train-start").click().run()
+    assert state.training_error is None
+    assert find_run(state.run_id or "").record.parent is None
+    assert not app.exception
+
+
+def test_a_data_set_that_is_gone_is_said_where_the_images_go_in(app: AppTest) -> None:
+    app.query_params["net"] = to_link(
+        architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe.changed(dataset="own:cats-12345678")
+    )
+    app.run()
+    assert not app.exception
+    assert "The images that this recipe names are not here" in html_of(app)
+    app.button(key="train-start").click().run()
+    assert not app.exception
+    assert "no data set" in html_of(app)
+    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    assert not app.exception
+    app.selectbox(key="dataset").set_value("mnist").run()
+    assert not app.exception
+    assert "not here" not in html_of(app)
+
+
+def test_a_data_set_that_was_not_fetched_is_offered_where_it_is_chosen_and_makes_no_failed_run(app: AppTest) -> None:
+    app.run()
+    app.selectbox(key="dataset").set_value("kmnist").run()
+    assert "21 MB, fetched once" in html_of(app)
+    assert app.button(key="data-fetch")
+    app.button(key="train-start").click().run()
+    assert isinstance(state_of(app).training_error, MissingDataError)
+    assert state_of(app).run_id is None
+    assert not app.exception
+
+
+def test_undo_brings_the_data_set_and_the_settings_back_with_the_network(app: AppTest) -> None:
+    app.run()
+    state = state_of(app)
+    before = (state.architecture.digest, state.recipe)
+    app.selectbox(key="dataset").set_value("cifar100").run()
+    assert (state.architecture.input.shape, state.architecture.classes) == ((3, 32, 32), 100)
+    app.button(key="undo").click().run()
+    assert (state.architecture.digest, state.recipe) == before
+    app.button(key="redo").click().run()
+    assert (state.architecture.classes, state.recipe.dataset) == (100, "cifar100")
+    app.button(key="undo").click().run()
+    app.selectbox(key="architecture-preset").set_value("overfitting").run()
+    assert state.recipe.limit == 500
+    app.button(key="undo").click().run()
+    assert (state.architecture.digest, state.recipe) == before
+    assert not app.exception
+
+
+def test_a_small_data_set_cuts_settings_down_and_a_large_one_brings_them_back(app: AppTest) -> None:
+    noise = torch.Generator().manual_seed(0)
+    images = Images(torch.randint(0, 256, (60, 1, 28, 28), generator=noise, dtype=torch.uint8), torch.arange(60) % 2)
+    name = save_own_dataset("few", OwnImages(images, None, ("a", "b"), (), 0))
+    app.run()
+    state = state_of(app)
+    state.recipe = state.recipe.changed(batch_size=128, validation_size=4000)
+    app.selectbox(key="dataset").set_value(name).run()
+    assert (state.recipe.validation_size, state.recipe.batch_size) == (10, 5)
+    state.recipe = state.recipe.changed(batch_size=4)
+    app.selectbox(key="dataset").set_value("mnist").run()
+    assert (state.recipe.validation_size, state.recipe.batch_size) == (4000, 4), "what was set since is kept"
+    assert not app.exception
+
+
+def test_settings_that_are_not_the_preset_s_can_be_made_so(app: AppTest) -> None:
+    app.run()
+    state = state_of(app)
+    app.selectbox(key="architecture-preset").set_value("cifar-exercise").run()
+    wanted = state.recipe
+    assert "preset-take" not in {button.key for button in app.button}
+    state.recipe = state.recipe.changed(limit=5000)
+    app.run()
+    app.button(key="preset-take").click().run()
+    assert state.recipe == wanted
     assert not app.exception
 
 

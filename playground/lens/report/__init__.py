@@ -91,7 +91,7 @@ def _figures(run: Run, history: History) -> Html:
         (f"{summary.parameters:,}", "parameters"),
         (f"{summary.multiply_adds:,}", "multiply-adds an image"),
         (f"{history.elapsed_s:,.1f} s", "of training"),
-        (f"{history.images_per_second:,.0f}", "images a second"),
+        (f"{history.images_per_second:,.0f}", "images a second, last"),
     ]
     cells = (element("div", element("dt", label), element("dd", value)) for value, label in shown)
     return element("dl", *cells, class_="cards")

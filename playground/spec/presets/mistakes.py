@@ -58,7 +58,7 @@ MISTAKES = (
         "mistake",
         Recipe(lr=1e-3, batch_size=1, epochs=1, limit=5000),
         look_at="One image says little: the loss leaps between 0 and 6 to the end, and few images a second are "
-        "trained. In the time of these 5,000 batches of 64 see all 55,000: a steadier curve and a better net.",
+        "trained. In the same time, batches of 64 go through all 55,000: a steadier curve and a better net.",
     ),
     ArchitecturePreset(
         "huge-batch",

@@ -3,12 +3,13 @@ const matrices = new WeakMap()
 
 function create(parent, names) {
   const root = element("div", "matrix", parent)
-  root.style.gridTemplateColumns = `max-content repeat(${names.length}, minmax(30px, 1fr))`
+  root.style.gridTemplateColumns = `max-content repeat(${names.length}, minmax(26px, 1fr))`
+  if (names.some((name) => name.length > 3)) root.classList.add("named", names.length > 12 ? "tight" : "wide")
   element("span", "axis", root)
   const top = element("span", "axis", root, "taken for")
   top.style.gridColumn = `span ${names.length}`
   element("span", "axis", root, "is")
-  for (const name of names) element("span", "head", root, name)
+  for (const name of names) element("span", "head column", root, name)
   const cells = names.map((label) => {
     element("span", "head", root, label)
     return names.map(() => element("button", "", root))

@@ -6,7 +6,7 @@ import streamlit as st
 from playground.charts.data import counts_figure
 from playground.charts.images import image_grid
 from playground.charts.theme import theme
-from playground.engine.datasets import all_datasets, find_dataset, is_here
+from playground.engine.datasets import all_datasets, fitted_recipe, is_here, training_images
 from playground.engine.own_datasets import delete_own_dataset
 from playground.errors import PlaygroundError
 from playground.lens.overview import Overview, augmented, overview
@@ -18,10 +18,10 @@ from playground.ui.panels.bring import bring_panel, draw_classes_panel
 from playground.ui.panels.features import features_panel
 from playground.ui.panels.fetching import fetch_panel
 from playground.ui.panels.recipe import augmentation_form
+from playground.ui.server import asker, supervisor
 from playground.ui.state import AppState, app_state
 from playground.ui.steering import is_active, set_recipe, take_dataset
 
-_SHOWN_CLASSES = 20
 _VERSIONS = 11
 _TILE = 56
 
@@ -38,7 +38,7 @@ def page() -> None:
         features_panel(state, dataset)
     with right:
         markup.title(dataset.title, note=f"{shape_text(dataset.input_shape)} · {dataset.credit}")
-        if not is_here(dataset.name):
+        if not is_here(dataset):
             fetch_panel(dataset)
             return
         try:
@@ -64,7 +64,9 @@ def _choice(state: AppState) -> Dataset:
         "Data set",
         list(every),
         key="data-name",
-        format_func=lambda name: every[name].title + ("" if is_here(name) else f", {every[name].download_mb} MB"),
+        format_func=lambda name: (
+            every[name].title + ("" if is_here(every[name]) else f", {every[name].download_mb} MB")
+        ),
         on_change=choose,
         label_visibility="collapsed",
         help="With its size: it is fetched first, once.",
@@ -76,34 +78,46 @@ def _use(state: AppState, dataset: Dataset) -> None:
     used = state.recipe.dataset == dataset.name
     with st.container(horizontal=True, gap="small"):
         st.button(
-            "In use" if used else "Train on it",
+            "In use" if used else "Use it",
             key="data-use",
             type="primary",
-            disabled=used or is_active(state.run) or not is_here(dataset.name),
+            disabled=used or is_active(state.run) or not is_here(dataset),
             on_click=take_dataset,
             args=(dataset.name,),
-            help="Sets the network's input and classes too; Undo on the Playground page brings the network back.",
+            help="For training; fits the network's input and classes too. Undo on the Playground page takes it back.",
         )
         if dataset.name.startswith(OWN):
-            st.button("Delete", key="data-delete", on_click=_delete, args=(dataset.name,), help="Throw it away.")
+            _deletion(dataset)
 
 
-def _delete(name: str) -> None:
-    state = app_state()
-    if state.recipe.dataset == name:
-        take_dataset("mnist")
-    state.data_name = None
-    delete_own_dataset(name)
+def _deletion(dataset: Dataset) -> None:
+    """A second click makes sure; not while a run needs the images."""
+    training = [run.record.name for run in supervisor().active() if run.record.recipe.dataset == dataset.name]
+    with st.popover("Delete", key=f"data-delete-{dataset.name}"):
+        if training:
+            markup.hint(f"{training[0]} is being trained on it: stop that first.")
+            return
+        markup.hint(f"Delete {dataset.title} with its images? Runs that were trained on it keep their weights.")
+        if st.button("Delete for good", key="data-delete-sure", type="primary"):
+            try:
+                delete_own_dataset(dataset.name, asker())
+            except PlaygroundError as problem:
+                markup.problem(problem)
+                return
+            state = app_state()
+            if state.recipe.dataset == dataset.name:
+                take_dataset("mnist")
+            state.data_name = None
+            st.rerun()
 
 
 def _figures(dataset: Dataset, recipe: Recipe) -> None:
     """The sizes of the three parts, as the recipe cuts them."""
-    kept = min(recipe.validation_size, max(10, dataset.train_size // 5))
-    train = min(recipe.limit or dataset.train_size, dataset.train_size - kept)
+    fitted = fitted_recipe(recipe.changed(dataset=dataset.name))
     markup.figures(
         [
-            (f"{train:,}", "to train on"),
-            (f"{kept:,}", "kept out for validation"),
+            (f"{training_images(fitted, dataset):,}", "to train on"),
+            (f"{fitted.validation_size:,}", "kept out for validation"),
             (f"{dataset.test_size:,}", "for the test"),
             (str(len(dataset.class_names)), "classes"),
         ]
@@ -113,7 +127,7 @@ def _figures(dataset: Dataset, recipe: Recipe) -> None:
 def _classes(dataset: Dataset, seen: Overview) -> None:
     colours = theme(st.context.theme.type)
     left, right = st.columns([62, 38], gap="medium")
-    shown = min(_SHOWN_CLASSES, len(dataset.class_names))
+    shown = len(seen.averages)
     with left:
         note = "first the average image" if shown == len(dataset.class_names) else f"of the first {shown} classes"
         markup.title("Examples", note=note)
@@ -134,9 +148,10 @@ def _classes(dataset: Dataset, seen: Overview) -> None:
 
 def _augmentation(state: AppState, dataset: Dataset, seen: Overview) -> None:
     """One image as training sees it, once after another."""
-    if find_dataset(state.recipe.dataset) != dataset:
-        return
     markup.title("Augmentation", note="what training makes of one image; a setting of the recipe")
+    if state.recipe.dataset != dataset.name:
+        markup.hint("Use this data set, and its images are shown as the recipe changes them.")
+        return
     left, right = st.columns([38, 62], gap="medium")
     with left:
         augmentation_form(state.recipe, set_recipe)

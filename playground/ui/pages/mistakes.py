@@ -9,6 +9,7 @@ from playground.engine.datasets import dataset_of
 from playground.engine.images import Images
 from playground.engine.store import Run
 from playground.lens.model import Model
+from playground.lens.robustness import changes_for
 from playground.lens.verdicts import Verdicts, images_of, judge
 from playground.ui import markup
 from playground.ui.components.gallery import Tile, gallery
@@ -49,7 +50,7 @@ def _page(state: AppState) -> None:
         case "Trust":
             trust_view(verdicts, names)
         case "Robustness":
-            robustness_view(model, data)
+            robustness_view(model, data, changes_for(dataset_of(run)))
         case "Map":
             embedding_view(state, run, model)
         case _:

@@ -2,25 +2,30 @@
 
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO
 
+import numpy as np
 import streamlit as st
 
+from playground.charts.images import image_grid
+from playground.charts.theme import theme
 from playground.engine.drawn_classes import MIN_DRAWINGS, drawn_images
 from playground.engine.own_datasets import save_own_dataset
 from playground.engine.own_images import OwnImages, read_own_images
 from playground.engine.own_pictures import Channels
 from playground.engine.store import clean_name
+from playground.engine.strokes import SIZE, fit_strokes
 from playground.errors import DrawingError, PlaygroundError
 from playground.ui import markup
 from playground.ui.canvas import Ink, canvas, drawn
 from playground.ui.progress import stoppable
+from playground.ui.server import visitor
 from playground.ui.state import CANVAS_SIZE, AppState, app_state
 
 _MOST_MB = 400
 _SIZES = (28, 32, 48, 64, 96, 128)
 _MOST_CLASSES = 12
 _MOST_DRAWINGS = 60
+_SHOWN_DRAWINGS = 8
 
 
 def bring_panel() -> None:
@@ -37,10 +42,9 @@ def bring_panel() -> None:
             colour = st.toggle("Colour", value=True, key="bring-colour")
         file = st.file_uploader("ZIP file", type=["zip"], key="bring-file", max_upload_size=_MOST_MB)
         if file is not None and st.button("Make a data set of it", key="bring-start", type="primary"):
-            content = BytesIO(file.getvalue())
             name = file.name.removesuffix(".zip")
             channels: Channels = 3 if colour else 1
-            _save(name, partial(read_own_images, content, height=size, width=size, channels=channels))
+            _save(name, partial(read_own_images, file, height=size, width=size, channels=channels))
         _said()
 
 
@@ -50,11 +54,18 @@ def _save(name: str, read: Callable[..., OwnImages], *, are_drawn: bool = False)
     try:
         with stoppable("bring-stop") as place:
             own = read(progress=lambda done, total: place.progress(done / total, f"{done:,} of {total:,} pictures"))
-            state.data_name = save_own_dataset(name, own, drawn=are_drawn)
+            state.data_name = save_own_dataset(name, own, drawn=are_drawn, owner=visitor())
     except PlaygroundError as problem:
-        state.bring_said = problem
+        if are_drawn:
+            state.class_error = problem
+        else:
+            state.bring_said = problem
     else:
-        state.bring_said = (own.skipped_count, own.skipped)  # not the images: a session outlives them
+        # Not the images: a session outlives them.
+        if are_drawn:
+            state.drawn_said = (len(own.images), len(own.test or ()))
+        else:
+            state.bring_said = (own.skipped_count, own.skipped)
     st.rerun()
 
 
@@ -87,14 +98,27 @@ def draw_classes_panel(state: AppState) -> None:
         with st.container(horizontal=True, gap="small"):
             st.button("Keep", key="drawn-keep", type="primary", on_click=_keep, args=(name,), disabled=not name.strip())
             st.button("Clear", key="drawn-clear", on_click=_fresh)
-            st.button("Forget all", key="drawn-forget", on_click=_forget, disabled=not state.classes)
+            st.button(
+                "Take back",
+                key="drawn-back",
+                on_click=_take_back,
+                args=(clean_name(name),),
+                disabled=clean_name(name) not in state.classes,
+                help="The last drawing of the class above.",
+            )
         if state.class_error:
             markup.problem(state.class_error)
-        markup.table([(one, f"{len(kept)} drawings") for one, kept in state.classes.items()])
+        _kept(state)
         enough = len(state.classes) > 1 and min(map(len, state.classes.values())) >= MIN_DRAWINGS
         if st.button("Make a data set of them", key="drawn-start", disabled=not enough):
             drawings = {one: list(kept) for one, kept in state.classes.items()}
             _save(" and ".join(list(drawings)[:3]), lambda progress: drawn_images(drawings), are_drawn=True)
+        if state.drawn_said:
+            train, test = state.drawn_said
+            markup.line(
+                f"Done: {train:,} images to train on and {test:,} to test with, each drawing in many copies with other "
+                "pens, moved and turned a little. Validation has such copies too; only the test's drawings are new."
+            )
 
 
 def _keep(name: str) -> None:
@@ -119,5 +143,22 @@ def _fresh() -> None:
     state.class_revision += 1
 
 
-def _forget() -> None:
-    app_state().classes = {}
+def _take_back(name: str) -> None:
+    state = app_state()
+    fewer = {one: kept[:-1] if one == name else kept for one, kept in state.classes.items()}
+    state.classes = {one: kept for one, kept in fewer.items() if kept}
+
+
+def _kept(state: AppState) -> None:
+    """What was drawn so far: a row a class."""
+    colours = theme(st.context.theme.type)
+    rows = []
+    for name, drawings in state.classes.items():
+        images = np.zeros((_SHOWN_DRAWINGS, 1, SIZE, SIZE), dtype=np.float32)
+        for place, strokes in enumerate(drawings[-_SHOWN_DRAWINGS:]):
+            images[place] = fit_strokes(strokes)
+        grid = image_grid(images, columns=_SHOWN_DRAWINGS, tile_size=SIZE, gap=2, gap_colour=colours.gap)
+        title = f"{name}, {len(drawings)}"
+        rows.append((title, grid.png, f"{title} drawings"))
+    if rows:
+        markup.picture_rows(rows)

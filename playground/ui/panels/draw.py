@@ -165,7 +165,10 @@ def _buttons(state: AppState, sight: Sight, subject: Subject | None) -> None:
 
 def _pen_popover(state: AppState, sight: Sight) -> None:
     popover = st.popover(
-        "Pen", key="canvas-more", on_change="rerun", help="The pen's width, or a picture instead of a drawing."
+        "Pen" if sight.reads_drawings else "Picture",
+        key="canvas-more",
+        on_change="rerun",
+        help="The pen's width, or a picture instead of a drawing.",
     )
     if not popover.open:
         return
@@ -173,7 +176,7 @@ def _pen_popover(state: AppState, sight: Sight) -> None:
         st.session_state["canvas-pen"] = state.pen_width
         st.slider("Width of the pen", *PEN_WIDTHS, key="canvas-pen", on_change=_set_pen_width)
         st.file_uploader(
-            f"A picture of a {sight.dataset.noun}" if sight.reads_drawings else "A picture",
+            f"A picture of a {sight.dataset.noun}" if sight.reads_drawings else "A picture: its middle is taken",
             type=["png", "jpg", "jpeg", "webp", "bmp"],
             key="canvas-upload",
             on_change=_take_picture,

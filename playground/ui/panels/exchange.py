@@ -5,12 +5,15 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from playground.engine.datasets import all_datasets, dataset_for
 from playground.engine.imported import MAX_BYTES, import_weights
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
 from playground.exchange.link import to_link
 from playground.exchange.reading import read_text
 from playground.lens.exports import EXPORTS, Exported, written
+from playground.spec.presets import ARCHITECTURES
+from playground.spec.shapes import shape_text
 from playground.ui import markup
 from playground.ui.server import visitor
 from playground.ui.state import AppState, app_state
@@ -29,11 +32,9 @@ def share_popover(state: AppState) -> None:
         if state.architecture.layers:
             markup.hint("This link opens the app with this network, recipe and seed:")
             st.code(_address(to_link(state.architecture, state.recipe)), language=None, wrap_lines=True)
-        exported = (
-            Exported(state.architecture, state.recipe, run.record.name, run)
-            if own and run
-            else Exported(state.architecture, state.recipe, _TITLE)
-        )
+        preset = ARCHITECTURES.get(state.preset or "")
+        title = preset.title if preset and preset.architecture.digest == state.architecture.digest else _TITLE
+        exported = Exported.of(run) if own and run else Exported(state.architecture, state.recipe, title)
         export_buttons(exported, key="share")
         if not own:
             markup.hint("Weights, ONNX and the report are a trained run's: train this network first.")
@@ -118,12 +119,29 @@ def _take_text(text: str) -> None:
     state = app_state()
     try:
         found = read_text(text, input_shape=state.architecture.input, classes=state.architecture.classes)
-        state.edit(found.architecture)
-        state.recipe = found.recipe or state.recipe
+        state.edit(found.architecture, found.recipe)
         count = len(found.architecture.layers)
-        state.exchange_said = (f"Read: {count} layers.", *found.remarks)
+        state.exchange_said = (f"Read: {count} layers.", *found.remarks, *_misfits(state))
     except PlaygroundError as problem:
         state.exchange_said = problem
+
+
+def _misfits(state: AppState) -> list[str]:
+    """What the network that was read has not in common with the images that it would be trained on."""
+    net, data = state.architecture, dataset_for(state.recipe, state.architecture)
+    found = []
+    if net.classes != len(data.class_names):
+        found.append(f"It tells {net.classes} classes apart, {data.title} has {len(data.class_names)}.")
+    if net.input.shape != data.input_shape:
+        found.append(f"It takes {shape_text(net.input.shape)} images: those of {data.title} are resized to that.")
+    fitting = [
+        other.title
+        for other in all_datasets().values()
+        if other.input_shape == net.input.shape and len(other.class_names) == net.classes
+    ]
+    if found and fitting:
+        found.append(f"Made for such a network: {', '.join(fitting)}.")
+    return found
 
 
 def _take_weights(name: str, content: bytes) -> None:

@@ -7,7 +7,7 @@ from playground.engine.errand import Errand
 from playground.engine.extractor import EXTRACTORS, TEST_SIZE, TRAIN_SIZE
 from playground.spec.datasets import Dataset
 from playground.ui import markup
-from playground.ui.server import errands
+from playground.ui.server import errands, visitor
 from playground.ui.state import AppState, app_state
 
 _EXTRACT = "playground.engine.extractor"
@@ -20,7 +20,7 @@ def features_panel(state: AppState, dataset: Dataset) -> None:
     if errand is not None and errand.made:
         state.data_name, state.extraction = errand.made, None
         st.rerun()
-    if not is_here(dataset.name):
+    if not is_here(dataset):
         return
     with st.expander("Features by a pretrained net", key="features", on_change="rerun") as expander:
         if not expander.open:
@@ -55,7 +55,7 @@ def _form(dataset: Dataset) -> None:
         key="features-start",
         type="primary",
         on_click=_start,
-        args=(_EXTRACT, dataset.name, name, str(train), str(test)),
+        args=(_EXTRACT, dataset.name, name, str(train), str(test), visitor()),
         help="A processor looks at 30 to 200 images a second.",
     )
 

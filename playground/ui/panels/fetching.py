@@ -30,7 +30,7 @@ def fetch_panel(dataset: Dataset) -> None:
 
 def _progress(dataset: Dataset) -> None:
     fetch = errands().last(_FETCH, dataset.name)
-    if fetch is None or not fetch.is_going_on or is_here(dataset.name):
+    if fetch is None or not fetch.is_going_on or is_here(dataset):
         st.rerun()
     progress = fetch.progress
     share = progress.done / progress.total if progress.total else 0.0

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from playground.charts.images import Scaling, map_grid
+from playground.charts.images import Scaling, image_grid, map_grid
 from playground.charts.theme import theme
 from playground.engine.store import Run
 from playground.errors import PlaygroundError
@@ -18,6 +18,7 @@ from playground.ui.state import app_state
 Array = NDArray[np.float32]
 
 _MOST_ROWS, _MOST_COLUMNS = 32, 64
+_COLOURS = 3
 _ORDERS: dict[Order, str] = {"number": "by number", "norm": "strongest first", "alike": "alike ones together"}
 _PARTS = ("All kernels", "One channel", "Change since the start")
 
@@ -48,6 +49,8 @@ def filters_view(run: Run, model: Model, index: int) -> None:
         elif part == _PARTS[1] or not weights.on_maps:
             _one_channel(weights, scaling)
         else:
+            if _sees_colours(model, index, weights):
+                _in_colour(weights, order, scaling)
             _all_kernels(weights, order, scaling)
 
 
@@ -66,6 +69,30 @@ def _choose() -> tuple[str, Order, Scaling]:
         )
         scale = one_of("Colour scale", ("one scale", "a scale for each kernel"), key="filters-scale")
     return part, order, "layer" if scale == "one scale" else "map"
+
+
+def _sees_colours(model: Model, index: int, weights: Weights) -> bool:
+    """Whether what the kernels look at is a colour image itself, or one that was only made smaller."""
+    below = (step.layer for step in model.architecture.steps() if step.index < index)
+    colours = model.architecture.input.channels == weights.kernels.shape[1] == _COLOURS
+    return colours and not any(layer.has_weights or layer.kind == "residual" for layer in below)
+
+
+def _in_colour(weights: Weights, order: Order, scaling: Scaling) -> None:
+    """One tile a kernel, as the image's own colours."""
+    every = ordered(weights.kernels, order)
+    kernels = weights.kernels[every]
+    largest = np.abs(kernels).max(axis=(1, 2, 3) if scaling == "map" else None, keepdims=True)
+    colours = theme(st.context.theme.type)
+    grid = image_grid(
+        0.5 + kernels / np.maximum(2 * largest, np.finfo(np.float32).tiny),
+        columns=16,
+        tile_size=42,
+        gap=6,
+        gap_colour=colours.gap,
+    )
+    markup.hint(f"Kernels {_numbers(list(every))} as red, green and blue; mid-grey is 0.")
+    st.image(grid.png, width=grid.width, alt="Every kernel in the image's colours")
 
 
 def _all_kernels(weights: Weights, order: Order, scaling: Scaling) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from playground.engine.datasets import all_datasets, find_dataset, is_here
+from playground.engine.datasets import all_datasets, dataset_for, is_here, training_images
 from playground.engine.estimate import seconds_per_epoch
 from playground.spec.architecture import MAX_LAYERS, Architecture
 from playground.spec.layers import LAYER_KINDS, Layer, Output, Residual
@@ -18,9 +18,10 @@ from playground.spec.validation import Problem, find_problems
 from playground.ui import markup
 from playground.ui.forms import model_form
 from playground.ui.panels.exchange import import_popover, share_popover
+from playground.ui.panels.fetching import fetch_panel
 from playground.ui.panels.transfer import transfer_line, transfer_popover
 from playground.ui.server import supervisor
-from playground.ui.state import AppState, app_state
+from playground.ui.state import AppState, Draft, app_state
 from playground.ui.steering import follow_network, is_active, take_dataset, take_preset
 
 _OWN = "own"
@@ -95,7 +96,7 @@ def _preset_title(name: str) -> str:
 
 
 def _present_preset(state: AppState) -> str:
-    """The preset that was taken, as long as the network is its; else the first with this network."""
+    """The preset that has this network: rather one for this data set, rather the one that was taken."""
     shape, classes = state.architecture.input.shape, state.architecture.classes
 
     def is_it(name: str) -> bool:
@@ -103,15 +104,26 @@ def _present_preset(state: AppState) -> str:
         same = (architecture, architecture.for_images(shape, classes))
         return state.architecture.digest in [one.digest for one in same]
 
-    names = [state.preset] if state.preset in ARCHITECTURES else []
-    return next((name for name in (*names, *ARCHITECTURES) if is_it(name)), _OWN)
+    def rank(name: str) -> tuple[bool, bool, bool]:
+        recipe = ARCHITECTURES[name].recipe
+        for_other_data = recipe is not None and recipe.dataset != state.recipe.dataset
+        return for_other_data, name != state.preset, recipe not in (None, state.recipe)
+
+    return min(filter(is_it, ARCHITECTURES), key=rank, default=_OWN)
 
 
 def _look_at(state: AppState) -> None:
-    """What the chosen mistake shows."""
-    words = ARCHITECTURES[name].look_at if (name := _present_preset(state)) in ARCHITECTURES else ""
-    if words and name == state.preset:
-        markup.hint(words)
+    """What the chosen mistake shows; and a way to the settings of a preset, where others are set."""
+    name = _present_preset(state)
+    if name == _OWN or name != state.preset:
+        return
+    preset = ARCHITECTURES[name]
+    if preset.look_at:
+        markup.hint(preset.look_at)
+    if preset.recipe not in (None, state.recipe) and not is_active(state.run):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="preset-settings"):
+            markup.hint("Your settings are not those that it comes with.")
+            st.button("Take its settings", key="preset-take", type="tertiary", on_click=take_preset, args=(preset,))
 
 
 def _dataset_choice(state: AppState) -> None:
@@ -121,7 +133,7 @@ def _dataset_choice(state: AppState) -> None:
         "Data set",
         list(every),
         key="dataset",
-        format_func=lambda name: every[name].title + ("" if is_here(name) else " ↓"),
+        format_func=lambda name: every[name].title + ("" if is_here(every[name]) else " ↓"),
         on_change=lambda: take_dataset(st.session_state["dataset"]),
         disabled=is_active(state.run),
         label_visibility="collapsed",
@@ -133,17 +145,22 @@ def _dataset_choice(state: AppState) -> None:
 def _input_row(state: AppState) -> None:
     """The images as they go in; opened, their size."""
     shape = state.architecture.input
-    dataset = find_dataset(state.recipe.dataset)
+    dataset = dataset_for(state.recipe, state.architecture)
     resized = dataset.input_shape != shape.shape
     detail = f"{dataset.title}{', resized' if resized else ''} · {state.architecture.classes} classes"
-    is_open = state.open_layer == INPUT_ROW
+    is_open, gone = state.open_layer == INPUT_ROW, dataset.is_gone
     with st.container(key="layer-input", gap=None):
-        _row("Input", detail, shape.shape, "open" if is_open else "")
+        _row("Input", detail, shape.shape, " ".join(filter(None, ("open" if is_open else "", "wrong" if gone else ""))))
         label = f"Input: {shape_text(shape.shape)} images of {dataset.title}"
         st.button(label, key="open-input", on_click=_toggle_open, args=(INPUT_ROW,), width="stretch")
+        if gone:
+            markup.line("The images that this recipe names are not here: choose a data set above.", kind="warn")
+        elif not is_here(dataset):
+            fetch_panel(dataset)
         if is_open:
-            markup.hint("Images of the data set are brought to this size, and to grey (1 channel) or colour (3).")
-            model_form(shape, key="input", columns=3, on_change=_set_input)
+            with st.container(key="editor-input", gap="small"):
+                markup.hint("Images of the data set are brought to this size, and to grey (1 channel) or colour (3).")
+                model_form(shape, key="input", columns=3, on_change=_set_input)
 
 
 def _set_input(name: str, value: Any) -> None:
@@ -335,13 +352,19 @@ def _buttons(state: AppState) -> None:
         if chosen:
             _add(state, LAYER_KINDS[chosen].model_validate({}))
             st.rerun()
-        st.button("Undo", key="undo", on_click=_undo, disabled=not state.past, shortcut="Z", help="Undo the last edit.")
-        st.button("Redo", key="redo", on_click=_redo, disabled=not state.future, help="Bring the undone edit back.")
+        back, again = (_may_take(state, drafts) for drafts in (state.past, state.future))
+        st.button("Undo", key="undo", on_click=_undo, disabled=not back, shortcut="Z", help="Undo the last edit.")
+        st.button("Redo", key="redo", on_click=_redo, disabled=not again, help="Bring the undone edit back.")
     with st.container(horizontal=True, gap="small", key="network-exchange"):
         transfer_popover(state)
         import_popover(state)
         share_popover(state)
     transfer_line(state)
+
+
+def _may_take(state: AppState, drafts: list[Draft]) -> bool:
+    """Whether there is a draft, and none with a recipe while the run goes on by another."""
+    return bool(drafts) and not (drafts[-1].recipe and is_active(state.run))
 
 
 def _undo() -> None:
@@ -376,15 +399,14 @@ def _last_fitting_place(state: AppState, layer: Layer) -> int:
 
 
 def _totals(summary: Summary, state: AppState) -> None:
-    dataset = find_dataset(state.recipe.dataset)
-    images = min(state.recipe.limit or dataset.train_size, dataset.train_size - state.recipe.validation_size)
-    seconds = seconds_per_epoch(summary, images, supervisor().images_per_second)
+    images = training_images(state.recipe, dataset_for(state.recipe, state.architecture))
+    seconds = seconds_per_epoch(summary, state.recipe, images, supervisor().images_per_second)
     parts = [
         (f"{summary.parameters:,}", "parameters"),
         (_short(summary.multiply_adds), "multiply-adds"),
         (shape_text(summary.receptive_field), "seen"),
     ]
-    if seconds is not None and summary.rows:
+    if seconds is not None and summary.rows and images:
         parts.append((f"{seconds:.0f} s" if seconds >= 1 else "under 1 s", "an epoch"))
     st.html(
         '<div class="pg-totals">' + "".join(f"<span><b>{value}</b> {name}</span>" for value, name in parts) + "</div>"

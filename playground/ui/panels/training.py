@@ -161,6 +161,8 @@ def _words(run: Run | None, history: History) -> None:
         done = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.phase, "")
         message = found.message if found else f"{history.step:,} batches so far."
         warns = found is not None and found.finding != "learning"
+        if history.phase == "completed" and found and not warns:
+            message = "It learnt well." if "well" in message else "It was still learning: more epochs may help."
         markup.line(done + message, kind="warn" if warns else "", behind=found.figures if found else {})
 
 

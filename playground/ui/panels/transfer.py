@@ -3,18 +3,17 @@
 import streamlit as st
 
 from playground.engine.catalogue import all_runs
-from playground.engine.datasets import find_dataset
+from playground.engine.datasets import FEWEST_STEPS, dataset_for
 from playground.engine.store import PRETRAINED, Run
 from playground.engine.transfer import fitting_weights, last_step
 from playground.errors import PlaygroundError
 from playground.spec.summary import summarize
 from playground.ui import markup
-from playground.ui.server import pretrained, run_or_none
+from playground.ui.server import pretrained
 from playground.ui.state import AppState, app_state, run_history
 from playground.ui.steering import set_recipe, start_both
 
 _SCRATCH = ""
-_LEAST_STEPS = 8
 
 
 def transfer_popover(state: AppState) -> None:
@@ -47,7 +46,7 @@ def transfer_popover(state: AppState) -> None:
 
 def transfer_line(state: AppState) -> None:
     """Whose weights the next run begins with, as long as that is so; and what would stay as it is drawn."""
-    parent = run_or_none(state.begin_with)
+    parent = state.begins_with
     frozen = sum(1 for layer in state.architecture.layers if layer.enabled and not layer.trainable)
     if parent is None and not frozen:
         return
@@ -80,11 +79,11 @@ def gain_line(run: Run | None) -> None:
 
 
 def _from_scratch(run: Run) -> Run | None:
-    """The newest run of the same network and recipe that began with nothing."""
+    """The newest run of the same network and recipe that began with nothing and went on to the end."""
     digest, recipe = run.record.architecture.frozen_up_to(-1).digest, run.record.recipe.digest
     for other in all_runs()[0]:
         same = other.record.recipe.digest == recipe and other.record.architecture.digest == digest
-        if same and other.record.parent is None:
+        if same and not other.material_path.exists() and run_history(other).test:
             return other
     return None
 
@@ -124,7 +123,7 @@ def _network(parent: Run) -> None:
 
 def _take_network(parent: Run) -> None:
     state = app_state()
-    classes = len(find_dataset(state.recipe.dataset).class_names)
+    classes = len(dataset_for(state.recipe, state.architecture).class_names)
     state.edit(parent.record.architecture.with_new_head(classes))
 
 
@@ -174,14 +173,14 @@ def _freezing(state: AppState) -> None:
 
 def _few(state: AppState) -> None:
     classes = state.architecture.classes
-    st.session_state["transfer-few"] = state.recipe.limit // classes if state.recipe.limit else None
+    st.session_state["transfer-few"] = max(1, state.recipe.limit // classes) if state.recipe.limit else None
 
     def choose() -> None:
         few = st.session_state["transfer-few"]
         limit = max(10, int(few) * classes) if few else None
         set_recipe("limit", limit)
-        if limit is not None and state.recipe.batch_size > limit // _LEAST_STEPS:
-            set_recipe("batch_size", max(2, limit // _LEAST_STEPS))  # else an epoch would be a step or two
+        if limit is not None and state.recipe.batch_size > limit // FEWEST_STEPS:
+            set_recipe("batch_size", max(2, limit // FEWEST_STEPS))  # else an epoch would be a step or two
 
     st.number_input(
         "Images of each class",
@@ -198,4 +197,5 @@ def _few(state: AppState) -> None:
 def _forget() -> None:
     state = app_state()
     state.begin_with = None
+    set_recipe("transferred_lr_share", 1.0)
     state.attempt(lambda: state.architecture.frozen_up_to(-1))

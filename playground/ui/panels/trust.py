@@ -11,7 +11,7 @@ from playground.charts.trust import reliability_figure, robustness_figure
 from playground.engine.images import Images
 from playground.errors import PlaygroundError
 from playground.lens.model import Model
-from playground.lens.robustness import CHANGES, Point, examples, robustness
+from playground.lens.robustness import CHANGES, Change, Point, examples, robustness
 from playground.lens.verdicts import Verdicts
 from playground.ui import markup
 
@@ -48,16 +48,16 @@ def trust_view(verdicts: Verdicts, names: Sequence[str]) -> None:
         )
 
 
-def robustness_view(model: Model, data: Images) -> None:
-    """Accuracy as the images are turned, shifted, scaled, covered with noise, thinned and thickened."""
+def robustness_view(model: Model, data: Images, changes: Sequence[Change]) -> None:
+    """Accuracy as the images are turned, shifted, scaled, covered with noise, and strokes thickened."""
     markup.hint(f"How accuracy falls when {_COUNT} test images are changed more and more.")
     kept = st.session_state.get("robustness")
     points: list[Point] = kept[1] if kept and kept[0] is model else []
     if not points:
         place = st.empty()
-        total = sum(len(info.levels) for info in CHANGES.values())
+        total = sum(len(CHANGES[change].levels) for change in changes)
         try:
-            for number, point in enumerate(robustness(model, data, count=_COUNT)):
+            for number, point in enumerate(robustness(model, data, changes, count=_COUNT)):
                 points.append(point)
                 place.progress((number + 1) / total, f"{CHANGES[point.change].title} …")
         except PlaygroundError as problem:
@@ -68,7 +68,8 @@ def robustness_view(model: Model, data: Images) -> None:
     image = data.image(0)
     columns = st.columns(2, gap="medium")
     colours = theme(st.context.theme.type)
-    for number, (change, info) in enumerate(CHANGES.items()):
+    for number, change in enumerate(changes):
+        info = CHANGES[change]
         mine = [point for point in points if point.change == change]
         with columns[number % 2]:
             markup.title(info.title, note=info.words)
