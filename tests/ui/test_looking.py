@@ -12,7 +12,7 @@ from playground.engine.catalogue import create_run
 from playground.engine.store import Run, log_line, snapshot_bytes
 from playground.lens.surgery import Rewritten, Scaled
 from playground.lens.verdicts import images_of
-from playground.spec.architecture import Architecture
+from playground.spec.architecture import Architecture, InputShape
 from playground.spec.events import RunEnded
 from playground.spec.layers import (
     Activation,
@@ -23,6 +23,7 @@ from playground.spec.layers import (
     Flatten,
     GlobalAvgPool,
     Linear,
+    MaxPool2d,
     Output,
     Residual,
 )
@@ -46,6 +47,10 @@ EVERY_KIND = Architecture(
         Linear(out_features=7),
         Output(),
     )
+)
+COLOUR = Architecture(
+    input=InputShape(channels=3, height=14, width=12),
+    layers=(MaxPool2d(), Conv2d(out_channels=5), Conv2d(out_channels=3, padding=1), Flatten(), Output()),
 )
 FLAT = Architecture(layers=(Flatten(), Linear(out_features=12), Output()))
 
@@ -111,7 +116,7 @@ def inside(run: Run, **fields: object) -> AppTest:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("architecture", [EVERY_KIND, FLAT], ids=["every-kind", "flat"])
+@pytest.mark.parametrize("architecture", [EVERY_KIND, FLAT, COLOUR], ids=["every-kind", "flat", "colour"])
 def test_every_view_of_every_kind_of_layer(architecture: Architecture, view: str) -> None:
     run = run_of(architecture)
     for layer in run.record.architecture.layers:
@@ -120,11 +125,22 @@ def test_every_view_of_every_kind_of_layer(architecture: Architecture, view: str
         assert layer.title in html_of(page)
 
 
+def test_only_kernels_that_see_the_image_s_colours_are_shown_in_them() -> None:
+    run = run_of(COLOUR)
+    _, sees, does_not, *_ = run.record.architecture.layers
+    assert "Kernels 1 to 5 as red, green and blue" in html_of(inside(run, inside_view="Filters", inside_layer=sees.id))
+    assert "as red, green" not in html_of(inside(run, inside_view="Filters", inside_layer=does_not.id))
+
+
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("spoil", [float("nan"), 0.0])
-def test_a_net_that_diverged_or_died_can_still_be_looked_at(view: str, spoil: float) -> None:
-    run = run_of(architecture_preset("tiny").architecture, spoil=spoil)
-    for layer in (run.record.architecture.layers[0], run.record.architecture.layers[-1]):
+@pytest.mark.parametrize("architecture", [architecture_preset("tiny").architecture, COLOUR], ids=["tiny", "colour"])
+def test_a_net_that_diverged_or_died_can_still_be_looked_at(
+    architecture: Architecture, view: str, spoil: float
+) -> None:
+    run = run_of(architecture, spoil=spoil)
+    first = next(layer for layer in run.record.architecture.layers if layer.has_weights)
+    for layer in (first, run.record.architecture.layers[-1]):
         page = inside(run, inside_view=view, inside_layer=layer.id)
         assert not page.exception, (layer.id, page.exception)
 

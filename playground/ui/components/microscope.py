@@ -17,6 +17,7 @@ from playground.ui.components.elements import own_component, packed, png_url
 Array = NDArray[np.float32]
 
 _RENDER = own_component("microscope")
+_COLOURS = ("red", "green", "blue")
 _MOST_VALUES = 400_000
 """Values of a layer that travel to the browser, so that it can say them where the pointer rests."""
 
@@ -95,7 +96,7 @@ def _detail(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
     window = channel.window
     return {
         "rule": channel.rule,
-        "terms": ["the stack", "the way around"] if channel.rule == "add" else None,
+        "terms": _terms(channel, below_title),
         "kernel_size": list(window.kernel_size),
         "stride": window.stride,
         "padding": list(window.padding),
@@ -116,6 +117,15 @@ def _detail(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
         "image_shape": list(image.shape),
         "image": packed(image),
     }
+
+
+def _terms(channel: Channel, below_title: str) -> list[str] | None:
+    """What the channels below are called, where they have names."""
+    if channel.rule == "add":
+        return ["the stack", "the way around"]
+    if below_title == "input" and channel.first_below == 0 and len(channel.below) == len(_COLOURS):
+        return [f"input, {colour}" for colour in _COLOURS]
+    return None
 
 
 def _painted(channel: Channel, shown: MapGrid, *, before: bool) -> dict[str, Any]:

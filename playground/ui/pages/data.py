@@ -97,7 +97,7 @@ def _deletion(dataset: Dataset) -> None:
         if training:
             markup.hint(f"{training[0]} is being trained on it: stop that first.")
             return
-        markup.hint(f"Delete {dataset.title} with its images? Runs that were trained on it keep their weights.")
+        markup.hint(f"Delete {dataset.title} with its images? Runs that were trained on it stay.")
         if st.button("Delete for good", key="data-delete-sure", type="primary"):
             try:
                 delete_own_dataset(dataset.name, asker())

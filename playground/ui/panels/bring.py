@@ -106,6 +106,9 @@ def draw_classes_panel(state: AppState) -> None:
                 disabled=clean_name(name) not in state.classes,
                 help="The last drawing of the class above.",
             )
+            with st.popover("Forget all", disabled=not state.classes, key="drawn-forget"):
+                markup.hint("All drawings of all classes? What was made of them stays.")
+                st.button("Forget them", key="drawn-forget-sure", type="primary", on_click=_forget)
         if state.class_error:
             markup.problem(state.class_error)
         _kept(state)
@@ -125,7 +128,7 @@ def _keep(name: str) -> None:
     state = app_state()
     state.class_ink = drawn(key="class-canvas", revision=state.class_revision) or state.class_ink
     name = clean_name(name)
-    state.class_error = None
+    state.class_error = state.drawn_said = None
     if not state.class_ink.strokes or not name:
         state.class_error = DrawingError("Nothing is drawn yet.", fix="Draw on the canvas, then keep it.")
     elif name not in state.classes and len(state.classes) >= _MOST_CLASSES:
@@ -147,6 +150,10 @@ def _take_back(name: str) -> None:
     state = app_state()
     fewer = {one: kept[:-1] if one == name else kept for one, kept in state.classes.items()}
     state.classes = {one: kept for one, kept in fewer.items() if kept}
+
+
+def _forget() -> None:
+    app_state().classes = {}
 
 
 def _kept(state: AppState) -> None:

@@ -250,7 +250,9 @@ def _remark(prediction: Prediction, sight: Sight, subject: Subject) -> str:
     names = sight.dataset.class_names
     words = prediction.words(names)
     if subject.is_example:
-        way = f"draw a {sight.dataset.noun} above" if sight.reads_drawings else "Random puts another one here"
+        if sight.reads_drawings:
+            return f"{words}. This is an example: draw a {sight.dataset.noun} above."
+        way = "bring a picture" if sight.dataset.is_gone else "Random puts another one here"
         return f"{words}. This is an example: {way}."
     if subject.label is not None:
         return f"{words}. {subject.origin.capitalize()}, labelled {names[subject.label]}."

@@ -80,11 +80,17 @@ def import_popover(state: AppState) -> None:
         st.text_area(
             "A link, JSON, or PyTorch or Keras code",
             key="import-text",
-            height=160,
+            height=120,
             placeholder="model = keras.Sequential([ … ])",
             help="It is read, never executed. Undo brings your network back.",
         )
         st.button("Read it", key="import-read", type="primary", on_click=_read)
+        said = state.exchange_said
+        if isinstance(said, PlaygroundError):
+            markup.problem(said)
+        elif said is not None:
+            for remark in said:
+                markup.hint(remark)
         st.file_uploader(
             "Or a file: JSON, Python, or safetensors weights for the network above",
             type=["json", "py", "txt", "safetensors"],
@@ -92,12 +98,6 @@ def import_popover(state: AppState) -> None:
             on_change=_take_file,
             max_upload_size=MAX_BYTES // 10**6,
         )
-        said = state.exchange_said
-        if isinstance(said, PlaygroundError):
-            markup.problem(said)
-        elif said is not None:
-            for remark in said:
-                markup.hint(remark)
 
 
 def _read() -> None:

@@ -19,6 +19,7 @@ Array = NDArray[np.float32]
 
 _MOST_ROWS, _MOST_COLUMNS = 32, 64
 _COLOURS = 3
+_FEW_COLUMNS = 8
 _ORDERS: dict[Order, str] = {"number": "by number", "norm": "strongest first", "alike": "alike ones together"}
 _PARTS = ("All kernels", "One channel", "Change since the start")
 
@@ -81,7 +82,7 @@ def _sees_colours(model: Model, index: int, weights: Weights) -> bool:
 def _in_colour(weights: Weights, order: Order, scaling: Scaling) -> None:
     """One tile a kernel, as the image's own colours."""
     every = ordered(weights.kernels, order)
-    kernels = weights.kernels[every]
+    kernels = weights.kernels[list(every)]
     largest = np.abs(kernels).max(axis=(1, 2, 3) if scaling == "map" else None, keepdims=True)
     colours = theme(st.context.theme.type)
     grid = image_grid(
@@ -96,7 +97,7 @@ def _in_colour(weights: Weights, order: Order, scaling: Scaling) -> None:
 
 
 def _all_kernels(weights: Weights, order: Order, scaling: Scaling) -> None:
-    """One row an output channel, one column a channel below."""
+    """One row an output channel, one column a channel below; the other way round where those are few."""
     outputs, inputs, height, _ = weights.kernels.shape
     every = ordered(weights.kernels, order)
     key = f"filters-{weights.name}"
@@ -109,11 +110,15 @@ def _all_kernels(weights: Weights, order: Order, scaling: Scaling) -> None:
     else:
         shown = list(every[first : first + _MOST_ROWS])
         part = weights.kernels[shown, from_column : from_column + _MOST_COLUMNS]
-        columns, size = part.shape[1], max(height, min(5 * height, 900 // part.shape[1] - 2))
-        markup.hint(
-            f"Rows: output channels {_numbers(shown)}. Columns: the channels below, "
-            f"{from_column + 1} to {from_column + columns} of {inputs}."
-        )
+        outside = f"output channels {_numbers(shown)}"
+        inside = f"the channels below, {from_column + 1} to {from_column + part.shape[1]} of {inputs}"
+        if inputs < _FEW_COLUMNS:
+            part, rows, along = part.swapaxes(0, 1), inside, outside
+        else:
+            rows, along = outside, inside
+        columns = part.shape[1]
+        size = max(height, min(7 * height, 900 // columns - 2))
+        markup.hint(f"Rows: {rows}. Columns: {along}.")
         maps = part.reshape(-1, *part.shape[2:])
     _picture(maps, columns, size, scaling, gap=2 if inputs > 1 else 6)
     norms = np.linalg.norm(weights.kernels.reshape(outputs, -1), axis=1)

@@ -104,10 +104,11 @@ def _present_preset(state: AppState) -> str:
         same = (architecture, architecture.for_images(shape, classes))
         return state.architecture.digest in [one.digest for one in same]
 
-    def rank(name: str) -> tuple[bool, bool, bool]:
+    def rank(name: str) -> tuple[bool, ...]:
         recipe = ARCHITECTURES[name].recipe
         for_other_data = recipe is not None and recipe.dataset != state.recipe.dataset
-        return for_other_data, name != state.preset, recipe not in (None, state.recipe)
+        was_fitted = ARCHITECTURES[name].architecture.digest != state.architecture.digest
+        return for_other_data, was_fitted, name != state.preset, recipe not in (None, state.recipe)
 
     return min(filter(is_it, ARCHITECTURES), key=rank, default=_OWN)
 
@@ -137,6 +138,7 @@ def _dataset_choice(state: AppState) -> None:
         on_change=lambda: take_dataset(st.session_state["dataset"]),
         disabled=is_active(state.run),
         label_visibility="collapsed",
+        placeholder="gone",
         help="Where the images come from; ↓: fetched first, which takes a while. More on the Data page.",
         width=112,
     )

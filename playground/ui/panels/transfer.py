@@ -33,8 +33,12 @@ def transfer_popover(state: AppState) -> None:
             return
         _network(parent)
         _fitting(state, parent)
-        _freezing(state)
-        _few(state)
+        left, right = st.columns(2)
+        with left:
+            _freezing(state)
+        with right:
+            _few(state)
+        _share(state)
         st.button(
             "Train this, and from scratch too",
             key="transfer-both",
@@ -159,6 +163,9 @@ def _freezing(state: AppState) -> None:
         on_change=choose,
         help="Frozen layers stay as they are: a fixed extractor of features. Each layer has a switch of its own too.",
     )
+
+
+def _share(state: AppState) -> None:
     st.session_state["transfer-share"] = state.recipe.transferred_lr_share
     st.slider(
         "Learning rate of the old layers, as a share",
