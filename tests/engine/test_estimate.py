@@ -21,7 +21,9 @@ def test_a_speed_measured_on_a_network_tells_that_network_s_own_time(name: str):
         recipe = Recipe(batch_size=batch_size, validation_size=10)
         measured = guide_speed(summary, batch_size, 250.0)
         assert seconds_per_epoch(summary, recipe, 1000, measured) == pytest.approx(4.0, rel=0.01)
-        assert seconds_per_epoch(summary, recipe.changed(validation_size=1000), 1000, measured) < 4.0 * 4 / 3
+        longer = seconds_per_epoch(summary, recipe.changed(validation_size=1000), 1000, measured)
+        assert longer is not None
+        assert 4.0 < longer < 6.0
 
 
 def test_small_batches_take_longer():
