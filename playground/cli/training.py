@@ -49,11 +49,11 @@ def train(
     architecture = find_architecture(arch)
     preset = ARCHITECTURES.get(arch)
     usual = preset.recipe if preset else None
-    settings = (find_recipe(recipe) if recipe else usual or find_recipe("sprint")).changed(**chosen)
     from playground.engine import catalogue, datasets
 
+    settings = find_recipe(recipe) if recipe else usual or find_recipe("sprint")
+    settings = datasets.fitted_recipe(settings, **chosen)
     data = datasets.find_dataset(settings.dataset)
-    settings = datasets.fitted_recipe(settings)
     if preset and (usual is None or usual.dataset != data.name):
         architecture = architecture.for_images(data.input_shape, len(data.class_names))
     fetch_dataset(data.name, as_json=as_json)
@@ -136,8 +136,8 @@ def transfer(
     parent = catalogue.find_run(run)
     data = datasets.find_dataset(dataset)
     chosen = given(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
-    settings = find_recipe(recipe).changed(dataset=data.name, transferred_lr_share=old_lr, **chosen)
-    settings = datasets.fitted_recipe(settings)
+    chosen |= {"dataset": data.name, "transferred_lr_share": old_lr}
+    settings = datasets.fitted_recipe(find_recipe(recipe), **chosen)
     own = parent.record.architecture.with_new_head(len(data.class_names))
     architecture = (find_architecture(arch) if arch else own).frozen_up_to(freeze - 1)
     fetch_dataset(data.name, as_json=as_json)

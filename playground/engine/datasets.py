@@ -1,5 +1,7 @@
 """Every data set there is here: the bundled ones, those fetched from others, and one's own."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -83,17 +85,20 @@ def dataset_tensors(name: str) -> dict[str, Tensor]:
     return fetched_tensors(name)
 
 
-def fitted_recipe(recipe: Recipe) -> Recipe:
-    """The recipe with no more than its data set can give.
+def fitted_recipe(recipe: Recipe, **chosen: Any) -> Recipe:
+    """The recipe with no more than its data set can give, but for values that were ``chosen``: those are set.
 
     Of the training images at most a fifth becomes validation images; a batch that is larger than what is left becomes
     an eighth of that.
     """
+    recipe = recipe.changed(**chosen)
     dataset = find_dataset(recipe.dataset)
     kept = min(recipe.validation_size, max(MIN_VALIDATION_SIZE, dataset.train_size // 5))
     fitted = recipe if kept == recipe.validation_size else recipe.changed(validation_size=kept)
     images = training_images(fitted, dataset)
-    return fitted if recipe.batch_size <= images else fitted.changed(batch_size=max(1, images // FEWEST_STEPS))
+    if recipe.batch_size > images:
+        fitted = fitted.changed(batch_size=max(1, images // FEWEST_STEPS))
+    return fitted.changed(**chosen)
 
 
 def training_images(recipe: Recipe, dataset: Dataset) -> int:

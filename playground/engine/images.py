@@ -33,6 +33,10 @@ class Images:
         found: NDArray[np.float32] = self.images[place].numpy().astype(np.float32) / np.float32(255)
         return found
 
+    def only(self, place: int) -> "Images":
+        """One of them alone."""
+        return Images(self.images[place : place + 1], self.labels[place : place + 1])
+
     def take(self, indices: Tensor) -> "Images":
         """The images at these places, in this order."""
         return Images(self.images[indices], self.labels[indices])

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from playground.charts.images import single_image
@@ -88,7 +87,7 @@ def test_subject(sight: Sight, index: int) -> Subject:
     """A test image with its label; raises what loading the data raises."""
     data = load_test(sight.dataset.name)
     index = min(index, len(data) - 1)
-    one = data.take(torch.tensor([index])).resized(sight.shape)  # the others may be many, and large
+    one = data.only(index).resized(sight.shape)  # the others may be many, and large
     return Subject(one.image(0), f"test image {index:,}", int(one.labels[0]))
 
 

@@ -148,14 +148,14 @@ def put_part(content: bytes) -> None:
 
 
 def assert_arrived() -> None:
-    assert is_here(NAME)
+    assert is_here(DATASETS[NAME])
     assert dataset_tensors(NAME)["train_images"].numpy().tobytes() == CONTENT
     assert target().read_bytes() == CONTENT
     assert not part().exists()
 
 
 def test_a_file_is_fetched_checked_read_and_never_asked_for_again(mirror: Mirror):
-    assert not is_here(NAME)
+    assert not is_here(DATASETS[NAME])
     with pytest.raises(MissingDataError, match="21 MB"):
         dataset_tensors(NAME)
     told = list(fetch(NAME))
@@ -173,7 +173,7 @@ def test_a_download_that_broke_off_is_taken_up_again(mirror: Mirror, knows_range
     with pytest.raises(DownloadError, match="broke off"):
         list(fetch(NAME))
     assert part().read_bytes() == CONTENT[:300_000]
-    assert not is_here(NAME)
+    assert not is_here(DATASETS[NAME])
     mirror.breaks_after = None
     told = [progress for progress in fetch(NAME) if progress.done]
     assert_arrived()
@@ -206,7 +206,7 @@ def test_a_wrong_checksum_is_refused(mirror: Mirror):
     assert mirror.url in told.value.what
     assert not target().exists()
     assert not part().exists()
-    assert not is_here(NAME)
+    assert not is_here(DATASETS[NAME])
     assert mirror.asked == [None]
 
 
@@ -234,7 +234,7 @@ def test_who_finds_no_server_is_told_which_files_to_put_where(two: tuple[Mirror,
     assert f"put data.bin into {target().parent} by hand" in told.value.fix
     target().write_bytes(CONTENT)
     list(fetch(NAME))
-    assert is_here(NAME)
+    assert is_here(DATASETS[NAME])
 
 
 def test_files_wanted_are_those_that_are_looked_for(mirror: Mirror):
@@ -290,7 +290,7 @@ def test_a_damaged_cache_is_made_again_from_the_files(mirror: Mirror, home: Path
     (home / "cache" / f"dataset-{NAME}.safetensors").write_bytes(b"torn")
     with pytest.raises(MissingDataError):
         dataset_tensors(NAME)
-    assert not is_here(NAME)
+    assert not is_here(DATASETS[NAME])
     list(fetch(NAME))
     assert_arrived()
     assert mirror.asked == [None]

@@ -108,7 +108,7 @@ def _options(base: Recipe, recipe: Recipe) -> list[str] | None:
         name: value for name in _OPTIONS if (value := getattr(recipe, name)) != getattr(base, name)
     }
     try:
-        made = fitted_recipe(base.changed(**changed))
+        made = fitted_recipe(base, **changed)
     except UnknownNameError:
         return None
     if made != recipe or None in changed.values():

@@ -6,12 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from playground.engine.datasets import all_datasets, dataset_for, is_here, training_images
+from playground.engine.datasets import dataset_for, is_here, training_images
 from playground.engine.estimate import seconds_per_epoch
 from playground.spec.architecture import MAX_LAYERS, Architecture
 from playground.spec.layers import LAYER_KINDS, Layer, Output, Residual
 from playground.spec.layers.base import joined_detail
-from playground.spec.presets import ARCHITECTURES, GROUP_TITLES
 from playground.spec.shapes import Shape, shape_text
 from playground.spec.summary import Row, Summary, summarize
 from playground.spec.validation import Problem, find_problems
@@ -19,12 +18,12 @@ from playground.ui import markup
 from playground.ui.forms import model_form
 from playground.ui.panels.exchange import import_popover, share_popover
 from playground.ui.panels.fetching import fetch_panel
+from playground.ui.panels.presets import dataset_choice, look_at, preset_choice
 from playground.ui.panels.transfer import transfer_line, transfer_popover
 from playground.ui.server import supervisor
 from playground.ui.state import AppState, Draft, app_state
-from playground.ui.steering import follow_network, is_active, take_dataset, take_preset
+from playground.ui.steering import follow_network, is_active
 
-_OWN = "own"
 INPUT_ROW = "input"
 
 
@@ -44,9 +43,9 @@ def _panel(known: tuple[str, str, str | None]) -> None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="network-head"):
         markup.title("Network")
-        _preset_choice(state)
-        _dataset_choice(state)
-    _look_at(state)
+        preset_choice(state)
+        dataset_choice(state)
+    look_at(state)
     summary = summarize(state.architecture)
     problems = find_problems(state.architecture, supervisor().limits.for_recipe(state.recipe))
     with st.container(gap=None, key="stack"):
@@ -64,84 +63,6 @@ def _panel(known: tuple[str, str, str | None]) -> None:
         markup.problem(state.network_error)
     _buttons(state)
     _totals(summary, state)
-
-
-def _preset_choice(state: AppState) -> None:
-    names = [_OWN, *ARCHITECTURES]
-    st.session_state["architecture-preset"] = _present_preset(state)
-
-    def choose() -> None:
-        name = st.session_state["architecture-preset"]
-        if name != _OWN:
-            take_preset(ARCHITECTURES[name])
-
-    st.selectbox(
-        "Preset",
-        names,
-        key="architecture-preset",
-        format_func=_preset_title,
-        on_change=choose,
-        label_visibility="collapsed",
-        help="A network to start from; a tutorial's or a mistake's comes with its settings. Undo brings yours back.",
-        width="stretch",
-    )
-
-
-def _preset_title(name: str) -> str:
-    if name == _OWN:
-        return "Your own"
-    preset = ARCHITECTURES[name]
-    group = GROUP_TITLES[preset.group]
-    return f"{group}: {preset.title}" if group else preset.title
-
-
-def _present_preset(state: AppState) -> str:
-    """The preset that has this network: rather one for this data set, rather the one that was taken."""
-    shape, classes = state.architecture.input.shape, state.architecture.classes
-
-    def is_it(name: str) -> bool:
-        architecture = ARCHITECTURES[name].architecture
-        same = (architecture, architecture.for_images(shape, classes))
-        return state.architecture.digest in [one.digest for one in same]
-
-    def rank(name: str) -> tuple[bool, ...]:
-        recipe = ARCHITECTURES[name].recipe
-        for_other_data = recipe is not None and recipe.dataset != state.recipe.dataset
-        was_fitted = ARCHITECTURES[name].architecture.digest != state.architecture.digest
-        return for_other_data, was_fitted, name != state.preset, recipe not in (None, state.recipe)
-
-    return min(filter(is_it, ARCHITECTURES), key=rank, default=_OWN)
-
-
-def _look_at(state: AppState) -> None:
-    """What the chosen mistake shows; and a way to the settings of a preset, where others are set."""
-    name = _present_preset(state)
-    if name == _OWN or name != state.preset:
-        return
-    preset = ARCHITECTURES[name]
-    if preset.look_at:
-        markup.hint(preset.look_at)
-    if preset.recipe not in (None, state.recipe) and not is_active(state.run):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="preset-settings"):
-            markup.hint("Your settings are not those that it comes with.")
-            st.button("Take its settings", key="preset-take", type="tertiary", on_click=take_preset, args=(preset,))
-
-
-def _dataset_choice(state: AppState) -> None:
-    every = all_datasets()
-    st.session_state["dataset"] = state.recipe.dataset if state.recipe.dataset in every else None
-    st.selectbox(
-        "Data set",
-        list(every),
-        key="dataset",
-        format_func=lambda name: every[name].title + ("" if is_here(every[name]) else " ↓"),
-        on_change=lambda: take_dataset(st.session_state["dataset"]),
-        disabled=is_active(state.run),
-        label_visibility="collapsed",
-        placeholder="gone",
-        help="Where the images come from; ↓: fetched first, which takes a while. More on the Data page.",
-        width=112,
-    )
 
 
 def _input_row(state: AppState) -> None:
