@@ -85,6 +85,19 @@ def test_a_run_leaves_in_every_form_and_its_weights_come_back(home: Path, tmp_pa
     assert all(torch.equal(theirs[name], value) for name, value in ours.items())
 
 
+def test_weights_of_two_classes_come_back_for_their_own_data(home: Path, pets: Path, tmp_path: Path) -> None:
+    name = last_json(say("bring", pets, "--size", "16", "--json").out)["dataset"]
+    say("train", "logistic", "--dataset", name, "--epochs", "1", "--batch-size", "2", "--json")
+    run = find_run("latest")
+    for form in ("json", "weights"):
+        assert say("export", run.id, "--to", form, "-o", tmp_path / form).code == 0
+    told = say("import", tmp_path / "json", "--weights", tmp_path / "weights", "--dataset", name, "--json")
+    assert told.code == 0, told.err
+    made = find_run(last_json(told.out)["run"])
+    assert made.record.recipe.dataset == name
+    assert say("import", tmp_path / "json", "--weights", tmp_path / "weights").code == 2
+
+
 def test_what_cannot_be_read_is_named_with_its_line(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text("model = nn.Sequential(\n    nn.Flatten(),\n    nn.Transformer(),\n)\n")

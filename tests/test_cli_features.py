@@ -5,6 +5,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from playground.engine.extractor import EXTRACTORS
 from tests.command_line import say
@@ -13,7 +14,9 @@ from tests.random_extractor import expect_what_is_there, light_and_dark, put_ran
 SMALL = "mobilenet_v3_small"
 
 
-def test_logistic_regression_learns_from_what_a_net_saw(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logistic_regression_learns_from_what_a_net_saw(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(EXTRACTORS, SMALL, EXTRACTORS[SMALL])
     put_random_weights(SMALL)
     expect_what_is_there()
@@ -23,6 +26,10 @@ def test_logistic_regression_learns_from_what_a_net_saw(home: Path, monkeypatch:
     settings = ("--batch-size", "10", "--epochs", "10", "--lr", "0.01")
     trained = say("train", "logistic", "--dataset", made, *settings, "--json").json
     assert trained["test_accuracy"] == 1.0
+    for light, expected in ((220, "light"), (25, "dark")):
+        Image.new("RGB", (40, 30), (light, light, light)).save(tmp_path / "some.png")
+        (answer,) = say("predict", "latest", tmp_path / "some.png", "--json").json
+        assert answer["class"] == expected
     told = say("features", name, "--by", SMALL, "--train", "40")
     assert told.out == f"{made}: 576 features of every image\n"
 

@@ -84,7 +84,7 @@ def import_network(
     for remark in found.remarks:
         err.print(remark, soft_wrap=True)
     recipe = (found.recipe or Recipe()).changed(**given(dataset=dataset))
-    run = _with_weights(weights, found.architecture, recipe, name) if weights else None
+    run = _with_weights(weights, found.architecture, recipe, name or weights.stem) if weights else None
     if output is not None:
         _write(output, to_json(found.architecture).encode())
     if as_json:
@@ -95,14 +95,15 @@ def import_network(
             out.print(f"Run {run} has these weights.")
 
 
-def _with_weights(path: Path, architecture: Architecture, recipe: Recipe, name: str | None) -> str:
+def _with_weights(path: Path, architecture: Architecture, recipe: Recipe, name: str) -> str:
+    from playground.engine.datasets import fitted_recipe
     from playground.engine.imported import import_weights
 
     try:
         content = path.read_bytes()
     except OSError as problem:
         raise PlaygroundError(f"{path} cannot be read: {problem.strerror}.") from problem
-    return import_weights(content, architecture, recipe, name=name or path.stem).id
+    return import_weights(content, architecture, fitted_recipe(recipe), name=name).id
 
 
 @app.command()

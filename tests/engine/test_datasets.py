@@ -41,6 +41,12 @@ def test_colour_repeats_grey_and_size_changes() -> None:
     assert abs(float(found.float().mean()) - 127.5) < 2
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_colour_becomes_its_luminance_in_any_other_number_of_channels(channels: int) -> None:
+    colour = Images(torch.tensor([10, 200, 90], dtype=torch.uint8).view(1, 3, 1, 1), torch.zeros(1, dtype=torch.long))
+    assert colour.resized((channels, 1, 1)).images.flatten().tolist() == [131] * channels
+
+
 def test_the_same_shape_is_the_same_images() -> None:
     images = _images()
     assert images.resized((3, 20, 30)) is images

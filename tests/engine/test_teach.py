@@ -56,6 +56,13 @@ def parent(home: Path) -> Run:
     return train(create_run(TINY, SHORT, name="Parent"))
 
 
+def test_a_net_of_few_images_can_be_taught(home: Path):
+    few = train(create_run(TINY, SHORT.changed(limit=50, batch_size=10)))
+    taught = train(teach_run(few, (drawing(3),)))
+    assert taught.record.recipe.batch_size == 50
+    assert len(taught.snapshots()) > 1
+
+
 # The personal set
 
 

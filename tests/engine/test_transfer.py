@@ -412,6 +412,34 @@ def test_a_layer_that_would_stay_frozen_as_it_was_drawn_is_told(parent: Run):
     assert len(list(parent.folder.parent.iterdir())) == 1
 
 
+def test_a_share_of_nothing_for_everything_that_learns_is_refused(parent: Run):
+    still = SHORT.changed(transferred_lr_share=0.0)
+    with pytest.raises(ArchitectureError, match="nothing would learn"):
+        transfer_run(parent, TINY, still)
+    with pytest.raises(ArchitectureError, match="nothing would learn"):
+        transfer_run(parent, TINY.frozen_up_to(2), still)
+    new = TINY.with_new_head(10)
+    wider = new.replaced(4, new.layers[4].changed(out_channels=24))
+    before = parent.snapshot(last_step(parent))
+    run = trained(transfer_run(parent, wider, still))
+    after = run.snapshot(last_step(run))
+    assert torch.equal(after["0.weight"], before["0.weight"])
+    last = [name for name in after if name.endswith("weight")][-1]
+    assert not torch.equal(after[last], run.snapshot(0)[last])
+
+
+def test_classes_of_a_data_set_that_nobody_knows_any_more_are_nobody_else_s(home: Path):
+    net = Architecture(layers=(Flatten(), Output()), classes=2)
+    run = create_run(net, SHORT.changed(dataset="own:never-was-here"))
+    labels = torch.tensor([0, 1] * 20)
+    images = Images(torch.zeros(40, 1, 28, 28, dtype=torch.uint8), labels)
+    name = save_own_dataset("Other", OwnImages(images, None, ("0", "1"), (), 0))
+    from playground.engine.store import snapshot_bytes
+
+    run.snapshot_path(4).write_bytes(snapshot_bytes(dict(build(net, seed=9).state_dict())))
+    assert fitting_weights(run, 4, net, name) == ({}, ())
+
+
 def test_a_frozen_layer_within_a_block_needs_weights_too(parent: Run):
     block = Residual(layers=(Conv2d(out_channels=4, padding="same", trainable=False),))
     with pytest.raises(ArchitectureError, match="is frozen"):

@@ -22,6 +22,11 @@ def test_a_link_is_known_with_and_without_its_address(around: str) -> None:
     assert (found.architecture.digest, found.recipe) == (GUIDE.digest, SPRINT)
 
 
+def test_an_assignment_without_spaces_is_code() -> None:
+    found = read_text("net=nn.Sequential(nn.Flatten(),nn.Linear(784,10))")
+    assert [layer.kind for layer in found.architecture.layers] == ["flatten", "output"]
+
+
 def test_json_is_known() -> None:
     found = read_text("\n" + to_json(GUIDE))
     assert found.architecture.digest == GUIDE.digest

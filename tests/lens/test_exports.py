@@ -8,11 +8,15 @@ import torch
 
 from playground.engine.build import build
 from playground.engine.catalogue import create_run
+from playground.engine.images import Images
+from playground.engine.own_datasets import save_own_dataset
+from playground.engine.own_images import OwnImages
 from playground.engine.store import Run, log_line, snapshot_bytes
-from playground.errors import UnknownNameError
+from playground.errors import RecipeError, UnknownNameError
 from playground.exchange.reading import read_text
 from playground.lens.exports import EXPORTS, Exported, written
 from playground.spec.architecture import Architecture
+from playground.spec.datasets import Features
 from playground.spec.events import RunEnded
 from playground.spec.layers import Conv2d, Flatten, MaxPool2d, Output, Residual
 from playground.spec.recipe import Recipe
@@ -81,6 +85,37 @@ def test_a_report_holds_the_run_s_name_as_text(trained: Run) -> None:
         or "&lt;b&gt;" in page
     )
     assert "<b>" not in page.split("</title>")[0]
+
+
+def test_programs_say_what_of_a_transferred_run_they_do_not_do(trained: Run) -> None:
+    recipe = RECIPE.changed(transferred_lr_share=0.1)
+    run = create_run(NET, recipe, parent=trained.id, parent_step=5)
+    for name in ("torch-train", "keras"):
+        code = written(name, Exported.of(run)).decode()
+        assert "began with the weights of another" in code
+        assert "0.1 times the rate" in code
+        compile(code, name, "exec")
+        assert "# " not in written(name, Exported.of(trained)).decode().split('"""')[0]
+
+
+def test_outputs_of_which_no_data_set_knows_are_called_by_their_numbers() -> None:
+    net = Architecture(layers=(Flatten(), Output()), classes=2)
+    assert Exported(net, Recipe(), "Two").class_names == ("0", "1")
+    assert Exported(net, Recipe(dataset="own:never-was-here"), "Gone").class_names == ("0", "1")
+    assert Exported(NET, Recipe(dataset="fashion-mnist"), "Ten").class_names[0] == "T-shirt"
+
+
+def test_a_net_of_features_leaves_as_no_program_that_would_need_another_net(home: object) -> None:
+    noise = torch.Generator().manual_seed(0)
+    images = Images(torch.randint(0, 256, (40, 1, 16, 32), generator=noise, dtype=torch.uint8), torch.arange(40) % 2)
+    features = Features("resnet18", (3, 32, 32), False, "Some. Of mine.", 0.0, 0.01)
+    name = save_own_dataset("Seen", OwnImages(images, None, ("a", "b"), (), 0), features=features)
+    net = Architecture(layers=(Flatten(), Output())).for_images((1, 16, 32), 2)
+    exported = Exported(net, Recipe(dataset=name), "Seen")
+    for form in ("torch-train", "torch-predict", "keras"):
+        with pytest.raises(RecipeError, match="resnet18"):
+            written(form, exported)
+    assert b"nn.Linear(512, 2)" in written("torch", exported)
 
 
 def test_an_unknown_form_is_named() -> None:
