@@ -522,18 +522,22 @@ def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
     assert not app.exception
 
 
+def _begun_anew(app: AppTest, run: Run, told: Diagnosed) -> Run:
+    """What a click on a run's suggestion starts."""
+    ended = RunEnded(step=5, elapsed_s=1, status="stopped")
+    run.log_path.write_bytes(b"".join(map(log_line, (_batch(5, 0.5), told, ended))))
+    app.query_params["run"] = run.id
+    app.run()
+    _suggestion(app).click().run()
+    return find_run(state_of(app).run_id or "")
+
+
 def test_a_new_run_begins_as_the_one_did_that_it_is_about(app: AppTest) -> None:
     parent = server.pretrained()
     frozen = parent.record.architecture.frozen_up_to(0)
     run = transfer_run(parent, frozen, recipe_preset("tutorial").recipe)
     told = _told(Suggestion(label="Train anew", recipe={"lr": 0.002}, anew=True))
-    run.log_path.write_bytes(
-        b"".join(map(log_line, (_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))))
-    )
-    app.query_params["run"] = run.id
-    app.run()
-    _suggestion(app).click().run()
-    new = find_run(state_of(app).run_id or "")
+    new = _begun_anew(app, run, told)
     assert (new.id != run.id, new.record.parent) == (True, parent.id)
     assert not new.record.architecture.layers[0].trainable
     assert not app.exception
@@ -544,13 +548,7 @@ def test_weights_that_do_not_fit_a_new_run_any_more_are_left_out(app: AppTest) -
     run = transfer_run(parent, parent.record.architecture, recipe_preset("tutorial").recipe)
     wider = architecture_preset("lenet5").architecture
     told = _told(Suggestion(label="Train anew", architecture=wider.model_dump(mode="json", by_alias=True), anew=True))
-    run.log_path.write_bytes(
-        b"".join(map(log_line, (_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))))
-    )
-    app.query_params["run"] = run.id
-    app.run()
-    _suggestion(app).click().run()
-    new = find_run(state_of(app).run_id or "")
+    new = _begun_anew(app, run, told)
     assert new.record.architecture.digest == wider.digest
     assert new.record.parent is None
     assert not app.exception
