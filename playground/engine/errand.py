@@ -16,6 +16,9 @@ from typing import IO, Any
 from playground.engine.child import child_environment
 from playground.errors import PlaygroundError
 
+_PLACES = threading.BoundedSemaphore(2)  # each takes a core, and a pretrained net's some hundred MB
+_LOOK_S = 0.2
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -48,23 +51,18 @@ class Errand:
     """One errand from its start: a module of the package that tells its work, and what it is to be done with.
 
     ``progress`` is what it said last, ``made`` the name of what came of it, ``problem`` what ended it too early.
+    Two are run at a time; the others wait.
     """
 
     def __init__(self, module: str, *arguments: str) -> None:
-        self.progress = Progress("Starting")
+        self.progress = Progress("Waiting for others to be done")
         self.made: str | None = None
         self.problem: PlaygroundError | None = None
-        self._cancelled = False
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env=child_environment(),
-        )
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._cancelled = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._beginning = threading.Lock()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     @property
@@ -74,26 +72,51 @@ class Errand:
 
     def cancel(self) -> None:
         """End it; what was downloaded is kept for the next time."""
-        self._cancelled = True
-        self._process.terminate()
+        self._cancelled.set()
+        with self._beginning:
+            if self._process:
+                self._process.terminate()
 
     def wait(self) -> None:
         """Until it is over."""
         self._thread.join()
 
-    def _follow(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
-        with self._process.stdout as said:
+    def _run(self) -> None:
+        while not _PLACES.acquire(timeout=_LOOK_S):
+            if self._cancelled.is_set():
+                return
+        try:
+            with tempfile.TemporaryFile() as errors:
+                self._follow(errors)
+        except OSError as problem:
+            self.problem = PlaygroundError(f"The work cannot be started: {problem}.", fix="Close other programs.")
+        finally:
+            _PLACES.release()
+
+    def _follow(self, errors: IO[bytes]) -> None:
+        with self._beginning:
+            if self._cancelled.is_set():
+                return
+            self.progress = Progress("Starting")
+            process = self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=child_environment(),
+            )
+        assert process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
+        with process.stdout as said:
             for line in said:
                 self._take(json.loads(line))
-        if self._process.wait() and self.problem is None and not self._cancelled:
-            self._errors.seek(0)
-            last_words = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+        if process.wait() and self.problem is None and not self._cancelled.is_set():
+            errors.seek(0)
+            last_words = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
             self.problem = PlaygroundError(
-                f"The work ended with code {self._process.returncode}. {last_words:.200}".rstrip(),
+                f"The work ended with code {process.returncode}. {last_words:.200}".rstrip(),
                 fix="Try again; what was downloaded is kept.",
             )
-        self._errors.close()
 
     def _take(self, value: dict[str, Any]) -> None:
         if "problem" in value:

@@ -1,6 +1,7 @@
 """Errands: what a process tells arrives, whatever becomes of the process."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,25 @@ def test_a_process_that_dies_is_a_problem(module: str) -> None:
     errand.wait()
     assert errand.problem is not None
     assert "code 3" in errand.problem.what
+
+
+def test_two_are_run_at_a_time_and_who_waits_can_be_cancelled(module: str) -> None:
+    long = [Errand(module, "wait") for _ in range(2)]
+    while any(errand.progress != Progress("Working", 3, 4) for errand in long):
+        time.sleep(0.01)
+    waiting, cancelled = Errand(module, "made"), Errand(module, "made")
+    time.sleep(0.3)
+    assert waiting.progress.doing.startswith("Waiting")
+    cancelled.cancel()
+    cancelled.wait()
+    assert (cancelled.made, cancelled.problem) == (None, None)
+    assert waiting.is_going_on
+    long[0].cancel()
+    waiting.wait()
+    assert waiting.made == "own:thing"
+    assert long[1].is_going_on
+    long[1].cancel()
+    long[1].wait()
 
 
 def test_a_cancel_ends_it_and_is_no_problem(module: str) -> None:
