@@ -83,6 +83,8 @@ def import_network(
     found = read_text(text)
     for remark in found.remarks:
         err.print(remark, soft_wrap=True)
+    if dataset and not weights:
+        raise PlaygroundError("A data set goes with weights, and there are none.", fix="Give --weights too.")
     recipe = (found.recipe or Recipe()).changed(**given(dataset=dataset))
     run = _with_weights(weights, found.architecture, recipe, name or weights.stem) if weights else None
     if output is not None:

@@ -102,6 +102,8 @@ def extract(
     weights cannot be had, StoreError where the disk says no.
     """
     seen, net = find_dataset(dataset), find_extractor(extractor)
+    if seen.features is not None:
+        raise DatasetError(f"{seen.title} holds features already.", expected="A data set of images.")
     _check_sizes(seen, train_size, test_size)
     train = _share(first_images(dataset, seen.train_size), train_size)
     test = _share(load_test(dataset), test_size)
@@ -127,14 +129,17 @@ def features_of_picture(features: Features, picture: NDArray[np.float32]) -> NDA
 
     Raises MissingDataError where the net's weights are not here any more.
     """
+    return _features_of(features, picture.tobytes(), picture.shape)
+
+
+@lru_cache(maxsize=16)
+def _features_of(features: Features, content: bytes, shape: Shape) -> NDArray[np.float32]:
     net = find_extractor(features.extractor)
-    pixels = torch.from_numpy(picture).mul(255).round().to(torch.uint8)
-    image = Images(pixels[None], torch.zeros(1, dtype=torch.long)).resized(features.image_shape)
-    compute = choose_compute(Recipe())
-    said = _said(_loaded(net, compute.device), image.resized(input_shape(features.image_shape)), compute)
-    return Images(quantised(said, features.low, features.level).view(1, 1, net.height, net.width), image.labels).image(
-        0
-    )
+    picture = Images.of_picture(np.frombuffer(content, dtype=np.float32).reshape(shape))
+    image = picture.resized(features.image_shape).resized(input_shape(features.image_shape))
+    compute = choose_compute(Recipe(device="cpu"))  # a page leaves the accelerator to the training
+    said = quantised(_said(_loaded(net, compute.device), image, compute), features.low, features.level)
+    return Images(said.view(1, 1, net.height, net.width), image.labels).image(0)
 
 
 @lru_cache(maxsize=len(_EXTRACTORS))

@@ -25,6 +25,12 @@ class Images:
     images: Tensor
     labels: Tensor
 
+    @classmethod
+    def of_picture(cls, picture: NDArray[np.float32]) -> "Images":
+        """One picture (channels, height, width), values 0 to 1, without a class."""
+        pixels = torch.from_numpy(np.array(picture, dtype=np.float32)).mul_(255).round_().to(torch.uint8)
+        return cls(pixels[None], torch.zeros(1, dtype=torch.long))
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -94,7 +94,10 @@ def save_own_dataset(
         owner=owner,
     )
     folder = _own_folder() / f"{_slug(title)}-{_digest(tensors, own.class_names)}"
-    if folder.name not in _records():
+    kept = _records().get(folder.name)
+    if kept and kept.owner != owner:
+        record = record.model_copy(update={"owner": None})  # who brings the same as somebody else has it together
+    if kept is None or (kept.owner, kept.features) != (record.owner, record.features):
         _write(folder, record, tensors)
     return f"{OWN}{folder.name}"
 

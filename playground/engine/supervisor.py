@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from playground.engine.catalogue import clear_leavings, create_run, find_run
+from playground.engine.datasets import find_dataset, is_here
 from playground.engine.estimate import guide_speed
+from playground.engine.fetch import refuse_missing
 from playground.engine.fork import fork_run
 from playground.engine.limits import ServerLimits
 from playground.engine.order import Order
@@ -72,20 +74,26 @@ class Supervisor:
         recipe: Recipe,
         parent: str | None = None,
         *,
+        parent_step: int | None = None,
         owner: str | None = None,
         batches: int | None = None,
     ) -> Run:
         """A new run, started now or queued; with ``batches`` it trains so many and then waits.
 
-        ``parent``: the run (anybody's) whose weights it begins with, as far as they fit; see ``transfer_run``.
-        Raises ArchitectureError or RecipeError for what cannot be trained, StoreError where the disk says no,
+        ``parent``: the run (anybody's) whose weights it begins with, as far as they fit, those of ``parent_step`` or
+        the last ones; see ``transfer_run``.
+        Raises ArchitectureError or RecipeError for what cannot be trained, MissingDataError for a data set that has
+        to be fetched, StoreError where the disk says no,
         WorkerError where no process can be started or too many runs wait.
         """
         self._check(architecture, recipe)
         with self._lock:
             self._check_queue(owner)
             made = (architecture, recipe)
-            run = transfer_run(find_run(parent), *made, owner=owner) if parent else create_run(*made, owner=owner)
+            if parent:
+                run = transfer_run(find_run(parent), *made, step=parent_step, owner=owner)
+            else:
+                run = create_run(*made, owner=owner)
             self._enqueue(_Waiting(run, _first_commands(batches), owner))
         return run
 
@@ -167,6 +175,9 @@ class Supervisor:
             raise ArchitectureError("This network cannot be trained yet.", expected=str(problems[0]))
         self.limits.check(recipe)
         check_request(architecture, recipe)
+        dataset = find_dataset(recipe.dataset)
+        if not is_here(dataset):
+            refuse_missing(dataset)
 
     def _check_knobs(self, run: Run, knobs: dict[str, Any]) -> None:
         architecture, changed = run.record.architecture, self._changed(run, knobs)

@@ -91,7 +91,8 @@ def fitting_weights(
 ) -> tuple[dict[str, Tensor], tuple[int, ...]]:
     """The weights of ``parent`` that fit, by their names in the new network, and the indices of their layers there.
 
-    The output's are among them only if ``dataset`` has the parent's classes. Raises StoreError for unreadable weights.
+    The output's are among them only if ``dataset`` has the parent's classes. Raises StoreError for unreadable weights,
+    UnknownNameError for a data set that there is not.
     """
     weights = parent.snapshot(step)
     before = dataset_of(parent)

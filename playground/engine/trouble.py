@@ -3,8 +3,7 @@
 import torch
 
 from playground.engine.data import Splits
-from playground.engine.datasets import find_dataset, is_here, training_images
-from playground.engine.fetch import refuse_missing
+from playground.engine.datasets import find_dataset, training_images
 from playground.errors import ArchitectureError, DivergedError, MemoryExceededError, PlaygroundError, RecipeError
 from playground.spec.architecture import Architecture
 from playground.spec.recipe import MIN_VALIDATION_SIZE, Recipe
@@ -17,19 +16,17 @@ HOPELESS_LOSS = 1e4
 def check_request(architecture: Architecture, recipe: Recipe) -> None:
     """Raise RecipeError where network, recipe and data set cannot go together, before anything is loaded.
 
-    Raises ArchitectureError where there is nothing to train, MissingDataError for a data set that has to be fetched.
+    Raises ArchitectureError where there is nothing to train.
     """
     _check_trainable(architecture)
     dataset = find_dataset(recipe.dataset)
-    if not is_here(dataset):
-        refuse_missing(dataset)
     images = training_images(recipe, dataset)
     if not images:
         raise RecipeError(
             f"{dataset.title} has {dataset.train_size:,} training images, and {recipe.validation_size:,} are kept out "
             "for validation: none is left to train on.",
             expected=f"At least {MIN_VALIDATION_SIZE} for validation, and some to learn from.",
-            fix="Choose fewer validation images, or another data set.",
+            fix="Choose fewer validation images." if dataset.train_size > MIN_VALIDATION_SIZE else "Bring more images.",
         )
     if recipe.batch_size > images:
         raise _batch_too_large(recipe.batch_size, images)

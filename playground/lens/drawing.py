@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image
 
 from playground.engine.extractor import features_of_picture
@@ -126,5 +125,4 @@ def as_input(image: Array, shape: Shape) -> Array:
     """An image (channels, height, width), values 0 to 1, at the size and with the channels that a net takes."""
     if image.shape == shape:
         return image
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).mul(255).round().to(torch.uint8)
-    return Images(pixels[None], torch.zeros(1, dtype=torch.long)).resized(shape).image(0)
+    return Images.of_picture(image).resized(shape).image(0)

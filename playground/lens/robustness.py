@@ -138,7 +138,9 @@ def _with_thickness(images: Tensor, pixels: float) -> Tensor:
 
 
 def changes_for(dataset: Dataset) -> tuple[Change, ...]:
-    """Those that mean something for its images: only of strokes can be said how thick they are."""
+    """Those that mean something for its images: only of strokes can be said how thick they are, nothing of features."""
+    if dataset.features is not None:
+        return ()
     return tuple(change for change in CHANGES if change != "thickness" or dataset.strokes)
 
 

@@ -24,7 +24,7 @@ Places = NDArray[np.intp]
 _AT_ONCE = 250
 _MOST_KEPT = 128
 _MOST_KEPT_BYTES = 64 * 2**20
-_MOST_ASKED = 4
+_FEWEST_ASKED, _MOST_ASKED = 2, 4  # a page asks for all and for a sample of them
 _MOST_ASKED_BYTES = 256 * 2**20
 
 
@@ -160,7 +160,7 @@ def asked_images(name: str, count: int | None = None, shape: Shape | None = None
     found = sample.resized(shape) if shape else sample
     with _lock:
         found = _asked.setdefault(key, found)
-        while len(_asked) > 1 and (len(_asked) > _MOST_ASKED or _bytes_asked() > _MOST_ASKED_BYTES):
+        while len(_asked) > _FEWEST_ASKED and (len(_asked) > _MOST_ASKED or _bytes_asked() > _MOST_ASKED_BYTES):
             _asked.popitem(last=False)
     return found
 

@@ -55,12 +55,12 @@ class Errands:
         """When it was run last, over or not."""
         return self._known.get(errand)
 
-    def start(self, *errand: str) -> None:
-        """Begin, unless it goes on already."""
+    def start(self, *errand: str, owner: str = "") -> None:
+        """Begin, unless it goes on already; ``owner`` is whose the thing will be that it makes."""
         with self._lock:
             known = self._known.get(errand)
             if known is None or not known.is_going_on:
-                self._known[errand] = Errand(*errand)
+                self._known[errand] = Errand(*errand, *([owner] if owner else []))
 
 
 @st.cache_resource(show_spinner=False)

@@ -36,10 +36,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Draft:
-    """What an edit replaced: a network, and the recipe where that went with it."""
+    """What an edit replaced: a network, and those values of the recipe that went with it."""
 
     architecture: Architecture
-    recipe: Recipe | None = None
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -110,9 +110,10 @@ class AppState:
 
     def edit(self, architecture: Architecture, recipe: Recipe | None = None) -> None:
         """Take another architecture, or one with its recipe, remembering what there was for undo."""
-        if architecture == self.architecture and recipe in (None, self.recipe):
+        values = _differing(recipe, self.recipe) if recipe else {}
+        if architecture == self.architecture and not values:
             return
-        self.past = [*self.past[-_MOST_UNDO:], self._taken(Draft(architecture, recipe))]
+        self.past = [*self.past[-_MOST_UNDO:], self._taken(Draft(architecture, values))]
         self.future = []
         self.training_error = self.network_error = None
 
@@ -140,8 +141,8 @@ class AppState:
 
     def _taken(self, draft: Draft) -> Draft:
         """Take a draft; returns what brings back what it replaced."""
-        before = Draft(self.architecture, self.recipe if draft.recipe else None)
-        self.architecture, self.recipe = draft.architecture, draft.recipe or self.recipe
+        before = Draft(self.architecture, {name: getattr(self.recipe, name) for name in draft.values})
+        self.architecture, self.recipe = draft.architecture, self.recipe.changed(**draft.values)
         return before
 
     # The run
@@ -264,6 +265,10 @@ def _begin() -> AppState:
     elif not known and active:
         state.attach(active[0], adopt=True)
     return state
+
+
+def _differing(recipe: Recipe, other: Recipe) -> dict[str, Any]:
+    return {name: value for name, value in recipe if value != getattr(other, name)}
 
 
 def _open_link(state: AppState, link: str) -> None:

@@ -4,8 +4,9 @@ from contextlib import suppress
 from typing import Any
 
 from playground.engine.datasets import dataset_for, find_dataset, fitted_recipe
+from playground.engine.material import material_of
 from playground.engine.store import Run
-from playground.engine.transfer import brought_along, last_step
+from playground.engine.transfer import brought_along
 from playground.errors import PlaygroundError
 from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Command, Pause, Resume, Step, Stop, Suggestion
@@ -171,24 +172,32 @@ def take_up(suggestion: Suggestion) -> None:
     try:
         architecture = Architecture.read(suggestion.architecture) if suggestion.architecture else state.architecture
         recipe = state.recipe.changed(**suggestion.recipe)
-        architecture, parent = _begun_as(before, architecture, recipe)
-        run = supervisor().start(architecture, recipe, owner=visitor(), parent=parent)
+        architecture, parent, step = _begun_as(before, architecture, recipe)
+        run = supervisor().start(architecture, recipe, owner=visitor(), parent=parent, parent_step=step)
         if before and is_active(before) and may_steer(before):  # only now that there is another
             _tell(before, Stop())
         state.edit(architecture, recipe)
+        state.begin_with = parent
         state.attach(run)
     except PlaygroundError as problem:
         state.training_error = problem
 
 
-def _begun_as(run: Run | None, architecture: Architecture, recipe: Recipe) -> tuple[Architecture, str | None]:
-    """A network, and the run that it can begin with, as this run did; if there is none, no layer is frozen."""
-    parent = run_or_none(run.record.parent) if run and run.material_path.exists() else None
-    if run and parent and not run_history(run).forked:
+def _begun_as(
+    run: Run | None, architecture: Architecture, recipe: Recipe
+) -> tuple[Architecture, str | None, int | None]:
+    """A network, and the run and step whose weights it can begin with, as ``run`` did.
+
+    If there are none, or the run was one that forked or was taught, no layer is frozen.
+    """
+    parent = run_or_none(run.record.parent) if run and not run_history(run).forked else None
+    if run and parent:
         with suppress(PlaygroundError):
-            brought_along(parent, last_step(parent), architecture, recipe)
-            return architecture, parent.id
-    return architecture.frozen_up_to(-1), None
+            material, step = material_of(run), run.record.parent_step
+            if material.weights and material.images is None and step is not None:
+                brought_along(parent, step, architecture, recipe)
+                return architecture, parent.id, step
+    return architecture.frozen_up_to(-1), None, None
 
 
 def fork(step: int, recipe: Recipe) -> None:

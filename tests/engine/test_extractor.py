@@ -262,6 +262,11 @@ def test_what_is_in_a_weights_file_is_not_run(home: Path, monkeypatch: pytest.Mo
     assert not Path("harmed").exists()
 
 
+def test_features_of_features_are_refused(weights: Path) -> None:
+    with pytest.raises(DatasetError, match="features already"):
+        made_of(made_of(light_and_dark(), SMALL), SMALL)
+
+
 def test_what_cannot_be_made_is_said_before_anything_is_fetched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(UnknownNameError, match="resnet18, mobilenet_v3_small"):

@@ -202,6 +202,9 @@ def test_a_set_is_deleted_by_its_owner_or_at_the_machine(home: Path):
     delete_own_dataset(name, "me")
     assert save_own_dataset("Mine", own(2, 2), owner="me") == name
     delete_own_dataset(name)
+    assert save_own_dataset("Mine", own(2, 2), owner="me") == name
+    assert save_own_dataset("Mine", own(2, 2), owner="you") == name
+    delete_own_dataset(name, "you")
     anybody = save_own_dataset("Anybody's", own(2, 2))
     delete_own_dataset(anybody, "somebody")
     assert own_datasets() == {}

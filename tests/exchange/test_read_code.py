@@ -39,6 +39,22 @@ def test_a_tutorial_is_read_as_it_is_meant(tutorial: Tutorial) -> None:
         assert word in remark
 
 
+@pytest.mark.parametrize(
+    ("line", "trains"),
+    [
+        ("model.compile(optimizer='adam')", True),
+        ("model.fit(images, labels)", True),
+        ("optimizer = torch.optim.SGD(model.parameters())", True),
+        ("model = torch.compile(model)", False),
+        ("pattern = re.compile('x')", False),
+        ("optimistic.value(1)", False),
+    ],
+)
+def test_that_training_is_not_read_is_said_where_there_is_some(line: str, trains: bool) -> None:
+    found = read_code(f"model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n{line}\n")
+    assert trains == any("your settings stay" in remark for remark in found.remarks)
+
+
 def _plain(layers: tuple[Layer, ...], *, keras: bool) -> list[Layer]:
     """Layers in the form in which code brings them back: what is switched off, or said twice, is gone."""
     found: list[Layer] = []

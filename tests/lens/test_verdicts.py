@@ -6,6 +6,7 @@ import torch
 
 from playground.engine.evaluate import measure
 from playground.engine.images import Images
+from playground.lens import verdicts
 from playground.lens.verdicts import Verdicts, asked_images, judge, place_among
 from playground.spec.architecture import Architecture, InputShape
 from playground.spec.layers import Flatten, Output
@@ -86,3 +87,13 @@ def test_a_sample_is_always_the_same() -> None:
     assert asked_images("mnist", 200) is asked_images("mnist", 200)
     assert len(asked_images("mnist", 200)) == 200
     assert len(asked_images("mnist")) == len(asked_images("mnist", 10**6)) == 10_000
+
+
+def test_a_set_that_is_too_large_alone_is_still_kept_beside_its_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "_MOST_ASKED_BYTES", 10_000)
+    every, sample = asked_images("mnist", None, (1, 30, 30)), asked_images("mnist", 100, (1, 30, 30))
+    assert asked_images("mnist", None, (1, 30, 30)) is every
+    assert asked_images("mnist", 100, (1, 30, 30)) is sample
+    asked_images("mnist", 50, (1, 30, 30))
+    assert asked_images("mnist", None, (1, 30, 30)) is not every, "and let go of for others"
+    assert len(verdicts._asked) == 2

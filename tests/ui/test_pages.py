@@ -522,12 +522,13 @@ def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
     assert not app.exception
 
 
-def _begun_anew(app: AppTest, run: Run, told: Diagnosed) -> Run:
+def _begun_anew(app: AppTest, run: Run, told: Diagnosed, begin_with: str | None = None) -> Run:
     """What a click on a run's suggestion starts."""
     ended = RunEnded(step=5, elapsed_s=1, status="stopped")
     run.log_path.write_bytes(b"".join(map(log_line, (_batch(5, 0.5), told, ended))))
     app.query_params["run"] = run.id
     app.run()
+    state_of(app).begin_with = begin_with
     _suggestion(app).click().run()
     return find_run(state_of(app).run_id or "")
 
@@ -548,9 +549,10 @@ def test_weights_that_do_not_fit_a_new_run_any_more_are_left_out(app: AppTest) -
     run = transfer_run(parent, parent.record.architecture, recipe_preset("tutorial").recipe)
     wider = architecture_preset("lenet5").architecture
     told = _told(Suggestion(label="Train anew", architecture=wider.model_dump(mode="json", by_alias=True), anew=True))
-    new = _begun_anew(app, run, told)
+    new = _begun_anew(app, run, told, begin_with=parent.id)
     assert new.record.architecture.digest == wider.digest
     assert new.record.parent is None
+    assert state_of(app).begins_with is None, "else Train would not go on with it"
     assert not app.exception
 
 
@@ -617,7 +619,10 @@ def test_undo_brings_the_data_set_and_the_settings_back_with_the_network(app: Ap
     assert (state.architecture.digest, state.recipe) == before
     app.button(key="redo").click().run()
     assert (state.architecture.classes, state.recipe.dataset) == (100, "cifar100")
+    state.recipe = state.recipe.changed(epochs=7)
     app.button(key="undo").click().run()
+    assert (state.recipe.dataset, state.recipe.epochs) == ("mnist", 7), "what was set since is no part of the edit"
+    state.recipe = state.recipe.changed(epochs=before[1].epochs)
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
     assert state.recipe.limit == 500
     app.button(key="undo").click().run()

@@ -4,7 +4,8 @@ const matrices = new WeakMap()
 function create(parent, names) {
   const root = element("div", "matrix", parent)
   root.style.gridTemplateColumns = `max-content repeat(${names.length}, minmax(26px, 1fr))`
-  if (names.some((name) => name.length > 3)) root.classList.add("named", names.length > 12 ? "tight" : "wide")
+  if (names.some((name) => name.length > 3)) root.classList.add("named")
+  if (names.length > 12) root.classList.add("tight")
   element("span", "axis", root)
   const top = element("span", "axis", root, "taken for")
   top.style.gridColumn = `span ${names.length}`

@@ -51,6 +51,7 @@ def bring_panel() -> None:
 def _save(name: str, read: Callable[..., OwnImages], *, are_drawn: bool = False) -> None:
     """Read images, keep them as a data set, and say what came of it on the page as it is drawn anew."""
     state = app_state()
+    state.class_error = state.drawn_said = None
     try:
         with stoppable("bring-stop") as place:
             own = read(progress=lambda done, total: place.progress(done / total, f"{done:,} of {total:,} pictures"))
@@ -148,6 +149,7 @@ def _fresh() -> None:
 
 def _take_back(name: str) -> None:
     state = app_state()
+    state.class_error = state.drawn_said = None
     fewer = {one: kept[:-1] if one == name else kept for one, kept in state.classes.items()}
     state.classes = {one: kept for one, kept in fewer.items() if kept}
 

@@ -20,7 +20,7 @@ def features_panel(state: AppState, dataset: Dataset) -> None:
     if errand is not None and errand.made:
         state.data_name, state.extraction = errand.made, None
         st.rerun()
-    if not is_here(dataset):
+    if not is_here(dataset) or dataset.features is not None:
         return
     with st.expander("Features by a pretrained net", key="features", on_change="rerun") as expander:
         if not expander.open:
@@ -55,7 +55,7 @@ def _form(dataset: Dataset) -> None:
         key="features-start",
         type="primary",
         on_click=_start,
-        args=(_EXTRACT, dataset.name, name, str(train), str(test), visitor()),
+        args=(_EXTRACT, dataset.name, name, str(train), str(test)),
         help="A processor looks at 30 to 200 images a second.",
     )
 
@@ -72,7 +72,7 @@ def _size(part: str, label: str, value: int, dataset: Dataset) -> int:
 
 
 def _start(*errand: str) -> None:
-    errands().start(*errand)
+    errands().start(*errand, owner=visitor())
     app_state().extraction = errand
 
 

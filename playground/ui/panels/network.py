@@ -286,8 +286,8 @@ def _buttons(state: AppState) -> None:
 
 
 def _may_take(state: AppState, drafts: list[Draft]) -> bool:
-    """Whether there is a draft, and none with a recipe while the run goes on by another."""
-    return bool(drafts) and not (drafts[-1].recipe and is_active(state.run))
+    """Whether there is a draft, and none with settings while a run goes on by others."""
+    return bool(drafts) and not (drafts[-1].values and is_active(state.run))
 
 
 def _undo() -> None:

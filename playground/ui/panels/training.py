@@ -23,6 +23,7 @@ from playground.ui.panels.transfer import gain_line
 from playground.ui.server import run_or_none, supervisor
 from playground.ui.state import AppState, app_state, run_history
 
+_RISE = 0.005  # of the validation accuracy, between its last two measurements
 CURVE_HEIGHT = 236
 
 Shown = tuple[str | None, str, bool, float]
@@ -161,9 +162,17 @@ def _words(run: Run | None, history: History) -> None:
         done = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.phase, "")
         message = found.message if found else f"{history.step:,} batches so far."
         warns = found is not None and found.finding != "learning"
-        if history.phase == "completed" and found and not warns:
-            message = "It learnt well." if "well" in message else "It was still learning: more epochs may help."
+        if history.phase == "completed" and not warns:
+            message = _last_words(history)
         markup.line(done + message, kind="warn" if warns else "", behind=found.figures if found else {})
+
+
+def _last_words(history: History) -> str:
+    """Of a run that went to its end and has nothing wrong with it."""
+    accuracies = [measured.accuracy for measured in history.validation]
+    if len(accuracies) > 1 and accuracies[-1] - accuracies[-2] > _RISE:
+        return f"Validation still rose at the end, to {accuracies[-1]:.1%}: more epochs may help."
+    return f"{accuracies[-1]:.1%} of the validation images are right." if accuracies else ""
 
 
 # Controls

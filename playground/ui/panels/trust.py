@@ -50,6 +50,9 @@ def trust_view(verdicts: Verdicts, names: Sequence[str]) -> None:
 
 def robustness_view(model: Model, data: Images, changes: Sequence[Change]) -> None:
     """Accuracy as the images are turned, shifted, scaled, covered with noise, and strokes thickened."""
+    if not changes:
+        markup.line("This network reads features: turning or shifting them means nothing.")
+        return
     markup.hint(f"How accuracy falls when {_COUNT} test images are changed more and more.")
     kept = st.session_state.get("robustness")
     points: list[Point] = kept[1] if kept and kept[0] is model else []
