@@ -107,7 +107,7 @@ class WorkerError(PlaygroundError):
 
 
 class OwnerError(PlaygroundError):
-    """The run is another person's."""
+    """A run or a data set is another person's."""
 
 
 class SettingError(PlaygroundError):

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -150,6 +151,13 @@ def _next_id() -> str:
     with contextlib.suppress(ValueError):
         stamp = max(stamp, datetime.strptime(newest[:15], _STAMP) + timedelta(seconds=1))
     return f"{stamp:{_STAMP}}-{secrets.token_hex(3)}"
+
+
+def free_name(name: str) -> str:
+    """The name, with a number where a run has it already."""
+    taken = {run.record.name for run in all_runs()[0]}
+    names = (name if number == 1 else f"{name} {number}" for number in count(1))
+    return next(one for one in names if one not in taken)
 
 
 def _next_name() -> str:

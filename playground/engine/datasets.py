@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from playground.engine import mnist, own_datasets
-from playground.engine.fetch import fetched_tensors, is_fetched
+from playground.engine.fetch import fetched_tensors, is_fetched, refuse_missing
 from playground.engine.pens import pen_images
 from playground.engine.store import Run
 from playground.errors import UnknownNameError
@@ -26,6 +26,12 @@ def all_datasets() -> dict[str, Dataset]:
 def find_dataset(name: str) -> Dataset:
     """By name; raises UnknownNameError with the names that there are."""
     known = DATASETS.get(name) or own_datasets.own_dataset(name)
+    if known is None and (deleted := own_datasets.deleted_dataset(name)):
+        raise UnknownNameError(
+            f"The images of {deleted.title.removesuffix(' (deleted)')} were deleted.",
+            expected="What its runs have learnt is still there: draw for them, look inside.",
+            fix="To train or to test, bring the images again, or choose another data set.",
+        )
     if known is None:
         raise UnknownNameError(
             f"There is no data set {name!r:.80}.", expected=f"There are: {', '.join(all_datasets())}."
@@ -67,6 +73,13 @@ def _numbers(count: int) -> tuple[str, ...]:
 def is_here(dataset: Dataset) -> bool:
     """Whether it can be trained on without fetching anything."""
     return not dataset.is_gone and (not dataset.download_mb or is_fetched(dataset.name))
+
+
+def check_here(name: str) -> None:
+    """Raise MissingDataError for a data set that has to be fetched, UnknownNameError for one that there is not."""
+    dataset = find_dataset(name)
+    if not is_here(dataset):
+        refuse_missing(dataset)
 
 
 def dataset_tensors(name: str) -> dict[str, Tensor]:

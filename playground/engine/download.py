@@ -46,7 +46,7 @@ def _download(title: str, files: Sequence[CheckedFile], file: CheckedFile) -> It
         f"{title} cannot be fetched. {' '.join(reasons)}",
         expected="This needs the internet; what was fetched so far is kept.",
         fix=f"Try again later, or put {', '.join(wanted.place.name for wanted in files)} into {file.place.parent} by "
-        "hand and choose it again.",
+        "hand and fetch it again.",
     )
 
 

@@ -34,7 +34,7 @@ def refuse_missing(dataset: Dataset) -> NoReturn:
     raise MissingDataError(
         f"{dataset.title} is not on this machine yet.",
         expected=f"It is fetched once: {dataset.download_mb} MB.",
-        fix=f"Choose it on the Data page, or run 'cnn-playground fetch {dataset.name}'.",
+        fix=f"Press Fetch it, below the data set or on the Data page, or run 'cnn-playground fetch {dataset.name}'.",
     )
 
 

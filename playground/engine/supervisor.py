@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from playground.engine.catalogue import clear_leavings, create_run, find_run
-from playground.engine.datasets import find_dataset, is_here
+from playground.engine.datasets import check_here
 from playground.engine.estimate import guide_speed
-from playground.engine.fetch import refuse_missing
 from playground.engine.fork import fork_run
 from playground.engine.limits import ServerLimits
 from playground.engine.order import Order
 from playground.engine.own_drawings import OwnDrawing
+from playground.engine.owner import check_owner
 from playground.engine.session import Session
 from playground.engine.store import Run, append_events
 from playground.engine.tail import LogTail
 from playground.engine.teach import teach_run, teaching_recipe
 from playground.engine.transfer import transfer_run
 from playground.engine.trouble import check_request
-from playground.errors import ArchitectureError, OwnerError, StoreError, WorkerError
+from playground.errors import ArchitectureError, StoreError, WorkerError
 from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Command, Diagnosed, Event, Pause, RunEnded, RunFailed, Step, Stop
 from playground.spec.recipe import Recipe
@@ -75,6 +75,7 @@ class Supervisor:
         parent: str | None = None,
         *,
         parent_step: int | None = None,
+        name: str | None = None,
         owner: str | None = None,
         batches: int | None = None,
     ) -> Run:
@@ -91,9 +92,9 @@ class Supervisor:
             self._check_queue(owner)
             made = (architecture, recipe)
             if parent:
-                run = transfer_run(find_run(parent), *made, step=parent_step, owner=owner)
+                run = transfer_run(find_run(parent), *made, step=parent_step, name=name, owner=owner)
             else:
-                run = create_run(*made, owner=owner)
+                run = create_run(*made, name=name, owner=owner)
             self._enqueue(_Waiting(run, _first_commands(batches), owner))
         return run
 
@@ -175,9 +176,7 @@ class Supervisor:
             raise ArchitectureError("This network cannot be trained yet.", expected=str(problems[0]))
         self.limits.check(recipe)
         check_request(architecture, recipe)
-        dataset = find_dataset(recipe.dataset)
-        if not is_here(dataset):
-            refuse_missing(dataset)
+        check_here(recipe.dataset)
 
     def _check_knobs(self, run: Run, knobs: dict[str, Any]) -> None:
         architecture, changed = run.record.architecture, self._changed(run, knobs)
@@ -398,13 +397,3 @@ def _log_size(run: Run) -> int:
 
 def _first_commands(batches: int | None) -> tuple[Command, ...]:
     return (Pause(), Step(batches=batches)) if batches else ()
-
-
-def check_owner(run: Run, by: str | None) -> None:
-    """Raise OwnerError where ``by`` may not steer a run; None, the machine itself, may."""
-    if by is not None and run.record.owner not in (None, by):
-        raise OwnerError(
-            f"{run.record.name} is another person's run.",
-            expected="A run is steered by whoever started it, or on the machine that it runs on.",
-            fix="Start your own, or fork this one.",
-        )

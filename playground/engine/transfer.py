@@ -6,7 +6,7 @@ from itertools import takewhile
 from torch import Tensor
 
 from playground.engine.build import Span, spans
-from playground.engine.catalogue import create_run
+from playground.engine.catalogue import create_run, free_name
 from playground.engine.datasets import dataset_of, find_dataset
 from playground.engine.material import Material, save_material
 from playground.engine.store import Run
@@ -39,7 +39,7 @@ def transfer_run(
     return create_run(
         architecture,
         recipe,
-        name=name or f"{parent.record.name}, transferred",
+        name=name or free_name(f"{parent.record.name}, transferred"),
         owner=owner,
         parent=parent.id,
         parent_step=step,

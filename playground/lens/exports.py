@@ -78,9 +78,9 @@ def _onnx(exported: Exported) -> bytes:
     return onnx_bytes(exported.architecture, _snapshot(exported), class_names=exported.class_names)
 
 
-def _snapshot(exported: Exported) -> dict[str, Tensor]:
+def _snapshot(exported: Exported, *, first: bool = False) -> dict[str, Tensor]:
     assert exported.run is not None  # noqa: S101 -- seen to by ``written``
-    return exported.run.snapshot(last_step(exported.run))
+    return exported.run.snapshot(exported.run.snapshots()[0] if first else last_step(exported.run))
 
 
 def _report(exported: Exported) -> str:
@@ -145,6 +145,13 @@ EXPORTS: dict[str, Export] = {
         _keras,
     ),
     "weights": Export("Weights", ".safetensors", "The newest weights of the run.", _weights, needs_run=True),
+    "first-weights": Export(
+        "First weights",
+        "-first.safetensors",
+        "What the run began with: its training program asks for them where layers are frozen.",
+        lambda it: snapshot_bytes(_snapshot(it, first=True)),
+        needs_run=True,
+    ),
     "onnx": Export("ONNX", ".onnx", "Network and weights for any other program.", _onnx, needs_run=True),
     "json": Export("JSON", ".json", "The architecture, to be read here again.", lambda it: to_json(it.architecture)),
     "svg": Export("Picture", ".svg", "A drawing of the network.", lambda it: to_svg(it.architecture, title=it.title)),

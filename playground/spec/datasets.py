@@ -121,7 +121,7 @@ _DATASETS = (
     ),
     Dataset(
         "kmnist",
-        "Kuzushiji-MNIST",
+        "KMNIST (Kuzushiji)",
         _GREY,
         tuple("おきすつなはまやれを"),
         60_000,

@@ -36,9 +36,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Draft:
-    """What an edit replaced: a network, and those values of the recipe that went with it."""
+    """What an edit replaced: a network, whose weights it begins with, and the recipe's values that went with it."""
 
     architecture: Architecture
+    begin_with: str | None
     values: dict[str, Any] = field(default_factory=dict)
 
 
@@ -110,10 +111,17 @@ class AppState:
 
     def edit(self, architecture: Architecture, recipe: Recipe | None = None) -> None:
         """Take another architecture, or one with its recipe, remembering what there was for undo."""
+        self.begin(self.begin_with, architecture, recipe)
+
+    def begin(
+        self, begin_with: str | None, architecture: Architecture | None = None, recipe: Recipe | None = None
+    ) -> None:
+        """Choose whose weights the next run begins with, and another architecture with that, or a recipe."""
         values = _differing(recipe, self.recipe) if recipe else {}
-        if architecture == self.architecture and not values:
+        draft = Draft(architecture or self.architecture, begin_with, values)
+        if draft == Draft(self.architecture, self.begin_with):
             return
-        self.past = [*self.past[-_MOST_UNDO:], self._taken(Draft(architecture, values))]
+        self.past = [*self.past[-_MOST_UNDO:], self._taken(draft)]
         self.future = []
         self.training_error = self.network_error = None
 
@@ -141,8 +149,10 @@ class AppState:
 
     def _taken(self, draft: Draft) -> Draft:
         """Take a draft; returns what brings back what it replaced."""
-        before = Draft(self.architecture, {name: getattr(self.recipe, name) for name in draft.values})
-        self.architecture, self.recipe = draft.architecture, self.recipe.changed(**draft.values)
+        values = {name: getattr(self.recipe, name) for name in draft.values}
+        before = Draft(self.architecture, self.begin_with, values)
+        self.architecture, self.begin_with = draft.architecture, draft.begin_with
+        self.recipe = self.recipe.changed(**draft.values)
         return before
 
     # The run
@@ -159,13 +169,12 @@ class AppState:
 
     def attach(self, run: Run, *, adopt: bool = False) -> None:
         """Show this run; ``adopt``: put its network and recipe into the editor too."""
-        self.run_id = run.id
+        self.run_id, self.inside_run = run.id, None
         self.training_error = self.fork_error = None
         self.fork_step, self.fork_changes = None, {}
         st.query_params["run"] = run.id
         if adopt:
-            self.edit(present_architecture(run), present_recipe(run))
-            self.begin_with = None
+            self.begin(None, present_architecture(run), present_recipe(run))
 
     def detach(self) -> None:
         """Show no run; it stays in the list of runs."""
@@ -280,8 +289,7 @@ def _open_link(state: AppState, link: str) -> None:
         state.network_error = problem
         return
     state.detach()
-    state.edit(architecture, recipe)
-    state.begin_with = None
+    state.begin(None, architecture, recipe)
 
 
 def run_history(run: Run | None) -> History:

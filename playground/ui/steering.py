@@ -11,7 +11,7 @@ from playground.errors import PlaygroundError
 from playground.spec.architecture import Architecture
 from playground.spec.events import Change, Command, Pause, Resume, Step, Stop, Suggestion
 from playground.spec.history import History
-from playground.spec.presets import ArchitecturePreset
+from playground.spec.presets import ARCHITECTURES, RECIPES, ArchitecturePreset
 from playground.spec.recipe import KNOBS, Recipe
 from playground.ui.server import asker, run_or_none, supervisor, visitor
 from playground.ui.state import AppState, app_state, present_architecture, present_recipe, run_history
@@ -76,8 +76,10 @@ def start_both() -> None:
     state = app_state()
     try:
         made = (state.architecture, state.recipe)
-        state.attach(supervisor().start(*made, owner=visitor(), parent=_parent_id(state)))
-        supervisor().start(made[0].frozen_up_to(-1), made[1], owner=visitor())
+        transferred = supervisor().start(*made, owner=visitor(), parent=_parent_id(state))
+        state.attach(transferred)
+        name = f"{transferred.record.name}: from scratch"
+        supervisor().start(made[0].frozen_up_to(-1), made[1], owner=visitor(), name=name)
     except PlaygroundError as problem:
         state.training_error = problem
 
@@ -110,13 +112,22 @@ def set_recipe(name: str, value: Any) -> None:
 def take_preset(preset: ArchitecturePreset) -> None:
     """The preset's network, and its settings if it has any; other networks are fitted to the data set at hand."""
     state = app_state()
+    came = ARCHITECTURES.get(state.preset or "")
     own = None if is_active(state.run) else preset.recipe
     architecture = preset.architecture
     if own is None:
         data = dataset_for(state.recipe, state.architecture)
         architecture = architecture.for_images(data.input_shape, len(data.class_names))
+        if came and came.recipe == state.recipe and not is_active(state.run):
+            own = _usual_recipe(state.recipe.dataset)  # what the preset before came with goes with it
     state.edit(architecture, own)
     state.preset, state.open_layer = preset.name, None
+
+
+def _usual_recipe(dataset: str) -> Recipe | None:
+    with suppress(PlaygroundError):
+        return fitted_recipe(RECIPES["sprint"].recipe, dataset=dataset)
+    return None
 
 
 def take_dataset(name: str) -> None:
@@ -176,8 +187,7 @@ def take_up(suggestion: Suggestion) -> None:
         run = supervisor().start(architecture, recipe, owner=visitor(), parent=parent, parent_step=step)
         if before and is_active(before) and may_steer(before):  # only now that there is another
             _tell(before, Stop())
-        state.edit(architecture, recipe)
-        state.begin_with = parent
+        state.begin(parent, architecture, recipe)
         state.attach(run)
     except PlaygroundError as problem:
         state.training_error = problem

@@ -77,5 +77,5 @@ def test_the_data_page_shows_the_data_and_what_augmentation_does(page: Page, ser
     page.get_by_role("option", name="flip").click()
     expect(page.get_by_text("Mirrored, most digits are something else")).to_be_visible()
     expect(page.get_by_alt_text("One image, and how training sees it")).not_to_have_attribute("src", before or "")
-    choose(page, "data-name", "Kuzushiji-MNIST, 21 MB")
+    choose(page, "data-name", "KMNIST (Kuzushiji), 21 MB")
     expect(page.locator(".st-key-data-fetch button")).to_be_visible()

@@ -228,7 +228,7 @@ def test_who_finds_no_server_is_told_which_files_to_put_where(two: tuple[Mirror,
     two[1].server_close()
     with pytest.raises(DownloadError) as told:
         list(fetch(NAME))
-    assert "Kuzushiji-MNIST cannot be fetched" in told.value.what
+    assert "KMNIST (Kuzushiji) cannot be fetched" in told.value.what
     assert f"{two[0].url}: Not Found." in told.value.what
     assert f"{two[1].url}: [Errno " in told.value.what
     assert f"put data.bin into {target().parent} by hand" in told.value.fix

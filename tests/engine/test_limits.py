@@ -15,9 +15,10 @@ from playground.engine.catalogue import all_runs, create_run
 from playground.engine.fork import fork_run
 from playground.engine.limits import ServerLimits, machine_limits
 from playground.engine.order import Order
+from playground.engine.owner import check_owner
 from playground.engine.record import Recorder
 from playground.engine.store import Run
-from playground.engine.supervisor import Supervisor, check_owner
+from playground.engine.supervisor import Supervisor
 from playground.engine.train import Trainer
 from playground.engine.worker import PipeInbox
 from playground.errors import ArchitectureError, OwnerError, RecipeError, SettingError, StoreError, WorkerError

@@ -194,8 +194,10 @@ def test_pasted_code_is_read_and_what_cannot_be_is_said(app: AppTest) -> None:  
 def test_the_pretrained_model_s_weights_can_be_brought_along(app: AppTest) -> None:  # noqa: F811
     app.session_state["transfer"] = True
     app.run()
+    app.selectbox(key="architecture-preset").set_value("tiny").run()
     app.selectbox(key="transfer-parent").set_value("pretrained").run()
     app.button(key="transfer-network").click().run()
+    assert app.button(key="transfer-network").disabled, "it is the network already"
     assert "Brought along" in html_of(app)
     app.selectbox(key="transfer-freeze").set_value(4).run()
     frozen = [layer.kind for layer in state_of(app).architecture.layers if not layer.trainable]

@@ -19,7 +19,17 @@ from playground.engine.store import Run, log_line
 from playground.engine.transfer import transfer_run
 from playground.errors import MissingDataError, StoreError
 from playground.exchange.link import to_link
-from playground.spec.events import Change, CheckpointSaved, Diagnosed, KnobChanged, RunEnded, StepDone, Suggestion
+from playground.spec.events import (
+    Change,
+    CheckpointSaved,
+    Diagnosed,
+    Evaluated,
+    KnobChanged,
+    RunEnded,
+    StepDone,
+    Stop,
+    Suggestion,
+)
 from playground.spec.layers import LAYER_KINDS, Conv2d, Output, Residual
 from playground.spec.presets import ARCHITECTURES, architecture_preset, recipe_preset
 from playground.spec.validation import find_problems
@@ -554,6 +564,56 @@ def test_weights_that_do_not_fit_a_new_run_any_more_are_left_out(app: AppTest) -
     assert new.record.parent is None
     assert state_of(app).begins_with is None, "else Train would not go on with it"
     assert not app.exception
+
+
+def test_what_a_preset_came_with_goes_with_it(app: AppTest) -> None:
+    app.run()
+    state = state_of(app)
+    app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
+    assert state.recipe.lr == 0.1
+    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    assert state.recipe == recipe_preset("sprint").recipe
+    app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
+    state.recipe = state.recipe.changed(lr=0.02)
+    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    assert state.recipe.lr == 0.02, "what somebody set stays"
+
+
+def test_the_gain_is_said_by_itself_as_soon_as_both_are_done(app: AppTest) -> None:
+    recipe = recipe_preset("tutorial").recipe
+    parent = server.pretrained()
+    run = transfer_run(parent, parent.record.architecture.frozen_up_to(0), recipe)
+    tested = Evaluated(step=5, elapsed_s=1, split="test", accuracy=0.9, loss=0.3, size=10_000)
+    ended = RunEnded(step=5, elapsed_s=1, status="completed")
+    run.log_path.write_bytes(b"".join(map(log_line, (_batch(5, 0.5), tested, ended))))
+    app.query_params["run"] = run.id
+    app.run()
+    assert "brought along" not in html_of(app)
+    scratch = server.supervisor().start(parent.record.architecture, recipe, name="Mine: from scratch")
+    app.run()
+    assert "Now the same from scratch" in html_of(app)
+    server.supervisor().send(scratch.id, Stop())
+    measured = tested.model_copy(update={"accuracy": 0.85})
+    scratch.log_path.write_bytes(b"".join(map(log_line, (_batch(5, 0.5), measured, ended))))
+    app.run()
+    assert "90.0% with the weights brought along, 85.0% from scratch (Mine: from scratch): +5.0" in html_of(app)
+    assert not app.exception
+
+
+def test_whose_weights_it_begins_with_is_undone_with_the_rest(app: AppTest) -> None:
+    app.run()
+    state = state_of(app)
+    state.begin("pretrained")
+    state.edit(state.architecture.frozen_up_to(0))
+    app.run()
+    app.button(key="transfer-off").click().run()
+    assert state.begin_with is None
+    app.button(key="undo").click().run()
+    assert (state.begin_with, state.architecture.layers[0].trainable) == ("pretrained", False)
+    app.button(key="undo").click().run()
+    app.button(key="undo").click().run()
+    assert (state.begin_with, state.architecture.layers[0].trainable) == (None, True)
+    assert not state.past
 
 
 def test_from_scratch_frees_every_layer(app: AppTest) -> None:

@@ -28,6 +28,7 @@ function updateColumn(column, { title, caption, image, width, height, alt, text 
   set(column.title, "textContent", title)
   set(column.caption, "textContent", caption)
   set(column.text, "textContent", text)
+  set(column.text.style, "fontSize", `${Math.min(3.5, 12 / Math.max(1, text.length))}rem`)
   set(column.image, "hidden", !image)
   set(column.text, "hidden", Boolean(image))
   set(column.image, "alt", alt)

@@ -97,6 +97,8 @@ def _deletion(dataset: Dataset) -> None:
         if training:
             markup.hint(f"{training[0]} is being trained on it: stop that first.")
             return
+        if app_state().recipe.dataset == dataset.name:
+            markup.hint("It is in use: the Playground page goes back to MNIST.")
         markup.hint(f"Delete {dataset.title} with its images? Runs that were trained on it stay.")
         if st.button("Delete for good", key="data-delete-sure", type="primary"):
             try:

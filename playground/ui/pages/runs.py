@@ -1,6 +1,7 @@
 """Runs: the table, the curves of the chosen ones over each other, open, rename, delete."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, cast
 
 import streamlit as st
@@ -9,11 +10,12 @@ from playground.charts.curves import Metric, NamedHistory, comparison_figure
 from playground.charts.theme import theme
 from playground.engine.catalogue import all_runs
 from playground.engine.datasets import dataset_of
+from playground.engine.owner import check_owner
 from playground.engine.store import Run
-from playground.engine.supervisor import check_owner
 from playground.errors import PlaygroundError
 from playground.lens.exports import Exported
 from playground.spec.presets import ARCHITECTURES
+from playground.spec.shapes import Shape
 from playground.spec.summary import summarize
 from playground.ui import markup
 from playground.ui.panels.exchange import export_buttons
@@ -67,8 +69,9 @@ def _table(runs: list[Run]) -> list[Run]:
 
 def _row(run: Run) -> dict[str, Any]:
     figures = run_history(run).figures()
-    digest = run.record.architecture.digest
-    net = next((preset.title for preset in ARCHITECTURES.values() if preset.architecture.digest == digest), "Own")
+    architecture = run.record.architecture
+    presets = _preset_titles(architecture.input.shape, architecture.classes)
+    net = presets.get(architecture.frozen_up_to(-1).digest, "Own")
     position = supervisor().queue_position(run.id)
     return {
         "Name": run.record.name,
@@ -83,6 +86,13 @@ def _row(run: Run) -> dict[str, Any]:
         "Begun": run.record.created[:16].replace("T", " "),
         "Id": run.id,
     }
+
+
+@lru_cache(maxsize=32)
+def _preset_titles(shape: Shape, classes: int) -> dict[str, str]:
+    """The presets for such images by their digests; of the same networks the first one's title."""
+    fitted = {name: preset.architecture.for_images(shape, classes) for name, preset in ARCHITECTURES.items()}
+    return {architecture.digest: ARCHITECTURES[name].title for name, architecture in reversed(fitted.items())}
 
 
 def _origin(run: Run, names: dict[str, str]) -> str:

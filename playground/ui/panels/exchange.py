@@ -37,7 +37,11 @@ def share_popover(state: AppState) -> None:
         exported = Exported.of(run) if own and run else Exported(state.architecture, state.recipe, title)
         export_buttons(exported, key="share")
         if not own:
-            markup.hint("Weights, ONNX and the report are a trained run's: train this network first.")
+            which = f", which {run.record.name} did not train" if run and run.snapshots() else ""
+            markup.hint(
+                f"This is the network on the page{which}. Weights, ONNX and the report are a trained run's: train it, "
+                "or export a run on the Runs page."
+            )
 
 
 def export_buttons(exported: Exported, *, key: str) -> None:

@@ -79,7 +79,8 @@ def _input_row(state: AppState) -> None:
         if gone:
             markup.line("The images that this recipe names are not here: choose a data set above.", kind="warn")
         elif not is_here(dataset):
-            fetch_panel(dataset)
+            with st.container(key="editor-fetch", gap="small"):
+                fetch_panel(dataset)
         if is_open:
             with st.container(key="editor-input", gap="small"):
                 markup.hint("Images of the data set are brought to this size, and to grey (1 channel) or colour (3).")

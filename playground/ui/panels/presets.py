@@ -62,9 +62,9 @@ def _present_preset(state: AppState) -> str:
 def look_at(state: AppState) -> None:
     """What the chosen mistake shows; and a way to the settings of a preset, where others are set."""
     name = _present_preset(state)
-    if name == _OWN or name != state.preset:
+    preset = ARCHITECTURES.get(name)
+    if preset is None or (name != state.preset and preset.recipe != state.recipe):
         return
-    preset = ARCHITECTURES[name]
     if preset.look_at:
         markup.hint(preset.look_at)
     if preset.recipe not in (None, state.recipe) and not is_active(state.run):
@@ -87,5 +87,5 @@ def dataset_choice(state: AppState) -> None:
         label_visibility="collapsed",
         placeholder="gone",
         help="Where the images come from; ↓: fetched first, which takes a while. More on the Data page.",
-        width=112,
+        width=138,
     )

@@ -19,15 +19,18 @@ from playground.ui.components.curve import live_curve
 from playground.ui.forms import model_form, one_of
 from playground.ui.panels.fork import fork_popover
 from playground.ui.panels.recipe import recipe_details
-from playground.ui.panels.transfer import gain_line
+from playground.ui.panels.transfer import gain_line, scratch_of
 from playground.ui.server import run_or_none, supervisor
 from playground.ui.state import AppState, app_state, run_history
 
 _RISE = 0.005  # of the validation accuracy, between its last two measurements
 CURVE_HEIGHT = 236
 
-Shown = tuple[str | None, str, bool, float]
-"""What the panel was drawn for: the run, its phase, whether it is active here, seconds between two looks."""
+Shown = tuple[str | None, str, bool, float, bool]
+"""What the panel was drawn for: the run, its phase, whether it is active here, seconds between two looks.
+
+At last whether the same is being trained from scratch, to be compared.
+"""
 
 
 def training_panel(state: AppState) -> None:
@@ -47,7 +50,8 @@ def training_panel(state: AppState) -> None:
     if state.training_error:
         markup.problem(state.training_error)
     # A paused run ticks on, since a step may come from another tab; so does a run that the command line trains.
-    going = active or history.phase in ("training", "paused")
+    shown = _shown_state(run, history, active)
+    going = active or history.phase in ("training", "paused") or shown[-1]
     live = st.container(gap="small")
     _knobs(state, active=active and own)
     # Below the knobs, so that a warning that comes or goes moves nothing.
@@ -56,11 +60,11 @@ def training_panel(state: AppState) -> None:
         gain_line(run)
         st.html("<span></span>")  # a fragment may only write into a container that the page itself has written into
     with live:
-        st.fragment(_live, run_every=_pace(history) if going else None)(_shown_state(run, history, active), words)
+        st.fragment(_live, run_every=_pace(history) if going else None)(shown, words)
 
 
 def _shown_state(run: Run | None, history: History, active: bool) -> Shown:
-    return (run.id if run else None, history.phase, active, _pace(history))
+    return (run.id if run else None, history.phase, active, _pace(history), steering.is_active(scratch_of(run)))
 
 
 def _pace(history: History) -> float:
@@ -161,6 +165,8 @@ def _words(run: Run | None, history: History) -> None:
         found = history.ending or history.diagnosis
         done = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.phase, "")
         message = found.message if found else f"{history.step:,} batches so far."
+        if not history.step and run.material_path.exists() and history.phase == "stopped":
+            message = "It has the weights that were given to it, and trained none of its own yet."
         warns = found is not None and found.finding != "learning"
         if history.phase == "completed" and not warns:
             message = _last_words(history)

@@ -11,7 +11,7 @@ from playground.spec.summary import summarize
 from playground.ui import markup
 from playground.ui.server import pretrained
 from playground.ui.state import AppState, app_state, run_history
-from playground.ui.steering import set_recipe, start_both
+from playground.ui.steering import is_active, set_recipe, start_both
 
 _SCRATCH = ""
 
@@ -31,7 +31,7 @@ def transfer_popover(state: AppState) -> None:
         if parent is None:
             markup.hint("Choose a run, take its network, give it your data set: only the last layer begins anew.")
             return
-        _network(parent)
+        _network(state, parent)
         _fitting(state, parent)
         left, right = st.columns(2)
         with left:
@@ -64,32 +64,34 @@ def transfer_line(state: AppState) -> None:
         st.button("From scratch", key="transfer-off", type="tertiary", on_click=_forget, help="Every layer learns.")
 
 
-def gain_line(run: Run | None) -> None:
-    """Of a run with weights brought along that is over: how the same did from scratch, if that was trained too."""
-    if run is None or run.record.parent is None or not run.material_path.exists():
-        return
-    after = run_history(run).test
-    scratch = _from_scratch(run) if after else None
-    if after is None or scratch is None:
-        return
-    before = run_history(scratch).test
-    if before is not None:
-        points = (after.accuracy - before.accuracy) * 100
-        markup.line(
-            f"{after.accuracy:.1%} with the weights brought along, {before.accuracy:.1%} from scratch "
-            f"({scratch.record.name}): {points:+.1f} points.",
-            behind={"transferred": after.accuracy, "scratch": before.accuracy},
-        )
-
-
-def _from_scratch(run: Run) -> Run | None:
-    """The newest run of the same network and recipe that began with nothing and went on to the end."""
+def scratch_of(run: Run | None) -> Run | None:
+    """For a run that began with weights and was measured: the newest one of the same net and recipe without any."""
+    if run is None or run.record.parent is None or not run.material_path.exists() or run_history(run).test is None:
+        return None
     digest, recipe = run.record.architecture.frozen_up_to(-1).digest, run.record.recipe.digest
     for other in all_runs()[0]:
         same = other.record.recipe.digest == recipe and other.record.architecture.digest == digest
-        if same and not other.material_path.exists() and run_history(other).test:
+        if same and not other.material_path.exists() and (run_history(other).test or is_active(other)):
             return other
     return None
+
+
+def gain_line(run: Run | None) -> None:
+    """Of a run with weights brought along that is over: how the same does from scratch, if that is trained too."""
+    scratch = scratch_of(run)
+    after = run_history(run).test if scratch else None
+    if scratch is None or after is None:
+        return
+    before = run_history(scratch).test
+    if before is None:
+        markup.line(f"{after.accuracy:.1%} with the weights brought along. Now the same from scratch …")
+        return
+    points = (after.accuracy - before.accuracy) * 100
+    markup.line(
+        f"{after.accuracy:.1%} with the weights brought along, {before.accuracy:.1%} from scratch "
+        f"({scratch.record.name}): {points:+.1f} points.",
+        behind={"transferred": after.accuracy, "scratch": before.accuracy},
+    )
 
 
 def _parent(state: AppState) -> Run | None:
@@ -97,7 +99,7 @@ def _parent(state: AppState) -> Run | None:
     st.session_state["transfer-parent"] = state.begin_with if state.begin_with in runs else _SCRATCH
 
     def choose() -> None:
-        app_state().begin_with = st.session_state["transfer-parent"] or None
+        app_state().begin(st.session_state["transfer-parent"] or None)
 
     chosen = st.selectbox(
         "Begin with the weights of",
@@ -115,20 +117,16 @@ def _parent(state: AppState) -> Run | None:
     return runs.get(chosen)
 
 
-def _network(parent: Run) -> None:
+def _network(state: AppState, parent: Run) -> None:
+    net = parent.record.architecture.with_new_head(len(dataset_for(state.recipe, state.architecture).class_names))
     st.button(
         "Take its network, with a new output",
         key="transfer-network",
-        on_click=_take_network,
-        args=(parent,),
+        on_click=state.edit,
+        args=(net,),
+        disabled=net.digest == state.architecture.digest,
         help="Its layers, for the data set that is chosen, with an output for its classes. Undo brings yours back.",
     )
-
-
-def _take_network(parent: Run) -> None:
-    state = app_state()
-    classes = len(dataset_for(state.recipe, state.architecture).class_names)
-    state.edit(parent.record.architecture.with_new_head(classes))
 
 
 def _fitting(state: AppState, parent: Run) -> None:
@@ -140,7 +138,8 @@ def _fitting(state: AppState, parent: Run) -> None:
     rows = summarize(state.architecture).rows
     names = ", ".join(f"{rows[index].index + 1} {rows[index].title}" for index in taken)
     if taken:
-        markup.hint(f"Brought along: {names}. The rest begins anew.")
+        rest = any(row.parameters and row.index not in taken for row in rows)
+        markup.hint(f"Brought along: {names}. {'The rest begins anew.' if rest else 'That is all of it.'}")
     else:
         markup.line("None of its layers fits this network: take its network first.", kind="warn")
 
@@ -199,10 +198,10 @@ def _few(state: AppState) -> None:
         on_change=choose,
         help="With few, what was brought along counts most.",
     )
+    if state.recipe.limit:
+        markup.hint(f"{state.recipe.limit:,} images in batches of {state.recipe.batch_size}: settings of the recipe.")
 
 
 def _forget() -> None:
     state = app_state()
-    state.begin_with = None
-    set_recipe("transferred_lr_share", 1.0)
-    state.attempt(lambda: state.architecture.frozen_up_to(-1))
+    state.begin(None, state.architecture.frozen_up_to(-1), state.recipe.changed(transferred_lr_share=1.0))
