@@ -323,7 +323,7 @@ def test_the_runs_page_lists_what_there_is_and_names_what_cannot_be_read(app: Ap
     table = page.dataframe[0].value
     assert list(table["Name"]) == ["First"]
     assert list(table["Parameters"]) == [3738]
-    assert "Fork of" not in table
+    assert "Came from" not in table
     assert "newer CNN Playground" in html_of(page)
 
 
@@ -334,7 +334,7 @@ def test_the_runs_page_says_what_a_fork_branched_off(app: AppTest) -> None:
     page.run()
     assert not page.exception
     table = page.dataframe[0].value
-    assert dict(zip(table["Name"], table["Fork of"], strict=True)) == {"Branch": "Stem, step 3", "Stem": ""}
+    assert dict(zip(table["Name"], table["Came from"], strict=True)) == {"Branch": "Stem, step 3", "Stem": ""}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LAYER_KINDS if kind != "output"])

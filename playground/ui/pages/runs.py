@@ -45,9 +45,9 @@ def page() -> None:
 
 def _table(runs: list[Run]) -> list[Run]:
     names = {run.id: run.record.name for run in runs}
-    rows = [_row(run) | {"Fork of": _origin(run, names)} for run in runs]
-    if not any(row["Fork of"] for row in rows):
-        rows = [{name: value for name, value in row.items() if name != "Fork of"} for row in rows]
+    rows = [_row(run) | {"Came from": _origin(run, names)} for run in runs]
+    if not any(row["Came from"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "Came from"} for row in rows]
     answer = st.dataframe(
         {name: [row[name] for row in rows] for name in rows[0]},
         # Rows are chosen by place: another list of runs is another table, with nothing chosen in it.
