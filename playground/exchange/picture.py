@@ -128,6 +128,7 @@ def _stations(architecture: Architecture) -> list[_Station]:
             *_wrapped(step.layer.detail()),
             shape_text(step.output_shape),
             *([f"{parameters:,} parameters"] if parameters else []),
+            *(["frozen"] if not step.layer.trainable else []),
         )
         found.append(_station(step.layer.kind, step.layer, step.output_shape, longest, labels))
     return found

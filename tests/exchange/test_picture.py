@@ -30,6 +30,7 @@ def _check(architecture: Architecture) -> None:
         assert shape_text(step.output_shape) in texts
         parameters = step.layer.parameters(step.input_shape)
         assert not parameters or f"{parameters:,} parameters" in texts
+        assert step.layer.trainable or "frozen" in texts
         assert all(figure in " ".join(texts) for figure in step.layer.detail().replace(" + ", " · ").split(" · "))
     width, height = float(root.get("width", 0)), float(root.get("height", 0))
     for rectangle in list(root.iter(f"{_SVG}rect"))[1:]:
@@ -96,3 +97,10 @@ def test_a_title_is_only_a_title(title: str) -> None:
     }
     shown = "".join(letter for letter in " ".join(title.split()) if letter.isprintable())
     assert _texts(svg)[0] == (shown or "A network")
+
+
+def test_frozen_layers_are_marked() -> None:
+    net = architecture_preset("guide").architecture
+    assert "frozen" not in _texts(to_svg(net))
+    assert _texts(to_svg(net.frozen_up_to(2))).count("frozen") == 2
+    _check(net.frozen_up_to(2))
