@@ -19,7 +19,7 @@
     │   ├── DivergedError     the loss is not a number any more
     │   └── MemoryExceededError   the device has too little memory
     ├── WorkerError           the training process cannot be started or reached
-    ├── OwnerError            the run is another person's
+    ├── OwnerError            the run or data set is another person's
     └── SettingError          a server setting that cannot be used
 """
 

@@ -28,7 +28,7 @@ def find_dataset(name: str) -> Dataset:
     known = DATASETS.get(name) or own_datasets.own_dataset(name)
     if known is None and (deleted := own_datasets.deleted_dataset(name)):
         raise UnknownNameError(
-            f"The images of {deleted.title.removesuffix(' (deleted)')} were deleted.",
+            f"{deleted.title} has no images any more.",
             expected="What its runs have learnt is still there: draw for them, look inside.",
             fix="To train or to test, bring the images again, or choose another data set.",
         )

@@ -126,7 +126,7 @@ def test_a_deleted_data_set_leaves_its_run_the_names_of_the_classes(home: object
     elsewhere = create_run(net, Recipe(dataset="own:never-was-here"))
     assert datasets.dataset_of(elsewhere).class_names == ("0", "1")
     delete_own_dataset(name)
-    with pytest.raises(UnknownNameError, match="The images of mine were deleted"):
+    with pytest.raises(UnknownNameError, match=r"mine \(deleted\) has no images any more"):
         datasets.find_dataset(name)
 
 
