@@ -243,7 +243,9 @@ def test_a_cure_leaves_frozen_layers_as_they_are():
     wider = unburdened(frozen, Recipe())
     assert wider is not None
     first, *_, linear, _ = Architecture.read(wider.architecture).layers
-    assert (first.out_channels, linear.out_features) == (8, 64)  # type: ignore[union-attr]
+    assert isinstance(first, Conv2d)
+    assert isinstance(linear, Linear)
+    assert (first.out_channels, linear.out_features) == (8, 64)
 
 
 def test_few_batches_are_no_reason_to_blame_the_learning_rate():

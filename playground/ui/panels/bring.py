@@ -44,30 +44,22 @@ def bring_panel() -> None:
         if file is not None and st.button("Make a data set of it", key="bring-start", type="primary"):
             name = file.name.removesuffix(".zip")
             channels: Channels = 3 if colour else 1
-            _save(name, partial(read_own_images, file, height=size, width=size, channels=channels))
+            made = _save(name, partial(read_own_images, file, height=size, width=size, channels=channels))
+            # What was left out, not the images: a session outlives them.
+            app_state().bring_said = made if isinstance(made, PlaygroundError) else (made.skipped_count, made.skipped)
+            st.rerun()
         _said()
 
 
-def _save(name: str, read: Callable[..., OwnImages], *, are_drawn: bool = False) -> None:
-    """Read images, keep them as a data set, and say what came of it on the page as it is drawn anew."""
-    state = app_state()
-    state.class_error = state.drawn_said = None
+def _save(name: str, read: Callable[..., OwnImages], *, are_drawn: bool = False) -> OwnImages | PlaygroundError:
+    """Read images and keep them as a data set, which is the page's from now on; or what is wrong with them."""
     try:
         with stoppable("bring-stop") as place:
             own = read(progress=lambda done, total: place.progress(done / total, f"{done:,} of {total:,} pictures"))
-            state.data_name = save_own_dataset(name, own, drawn=are_drawn, owner=visitor())
+            app_state().data_name = save_own_dataset(name, own, drawn=are_drawn, owner=visitor())
     except PlaygroundError as problem:
-        if are_drawn:
-            state.class_error = problem
-        else:
-            state.bring_said = problem
-    else:
-        # Not the images: a session outlives them.
-        if are_drawn:
-            state.drawn_said = (len(own.images), len(own.test or ()))
-        else:
-            state.bring_said = (own.skipped_count, own.skipped)
-    st.rerun()
+        return problem
+    return own
 
 
 def _said() -> None:
@@ -116,7 +108,10 @@ def draw_classes_panel(state: AppState) -> None:
         enough = len(state.classes) > 1 and min(map(len, state.classes.values())) >= MIN_DRAWINGS
         if st.button("Make a data set of them", key="drawn-start", disabled=not enough):
             drawings = {one: list(kept) for one, kept in state.classes.items()}
-            _save(" and ".join(list(drawings)[:3]), lambda progress: drawn_images(drawings), are_drawn=True)
+            made = _save(" and ".join(list(drawings)[:3]), lambda progress: drawn_images(drawings), are_drawn=True)
+            state.class_error = made if isinstance(made, PlaygroundError) else None
+            state.drawn_said = None if isinstance(made, PlaygroundError) else (len(made.images), len(made.test or ()))
+            st.rerun()
         if state.drawn_said:
             train, test = state.drawn_said
             markup.line(
@@ -155,7 +150,8 @@ def _take_back(name: str) -> None:
 
 
 def _forget() -> None:
-    app_state().classes = {}
+    state = app_state()
+    state.classes, state.class_error, state.drawn_said = {}, None, None
 
 
 def _kept(state: AppState) -> None:
