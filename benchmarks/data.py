@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from playground.engine.data import load_splits
+from playground.engine.data.splits import load_splits
 
 
 @contextmanager

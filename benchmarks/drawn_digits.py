@@ -19,13 +19,13 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from benchmarks.data import print_table
-from playground.engine.catalogue import find_run
-from playground.engine.data import load_test
-from playground.engine.strokes import AS_MNIST, SHRUNK, Fitting, fit_canvas, fit_strokes
-from playground.lens.drawing import fit_image
-from playground.lens.familiar import familiarity
-from playground.lens.model import Model, load_model
-from playground.lens.predict import predict
+from playground.engine.data.rasterize import AS_MNIST, SHRUNK, Fitting, fit_canvas, fit_strokes
+from playground.engine.data.splits import load_test
+from playground.engine.runs.repository import find_run
+from playground.interpret.drawing.preprocess import fit_image
+from playground.interpret.evaluation.out_of_distribution import familiarity
+from playground.interpret.evaluation.predict import predict
+from playground.interpret.model import Model, load_model
 
 _STROKES = Path(__file__).parents[2] / "shared" / "data" / "strokes" / "pendigits-tra-strokes.json"
 _CANVAS = 320.0

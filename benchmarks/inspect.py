@@ -20,13 +20,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.app import Server, milliseconds, open_page, start_server, wait_for_spare
 from benchmarks.data import machine, print_table
-from playground.engine.build import build
-from playground.engine.catalogue import all_runs, create_run
-from playground.engine.store import Run, log_line, snapshot_bytes
-from playground.spec.architecture import Architecture
-from playground.spec.events import RunEnded
-from playground.spec.layers import Conv2d, GlobalAvgPool, MaxPool2d, Output
-from playground.spec.presets import architecture_preset, recipe_preset
+from playground.core.architecture import Architecture
+from playground.core.events import RunEnded
+from playground.core.layers import Conv2d, GlobalAvgPool, MaxPool2d, Output
+from playground.core.presets import architecture_preset, recipe_preset
+from playground.engine.model.build import build
+from playground.engine.runs.repository import all_runs, create_run
+from playground.engine.runs.run import Run, log_line, snapshot_bytes
 
 MOMENTS = 12
 _IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'

@@ -9,14 +9,14 @@ import time
 
 from streamlit.testing.v1 import AppTest
 
-from playground.engine.catalogue import find_run
-from playground.lens.model import limit_threads
+from playground.engine.runs.repository import find_run
+from playground.interpret.model import limit_threads
 
 
 def _page() -> None:
     import streamlit as st
 
-    from playground.ui.pages import inside
+    from playground.ui.pages.inspect import page as inside
 
     st.session_state["pages"] = {}
     inside.page()

@@ -10,8 +10,8 @@ import statistics
 
 from benchmarks.contenders.process import Contender, keras_python
 from benchmarks.data import machine, print_table, scratch_home
-from playground.spec.presets import architecture_preset
-from playground.spec.summary import summarize
+from playground.core.presets import architecture_preset
+from playground.core.summary import summarize
 
 _TRAINING_COST = 3  # a forward pass, and twice that backward
 

@@ -40,10 +40,10 @@ def main() -> None:
 
 
 def _exercise(preset: str, dataset: str, seed: int, home: Path) -> tuple[str, ...]:
-    from playground.engine.data import splits_for
-    from playground.engine.fetch import fetch
-    from playground.exchange.keras import to_keras
-    from playground.spec.presets import architecture_preset
+    from playground.codegen.keras_model import to_keras
+    from playground.core.presets import architecture_preset
+    from playground.engine.data.fetch import fetch
+    from playground.engine.data.splits import splits_for
 
     for _ in fetch(dataset):
         pass

@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.app import POINTS, Server, megabytes, milliseconds, open_page, start_server, wait_for_spare
 from benchmarks.data import machine, print_table
-from playground.engine.catalogue import find_run
-from playground.engine.store import Run
+from playground.engine.runs.repository import find_run
+from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 
 _ROUNDS_OF_CLICKS = 3

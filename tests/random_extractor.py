@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torchvision import models
 
-from playground.engine.extractor import EXTRACTORS, main
-from playground.engine.images import Images
-from playground.engine.own_datasets import save_own_dataset
-from playground.engine.own_images import OwnImages
-from playground.engine.sources import datasets_folder
+from playground.engine.data.batch import Images
+from playground.engine.data.custom.image_folder import OwnImages
+from playground.engine.data.custom.store import save_own_dataset
+from playground.engine.data.feature_extraction import EXTRACTORS, main
+from playground.engine.data.torchvision_sources import datasets_folder
 
 
 def put_random_weights(name: str, content: object = None) -> Path:

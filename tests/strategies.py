@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import assume, settings
 from hypothesis import strategies as st
 
-from playground.spec.architecture import Architecture, InputShape
-from playground.spec.fields import FormField, form_fields
-from playground.spec.layers import (
+from playground.core.architecture import Architecture, InputShape
+from playground.core.form_schema import FormField, form_fields
+from playground.core.layers import (
     LAYER_KINDS,
     Activation,
     AvgPool2d,
@@ -23,8 +23,8 @@ from playground.spec.layers import (
     Output,
     Residual,
 )
-from playground.spec.layers.base import ACTIVATION_TITLES
-from playground.spec.recipe import (
+from playground.core.layers.base import ACTIVATION_TITLES
+from playground.core.recipe import (
     Adagrad,
     Adam,
     AdamW,
@@ -45,8 +45,8 @@ from playground.spec.recipe import (
     StepDecay,
     Thickness,
 )
-from playground.spec.shapes import Shape, is_map, window_output_size
-from playground.spec.summary import summarize
+from playground.core.shapes import Shape, is_map, window_output_size
+from playground.core.summary import summarize
 
 # The same examples every time: a test that fails does so for everybody. No clock: two cores are shared.
 settings.register_profile("playground", deadline=None, derandomize=True, database=None, print_blob=False)

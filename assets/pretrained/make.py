@@ -8,9 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from playground.engine.catalogue import find_run
-from playground.engine.store import PRETRAINED, Run, log_line, write_record
-from playground.spec.events import SnapshotSaved, StepDone
+from playground.core.events import SnapshotSaved, StepDone
+from playground.engine.runs.repository import find_run
+from playground.engine.runs.run import PRETRAINED, Run, log_line, write_record
 
 HERE = Path(__file__).parent
 EVERY = 25

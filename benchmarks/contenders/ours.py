@@ -4,13 +4,13 @@ import statistics
 from typing import Any
 
 from benchmarks.contenders.process import answer
-from playground.engine.allocator import keep_memory
-from playground.engine.catalogue import create_run
-from playground.engine.inbox import NoCommands
-from playground.engine.record import Recorder
-from playground.engine.train import Trainer
-from playground.spec.presets import architecture_preset, recipe_preset
-from playground.spec.recipe import Recipe
+from playground.core.presets import architecture_preset, recipe_preset
+from playground.core.recipe import Recipe
+from playground.engine.runs.recorder import Recorder
+from playground.engine.runs.repository import create_run
+from playground.engine.training.commands import NoCommands
+from playground.engine.training.trainer import Trainer
+from playground.engine.workers.malloc import keep_memory
 
 
 def _recorded(net: str, recipe: Recipe) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playground.engine.allocator import BEFORE_THE_START
+from playground.engine.workers.malloc import BEFORE_THE_START
 
 HERE = Path(__file__).parent
 # libgomp's spinning would rob whoever is measured next.

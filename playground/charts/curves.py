@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.charts.theme import SERIES, Theme
-from playground.spec.history import History
+from playground.core.history import History
 
 Metric = Literal["accuracy", "loss"]
 MAX_POINTS = 400

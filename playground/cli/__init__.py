@@ -3,7 +3,10 @@
 import os
 import sys
 
-from playground.cli import exchanging, looking, serving, training
+from playground.cli import app as serving
+from playground.cli import import_export as exchanging
+from playground.cli import query as looking
+from playground.cli import training
 from playground.cli.options import app
 from playground.cli.output import err
 from playground.errors import PlaygroundError

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from playground.spec.architecture import Architecture
-from playground.spec.history import History
-from playground.spec.shapes import shape_text
-from playground.spec.summary import summarize
+from playground.core.architecture import Architecture
+from playground.core.history import History
+from playground.core.shapes import shape_text
+from playground.core.summary import summarize
 
 if TYPE_CHECKING:
-    from playground.engine.store import Run
+    from playground.engine.runs.run import Run
 
 out = Console(markup=False)
 err = Console(stderr=True, highlight=False, markup=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from playground.cli.drive import drive, fetch_dataset
+from playground.cli.foreground import drive, fetch_dataset
 from playground.cli.options import (
     ArchArgument,
     BatchSizeOption,
@@ -20,13 +20,13 @@ from playground.cli.options import (
     given,
 )
 from playground.cli.output import err, out, print_json, print_progress
-from playground.cli.sources import find_architecture, find_recipe
+from playground.cli.resolve import find_architecture, find_recipe
+from playground.core.presets import ARCHITECTURES
+from playground.core.recipe import Recipe
 from playground.errors import StoreError
-from playground.spec.presets import ARCHITECTURES
-from playground.spec.recipe import Recipe
 
 if TYPE_CHECKING:
-    from playground.engine.store import Run
+    from playground.engine.runs.run import Run
 
 
 @app.command()
@@ -49,7 +49,8 @@ def train(
     architecture = find_architecture(arch)
     preset = ARCHITECTURES.get(arch)
     usual = preset.recipe if preset else None
-    from playground.engine import catalogue, datasets
+    from playground.engine.data import registry as datasets
+    from playground.engine.runs import repository as catalogue
 
     settings = find_recipe(recipe) if recipe else usual or find_recipe("sprint")
     settings = datasets.fitted_recipe(settings, **chosen)
@@ -70,7 +71,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on from a run's last checkpoint."""
-    from playground.engine import catalogue
+    from playground.engine.runs import repository as catalogue
 
     found = catalogue.find_run(run)
     knobs = given(epochs=epochs, batch_size=batch_size, lr=lr)
@@ -98,8 +99,8 @@ def fork(
     as_json: JsonOption = False,
 ) -> None:
     """Go on from a moment of a run with other settings, in a run of its own."""
-    from playground.engine import catalogue
-    from playground.engine.fork import fork_run, recipe_at
+    from playground.engine.runs import repository as catalogue
+    from playground.engine.runs.fork import fork_run, recipe_at
 
     parent = catalogue.find_run(run)
     steps = parent.checkpoints()
@@ -130,8 +131,10 @@ def transfer(
     as_json: JsonOption = False,
 ) -> None:
     """Train on with what a run has learnt, on other images."""
-    from playground.engine import catalogue, datasets, gain
-    from playground.engine.transfer import transfer_run
+    from playground.engine.data import registry as datasets
+    from playground.engine.runs import repository as catalogue
+    from playground.engine.runs import transfer_comparison as gain
+    from playground.engine.runs.transfer import transfer_run
 
     parent = catalogue.find_run(run)
     data = datasets.find_dataset(dataset)
@@ -165,10 +168,10 @@ def teach(
     as_json: JsonOption = False,
 ) -> None:
     """Train a run's net on drawings of your own, mixed with its data so that it forgets nothing."""
-    from playground.engine.catalogue import find_run
-    from playground.engine.own_drawings import read_labelled
-    from playground.engine.teach import teach_run
-    from playground.lens.pictures import file_content
+    from playground.engine.data.custom.drawings import read_labelled
+    from playground.engine.runs.finetune import teach_run
+    from playground.engine.runs.repository import find_run
+    from playground.interpret.drawing.image_files import file_content
 
     made = teach_run(find_run(run), read_labelled(str(file), file_content(file)))
     _go_on(made, made.record.recipe, as_json=as_json)
@@ -177,10 +180,10 @@ def teach(
 @app.command()
 def replay(run: RunArgument, as_json: JsonOption = False) -> None:
     """Train a run once more, knobs and all, and say whether every kept weight is the same, bit for bit."""
-    from playground.engine import catalogue
-    from playground.engine.allocator import keep_memory
-    from playground.engine.replay import Replay
-    from playground.spec.history import History
+    from playground.core.history import History
+    from playground.engine.runs import repository as catalogue
+    from playground.engine.runs.replay import Replay
+    from playground.engine.workers.malloc import keep_memory
 
     keep_memory()
     found = catalogue.find_run(run)
@@ -203,7 +206,7 @@ def replay(run: RunArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def stop(run: RunArgument) -> None:
     """End a run that trains on this machine, in the app or another terminal, with a checkpoint."""
-    from playground.engine import catalogue
+    from playground.engine.runs import repository as catalogue
 
     found = catalogue.find_run(run)
     found.ask_to_stop()
@@ -212,6 +215,6 @@ def stop(run: RunArgument) -> None:
 
 def _go_on(run: "Run", recipe: Recipe, *, as_json: bool, knobs: dict[str, Any] | None = None) -> None:
     """Train a run that is there, with what its folder holds beside its recipe."""
-    from playground.engine.material import material_of
+    from playground.engine.runs.initial_state import material_of
 
     drive(lambda: run, run.record.architecture, recipe, as_json=as_json, knobs=knobs, material=material_of(run))

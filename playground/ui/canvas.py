@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from playground.engine.strokes import without
+from playground.engine.data.rasterize import without
 
 Point = tuple[float, float]
 """(x, y) in canvas pixels: x to the right, y down, the origin at the top left of the drawing area."""

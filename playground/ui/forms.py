@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import streamlit as st
 from pydantic import BaseModel
 
-from playground.spec.fields import FormField, form_fields
+from playground.core.form_schema import FormField, form_fields
 
 Changed = Callable[[str, Any], None]
 Choice = TypeVar("Choice")

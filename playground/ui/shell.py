@@ -4,13 +4,17 @@ from html import escape
 
 import streamlit as st
 
-from playground.engine.home import bundled
-from playground.engine.precision import available_devices
+from playground.engine.model.device import available_devices
+from playground.engine.paths import bundled
 from playground.errors import PlaygroundError
-from playground.ui import markup
+from playground.ui import html as markup
 from playground.ui.canvas import CANVAS_CSS
-from playground.ui.pages import data, inside, mistakes, playground, runs
-from playground.ui.server import supervisor
+from playground.ui.pages.data import page as data
+from playground.ui.pages.inspect import page as inside
+from playground.ui.pages.mistakes import page as mistakes
+from playground.ui.pages.playground import page as playground
+from playground.ui.pages.runs import page as runs
+from playground.ui.services import supervisor
 from playground.ui.state import app_state, run_history
 
 

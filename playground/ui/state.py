@@ -7,18 +7,18 @@ from typing import Any
 
 import streamlit as st
 
-from playground.engine.own_files import Skipped
-from playground.engine.store import Run
-from playground.engine.strokes import AS_MNIST, Fitting
+from playground.core.architecture import Architecture
+from playground.core.history import History
+from playground.core.presets import architecture_preset, recipe_preset
+from playground.core.recipe import Recipe
+from playground.core.share_link import from_link
+from playground.engine.data.custom.archive import Skipped
+from playground.engine.data.rasterize import AS_MNIST, Fitting
+from playground.engine.runs.run import Run
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError
-from playground.exchange.link import from_link
-from playground.lens.surgery import Edit
-from playground.spec.architecture import Architecture
-from playground.spec.history import History
-from playground.spec.presets import architecture_preset, recipe_preset
-from playground.spec.recipe import Recipe
+from playground.interpret.editing import Edit
 from playground.ui.canvas import Ink, Stroke, drawn
-from playground.ui.server import browser_token, run_or_none, supervisor
+from playground.ui.services import browser_token, run_or_none, supervisor
 
 _KEY = "playground"
 _MOST_UNDO = 50

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from playground.charts.curves import MAX_POINTS, NamedHistory, comparison_figure, thinned_means, training_figure
 from playground.charts.theme import DARK, LIGHT, SERIES
-from playground.spec.events import Evaluated, Forked, KnobChanged
-from playground.spec.history import History
-from tests.spec.test_events import any_json
-from tests.spec.test_history import started, step
+from playground.core.events import Evaluated, Forked, KnobChanged
+from playground.core.history import History
+from tests.core.test_events import any_json
+from tests.core.test_history import started, step
 from tests.strategies import settings
 
 

@@ -7,13 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.engine.data import Splits
-from playground.engine.images import Images
-from playground.engine.store import checkpoint_bytes
-from playground.engine.train import Cadence, Trainer
-from playground.spec import events
-from playground.spec.architecture import Architecture, InputShape
-from playground.spec.layers import (
+from playground.core import events
+from playground.core.architecture import Architecture, InputShape
+from playground.core.layers import (
     Activation,
     BatchNorm,
     Conv2d,
@@ -26,7 +22,11 @@ from playground.spec.layers import (
     Output,
     Residual,
 )
-from playground.spec.recipe import Flip, Noise, Recipe, Rotate, Shift, Thickness
+from playground.core.recipe import Flip, Noise, Recipe, Rotate, Shift, Thickness
+from playground.engine.data.batch import Images
+from playground.engine.data.splits import Splits
+from playground.engine.runs.run import checkpoint_bytes
+from playground.engine.training.trainer import Cadence, Trainer
 
 EVERY_STEP = Cadence(evaluations_per_epoch=2, quick_size=20, checkpoints_per_epoch=2, report_s=0.0)
 """Each batch is reported at once, so that events lie where commands were given."""

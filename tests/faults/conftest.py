@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from playground.engine import session
-from playground.engine.supervisor import Supervisor
+from playground.engine.workers import worker_process as session
+from playground.engine.workers.scheduler import Supervisor
 from tests.engine.conftest import one_thread
 from tests.faults.injecting import (
     data_folder,

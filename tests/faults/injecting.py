@@ -18,17 +18,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground.engine import home, material, record, train, worker
-from playground.engine.catalogue import all_runs, create_run, find_run, read_run, runs_folder
-from playground.engine.learner import Learner
-from playground.engine.record import Recorder
-from playground.engine.store import Run
-from playground.engine.tail import LogTail
-from playground.engine.train import Trainer
-from playground.spec import events
-from playground.spec.architecture import Architecture, InputShape
-from playground.spec.layers import BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, MaxPool2d, Output
-from playground.spec.recipe import Recipe
+from playground.core import events
+from playground.core.architecture import Architecture, InputShape
+from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, MaxPool2d, Output
+from playground.core.recipe import Recipe
+from playground.engine import paths as home
+from playground.engine.runs import initial_state as material
+from playground.engine.runs import recorder as record
+from playground.engine.runs.log_reader import LogTail
+from playground.engine.runs.recorder import Recorder
+from playground.engine.runs.repository import all_runs, create_run, find_run, read_run, runs_folder
+from playground.engine.runs.run import Run
+from playground.engine.training import trainer as train
+from playground.engine.training.learner import Learner
+from playground.engine.training.trainer import Trainer
+from playground.engine.workers import worker
 from tests.engine.helpers import (
     Script,
     assert_same_weights,

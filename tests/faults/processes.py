@@ -25,14 +25,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground.engine import data, session, worker
-from playground.engine.catalogue import find_run
-from playground.engine.limits import ServerLimits
-from playground.engine.store import Run
-from playground.engine.supervisor import Supervisor
+from playground.core import events
+from playground.core.recipe import Recipe
+from playground.engine.data import splits as data
+from playground.engine.runs.repository import find_run
+from playground.engine.runs.run import Run
+from playground.engine.workers import worker
+from playground.engine.workers import worker_process as session
+from playground.engine.workers.limits import ServerLimits
+from playground.engine.workers.scheduler import Supervisor
 from playground.errors import PlaygroundError
-from playground.spec import events
-from playground.spec.recipe import Recipe
 from tests.engine.helpers import (
     until,
 )

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from playground.engine import catalogue
-from playground.engine.catalogue import all_runs, create_run, find_run
-from playground.engine.supervisor import Supervisor
-from playground.spec.events import Resume, Stop
+from playground.core.events import Resume, Stop
+from playground.engine.runs import repository as catalogue
+from playground.engine.runs.repository import all_runs, create_run, find_run
+from playground.engine.workers.scheduler import Supervisor
 from tests.engine.helpers import (
     Script,
     until,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from playground.engine import session
-from playground.engine.supervisor import Supervisor
+from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.engine.workers import worker_process as session
+from playground.engine.workers.scheduler import Supervisor
 from playground.errors import PlaygroundError, WorkerError
-from playground.spec.events import Change, Pause, Resume, Snapshot, Step, Stop
 from tests.engine.helpers import (
     until,
 )

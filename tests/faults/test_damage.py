@@ -10,16 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground.engine import fork as fork_module
-from playground.engine import store
-from playground.engine.record import log_until
-from playground.engine.store import Run
-from playground.engine.tail import LogTail
+from playground.core import events
+from playground.core.architecture import Architecture
+from playground.core.events import Change, Stop
+from playground.core.layers import Conv2d, GlobalAvgPool, Output
+from playground.engine.runs import fork as fork_module
+from playground.engine.runs import run as store
+from playground.engine.runs.log_reader import LogTail
+from playground.engine.runs.recorder import log_until
+from playground.engine.runs.run import Run
 from playground.errors import StoreError
-from playground.spec import events
-from playground.spec.architecture import Architecture
-from playground.spec.events import Change, Stop
-from playground.spec.layers import Conv2d, GlobalAvgPool, Output
 from tests.engine.helpers import (
     Script,
     assert_same_weights,

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from playground.engine import fork as fork_module
-from playground.engine import record
-from playground.engine.catalogue import all_runs, create_run, runs_folder
-from playground.engine.record import Recorder
-from playground.engine.store import Run
-from playground.engine.supervisor import Supervisor
+from playground.core.events import Resume
+from playground.engine.runs import fork as fork_module
+from playground.engine.runs import recorder as record
+from playground.engine.runs.recorder import Recorder
+from playground.engine.runs.repository import all_runs, create_run, runs_folder
+from playground.engine.runs.run import Run
+from playground.engine.workers.scheduler import Supervisor
 from playground.errors import StoreError, UnknownNameError
-from playground.spec.events import Resume
 from tests.faults.injecting import (
     BRIEF,
     ENDLESS,

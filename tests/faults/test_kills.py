@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from playground.engine import worker
-from playground.engine.catalogue import create_run
-from playground.engine.record import Recorder
-from playground.engine.supervisor import Supervisor
-from playground.spec.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.engine.runs.recorder import Recorder
+from playground.engine.runs.repository import create_run
+from playground.engine.workers import worker
+from playground.engine.workers.scheduler import Supervisor
 from tests.engine.helpers import (
     Script,
     assert_same_weights,

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from playground.engine import learner, record, train
-from playground.engine.catalogue import create_run
-from playground.engine.supervisor import Supervisor
+from playground.engine.runs import recorder as record
+from playground.engine.runs.repository import create_run
+from playground.engine.training import learner
+from playground.engine.training import trainer as train
+from playground.engine.workers.scheduler import Supervisor
 from tests.faults.injecting import (
     SLIM,
     SMALL,

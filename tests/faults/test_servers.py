@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from playground.engine.catalogue import all_runs, find_run
-from playground.engine.store import Run
-from playground.engine.supervisor import Supervisor
+from playground.core import events
+from playground.core.events import Resume, Stop
+from playground.engine.runs.repository import all_runs, find_run
+from playground.engine.runs.run import Run
+from playground.engine.workers.scheduler import Supervisor
 from playground.errors import StoreError
-from playground.spec import events
-from playground.spec.events import Resume, Stop
 from tests.engine.helpers import (
     until,
 )

@@ -10,15 +10,15 @@ import safetensors.torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from playground.engine.build import build
-from playground.engine.catalogue import all_runs
-from playground.engine.imported import import_weights
-from playground.engine.own_datasets import own_datasets, save_own_dataset
-from playground.engine.own_images import read_own_images
-from playground.exchange.link import to_link
-from playground.spec.presets import architecture_preset, recipe_preset
-from playground.spec.recipe import Recipe
-from playground.ui.panels import bring
+from playground.core.presets import architecture_preset, recipe_preset
+from playground.core.recipe import Recipe
+from playground.core.share_link import to_link
+from playground.engine.data.custom.image_folder import read_own_images
+from playground.engine.data.custom.store import own_datasets, save_own_dataset
+from playground.engine.model.build import build
+from playground.engine.runs.imported_weights import import_weights
+from playground.engine.runs.repository import all_runs
+from playground.ui.pages.data import upload as bring
 from tests.ui.test_pages import app, html_of, state_of  # noqa: F401 -- app is a fixture
 
 
@@ -39,7 +39,7 @@ def zipped(count: int = 6) -> BytesIO:
 def _data() -> None:
     import streamlit as st
 
-    from playground.ui.pages import data
+    from playground.ui.pages.data import page as data
 
     st.session_state["pages"] = {}
     data.page()

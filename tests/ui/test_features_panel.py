@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.engine.errand import Errand
-from playground.engine.own_datasets import own_datasets
-from playground.ui import server
-from playground.ui.panels import features
+from playground.engine.background_task import Errand
+from playground.engine.data.custom.store import own_datasets
+from playground.ui import services as server
+from playground.ui.pages.data import features
 from tests.random_extractor import light_and_dark, put_random_weights
 from tests.ui.test_data_page import data_page  # noqa: F401 -- a fixture
 from tests.ui.test_pages import app, html_of, state_of  # noqa: F401 -- app is a fixture

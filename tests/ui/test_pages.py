@@ -8,18 +8,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from playground.engine import mnist
-from playground.engine.catalogue import create_run, find_run, pretrained_run
-from playground.engine.fork import fork_run
-from playground.engine.images import Images
-from playground.engine.limits import ServerLimits
-from playground.engine.own_datasets import save_own_dataset
-from playground.engine.own_images import OwnImages
-from playground.engine.store import Run, log_line
-from playground.engine.transfer import transfer_run
-from playground.errors import MissingDataError, StoreError
-from playground.exchange.link import to_link
-from playground.spec.events import (
+from playground.core.events import (
     Change,
     CheckpointSaved,
     Diagnosed,
@@ -30,10 +19,22 @@ from playground.spec.events import (
     Stop,
     Suggestion,
 )
-from playground.spec.layers import LAYER_KINDS, Conv2d, Output, Residual
-from playground.spec.presets import ARCHITECTURES, architecture_preset, recipe_preset
-from playground.spec.validation import find_problems
-from playground.ui import server, steering
+from playground.core.layers import LAYER_KINDS, Conv2d, Output, Residual
+from playground.core.presets import ARCHITECTURES, architecture_preset, recipe_preset
+from playground.core.share_link import to_link
+from playground.core.validation import find_problems
+from playground.engine.data import mnist
+from playground.engine.data.batch import Images
+from playground.engine.data.custom.image_folder import OwnImages
+from playground.engine.data.custom.store import save_own_dataset
+from playground.engine.runs.fork import fork_run
+from playground.engine.runs.repository import create_run, find_run, pretrained_run
+from playground.engine.runs.run import Run, log_line
+from playground.engine.runs.transfer import transfer_run
+from playground.engine.workers.limits import ServerLimits
+from playground.errors import MissingDataError, StoreError
+from playground.ui import actions as steering
+from playground.ui import services as server
 from playground.ui.canvas import Ink, fabric_of
 from playground.ui.state import AppState
 
@@ -185,7 +186,7 @@ def test_a_batch_larger_than_the_data_is_refused_beside_the_button(app: AppTest)
 def test_a_data_folder_that_cannot_be_written_is_said_beside_the_button(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from playground.engine import supervisor
+    from playground.engine.workers import scheduler as supervisor
 
     def refuse(*_: object, **__: object) -> None:
         raise StoreError("The folder cannot be written: Read-only file system.", fix="Set CNN_PLAYGROUND_HOME.")
@@ -299,13 +300,13 @@ def test_look_inside_shows_every_layer_of_the_pretrained_net(app: AppTest) -> No
 
 
 def _inside_page() -> None:
-    from playground.ui.pages import inside
+    from playground.ui.pages.inspect import page as inside
 
     inside.page()
 
 
 def _runs_page() -> None:
-    from playground.ui.pages import runs
+    from playground.ui.pages.runs import page as runs
 
     runs.page()
 
@@ -339,7 +340,7 @@ def test_the_runs_page_says_what_a_fork_branched_off(app: AppTest) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in LAYER_KINDS if kind != "output"])
 def test_a_layer_is_added_where_it_fits(app: AppTest, kind: str) -> None:
-    from playground.ui.panels.network import _add
+    from playground.ui.pages.playground.network import _add
 
     app.run()
     state = state_of(app)
@@ -424,7 +425,7 @@ def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatc
 
 def test_only_its_owner_deletes_or_renames_a_run(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     from playground.errors import OwnerError
-    from playground.ui.pages import runs
+    from playground.ui.pages.runs import page as runs
 
     app.run()
     run = _run_with(owner="somebody")
@@ -720,8 +721,8 @@ def test_settings_that_are_not_the_preset_s_can_be_made_so(app: AppTest) -> None
 
 def _forkable() -> Run:
     """A run with the checkpoint of an untrained net."""
-    from playground.engine.record import save_checkpoint
-    from playground.engine.train import Trainer
+    from playground.engine.runs.recorder import save_checkpoint
+    from playground.engine.training.trainer import Trainer
 
     run = _run_with(
         _batch(5, 0.5), CheckpointSaved(step=5, elapsed_s=1), RunEnded(step=5, elapsed_s=1, status="stopped")

@@ -201,7 +201,7 @@ function hoverGrid(scope, event) {
   scope.tip.style.top = `${event.clientY - area.top + 16}px`
 }
 
-// The arithmetic, in the same order as lens/arithmetic.py.
+// The arithmetic, in the same order as interpret/activations/arithmetic.py.
 function corner(detail, { row, column }) {
   return [row * detail.stride - detail.padding[0], column * detail.stride - detail.padding[1]]
 }

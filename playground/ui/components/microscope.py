@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from playground.charts.images import Grid, value_range
 from playground.charts.theme import Palette, lookup
-from playground.lens.arithmetic import Channel
-from playground.spec.layers.base import ACTIVATION_TITLES
+from playground.core.layers.base import ACTIVATION_TITLES
+from playground.interpret.activations.arithmetic import Channel
 from playground.ui.components.elements import own_component, packed, png_url
 
 Array = NDArray[np.float32]

@@ -7,8 +7,8 @@ from typing import Annotated, Any, get_args, get_origin
 import streamlit as st
 from pydantic import BaseModel
 
-from playground.spec.recipe import KNOBS, Augmentation, Optimizer, Recipe, Schedule
-from playground.ui import markup
+from playground.core.recipe import KNOBS, Augmentation, Optimizer, Recipe, Schedule
+from playground.ui import html as markup
 from playground.ui.forms import model_form
 
 Changed = Callable[[str, Any], None]

@@ -1,0 +1,49 @@
+"""What all writers of code share: a title that stays a title, a call as a person writes it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from playground.core.architecture import Architecture
+from playground.core.validation import UNLIMITED, find_problems
+from playground.errors import ArchitectureError
+
+
+def check_writable(architecture: Architecture) -> None:
+    """Raise ArchitectureError, with the first problem, for a network that cannot be built."""
+    problems = find_problems(architecture, UNLIMITED)
+    if problems:
+        raise ArchitectureError("This network cannot be exported yet.", expected=str(problems[0]))
+
+
+def plain(text: str, default: str = "A network") -> str:
+    """Somebody's text as it may stand in a docstring, a string or a comment: one line that ends none of them."""
+    line = " ".join(text.split())
+    return "".join(letter for letter in line if letter.isprintable() and letter not in '\\"') or default
+
+
+def call_text(name: str, *positional: Any, **named: Any) -> str:
+    """``name(1, 2, padding="same")``."""
+    parts = [*map(_value, positional), *(f"{key}={_value(value)}" for key, value in named.items())]
+    return f"{name}({', '.join(parts)})"
+
+
+def file_text(*sections: str) -> str:
+    """The sections that are not empty, two lines between them, as Python's style guide has it."""
+    return "\n\n\n".join(section.strip("\n") for section in sections if section) + "\n"
+
+
+def tuple_text(values: Sequence[str]) -> str:
+    """``("one", "two")``, in lines of at most 120 characters."""
+    line = ", ".join(map(_value, values))
+    if len(line) < 100:
+        return f"({line},)" if len(values) == 1 else f"({line})"
+    lines = [""]
+    for value in map(_value, values):
+        if len(lines[-1]) + len(value) > 110:
+            lines.append("")
+        lines[-1] += f" {value},"
+    return "\n".join(["(", *(f"   {line}" for line in lines), ")"])
+
+
+def _value(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) and value == plain(value) else repr(value)

@@ -1,0 +1,228 @@
+"""An Architecture: ordered layers, the input's shape and the number of classes; immutable."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from playground.core.json_io import canonical_json, read_model
+from playground.core.layers import AnyLayer, Dropout, Layer, Output, Residual
+from playground.core.layers.base import AnyLayerT
+from playground.core.shapes import Shape
+from playground.errors import ArchitectureError
+
+MAX_LAYERS = 64
+
+
+class InputShape(BaseModel):
+    """Channels, height and width of the images, in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: int = Field(default=1, ge=1, le=4)
+    height: int = Field(default=28, ge=1, le=256)
+    width: int = Field(default=28, ge=1, le=256)
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width)."""
+        return (self.channels, self.height, self.width)
+
+
+class Step(BaseModel):
+    """An enabled layer in its place: its index in the list, what goes in and what comes out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    layer: AnyLayer
+    input_shape: Shape
+    output_shape: Shape
+
+
+class Architecture(BaseModel):
+    """Every edit returns a new value, so that undo is a list of values and sharing is one JSON text.
+
+    Each layer carries an id that is unique here and survives edits; ids are for screens, not part of the JSON.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    input: InputShape = InputShape()
+    classes: int = Field(default=10, ge=2, le=1000)
+    layers: tuple[AnyLayer, ...] = Field(default=(), max_length=MAX_LAYERS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_layers(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("layers"), Sequence):
+            return data
+        layers = list(data["layers"])
+        given = [_given_id(layer) for layer in layers]
+        taken = {identity for identity in given if identity}
+        seen: set[str] = set()
+        named = []
+        for layer, wanted in zip(layers, given, strict=True):
+            if wanted is None:  # no layer at all: left for pydantic to refuse
+                named.append(layer)
+                continue
+            identity = wanted if wanted and wanted not in seen else _free_id(layer, taken)
+            taken.add(identity)
+            seen.add(identity)
+            if isinstance(layer, dict):
+                named.append({**layer, "id": identity})
+            else:
+                named.append(layer if layer.id == identity else layer.model_copy(update={"id": identity}))
+        return {**data, "layers": tuple(named)}
+
+    @classmethod
+    def read(cls, source: str | bytes | dict[str, Any]) -> "Architecture":
+        """From JSON; raises ArchitectureError naming each wrong field, SchemaError for a newer version."""
+        return read_model(cls, source, ArchitectureError)
+
+    def canonical_json(self) -> str:
+        """The JSON contract: sorted keys, no spaces, no ids."""
+        return canonical_json(self)
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that name this architecture."""
+        return hashlib.blake2b(self.canonical_json().encode(), digest_size=6).hexdigest()
+
+    def steps(self) -> tuple[Step, ...]:
+        """The enabled layers with their shapes, outputs' units written out."""
+        shape = self.input.shape
+        found = []
+        for index, layer in enumerate(self.layers):
+            if not layer.enabled:
+                continue
+            active = layer.resolved(self.classes) if isinstance(layer, Output) else layer
+            output_shape = active.output_shape(shape)
+            found.append(Step.model_construct(index=index, layer=active, input_shape=shape, output_shape=output_shape))
+            shape = output_shape
+        return tuple(found)
+
+    @property
+    def dropout_rates(self) -> tuple[float, ...]:
+        """The rates of the enabled dropout layers, those inside of blocks included, in order."""
+        return tuple(layer.p for layer in _dropouts(self.layers) if layer.enabled)
+
+    def with_dropout_rates(self, rates: Sequence[float]) -> "Architecture":
+        """The same network with other dropout rates; raises ArchitectureError for ones that do not fit."""
+        if isinstance(rates, str) or len(rates) != len(self.dropout_rates):
+            raise ArchitectureError(
+                f"These dropout rates do not fit: {rates!r:.60}.",
+                expected=f"One for each dropout layer that is switched on; the network has {len(self.dropout_rates)}.",
+            )
+        left = list(rates)
+        return self.with_layers([_with_dropout_rates(layer, left) for layer in self.layers])
+
+    def is_same_but_dropout(self, other: "Architecture") -> bool:
+        """Whether the one could have become the other in mid-run."""
+        rates = other.dropout_rates
+        return len(self.dropout_rates) == len(rates) and self.with_dropout_rates(rates).digest == other.digest
+
+    def index_of(self, layer_id: str) -> int:
+        """The place of the layer with this id; raises ArchitectureError if there is none."""
+        for index, layer in enumerate(self.layers):
+            if layer.id == layer_id:
+                return index
+        raise ArchitectureError(f"There is no layer {layer_id!r} any more.", fix="Reload the page.")
+
+    def with_layers(self, layers: Sequence[Layer]) -> "Architecture":
+        """The same input and classes with other layers; new ones get ids. Raises ArchitectureError for too many."""
+        if len(layers) > MAX_LAYERS:
+            raise ArchitectureError(
+                f"The network would have {len(layers)} layers.",
+                expected=f"At most {MAX_LAYERS} are allowed.",
+                fix="Remove one first.",
+            )
+        return Architecture(input=self.input, classes=self.classes, layers=tuple(layers))
+
+    def for_images(self, shape: Shape, classes: int) -> "Architecture":
+        """The same layers for images of another (channels, height, width), with a new head for other classes."""
+        channels, height, width = shape
+        fitted = self if classes == self.classes else self.with_new_head(classes)
+        return fitted.model_copy(update={"input": InputShape(channels=channels, height=height, width=width)})
+
+    def with_new_head(self, classes: int) -> "Architecture":
+        """The same layers with an output for so many classes, trained, its units no longer written out."""
+        layers = [_for_classes(layer, classes) if isinstance(layer, Output) else layer for layer in self.layers]
+        return Architecture(input=self.input, classes=classes, layers=tuple(layers))
+
+    def frozen_up_to(self, index: int) -> "Architecture":
+        """The layers up to and with ``index`` frozen, all others trained; -1 freezes none."""
+        return self.with_layers([_trained(layer, place > index) for place, layer in enumerate(self.layers)])
+
+    def replaced(self, index: int, *layers: Layer) -> "Architecture":
+        """Other layers in the place of one; none removes it."""
+        return self.with_layers((*self.layers[:index], *layers, *self.layers[index + 1 :]))
+
+    def inserted(self, index: int, layer: Layer) -> "Architecture":
+        """One layer more, before ``index``."""
+        return self.with_layers((*self.layers[:index], layer, *self.layers[index:]))
+
+    def duplicated(self, index: int) -> "Architecture":
+        """A copy of a layer right after it."""
+        return self.inserted(index + 1, self.layers[index].model_copy(update={"id": ""}))
+
+    def moved(self, index: int, offset: int) -> "Architecture":
+        """A layer some places further down (or up, if negative), stopping at the ends."""
+        rest = [layer for place, layer in enumerate(self.layers) if place != index]
+        rest.insert(max(0, min(len(rest), index + offset)), self.layers[index])
+        return self.with_layers(rest)
+
+    def toggled(self, index: int) -> "Architecture":
+        """A layer switched off, or on again."""
+        layer = self.layers[index]
+        return self.replaced(index, layer.model_copy(update={"enabled": not layer.enabled}))
+
+
+def _dropouts(layers: Sequence[Layer]) -> Iterator[Dropout]:
+    for layer in layers:
+        if isinstance(layer, Dropout):
+            yield layer
+        elif isinstance(layer, Residual) and layer.enabled:
+            yield from _dropouts(layer.layers)
+
+
+def _with_dropout_rates(layer: AnyLayerT, left: list[float]) -> AnyLayerT:
+    """The layer with the first rates of ``left``, which are taken out of it."""
+    if isinstance(layer, Dropout) and layer.enabled:
+        return layer.changed(p=left.pop(0))
+    if isinstance(layer, Residual) and layer.enabled:
+        return layer.changed(layers=tuple(_with_dropout_rates(inner, left) for inner in layer.layers))
+    return layer
+
+
+def _for_classes(output: Output, classes: int) -> Output:
+    activation = "sigmoid" if output.activation == "sigmoid" and classes == 2 else "softmax"
+    return output.changed(activation=activation, units=None, trainable=True)
+
+
+def _trained(layer: Layer, trainable: bool) -> Layer:
+    if not layer.has_weights:
+        return layer
+    inner = {"layers": tuple(_trained(one, True) for one in layer.layers)} if isinstance(layer, Residual) else {}
+    return layer.changed(trainable=trainable, **inner)
+
+
+def _given_id(layer: Any) -> str | None:
+    """The id that a layer brings, empty if it has none yet; None for what is no layer."""
+    if isinstance(layer, Layer):
+        return layer.id
+    if not isinstance(layer, dict):
+        return None
+    identity = layer.get("id", "")
+    return identity if isinstance(identity, str) else None
+
+
+def _free_id(layer: Any, taken: set[str]) -> str:
+    kind = layer.kind if isinstance(layer, Layer) else str(layer.get("kind", "layer"))
+    safe = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in kind.lower())[:30]
+    number = 1
+    while f"{safe}-{number}" in taken:
+        number += 1
+    return f"{safe}-{number}"

@@ -1,0 +1,51 @@
+"""The layer kinds. A new kind is one class in this folder and its name in ``AnyLayer``."""
+
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from playground.core.layers.base import Defect, Layer, Repair, TorchCall
+from playground.core.layers.convolution import Conv2d
+from playground.core.layers.dense import Linear, Output
+from playground.core.layers.pointwise import Activation, BatchNorm, Dropout
+from playground.core.layers.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d
+from playground.core.layers.residual import Residual
+
+AnyLayer = Annotated[
+    Conv2d
+    | MaxPool2d
+    | AvgPool2d
+    | GlobalAvgPool
+    | BatchNorm
+    | Dropout
+    | Activation
+    | Flatten
+    | Linear
+    | Residual
+    | Output,
+    Field(discriminator="kind"),
+]
+
+LAYER_KINDS: dict[str, type[Layer]] = {
+    layer.model_fields["kind"].default: layer for layer in get_args(get_args(AnyLayer)[0])
+}
+
+__all__ = [
+    "LAYER_KINDS",
+    "Activation",
+    "AnyLayer",
+    "AvgPool2d",
+    "BatchNorm",
+    "Conv2d",
+    "Defect",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "Layer",
+    "Linear",
+    "MaxPool2d",
+    "Output",
+    "Repair",
+    "Residual",
+    "TorchCall",
+]

@@ -1,0 +1,98 @@
+"""Layers that treat every value, or every channel, by itself."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from playground.core.layers.base import (
+    ACTIVATION_HELP,
+    ACTIVATION_TITLES,
+    ActivationName,
+    Layer,
+    TorchCall,
+    activation_calls,
+    changed_arguments,
+)
+from playground.core.shapes import Shape, is_map
+
+
+class BatchNorm(Layer):
+    """Shifts and scales each channel to mean 0 and variance 1 over the batch, then by two learnt numbers.
+
+    Source: Ioffe and Szegedy, "Batch Normalization", 2015.
+    """
+
+    title = "Batch norm"
+    summary = "Brings each channel to mean 0 and spread 1 over the batch: training gets steadier and faster."
+    has_weights = True
+
+    kind: Literal["batch_norm"] = "batch_norm"
+    momentum: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Share of the newest batch in the running mean and variance. Keras counts the other way: 0.9.",
+        json_schema_extra={"step": 0.01},
+    )
+    eps: float = Field(
+        default=1e-5,
+        gt=0,
+        le=0.1,
+        description="Added to the variance so that a constant channel does not divide by zero.",
+        json_schema_extra={"step": 1e-5, "format": "%.0e"},
+    )
+
+    def parameters(self, input_shape: Shape) -> int:
+        """A scale and a shift a channel."""
+        return 2 * input_shape[0]
+
+    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+        """``BatchNorm2d`` on maps, ``BatchNorm1d`` on a vector."""
+        arguments = {
+            "num_features": input_shape[0],
+            **changed_arguments({"eps": 1e-5, "momentum": 0.1}, eps=self.eps, momentum=self.momentum),
+        }
+        name = "BatchNorm2d" if is_map(input_shape) else "BatchNorm1d"
+        return (TorchCall(name, arguments, trainable=self.trainable),)
+
+
+class Dropout(Layer):
+    """Sets a random share of the values to zero while training. Source: Srivastava et al., "Dropout", 2014."""
+
+    title = "Dropout"
+    summary = "Zeroes a random share of the values while training, so that the net cannot lean on single ones."
+
+    kind: Literal["dropout"] = "dropout"
+    p: float = Field(
+        default=0.25,
+        ge=0,
+        le=0.95,
+        description="Share of the values set to zero in each training step. Keras: rate.",
+        json_schema_extra={"step": 0.05},
+    )
+
+    def detail(self) -> str:
+        """The share."""
+        return f"{self.p:.0%}"
+
+    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+        """``Dropout``."""
+        return (TorchCall("Dropout", {"p": self.p}),)
+
+
+class Activation(Layer):
+    """A function applied to every value, as a layer of its own."""
+
+    title = "Activation"
+    summary = "A bend applied to every value; what makes a stack of layers more than one linear map."
+
+    kind: Literal["activation"] = "activation"
+    activation: ActivationName = Field(default="relu", description=ACTIVATION_HELP)
+
+    def detail(self) -> str:
+        """The function."""
+        return ACTIVATION_TITLES[self.activation]
+
+    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+        """The activation's module."""
+        return activation_calls(self.activation)

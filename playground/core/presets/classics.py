@@ -1,0 +1,166 @@
+"""The networks that people know by name, and the small ones of this program."""
+
+from playground.core.layers import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    MaxPool2d,
+    Output,
+    Residual,
+)
+from playground.core.presets.base import ArchitecturePreset, net, normalized_conv
+
+
+def _residual(out_channels: int, stride: int = 1) -> Residual:
+    first = Conv2d(out_channels=out_channels, stride=stride, padding=1, bias=False, activation="none")
+    second = Conv2d(out_channels=out_channels, padding=1, bias=False, activation="none")
+    return Residual(layers=(first, BatchNorm(), Activation(), second, BatchNorm()))
+
+
+def _pair(out_channels: int) -> tuple[Layer, ...]:
+    return (Conv2d(out_channels=out_channels, padding="same"), Conv2d(out_channels=out_channels, padding="same"))
+
+
+def _separable(in_channels: int, out_channels: int) -> tuple[Layer, ...]:
+    depthwise = Conv2d(out_channels=in_channels, padding="same", groups=in_channels, bias=False, activation="none")
+    pointwise = Conv2d(out_channels=out_channels, kernel_size=1, bias=False, activation="none")
+    return (depthwise, BatchNorm(), Activation(), pointwise, BatchNorm(), Activation())
+
+
+CLASSICS = (
+    ArchitecturePreset(
+        "lenet5",
+        "LeNet-5",
+        "The net that read cheques in the 1990s (LeCun et al., 1998), with softmax in place of its RBF output.",
+        net(
+            Conv2d(out_channels=6, kernel_size=5, padding=2, activation="tanh"),
+            AvgPool2d(),
+            Conv2d(out_channels=16, kernel_size=5, activation="tanh"),
+            AvgPool2d(),
+            Flatten(),
+            Linear(out_features=120, activation="tanh"),
+            Linear(out_features=84, activation="tanh"),
+            Output(),
+        ),
+    ),
+    ArchitecturePreset(
+        "dash",
+        "Dash",
+        "LeNet-5 with ReLU, max-pooling and more channels: 99 % sooner than any other preset.",
+        net(
+            Conv2d(out_channels=16, kernel_size=5),
+            MaxPool2d(),
+            Conv2d(out_channels=32, kernel_size=5),
+            MaxPool2d(),
+            Flatten(),
+            Linear(out_features=128),
+            Output(),
+        ),
+    ),
+    ArchitecturePreset(
+        "tiny",
+        "Tiny",
+        "Under 5,000 parameters: small enough to read every weight, trains in seconds.",
+        net(
+            Conv2d(out_channels=8),
+            MaxPool2d(),
+            Conv2d(out_channels=16),
+            MaxPool2d(),
+            Conv2d(out_channels=16),
+            GlobalAvgPool(),
+            Output(),
+        ),
+    ),
+    ArchitecturePreset(
+        "normalized",
+        "Batch norm and dropout",
+        "Each convolution is followed by batch norm; dropout guards the linear part.",
+        net(
+            *normalized_conv(32),
+            MaxPool2d(),
+            *normalized_conv(64),
+            MaxPool2d(),
+            *normalized_conv(64),
+            Flatten(),
+            Dropout(p=0.3),
+            Linear(out_features=64),
+            Output(),
+        ),
+    ),
+    ArchitecturePreset(
+        "residual",
+        "Residual blocks",
+        "A small ResNet (He et al., 2015): every block adds a correction to what it gets.",
+        net(
+            *normalized_conv(16),
+            _residual(16),
+            _residual(32, stride=2),
+            _residual(64, stride=2),
+            GlobalAvgPool(),
+            Output(),
+        ),
+    ),
+    ArchitecturePreset(
+        "vgg",
+        "Small VGG",
+        "Pairs of 3×3 convolutions between poolings, in the manner of Simonyan and Zisserman (2014).",
+        net(
+            *_pair(32),
+            MaxPool2d(),
+            *_pair(64),
+            MaxPool2d(),
+            Flatten(),
+            Linear(out_features=128),
+            Dropout(p=0.5),
+            Output(),
+        ),
+    ),
+    ArchitecturePreset(
+        "separable",
+        "Depthwise-separable",
+        "One kernel a channel, then a 1×1 convolution to mix them, as in MobileNet (Howard et al., 2017).",
+        net(
+            *normalized_conv(16),
+            *_separable(16, 32),
+            MaxPool2d(),
+            *_separable(32, 64),
+            MaxPool2d(),
+            *_separable(64, 64),
+            GlobalAvgPool(),
+            Output(),
+        ),
+    ),
+    ArchitecturePreset(
+        "all-convolutional",
+        "All-convolutional",
+        "Strides in place of pooling, and a mean over the last maps (Springenberg et al., 2014).",
+        net(
+            Conv2d(out_channels=32, padding="same"),
+            Conv2d(out_channels=32, stride=2, padding=1),
+            Conv2d(out_channels=64, padding="same"),
+            Conv2d(out_channels=64, stride=2, padding=1),
+            Conv2d(out_channels=64, padding="same"),
+            Conv2d(out_channels=64, kernel_size=1),
+            GlobalAvgPool(),
+            Output(),
+        ),
+    ),
+    ArchitecturePreset(
+        "logistic",
+        "Logistic regression",
+        "No hidden layer: a template a class. What every network has to beat.",
+        net(Flatten(), Output()),
+    ),
+    ArchitecturePreset(
+        "mlp",
+        "Multilayer perceptron",
+        "Linear layers only: it does not know which pixels are neighbours.",
+        net(Flatten(), Linear(out_features=128), Linear(out_features=64), Output()),
+    ),
+)

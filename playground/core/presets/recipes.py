@@ -1,0 +1,68 @@
+"""Named recipes."""
+
+from playground.core.presets.base import RecipePreset
+from playground.core.presets.tutorials import AS_TAUGHT
+from playground.core.recipe import (
+    Adam,
+    AdamW,
+    Cosine,
+    Elastic,
+    OneCycle,
+    Recipe,
+    Rotate,
+    Scale,
+    Shear,
+    Shift,
+    Thickness,
+)
+
+_SPRINT = Recipe(
+    lr=6e-3,
+    batch_size=128,
+    epochs=1,
+    optimizer=Adam(beta2=0.95),
+    schedule=OneCycle(),
+    label_smoothing=0.1,
+)
+
+ALL = (
+    RecipePreset(
+        "sprint",
+        "Sprint",
+        "One epoch of one-cycle Adam with label smoothing: over 99 % on MNIST with the guide's net.",
+        _SPRINT,
+    ),
+    RecipePreset(
+        "dash",
+        "Dash",
+        "Sprint with longer steps that come sooner: with the Dash net 99 % in the least time.",
+        _SPRINT.changed(lr=7e-3, schedule=OneCycle(pct_start=0.2)),
+    ),
+    RecipePreset(
+        "tutorial",
+        "Tutorial",
+        "Adam at 1e-3, batches of 32, five epochs: the settings of Keras's and most other tutorials.",
+        AS_TAUGHT,
+    ),
+    RecipePreset(
+        "careful",
+        "Careful",
+        "Twenty epochs with augmentation and a cosine schedule: slow, and better than 99.4 % with the guide's net.",
+        Recipe(
+            lr=2e-3,
+            batch_size=128,
+            epochs=20,
+            optimizer=AdamW(),
+            schedule=Cosine(),
+            weight_decay=0.01,
+            augmentation=(
+                Shift(pixels=2),
+                Rotate(degrees=10),
+                Scale(amount=0.1),
+                Shear(degrees=8),
+                Elastic(pixels=1.0),
+                Thickness(amount=0.3),
+            ),
+        ),
+    ),
+)

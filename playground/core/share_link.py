@@ -1,0 +1,102 @@
+"""WRITE AND READ a network and its training settings as one short text: the value of a URL's query parameter ``net``.
+
+The text is a version, a dot, and compressed JSON that names every value: it means the same when a default changes.
+"""
+
+import base64
+import binascii
+import json
+import zlib
+from typing import Any
+from urllib.parse import parse_qs
+
+from playground.core.architecture import Architecture
+from playground.core.recipe import Recipe
+from playground.errors import ArchitectureError, SchemaError
+
+PARAMETER = "net"
+VERSION = 1
+MOST_CHARACTERS = 60_000
+_MOST_BYTES = 300_000
+
+# What the JSON of most networks is made of; the compressor points into it. Another text would need another version.
+_WORDS = (
+    b'{"activation":"sigmoid","tanh","silu","gelu","elu","leaky_relu","kind":"residual","layers":[{"enabled":false,'
+    b'"kind":"batch_norm","momentum":0.5},{"enabled":true,"eps":1e-05,"kind":"batch_norm","momentum":0.1},'
+    b'{"enabled":true,"kind":"dropout","p":0.25},{"activation":"relu","enabled":true,"kind":"activation"},'
+    b'{"enabled":true,"kind":"global_avg_pool"},{"enabled":true,"kernel_size":2,"kind":"avg_pool2d","padding":0,'
+    b'"stride":null},{"activation":"none","bias":false,"dilation":1,"enabled":true,"groups":1,"kernel_size":3,'
+    b'"kind":"conv2d","out_channels":16,"padding":"same","stride":1},[{"classes":10,"input":{"channels":1,"height":28,'
+    b'"width":28},"layers":[{"activation":"relu","bias":true,"dilation":1,"enabled":true,"groups":1,"kernel_size":3,'
+    b'"kind":"conv2d","out_channels":32,"padding":0,"stride":1},{"enabled":true,"kernel_size":2,"kind":"max_pool2d",'
+    b'"padding":0,"stride":null},{"activation":"relu","bias":true,"dilation":1,"enabled":true,"groups":1,"kernel_size":3,'
+    b'"kind":"conv2d","out_channels":64,"padding":0,"stride":1},{"enabled":true,"kind":"flatten"},{"activation":"relu",'
+    b'"bias":true,"enabled":true,"kind":"linear","out_features":64},{"activation":"softmax","enabled":true,'
+    b'"kind":"output","units":null}],"schema":1},{"augmentation":[{"kind":"shift","pixels":2.0},{"degrees":10.0,'
+    b'"kind":"rotate"},{"amount":0.1,"kind":"scale"},{"degrees":8.0,"kind":"shear"},{"kind":"elastic","pixels":1.0},'
+    b'{"amount":0.3,"kind":"thickness"},{"kind":"flip","p":0.5},{"kind":"erase","p":0.5,"size":8},{"kind":"noise",'
+    b'"std":0.1}],"batch_size":128,"dataset":"mnist","device":"auto","epochs":1,"label_smoothing":0.1,"limit":null,'
+    b'"lr":0.001,"optimizer":{"beta1":0.9,"beta2":0.999,"kind":"adamw","sgd","momentum":0.9,"nesterov":false},'
+    b'"precision":"auto","schedule":{"div_factor":25.0,"kind":"one_cycle","pct_start":0.3},{"kind":"cosine"},'
+    b'{"kind":"constant"},"schema":1,"seed":0,"validation_size":5000,"weight_decay":0.0}]'
+)
+
+
+def to_link(architecture: Architecture, recipe: Recipe) -> str:
+    """The text for the ``net`` parameter; safe in a URL as it is, the same for equal values."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, zdict=_WORDS)
+    packed = packer.compress(f"[{architecture.canonical_json()},{recipe.canonical_json()}]".encode()) + packer.flush()
+    return f"{VERSION}.{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
+
+
+def from_link(text: str) -> tuple[Architecture, Recipe]:
+    """What ``to_link`` wrote; takes a whole URL with that parameter too.
+
+    Raises ArchitectureError for a damaged link, SchemaError for one of a newer version, RecipeError for settings that
+    do not hold.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise _damaged(f"it has {len(text):,} characters, at most {MOST_CHARACTERS:,} are read")
+    query = text.strip().partition("#")[0].rpartition("?")[2]
+    version, dot, packed = parse_qs(query).get(PARAMETER, [query])[0].partition(".")
+    if not dot or not (version.isascii() and version.isdecimal()):
+        raise _damaged("it does not begin with a version and a dot")
+    if version != str(VERSION):
+        raise SchemaError(
+            f"This link has version {version[:20]}.",
+            expected=f"This program reads version {VERSION}.",
+            fix="Install a newer CNN Playground.",
+        )
+    architecture, recipe = _values(_unpacked(packed))
+    return Architecture.read(architecture), Recipe.read(recipe)
+
+
+def _unpacked(packed: str) -> bytes:
+    """At most ``_MOST_BYTES``: what would grow beyond is refused before it is unpacked."""
+    unpacker = zlib.decompressobj(zdict=_WORDS)
+    try:
+        packed_bytes = base64.b64decode(packed.encode() + b"=" * (-len(packed) % 4), altchars=b"-_", validate=True)
+        content = unpacker.decompress(packed_bytes, _MOST_BYTES)
+    except (binascii.Error, zlib.error, ValueError):
+        raise _damaged("a part is missing or was changed") from None
+    if not unpacker.eof or unpacker.unused_data:
+        raise _damaged("a part is missing or too much")
+    return content
+
+
+def _values(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        match json.loads(content):
+            case [dict() as architecture, dict() as recipe]:
+                return architecture, recipe
+    except (ValueError, RecursionError):
+        pass
+    raise _damaged("it does not hold a network and its training settings")
+
+
+def _damaged(reason: str) -> ArchitectureError:
+    return ArchitectureError(
+        f"This link cannot be read: {reason}.",
+        expected=f"A link of CNN Playground has ?{PARAMETER}={VERSION}.… in it.",
+        fix="Copy the whole link again.",
+    )

@@ -1,0 +1,1 @@
+"""Datasets: download, cache, splits, augmentation, rasterization."""

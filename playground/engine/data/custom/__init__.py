@@ -1,0 +1,1 @@
+"""Custom datasets: uploaded images and drawn classes."""

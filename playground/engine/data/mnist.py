@@ -1,0 +1,71 @@
+"""MNIST from the bundled files: checked, unpacked once."""
+
+import hashlib
+import lzma
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from playground.engine.data.cache import cached_tensors, is_cached
+from playground.engine.paths import bundled
+from playground.errors import AssetError
+
+_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+
+@lru_cache(maxsize=1)
+def mnist() -> dict[str, Tensor]:
+    """The four tensors of MNIST, mapped from the cache; unpacked into it the first time."""
+    return cached_tensors(_mnist_name(), lambda: _unpack_mnist(bundled("assets/mnist")))
+
+
+def is_unpacked() -> bool:
+    """Whether MNIST can be had without the work and the memory of unpacking it."""
+    return is_cached(_mnist_name())
+
+
+def _mnist_name() -> str:
+    return f"mnist-{hashlib.sha256(''.join(_SHA256.values()).encode()).hexdigest()[:12]}"
+
+
+def _unpack_mnist(folder: Path) -> dict[str, Tensor]:
+    # torchvision takes seconds to import and its reader is needed once in the life of a cache.
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    tensors: dict[str, Tensor] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in _SHA256:
+            raw = Path(scratch) / name
+            raw.write_bytes(_checked_bytes(folder, name))
+            part = "train" if name.startswith("train") else "test"
+            if "images" in name:
+                tensors[f"{part}_images"] = read_image_file(str(raw)).unsqueeze(1).contiguous()
+            else:
+                tensors[f"{part}_labels"] = read_label_file(str(raw))
+    return tensors
+
+
+def _checked_bytes(folder: Path, name: str) -> bytes:
+    path = folder / f"{name}.xz"
+    try:
+        content = lzma.decompress(path.read_bytes())
+    except (OSError, lzma.LZMAError, EOFError) as problem:
+        raise _damaged(path, str(problem)) from problem
+    if hashlib.sha256(content).hexdigest() != _SHA256[name]:
+        raise _damaged(path, "its checksum is wrong")
+    return content
+
+
+def _damaged(path: Path, reason: str) -> AssetError:
+    return AssetError(
+        f"The bundled file {path.name} cannot be used: {reason}.",
+        expected="MNIST comes with the program as four checked files.",
+        fix="Install CNN Playground again, or restore assets/mnist from the repository.",
+    )

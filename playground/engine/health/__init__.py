@@ -1,0 +1,1 @@
+"""Training diagnoses: health probes, rules and suggestions."""

@@ -1,0 +1,1 @@
+"""PyTorch models: build, device, parameter layout."""

@@ -1,0 +1,1 @@
+"""Run folders and operations on runs: resume, fork, transfer, replay."""

@@ -1,0 +1,80 @@
+"""Forking: a new run that goes on from a moment of another, with other settings and the optimizer's memory."""
+
+import contextlib
+from dataclasses import asdict
+from typing import Any
+
+from playground.core.architecture import Architecture
+from playground.core.events import Forked
+from playground.core.recipe import DATA_FIELDS, Recipe
+from playground.engine.health.rules import Course
+from playground.engine.runs.recorder import log_until, same_bytes, save_checkpoint
+from playground.engine.runs.repository import create_run
+from playground.engine.runs.run import Run, log_line
+from playground.engine.training.checks import check_request
+from playground.errors import RecipeError
+
+
+def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None, owner: str | None = None) -> Run:
+    """A run that begins where ``parent`` was at ``step``, and goes on by ``recipe`` when it is resumed.
+
+    It carries the parent's log and snapshots up to there, so that the parent may be deleted. Weights, position and,
+    unless the optimizer is of another kind, the optimizer's moments are the parent's. Raises StoreError where the
+    parent has no checkpoint at ``step``, RecipeError for settings that a fork cannot take.
+    """
+    checkpoint = parent.checkpoint(step)
+    before = Recipe.read(checkpoint["recipe"])
+    architecture = parent.record.architecture.with_dropout_rates(
+        Architecture.read(checkpoint["architecture"]).dropout_rates
+    )
+    _check(before, recipe, trained_epochs=checkpoint["epoch"])
+    check_request(architecture, recipe)
+    same_optimizer = recipe.optimizer.kind == before.optimizer.kind
+    changes = _changes(before, recipe)
+    changed: dict[str, Any] = {"recipe": recipe.canonical_json()}
+    if not same_optimizer:
+        changed["optimizer"] = None
+    if changes:
+        changed |= {"course": asdict(Course()), "recent_losses": []}  # losses under other settings say little here
+    at = {"step": step, "elapsed_s": round(checkpoint["elapsed_s"], 4)}
+    forked = Forked(**at, parent=parent.id, changes=changes)
+
+    def fill(run: Run) -> None:
+        log = log_until(parent, checkpoint) + log_line(forked)
+        run.log_path.write_bytes(log)
+        if parent.material_path.exists():
+            same_bytes(parent.material_path, run.material_path)
+        for earlier in parent.snapshots():
+            with contextlib.suppress(FileNotFoundError):  # thinned away by the parent in this moment
+                if earlier <= step:
+                    same_bytes(parent.snapshot_path(earlier), run.snapshot_path(earlier))
+        save_checkpoint(run, checkpoint | changed | {"log_bytes": len(log)})
+
+    return create_run(architecture, recipe, name=name, owner=owner, parent=parent.id, parent_step=step, fill=fill)
+
+
+def recipe_at(run: Run, step: int) -> Recipe:
+    """The recipe as its knobs stood at a moment with a checkpoint; raises StoreError if there is none."""
+    return Recipe.read(run.checkpoint(step)["recipe"])
+
+
+def _check(before: Recipe, recipe: Recipe, *, trained_epochs: int) -> None:
+    other = [name for name in DATA_FIELDS if getattr(before, name) != getattr(recipe, name)]
+    if other:
+        raise RecipeError(
+            f"A fork keeps its parent's images: {', '.join(other)} cannot change.",
+            expected="Else it would be measured on images that it was trained on.",
+            fix="Train a new run for that.",
+        )
+    if recipe.epochs <= trained_epochs:
+        raise RecipeError(
+            f"{trained_epochs} epochs are behind that moment already, and the fork is to have {recipe.epochs}.",
+            expected="Epochs are counted from the parent's start.",
+            fix=f"Set epochs to {trained_epochs + 1} or more, or choose an earlier moment.",
+        )
+
+
+def _changes(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
+    # The JSON leaves out a field that is at its default, if it came with a later version.
+    old, new = (dict(recipe) | recipe.model_dump(mode="json") for recipe in (before, after))
+    return {name: (old[name], new[name]) for name in new if old[name] != new[name]}

@@ -1,0 +1,1 @@
+"""Export targets of a run."""

@@ -1,0 +1,1 @@
+"""Feature maps, weights, and the arithmetic behind one value."""

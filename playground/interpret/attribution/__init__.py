@@ -1,0 +1,1 @@
+"""Pixel attribution and counterfactuals."""

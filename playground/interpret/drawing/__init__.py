@@ -1,0 +1,1 @@
+"""From drawings, photos and image files to model inputs."""

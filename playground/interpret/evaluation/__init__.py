@@ -1,0 +1,1 @@
+"""Predictions on datasets, robustness, out-of-distribution detection."""

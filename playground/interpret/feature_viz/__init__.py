@@ -1,0 +1,1 @@
+"""Activation maximization and top activations."""

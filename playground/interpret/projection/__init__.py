@@ -1,0 +1,1 @@
+"""2-D projections of a layer's activations."""

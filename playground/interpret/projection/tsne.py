@@ -1,0 +1,37 @@
+"""The program that computes a t-SNE map; ``lens.embedding`` starts it and reads its progress from what it prints.
+
+``python -m playground.interpret.projection.tsne FEATURES.npy POINTS.npy PERPLEXITY ITERATIONS SEED``.
+Reduction to 50 dimensions first: van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008, section 4.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+_DIMENSIONS = 50
+
+
+def main(source: str, target: str, perplexity: str, iterations: str, seed: str) -> None:
+    """Read features (count, values), write points (count, 2) float32; the same arguments give the same points."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    features = np.load(source)
+    random_state = int(seed) % 2**32
+    kept = min(_DIMENSIONS, *features.shape)
+    reduced = PCA(kept, random_state=random_state).fit_transform(features)
+    if kept == 1:
+        reduced = np.pad(reduced, ((0, 0), (0, 1)))  # the start, again a PCA, wants two columns
+    method = TSNE(
+        init="pca", perplexity=float(perplexity), max_iter=int(iterations), random_state=random_state, verbose=2
+    )
+    points = method.fit_transform(reduced).astype(np.float32)
+    # Under another name first: a file of this name is always a whole one.
+    unfinished = Path(target).with_suffix(".part.npy")
+    np.save(unfinished, points)
+    unfinished.replace(target)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

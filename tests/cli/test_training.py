@@ -1,0 +1,311 @@
+"""Training by the command line: its contract, Ctrl-C, resuming, and what can be asked of a run."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+
+from playground.core.architecture import Architecture
+from playground.core.presets import architecture_preset
+from playground.core.recipe import Recipe
+from tests.cli.command_line import Answer, say
+from tests.engine.helpers import until
+
+CONTRACT = {"run", "status", "steps", "epochs", "seconds", "images_per_second"}
+CONTRACT |= {"validation_accuracy", "test_accuracy", "test_loss"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder in which one run was trained by the command line."""
+    found = tmp_path_factory.mktemp("cli")
+    cache = Path(os.environ["CNN_PLAYGROUND_HOME"]) / "cache"
+    cache.mkdir(exist_ok=True)
+    (found / "cache").symlink_to(cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNN_PLAYGROUND_HOME", str(found))
+        patch.setenv("OMP_NUM_THREADS", "1")  # threads of a tiny net on shared cores mostly wait for each other
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield found
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def quick(folder: Path) -> Path:
+    """A recipe file with little to measure on."""
+    path = folder / "quick.json"
+    path.write_text(Recipe(limit=640, batch_size=64, validation_size=100, epochs=12).canonical_json())
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = say("train", "tiny", "--limit", 300, "--epochs", 1, "--name", "Mine", "--json").json
+    return found
+
+
+def test_train_says_the_contract(trained: dict[str, Any]):
+    assert trained.keys() >= CONTRACT
+    assert (trained["status"], trained["steps"], trained["epochs"]) == ("completed", 3, 1)
+    assert 0 <= trained["test_accuracy"] <= 1
+    assert 0 <= trained["validation_accuracy"] <= 1
+    assert min(trained["seconds"], trained["images_per_second"], trained["test_loss"]) > 0
+
+
+def test_runs_and_show(trained: dict[str, Any]):
+    assert trained in say("runs", "--json").json
+    answer = say("runs")
+    assert trained["run"] in answer.out
+    shown = say("show", trained["run"][:-2], "--json").json
+    assert shown.items() >= trained.items()
+    assert Architecture.read(shown["architecture"]) == architecture_preset("tiny").architecture
+    assert shown["recipe"]["limit"] == 300
+    assert shown["snapshots"][-1] == 3
+    assert "Mine" in say("show", trained["run"]).out
+    assert say("show", "pretrained").code == 0
+
+
+def test_evaluate(trained: dict[str, Any]):
+    found = say("evaluate", trained["run"], "--json").json
+    assert found["accuracy"] == pytest.approx(trained["test_accuracy"])
+    assert found["loss"] == pytest.approx(trained["test_loss"], rel=1e-5)
+    assert [sum(row) for row in found["confusion"]][:2] == [980, 1135]
+    assert sum(found["confusion"][i][i] for i in range(10)) == round(found["accuracy"] * 10_000)
+    assert len(found["per_class_accuracy"]) == 10
+    answer = say("evaluate", trained["run"])
+    assert "10,000 test images" in answer.out
+
+
+def test_export(trained: dict[str, Any], tmp_path: Path):
+    answer = say("export", trained["run"], "--to", "json")
+    assert Architecture.read(answer.out) == architecture_preset("tiny").architecture
+    path = tmp_path / "net.py"
+    assert say("export", "guide", "--to", "torch", "-o", path) == Answer(0, "", "")
+    compile(path.read_text(), "net.py", "exec")
+    assert "nn.Conv2d" in path.read_text()
+
+
+def test_a_run_that_diverges_exits_1_with_words(folder: Path, quick: Path):
+    path = folder / "hot.json"
+    path.write_text(Recipe.read(quick.read_bytes()).changed(optimizer={"kind": "sgd"}, lr=1000).canonical_json())
+    answer = say("train", "tiny", "--recipe", path, "--json")
+    assert answer.code == 1
+    assert json.loads(answer.out.splitlines()[-1])["status"] == "failed"
+    assert "learning rate" in answer.err
+
+
+def test_ctrl_c_saves_and_resume_completes(folder: Path, quick: Path):
+    from playground.engine.runs.repository import all_runs
+
+    known = {run.id for run in all_runs()[0]}
+    command = [sys.executable, "-m", "playground", "train", "tiny", "--recipe", str(quick), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        run = until(lambda: next((run for run in all_runs()[0] if run.id not in known), None), 60, "the run")
+        until(lambda: run.history().step >= 3, 60, "three batches")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    stopped = json.loads(out.splitlines()[-1])
+    assert (stopped["run"], stopped["status"]) == (run.id, "stopped")
+    assert 3 <= stopped["steps"] < 120
+    assert f"resume {run.id}" in err
+    assert "Traceback" not in err
+    assert run.checkpoint()["step"] == stopped["steps"]
+    found = say("resume", run.id, "--json").json
+    assert (found["status"], found["steps"], found["epochs"]) == ("completed", 120, 12)
+    assert found["seconds"] > stopped["seconds"]
+    assert say("resume", run.id).code == 2
+    assert "Deleted" in say("delete", run.id).out
+    assert not run.folder.exists()
+    assert say("show", run.id).code == 2
+
+
+def test_resume_counts_no_batch_and_no_epoch_twice(folder: Path, quick: Path):
+    """Killed between the end of an epoch and its checkpoint, so that the epoch ends a second time."""
+    from playground.engine.runs.recorder import Recorder
+    from playground.engine.runs.repository import create_run
+    from playground.engine.training.trainer import Trainer
+
+    recipe = Recipe.read(quick.read_bytes()).changed(epochs=2)
+    run = create_run(architecture_preset("tiny").architecture, recipe)
+    trainer = Trainer(run.record.architecture, recipe)
+    with Recorder(run) as recorder:
+        for event in recorder.follow(trainer, mock.Mock(poll=list)):
+            if event.kind == "epoch_done":
+                break
+    found = say("resume", run.id, "--json").json
+    assert (found["steps"], found["epochs"]) == (20, 2)
+    shutil.rmtree(run.folder)
+
+
+@pytest.fixture(scope="module")
+def parent(folder: Path) -> str:
+    """A completed run of two epochs, ten batches each, and a checkpoint at every quarter of an epoch."""
+    path = folder / "short.json"
+    path.write_text(Recipe(limit=640, batch_size=64, validation_size=100, epochs=2).canonical_json())
+    found: str = say("train", "tiny", "--recipe", path, "--name", "Parent", "--json").json["run"]
+    return found
+
+
+def test_fork_goes_on_from_a_moment_with_other_settings(parent: str):
+    found = say("fork", parent, "--at", 10, "--lr", 0.01, "--epochs", 3, "--name", "Branch", "--json").json
+    assert found.keys() >= CONTRACT
+    assert found["run"] != parent
+    assert (found["status"], found["steps"], found["epochs"]) == ("completed", 30, 3)
+    shown = say("show", found["run"], "--json").json
+    assert (shown["name"], shown["parent"], shown["parent_step"]) == ("Branch", parent, 10)
+    assert (shown["recipe"]["lr"], shown["recipe"]["epochs"], shown["recipe"]["limit"]) == (0.01, 3, 640)
+    assert "Branch" in say("runs").out
+    assert say("delete", found["run"]).code == 0
+
+
+def test_fork_without_options_is_the_parent_from_its_last_checkpoint_on(parent: str):
+    answer = say("fork", parent)
+    assert answer.code == 2, "nothing is left to train"
+    assert "Set epochs to 3 or more" in answer.err
+    again = say("fork", parent, "--at", 5, "--json").json
+    whole = say("show", parent, "--json").json
+    for figure in ("steps", "epochs", "test_accuracy", "test_loss", "validation_accuracy"):
+        assert again[figure] == whole[figure]
+    longer = say("fork", parent, "--epochs", 3, "--seed", 5, "--batch-size", 32, "--json").json
+    assert (longer["steps"], longer["epochs"]) == (40, 3)
+    assert say("show", longer["run"], "--json").json["parent_step"] == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--at", 7), "no such checkpoint"),
+        (("--at", 20, "--epochs", 2), "Set epochs to 3 or more"),
+        (("--at", 5, "--batch-size", 700), "A batch of 700"),
+        (("--at", 5, "--recipe", "tutorial"), "validation_size, limit cannot change"),
+        (("--at", 5, "--lr", -1), "lr"),
+    ],
+    ids=str,
+)
+def test_a_fork_that_cannot_be_is_said_in_words_and_makes_no_run(parent: str, options: tuple[object, ...], told: str):
+    from playground.engine.runs.repository import all_runs
+
+    known = len(all_runs()[0])
+    answer = say("fork", parent, *options)
+    assert answer.code == 2
+    assert told in " ".join(answer.err.split())
+    assert "Traceback" not in answer.err
+    assert len(all_runs()[0]) == known
+
+
+def test_the_pretrained_run_has_no_moment_to_fork_from(folder: Path):
+    answer = say("fork", "pretrained", "--epochs", 9)
+    assert answer.code == 2
+    assert "checkpoint" in answer.err
+
+
+def test_resume_with_more_epochs_goes_on_with_a_completed_run(folder: Path, parent: str):
+    recipe = Recipe.read((folder / "short.json").read_bytes())
+    run = say("train", "tiny", "--recipe", folder / "short.json", "--json").json
+    (folder / "longer.json").write_text(recipe.changed(epochs=3).canonical_json())
+    whole = say("train", "tiny", "--recipe", folder / "longer.json", "--json").json
+    for options in ((), ("--epochs", 1), ("--epochs", 2)):
+        answer = say("resume", run["run"], *options)
+        assert answer.code == 2
+        assert "completed" in answer.err
+    assert say("resume", run["run"], "--epochs", 0).code == 2
+    longer = say("resume", run["run"], "--epochs", 3, "--json").json
+    assert (longer["run"], longer["status"], longer["steps"], longer["epochs"]) == (run["run"], "completed", 30, 3)
+    for figure in ("test_accuracy", "test_loss", "validation_accuracy"):
+        assert longer[figure] == whole[figure]
+    again = say("resume", run["run"], "--epochs", 4, "--lr", 0.05, "--batch-size", 32, "--json").json
+    assert (again["steps"], again["epochs"]) == (50, 4)
+    assert again["test_accuracy"] != longer["test_accuracy"]
+    assert say("replay", run["run"]).code == 0
+
+
+def test_resume_begins_a_run_that_never_began(folder: Path, quick: Path):
+    from playground.engine.runs.repository import create_run
+
+    run = create_run(architecture_preset("tiny").architecture, Recipe.read(quick.read_bytes()).changed(epochs=1))
+    found = say("resume", run.id, "--json").json
+    assert (found["status"], found["steps"]) == ("completed", 10)
+
+
+def test_replay_says_whether_every_weight_is_the_same(folder: Path, parent: str):
+    found = say("replay", parent, "--json").json
+    assert found == {"run": parent, "compared": 7, "differing": []}
+    answer = say("replay", parent)
+    assert "bit for bit, at 7 moments" in answer.out
+
+
+def test_replay_finds_a_changed_weight(folder: Path):
+    from playground.engine.runs.repository import find_run
+    from playground.engine.runs.run import snapshot_bytes
+
+    run = find_run(say("train", "tiny", "--recipe", folder / "short.json", "--json").json["run"])
+    weights = run.snapshot(8)
+    weights["0.weight"].add_(1e-3)
+    run.snapshot_path(8).write_bytes(snapshot_bytes(weights))
+    answer = say("replay", run.id, "--json")
+    assert answer.code == 1
+    assert json.loads(answer.out.splitlines()[-1])["differing"] == [8]
+    answer = say("replay", run.id)
+    assert answer.code == 1
+    assert "differ from step 8 on" in answer.err
+
+
+def test_a_fork_is_not_replayed(parent: str):
+    run = say("fork", parent, "--at", 15, "--json").json["run"]
+    answer = say("replay", run)
+    assert answer.code == 2
+    assert parent in answer.err
+
+
+def test_stop_ends_a_run_that_trains_elsewhere(folder: Path, parent: str):
+    from playground.engine.runs.repository import all_runs
+
+    known = {run.id for run in all_runs()[0]}
+    endless = Recipe(limit=640, batch_size=64, validation_size=100, epochs=1000)
+    (folder / "endless.json").write_text(endless.canonical_json())
+    command = [sys.executable, "-m", "playground", "train", "tiny", "--recipe", str(folder / "endless.json"), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        run = until(lambda: next((run for run in all_runs()[0] if run.id not in known), None), 60, "the run")
+        until(lambda: run.history().step >= 3, 60, "three batches")
+        assert int(run.lock_path.read_text()) == process.pid
+        assert say("delete", run.id).code == 2
+        assert say("resume", run.id).code == 2
+        answer = say("stop", run.id)
+        assert answer.code == 0
+        assert "was asked to stop" in answer.out
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out.splitlines()[-1])["status"] == "stopped"
+    assert "Traceback" not in err
+    assert run.checkpoint()["step"] == run.history().step
+    for name, phase in ((run.id, "stopped"), (parent, "completed"), ("pretrained", "completed")):
+        answer = say("stop", name)
+        assert answer.code == 2
+        assert f"It is {phase}" in " ".join(answer.err.split())
+    assert say("delete", run.id).code == 0
+
+
+def test_teach_learns_labelled_drawings_and_says_where_it_began(parent: str, folder: Path):
+    path = folder / "labelled.json"
+    path.write_text(json.dumps([{"label": 3, "strokes": [[[0, 0], [9, 0], [5, 9], [0, 0]]]}]))
+    found = say("teach", parent, path, "--json").json
+    assert (found["status"], found["name"]) == ("completed", "Parent, taught")
+    assert say("show", found["run"]).code == 0
+    assert say("replay", found["run"]).code == 0
+    path.write_text('[{"strokes": []}]')
+    refused = say("teach", parent, path)
+    assert refused.code == 2
+    assert "labelled.json" in refused.err
+    assert say("teach", parent, folder / "nothing.json").code == 2
+    say("delete", found["run"])

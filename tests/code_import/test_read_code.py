@@ -1,0 +1,417 @@
+"""Pasted code: tutorials mean what they say, our own code comes back as it was, and nothing that is pasted is run."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from playground.code_import.read_code import MOST_CHARACTERS, ReadCode, read_code
+from playground.codegen.keras_model import to_keras
+from playground.codegen.torch_model import to_pytorch
+from playground.core.architecture import Architecture, InputShape
+from playground.core.layers import Activation, Conv2d, Flatten, Layer, Linear, Output, Residual
+from playground.core.layers.pooling import WindowPool
+from playground.core.presets import ARCHITECTURES, ArchitecturePreset
+from playground.core.summary import summarize
+from playground.core.validation import find_problems
+from playground.engine.model.build import build
+from playground.errors import ArchitectureError, PlaygroundError
+from tests import strategies
+from tests.code_import.tutorials import TUTORIALS, Tutorial
+
+_PRESETS = [preset for preset in ARCHITECTURES.values() if not preset.broken]
+
+
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda tutorial: tutorial.name)
+def test_a_tutorial_is_read_as_it_is_meant(tutorial: Tutorial) -> None:
+    read = read_code(tutorial.code)
+    assert read.architecture.canonical_json() == tutorial.architecture.canonical_json()
+    trains = any(word in tutorial.code for word in (".compile(", ".fit(", "optim."))
+    assert trains == any("your settings stay" in remark for remark in read.remarks)
+    remarks = [remark for remark in read.remarks if "your settings stay" not in remark]
+    assert len(remarks) == len(tutorial.remarks), read.remarks
+    for word, remark in zip(tutorial.remarks, remarks, strict=True):
+        assert word in remark
+
+
+@pytest.mark.parametrize(
+    ("line", "trains"),
+    [
+        ("model.compile(optimizer='adam')", True),
+        ("model.fit(images, labels)", True),
+        ("optimizer = torch.optim.SGD(model.parameters())", True),
+        ("model = torch.compile(model)", False),
+        ("pattern = re.compile('x')", False),
+        ("optimistic.value(1)", False),
+    ],
+)
+def test_that_training_is_not_read_is_said_where_there_is_some(line: str, trains: bool) -> None:
+    found = read_code(f"model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n{line}\n")
+    assert trains == any("your settings stay" in remark for remark in found.remarks)
+
+
+def _plain(layers: tuple[Layer, ...], *, keras: bool) -> list[Layer]:
+    """Layers in the form in which code brings them back: what is switched off, or said twice, is gone."""
+    found: list[Layer] = []
+    for layer in layers:
+        if not layer.enabled:
+            continue
+        match layer:
+            case Conv2d():
+                same = keras and layer.stride == 1 and layer.padding == (layer.extent - 1) / 2
+                kept = "same" if same and layer.padding else layer.padding
+                layer = layer.changed(padding=0 if kept == "valid" else kept)
+            case WindowPool(kernel_size=size, stride=stride) if size == stride:
+                layer = layer.changed(stride=None)
+            case Residual():
+                layer = layer.changed(layers=tuple(_plain(layer.layers, keras=keras)))
+            case Output():
+                layer = layer.changed(units=None)
+        layer = layer.changed(id="", trainable=True)
+        last = found[-1] if found else None
+        if isinstance(layer, Activation) and isinstance(last, Conv2d | Linear | Residual) and last.activation == "none":
+            found[-1] = last.changed(activation=layer.activation)
+        else:
+            found.append(layer)
+    return found
+
+
+def _as_read(architecture: Architecture, *, keras: bool = False) -> str:
+    layers = tuple(_plain(architecture.layers, keras=keras))
+    return Architecture(input=architecture.input, classes=architecture.classes, layers=layers).canonical_json()
+
+
+@pytest.mark.parametrize("preset", _PRESETS, ids=lambda preset: preset.name)
+def test_presets_come_back_from_both_kinds_of_code(preset: ArchitecturePreset) -> None:
+    architecture = preset.architecture
+    assert read_code(to_pytorch(architecture)).architecture.canonical_json() == _as_read(architecture)
+    read = read_code(to_keras(architecture))
+    assert read.architecture.canonical_json() == _as_read(architecture, keras=True)
+
+
+@given(architecture=strategies.architectures())
+@settings(max_examples=80)
+def test_any_network_comes_back_from_its_pytorch_code(architecture: Architecture) -> None:
+    read = read_code(to_pytorch(architecture), input_shape=architecture.input)
+    assert read.architecture.canonical_json() == _as_read(architecture)
+
+
+@given(architecture=strategies.architectures())
+@settings(max_examples=80)
+def test_any_network_comes_back_from_its_keras_code(architecture: Architecture) -> None:
+    convolutions = [layer for layer in architecture.layers if isinstance(layer, Conv2d) and layer.enabled]
+    assume(not any(layer.stride > 1 and layer.dilation > 1 for layer in convolutions))  # Keras needs two layers for it
+    read = read_code(to_keras(architecture))
+    assert read.architecture.canonical_json() == _as_read(architecture, keras=True)
+
+
+# What the code leaves open
+
+
+_OPEN = "nn.Sequential(nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, n))"
+
+
+def test_what_the_code_leaves_open_can_be_given() -> None:
+    read = read_code(_OPEN, input_shape=InputShape(height=40, width=50), classes=7)
+    assert read.architecture.input == InputShape(height=40, width=50)
+    assert read.architecture.classes == 7
+
+
+def test_what_the_code_says_counts_more_than_what_is_given() -> None:
+    code = "nn.Sequential(nn.Conv2d(3, 8, 5), nn.Flatten(), nn.Linear(8 * 60 * 60, 5))"
+    read = read_code(code, input_shape=InputShape(), classes=7)
+    assert read.architecture.input == InputShape(channels=3, height=64, width=64)
+    assert read.architecture.classes == 5
+    assert "3×64×64" in read.remarks[0]
+
+
+def test_sizes_that_contradict_each_other_are_told() -> None:
+    read = read_code("nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(77, 10))")
+    assert "Line 1: nn.Linear(77, 10) takes 77 values, but gets 5408." in read.remarks
+    assert not find_problems(read.architecture)
+
+
+def test_a_condition_that_only_the_running_program_decides_is_told() -> None:
+    code = """
+model = Sequential([Input((28, 28, 1)), Flatten()])
+if sys.argv[1] == "large":
+    model.add(Dense(100, activation="relu"))
+model.add(Dense(10))
+"""
+    read = read_code(code)
+    assert len(read.architecture.layers) == 3
+    assert ["Line 3" in remark for remark in read.remarks] == [True]
+
+
+def test_the_largest_of_several_networks_is_read_and_the_others_are_told_of() -> None:
+    code = "small = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
+    code += "large = nn.Sequential(nn.Flatten(), nn.Linear(784, 50), nn.ReLU(), nn.Linear(50, 10))"
+    read = read_code(code)
+    assert [layer.kind for layer in read.architecture.layers] == ["flatten", "linear", "output"]
+    assert "more than one network" in read.remarks[0]
+    assert "line 2" in read.remarks[0]
+
+
+def test_a_softmax_over_one_unit_is_told() -> None:
+    read = read_code("Sequential([Input((8, 8, 1)), Flatten(), Dense(1, activation='softmax')])")
+    assert read.architecture.layers[-1] == Output(activation="sigmoid", id="output-1")
+    assert "always 1" in read.remarks[0]
+
+
+def test_a_line_that_begins_with_a_percent_sign_need_not_be_a_notebooks_command() -> None:
+    code = "print('%d layers'\n      % 3)\nnn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
+    assert read_code(code).architecture.layers
+
+
+def test_frozen_layers_stay_frozen() -> None:
+    code = "Sequential([Input((28, 28, 1)), Conv2D(4, 3, trainable=False), Flatten(), Dense(10)])"
+    assert [layer.trainable for layer in read_code(code).architecture.layers] == [False, True, True]
+
+
+# What cannot be read
+
+
+def test_one_error_names_every_line_that_cannot_be_read() -> None:
+    code = """
+model = nn.Sequential(
+    nn.Conv2d(1, 32, (3, 5)),
+    nn.PReLU(),
+    nn.Conv2d(32, 64, 3, padding_mode="reflect"),
+    nn.MaxPool2d(2, ceil_mode=True),
+    nn.Conv2d(64, 1000, 3),
+    nn.Conv2d(64, channels, 3),
+    nn.Softmax(dim=1),
+    nn.Flatten(),
+    nn.Linear(10, 10, strange=1),
+)
+"""
+    with pytest.raises(ArchitectureError) as caught:
+        read_code(code)
+    for part in (
+        "Line 3: nn.Conv2d(1, 32, (3, 5)) has a kernel_size that is not the same both ways.",
+        "Line 4: nn.PReLU() is not known here.",
+        'Line 5: nn.Conv2d(32, 64, 3, padding_mode="reflect") has a padding_mode that is not known here.',
+        "Line 6: nn.MaxPool2d(2, ceil_mode=True) has a ceil_mode that is not known here.",
+        "Line 7: nn.Conv2d(64, 1000, 3) is out of bounds here: out_channels",
+        "Line 8: nn.Conv2d(64, channels, 3) does not say out_channels as a whole number.",
+        "Line 9: nn.Softmax(dim=1) makes probabilities in the middle",
+        "Line 11: nn.Linear(10, 10, strange=1) has strange, which is not known here.",
+    ):
+        assert part in caught.value.what
+    assert "LeakyReLU" in caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("c = nn.Conv2d(4, 4, 3)\nnn.Sequential(nn.Conv2d(1, 4, 3), c, c)", "share their weights"),
+        ("nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.ReLU())", "needs a Flatten right after"),
+        ("nn.Sequential(nn.Conv2d(1, 4, 3), nn.ZeroPad2d(2))", "belongs to a convolution"),
+        ("nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(7))", "does not pool to 1×1"),
+        ("nn.Sequential(*layers)", "nn.Sequential(*layers) has layers in it, which is not known here"),
+        (
+            "Sequential([Input((28, 28, 1)), Conv2D(3, 3, activation='selu')])",
+            "has the activation selu that is not known",
+        ),
+        ("Sequential([Input((28, 28, 1)), Conv2D(3, 3), LSTM(8)])", "LSTM(8) is not known here"),
+        ("Sequential([Input((28, 28, 1)), Conv2D(3, 3), Reshape((26, 78))])", "another shape in the middle"),
+        ("Sequential([Input((6, 7, 1)), MaxPooling2D(2, padding='same'), Dense(3)])", "pads one side only"),
+        ("i = Input((8, 8, 1))\nModel(i, Dense(2)(concatenate([Flatten()(i), Flatten()(i)])))", "concatenate(["),
+        (
+            "class N(nn.Module):\n  def __init__(self):\n    self.f = nn.Linear(784, 10)\n"
+            "  def forward(self, x):\n    return self.f(x.view(-1, 784) * 2)",
+            "x.view(-1, 784) * 2 has arithmetic in it",
+        ),
+    ],
+)
+def test_what_would_change_the_network_is_refused(code: str, reason: str) -> None:
+    with pytest.raises(ArchitectureError, match="cannot be read") as caught:
+        read_code(code)
+    assert reason in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("", "No network"),
+        ("import torch\nprint('hello')", "No network"),
+        ("nn.Sequential()", "No network"),
+        ("nn.Sequential(", "not Python: line 1"),
+        ("x\0y", "not Python"),
+        ("model = Sequential([Input((28, 28, 9)), Flatten(), Dense(3)])", "input.channels"),
+        ("nn.Sequential(nn.Conv2d(64, 8, 3), nn.Flatten(), nn.Linear(8, 10))", "input.channels"),
+        ("#" * (MOST_CHARACTERS + 1), "100,001 characters"),
+    ],
+)
+def test_a_text_without_a_network_is_told_so(code: str, what: str) -> None:
+    with pytest.raises(ArchitectureError) as caught:
+        read_code(code)
+    assert what in str(caught.value)
+    assert caught.value.fix or caught.value.expected or "input" in caught.value.what
+
+
+_ENDLESS = {
+    "brackets": "(" * 5_000 + ")" * 5_000,
+    "a long sum": "x = " + "+".join(["1"] * 30_000),
+    "a large power": "n = 10 ** 10 ** 10\nnn.Sequential(nn.Linear(n, n))",
+    "a long product": "n = 9\n" + "n = n * n\n" * 1_000 + "nn.Sequential(nn.Linear(n, n))",
+    "a long list": "l = [nn.ReLU()]\n" + "l = l + l\n" * 50 + "nn.Sequential(*l)",
+    "networks in networks": "a = nn.Sequential(nn.ReLU())\n" + "a = nn.Sequential(a, a)\n" * 60,
+    "a function that calls itself": "def f():\n  return nn.Sequential(f(), f())\nf()",
+    "a network that calls itself": "class N(nn.Module):\n  def forward(self, x):\n    return self(x)\nN()",
+    "loops in loops": "for a in range(10**9):\n for b in range(64):\n  for c in range(64):\n   m.add(nn.ReLU())",
+    "a loop that builds": "m = nn.Sequential()\nwhile True:\n  for a in range(10**9):\n    m.append(nn.ReLU())\n" * 9,
+    "a large kernel": "Sequential([Input((9, 9, 1)), Conv2D(1, 10**9, strides=2, padding='same'), Dense(2)])",
+    "no stride": "Sequential([Input((9, 9, 1)), MaxPooling2D(2, strides=0, padding='same'), Dense(2)])",
+    "a long sum of ways": "i = Input((9, 9, 1))\nx = ReLU()(i)\n" + "x = x + ReLU()(x)\n" * 3_000 + "Model(i, x)",
+    "values in values": "a = b = (1, 1)\n" + "a, b = (a, a), (b, b)\n" * 60 + "nn.Sequential(nn.Conv2d(1, 2, (a, b)))",
+    "an activation in values": "a = (1, 1)\n" + "a = (a, a)\n" * 60 + "Sequential([Conv2D(3, 3, activation=a)])",
+    "a mean over values": "a = (1, 1)\n" + "a = (a, a)\n" * 60 + "i = Input((9, 9, 1))\nModel(i, i.mean(a))",
+    "padding in values": "a = b = (1, 1)\n" + "a, b = (a, a), (b, b)\n" * 60 + "Sequential([ZeroPadding2D((a, b))])",
+    "many layers": "nn.Sequential(" + "nn.ReLU(), nn.Dropout(), " * 40 + ")",
+    "a class in itself": "class A(nn.Module):\n  def __init__(self):\n    A()\n  def forward(self, x):\n    return x",
+}
+
+
+@pytest.mark.parametrize("name", _ENDLESS)
+@pytest.mark.timeout(20)
+def test_code_that_goes_on_and_on_is_not_followed(name: str) -> None:
+    _check_only_our_errors(_ENDLESS[name])
+
+
+@pytest.mark.parametrize("name", ["brackets", "a long sum", "networks in networks", "a function that calls itself"])
+def test_code_that_goes_on_and_on_is_refused(name: str) -> None:
+    with pytest.raises(ArchitectureError, match=r"too long or too deep|not Python"):
+        read_code(_ENDLESS[name])
+
+
+def test_nothing_that_is_pasted_is_run(tmp_path: Path) -> None:
+    """Every place where code could be run writes a file if it is."""
+    sentinel = tmp_path / "sentinel"
+    evil = f"__import__('os').system('touch {sentinel}')"
+    code = f"""
+{evil}
+@({evil})
+class Net(nn.Module):
+    size = {evil}
+    def __init__(self, value={evil}):
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Dropout(p={evil}))
+    def __getattr__(self, name):
+        {evil}
+    def forward(self, x: {evil}) -> {evil}:
+        return self.net(x)
+net = Net()
+[{evil} for _ in range(3)]
+f"{{{evil}}}"
+"""
+    with pytest.raises(ArchitectureError, match="does not say p"):
+        read_code(code)
+    read_code(code.replace(f"nn.Dropout(p={evil})", "nn.Identity()"))
+    assert not sentinel.exists()
+
+
+@st.composite
+def _mutated(draw: st.DrawFn) -> str:
+    """A tutorial from which pieces were cut, or in which pieces were doubled or put elsewhere."""
+    text = draw(st.sampled_from(TUTORIALS)).code
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        stop = draw(st.integers(start, min(len(text), start + 60)))
+        other = draw(st.sampled_from(TUTORIALS)).code
+        place = draw(st.integers(0, len(other)))
+        kind = draw(st.sampled_from(("cut", "double", "swap", "letters", "line")))
+        new = {
+            "cut": "",
+            "double": text[start:stop] * 2,
+            "swap": other[place : place + 60],
+            "letters": draw(st.text(max_size=5)),
+            "line": "\n" + draw(st.sampled_from(other.split("\n"))) + "\n",
+        }[kind]
+        text = text[:start] + new + text[stop:]
+    return text
+
+
+def _check_only_our_errors(text: str) -> None:
+    try:
+        read = read_code(text)
+    except PlaygroundError:
+        pass
+    else:
+        assert isinstance(read, ReadCode)
+        find_problems(read.architecture)
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
+@given(text=_mutated())
+@settings(max_examples=400)
+def test_damaged_code_gives_a_network_or_an_error_of_ours(text: str) -> None:
+    _check_only_our_errors(text)
+
+
+_WORDS = (
+    *(
+        "nn.Sequential(",
+        "Sequential([",
+        "nn.Conv2d(",
+        "Conv2D(",
+        "Flatten()",
+        "Dense(",
+        "F.relu(",
+        "x",
+        "self",
+        "model",
+    ),
+    *(")", "]", ",", "=", ":", "\n", "\n    ", "def f(x):", "class N(nn.Module):", "return ", ".add(", ".view(", "-1"),
+    *("1e400", "None", "*", "**", "'same'", "3", "(3, 3)", "lambda x: ", "for x in ", "range(", "input_shape=", "+"),
+)
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
+@given(text=st.lists(st.sampled_from(_WORDS), max_size=30).map("".join) | st.text(max_size=40))
+@example(text="nn.Sequential(nn.Flatten(), nn.Dropout(p=1e400), nn.Linear(784, 10))")
+@example(text="nn.Sequential(nn.Flatten(1e400), nn.Linear(784, -float('inf')))")
+@example(text="Sequential([Input((0, -3, 1)), DepthwiseConv2D(3, strides=-1, padding='same'), Dense(2)])")
+@example(text="nn.Sequential((), [], {}, None, *'ab', ('a', 'b'), nn.Linear(784, 10))")
+@settings(max_examples=300)
+def test_any_text_gives_a_network_or_an_error_of_ours(text: str) -> None:
+    _check_only_our_errors(text)
+
+
+def test_a_flatten_is_put_before_values_in_a_row() -> None:
+    read = read_code("Sequential([Dense(32, input_dim=784), Dense(10)])")
+    assert isinstance(read.architecture.layers[0], Flatten)
+    assert read.architecture.input == InputShape()
+
+
+_WHOLE_CLASSES = (
+    ("pytorch.org: training a classifier", "Net"),
+    ("pytorch/examples: mnist/main.py", "Net"),
+    ("pytorch.org: the older neural networks tutorial", "Net"),
+    ("pytorch.org: what is torch.nn really", "Mnist_CNN"),
+    ("Medium: MNIST handwritten digits in PyTorch", "CNN"),
+)
+
+
+@pytest.mark.parametrize(("name", "class_name"), _WHOLE_CLASSES)
+def test_the_network_that_is_read_is_the_one_that_the_tutorial_builds(name: str, class_name: str) -> None:
+    """Here, in the test, the tutorial's class is run: as many parameters in the same shapes, and as many scores."""
+    (code,) = (tutorial.code for tutorial in TUTORIALS if tutorial.name == name)
+    classes = [node for node in ast.parse(code).body if isinstance(node, ast.ClassDef)]
+    namespace: dict[str, Any] = {"nn": nn, "F": nn.functional, "torch": torch}
+    exec(compile(ast.Module(classes, []), "tutorial.py", "exec"), namespace)
+    module: nn.Module = namespace[class_name]().eval()
+    architecture = read_code(code).architecture
+    shapes = [tuple(parameter.shape) for parameter in module.parameters()]
+    images = torch.zeros(2, *architecture.input.shape)
+    given = module(images)
+    scores = given[0] if isinstance(given, tuple) else given
+    assert scores.shape == (2, *architecture.steps()[-1].output_shape)
+    if find_problems(architecture):  # it ends before its output
+        assert sum(parameter.numel() for parameter in module.parameters()) == summarize(architecture).parameters
+    else:
+        assert [tuple(parameter.shape) for parameter in build(architecture).parameters()] == shapes

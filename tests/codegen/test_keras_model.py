@@ -1,0 +1,369 @@
+"""Exported Keras code, executed: a run's shapes, parameters, scores, and the same steps of training."""
+
+import os
+import tempfile
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional
+
+from playground.codegen.keras_model import to_keras
+from playground.core.architecture import Architecture, InputShape
+from playground.core.layers import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2d,
+    Output,
+    Residual,
+)
+from playground.core.presets import ARCHITECTURES, architecture_preset, recipe_preset
+from playground.core.recipe import (
+    Adagrad,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    OneCycle,
+    Optimizer,
+    Recipe,
+    RmsProp,
+    Rotate,
+    Schedule,
+    Sgd,
+    StepDecay,
+)
+from playground.core.summary import summarize
+from playground.engine.data.batch import Images
+from playground.engine.model.build import build, class_scores
+from playground.engine.training.optim import lr_at, make_optimizer
+from playground.errors import ArchitectureError
+from tests import strategies
+from tests.codegen.exported_code import executed
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel"),
+    # Keras's variables on torch do not know NumPy 2's way of asking for an array.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+@pytest.mark.parametrize(("name", "recipe"), [("guide", None), ("guide", "sprint"), ("residual", None)])
+def test_code_is_the_golden_file(name: str, recipe: str | None) -> None:
+    """``UPDATE_GOLDEN=1`` writes the files anew; look at the difference before you commit it."""
+    preset = architecture_preset(name)
+    code = to_keras(preset.architecture, recipe_preset(recipe).recipe if recipe else None, title=preset.title)
+    path = GOLDEN / f"keras-{'-'.join(filter(None, (name, recipe)))}.py.txt"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(code, encoding="utf-8")
+    assert code == path.read_text(encoding="utf-8")
+
+
+def _run(architecture: Architecture) -> nn.Sequential:
+    """A network as a run leaves it: running figures that are not the fresh ones must be carried over too."""
+    module = build(architecture, seed=3)
+    noise = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for buffer in module.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(torch.rand(buffer.shape, generator=noise) + 0.5)
+    return module.eval()
+
+
+def _images(architecture: Architecture, count: int = 2) -> torch.Tensor:
+    return torch.rand(count, *architecture.input.shape, generator=torch.Generator().manual_seed(2)) - 0.25
+
+
+def _channels_last(images: torch.Tensor) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = images.permute(0, 2, 3, 1).contiguous().numpy()
+    return found
+
+
+def _scores(model: Any, images: torch.Tensor) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        found: NDArray[np.float32] = model(_channels_last(images), training=False).numpy()
+        return found
+
+
+def _loaded(architecture: Architecture, module: nn.Module, recipe: Recipe | None = None) -> tuple[dict[str, Any], Any]:
+    """The names of the exported file, and its model with the module's weights."""
+    exported = executed(to_keras(architecture, recipe))
+    model = exported["make_model"](logits=True)
+    with tempfile.TemporaryDirectory() as folder:
+        save_file(module.state_dict(), Path(folder) / "weights.safetensors")
+        exported["load_weights"](model, Path(folder) / "weights.safetensors")
+    return exported, model
+
+
+def _check_same(architecture: Architecture) -> None:
+    module, images = _run(architecture), _images(architecture)
+    _, model = _loaded(architecture, module)
+    with torch.inference_mode():
+        np.testing.assert_allclose(_scores(model, images), module(images).numpy(), rtol=1e-4, atol=1e-4)
+    summary = summarize(architecture)
+    assert sum(prod(weight.shape) for weight in model.trainable_weights) == summary.parameters
+    shapes = iter([layer.output.shape[1:] for layer in model.layers])
+    for row in summary.rows:
+        if row.enabled:  # others may lie between: paddings, the inside of blocks
+            assert (*row.output_shape[1:], row.output_shape[0]) in shapes, row.title
+
+
+@given(architecture=strategies.architectures())
+@settings(max_examples=25)
+def test_exported_code_gives_the_same_shapes_and_scores(architecture: Architecture) -> None:
+    _check_same(architecture)
+
+
+@pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURES.items() if not preset.broken])
+def test_exported_presets_give_the_same_shapes_and_scores(name: str) -> None:
+    _check_same(architecture_preset(name).architecture)
+
+
+def _net(*layers: Layer, classes: int = 3, size: int = 11) -> Architecture:
+    layers = (*layers, Flatten(), Output(activation="sigmoid" if classes == 2 else "softmax"))
+    return Architecture(input=InputShape(channels=2, height=size, width=size - 2), classes=classes, layers=layers)
+
+
+_PLAIN = {"activation": "none", "out_channels": 4}
+_AWKWARD = {
+    "even kernel, same padding": Conv2d(kernel_size=4, padding="same", **_PLAIN),
+    "padding that is as good as same": Conv2d(kernel_size=5, padding=2, **_PLAIN),
+    "padding that is not": Conv2d(kernel_size=5, padding=1, **_PLAIN),
+    "same with a stride would pad unevenly": Conv2d(kernel_size=3, padding=1, stride=2, **_PLAIN),
+    "stride and dilation at once": Conv2d(kernel_size=3, padding=2, stride=3, dilation=2, **_PLAIN),
+    "groups": Conv2d(kernel_size=3, groups=2, bias=False, **_PLAIN),
+    "max pooling never takes the padding": MaxPool2d(kernel_size=3, stride=2, padding=1),
+    "average pooling counts the padding": AvgPool2d(kernel_size=4, stride=2, padding=2),
+    "batch norm": BatchNorm(momentum=0.3, eps=1e-3),
+}
+
+
+@pytest.mark.parametrize("layer", _AWKWARD.values(), ids=_AWKWARD)
+def test_where_keras_means_something_else(layer: Layer) -> None:
+    """Values of both signs go in, so that padding with zeros is not padding with the smallest."""
+    _check_same(_net(layer))
+
+
+@pytest.mark.parametrize("activation", strategies.ACTIVATIONS)
+def test_every_activation_is_the_same_function(activation: Any) -> None:
+    _check_same(_net(Conv2d(activation=activation), Activation(activation=activation)))
+
+
+def test_batch_norm_remembers_the_same_share() -> None:
+    architecture = _net(BatchNorm(momentum=0.3))
+    module = build(architecture, seed=3)
+    _, model = _loaded(architecture, module)
+    images = _images(architecture, count=8)
+    model(_channels_last(images), training=True)
+    module.train()(images)
+    mean = module.state_dict()["0.running_mean"]
+    assert mean.abs().min() > 0.01
+    np.testing.assert_allclose(model.layers[0].moving_mean.numpy(), mean.numpy(), rtol=1e-4)
+
+
+def test_a_block_may_begin_and_end_with_anything() -> None:
+    """The weights must find their places in the order in which Keras lists the layers of a graph."""
+    strided = Conv2d(kernel_size=1, stride=2, **_PLAIN)
+    same = Conv2d(kernel_size=1, **_PLAIN)
+    _check_same(_net(Residual(layers=(strided, Dropout(), Activation())), Residual(layers=(Activation(), same))))
+
+
+def test_the_model_can_be_saved_as_keras_saves_models(tmp_path: Path) -> None:
+    architecture = _net(MaxPool2d(kernel_size=3, padding=1))
+    exported, model = _loaded(architecture, _run(architecture), Recipe(schedule=OneCycle()))
+    exported["compile_model"](model, 10)
+    images = _images(architecture)
+    model.train_on_batch(_channels_last(images), np.array([0, 1]))
+    model.save(tmp_path / "model.keras")
+    found = _scores(keras.saving.load_model(tmp_path / "model.keras"), images)
+    np.testing.assert_array_equal(found, _scores(model, images))
+
+
+def test_layers_that_are_switched_off_are_left_out() -> None:
+    code = to_keras(_net(Conv2d(enabled=False), Dropout(p=0.5), Dropout(p=0.25, enabled=False)))
+    assert "Conv2D" not in code
+    assert code.count("Dropout") == 1
+
+
+@pytest.mark.parametrize(("classes", "function"), [(2, torch.sigmoid), (3, lambda scores: scores.softmax(1))])
+def test_the_model_gives_probabilities_if_not_asked_for_scores(classes: int, function: Any) -> None:
+    architecture = _net(classes=classes)
+    exported, model = _loaded(architecture, _run(architecture))
+    complete = exported["make_model"]()
+    complete.set_weights(model.get_weights())
+    images = _images(architecture)
+    wanted = function(torch.from_numpy(_scores(model, images)))
+    np.testing.assert_allclose(_scores(complete, images), wanted.numpy(), rtol=1e-5)
+
+
+_WITHOUT_SCHEDULE: list[Optimizer] = [
+    Sgd(momentum=0.0),
+    Sgd(momentum=0.8),
+    Sgd(momentum=0.8, nesterov=True),
+    Adam(beta1=0.8, beta2=0.95),
+    AdamW(),
+    RmsProp(alpha=0.9),
+    RmsProp(momentum=0.5),
+    Adagrad(),
+]
+_SCHEDULES: list[Schedule] = [StepDecay(step_size=1, gamma=0.3), Cosine(), OneCycle(pct_start=0.4, div_factor=10)]
+
+
+def _check_same_steps(recipe: Recipe, classes: int = 3, steps: int = 6) -> None:
+    """The same batches train the exported model and the module: both must come to the same scores."""
+    architecture = _net(Conv2d(out_channels=4, activation="tanh"), classes=classes, size=6)
+    module = build(architecture, seed=3)
+    exported, model = _loaded(architecture, module, recipe)
+    steps_per_epoch = steps // recipe.epochs
+    exported["compile_model"](model, *([] if isinstance(recipe.schedule, Constant) else [steps_per_epoch]))
+    optimizer = make_optimizer(list(module.parameters()), recipe)
+    before = _scores(model, _images(architecture))
+    for step in range(steps):
+        images = torch.rand(8, *architecture.input.shape, generator=torch.Generator().manual_seed(step))
+        labels = torch.arange(8) % classes
+        one_hot = recipe.label_smoothing > 0 and classes > 2
+        model.train_on_batch(_channels_last(images), (functional.one_hot(labels) if one_hot else labels).numpy())
+        optimizer.param_groups[0]["lr"] = lr_at(recipe, step, steps_per_epoch)
+        optimizer.zero_grad()
+        scores = class_scores(module(images))
+        functional.cross_entropy(scores, labels, label_smoothing=recipe.label_smoothing).backward()
+        optimizer.step()
+    with torch.inference_mode():
+        wanted = module(_images(architecture)).numpy()
+    assert np.abs(wanted - before).max() > 0.01
+    np.testing.assert_allclose(_scores(model, _images(architecture)), wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("optimizer", _WITHOUT_SCHEDULE, ids=repr)
+def test_every_optimizer_takes_the_same_steps(optimizer: Optimizer, weight_decay: float) -> None:
+    _check_same_steps(Recipe(optimizer=optimizer, lr=0.01, weight_decay=weight_decay))
+
+
+@pytest.mark.parametrize("schedule", _SCHEDULES, ids=repr)
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_every_schedule_takes_the_same_steps(schedule: Schedule, epochs: int) -> None:
+    _check_same_steps(Recipe(schedule=schedule, lr=0.02, epochs=epochs, label_smoothing=0.2))
+
+
+def test_a_sigmoid_takes_the_same_steps() -> None:
+    _check_same_steps(Recipe(lr=0.02, label_smoothing=0.2), classes=2)
+
+
+def test_frozen_layers_keep_what_they_are_given() -> None:
+    block = Residual(layers=(Conv2d(out_channels=2, kernel_size=1), BatchNorm()), trainable=False)
+    architecture = _net(Conv2d(out_channels=2, trainable=False), block, BatchNorm())
+    exported, model = _loaded(architecture, _run(architecture), Recipe(optimizer=AdamW(), weight_decay=0.1))
+    exported["compile_model"](model)
+    before = [layer.get_weights() for layer in model.layers if layer.weights]
+    model.train_on_batch(_channels_last(_images(architecture, count=8)), np.arange(8) % 3)
+    after = [layer.get_weights() for layer in model.layers if layer.weights]
+    kept = [
+        place
+        for place, old, new in zip(exported["PLACES"], before, after, strict=True)
+        if all(map(np.array_equal, old, new))
+    ]
+    assert kept == [*exported["FROZEN"]] == ["0", "2.body.0", "2.body.2"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "wanted"),
+    [("mnist", (1, 28, 28)), ("mnist", (3, 20, 24)), ("cifar10", (1, 32, 32)), ("cifar10", (3, 40, 40))],
+)
+def test_images_are_brought_into_the_shape_that_the_network_takes(dataset: str, wanted: tuple[int, ...]) -> None:
+    shape = InputShape(channels=wanted[0], height=wanted[1], width=wanted[2])
+    code = to_keras(Architecture(input=shape, layers=(Flatten(), Output())), Recipe(dataset=dataset))
+    given = np.random.default_rng(0).integers(0, 256, (5, 28, 28) if dataset == "mnist" else (5, 32, 32, 3), np.uint8)
+    found = executed(code)["scaled"](given)
+    channels_first = torch.from_numpy(given[:, None] if dataset == "mnist" else given.transpose(0, 3, 1, 2))
+    run = Images(channels_first.contiguous(), torch.zeros(5)).resized(wanted).images
+    np.testing.assert_allclose(found, _channels_last(run / 255), atol=2 / 255)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(("classes", "label_smoothing"), [(10, 0.0), (10, 0.1), (2, 0.1)])
+def test_the_program_trains_and_tells_the_accuracy(
+    classes: int, label_smoothing: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On images that give their class away: the brightest row is the label's."""
+    labels = np.arange(240, dtype=np.uint8) % classes
+    images = np.zeros((240, 28, 28), np.uint8)
+    images[np.arange(240), 2 * labels] = 255
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: ((images, labels), (images[:50], labels[:50])))
+    output = Output(activation="sigmoid" if classes == 2 else "softmax")
+    architecture = Architecture(classes=classes, layers=(Flatten(), output))
+    recipe = Recipe(
+        lr=0.05,
+        batch_size=16,
+        epochs=3,
+        validation_size=40,
+        limit=160,
+        schedule=OneCycle(),
+        label_smoothing=label_smoothing,
+        augmentation=(Rotate(),),
+    )
+    code = to_keras(architecture, recipe)
+    assert "at random (rotate)" in code
+    executed(code, "__main__")
+    printed = capsys.readouterr().out
+    assert "10/10" in printed  # the limit, in batches
+    assert printed.splitlines()[-1] == "test accuracy 1.0000"
+
+
+def test_data_that_keras_has_not_got_is_read_from_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Dark pictures and bright ones, larger than the network takes them: the exported program tells them apart."""
+    for part in ("train", "test"):
+        for name, level in (("bright", 230), ("dark", 20)):
+            folder = tmp_path / "data" / part / name
+            folder.mkdir(parents=True)
+            for number in range(20):
+                Image.new("RGB", (30, 24), (level, level, level + number)).save(folder / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    pictures = InputShape(channels=3, height=11, width=9)
+    architecture = Architecture(input=pictures, classes=2, layers=(Flatten(), Output()))
+    recipe = Recipe(dataset="own:pets", lr=0.1, batch_size=5, epochs=8, validation_size=10)
+    images, labels = executed(to_keras(architecture, recipe))["load_folder"]("data/train")
+    assert images.shape == (40, 11, 9, 3)
+    assert images.dtype == np.float32
+    assert np.array_equal(images.mean((1, 2, 3)) < 0.5, labels == 1)  # dark comes after bright
+    assert len(set(labels[:10])) == 2  # shuffled: what is kept out is not one class
+    executed(to_keras(architecture, recipe), "__main__")
+    assert capsys.readouterr().out.splitlines()[-1] == "test accuracy 1.0000"
+
+
+def test_a_data_set_s_name_is_only_a_name() -> None:
+    recipe = Recipe(dataset='own:"""\nraise SystemExit')
+    executed(to_keras(_net(), recipe))
+
+
+@pytest.mark.parametrize("title", ['"""', "a\\N", 'x"""\nraise SystemExit\n"""', "naïve ✓"])
+def test_any_title_is_only_a_title(title: str) -> None:
+    executed(to_keras(architecture_preset("tiny").architecture, title=title))
+
+
+def test_without_a_recipe_the_program_shows_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    executed(to_keras(architecture_preset("guide").architecture), "__main__")
+    assert "93,322" in capsys.readouterr().out
+
+
+def test_what_cannot_be_built_is_not_exported() -> None:
+    with pytest.raises(ArchitectureError, match="needs a vector"):
+        to_keras(Architecture(layers=(Conv2d(), Output())))

@@ -1,0 +1,345 @@
+"""An Architecture: its JSON, its digest, its ids, its edits, and what it says to JSON that is none."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from playground.core.architecture import Architecture
+from playground.core.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output, Residual
+from playground.core.presets import ARCHITECTURES
+from playground.errors import ArchitectureError, SchemaError
+from tests import strategies
+
+CONTRACT = (
+    '{"schema": 1, "input": {"channels": 1, "height": 28, "width": 28}, "classes": 10, "layers": ['
+    '{"kind": "conv2d", "out_channels": 32, "kernel_size": 3, "stride": 1, "padding": 0, "activation": "relu"}, '
+    '{"kind": "max_pool2d", "kernel_size": 2}, {"kind": "flatten"}, '
+    '{"kind": "linear", "out_features": 64, "activation": "relu"}, {"kind": "output"}]}'
+)
+
+
+def test_the_contract_is_read() -> None:
+    read = Architecture.read(CONTRACT)
+    assert read == Architecture(
+        layers=(Conv2d(out_channels=32), MaxPool2d(), Flatten(), Linear(out_features=64), Output())
+    )
+    assert read.input.shape == (1, 28, 28)
+    written = json.loads(read.canonical_json())
+    for mine, theirs in zip(written["layers"], json.loads(CONTRACT)["layers"], strict=True):
+        assert theirs.items() <= mine.items()
+    assert Architecture.read(CONTRACT.encode()) == Architecture.read(json.loads(CONTRACT)) == read
+
+
+@given(architecture=strategies.any_architectures(most=None))
+@settings(max_examples=150)
+def test_json_round_trip(architecture: Architecture) -> None:
+    again = Architecture.read(architecture.canonical_json())
+    assert again.digest == architecture.digest
+    assert again.canonical_json() == architecture.canonical_json()
+    indented = json.dumps(json.loads(architecture.canonical_json()), indent=3)
+    assert Architecture.read(indented).digest == architecture.digest
+    assert '"id"' not in architecture.canonical_json()
+
+
+@given(first=strategies.any_architectures(), second=strategies.any_architectures())
+def test_digests_name_contents(first: Architecture, second: Architecture) -> None:
+    assert (first.digest == second.digest) == (first.canonical_json() == second.canonical_json())
+
+
+@given(architecture=strategies.any_architectures(), data=st.data())
+def test_ids_do_not_enter_the_digest(architecture: Architecture, data: st.DataObject) -> None:
+    letters = st.text("abcdefgh0123456789_-", min_size=1, max_size=40)
+    count = len(architecture.layers)
+    names = data.draw(st.lists(letters, min_size=count, max_size=count, unique=True))
+    named = [layer.changed(id=name) for layer, name in zip(architecture.layers, names, strict=True)]
+    renamed = architecture.with_layers(named)
+    assert [layer.id for layer in renamed.layers] == names
+    assert renamed.digest == architecture.digest
+
+
+def test_no_two_presets_are_the_same_network_with_the_same_recipe() -> None:
+    """A mistake may be the guide's net with another recipe."""
+    pairs = {(preset.architecture.digest, preset.recipe and preset.recipe.digest) for preset in ARCHITECTURES.values()}
+    assert len(pairs) == len(ARCHITECTURES) >= 25
+    for preset in ARCHITECTURES.values():
+        assert Architecture.read(preset.architecture.canonical_json()).digest == preset.architecture.digest
+
+
+def test_networks_without_frozen_layers_keep_their_digests() -> None:
+    """Digests lie in run folders and links: a field that came later must not change them."""
+    assert {name: ARCHITECTURES[name].architecture.digest for name in _DIGESTS} == _DIGESTS
+
+
+_DIGESTS = {
+    "guide": "dd1a88bac9c0",
+    "lenet5": "f7370a1a51fc",
+    "dash": "a2cd57d89c81",
+    "tiny": "3ba8434e0bb0",
+    "normalized": "a70a2b44eaa6",
+    "residual": "4645f71899ba",
+    "separable": "6e580d4796e8",
+    "vgg": "25cb5d57fb86",
+}
+
+
+@given(architecture=strategies.frozen_architectures(), data=st.data())
+@settings(max_examples=40)
+def test_freezing_up_to_a_layer_freezes_what_has_weights_below(architecture: Architecture, data: st.DataObject) -> None:
+    index = data.draw(st.integers(-1, len(architecture.layers)))
+    found = architecture.frozen_up_to(index)
+    assert [layer.id for layer in found.layers] == [layer.id for layer in architecture.layers]
+    for place, layer in enumerate(found.layers):
+        assert layer.trainable == (place > index or not layer.has_weights)
+        assert all(inner.trainable for inner in getattr(layer, "layers", ()))
+    assert "trainable" not in found.frozen_up_to(-1).canonical_json()
+    assert Architecture.read(found.canonical_json()).digest == found.digest
+
+
+def test_a_new_head_is_trained_and_fits_the_classes() -> None:
+    frozen = Architecture(classes=2, layers=(Flatten(), Linear(), Output(activation="sigmoid", units=1))).frozen_up_to(
+        9
+    )
+    head = frozen.with_new_head(5)
+    assert (head.classes, head.layers[-1]) == (5, Output(id="output-1"))
+    assert head.layers[:-1] == frozen.layers[:-1]
+    assert frozen.with_new_head(2).layers[-1] == Output(activation="sigmoid", id="output-1")
+    assert frozen.for_images((3, 32, 32), 5).layers == head.layers
+    assert frozen.for_images((3, 32, 32), 2).layers == frozen.layers
+
+
+def _ids(architecture: Architecture) -> list[str]:
+    return [layer.id for layer in architecture.layers]
+
+
+@given(architecture=strategies.any_architectures(), data=st.data())
+@settings(max_examples=150)
+def test_edits_keep_ids(architecture: Architecture, data: st.DataObject) -> None:
+    """A random walk of edits: ids stay unique, each surviving layer keeps its own, the old value is as it was."""
+    for _ in range(data.draw(st.integers(1, 6))):
+        before, digest = _ids(architecture), architecture.digest
+        count = len(before)
+        edit = data.draw(st.sampled_from(("insert", "remove", "move", "duplicate", "toggle", "replace")))
+        if edit == "insert" or not count:
+            index = data.draw(st.integers(0, count))
+            layer = data.draw(strategies.layers())
+            edited = architecture.inserted(index, layer)
+            expected = [*before[:index], None, *before[index:]]
+        else:
+            index = data.draw(st.integers(0, count - 1))
+            edited, expected = _edited(architecture, edit, index, data)
+        after = _ids(edited)
+        assert len(set(after)) == len(after) == len(expected)
+        assert all(after)
+        assert all(wanted in (None, found) for wanted, found in zip(expected, after, strict=True))
+        assert (_ids(architecture), architecture.digest) == (before, digest)
+        for place, identity in enumerate(after):
+            assert edited.index_of(identity) == place
+        architecture = edited
+
+
+def _edited(
+    architecture: Architecture, edit: str, index: int, data: st.DataObject
+) -> tuple[Architecture, list[str | None]]:
+    """An edit, and the ids that must come of it; None for a new layer's."""
+    before: list[str | None] = [*_ids(architecture)]
+    if edit == "remove":
+        return architecture.replaced(index), [*before[:index], *before[index + 1 :]]
+    if edit == "move":
+        offset = data.draw(st.integers(-9, 9))
+        identity = before.pop(index)
+        before.insert(max(0, min(len(before), index + offset)), identity)
+        return architecture.moved(index, offset), before
+    if edit == "duplicate":
+        copy = architecture.duplicated(index)
+        assert copy.layers[index + 1].model_dump() == architecture.layers[index].model_dump()
+        return copy, [*before[: index + 1], None, *before[index + 1 :]]
+    if edit == "toggle":
+        toggled = architecture.toggled(index)
+        assert toggled.layers[index].enabled is not architecture.layers[index].enabled
+        assert toggled.toggled(index) == architecture
+        return toggled, before
+    return architecture.replaced(index, Flatten(), Flatten()), [*before[:index], None, None, *before[index + 1 :]]
+
+
+def test_a_full_network_says_that_it_is_full() -> None:
+    """A person who adds a 65th layer meets one of our errors, never pydantic's."""
+    full = Architecture(layers=(Flatten(),) * 64)
+    edits: list[Callable[[], Architecture]] = [
+        lambda: full.inserted(0, Flatten()),
+        lambda: full.duplicated(3),
+        lambda: full.replaced(3, Flatten(), Flatten()),
+    ]
+    for edit in edits:
+        with pytest.raises(ArchitectureError, match="64"):
+            edit()
+
+
+def test_an_unknown_id_is_an_error() -> None:
+    with pytest.raises(ArchitectureError, match="no layer 'conv2d-9'"):
+        Architecture.read(CONTRACT).index_of("conv2d-9")
+
+
+@pytest.mark.parametrize("schema", [2, 3, 10**6])
+def test_a_newer_schema_is_told_apart(schema: int) -> None:
+    with pytest.raises(SchemaError, match=f"schema {schema}"):
+        Architecture.read(json.dumps({"schema": schema, "something": "new"}))
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"classes": ' + "9" * 5000 + "}", "not JSON"),
+        ("[]", "list"),
+        ("null", "NoneType"),
+        ('"text"', "str"),
+        ({"schema": 0}, "schema"),
+        ({"schema": "1"}, "schema"),
+        ({"schema": None}, "schema"),
+        ({"classes": 1}, "classes"),
+        ({"classes": "ten"}, "classes"),
+        ({"classes": 2.5}, "classes"),
+        ({"input": {"channels": 5}}, "input.channels"),
+        ({"input": {"height": 0}}, "input.height"),
+        ({"input": [1, 28, 28]}, "input"),
+        ({"layers": "flatten"}, "layers"),
+        ({"layers": {"kind": "flatten"}}, "layers"),
+        ({"layers": None}, "layers"),
+        ({"layers": ["flatten"]}, "layers.0"),
+        ({"layers": [None]}, "layers.0"),
+        ({"layers": [{"kind": "flatten"}, {}]}, "layers.1"),
+        ({"layers": [{"kind": "conv3d"}]}, "conv3d"),
+        ({"layers": [{"kind": ["conv2d"]}]}, "layers.0"),
+        ({"layers": [{"kind": "conv2d", "out_channels": 0}]}, "out_channels"),
+        ({"layers": [{"kind": "conv2d", "out_channels": 513}]}, "out_channels"),
+        ({"layers": [{"kind": "conv2d", "padding": "full"}]}, "padding"),
+        ({"layers": [{"kind": "conv2d", "filters": 3}]}, "filters"),
+        ({"layers": [{"kind": "conv2d", "activation": "swish"}]}, "activation"),
+        ({"layers": [{"kind": "dropout", "p": float("nan")}]}, r"dropout\.p"),
+        ({"layers": [{"kind": "dropout", "p": float("inf")}]}, r"dropout\.p"),
+        ({"layers": [{"kind": "linear", "id": "A b<script>"}]}, "id"),
+        ({"layers": [{"kind": "linear", "id": 7}]}, "id"),
+        ({"layers": [{"kind": "linear", "id": ["x"]}]}, "id"),
+        ({"layers": [{"kind": "linear", "id": {"x": 1}}]}, "id"),
+        ({"layers": [{"kind": "residual", "layers": []}]}, "layers"),
+        ({"layers": [{"kind": "residual", "layers": [{"kind": "flatten"}]}]}, "layers"),
+        ({"layers": [{"kind": "residual", "layers": [{"kind": "residual"}]}]}, "layers"),
+        ({"layers": [{"kind": "flatten"}] * 65}, "64"),
+        ({"layers": [], "colour": "red"}, "colour"),
+    ],
+)
+def test_what_is_no_architecture_is_told_so(source: Any, named: str) -> None:
+    with pytest.raises(ArchitectureError, match=named) as caught:
+        Architecture.read(source)
+    assert str(caught.value).endswith(".")
+    assert len(str(caught.value)) < 1500
+
+
+_words = st.sampled_from(["schema", "input", "classes", "layers", "kind", "id", "enabled", "out_channels", "padding"])
+_kinds = st.sampled_from(["conv2d", "residual", "output", "flatten", "linear", "batch_norm"])
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | _kinds,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_words | st.text(max_size=5), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+def _read_or_error(text: str) -> Architecture | ArchitectureError | SchemaError:
+    try:
+        return Architecture.read(text)
+    except (ArchitectureError, SchemaError) as problem:
+        return problem
+
+
+@given(value=_json, layer=st.dictionaries(_words, _json, max_size=4))
+@settings(max_examples=150)
+def test_no_json_escapes(value: Any, layer: dict[str, Any]) -> None:
+    """Whatever the JSON, the answer is an Architecture or an error of ours that can be printed."""
+    for data in (value, {"layers": value}, {"layers": [layer]}, {"layers": [{"kind": "linear"} | layer]}):
+        read = _read_or_error(json.dumps(data))
+        if isinstance(read, Architecture):
+            assert Architecture.read(read.canonical_json()).digest == read.digest
+        else:
+            assert str(read).encode()
+
+
+def test_a_message_can_be_printed() -> None:
+    """A lone surrogate is valid JSON; an error that repeats it must not break the terminal or the screen."""
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.read('{"\\ud800": 1}')
+    assert str(caught.value).encode()
+
+
+def test_a_hostile_file_is_small_again() -> None:
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.read({f"key{number}" * 5: "x" * 10_000 for number in range(1000)})
+    assert len(str(caught.value)) < 2000
+    assert "995 more" in str(caught.value)
+
+
+def _with_dropouts() -> Architecture:
+    """Five dropout layers, of which the second and the fourth do nothing: switched off, or in a block that is."""
+    conv = Conv2d(out_channels=4, padding="same")
+    return Architecture(
+        layers=(
+            Dropout(p=0.1),
+            Residual(layers=(conv, Dropout(p=0.2, enabled=False), Dropout(p=0.3))),
+            Residual(layers=(conv, Dropout(p=0.4)), enabled=False),
+            Flatten(),
+            Linear(),
+            Dropout(p=0.5),
+            Output(),
+        )
+    )
+
+
+def test_dropout_rates_are_those_of_the_layers_at_work() -> None:
+    assert _with_dropouts().dropout_rates == (0.1, 0.3, 0.5)
+    assert Architecture().dropout_rates == ()
+    assert Architecture(layers=(Flatten(), Output())).with_dropout_rates(()).dropout_rates == ()
+
+
+def test_other_dropout_rates_change_nothing_else() -> None:
+    before = _with_dropouts()
+    after = before.with_dropout_rates([0.0, 0.95, 0.25])
+    assert after.dropout_rates == (0.0, 0.95, 0.25)
+    assert before.dropout_rates == (0.1, 0.3, 0.5)
+    assert [layer.id for layer in after.layers] == [layer.id for layer in before.layers]
+    first, second = (layer.layers for layer in after.layers[1:3])  # type: ignore[union-attr]
+    assert [layer.p for layer in (*first, *second) if isinstance(layer, Dropout)] == [0.2, 0.95, 0.4]
+    assert after.with_dropout_rates(before.dropout_rates) == before
+    assert after.with_dropout_rates(before.dropout_rates).digest == before.digest != after.digest
+
+
+@given(architecture=strategies.any_architectures(), data=st.data())
+@settings(max_examples=100)
+def test_dropout_rates_are_put_where_they_are_read(architecture: Architecture, data: st.DataObject) -> None:
+    count = len(architecture.dropout_rates)
+    rates = data.draw(st.lists(st.floats(0, 0.95), min_size=count, max_size=count).map(tuple))
+    changed = architecture.with_dropout_rates(rates)
+    assert changed.dropout_rates == rates
+    assert changed.with_dropout_rates(architecture.dropout_rates) == architecture
+    assert [layer.kind for layer in changed.layers] == [layer.kind for layer in architecture.layers]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
+def test_as_many_dropout_rates_as_layers(count: int) -> None:
+    with pytest.raises(ArchitectureError, match="do not fit") as caught:
+        _with_dropouts().with_dropout_rates([0.1] * count)
+    assert "has 3" in caught.value.expected
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("rate", [-0.01, 0.96, 1, float("nan"), float("inf"), None, "much", [0.5], {}], ids=str)
+def test_dropout_rates_out_of_bounds_are_told_so(rate: Any, place: int) -> None:
+    rates: list[Any] = [0.1, 0.2, 0.3]
+    rates[place] = rate
+    with pytest.raises(ArchitectureError, match="Dropout cannot be changed: p"):
+        _with_dropouts().with_dropout_rates(rates)

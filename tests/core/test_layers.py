@@ -1,0 +1,226 @@
+"""Conformance of every layer kind: what it says about itself is what torch builds; every bound of its form builds."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from playground.core.architecture import Architecture, InputShape
+from playground.core.form_schema import form_fields
+from playground.core.layers import (
+    LAYER_KINDS,
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    MaxPool2d,
+    Output,
+    Residual,
+)
+from playground.core.summary import summarize
+from playground.engine.model.build import build
+from tests import strategies
+
+# torch says so of every 'same' with an even kernel; the shapes are right all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+
+_EXAMPLES: dict[str, tuple[Layer, ...]] = {
+    "conv2d": (
+        Conv2d(out_channels=5),
+        Conv2d(out_channels=6, kernel_size=4, padding="same", groups=3, bias=False, activation="none"),
+        Conv2d(out_channels=4, kernel_size=5, stride=3, padding=4, dilation=2, activation="gelu"),
+        Conv2d(out_channels=3, kernel_size=2, padding="valid", groups=3, activation="sigmoid"),
+    ),
+    "max_pool2d": (MaxPool2d(), MaxPool2d(kernel_size=3, stride=2, padding=1), MaxPool2d(kernel_size=4, stride=1)),
+    "avg_pool2d": (AvgPool2d(), AvgPool2d(kernel_size=5, stride=3, padding=2)),
+    "global_avg_pool": (GlobalAvgPool(),),
+    "batch_norm": (BatchNorm(), BatchNorm(momentum=0.5, eps=1e-3)),
+    "dropout": (Dropout(), Dropout(p=0)),
+    "activation": tuple(Activation(activation=name) for name in strategies.ACTIVATIONS),  # type: ignore[arg-type]
+    "flatten": (Flatten(),),
+    "linear": (Linear(out_features=7), Linear(out_features=3, bias=False, activation="none")),
+    "residual": (
+        Residual(),
+        Residual(layers=(Conv2d(out_channels=3, padding=1), BatchNorm(), Dropout(p=0.5)), activation="none"),
+        Residual(layers=(Conv2d(out_channels=8, stride=2, padding=1, bias=False), Activation(activation="elu"))),
+    ),
+    "output": (Output(), Output(activation="sigmoid"), Output(units=2)),
+}
+_CASES = [
+    pytest.param(layer, id=f"{kind}-{place}") for kind, found in _EXAMPLES.items() for place, layer in enumerate(found)
+]
+
+
+def test_every_kind_has_an_example() -> None:
+    assert set(_EXAMPLES) == set(LAYER_KINDS)
+
+
+def _around(layer: Layer) -> Architecture:
+    """The smallest working network with this layer in it; its index is 1 for vector layers, else 0."""
+    image = InputShape(channels=3, height=13, width=11)
+    if isinstance(layer, Output):
+        return Architecture(input=image, classes=2, layers=(Flatten(), layer))
+    if isinstance(layer, Linear):
+        return Architecture(input=image, classes=2, layers=(Flatten(), layer, Output()))
+    ends = (Output(),) if isinstance(layer, Flatten | GlobalAvgPool) else (Flatten(), Output())
+    return Architecture(input=image, classes=2, layers=(layer, *ends))
+
+
+def _measured(architecture: Architecture) -> tuple[list[tuple[int, ...]], list[int], list[int]]:
+    """Output shape, parameters and multiply-adds of each enabled layer, measured on the built module by hooks."""
+    from playground.engine.model.build import spans
+
+    module = build(architecture).eval()
+    owner: dict[nn.Module, int] = {}
+    found = spans(architecture)
+    for number, span in enumerate(found):
+        for part in module[span.start : span.stop]:
+            owner |= dict.fromkeys(part.modules(), number)
+    shapes: dict[int, tuple[int, ...]] = {}
+    costs = [0] * len(found)
+
+    def count(part: nn.Module, _: Any, result: torch.Tensor) -> None:
+        number = owner[part]
+        if isinstance(part, nn.Conv2d):
+            costs[number] += part.weight.numel() * result[0, 0].numel()
+        elif isinstance(part, nn.Linear):
+            costs[number] += part.weight.numel()
+        shapes[number] = tuple(result.shape[1:])
+
+    for part in owner:
+        part.register_forward_hook(count)
+    with torch.inference_mode():
+        module(torch.zeros(2, *architecture.input.shape))
+    parameters = [
+        sum(weights.numel() for part in module[span.start : span.stop] for weights in part.parameters())
+        for span in found
+    ]
+    return [shapes[number] for number in range(len(found))], parameters, costs
+
+
+@pytest.mark.parametrize("layer", _CASES)
+def test_a_layer_is_what_it_says(layer: Layer) -> None:
+    architecture = _around(layer)
+    rows = [row for row in summarize(architecture).rows if row.enabled]
+    shapes, parameters, costs = _measured(architecture)
+    assert [row.output_shape for row in rows] == shapes
+    assert [row.parameters for row in rows] == parameters
+    assert [row.multiply_adds for row in rows] == costs
+    again = Architecture.read(architecture.canonical_json())
+    assert again.layers == architecture.layers
+    assert type(layer).model_validate_json(layer.model_dump_json()) == layer
+
+
+@given(architecture=strategies.architectures())
+@settings(max_examples=80)
+def test_whole_networks_are_what_they_say(architecture: Architecture) -> None:
+    rows = [row for row in summarize(architecture).rows if row.enabled]
+    shapes, parameters, costs = _measured(architecture)
+    assert [row.output_shape for row in rows] == shapes
+    assert [row.parameters for row in rows] == parameters
+    assert [row.multiply_adds for row in rows] == costs
+
+
+@given(architecture=strategies.frozen_architectures())
+@settings(max_examples=80)
+def test_trainable_parameters_are_those_that_the_module_has_gradients_for(architecture: Architecture) -> None:
+    module = build(architecture)
+    summary = summarize(architecture)
+    assert summary.trainable_parameters == sum(found.numel() for found in module.parameters() if found.requires_grad)
+    assert summary.parameters == sum(found.numel() for found in module.parameters())
+
+
+@pytest.mark.parametrize("kind", LAYER_KINDS)
+def test_what_has_weights_can_be_frozen_in_its_form(kind: str) -> None:
+    model = LAYER_KINDS[kind]
+    (layer, *_) = _EXAMPLES[kind]
+    row = next(row for row in summarize(_around(layer)).rows if row.kind == kind)
+    assert model.has_weights == bool(row.parameters)
+    names = [field.name for field in form_fields(model)]
+    assert ("trainable" in names) == model.has_weights
+    assert "trainable" not in names[:-1]
+
+
+def test_a_layer_that_is_trained_does_not_say_so_in_its_json() -> None:
+    assert "trainable" not in Conv2d().model_dump_json()
+    assert '"trainable":false' in Conv2d(trainable=False).model_dump_json()
+    block = Residual(layers=(Conv2d(trainable=False), BatchNorm()))
+    assert block.model_dump_json().count("trainable") == 1
+    for layer in (Conv2d(trainable=False), block):
+        assert type(layer).model_validate_json(layer.model_dump_json()) == layer
+
+
+@pytest.mark.parametrize("kind", LAYER_KINDS)
+def test_every_bound_of_the_form_is_a_layer(kind: str) -> None:
+    model = LAYER_KINDS[kind]
+    for field in form_fields(model):
+        assert field.help.endswith("."), f"{field.name} has no sentence of help"
+        if field.control in ("integer", "number"):
+            assert field.minimum is not None
+            assert field.maximum is not None, f"{field.name} has no upper bound"
+            values: tuple[Any, ...] = (field.minimum, field.maximum, field.default)
+            assert field.minimum <= field.default <= field.maximum
+        else:
+            values = field.choices or (False, True)
+            assert field.default in values
+        for value in values:
+            given_value = int(value) if field.control == "integer" else value
+            layer = model.model_validate({field.name: given_value})
+            assert getattr(layer, field.name) == given_value
+            assert layer.kind == kind
+
+
+@pytest.mark.parametrize("kind", LAYER_KINDS)
+def test_just_outside_the_bounds_is_no_layer(kind: str) -> None:
+    for field in form_fields(LAYER_KINDS[kind]):
+        if field.control in ("integer", "number"):
+            assert field.minimum is not None
+            assert field.maximum is not None
+            for value in (field.minimum - 1, field.maximum + 1):
+                with pytest.raises(ValueError, match=field.name):
+                    LAYER_KINDS[kind].model_validate({field.name: value})
+
+
+@pytest.mark.parametrize("kind", LAYER_KINDS)
+def test_a_kind_has_words(kind: str) -> None:
+    model = LAYER_KINDS[kind]
+    assert 3 <= len(model.title) <= 20
+    assert model.summary.endswith(".")
+    assert model().kind == kind
+    if form_fields(model) and kind != "batch_norm":
+        assert model().detail()
+
+
+@given(layer=strategies.layers(), shape=st.tuples(st.integers(1, 600), st.integers(1, 40), st.integers(1, 40)))
+@settings(max_examples=150)
+def test_figures_are_total(layer: Layer, shape: tuple[int, ...]) -> None:
+    """On any input, map or vector, a layer answers with positive shapes and counts, and its defects have words."""
+    for given_shape in (shape, shape[:1]):
+        output = layer.output_shape(given_shape)
+        assert len(output) in (1, 3)
+        assert min(output) >= 1
+        assert layer.parameters(given_shape) >= 0
+        assert layer.multiply_adds(given_shape) >= 0
+        assert layer.kept_values(given_shape) >= 1
+        for defect in layer.defects(given_shape):
+            assert defect.what.endswith(".")
+            assert defect.field in type(layer).model_fields
+
+
+def test_detail_of_each_kind() -> None:
+    assert Conv2d().detail() == "32 · 3×3 · ReLU"
+    full = Conv2d(out_channels=8, kernel_size=5, stride=2, padding=1, dilation=2, groups=4, activation="none")
+    assert full.detail() == "8 · 5×5 · stride 2 · pad 1 · dilation 2 · 4 groups"
+    assert MaxPool2d(kernel_size=3, stride=2, padding=1).detail() == "3×3 · stride 2 · pad 1"
+    assert Dropout(p=0.5).detail() == "50%"
+    assert Linear(out_features=64, activation="tanh").detail() == "64 · Tanh"
+    assert Output(units=10).detail() == "10 · softmax"
+    assert Residual().detail() == "Conv 32 · 3×3 · pad same · ReLU + Conv 32 · 3×3 · pad same · ReLU"

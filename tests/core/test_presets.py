@@ -1,0 +1,122 @@
+"""The presets' tables against those of the same networks, built by hand in Keras (tests/golden/keras_tables.py)."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from playground.core.datasets import DATASETS
+from playground.core.layers import Conv2d, Layer, Residual
+from playground.core.presets import ARCHITECTURES, GROUP_TITLES, RECIPES, architecture_preset, recipe_preset
+from playground.core.shapes import Shape
+from playground.core.summary import summarize
+from playground.core.validation import find_problems
+from playground.errors import UnknownNameError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TABLES: dict[str, list[list[Any]]] = json.loads((GOLDEN / "keras-tables.json").read_text(encoding="utf-8"))
+WORKING = [name for name, preset in ARCHITECTURES.items() if not preset.broken]
+KERAS_CLASSES = {
+    "max_pool2d": "MaxPooling2D",
+    "avg_pool2d": "AveragePooling2D",
+    "global_avg_pool": "GlobalAveragePooling2D",
+    "batch_norm": "BatchNormalization",
+    "dropout": "Dropout",
+    "activation": "Activation",
+    "flatten": "Flatten",
+    "linear": "Dense",
+    "output": "Dense",
+}
+
+
+def channels_last(shape: Shape) -> list[int]:
+    return [*shape[1:], shape[0]]
+
+
+def keras_layers(layer: Layer, table: Iterator[list[Any]]) -> list[list[Any]]:
+    """The rows of Keras's table that one of ours stands for; a convolution and its activation are one there, too."""
+    if not isinstance(layer, Residual):
+        return [next(table)]
+    found = [next(table)]
+    while found[-1][0] != "Add":
+        found.append(next(table))
+    return [*found, next(table)]  # the activation after the sum
+
+
+def keras_class(layer: Layer) -> str:
+    if isinstance(layer, Residual):
+        return "Activation"
+    if isinstance(layer, Conv2d):
+        return "DepthwiseConv2D" if layer.groups > 1 else "Conv2D"
+    return KERAS_CLASSES[layer.kind]
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_shapes_and_parameters_are_those_of_keras(name: str) -> None:
+    architecture = architecture_preset(name).architecture
+    *rows, (_, _, parameters, _) = TABLES[name]
+    table = iter(rows)
+    for row in summarize(architecture).rows:
+        layer = architecture.layers[row.index]
+        theirs = keras_layers(layer, table)
+        assert (theirs[-1][0], theirs[-1][1]) == (keras_class(layer), channels_last(row.output_shape)), row.title
+        assert sum(trainable for _, _, trainable, _ in theirs) == row.parameters, row.title
+    assert not list(table)
+    assert summarize(architecture).parameters == parameters
+
+
+def test_the_golden_tables_are_what_keras_makes_of_them_now(tmp_path: Path) -> None:
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
+    command = [sys.executable, str(GOLDEN / "keras_tables.py")]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(made.stdout) == TABLES
+    assert list(TABLES) == WORKING
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_preset_works_unless_it_is_broken(name: str) -> None:
+    preset = ARCHITECTURES[name]
+    assert bool(find_problems(preset.architecture)) == preset.broken
+    if preset.recipe:
+        dataset = DATASETS[preset.recipe.dataset]
+        assert preset.architecture.classes == len(dataset.class_names)
+        assert preset.architecture.input.channels == dataset.input_shape[0]
+
+
+def test_the_tutorials_settings_are_their_sources() -> None:
+    def settings(name: str) -> tuple[Any, ...]:
+        recipe = architecture_preset(name).recipe
+        assert recipe is not None
+        return (
+            recipe.dataset,
+            recipe.optimizer.kind,
+            recipe.lr,
+            recipe.batch_size,
+            recipe.epochs,
+            recipe.schedule.kind,
+        )
+
+    for name in ("guide", "guide-sigmoid", "guide-tanh", "guide-average", "simple", "blocks"):
+        assert settings(name) == ("mnist", "adam", 1e-3, 32, 5, "constant")
+    assert settings("simple-64")[0] == "cifar10"
+    assert settings("cifar-exercise") == ("cifar10", "adam", 1e-3, 32, 10, "constant")
+
+
+def test_every_mistake_says_what_to_look_at_and_every_group_has_its_presets() -> None:
+    for preset in ARCHITECTURES.values():
+        assert bool(preset.look_at) == (preset.group == "mistake" and not preset.broken), preset.name
+    assert {preset.group for preset in ARCHITECTURES.values()} <= GROUP_TITLES.keys()
+    titles = [preset.title for preset in ARCHITECTURES.values()]
+    assert len(titles) == len(set(titles))
+
+
+def test_a_name_that_is_no_preset() -> None:
+    with pytest.raises(UnknownNameError, match=r"no architecture preset 'lenet'\. There are: .*lenet5"):
+        architecture_preset("lenet")
+    with pytest.raises(UnknownNameError, match=f"There are: {', '.join(RECIPES)}"):
+        recipe_preset("slow")

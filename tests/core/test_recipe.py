@@ -1,0 +1,196 @@
+"""A Recipe: its JSON, its bounds, its knobs."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from playground.core.form_schema import form_fields
+from playground.core.presets import RECIPES, recipe_preset
+from playground.core.recipe import KNOBS, Adam, AdamW, Cosine, Noise, OneCycle, Recipe, Rotate, Sgd, Shift
+from playground.errors import RecipeError, SchemaError
+from tests import strategies
+
+PARTS: tuple[type[BaseModel], ...] = (
+    Recipe,
+    *strategies.OPTIMIZERS,
+    *strategies.SCHEDULES,
+    *strategies.AUGMENTATIONS,
+)
+
+
+@given(recipe=strategies.recipes())
+@settings(max_examples=150)
+def test_json_round_trip(recipe: Recipe) -> None:
+    again = Recipe.read(recipe.canonical_json())
+    assert again == recipe
+    assert again.digest == recipe.digest
+    assert type(again.optimizer) is type(recipe.optimizer)
+    assert Recipe.read(json.dumps(json.loads(recipe.canonical_json()), indent=1)) == recipe
+
+
+@given(first=strategies.recipes(), second=strategies.recipes())
+@settings(max_examples=50)
+def test_digests_name_contents(first: Recipe, second: Recipe) -> None:
+    assert (first.digest == second.digest) == (first == second)
+
+
+def test_a_recipe_that_transfers_nothing_keeps_its_digest() -> None:
+    """Digests lie in run folders and links: a field that came later must not change them."""
+    found = {name: preset.recipe.digest for name, preset in RECIPES.items()}
+    assert found.items() >= {"sprint": "4c3cecdc6550", "tutorial": "1b1e6a5a03a9", "careful": "f8d57cc32983"}.items()
+    share = Recipe().changed(transferred_lr_share=0.1)
+    assert share.digest != Recipe().digest
+    assert Recipe.read(share.canonical_json()) == share
+    assert share.changed(transferred_lr_share=1.0).digest == Recipe().digest
+    assert not share.is_same_but_knobs(Recipe())
+
+
+def test_a_partial_recipe_gets_defaults() -> None:
+    recipe = Recipe.read('{"optimizer": {"kind": "adamw"}, "schedule": {"kind": "one_cycle"}, "epochs": 3}')
+    assert recipe == Recipe(optimizer=AdamW(), schedule=OneCycle(), epochs=3)
+    assert (recipe.lr, recipe.batch_size, recipe.seed, recipe.dataset) == (1e-3, 128, 0, "mnist")
+    assert json.loads(recipe.canonical_json())["schema"] == 1
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_every_bound_of_the_form_is_valid(part: type[BaseModel]) -> None:
+    for field in form_fields(part):
+        if field.control in ("integer", "number"):
+            assert field.minimum is not None, field.name
+            assert field.maximum is not None, f"{part.__name__}.{field.name}: the form has no upper bound"
+            assert field.minimum <= field.default <= field.maximum
+            values: tuple[Any, ...] = (field.minimum, field.maximum)
+        else:
+            values = field.choices or (False, True)
+        for value in values:
+            built = part.model_validate({field.name: int(value) if field.control == "integer" else value})
+            assert getattr(built, field.name) == value
+        assert field.help.endswith("."), f"{part.__name__}.{field.name}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"lr": 0}, "lr"),
+        ({"lr": -1}, "lr"),
+        ({"lr": float("nan")}, "lr"),
+        ({"lr": float("inf")}, "lr"),
+        ({"lr": "fast"}, "lr"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 8193}, "batch_size"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 1.5}, "epochs"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**31}, "seed"),
+        ({"validation_size": 9}, "validation_size"),
+        ({"limit": 9}, "limit"),
+        ({"weight_decay": 1.1}, "weight_decay"),
+        ({"label_smoothing": 0.51}, "label_smoothing"),
+        ({"optimizer": {"kind": "lion"}}, "optimizer"),
+        ({"optimizer": "adam"}, "optimizer"),
+        ({"optimizer": {"kind": "sgd", "momentum": 1}}, "momentum"),
+        ({"optimizer": {"kind": "adam", "momentum": 0.9}}, "momentum"),
+        ({"schedule": {"kind": "one_cycle", "pct_start": 1}}, "pct_start"),
+        ({"schedule": {"kind": "step", "gamma": 0}}, "gamma"),
+        ({"augmentation": [{"kind": "blur"}]}, r"augmentation\.0"),
+        ({"augmentation": [{"kind": "flip"}] * 10}, "augmentation"),
+        ({"augmentation": {"kind": "flip"}}, "augmentation"),
+        ({"precision": "float16"}, "precision"),
+        ({"device": "tpu"}, "device"),
+        ({"learning_rate": 0.1}, "learning_rate"),
+    ],
+)
+def test_out_of_bounds_is_told_so(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(RecipeError, match=named):
+        Recipe.read(fields)
+    with pytest.raises(RecipeError, match=named):
+        Recipe().changed(**fields)
+
+
+@pytest.mark.parametrize("source", ["", "[1]", "null", "{", b"\xff", '"sprint"'])
+def test_what_is_no_recipe_is_told_so(source: str | bytes) -> None:
+    with pytest.raises(RecipeError, match="recipe is one JSON object") as caught:
+        Recipe.read(source)
+    assert str(caught.value).endswith(".")
+
+
+def test_messages_are_english() -> None:
+    with pytest.raises(RecipeError, match="A recipe is one JSON object"):
+        Recipe.read("[]")
+
+
+def test_a_newer_schema_is_told_apart() -> None:
+    with pytest.raises(SchemaError, match="recipe has schema 2"):
+        Recipe.read('{"schema": 2}')
+    with pytest.raises(SchemaError, match="schema 7"):
+        Recipe().changed(schema=7)
+
+
+def test_changed_leaves_the_old_value() -> None:
+    recipe = Recipe()
+    changed = recipe.changed(lr=0.5, augmentation=(Rotate(),), schedule=Cosine())
+    assert (changed.lr, changed.augmentation, changed.schedule) == (0.5, (Rotate(),), Cosine())
+    assert recipe == Recipe()
+
+
+@given(recipe=strategies.recipes(), other=strategies.recipes())
+@settings(max_examples=60)
+def test_knobs_change_what_they_name(recipe: Recipe, other: Recipe) -> None:
+    knobs: dict[str, Any] = {"lr": other.lr, "weight_decay": other.weight_decay, "augmentation": other.augmentation}
+    changed = recipe.with_knobs(knobs)
+    assert (changed.lr, changed.weight_decay, changed.augmentation) == tuple(knobs.values())
+    assert recipe.with_knobs({}) == recipe
+    assert changed.with_knobs({name: getattr(recipe, name) for name in knobs}) == recipe
+
+
+def test_knobs_come_from_json_too() -> None:
+    knobs = json.loads('{"optimizer": {"kind": "adam", "beta1": 0.5}, "augmentation": [{"kind": "noise", "std": 0.2}]}')
+    changed = Recipe().with_knobs(knobs)
+    assert changed.optimizer == Adam(beta1=0.5)
+    assert changed.augmentation == (Noise(std=0.2),)
+
+
+def test_what_may_not_change_in_mid_run() -> None:
+    fixed = sorted(set(Recipe.model_fields) - set(KNOBS))
+    assert len(fixed) == len(Recipe.model_fields) - len(KNOBS) == 9
+    for name in (*fixed, "schema", "no_such_thing"):
+        with pytest.raises(RecipeError, match=f"{name} cannot change") as caught:
+            Recipe().with_knobs({name: 1, "lr": 0.1})
+        assert all(knob in caught.value.expected for knob in KNOBS)
+    with pytest.raises(RecipeError, match="from adam to sgd"):
+        Recipe().with_knobs({"optimizer": Sgd()})
+    with pytest.raises(RecipeError, match="from adam to adamw"):
+        Recipe().with_knobs({"optimizer": {"kind": "adamw"}})
+
+
+@given(
+    knobs=st.dictionaries(st.sampled_from(KNOBS), st.none() | st.text(max_size=4) | st.lists(st.integers(), max_size=2))
+)
+def test_wrong_knob_values_are_recipe_errors(knobs: dict[str, Any]) -> None:
+    said = ""
+    try:
+        changed = Recipe().with_knobs(knobs)
+    except RecipeError as problem:
+        said = str(problem)
+    if said:
+        assert any(name in said for name in knobs)
+    else:
+        assert Recipe.read(changed.canonical_json()) == changed
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_presets_are_recipes(name: str) -> None:
+    preset = recipe_preset(name)
+    assert Recipe.read(preset.recipe.canonical_json()) == preset.recipe
+    assert preset.title
+    assert preset.description.endswith(".")
+
+
+def test_the_presets_settings() -> None:
+    assert recipe_preset("tutorial").recipe == Recipe(lr=1e-3, batch_size=32, epochs=5)
+    assert recipe_preset("careful").recipe.augmentation[0] == Shift(pixels=2)
+    assert recipe_preset("sprint").recipe.schedule == OneCycle()

@@ -1,0 +1,147 @@
+"""Links: what goes in comes out, the same value gives the same text, and no text that comes in does harm."""
+
+import base64
+import zlib
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from playground.core import share_link as link
+from playground.core.architecture import MAX_LAYERS, Architecture
+from playground.core.layers import BatchNorm, Conv2d, Residual
+from playground.core.presets import ARCHITECTURES, RECIPES
+from playground.core.recipe import Recipe
+from playground.core.share_link import MOST_CHARACTERS, from_link, to_link
+from playground.errors import ArchitectureError, PlaygroundError, RecipeError, SchemaError
+from tests import strategies
+
+_GUIDE = to_link(ARCHITECTURES["guide"].architecture, RECIPES["tutorial"].recipe)
+
+
+@given(architecture=strategies.any_architectures(most=None), recipe=strategies.recipes())
+@settings(max_examples=200)
+def test_what_goes_in_comes_out(architecture: Architecture, recipe: Recipe) -> None:
+    text = to_link(architecture, recipe)
+    found_architecture, found_recipe = from_link(text)
+    assert found_architecture.canonical_json() == architecture.canonical_json()
+    assert found_recipe == recipe
+    assert to_link(found_architecture, found_recipe) == text
+    assert all(letter.isalnum() or letter in ".-_" for letter in text)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_links_of_presets_are_short(name: str) -> None:
+    assert len(to_link(ARCHITECTURES[name].architecture, RECIPES["sprint"].recipe)) < 200
+
+
+def test_an_old_link_is_read_as_ever() -> None:
+    """This text was written by the first version; people have kept such links."""
+    old = "1.ePmXWnGyGy0oh09BOVoTDImagJ7lnhlR5Z4pSrGnRKPyjMKSCgA5V4rW"
+    assert from_link(old) == (ARCHITECTURES["guide"].architecture, RECIPES["sprint"].recipe)
+
+
+def test_the_largest_network_has_a_link_that_is_read() -> None:
+    inner = tuple(
+        part
+        for place in range(4)
+        for part in (Conv2d(out_channels=500 + place), BatchNorm(eps=1e-5 + place / 7e6, momentum=1 / (place + 3)))
+    )
+    layers = tuple(
+        Residual(
+            layers=tuple(
+                part.changed(eps=part.eps * (1 + place / 99)) if part.kind == "batch_norm" else part for part in inner
+            )
+        )
+        for place in range(MAX_LAYERS)
+    )
+    text = to_link(Architecture(layers=layers), Recipe())
+    assert len(text) < MOST_CHARACTERS
+    assert from_link(text)[0] == Architecture(layers=layers)
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "https://example.org/?net={}",
+        "https://example.org/app?page=1&net={}&theme=dark#top",
+        "http://localhost:8501/?net={}#",
+        "?net={}",
+        "net={}",
+        "  {}\n",
+        "https://example.org/?next=a?b&net={}",
+    ],
+)
+def test_a_whole_url_can_be_pasted(pasted: str) -> None:
+    assert from_link(pasted.format(_GUIDE)) == from_link(_GUIDE)
+
+
+def _packed(content: bytes) -> str:
+    packer = zlib.compressobj(9, zdict=link._WORDS)
+    return "1." + base64.urlsafe_b64encode(packer.compress(content) + packer.flush()).decode().rstrip("=")
+
+
+_RECIPE = Recipe().canonical_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "what"),
+    [
+        ("", ArchitectureError, "does not begin with a version"),
+        ("hello", ArchitectureError, "does not begin with a version"),
+        ("https://example.org/", ArchitectureError, "does not begin with a version"),
+        (_GUIDE[:-5], ArchitectureError, "a part is missing"),
+        (_GUIDE + "AAAA", ArchitectureError, "a part is missing"),
+        (_GUIDE.replace("e", "f", 3), ArchitectureError, "a part is missing"),
+        (_GUIDE[:9] + "é" + _GUIDE[9:], ArchitectureError, "a part is missing"),
+        ("2." + _GUIDE[2:], SchemaError, "version 2"),
+        ("x" * (MOST_CHARACTERS + 1), ArchitectureError, "characters"),
+        (_packed(b"[" * 100_000), ArchitectureError, "does not hold a network"),
+        (_packed(b"{}"), ArchitectureError, "does not hold a network"),
+        (_packed(b'[{"layers":[{"kind":"nonsense"}]},{}]'), ArchitectureError, "layers.0"),
+        (_packed(b'[{"schema":9},{}]'), SchemaError, "schema 9"),
+        (_packed(f'[{{"classes":1e99}},{_RECIPE}]'.encode()), ArchitectureError, "classes"),
+        (_packed(b'[{},{"lr":NaN}]'), RecipeError, "lr"),
+        (_packed(b'[{},{"surprise":1}]'), RecipeError, "surprise"),
+        (_packed(b"[{},{},{}]"), ArchitectureError, "does not hold a network"),
+    ],
+)
+def test_a_bad_link_is_refused_in_words(text: str, error: type[PlaygroundError], what: str) -> None:
+    with pytest.raises(error) as caught:
+        from_link(text)
+    assert what in str(caught.value)
+
+
+def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 kB that would become 30 MB: the unpacker stops at its limit."""
+    sizes = []
+    unpack = link._values
+    monkeypatch.setattr(link, "_values", lambda content: sizes.append(len(content)) or unpack(content))
+    with pytest.raises(ArchitectureError, match="too much"):
+        from_link(_packed(b" " * 30_000_000))
+    assert sizes == []
+
+
+@given(
+    text=st.text(max_size=80)
+    | st.text("1.?&=net%#-_AZaz09", max_size=60)
+    | st.binary(max_size=60).map(lambda content: f"1.{base64.urlsafe_b64encode(content).decode()}")
+    | st.text(max_size=60).map(lambda content: _packed(content.encode("utf-8", "replace")))
+)
+@example(text="\ud800")
+@example(text="1.\ud800")
+@example(text="https://[::1?net=1.x")
+@settings(max_examples=300)
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with pytest.raises(PlaygroundError):
+        from_link(text)
+
+
+@given(place=st.integers(0, len(_GUIDE)), letters=st.text("ABCdef019-_.=?&%", max_size=3), gone=st.integers(0, 3))
+@settings(max_examples=300)
+def test_a_changed_link_is_read_or_refused(place: int, letters: str, gone: int) -> None:
+    try:
+        architecture, recipe = from_link(_GUIDE[:place] + letters + _GUIDE[place + gone :])
+    except PlaygroundError:
+        return
+    assert (architecture, recipe) == from_link(_GUIDE)

@@ -1,0 +1,602 @@
+"""Folders and ZIP files from outside: what can be used becomes images, what cannot is named, nothing else happens."""
+
+import os
+import random
+import stat
+import struct
+import threading
+import time
+import unicodedata
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from playground.engine.data.custom import archive as own_files
+from playground.engine.data.custom import image_folder as own_images
+from playground.engine.data.custom.image_folder import OwnImages, read_own_images
+from playground.engine.data.custom.layout import natural_key
+from playground.errors import DatasetError, PlaygroundError
+from tests.engine.data.custom.picture_files import FOUR, encoded, plain, unpacked, zipped
+
+
+def read(source: Path | BytesIO, **options: Any) -> OwnImages:
+    return read_own_images(source, **{"height": 8, "width": 8, "channels": 1} | options)
+
+
+def shades(own: OwnImages) -> dict[str, list[int]]:
+    """The images by class, each told by its middle."""
+    found: dict[str, list[int]] = {name: [] for name in own.class_names}
+    for image, label in zip(own.images.images, own.images.labels, strict=True):
+        found[own.class_names[label]].append(int(image[0, 4, 4]))
+    return found
+
+
+def left_out(own: OwnImages) -> dict[str, str]:
+    return {one.name: one.reason for one in own.skipped}
+
+
+NOISE = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+IN_ORDER = {"cat": [10, 20], "dog": [30, 40]}
+
+
+# Layouts
+
+
+def test_every_class_folder_is_a_class(tmp_path: Path):
+    for source in (zipped(FOUR), unpacked(tmp_path, FOUR)):
+        own = read(source)
+        assert own.class_names == ("cat", "dog")
+        assert own.images.images.shape == (4, 1, 8, 8)
+        assert own.images.images.dtype == torch.uint8
+        assert own.images.labels.dtype == torch.int64
+        assert shades(own) == IN_ORDER
+        assert own.test is None
+        assert own.skipped == ()
+        assert own.skipped_count == 0
+
+
+def test_names_are_sorted_as_people_sort_them():
+    names = ["10", "2", "1", "dog", "Cat", "cat", "img10", "img9", "img010", "9" * 5000, "1" * 5001, ""]
+    expected = ["", "1", "2", "10", "9" * 5000, "1" * 5001, "Cat", "cat", "dog", "img9", "img010", "img10"]
+    assert sorted(names, key=natural_key) == expected
+
+
+def test_the_order_in_the_zip_changes_nothing(tmp_path: Path):
+    files = {f"{name}/{number}.png": plain(number) for name in ("1", "2", "10") for number in range(12)}
+    expected = {name: list(range(12)) for name in ("1", "2", "10")}
+    for seed in range(5):
+        mixed = list(files.items())
+        random.Random(seed).shuffle(mixed)
+        own = read(zipped(dict(mixed)))
+        assert own.class_names == ("1", "2", "10")
+        assert shades(own) == expected
+    assert shades(read(unpacked(tmp_path, files))) == expected
+
+
+@pytest.mark.parametrize("around", ["pets/", "a/b/c/", "./", "pets//", "train/", "test/", "./pets/./"])
+def test_folders_around_everything_do_not_count(around: str):
+    own = read(zipped({f"{around}{name}": content for name, content in FOUR.items()} | {"README.txt": b"Pets."}))
+    assert shades(own) == IN_ORDER
+    assert left_out(own) == {"README.txt": "is in no class folder"}
+
+
+def test_folders_within_a_class_belong_to_it():
+    files = FOUR | {"dog/small/2.png": plain(50), "dog/small/old/1.png": plain(60)}
+    assert shades(read(zipped(files))) == {"cat": [10, 20], "dog": [30, 40, 50, 60]}
+
+
+def test_a_picture_is_known_by_its_content():
+    files = {name.replace(".png", ".txt"): content for name, content in FOUR.items()}
+    assert shades(read(zipped(files))) == IN_ORDER
+
+
+def test_what_systems_leave_behind_is_not_even_mentioned(tmp_path: Path):
+    leavings = (".DS_Store", "__MACOSX/cat/._1.png", "cat/.hidden.png", "cat/Thumbs.db", "dog/desktop.ini", ".git/x/1")
+    files = FOUR | dict.fromkeys(leavings, b"?")
+    for source in (zipped(files), unpacked(tmp_path, files)):
+        own = read(source)
+        assert shades(own) == IN_ORDER
+        assert own.skipped_count == 0
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("train", "test"),
+        ("Train", "VAL"),
+        ("train", "valid"),
+        ("train", "validation"),
+        ("dataset/training_set/training_set", "dataset/test_set/test_set"),
+        ("archive/Training", "archive/Testing"),
+    ],
+)
+def test_folders_for_training_and_testing_part_the_images(train: str, test: str):
+    files = {f"{train}/{name}": content for name, content in FOUR.items()}
+    files |= {f"{test}/dog/7.png": plain(70), f"{test}/cat/8.png": plain(80), f"{test}/owl/9.png": plain(90)}
+    own = read(zipped(files))
+    assert shades(own) == IN_ORDER
+    assert own.test is not None
+    assert own.test.labels.tolist() == [0, 1]
+    assert own.test.images[:, 0, 4, 4].tolist() == [80, 70]
+    assert left_out(own) == {f"{test}/owl/9.png": "is in no class folder"}
+
+
+def test_validation_images_beside_test_images_are_to_train_on():
+    files = {f"train/{name}": content for name, content in FOUR.items()}
+    files |= {"valid/cat/3.png": plain(25), "test/cat/1.png": plain(80), "test/dog/1.png": plain(90)}
+    own = read(zipped(files))
+    assert shades(own) == {"cat": [10, 20, 25], "dog": [30, 40]}
+    assert own.test is not None
+    assert own.test.images[:, 0, 4, 4].tolist() == [80, 90]
+
+
+def test_a_test_folder_without_classes_is_left_out():
+    files = {f"train/{name}": content for name, content in FOUR.items()}
+    own = read(zipped(files | {"test/1.png": plain(1), "test/2.png": plain(2), "single_prediction/1.png": plain(3)}))
+    assert shades(own) == IN_ORDER
+    assert own.test is None
+    assert own.skipped_count == 3
+
+
+def test_a_train_is_a_thing_as_well():
+    files = {name.replace("cat", "bus").replace("dog", "train"): content for name, content in FOUR.items()}
+    assert read(zipped(files)).class_names == ("bus", "train")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "no class folders"),
+        ({"1.png": plain(1), "2.png": plain(2)}, "no class folders"),
+        ({"train/1.png": plain(1), "test/1.png": plain(2)}, "no class folders"),
+        ({"cat/1.png": plain(1), "cat/2.png": plain(2)}, "only one class: cat"),
+        ({"train/cat/1.png": plain(1), "test/cat/1.png": plain(2)}, "only one class: cat"),
+        (FOUR | {"owl/1.png": plain(1)}, r"owl \(1\)"),
+        (FOUR | {"owl/1.png": b"?", "owl/2.png": b"?"}, r"owl \(0\).*owl/1.png is no picture"),
+        ({"cat/1.png": plain(1), "cat/2.png": plain(1), "dog\\1.png": plain(1)}, r"backslash"),
+        ({f"{'long' * 30}/1.png": plain(1), f"{'long' * 31}/1.png": plain(1)}, "longlong… is too long"),
+        ({f"{number}/1.png": b"" for number in range(1001)}, "1,001 class folders"),
+    ],
+)
+def test_what_makes_no_data_set_is_told_so(files: dict[str, bytes], said: str):
+    with pytest.raises(DatasetError, match=said) as caught:
+        read(zipped(files))
+    assert caught.value.expected
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", b"no zip", zipped(FOUR).getvalue()[:-30], zipped(FOUR).getvalue()[60:]]
+)
+def test_what_is_no_zip_file_is_told_so(content: bytes, tmp_path: Path):
+    path = unpacked(tmp_path, {"pets.zip": content}) / "pets.zip"
+    with pytest.raises(DatasetError, match=r"This file is no ZIP|no class folders|only one class|hardly a picture"):
+        read(BytesIO(content))
+    with pytest.raises(DatasetError):
+        read(path)
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path):
+    for path in (tmp_path / "missing", tmp_path / "missing" / "below", Path("\0")):
+        with pytest.raises(DatasetError, match="is no ZIP file that can be read, nor a folder"):
+            read(path)
+
+
+@pytest.mark.parametrize("size", [{"height": 0}, {"width": 0}, {"height": 257}, {"width": -3}])
+def test_sizes_that_no_network_takes_are_refused(size: dict[str, int]):
+    with pytest.raises(DatasetError, match="cannot become"):
+        read(zipped(FOUR), **size)
+
+
+# Files that cannot be used
+
+
+def huge(side: int) -> bytes:
+    """A small file that claims any size: a decompression bomb."""
+    small = bytearray(encoded(Image.new("1", (8, 8)), "BMP"))
+    small[18:26] = side.to_bytes(4, "little") * 2
+    return bytes(small)
+
+
+UNUSABLE = {
+    "text.png": (b"This is no picture.", "is no picture (PNG, JPEG, GIF, BMP, WEBP, TIFF)"),
+    "empty.png": (b"", "is empty"),
+    "other.ppm": (encoded(Image.new("L", (8, 8)), "PPM"), "is no picture (PNG, JPEG, GIF, BMP, WEBP, TIFF)"),
+    "other.pdf": (encoded(Image.new("L", (8, 8)), "PDF"), "is no picture (PNG, JPEG, GIF, BMP, WEBP, TIFF)"),
+    "cut.jpg": (encoded(NOISE, "JPEG")[:-400], "is damaged or cut off"),
+    "cut.png": (encoded(NOISE)[:2000], "is damaged or cut off"),
+    "nested.zip": (zipped(FOUR).getvalue(), "is a ZIP in itself: unpack it first"),
+    "nested.png": (zipped(FOUR).getvalue(), "is a ZIP in itself: unpack it first"),
+    "high.bmp": (huge(6_400), "has more than 40 million pixels"),
+    "higher.bmp": (huge(11_000), "has more than 40 million pixels"),
+    "highest.bmp": (huge(30_000), "has more than 40 million pixels"),
+    "large.png": (plain(1) + os.urandom(own_files.MAX_FILE_BYTES), "is larger than 20 MB"),
+}
+
+
+def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path):
+    files = FOUR | {f"cat/{name}": content for name, (content, _) in UNUSABLE.items()}
+    for source in (zipped(files, zipfile.ZIP_STORED), unpacked(tmp_path, files)):
+        own = read(source)
+        assert left_out(own) == {f"cat/{name}": reason for name, (_, reason) in UNUSABLE.items()}
+        assert shades(own) == IN_ORDER
+
+
+def test_the_list_of_files_left_out_is_bounded_and_their_number_is_not():
+    own = read(zipped(FOUR | {f"cat/{number}.txt": b"?" for number in range(250)}))
+    assert own.skipped_count == 250
+    assert [one.name for one in own.skipped] == [f"cat/{number}.txt" for number in range(own_images.MAX_SKIPPED)]
+
+
+# ZIP files that mean harm
+
+
+def entry(name: str, **fields: Any) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+def with_entry(info: zipfile.ZipInfo, content: bytes = plain(99)) -> BytesIO:
+    buffer = zipped(FOUR)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(info, content)
+    return buffer
+
+
+def patched(source: BytesIO, name: str, offset: int, form: str, value: int) -> BytesIO:
+    """The table of contents of a ZIP changed for one file."""
+    content = bytearray(source.getvalue())
+    place = content.rindex(b"PK\x01\x02", 0, content.rindex(name.encode()))
+    struct.pack_into(form, content, place + offset, value)
+    return BytesIO(bytes(content))
+
+
+FLAGS, PACKING, PACKED_SIZE, SIZE = 8, 10, 20, 24
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../evil.png", "leads out of the ZIP"),
+        ("cat/../../evil.png", "leads out of the ZIP"),
+        ("cat/..", "leads out of the ZIP"),
+        ("/etc/evil.png", "leads out of the ZIP"),
+        ("//server/evil.png", "leads out of the ZIP"),
+        ("C:/evil.png", "leads out of the ZIP"),
+        ("c:evil.png", "leads out of the ZIP"),
+        ("..\\evil.png", "has a backslash in its name"),
+        ("cat\\evil.png", "has a backslash in its name"),
+        ("cat/evil.png\nERROR", "characters that cannot be shown"),
+        ("cat/\x1b[31mevil.png", "characters that cannot be shown"),
+        ("/".join("a" * 30) + "/evil.png", "more than 20 folders deep"),
+    ],
+)
+def test_names_that_mean_harm_are_left_out_and_written_nowhere(
+    name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    own = read(with_entry(entry(name)))
+    assert own.skipped_count == 1
+    (left,) = own.skipped
+    assert reason in left.reason
+    assert left.name.isprintable()
+    assert shades(own) == IN_ORDER
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b"]
+    assert not Path("/etc/evil.png").exists()
+
+
+def test_a_null_byte_does_not_hide_the_rest_of_a_name():
+    content = with_entry(entry("cat/evil.png_x")).getvalue().replace(b"evil.png_x", b"evil.png\x00x")
+    assert "cannot be shown" in left_out(read(BytesIO(content)))["cat/evil.png\N{REPLACEMENT CHARACTER}x"]
+
+
+def test_an_entry_without_a_name_is_nothing():
+    content = with_entry(entry("zz")).getvalue().replace(b"zz", b"./")
+    assert shades(read(BytesIO(content))) == IN_ORDER
+    assert shades(read(with_entry(entry("")))) == IN_ORDER
+
+
+def test_links_in_a_zip_are_left_out():
+    info = entry("cat/link.png", create_system=3, external_attr=(stat.S_IFLNK | 0o777) << 16)
+    assert left_out(read(with_entry(info, b"/etc/passwd"))) == {"cat/link.png": "is a link"}
+
+
+def test_locked_files_and_strange_packings_are_left_out():
+    assert left_out(read(patched(zipped(FOUR | {"dog/3.png": plain(1)}), "dog/3.png", FLAGS, "<H", 1))) == {
+        "dog/3.png": "is locked with a password"
+    }
+    for packing in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        own = read(with_entry(entry("dog/3.png", compress_type=packing)))
+        assert left_out(own) == {"dog/3.png": f"is packed by method {packing}, which is not supported"}
+    own = read(patched(zipped(FOUR | {"dog/3.png": plain(1)}), "dog/3.png", PACKING, "<H", 77))
+    assert "method 77" in left_out(own)["dog/3.png"]
+
+
+def test_bombs_are_not_unpacked(monkeypatch: pytest.MonkeyPatch):
+    unpacked_names = []
+    inner = own_files._read_entry
+    monkeypatch.setattr(own_files, "_read_entry", lambda zip_, info: unpacked_names.append(info) or inner(zip_, info))
+    files = FOUR | {
+        "cat/zeros.bmp": bytes(own_files.MAX_FILE_BYTES),
+        "dog/zeros.bmp": bytes(3 * own_files.MAX_FILE_BYTES),
+    }
+    own = read(zipped(files))
+    assert set(left_out(own)) == {"cat/zeros.bmp", "dog/zeros.bmp"}
+    assert all("ZIP bomb" in one.reason for one in own.skipped)
+    assert len(unpacked_names) == 4
+
+
+@pytest.mark.parametrize("declared", [0, 1, 50, 5_000_000, 2**32 - 2])
+def test_a_declared_size_that_lies_is_found_out(declared: int):
+    rich = encoded(NOISE)
+    source = patched(zipped(FOUR | {"dog/3.png": rich}), "dog/3.png", SIZE, "<I", declared)
+    own = read(source)
+    assert set(left_out(own)) == {"dog/3.png"}
+    assert shades(own) == IN_ORDER
+
+
+def test_no_more_is_unpacked_than_was_declared(monkeypatch: pytest.MonkeyPatch):
+    """Twenty million bytes behind a declared thousand: they must not all come out before somebody looks."""
+    asked = []
+    inner = zipfile.ZipExtFile.read
+
+    def watched(self: zipfile.ZipExtFile, size: int = -1) -> bytes:
+        asked.append(size)
+        return inner(self, size)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", watched)
+    source = patched(zipped(FOUR | {"dog/3.png": bytes(own_files.MAX_FILE_BYTES)}), "dog/3.png", SIZE, "<I", 1000)
+    assert left_out(read(source)) == {"dog/3.png": "is damaged in the ZIP"}
+    assert len(asked) == 5
+    assert all(0 <= size <= 1000 for size in asked)
+
+
+def test_a_file_that_is_damaged_in_the_zip_is_named():
+    content = bytearray(zipped(FOUR | {"dog/3.png": plain(7)}, zipfile.ZIP_STORED).getvalue())
+    content[content.index(b"IDAT", content.index(b"dog/3.png")) + 6] ^= 1
+    assert left_out(read(BytesIO(bytes(content)))) == {"dog/3.png": "is damaged in the ZIP"}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_files_of_one_name_the_later_counts():
+    own = read(with_entry(entry("cat/1.png"), plain(99)))
+    assert shades(own) == {"cat": [99, 20], "dog": [30, 40]}
+    assert "twice" in left_out(own)["cat/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("constant", "module", "said"),
+    [
+        ("MAX_ENTRIES", own_files, "too many files"),
+        ("MAX_IMAGES", own_images, "4 pictures"),
+        ("MAX_SOURCE_BYTES", own_images, "The files take"),
+        ("MAX_IMAGES_BYTES", own_images, "The images would take"),
+    ],
+)
+def test_too_much_is_said_before_anything_is_read(
+    constant: str, module: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, constant, 3)
+    monkeypatch.setattr(own_images, "_images", lambda *_: pytest.fail("was read"))
+    for source in (zipped(FOUR), unpacked(tmp_path, FOUR)):
+        with pytest.raises(DatasetError, match=said) as caught:
+            read(source)
+        assert caught.value.fix
+
+
+def test_a_table_of_contents_of_millions_is_not_even_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(own_files, "MAX_FILE_BYTES", 100_000)
+    with pytest.raises(DatasetError, match="too many files"):
+        read(zipped({f"{'a' * 200}/{number}": b"" for number in range(500)}))
+
+
+# Names of all countries
+
+
+def test_names_of_all_countries_are_kept(tmp_path: Path):
+    names = ("Äpfel", "Кошки", "猫", "🐈")
+    files = {f"{name}/{number} é.png": plain(number) for name in names for number in (1, 2)}
+    for source in (zipped(files), unpacked(tmp_path, files)):
+        assert set(read(source).class_names) == set(names)
+
+
+def test_names_as_macs_write_them_are_the_same_names():
+    """UTF-8 that does not say so, letters and accents apart."""
+    spelt = unicodedata.normalize("NFD", "Äpfel")
+    files = {f"{'x' * len(spelt.encode())}/{number}.png": plain(number) for number in (1, 2)}
+    source = zipped(files | {"dog/1.png": plain(3), "dog/2.png": plain(4)})
+    content = source.getvalue().replace(b"x" * len(spelt.encode()), spelt.encode())
+    assert read(BytesIO(content)).class_names == ("dog", "Äpfel")
+
+
+def test_names_of_old_windows_are_read_as_it_wrote_them():
+    content = zipped({name.replace("cat", "xpfel"): one for name, one in FOUR.items()}).getvalue()
+    assert read(BytesIO(content.replace(b"xpfel", "Äpfel".encode("cp437")))).class_names == ("dog", "Äpfel")
+
+
+# Folders
+
+
+def test_links_out_of_the_folder_are_left_out_and_those_within_are_read(tmp_path: Path):
+    folder = unpacked(tmp_path / "pets", FOUR)
+    outside = unpacked(tmp_path / "outside", {"cat/secret.png": plain(99)})
+    (folder / "cat" / "out.png").symlink_to(outside / "cat" / "secret.png")
+    (folder / "cat" / "in.png").symlink_to(folder / "dog" / "1.png")
+    (folder / "cat" / "broken.png").symlink_to(folder / "nothing")
+    (folder / "cat" / "circle.png").symlink_to(folder / "cat" / "circle.png")
+    (folder / "owl").symlink_to(outside / "cat")
+    (folder / "dog" / "again").symlink_to(folder)
+    own = read(folder)
+    assert shades(own) == {"cat": [10, 20, 30], "dog": [30, 40]}
+    reasons = left_out(own)
+    assert reasons.keys() == {"cat/out.png", "cat/broken.png", "cat/circle.png", "owl", "dog/again"}
+    assert reasons["cat/out.png"] == reasons["owl"] == "is a link that leads out of the folder"
+    assert reasons["cat/broken.png"].startswith("cannot be read")
+    assert reasons["cat/circle.png"].startswith("cannot be read")
+
+
+def test_a_link_to_the_folder_itself_is_followed(tmp_path: Path):
+    (tmp_path / "link").symlink_to(unpacked(tmp_path / "pets", FOUR))
+    assert shades(read(tmp_path / "link")) == IN_ORDER
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_a_pipe_in_the_folder_keeps_nobody_waiting(tmp_path: Path):
+    os.mkfifo(unpacked(tmp_path, FOUR) / "cat" / "pipe.png")
+    assert left_out(read(tmp_path)) == {"cat/pipe.png": "is no ordinary file"}
+
+
+def test_files_that_may_not_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = unpacked(tmp_path, FOUR | {"dog/3.png": plain(1)})
+    inner = Path.open
+
+    def refusing(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.name == "3.png":
+            raise PermissionError(13, "Permission denied")
+        return inner(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    assert left_out(read(folder)) == {"dog/3.png": "cannot be read: Permission denied"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are always text there")
+def test_names_that_are_no_text_are_left_out(tmp_path: Path):
+    unpacked(tmp_path, FOUR)
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path / "cat") + b"/\xff.png")).write_bytes(plain(1))
+    except OSError:
+        pytest.skip("this disk takes no such names")
+    own = read(tmp_path)
+    assert own.skipped_count == 1
+    assert own.skipped[0].name == "cat/\N{REPLACEMENT CHARACTER}.png"
+
+
+# Progress
+
+
+def test_progress_is_told_about_a_hundred_times_in_the_callers_thread():
+    told: list[tuple[int, int]] = []
+    threads = set()
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        threads.add(threading.current_thread())
+
+    read(zipped({f"{name}/{number}.png": plain(1) for name in "ab" for number in range(200)}), progress=progress)
+    assert told == [(4 * number, 400) for number in range(1, 101)]
+    assert threads == {threading.current_thread()}
+    told.clear()
+    read(zipped(FOUR), progress=progress)
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_who_is_told_of_the_progress_can_end_the_work(monkeypatch: pytest.MonkeyPatch):
+    decoded = []
+    inner = own_images.picture_values
+    monkeypatch.setattr(own_images, "picture_values", lambda *a, **k: decoded.append(1) or inner(*a, **k))
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        read(zipped({f"{name}/{number}.png": plain(1) for name in "ab" for number in range(1000)}), progress=stop)
+    assert len(decoded) < 2000
+    assert threading.active_count() == before
+
+
+# Anything at all
+
+
+PIECES = (
+    "cat",
+    "dog",
+    "train",
+    "test",
+    "..",
+    ".",
+    "",
+    "a" * 300,
+    "x\0y",
+    "C:",
+    "\\",
+    "1.png",
+    "é",
+    "\u202e",
+    "🐈",
+    "con",
+)
+
+
+def any_zip(source: random.Random) -> bytes:
+    """A ZIP with whatever names and contents, then damaged or not."""
+    pictures = [plain(1), plain(2, "JPEG"), plain(3, "GIF"), plain(4, "TIFF"), plain(5, "WEBP"), plain(6, "BMP")]
+    files = {}
+    for number in range(source.randrange(2, 10)):
+        content = source.choice(pictures)
+        if source.random() < 0.4:
+            content = damaged(source, content)
+        folders = [source.choice(PIECES) for _ in range(source.randrange(3))]
+        usual = [source.choice(("cat", "dog")), f"{number}.png"]
+        files["/".join(usual if source.random() < 0.85 else [*folders, *usual[source.randrange(2) :]])] = content
+    content = zipped(FOUR | files, source.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))).getvalue()
+    return damaged(source, content) if source.random() < 0.6 else content
+
+
+def damaged(source: random.Random, content: bytes) -> bytes:
+    changed = bytearray(content)
+    for _ in range(source.randrange(1, 6)):
+        place = source.randrange(len(changed))
+        if source.random() < 0.3:  # the table of contents and headers are where the harm is
+            place = max(0, len(changed) - 1 - source.randrange(400))
+        match source.randrange(5):
+            case 0:
+                del changed[place:]
+            case 1:
+                del changed[place : place + source.randrange(1, 20)]
+            case 2:
+                changed[place:place] = source.randbytes(source.randrange(1, 20))
+            case _:
+                changed[place] = source.choice((0, 1, 127, 255, source.randrange(256)))
+        if not changed:
+            break
+    return bytes(changed)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("seed", range(8))
+def test_anything_gives_images_or_an_error_of_ours_and_leaves_no_trace(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    inner = tmp_path / "a" / "b" / "c"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    monkeypatch.setattr(own_images, "_THREADS", 1)
+    source = random.Random(seed)
+    before = sorted(tmp_path.rglob("*"))
+    read_well = refused = 0
+    for _ in range(100):
+        content = any_zip(source)
+        start = time.monotonic()
+        try:
+            own = read(BytesIO(content), channels=source.choice((1, 3)))
+        except PlaygroundError:
+            refused += 1
+        else:
+            read_well += 1
+            assert len(own.images) == len(own.images.images)
+            assert own.images.labels.bincount(minlength=len(own.class_names)).min() >= own_images.MIN_IMAGES
+            assert all(one.name.encode() and one.reason for one in own.skipped)
+        assert time.monotonic() - start < 5
+    assert sorted(tmp_path.rglob("*")) == before
+    assert min(read_well, refused) > 10

@@ -1,0 +1,281 @@
+"""Looking at a network's health: counted by hand, hooks gone afterwards, and no weight moved by it."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from playground.core.architecture import Architecture
+from playground.core.events import Stop
+from playground.core.layers import (
+    Activation,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    MaxPool2d,
+    Output,
+    Residual,
+)
+from playground.engine.data.batch import Images, scale_pixels
+from playground.engine.health.probes import Vitals
+from playground.engine.health.rules import DeadChannels, LayerGradient
+from playground.engine.model.build import build
+from playground.engine.training import trainer as train
+from playground.engine.training.evaluate import measure
+from tests.engine.helpers import (
+    AUGMENTATION,
+    PLAIN,
+    RICH,
+    Script,
+    assert_same_weights,
+    figures,
+    make_trainer,
+    net,
+    play,
+    through_bytes,
+    tiny_images,
+    tiny_recipe,
+)
+
+NETS: dict[str, Architecture] = {
+    "plain": PLAIN,
+    "rich": RICH,
+    "switched off": net(
+        Conv2d(out_channels=3, enabled=False),
+        Conv2d(out_channels=4, activation="none"),
+        Activation(enabled=False),
+        Activation(activation="leaky_relu"),
+        Activation(),
+        Flatten(),
+        Dropout(),
+        Linear(out_features=5, activation="gelu"),
+        Linear(out_features=6),
+        Output(),
+    ),
+}
+RELUS = {
+    "plain": [("layer 1 (Conv)", 4), ("layer 4 (Linear)", 8)],
+    "rich": [("layer 3 (Activation)", 4), ("layer 4 (Residual)", 6)],
+    "switched off": [("layer 5 (Activation)", 4), ("layer 9 (Linear)", 6)],
+}
+WEIGHTS = {
+    "plain": [("layer 1 (Conv)", 4 * 9), ("layer 4 (Linear)", 36 * 8), ("layer 5 (Output)", 8 * 3)],
+    "rich": [
+        ("layer 1 (Conv)", 4 * 9),
+        ("layer 4 (Residual)", 4 * 6 * 9 + 6 * 6 * 9 + 4 * 6),
+        ("layer 7 (Output)", 6 * 3),
+    ],
+    "switched off": [
+        ("layer 2 (Conv)", 4 * 9),
+        ("layer 8 (Linear)", 4 * 36 * 5),
+        ("layer 9 (Linear)", 5 * 6),
+        ("layer 10 (Output)", 6 * 3),
+    ],
+}
+
+
+def hooks_of(model: nn.Module) -> int:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return sum(len(getattr(module, kind)) for module in model.modules() for kind in kinds)
+
+
+def watched(architecture: Architecture, data: Images | None = None) -> tuple[nn.Sequential, Vitals]:
+    model = build(architecture, seed=1)
+    vitals = Vitals(model, architecture)
+    with vitals.watching():
+        measure(model, data or tiny_images(40))
+    return model, vitals
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_relu_is_counted_where_it_stands(name: str):
+    model, vitals = watched(NETS[name])
+    assert [(place, channels) for place, _, channels in vitals.dead_channels()] == RELUS[name]
+    assert hooks_of(model) == 0
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_dead_channels_are_those_that_never_fire(name: str):
+    """Against the network taken apart: each ReLU's output, over all images and places."""
+    architecture, data = NETS[name], tiny_images(40)
+    model = build(architecture, seed=1)
+    relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+    for module in (found for found in model.modules() if isinstance(found, nn.Conv2d | nn.Linear)):
+        if module.bias is not None:
+            module.bias.data[::3] = -100.0  # every third channel of every layer is silenced
+    vitals = Vitals(model, architecture)
+    with vitals.watching():
+        measure(model, data)
+    seen: dict[nn.Module, torch.Tensor] = {}
+    handles = [relu.register_forward_hook(lambda module, _, output: seen.update({module: output})) for relu in relus]
+    with torch.inference_mode():
+        model.eval()(scale_pixels(data.images))
+    for handle in handles:
+        handle.remove()
+    expected = [int((seen[relu].transpose(0, 1).flatten(1).sum(1) == 0).sum()) for relu in relus]
+    assert [dead for _, dead, _ in vitals.dead_channels()] == expected
+    assert sum(expected) > 0
+
+
+def test_dead_channels_by_hand():
+    """Of three channels one fires on every image, one on the last image only, one never."""
+    architecture = net(Conv2d(out_channels=3, kernel_size=1), GlobalAvgPool(), Output(), size=2)
+    model = build(architecture)
+    convolution = model[0]
+    assert isinstance(convolution, nn.Conv2d)
+    assert convolution.bias is not None
+    convolution.weight.data.fill_(1.0)
+    convolution.bias.data.copy_(torch.tensor([0.1, -0.5, -2.0]))
+    images = torch.zeros(5, 1, 2, 2, dtype=torch.uint8)
+    images[4, 0, 1, 1] = 200
+    vitals = Vitals(model, architecture)
+    assert vitals.dead_channels() == ()
+    with vitals.watching():
+        measure(model, Images(images, torch.zeros(5, dtype=torch.long)))
+    assert vitals.dead_channels() == (DeadChannels("layer 1 (Conv)", 1, 3),)
+    with vitals.watching():
+        measure(model, Images(images[:4], torch.zeros(4, dtype=torch.long)))
+    assert vitals.dead_channels() == (DeadChannels("layer 1 (Conv)", 2, 3),), "the look before is forgotten"
+    with vitals.watching():
+        pass
+    assert vitals.dead_channels() == ()
+
+
+def test_a_unit_of_a_linear_layer_is_a_channel():
+    architecture = net(Flatten(), Linear(out_features=4), Output())
+    model = build(architecture)
+    linear = model[1]
+    assert isinstance(linear, nn.Linear)
+    linear.weight.data.zero_()
+    linear.bias.data.copy_(torch.tensor([1.0, 0.0, -1.0, 0.5]))
+    vitals = Vitals(model, architecture)
+    with vitals.watching():
+        measure(model, tiny_images(10))
+    assert vitals.dead_channels() == (DeadChannels("layer 2 (Linear)", 2, 4),)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_gradient_norms_are_those_of_the_loss(name: str):
+    architecture, data = NETS[name], tiny_images(24)
+    model = build(architecture, seed=1).eval()
+    vitals = Vitals(model, architecture)
+    assert vitals.gradients() == ()
+    functional.cross_entropy(model(scale_pixels(data.images)), data.labels).backward()
+    found = vitals.gradients()
+    assert [(place, weights) for place, _, weights in found] == WEIGHTS[name]
+    gradients = iter([weight.grad for weight in model.parameters() if weight.ndim > 1 and weight.grad is not None])
+    for layer in found:
+        parts: list[torch.Tensor] = []
+        while sum(part.numel() for part in parts) < layer.weights:
+            parts.append(next(gradients))
+        flat = torch.cat([part.flatten() for part in parts])
+        assert layer.norm == pytest.approx(float(flat.norm()), rel=1e-5)
+        assert layer.rms == pytest.approx(float(flat.square().mean().sqrt()), rel=1e-5)
+    assert list(gradients) == []
+
+
+def test_gradient_norms_by_hand():
+    """One weight a class, one pixel: the gradient is (probability - target) times the pixel."""
+    architecture = net(Flatten(), Output(), classes=2, size=1)
+    model = build(architecture)
+    output = model[1]
+    assert isinstance(output, nn.Linear)
+    output.weight.data.zero_()
+    output.bias.data.zero_()
+    images = Images(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8), torch.tensor([0]))
+    functional.cross_entropy(model(scale_pixels(images.images)), images.labels).backward()
+    (found,) = Vitals(model, architecture).gradients()
+    assert found == LayerGradient("layer 2 (Output)", pytest.approx(0.5**0.5), 2)
+    assert found.rms == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_hooks_are_gone_whatever_happens_while_watching(name: str):
+    architecture = NETS[name]
+    model = build(architecture)
+    vitals = Vitals(model, architecture)
+    assert hooks_of(model) == 0
+    with vitals.watching():
+        assert hooks_of(model) == len(RELUS[name])
+    assert hooks_of(model) == 0
+    with pytest.raises(RuntimeError), vitals.watching():
+        measure(model, Images(torch.zeros(4, 2, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)))
+    assert hooks_of(model) == 0
+    with pytest.raises(KeyboardInterrupt), vitals.watching():
+        raise KeyboardInterrupt
+    assert hooks_of(model) == 0
+
+
+def test_a_run_leaves_no_hook_behind_wherever_it_is_looked_at():
+    trainer = make_trainer(RICH)
+    script = Script({7: [Stop()]})
+    script.trainer = trainer
+    for _ in trainer.run(script):
+        assert hooks_of(trainer.model) == 0
+    again = make_trainer(RICH)
+    again.restore(through_bytes(trainer.checkpoint()))
+    play(again)
+    assert hooks_of(again.model) == 0
+
+
+class Blind(Vitals):
+    """Sees nothing."""
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        yield
+
+    def gradients(self) -> tuple[LayerGradient, ...]:
+        return ()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_watching_changes_no_weight_and_no_figure(name: str, monkeypatch: pytest.MonkeyPatch):
+    recipe = tiny_recipe(augmentation=AUGMENTATION)
+    seen = make_trainer(NETS[name], recipe)
+    stream = play(seen)
+    monkeypatch.setattr(train, "Vitals", Blind)
+    unseen = make_trainer(NETS[name], recipe)
+    assert isinstance(unseen._vitals, Blind)
+    assert figures(play(unseen)) == figures(stream)
+    assert_same_weights(seen.weights(), unseen.weights())
+
+
+def test_what_a_run_saw_is_the_same_after_a_cut(monkeypatch: pytest.MonkeyPatch):
+    noted: list[Any] = []
+    monkeypatch.setattr(train, "diagnose", lambda signs, course: noted.append(signs) or DIAGNOSE(signs, course))
+    play(make_trainer(RICH))
+    whole, noted[:] = list(noted), []
+    first = make_trainer(RICH)
+    play(first, Script({5: [Stop()]}))
+    second = make_trainer(RICH)
+    second.restore(through_bytes(first.checkpoint()))
+    play(second)
+    assert [(signs.step, signs.dead, signs.gradients, signs.answers) for signs in noted] == [
+        (signs.step, signs.dead, signs.gradients, signs.answers) for signs in whole
+    ]
+    assert [signs.step for signs in whole] == [3, 6, 9, 12]
+    for signs in whole:
+        assert len(signs.gradients) == 3
+        assert all(layer.norm > 0 for layer in signs.gradients)
+        assert sum(signs.answers) == sum(signs.answers_expected) in (20, 30)
+
+
+DIAGNOSE = train.diagnose
+
+
+def test_a_net_without_relus_or_weights_can_be_looked_at():
+    for layers in ((Flatten(), Output()), (MaxPool2d(), BatchNorm(), Flatten(), Output())):
+        model, vitals = watched(net(*layers))
+        assert vitals.dead_channels() == ()
+        assert hooks_of(model) == 0
+    block = Residual(layers=(Conv2d(out_channels=1, padding="same"),))
+    _, vitals = watched(net(block, Flatten(), Output()))
+    assert [place for place, _, _ in vitals.dead_channels()] == ["layer 1 (Residual)"] * 2

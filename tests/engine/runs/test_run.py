@@ -1,0 +1,347 @@
+"""Run folders: made, found, read with suspicion, written all or nothing."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground.core.events import RunEnded, RunFailed, RunStarted, StepDone
+from playground.engine.file_lock import take_lock
+from playground.engine.paths import writing
+from playground.engine.runs import run as store
+from playground.engine.runs.repository import all_runs, create_run, find_run, read_run
+from playground.engine.runs.run import log_line
+from playground.engine.workers.scheduler import Supervisor
+from playground.errors import PlaygroundError, SchemaError, StoreError, UnknownNameError
+from tests.engine.helpers import PLAIN, RICH, assert_same_weights, make_trainer, tiny_recipe
+
+STARTED = RunStarted(
+    step=0,
+    elapsed_s=0,
+    train_size=96,
+    validation_size=30,
+    test_size=30,
+    steps_per_epoch=6,
+    total_steps=12,
+    device="cpu",
+    precision="float32",
+)
+
+
+def batch(step: int) -> StepDone:
+    figures = {"loss": 1.5, "accuracy": 0.5, "lr": 0.01, "images_per_second": 1000}
+    return StepDone(step=step, elapsed_s=step / 10, epochs=step / 6, **figures)
+
+
+def new_run(name: str | None = None) -> store.Run:
+    return create_run(RICH, tiny_recipe(seed=3), name=name)
+
+
+def rename_folder(run: store.Run, run_id: str) -> store.Run:
+    """The run under an id of choice."""
+    moved = store.Run(run.folder.rename(run.folder.parent / run_id), run.record.model_copy(update={"id": run_id}))
+    store.write_record(moved)
+    return moved
+
+
+def test_a_run_is_read_as_it_was_made(home: Path):
+    run = create_run(RICH, tiny_recipe(seed=3), name="Mine", owner="me")
+    found = read_run(run.folder)
+    assert found == run
+    assert found.record.architecture == RICH
+    assert found.record.recipe == tiny_recipe(seed=3)
+    assert (found.record.name, found.record.owner) == ("Mine", "me")
+    assert found.record.versions["torch"] == torch.__version__
+    assert run.folder == home / "runs" / run.id
+    assert list(found.events()) == []
+    assert found.history().phase == "waiting"
+    assert found.snapshots() == found.checkpoints() == ()
+    assert found.can_resume()
+    written = json.loads((run.folder / "run.json").read_text())
+    assert written["schema"] == written["architecture"]["schema"] == written["recipe"]["schema"] == 1
+
+
+def test_runs_are_numbered_and_listed_newest_first(home: Path):
+    old = rename_folder(new_run(), "20200101-000000-aaaa")
+    assert old.record.name == "Run 1"
+    middle = rename_folder(new_run("Run 7"), "20210101-000000-bbbb")
+    newest = new_run()
+    assert newest.record.name == "Run 8"
+    assert [run.id for run in all_runs()[0]] == [newest.id, middle.id, old.id]
+    assert all_runs()[1] == []
+
+
+def test_rename_and_delete(home: Path):
+    run = new_run()
+    assert run.renamed("  a   new\nname ").record.name == "a new name"
+    assert read_run(run.folder).record.name == "a new name"
+    assert read_run(run.folder).renamed(" ").record.name == "a new name"
+    assert len(run.renamed("x" * 500).record.name) == 80
+    run.delete()
+    assert not run.folder.exists()
+    with pytest.raises(StoreError, match="cannot be"):
+        run.delete()
+
+
+def test_find_by_id_prefix_latest_and_pretrained(home: Path):
+    first = rename_folder(new_run(), "20200101-000000-aaaa")
+    second = rename_folder(new_run(), "20200102-000000-bbbb")
+    assert find_run(first.id) == first
+    assert find_run("20200102") == second
+    assert find_run("latest") == second
+    assert find_run("pretrained").id == "pretrained"
+    with pytest.raises(UnknownNameError, match="2 runs begin with '2020'"):
+        find_run("2020")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "../x", "..", ".", "/", "/etc", "../runs", "nope", "latest ", "*", "a\x00b", "x" * 300, "run.json"],
+    ids=lambda name: repr(name[:9]),
+)
+def test_names_that_are_no_run(home: Path, name: str):
+    run = new_run()
+    (home / "run.json").write_text((run.folder / "run.json").read_text())
+    (home / "x").mkdir()
+    (home / "x" / "run.json").write_text((run.folder / "run.json").read_text())
+    with pytest.raises(UnknownNameError) as caught:
+        find_run(name)
+    assert run.id in str(caught.value)
+
+
+def test_latest_without_runs_says_so(home: Path):
+    with pytest.raises(UnknownNameError, match="none yet"):
+        find_run("latest")
+
+
+def test_an_id_that_begins_another_is_still_found(home: Path):
+    short = rename_folder(new_run(), "20200101-000000-aa")
+    rename_folder(new_run(), "20200101-000000-aabb")
+    assert find_run(short.id) == short
+
+
+def test_the_pretrained_run_stays(home: Path):
+    run = find_run("pretrained")
+    assert run.history().phase == "completed"
+    assert run.snapshots()
+    with pytest.raises(StoreError, match="stays"):
+        run.delete()
+    assert run.folder.exists()
+
+
+def test_a_torn_last_line_is_dropped(home: Path):
+    run = new_run()
+    lines = log_line(STARTED) + log_line(batch(1)) + log_line(batch(2))
+    run.log_path.write_bytes(lines[:-9])
+    assert list(run.events()) == [STARTED, batch(1)]
+    assert run.history().step == 1
+    assert run.history().phase == "interrupted"
+
+
+def test_garbage_between_lines_is_left_out(home: Path):
+    run = new_run()
+    rubbish = [
+        b"\n",
+        b"\xff\xfe\x00\n",
+        b"[1,2]\n",
+        b'{"kind":"from_the_future","step":3,"elapsed_s":1}\n',
+        b"{" * 5000,
+    ]
+    parts = [log_line(STARTED), *rubbish, b"\n", log_line(batch(1)), b"null\n", log_line(batch(2))]
+    run.log_path.write_bytes(b"".join(parts))
+    assert list(run.events()) == [STARTED, batch(1), batch(2)]
+
+
+def test_fields_of_a_newer_version_do_not_hide_an_event(home: Path):
+    run = new_run()
+    run.log_path.write_text(json.dumps({**batch(4).model_dump(), "from_the_future": 1}) + "\n")
+    assert list(run.events()) == [batch(4)]
+
+
+def test_a_missing_log_is_an_empty_one(home: Path):
+    run = new_run()
+    run.log_path.unlink()
+    assert list(run.events()) == []
+    assert not run.is_live()
+
+
+BROKEN = {
+    "newer": b'{"schema": 99}',
+    "no-json": b"hello",
+    "no-text": b"\xff\xfe\xfa",
+    "list": b"[]",
+    "deep": b"[" * 100_000,
+    "no-fields": b"{}",
+    "no-layers": b'{"id":"x","name":"x","created":"x","architecture":{"layers":3},"recipe":{}}',
+}
+
+
+def test_unreadable_folders_are_told_and_hide_nothing(home: Path):
+    run = new_run()
+    for name, content in BROKEN.items():
+        (home / "runs" / f"broken-{name}").mkdir()
+        (home / "runs" / f"broken-{name}" / "run.json").write_bytes(content)
+    (home / "runs" / "empty").mkdir()
+    (home / "runs" / "directory" / "run.json").mkdir(parents=True)
+    (home / "runs" / ".hidden").mkdir()
+    (home / "runs" / "a-file").write_text("")
+    found, told = all_runs()
+    assert found == [run]
+    names = {*(f"broken-{name}" for name in BROKEN), "empty", "directory"}
+    assert {sentence.split(":")[0] for sentence in told} == names
+    assert all(len(sentence) < 1000 and "\n" not in sentence.strip() for sentence in told)
+    assert find_run("latest") == run
+
+
+def test_a_record_of_a_newer_version_is_no_damage(home: Path):
+    run = new_run()
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps({**record, "schema": 2}))
+    with pytest.raises(SchemaError, match="schema 2"):
+        find_run(run.id)
+
+
+def test_checkpoints_are_read_back(home: Path):
+    run = new_run()
+    trainer = make_trainer(RICH, run.record.recipe)
+    run.checkpoint_path.write_bytes(store.checkpoint_bytes(trainer.checkpoint() | {"log_bytes": 0}))
+    found = run.checkpoint()
+    assert found.keys() == {*trainer.checkpoint(), "log_bytes"}
+    assert_same_weights(found["model"], trainer.weights())
+    assert found["recipe"] == trainer.recipe.canonical_json()
+
+
+class Evil:
+    """Were it unpickled, it would write a file."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("evil",)
+
+
+def test_unusable_checkpoints_are_told(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    run = new_run()
+    with pytest.raises(StoreError, match="no checkpoint"):
+        run.checkpoint()
+    whole = store.checkpoint_bytes(make_trainer(PLAIN).checkpoint())
+    for content in (b"", b"rubbish", whole[:-200], store.checkpoint_bytes({"evil": Evil()})):
+        run.checkpoint_path.write_bytes(content)
+        with pytest.raises(StoreError, match="damaged"):
+            run.checkpoint()
+    assert not (tmp_path / "evil").exists()
+    for schema, said in ((store.CHECKPOINT_SCHEMA + 1, "newer"), (1, "older")):
+        other = {**make_trainer(PLAIN).checkpoint(), "schema": schema}
+        run.checkpoint_path.write_bytes(store.checkpoint_bytes(other))
+        with pytest.raises(SchemaError, match=said):
+            run.checkpoint()
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"schema": "two"}, {"schema": 1}], ids=str)
+def test_a_checkpoint_that_holds_something_else_is_told(home: Path, content):
+    run = new_run()
+    run.checkpoint_path.write_bytes(store.checkpoint_bytes(content))
+    with pytest.raises(PlaygroundError):
+        make_trainer(RICH).restore(run.checkpoint())
+
+
+def test_unusable_snapshots_are_told(home: Path):
+    run = new_run()
+    folder = run.folder / "snapshots"
+    (folder / "5.safetensors").write_bytes(store.snapshot_bytes(make_trainer(PLAIN).weights()))
+    (folder / "12.safetensors").write_bytes(b"rubbish")
+    (folder / "x.safetensors").write_bytes(b"")
+    (folder / ".5.safetensors.abc").write_bytes(b"")
+    assert run.snapshots() == (5, 12)
+    torch.testing.assert_close(run.snapshot(5), make_trainer(PLAIN).weights())
+    for step in (7, 12):
+        with pytest.raises(StoreError, match="5, 12"):
+            run.snapshot(step)
+
+
+ENDINGS = {
+    "waiting": [],
+    "training": [STARTED, batch(12)],
+    "stopped": [STARTED, batch(3), RunEnded(step=3, elapsed_s=1, status="stopped")],
+    "interrupted": [STARTED, batch(3), RunEnded(step=3, elapsed_s=1, status="interrupted")],
+    "failed": [STARTED, batch(3), RunFailed(step=3, elapsed_s=1, what="Memory ran out.")],
+    "completed": [STARTED, batch(12), RunEnded(step=12, elapsed_s=1, status="completed")],
+}
+
+
+@pytest.mark.parametrize(
+    ("ending", "without", "with_one"),
+    [
+        ("waiting", True, True),
+        ("training", True, True),  # nobody holds the log: it was interrupted
+        ("stopped", True, True),
+        ("interrupted", True, True),
+        ("failed", False, True),
+        ("completed", False, False),
+    ],
+)
+def test_a_run_can_go_on_where_something_is_left(home: Path, ending: str, without: bool, with_one: bool):
+    run = new_run()
+    run.log_path.write_bytes(b"".join(log_line(event) for event in ENDINGS[ending]))
+    assert run.can_resume() is without
+    assert run.can_resume(run.history()) is without
+    run.checkpoint_path.write_bytes(b"x")
+    assert run.can_resume() is with_one
+    assert run.can_resume(run.history()) is with_one
+    with run.lock_path.open("ab") as lock:
+        assert take_lock(lock)
+        assert not run.can_resume(), "a living process trains it"
+    assert run.can_resume() is with_one
+
+
+def test_a_completed_run_goes_on_with_more_epochs_than_it_has(home: Path):
+    run = new_run()
+    run.log_path.write_bytes(b"".join(log_line(event) for event in ENDINGS["completed"]))
+    assert not run.can_resume(epochs=3)
+    run.checkpoint_path.write_bytes(b"x")
+    assert [run.can_resume(epochs=epochs) for epochs in (None, 1, 2, 3)] == [False, False, False, True]
+
+
+def fail_halfway(path: Path, problem: BaseException) -> None:
+    with writing(path) as temporary:
+        temporary.write_text("half")
+        raise problem
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    for problem in (OSError(28, "No space left on device"), KeyboardInterrupt()):
+        expected = StoreError if isinstance(problem, OSError) else KeyboardInterrupt
+        with pytest.raises(expected):
+            fail_halfway(path, problem)
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
+    with writing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_data_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(blocked))
+    with pytest.raises(StoreError, match="cannot be written") as caught:
+        new_run()
+    assert str(blocked) in caught.value.what + caught.value.expected
+    assert "CNN_PLAYGROUND_HOME" in caught.value.fix
+    assert all_runs() == ([], [])
+
+
+def test_what_a_kill_left_of_runs_half_made_is_cleared_when_a_server_starts(home: Path):
+    run = new_run()
+    for name, age_s in ((".old", 7200), (".young", 60)):
+        folder = run.folder.parent / name
+        (folder / "snapshots").mkdir(parents=True)
+        os.utime(folder, (time.time() - age_s,) * 2)
+    os.utime(run.folder, (time.time() - 7200,) * 2)
+    Supervisor(keep_warm=False).close()
+    assert sorted(folder.name for folder in run.folder.parent.iterdir()) == [".young", run.id]

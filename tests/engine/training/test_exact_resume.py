@@ -1,0 +1,362 @@
+"""Cut a run anywhere: the weights and the figures are those of a run that nobody cut."""
+
+import os
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from playground.core import events
+from playground.core.architecture import Architecture
+from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
+from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
+from playground.engine.training.evaluate import measure
+from playground.engine.training.trainer import Cadence, Trainer
+from tests.engine.helpers import (
+    AUGMENTATION,
+    PLAIN,
+    RICH,
+    Script,
+    assert_same_weights,
+    figures,
+    make_trainer,
+    net,
+    play,
+    through_bytes,
+    tiny_recipe,
+    tiny_splits,
+)
+
+OPTIMIZERS = {
+    "sgd": Sgd(),
+    "nesterov": Sgd(momentum=0.8, nesterov=True),
+    "adam": Adam(),
+    "adamw": AdamW(),
+    "rmsprop": RmsProp(momentum=0.5),
+    "adagrad": Adagrad(),
+}
+NETS = {"plain": PLAIN, "rich": RICH}
+TOTAL = 12
+PER_EPOCH = 6
+HEAD = (Flatten(), Linear(out_features=32), Output())
+
+
+class Result:
+    """A run's weights and its events, as its log would hold them in the end."""
+
+    def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
+        self.weights, self.figures = trainer.weights(), figures(stream)
+
+    def assert_equals(self, other: "Result") -> None:
+        assert_same_weights(self.weights, other.weights)
+        assert self.figures == other.figures
+
+
+def undisturbed(architecture: Architecture, recipe: Recipe) -> Result:
+    trainer = make_trainer(architecture, recipe)
+    return Result(trainer, play(trainer))
+
+
+def resumed(architecture: Architecture, recipe: Recipe, checkpoint: dict[str, Any]) -> Trainer:
+    torch.manual_seed(checkpoint["step"])  # whatever the process drew before must not matter
+    trainer = make_trainer(architecture, recipe)
+    trainer.restore(through_bytes(checkpoint))
+    return trainer
+
+
+def cut(architecture: Architecture, recipe: Recipe, *steps: int) -> Result:
+    """Stopped at every one of ``steps``, each time resumed by a new trainer from the bytes of the checkpoint."""
+    trainer = make_trainer(architecture, recipe)
+    stream: list[events.Event] = []
+    for step in steps:
+        part = play(trainer, Script({step: [Stop()]}))
+        assert part[-1].model_dump(include={"kind", "step"}) == {"kind": "run_ended", "step": step}
+        stream += part
+        trainer = resumed(architecture, recipe, trainer.checkpoint())
+    return Result(trainer, stream + play(trainer))
+
+
+def killed(architecture: Architecture, recipe: Recipe, step: int) -> Result:
+    """Killed after ``step`` batches, resumed from the last checkpoint before; the log is cut back to it."""
+    trainer = make_trainer(architecture, recipe)
+    stream: list[events.Event] = []
+    kept: dict[str, Any] | None = None
+    for event in trainer.run():
+        stream.append(event)
+        if event.kind == "checkpoint_saved":
+            kept = through_bytes(trainer.checkpoint())
+        if event.kind == "step_done" and event.step == step:
+            break
+    assert kept is not None
+    assert kept["step"] < step
+    trainer = resumed(architecture, recipe, kept)
+    return Result(trainer, [event for event in stream if event.step <= kept["step"]] + play(trainer))
+
+
+@pytest.mark.parametrize("augmented", [False, True], ids=["", "augmented"])
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_cut_anywhere(optimizer: str, name: str, augmented: bool):
+    recipe = tiny_recipe(
+        optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION if augmented else (), schedule=OneCycle(), seed=7
+    )
+    whole = undisturbed(NETS[name], recipe)
+    chosen = random.Random(f"{optimizer}/{name}/{augmented}").sample(range(1, TOTAL), 3)
+    cut(NETS[name], recipe, chosen[0]).assert_equals(whole)
+    cut(NETS[name], recipe, *sorted(chosen[1:])).assert_equals(whole)
+
+
+@pytest.mark.parametrize("step", range(TOTAL))
+def test_cut_at_every_step(step: int):
+    recipe = tiny_recipe(schedule=Cosine(), augmentation=AUGMENTATION)
+    cut(RICH, recipe, step).assert_equals(undisturbed(RICH, recipe))
+
+
+def test_cut_twice_at_the_same_step_and_after_each_batch():
+    recipe = tiny_recipe(optimizer=AdamW(), weight_decay=0.01)
+    whole = undisturbed(RICH, recipe)
+    cut(RICH, recipe, PER_EPOCH, PER_EPOCH).assert_equals(whole)
+    cut(RICH, recipe, *range(1, TOTAL)).assert_equals(whole)
+
+
+@pytest.mark.parametrize("step", [4, PER_EPOCH, PER_EPOCH + 1, TOTAL])
+@pytest.mark.parametrize("name", NETS)
+def test_killed_anywhere(name: str, step: int):
+    recipe = tiny_recipe(augmentation=AUGMENTATION, optimizer=RmsProp(momentum=0.5))
+    killed(NETS[name], recipe, step).assert_equals(undisturbed(NETS[name], recipe))
+
+
+def test_killed_between_the_last_batch_and_the_end():
+    recipe = tiny_recipe()
+    trainer = make_trainer(RICH, recipe)
+    stream = []
+    for event in trainer.run():
+        stream.append(event)
+        if event.kind == "checkpoint_saved" and event.step == TOTAL:
+            break
+    second = resumed(RICH, recipe, trainer.checkpoint())
+    rest = play(second)
+    assert [event.kind for event in rest] == ["resumed", "evaluated", "checkpoint_saved", "run_ended"]
+    Result(second, stream + rest).assert_equals(undisturbed(RICH, recipe))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
+def test_in_every_precision(precision: str):
+    recipe = tiny_recipe(precision=precision, augmentation=AUGMENTATION, seed=3)
+    whole = undisturbed(RICH, recipe)
+    cut(RICH, recipe, 4, 9).assert_equals(whole)
+    killed(RICH, recipe, 8).assert_equals(whole)
+
+
+def test_a_changed_knob_survives_the_cut():
+    recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
+    knobs = Change(
+        knobs={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
+    )
+    trainer = make_trainer(RICH, recipe)
+    whole = Result(trainer, play(trainer, Script({3: [knobs]})))
+    assert whole.figures != undisturbed(RICH, recipe).figures
+    trainer = make_trainer(RICH, recipe)
+    first = play(trainer, Script({3: [knobs], 8: [Stop()]}))
+    second = resumed(RICH, recipe, trainer.checkpoint())
+    Result(second, first + play(second)).assert_equals(whole)
+
+
+def test_the_diagnosis_is_told_once_however_the_run_is_cut():
+    recipe = tiny_recipe(lr=0.02, epochs=3)
+    trainer = make_trainer(PLAIN, recipe)
+    expected = [(event.step, event.message) for event in play(trainer) if event.kind == "diagnosed"]
+    assert expected
+    trainer = make_trainer(PLAIN, recipe)
+    stream = play(trainer, Script({7: [Stop()]}))
+    stream += play(resumed(PLAIN, recipe, trainer.checkpoint()))
+    assert [(event.step, event.message) for event in stream if event.kind == "diagnosed"] == expected
+
+
+def test_pauses_steps_and_snapshots_change_nothing():
+    recipe = tiny_recipe(augmentation=AUGMENTATION)
+    script = Script(
+        {0: [Pause()], 4: [Snapshot()], 5: [Pause()], 10: [Snapshot()]},
+        then=[Step(batches=1), Snapshot(), Step(batches=2), Resume(), Snapshot(), Step(batches=3), Resume()],
+    )
+    trainer = make_trainer(RICH, recipe)
+    Result(trainer, play(trainer, script)).assert_equals(undisturbed(RICH, recipe))
+    assert not script.then
+
+
+def test_looking_between_events_changes_nothing():
+    recipe = tiny_recipe(augmentation=AUGMENTATION)
+    trainer = make_trainer(RICH, recipe)
+    stream = []
+    for event in trainer.run():
+        stream.append(event)
+        was_training = trainer.model.training
+        measure(trainer.model, trainer._validation)
+        assert trainer.model.training == was_training
+        taken = trainer.weights()
+        next(iter(taken.values())).fill_(float("nan"))  # a copy: what is done to it is nobody else's business
+        through_bytes(trainer.checkpoint())
+        torch.manual_seed(0)
+        torch.rand(7)
+    Result(trainer, stream).assert_equals(undisturbed(RICH, recipe))
+
+
+def test_the_process_s_own_random_numbers_are_left_alone():
+    torch.manual_seed(11)
+    expected = torch.rand(4)
+    torch.manual_seed(11)
+    play(make_trainer(RICH, tiny_recipe(epochs=1, augmentation=AUGMENTATION)))
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_how_often_it_reports_changes_no_weight():
+    recipe = tiny_recipe()
+    trainer = make_trainer(RICH, recipe, cadence=Cadence(evaluations_per_epoch=1, report_s=1e9))
+    play(trainer)
+    assert_same_weights(trainer.weights(), undisturbed(RICH, recipe).weights)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_with_several_threads(precision: str):
+    """Large enough that the work is really shared between threads."""
+    images = tiny_splits(256, size=28, classes=4)
+    architecture = net(
+        Conv2d(out_channels=16),
+        MaxPool2d(),
+        BatchNorm(),
+        Conv2d(out_channels=32),
+        Dropout(),
+        *HEAD,
+        classes=4,
+        size=28,
+    )
+    recipe = tiny_recipe(batch_size=64, epochs=1, precision=precision)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        whole = make_trainer(architecture, recipe, splits=images)
+        expected = figures(play(whole))
+        first = make_trainer(architecture, recipe, splits=images)
+        stream = play(first, Script({2: [Stop()]}))
+        second = make_trainer(architecture, recipe, splits=images)
+        second.restore(through_bytes(first.checkpoint()))
+        assert figures(stream + play(second)) == expected
+        assert_same_weights(second.weights(), whole.weights())
+    finally:
+        torch.set_num_threads(before)
+
+
+Knobs = dict[str, Any]
+Turns = dict[int, list[events.Command]]
+SCHEDULES = (Constant(), StepDecay(step_size=1), Cosine(), OneCycle())
+CASES = int(os.environ.get("EXACT_CASES", "2"))
+"""For every optimizer and schedule; ``EXACT_CASES=100`` for a long look."""
+
+
+def optimizer_fields(kind: str, chance: random.Random) -> Knobs:
+    """Other values for the fields of an optimizer, its momentum off and on."""
+    momentum = chance.choice((0.0, 0.3, 0.9))
+    fields: dict[str, Knobs] = {
+        "sgd": {"momentum": momentum, "nesterov": chance.random() < 0.5},
+        "rmsprop": {"momentum": momentum, "alpha": chance.choice((0.5, 0.99))},
+        "adagrad": {},
+    }
+    return {"kind": kind} | fields.get(kind, {"beta1": momentum, "beta2": chance.choice((0.9, 0.999))})
+
+
+def turned(recipe: Recipe, architecture: Architecture, chance: random.Random) -> Knobs:
+    """One or two knobs with other values."""
+    augmentations = ([], [{"kind": "flip"}], [item.model_dump() for item in AUGMENTATION])
+    every: Knobs = {
+        "lr": round(10 ** chance.uniform(-3, -1.5), 6),
+        "batch_size": chance.choice((2, 5, 8, 16, 24, 31, 48, 95, 96)),
+        "epochs": chance.randint(1, 3),
+        "weight_decay": chance.choice((0.0, 0.01, 0.1)),
+        "label_smoothing": chance.choice((0.0, 0.1, 0.3)),
+        "augmentation": chance.choice(augmentations),
+        "optimizer": optimizer_fields(recipe.optimizer.kind, chance),
+    }
+    if architecture.dropout_rates:
+        every["dropout"] = [round(chance.uniform(0, 0.9), 2) for _ in architecture.dropout_rates]
+    return {knob: every[knob] for knob in chance.sample(sorted(every), chance.randint(1, 2))}
+
+
+def turns_at(turns: dict[int, Knobs], extra: dict[int, Sequence[events.Command]], *, first: bool = True) -> Turns:
+    """The commands by step: knobs, and others before or after them."""
+    found: Turns = {}
+    for step in sorted(turns.keys() | extra.keys()):
+        change = [Change(knobs=turns[step])] if step in turns else []
+        found[step] = [*change, *extra.get(step, ())] if first else [*extra.get(step, ()), *change]
+    return found
+
+
+class Told(Result):
+    """A run's weights, figures, turned knobs and findings."""
+
+    def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
+        super().__init__(trainer, stream)
+        self.figures += [
+            event.model_dump(exclude={"elapsed_s"}) for event in stream if event.kind in ("knob_changed", "diagnosed")
+        ]
+        self.steps = trainer.step
+
+
+def stopped_and_resumed(
+    architecture: Architecture, recipe: Recipe, turns: dict[int, Knobs], cuts: Sequence[int], *, first: bool
+) -> Told:
+    """Stopped at every cut and gone on with by a new trainer; knobs of the same step turn before the stop or after."""
+    trainer, stream, left = make_trainer(architecture, recipe), [], dict(turns)
+    for cut_step in cuts:
+        before = {step: knobs for step, knobs in left.items() if step < cut_step + first}
+        stream += play(trainer, Script(turns_at(before, {cut_step: [Stop()]})))
+        assert (stream[-1].kind, stream[-1].step) == ("run_ended", cut_step)
+        left = {step: knobs for step, knobs in left.items() if step not in before}
+        trainer = resumed(architecture, recipe, trainer.checkpoint())
+    return Told(trainer, stream + play(trainer, Script(turns_at(left, {}))))
+
+
+def killed_and_resumed(architecture: Architecture, recipe: Recipe, turns: dict[int, Knobs], step: int) -> Told:
+    """Killed after the batch ``step``; gone on with from the newest checkpoint, of which there may be none yet."""
+    trainer, stream = make_trainer(architecture, recipe), []
+    script = Script(turns_at(turns, {}))
+    script.trainer, kept, cut_at = trainer, None, 0
+    for event in trainer.run(script):
+        stream.append(event)
+        if event.kind == "checkpoint_saved":
+            kept, cut_at = through_bytes(trainer.checkpoint()), len(stream)
+        if event.kind == "step_done" and event.step == step:
+            break
+    trainer = resumed(architecture, recipe, kept) if kept else make_trainer(architecture, recipe)
+    done = kept["step"] if kept else -1
+    left = {at: knobs for at, knobs in turns.items() if at > done}
+    return Told(trainer, stream[:cut_at] + play(trainer, Script(turns_at(left, {}))))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_knobs_turned_at_any_step_and_cuts_at_any_other(name: str, schedule: Any):
+    """Paused, stopped and killed at random steps, the last two resumed from bytes: all as if nobody had."""
+    for case in range(CASES):
+        chance = random.Random(f"{name}/{schedule.kind}/{case}")
+        architecture = chance.choice((PLAIN, RICH, RICH))
+        recipe = tiny_recipe(
+            optimizer=OPTIMIZERS[name], schedule=schedule, seed=case, augmentation=chance.choice(((), AUGMENTATION))
+        )
+        turns = {
+            step: turned(recipe, architecture, chance) for step in chance.sample(range(TOTAL), chance.randint(1, 4))
+        }
+        trainer = make_trainer(architecture, recipe)
+        whole = Told(trainer, play(trainer, Script(turns_at(turns, {}))))
+        assert whole.steps > 0
+        steps = range(whole.steps)
+        cuts = sorted(chance.sample(steps, min(len(steps), chance.randint(1, 3))))
+        first = chance.random() < 0.5
+        trainer = make_trainer(architecture, recipe)
+        paused = Script(turns_at(turns, {step: [Pause()] for step in cuts}, first=first), then=[Resume()] * len(cuts))
+        Told(trainer, play(trainer, paused)).assert_equals(whole)
+        assert not paused.then
+        stopped_and_resumed(architecture, recipe, turns, cuts, first=first).assert_equals(whole)
+        killed_and_resumed(architecture, recipe, turns, chance.choice(steps) + 1).assert_equals(whole)

@@ -1,0 +1,85 @@
+"""Every preset that is not broken trains a few steps on its own data set."""
+
+import math
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground.core.presets import ARCHITECTURES
+from playground.core.presets.base import ArchitecturePreset
+from playground.core.recipe import Recipe
+from playground.engine.data.batch import Images
+from playground.engine.data.fetch import fetch
+from playground.engine.data.splits import Splits
+from playground.engine.training.trainer import Trainer
+
+ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "cifar-10-batches-py.tar.xz"
+WORKING = [preset for preset in ARCHITECTURES.values() if not preset.broken]
+GREY = [preset for preset in WORKING if preset.architecture.input.channels == 1]
+COLOUR = [preset for preset in WORKING if preset.architecture.input.channels == 3]
+BATCHES, BATCH_SIZE, VALIDATION_SIZE = 3, 32, 50
+
+
+def few_steps(preset: ArchitecturePreset) -> Recipe:
+    """The preset's own settings, for a few small batches."""
+    few = {"batch_size": BATCH_SIZE, "limit": BATCHES * BATCH_SIZE, "validation_size": VALIDATION_SIZE, "epochs": 1}
+    return (preset.recipe or Recipe()).changed(**few)
+
+
+def check_steps(trainer: Trainer) -> None:
+    before = trainer.weights()
+    told = []
+    for event in trainer.run():
+        told.append(event)
+        if event.kind == "epoch_done":  # the test images are left alone
+            break
+    losses = [event.loss for event in told if event.kind == "step_done"]
+    assert len(losses) == BATCHES
+    assert all(math.isfinite(loss) for loss in losses)
+    assert [event.size for event in told if event.kind == "evaluated"] == [VALIDATION_SIZE]
+    after = trainer.weights()
+    unchanged = [name for name, _ in trainer.model.named_parameters() if torch.equal(before[name], after[name])]
+    assert not unchanged
+
+
+@pytest.mark.parametrize("preset", GREY, ids=lambda preset: preset.name)
+def test_a_preset_trains_on_mnist(preset: ArchitecturePreset):
+    recipe = few_steps(preset)
+    assert recipe.dataset == "mnist"
+    check_steps(Trainer(preset.architecture, recipe))
+
+
+@pytest.fixture(scope="module")
+def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A data folder into which CIFAR-10 was brought by hand."""
+    if not ARCHIVE.exists():
+        pytest.skip("CIFAR-10 is not beside the project: only made-up images of its shape are trained on")
+    home = tmp_path_factory.mktemp("cifar10")
+    with tarfile.open(ARCHIVE) as opened:
+        opened.extractall(home / "datasets", filter="data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNN_PLAYGROUND_HOME", str(home))
+        assert not any(progress.done for progress in fetch("cifar10"))
+        yield
+
+
+@pytest.mark.parametrize("preset", COLOUR, ids=lambda preset: preset.name)
+def test_a_preset_for_colour_images_trains_on_cifar10(preset: ArchitecturePreset, cifar10: None):
+    recipe = few_steps(preset)
+    assert recipe.dataset == "cifar10"
+    check_steps(Trainer(preset.architecture, recipe))
+
+
+@pytest.mark.parametrize("preset", COLOUR, ids=lambda preset: preset.name)
+def test_a_preset_for_colour_images_trains_on_made_up_images(preset: ArchitecturePreset):
+    source = torch.Generator().manual_seed(0)
+
+    def made_up(count: int) -> Images:
+        images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=source)
+        return Images(images, torch.arange(count) % 10).resized(preset.architecture.input.shape)
+
+    splits = Splits(made_up(BATCHES * BATCH_SIZE), made_up(VALIDATION_SIZE), made_up(10))
+    check_steps(Trainer(preset.architecture, few_steps(preset), splits=splits))

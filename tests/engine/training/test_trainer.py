@@ -1,0 +1,302 @@
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground.core import events
+from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.core.layers import BatchNorm, Conv2d, Flatten, Output, Residual
+from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, RmsProp, Sgd, StepDecay
+from playground.engine.training.trainer import Cadence, Trainer
+from playground.errors import ArchitectureError, RecipeError
+from tests.engine.helpers import (
+    PLAIN,
+    RICH,
+    FakeClock,
+    Script,
+    assert_same_weights,
+    figures,
+    kinds,
+    make_trainer,
+    net,
+    play,
+    tiny_recipe,
+    tiny_splits,
+)
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "events-tiny.jsonl"
+MACHINE_DEPENDENT = {"elapsed_s", "images_per_second", "loss", "accuracy", "train_loss", "train_accuracy"}
+
+
+def structure(stream: list[events.Event]) -> list[str]:
+    """Kinds, steps, sizes, learning rates and knobs; what a machine computes is left out."""
+    lines = []
+    for event in stream:
+        if event.kind == "diagnosed":  # its words hang on figures
+            continue
+        fields = event.model_dump(mode="json", exclude=MACHINE_DEPENDENT)
+        rounded = {key: round(value, 5) if isinstance(value, float) else value for key, value in fields.items()}
+        lines.append(json.dumps(rounded, sort_keys=True))
+    return lines
+
+
+def test_event_stream_is_the_golden_one():
+    script = Script(
+        {3: [Snapshot()], 5: [Change(knobs={"lr": 0.02, "weight_decay": 0.01})], 8: [Pause()]},
+        then=[Step(batches=2), Resume()],
+    )
+    stream = play(make_trainer(recipe=tiny_recipe(schedule=Cosine())), script)
+    found = "\n".join(structure(stream)) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(found)
+    assert found == GOLDEN.read_text()
+
+
+def test_stream_begins_ends_and_is_ordered():
+    stream = play(make_trainer())
+    assert kinds(stream)[:2] == [("run_started", 0), ("snapshot_saved", 0)]
+    assert kinds(stream)[-3:] == [("evaluated", 12), ("checkpoint_saved", 12), ("run_ended", 12)]
+    assert [event.step for event in stream if event.kind == "step_done"] == list(range(1, 13))
+    assert [event.epoch for event in stream if event.kind == "epoch_done"] == [1, 2]
+    assert [event.step for event in stream] == sorted(event.step for event in stream)
+    assert [event.elapsed_s for event in stream] == sorted(event.elapsed_s for event in stream)
+    assert stream[-1].status == "completed"
+    assert stream[-3].split == "test"
+    assert stream[-3].size == 30
+    assert any(event.kind == "diagnosed" for event in stream)
+
+
+def test_late_reports_tell_every_batch_all_the_same():
+    rare = Cadence(evaluations_per_epoch=1, quick_size=20, checkpoints_per_epoch=1, report_s=1e9)
+    stream = play(make_trainer(cadence=rare))
+    assert [event.step for event in stream if event.kind == "step_done"] == list(range(1, 13))
+    frequent = play(make_trainer())
+    assert [f for f in figures(stream) if f["kind"] == "step_done"] == [
+        f for f in figures(frequent) if f["kind"] == "step_done"
+    ]
+
+
+def test_last_batch_may_be_smaller_but_not_a_single_image():
+    assert make_trainer(splits=tiny_splits(50)).steps_per_epoch == 4
+    assert make_trainer(splits=tiny_splits(49)).steps_per_epoch == 3
+    done = [event for event in play(make_trainer(splits=tiny_splits(50))) if event.kind == "step_done"]
+    assert done[3].accuracy in (0.0, 0.5, 1.0)
+
+
+def test_epoch_figures_are_means_over_images():
+    stream = play(make_trainer(splits=tiny_splits(50), recipe=tiny_recipe(epochs=1)))
+    done = [event for event in stream if event.kind == "step_done"]
+    epoch = next(event for event in stream if event.kind == "epoch_done")
+    sizes = [16, 16, 16, 2]
+    weighted = sum(size * event.loss for size, event in zip(sizes, done, strict=True)) / 50
+    assert epoch.train_loss == pytest.approx(weighted)
+    right = sum(size * event.accuracy for size, event in zip(sizes, done, strict=True)) / 50
+    assert epoch.train_accuracy == pytest.approx(right)
+
+
+def test_same_seed_same_stream_and_weights():
+    recipe = tiny_recipe(seed=5)
+    first, second = make_trainer(RICH, recipe), make_trainer(RICH, recipe)
+    assert play(first) == play(second)
+    assert_same_weights(first.weights(), second.weights())
+
+
+def test_other_seed_other_weights_and_order():
+    first, second = (make_trainer(RICH, tiny_recipe(seed=seed)) for seed in (1, 2))
+    assert not torch.equal(first.weights()["0.weight"], second.weights()["0.weight"])
+    assert figures(play(first)) != figures(play(second))
+
+
+def test_pause_and_resume_at_the_batch():
+    script = Script({4: [Pause()]}, then=[Resume()])
+    found = kinds(play(make_trainer(), script), "evaluated", "diagnosed", "epoch_done")
+    at = found.index(("paused", 4))
+    assert found[at - 2 : at] == [("snapshot_saved", 4), ("checkpoint_saved", 4)]
+    assert found[at + 1 : at + 3] == [("resumed", 4), ("step_done", 5)]
+    assert script.waited == 1
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_step_trains_so_many_and_waits(batches: int):
+    script = Script({2: [Pause()]}, then=[Step(batches=batches), Step(batches=1), Stop()])
+    stream = play(make_trainer(), script)
+    assert [event.step for event in stream if event.kind == "paused"] == [2, 2 + batches, 3 + batches]
+    assert [event.step for event in stream if event.kind == "step_done"] == list(range(1, batches + 4))
+    assert stream[-1].status == "stopped"
+
+
+def test_step_over_the_end_completes():
+    stream = play(make_trainer(), Script({10: [Pause()]}, then=[Step(batches=50)]))
+    assert kinds(stream)[-1] == ("run_ended", 12)
+    assert stream[-1].status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("commands", "paused", "last_step"),
+    [
+        ([Pause(), Stop()], [4], 4),
+        ([Pause(), Resume()], [4], 12),
+        ([Pause(), Step(batches=2), Stop()], [4], 4),
+        ([Stop(), Pause()], [], 4),
+    ],
+    ids=["pause-stop", "pause-resume", "pause-step-stop", "stop-pause"],
+)
+def test_commands_that_come_together(commands: list[events.Command], paused: list[int], last_step: int):
+    stream = play(make_trainer(), Script({4: commands}))
+    assert [event.step for event in stream if event.kind == "paused"] == paused
+    assert kinds(stream)[-1] == ("run_ended", last_step)
+
+
+def test_pause_and_step_before_the_first_batch():
+    stream = play(make_trainer(), Script({0: [Pause(), Step(batches=3)]}, then=[Stop()]))
+    assert [event.step for event in stream if event.kind == "paused"] == [0, 3]
+    assert kinds(stream)[-1] == ("run_ended", 3)
+
+
+@pytest.mark.parametrize("status", ["stopped", "interrupted"])
+@pytest.mark.parametrize("step", [0, 1, 6, 11])
+def test_stop_saves_and_ends_there(status: str, step: int):
+    stream = play(make_trainer(), Script({step: [Stop(status=status)]}))
+    assert kinds(stream)[-3:] == [("snapshot_saved", step), ("checkpoint_saved", step), ("run_ended", step)]
+    assert stream[-1].status == status
+
+
+def test_time_stands_still_in_a_pause():
+    clock = FakeClock()
+    trainer = make_trainer(clock=clock)
+
+    class Slow(Script):
+        def wait(self) -> events.Command:
+            clock.now += 1000
+            return super().wait()
+
+    stream = play(trainer, Slow({5: [Pause()]}, then=[Snapshot(), Resume()]))
+    assert stream[-1].elapsed_s == 0
+    assert [event.step for event in stream if event.kind == "snapshot_saved"].count(5) == 2
+
+
+def test_knobs_change_and_take_effect():
+    knobs = {"lr": 0.5, "optimizer": {"kind": "sgd", "momentum": 0.1}, "label_smoothing": 0.1, "weight_decay": 0.01}
+    trainer = make_trainer(recipe=tiny_recipe(optimizer=Sgd()))
+    stream = play(trainer, Script({5: [Change(knobs=knobs)]}))
+    changed = {event.knob: (event.step, event.after) for event in stream if event.kind == "knob_changed"}
+    assert changed["lr"] == (5, 0.5)
+    assert changed["optimizer"] == (5, {"kind": "sgd", "momentum": 0.1, "nesterov": False})
+    assert set(changed) == set(knobs)
+    rates = {event.step: event.lr for event in stream if event.kind == "step_done"}
+    assert rates[5] == 0.01
+    assert rates[6] == 0.5
+    group = trainer.checkpoint()["optimizer"]["param_groups"][0]
+    assert (group["momentum"], group["weight_decay"]) == (0.1, 0.01)
+    undisturbed = play(make_trainer(recipe=tiny_recipe(optimizer=Sgd())))
+    assert figures(stream)[:5] == figures(undisturbed)[:5]
+    assert figures(stream)[-1] != figures(undisturbed)[-1]
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"batch_size": 0},
+        {"batch_size": 97},
+        {"seed": 1},
+        {"nonsense": 1},
+        {"dropout": [0.5]},
+        {"dropout": 3},
+        {"lr": -1},
+        {"lr": "fast"},
+        {"optimizer": {"kind": "adam"}},
+        {},
+        {"lr": 0.01},
+    ],
+    ids=str,
+)
+def test_a_change_that_cannot_be_is_let_be(knobs: dict[str, object]):
+    recipe = tiny_recipe(optimizer=Sgd())
+    stream = play(make_trainer(recipe=recipe), Script({5: [Change(knobs=knobs)]}))
+    assert not [event for event in stream if event.kind == "knob_changed"]
+    assert figures(stream) == figures(play(make_trainer(recipe=recipe)))
+    assert stream[-1].status == "completed"
+
+
+@pytest.mark.parametrize(("architecture", "lr"), [(RICH, 100), (PLAIN, 1000)], ids=["100", "1000"])
+def test_too_high_a_learning_rate_fails_in_words(architecture, lr: int):
+    stream = play(make_trainer(architecture, tiny_recipe(lr=lr, optimizer=Sgd())))
+    failure = stream[-1]
+    assert isinstance(failure, events.RunFailed)
+    assert "loss" in failure.what
+    assert f"learning rate {lr}" in failure.what
+    assert failure.expected
+    assert "learning rate of 1e-2 or less" in failure.fix
+    assert all(event.loss < 1e4 for event in stream if event.kind == "step_done")
+
+
+def test_not_a_number_in_the_weights_fails_in_words():
+    trainer = make_trainer()
+    stream = []
+    for event in trainer.run():
+        stream.append(event)
+        if event.kind == "step_done" and event.step == 5:
+            with torch.no_grad():
+                trainer.model[0].weight[0, 0, 0, 0] = float("nan")
+    assert isinstance(stream[-1], events.RunFailed)
+    assert "NaN" in stream[-1].what
+    assert [event.step for event in stream if event.kind == "step_done"][-1] == 5
+
+
+def test_a_run_that_diverges_in_its_last_batch_has_failed():
+    stream = play(make_trainer(recipe=tiny_recipe(lr=1000, optimizer=Sgd(), epochs=1), splits=tiny_splits(16)))
+    assert kinds(stream, "snapshot_saved")[1] == ("step_done", 1)
+    assert isinstance(stream[-1], events.RunFailed), stream[-3:]
+
+
+def test_what_cannot_be_trained_is_said_before_the_first_event():
+    with pytest.raises(RecipeError, match="batch of 200"):
+        Trainer(PLAIN, tiny_recipe(batch_size=200, limit=100))
+    with pytest.raises(RecipeError, match="Channels, height and width"):
+        make_trainer(splits=tiny_splits(size=12))
+    with pytest.raises(RecipeError, match="It needs 3"):
+        make_trainer(net(Flatten(), Output(), classes=2))
+    with pytest.raises(RecipeError, match="device"):
+        make_trainer(recipe=tiny_recipe(device="mps"))
+    with pytest.raises(ArchitectureError, match="cannot be built"):
+        make_trainer(net(Output()))
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        net(Conv2d(out_channels=4), BatchNorm(), Flatten(), Output()),
+        net(Conv2d(out_channels=4, kernel_size=8), BatchNorm(), Flatten(), Output()),
+        net(
+            Conv2d(out_channels=4, kernel_size=8),
+            Residual(layers=(Conv2d(out_channels=4, padding="same"), BatchNorm())),
+            Flatten(),
+            Output(),
+        ),
+    ],
+    ids=["maps", "single-pixel", "inside-residual"],
+)
+def test_batch_norm_on_single_images_is_refused(architecture):
+    with pytest.raises(RecipeError, match="Batch norm"):
+        make_trainer(architecture, tiny_recipe(batch_size=1))
+
+
+OPTIMIZERS = {"sgd": (Sgd(), 0.05), "adam": (Adam(), 0.01), "adamw": (AdamW(), 0.01)}
+OPTIMIZERS |= {"rmsprop": (RmsProp(), 0.003), "adagrad": (Adagrad(), 0.05)}
+SCHEDULES = (Constant(), StepDecay(step_size=4), Cosine(), OneCycle())
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_and_schedule_learns(name: str, schedule):
+    optimizer, lr = OPTIMIZERS[name]
+    recipe = tiny_recipe(optimizer=optimizer, schedule=schedule, lr=lr, epochs=8, precision="auto")
+    rare = Cadence(evaluations_per_epoch=1, report_s=1e9)
+    stream = play(make_trainer(recipe=recipe, splits=tiny_splits(160), cadence=rare))
+    measured = [event for event in stream if event.kind == "evaluated"]
+    assert measured[-1].split == "test"
+    assert measured[-1].accuracy > 0.95
+    assert measured[-1].loss < 0.5 * math.log(3)

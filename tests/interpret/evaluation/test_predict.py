@@ -1,0 +1,137 @@
+"""From images to probabilities, words, and the figures of an evaluation, all computed by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from playground.core.architecture import Architecture, InputShape
+from playground.core.layers import Flatten, Output
+from playground.engine.data.batch import Images
+from playground.engine.data.splits import load_test
+from playground.engine.runs.repository import pretrained_run
+from playground.interpret.evaluation.predict import Prediction, course, evaluate, predict
+from playground.interpret.model import Model, load_model
+from tests import strategies
+from tests.interpret.nets import model_of, set_weights
+
+
+def _reader(classes: int = 3) -> Model:
+    """A net whose scores are 10 times the first ``classes`` pixels."""
+    image = InputShape(height=1, width=classes)
+    model = model_of(Architecture(input=image, classes=classes, layers=(Flatten(), Output())))
+    set_weights(model.module[1], (10 * np.eye(classes)).tolist(), [0.0] * classes)
+    return model
+
+
+def _image(*pixels: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.array([[pixels]], dtype=np.float32)
+
+
+def test_probabilities_by_hand() -> None:
+    (prediction,) = predict(_reader(), [_image(0.1, 0.3, 0.2)])
+    powers = [math.exp(score) for score in (1, 3, 2)]
+    assert prediction.probabilities == pytest.approx([power / sum(powers) for power in powers], rel=1e-6)
+    assert (prediction.first, prediction.second) == (1, 2)
+
+
+def test_no_image_no_prediction() -> None:
+    assert predict(_reader(), []) == ()
+
+
+def test_images_keep_their_order() -> None:
+    images = [_image(*(1.0 if place == digit else 0.0 for place in range(3))) for digit in (2, 0, 1, 2)]
+    assert [prediction.first for prediction in predict(_reader(), images)] == [2, 0, 1, 2]
+
+
+def test_huge_scores_do_not_overflow() -> None:
+    (prediction,) = predict(_reader(), [_image(1e6, -1e6, 0)])
+    assert prediction.probabilities == (1.0, 0.0, 0.0)
+
+
+def test_a_sigmoid_output_has_two_probabilities() -> None:
+    architecture = Architecture(
+        input=InputShape(height=1, width=2), classes=2, layers=(Flatten(), Output(activation="sigmoid"))
+    )
+    model = model_of(architecture)
+    set_weights(model.module[1], [[2.0, -2.0]], [0.5])
+    for pixels, score in (((1.0, 0.0), 2.5), ((0.0, 1.0), -1.5)):
+        (prediction,) = predict(model, [_image(*pixels)])
+        sure = 1 / (1 + math.exp(-score))
+        assert prediction.probabilities == pytest.approx((1 - sure, sure), rel=1e-6)
+        assert prediction.first == int(score > 0)
+        assert prediction.second == 1 - prediction.first
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@given(architecture=strategies.architectures())
+@settings(max_examples=25)
+def test_probabilities_are_the_softmax_of_the_scores(architecture: Architecture) -> None:
+    model = model_of(architecture)
+    images = list(np.random.default_rng(0).random((3, *architecture.input.shape), dtype=np.float32))
+    with torch.inference_mode():
+        scores = model.module(torch.from_numpy(np.stack(images))).double()
+    single = scores.shape[1] == 1
+    expected = torch.cat([1 - scores.sigmoid(), scores.sigmoid()], dim=1) if single else scores.softmax(1)
+    for prediction, row in zip(predict(model, images), expected.tolist(), strict=True):
+        assert len(prediction.probabilities) == architecture.classes
+        assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-9)
+        assert prediction.probabilities == pytest.approx(row, rel=1e-6, abs=1e-12)
+        ranked = sorted(prediction.probabilities, reverse=True)
+        assert prediction.probabilities[prediction.first] == ranked[0]
+        assert prediction.probabilities[prediction.second] == ranked[1]
+        assert prediction.first != prediction.second
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "words"),
+    [
+        ((0.0, 1.0, 0.0), "sure"),
+        ((0.004, 0.996, 0.0), "sure"),
+        ((0.06, 0.94, 0.0), "sure, then 0 (6%)"),
+        ((0.45, 0.5, 0.05), "torn between 1 and 0"),
+        ((0.1, 0.7, 0.2), "leaning to 1 (70%), then 2 (20%)"),
+    ],
+)
+def test_words(probabilities: tuple[float, ...], words: str) -> None:
+    order = sorted(range(3), key=lambda digit: -probabilities[digit])
+    names = [str(place) for place in range(len(probabilities))]
+    assert Prediction(probabilities, order[0], order[1]).words(names) == words
+
+
+def test_words_name_the_classes() -> None:
+    assert Prediction((0.45, 0.5, 0.05), 1, 0).words(["cat", "dog", "frog"]) == "torn between dog and cat"
+
+
+def test_an_evaluation_by_hand() -> None:
+    """Five images of classes 0, 0, 1, 1, 2; the second and the fifth are taken for class 1."""
+    pixels = [[255, 0, 0], [0, 255, 0], [0, 255, 0], [0, 255, 0], [0, 255, 0]]
+    data = Images(
+        torch.tensor(pixels, dtype=torch.uint8).reshape(5, 1, 1, 3), torch.tensor([0, 0, 1, 1, 2], dtype=torch.int64)
+    )
+    model = _reader()
+    evaluation = evaluate(model, data, "test")
+    assert (evaluation.split, evaluation.size) == ("test", 5)
+    assert evaluation.accuracy == pytest.approx(3 / 5)
+    assert evaluation.per_class_accuracy == pytest.approx((0.5, 1.0, 0.0))
+    assert evaluation.confusion == ((1, 1, 0), (0, 2, 0), (0, 1, 0))
+    both = math.log(math.exp(10) + 2)
+    assert evaluation.loss == pytest.approx((3 * (both - 10) + 2 * both) / 5, rel=1e-5)
+    assert not model.module.training
+
+
+def test_a_class_without_images() -> None:
+    data = Images(torch.zeros(2, 1, 1, 3, dtype=torch.uint8), torch.tensor([0, 0]))
+    assert evaluate(_reader(), data, "test").per_class_accuracy[1:] == (0.0, 0.0)
+
+
+def test_the_course_of_a_drawing_is_what_each_moment_says_of_it() -> None:
+    run = pretrained_run()
+    image = load_test("mnist").images[3].numpy().astype(np.float32) / 255
+    told = course(run, image)
+    assert [step for step, _ in told] == list(run.snapshots())
+    for step, said in told:
+        assert said == predict(load_model(run, step), [image])[0]
+    assert [step for step, _ in course(run, image, most=2)] == [run.snapshots()[0], run.snapshots()[-1]]
