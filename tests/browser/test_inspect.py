@@ -53,7 +53,7 @@ def test_from_a_confusion_to_one_sum_back_in_time_and_into_surgery(page: Page, s
 
     # Mistakes: the cell says how many, and its images are those.
     go_to(page, "Mistakes")
-    cell = page.get_by_label(re.compile("^4 taken for 9: "))
+    cell = page.get_by_label(re.compile("^True 4, predicted 9: "))
     expect(cell).to_be_visible(timeout=60_000)
     data = asked_images("mnist")
     *_, (_, verdicts) = judge(model, data)

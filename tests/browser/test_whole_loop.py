@@ -162,7 +162,7 @@ def test_a_drawn_digit_is_read_the_same_on_the_page_and_on_the_command_line(
         assert abs(int(text) - probability * 100) <= 2  # the page's strokes went through the canvas's smoothing
 
     # The strip shows the digit's way; a click opens the layer with its maps.
-    page.get_by_role("button", name="Look inside Conv 64").first.click()
+    page.get_by_role("button", name="Inspect Conv 64").first.click()
     expect(page.get_by_text("32×13×13 → 64×11×11")).to_be_visible()
     expect(page.get_by_text("The input: your drawing")).to_be_visible()
     page.get_by_text("Filters", exact=True).click()

@@ -1,37 +1,95 @@
-// Clickable images, changed in place so that nothing flickers while one looks through time.
+import { addButton, addElement, joinClasses } from "./lib/dom.js"
+
+/** @import { ComponentArgs } from "./lib/streamlit.js" */
+
+/** @typedef {[top: number, left: number, bottom: number, right: number]} Box Shares of the image's sides. */
+
+/**
+ * @typedef {object} Tile
+ * @property {string} name sent back by a click
+ * @property {string} image URL
+ * @property {string} caption
+ * @property {string} alt
+ * @property {boolean} isBad emphasizes the caption
+ * @property {Box | null} box outlined part of the image
+ */
+
+/**
+ * @typedef {object} GalleryData What components/gallery.py sends.
+ * @property {number} size CSS pixels
+ * @property {string | null} selected name of a tile
+ * @property {Tile[]} tiles
+ */
+
+/**
+ * @typedef {object} TileNodes
+ * @property {HTMLButtonElement} button
+ * @property {HTMLImageElement} image
+ * @property {HTMLElement} box
+ * @property {HTMLElement} caption
+ */
+
+/** @typedef {{ list: HTMLElement, tiles: TileNodes[] }} Gallery */
+
+/** @type {WeakMap<Node, Gallery>} */
 const galleries = new WeakMap()
 
-function create(list) {
-  const button = element("button", "tile", list)
-  button.type = "button"
-  const frame = element("span", "frame", button)
-  const image = element("img", "", frame)
-  const box = element("i", "", frame)
-  const caption = element("span", "caption", button)
+/**
+ * Append an empty tile.
+ * @param {HTMLElement} list
+ * @returns {TileNodes}
+ */
+function createTile(list) {
+  const button = addButton(list, "tile")
+  const frame = addElement(button, "span", "frame")
+  const image = addElement(frame, "img")
+  const box = addElement(frame, "i")
+  const caption = addElement(button, "span", "caption")
   return { button, image, box, caption }
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  let gallery = galleries.get(parentElement)
-  if (!gallery) {
-    gallery = { list: element("div", "gallery", parentElement), tiles: [] }
-    galleries.set(parentElement, gallery)
-  }
+/**
+ * Compute the CSS of a box.
+ * @param {Box} box
+ * @returns {Record<"top" | "left" | "width" | "height", string>}
+ */
+export function boxStyle([top, left, bottom, right]) {
+  const percent = (/** @type {number} */ share) => `${share * 100}%`
+  return { top: percent(top), left: percent(left), width: percent(right - left), height: percent(bottom - top) }
+}
+
+/**
+ * Change a tile in place. An unchanged image is not loaded again, so that nothing flickers.
+ * @param {TileNodes} nodes
+ * @param {Tile} tile
+ * @param {boolean} isSelected
+ * @returns {void}
+ */
+function updateTile({ button, image, box, caption }, tile, isSelected) {
+  if (image.src !== tile.image) image.src = tile.image
+  image.alt = tile.alt
+  caption.textContent = tile.caption
+  button.className = joinClasses("tile", tile.isBad && "bad", isSelected && "chosen")
+  button.ariaLabel = tile.alt
+  box.hidden = tile.box === null
+  if (tile.box) Object.assign(box.style, boxStyle(tile.box))
+}
+
+/**
+ * Show images with captions; a click sends the name of its tile.
+ * @param {ComponentArgs<GalleryData>} args
+ * @returns {void}
+ */
+export default function renderGallery({ data, parentElement, setTriggerValue }) {
+  /** @type {Gallery} */
+  const gallery = galleries.get(parentElement) ?? { list: addElement(parentElement, "div", "gallery"), tiles: [] }
+  galleries.set(parentElement, gallery)
   gallery.list.style.setProperty("--size", `${data.size}px`)
-  while (gallery.tiles.length > data.tiles.length) gallery.tiles.pop().button.remove()
-  data.tiles.forEach((entry, place) => {
-    const tile = (gallery.tiles[place] ??= create(gallery.list))
-    if (tile.image.src !== entry.image) tile.image.src = entry.image
-    tile.image.alt = entry.alt
-    tile.caption.textContent = entry.caption
-    tile.button.className = ["tile", entry.bad && "bad", entry.name === data.chosen && "chosen"].filter(Boolean).join(" ")
-    tile.button.ariaLabel = entry.alt
-    tile.button.onclick = () => setTriggerValue("clicked", entry.name)
-    tile.box.hidden = !entry.box
-    tile.box.style.display = entry.box ? "" : "none"
-    if (entry.box) {
-      const [top, left, bottom, right] = entry.box.map((share) => share * 100)
-      Object.assign(tile.box.style, { top: `${top}%`, left: `${left}%`, height: `${bottom - top}%`, width: `${right - left}%` })
-    }
+  for (const { button } of gallery.tiles.splice(data.tiles.length)) button.remove()
+  data.tiles.forEach((tile, index) => {
+    gallery.tiles[index] ??= createTile(gallery.list)
+    const nodes = gallery.tiles[index]
+    updateTile(nodes, tile, tile.name === data.selected)
+    nodes.button.onclick = () => setTriggerValue("clicked", tile.name)
   })
 }

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from playground.ui.components.elements import own_component, png_url
+from playground.ui.components.register import png_url, register_component
 
-_RENDER = own_component("gallery")
+_RENDER = register_component("gallery")
 
 
 class Tile(NamedTuple):
@@ -25,14 +25,14 @@ def gallery(tiles: Sequence[Tile], *, key: str, size: int = 72, chosen: str | No
         key=key,
         data={
             "size": size,
-            "chosen": chosen,
+            "selected": chosen,
             "tiles": [
                 {
                     "name": tile.name,
                     "image": png_url(tile.png),
                     "caption": tile.caption,
                     "alt": tile.alt,
-                    "bad": tile.is_bad,
+                    "isBad": tile.is_bad,
                     "box": tile.box and list(tile.box),
                 }
                 for tile in tiles

@@ -15,7 +15,7 @@ from playground.interpret.activations.arithmetic import class_steps
 from playground.interpret.activations.breakdown import look_at_channel
 from playground.interpret.model import Model
 from playground.ui import html as markup
-from playground.ui.components.microscope import MapGrid, microscope
+from playground.ui.components.arithmetic_view import MapGrid, arithmetic_view
 from playground.ui.forms import first_of_part, one_of
 from playground.ui.model_input import Subject
 from playground.ui.pages.inspect.film import film_of_layer
@@ -51,7 +51,7 @@ def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: 
     name = _name(run, layer.kind, values.after.ndim, number)
     picture = _picture(number, layer.title, shown, look.scaling)
     with st.container(key="microscope"):
-        clicked = microscope(
+        clicked = arithmetic_view(
             channel,
             picture,
             subject.image.mean(axis=0),

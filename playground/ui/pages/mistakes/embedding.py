@@ -17,7 +17,7 @@ from playground.interpret.evaluation.predictions import asked_images, images_of,
 from playground.interpret.model import Model
 from playground.interpret.projection.embedding import Pca, features, features_of, place_by_neighbours, tsne
 from playground.ui import html as markup
-from playground.ui.components.scatter import scatter
+from playground.ui.components.scatter_plot import scatter_plot
 from playground.ui.forms import one_of
 from playground.ui.model_input import drawn_subject, sight_of
 from playground.ui.panels.input_picker import open_inside
@@ -56,7 +56,7 @@ def embedding_view(state: AppState, run: Run, model: Model) -> None:
         for label, guess, bad in zip(verdicts.labels, verdicts.guesses, wrong, strict=True)
     ]
     columns = math.ceil(math.sqrt(len(data)))
-    clicked = scatter(
+    clicked = scatter_plot(
         points,
         verdicts.labels if by == "class" else wrong.astype(np.intp),
         captions,

@@ -11,8 +11,8 @@ from playground.interpret.evaluation.predictions import Verdicts, images_of, jud
 from playground.interpret.evaluation.robustness import changes_for
 from playground.interpret.model import Model
 from playground.ui import html as markup
+from playground.ui.components.confusion_matrix import confusion_matrix
 from playground.ui.components.gallery import Tile, gallery
-from playground.ui.components.matrix import confusion_matrix
 from playground.ui.forms import one_of
 from playground.ui.pages.mistakes.calibration import robustness_view, trust_view
 from playground.ui.pages.mistakes.embedding import embedding_view

@@ -14,7 +14,7 @@ from playground.interpret.activations.activations import LayerValues, layer_valu
 from playground.interpret.evaluation.predict import Prediction, predict
 from playground.interpret.model import Model
 from playground.ui import html as markup
-from playground.ui.components.strip import StripColumn, network_strip
+from playground.ui.components.layer_strip import StripColumn, layer_strip
 from playground.ui.model_input import Sight, Subject, model_name
 from playground.ui.state import AppState, app_state
 
@@ -33,7 +33,7 @@ def way_through(state: AppState, model: Model | None, sight: Sight, subject: Sub
     with st.container(key="network-strip"):
         image, names = subject.image, sight.dataset.class_names
         columns = _columns(model, names, image.tobytes(), image.shape, theme(st.context.theme.type))
-        clicked = network_strip(columns, key="strip")
+        clicked = layer_strip(columns, key="strip")
     if clicked:
         state = app_state()
         state.inside_layer = clicked

@@ -16,7 +16,7 @@ from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.ui import actions as steering
 from playground.ui import html as markup
-from playground.ui.components.curve import live_curve
+from playground.ui.components.live_chart import live_chart
 from playground.ui.forms import model_form, one_of
 from playground.ui.pages.playground.fork import fork_popover
 from playground.ui.pages.playground.transfer import gain_line, scratch_of
@@ -99,7 +99,7 @@ def _live(shown: Shown, words: DeltaGenerator) -> None:
             revision=run.id if run else "none",
             parent=_parent(history),
         )
-        live_curve(figure, key="live-curve", height=CURVE_HEIGHT)
+        live_chart(figure, key="live-curve", height=CURVE_HEIGHT)
     with words, st.container(horizontal=True, vertical_alignment="center", gap="small", key="words-line"):
         _words(run, history)
         if run and history.diagnosis and history.diagnosis.suggestion and steering.may_steer(run):

@@ -1,27 +1,23 @@
-"""A Plotly chart for numbers that arrive while one looks: it keeps its node from tick to tick."""
+"""Plotly chart for live data; zoom and hidden traces survive every update."""
 
 import math
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 from streamlit.components.v1 import declare_component
 
-_RENDER = st.components.v2.component(
-    "playground_live_curve",
-    js=Path(__file__).with_name("curve.js").read_text(encoding="utf-8"),
-    # Plotly puts its style sheet into the document; inside a shadow root it would not apply.
-    isolate_styles=False,
-)
+from playground.ui.components.register import register_component
+
+# Plotly puts its style sheet into the document; inside a shadow root it would not apply.
+_RENDER = register_component("live_chart", isolate_styles=False)
 _PLOTLY_FOLDER = str(files("plotly").joinpath("package_data"))
 _PLOTLY_VERSION = version("plotly")
 
 
-def live_curve(figure: Mapping[str, Any], *, key: str, height: int) -> None:
+def live_chart(figure: Mapping[str, Any], *, key: str, height: int) -> None:
     """Draw a Plotly figure dict, `height` pixels high, that keeps zoom and hidden traces.
 
     Numpy arrays are allowed; TypeError for values that JSON cannot hold. Floats travel with 7

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from playground.ui.components.elements import own_component
+from playground.ui.components.register import register_component
 
-_RENDER = own_component("matrix")
+_RENDER = register_component("confusion_matrix")
 
 
 def confusion_matrix(
@@ -13,7 +13,7 @@ def confusion_matrix(
     """Draw counts[label][guess]; the (label, guess) clicked in this run, else None."""
     result = _RENDER(
         key=key,
-        data={"counts": [list(row) for row in counts], "names": list(names), "chosen": chosen and list(chosen)},
+        data={"counts": [list(row) for row in counts], "names": list(names), "selected": chosen and list(chosen)},
         on_clicked_change=lambda: None,  # without a callback the result has no `clicked`
     )
     clicked = result.clicked

@@ -12,11 +12,11 @@ from playground.charts.images import Grid, value_range
 from playground.charts.theme import Palette, lookup
 from playground.core.layers.base import ACTIVATION_TITLES
 from playground.interpret.activations.arithmetic import Channel
-from playground.ui.components.elements import own_component, packed, png_url
+from playground.ui.components.register import encode_array, png_url, register_component
 
 Array = NDArray[np.float32]
 
-_RENDER = own_component("microscope")
+_RENDER = register_component("arithmetic_view")
 _COLOURS = ("red", "green", "blue")
 _MOST_VALUES = 400_000
 """Values of a layer that travel to the browser, so that it can say them where the pointer rests."""
@@ -42,7 +42,7 @@ class MapGrid(NamedTuple):
     is_one_scale: bool
 
 
-def microscope(
+def arithmetic_view(
     channel: Channel,
     shown: MapGrid,
     image: Array,
@@ -59,7 +59,7 @@ def microscope(
     ``around_zero``: the palette of weights and products. ``titles``: words for
     ``output`` (the channel) and ``below`` (its layer).
     """
-    detail = _detail(channel, image, titles["below"]) | _painted(channel, shown, before=before)
+    detail = encode_channel(channel, image, titles["below"]) | _painted(channel, shown, before=before)
     grid = _grid(shown)
     token = hashlib.blake2b(
         repr((channel.layer_index, channel.channel, around_zero, detail, grid)).encode(), digest_size=8
@@ -70,19 +70,19 @@ def microscope(
             "token": token,
             "layer": f"{channel.layer_index}",
             "channel": channel.channel,
-            "place": list(place),
+            "position": list(place),
             "detail": detail,
             "grid": grid,
             "palettes": {
-                "ink": packed(lookup("ink")),
-                "sequential": packed(lookup("sequential")),
-                "diverging": packed(lookup(around_zero)),
+                "ink": encode_array(lookup("ink")),
+                "sequential": encode_array(lookup("sequential")),
+                "diverging": encode_array(lookup(around_zero)),
             },
-            "titles": {**titles, "grid": shown.hint, "activation": ACTIVATION_TITLES.get(channel.activation, "")},
+            "titles": {**titles, "grid": shown.hint, "activation": _activation_title(channel)},
         },
-        on_place_change=lambda: None,  # without a callback the result has no `place`
+        on_position_change=lambda: None,  # without a callback the result has no `position`
     )
-    return _place(result.place)
+    return _place(result.position)
 
 
 def _place(given: Any) -> Place | None:
@@ -92,37 +92,37 @@ def _place(given: Any) -> Place | None:
     return Place(*given)
 
 
-def _detail(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
+def encode_channel(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
+    """Encode a channel for ``decodeChannel`` in lib/arithmetic_data.js; arrays become base64."""
     window = channel.window
     return {
         "rule": channel.rule,
-        "terms": _terms(channel, below_title),
-        "kernel_size": list(window.kernel_size),
+        "kernelSize": list(window.kernel_size),
         "stride": window.stride,
         "padding": list(window.padding),
         "dilation": window.dilation,
-        "first_below": channel.first_below,
-        "below_shape": list(channel.below.shape),
-        "below_title": below_title,
-        "below_is_input": below_title == "input" and channel.rule != "add",
-        "below": packed(channel.below),
-        "weights": None if channel.weights is None else packed(channel.weights),
+        "inputShape": list(channel.below.shape),
+        "inputNames": _input_names(channel, below_title),
+        "inputTitle": below_title,
+        "firstInputChannel": channel.first_below,
+        "isNetworkInput": below_title == "input" and channel.rule != "add",
+        "input": encode_array(channel.below),
+        "weights": None if channel.weights is None else encode_array(channel.weights),
         "bias": None if channel.bias is None else _number(channel.bias),
-        "numbers": {name: _number(value) for name, value in channel.numbers.items()},
-        "activation": channel.activation,
+        "statistics": {name: _number(value) for name, value in channel.numbers.items()},
         "shape": list(channel.after.shape),
-        "after": packed(channel.after),
-        "seen_rows": [list(span) for span in channel.seen_rows],
-        "seen_columns": [list(span) for span in channel.seen_columns],
-        "image_shape": list(image.shape),
-        "image": packed(image),
+        "output": encode_array(channel.after),
+        "receptiveRows": [list(span) for span in channel.seen_rows],
+        "receptiveColumns": [list(span) for span in channel.seen_columns],
+        "imageShape": list(image.shape),
+        "image": encode_array(image),
     }
 
 
-def _terms(channel: Channel, below_title: str) -> list[str] | None:
-    """What the channels below are called, where they have names."""
+def _input_names(channel: Channel, below_title: str) -> list[str] | None:
+    """Names of the input channels, if they have any: branches of a residual block, colors of an image."""
     if channel.rule == "add":
-        return ["the stack", "the way around"]
+        return ["main branch", "shortcut"]
     if below_title == "input" and channel.first_below == 0 and len(channel.below) == len(_COLOURS):
         return [f"input, {colour}" for colour in _COLOURS]
     return None
@@ -133,7 +133,7 @@ def _painted(channel: Channel, shown: MapGrid, *, before: bool) -> dict[str, Any
     values = channel.before if before else channel.after
     low, high = (shown.grid.low, shown.grid.high) if shown.is_one_scale else value_range(values, shown.palette)
     palette = "sequential" if shown.palette == "sequential" else "diverging"
-    return {"shown": packed(values), "palette": palette, "low": low, "high": high}
+    return {"displayed": encode_array(values), "palette": palette, "low": low, "high": high}
 
 
 def _grid(shown: MapGrid) -> dict[str, Any]:
@@ -151,16 +151,20 @@ def _grid(shown: MapGrid) -> dict[str, Any]:
         "width": grid.width,
         "height": grid.height,
         "columns": grid.columns,
-        "tile_width": grid.tile_width,
-        "tile_height": grid.tile_height,
+        "tileWidth": grid.tile_width,
+        "tileHeight": grid.tile_height,
         "block": grid.block,
-        "rows_of_map": rows_of_map,
-        "columns_of_map": columns_of_map,
+        "mapRows": rows_of_map,
+        "mapColumns": columns_of_map,
         "count": len(values),
         "first": shown.first,
-        "is_vector": is_vector,
-        "values": packed(values) if values.size <= _MOST_VALUES else None,
+        "isVector": is_vector,
+        "values": encode_array(values) if values.size <= _MOST_VALUES else None,
     }
+
+
+def _activation_title(channel: Channel) -> str | None:
+    return None if channel.activation == "none" else ACTIVATION_TITLES.get(channel.activation, "")
 
 
 def _number(value: float) -> float | str:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.ui.components.elements import own_component, packed, png_url
+from playground.ui.components.register import encode_array, png_url, register_component
 
-_RENDER = own_component("scatter")
+_RENDER = register_component("scatter_plot")
 
 
-def scatter(
+def scatter_plot(
     points: NDArray[np.float32],
     groups: NDArray[np.intp],
     captions: Sequence[str],
@@ -31,12 +31,12 @@ def scatter(
     result = _RENDER(
         key=key,
         data={
-            "points": packed(points),
-            "groups": packed(groups.astype(np.uint8)),
+            "points": encode_array(points),
+            "groups": encode_array(groups.astype(np.uint8)),
             "captions": list(captions),
             "sprite": png_url(sprite),
             "names": list(names),
-            "colours": list(colours),
+            "colors": list(colours),
             "tile": list(tile),
             "columns": columns,
             "star": star and [float(place) for place in star],

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from playground.ui.components.elements import own_component, png_url
+from playground.ui.components.register import png_url, register_component
 
-_RENDER = own_component("strip")
+_RENDER = register_component("layer_strip")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class StripColumn:
     text: str = ""
 
 
-def network_strip(columns: Sequence[StripColumn], *, key: str) -> str | None:
+def layer_strip(columns: Sequence[StripColumn], *, key: str) -> str | None:
     """Draw the columns from left to right; the layer_id clicked for this run, else None.
 
     ValueError when two columns share a layer_id.
@@ -32,7 +32,7 @@ def network_strip(columns: Sequence[StripColumn], *, key: str) -> str | None:
         raise ValueError(f"layer ids must differ: {layer_ids}")
     result = _RENDER(
         key=key,
-        data={"columns": [_describe(column) for column in columns]},
+        data={"layers": [_describe(column) for column in columns]},
         on_clicked_change=lambda: None,  # without a callback the result has no `clicked`
     )
     clicked = result.clicked
@@ -41,7 +41,7 @@ def network_strip(columns: Sequence[StripColumn], *, key: str) -> str | None:
 
 
 def _describe(column: StripColumn) -> dict[str, str | int | None]:
-    """JSON form of a column for strip.js; the PNG becomes a data URL."""
+    """JSON form of a column for layer_strip.js; the PNG becomes a data URL."""
     image = column.png and png_url(column.png)
     return {
         "id": column.layer_id,
