@@ -1,5 +1,5 @@
 """Opens the shell. ``streamlit run app.py``."""
 
-from playground.ui.shell import show
+from playground.ui.shell import render_app
 
-show()
+render_app()

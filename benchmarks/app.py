@@ -12,21 +12,21 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[1]
-POINTS = "document.querySelector('.st-key-curve .js-plotly-plot')?.data?.[0]?.x?.length ?? 0"
+CURVE_POINTS_JS = "document.querySelector('.st-key-curve .js-plotly-plot')?.data?.[0]?.x?.length ?? 0"
 
 
 class Server:
     """A running app and how long it took until it answered."""
 
-    def __init__(self, process: subprocess.Popen[bytes], begun: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], startup_s: float) -> None:
         self.process = process
-        self.begun = begun
+        self.startup_s = startup_s
 
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(30)
 
-    def children(self) -> list[int]:
+    def list_child_pids(self) -> list[int]:
         listed = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
         )
@@ -58,18 +58,18 @@ def open_page(browser: Browser, url: str) -> Page:
     return page
 
 
-def wait_for_spare(server: Server) -> None:
+def wait_for_spare_worker(server: Server) -> None:
     """A spare is warm when it is the only worker and has nothing left to do."""
     before: dict[int, float] = {}
     while True:
-        now = {pid: processor_seconds(pid) for pid in server.children()}
+        now = {pid: read_cpu_seconds(pid) for pid in server.list_child_pids()}
         if len(now) == 1 and all(spent - before.get(pid, -1) < 0.02 for pid, spent in now.items()):
             return
         before = now
         time.sleep(1)
 
 
-def processor_seconds(pid: int) -> float:
+def read_cpu_seconds(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:  # ended in between
@@ -77,18 +77,18 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def megabytes(pid: int) -> tuple[float, float]:
+def read_memory_mb(pid: int) -> tuple[float, float]:
     """Resident and proportional size (shared pages counted by their share)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
     return sizes["Rss"], sizes["Pss"]
 
 
-def seconds(times: list[float]) -> str:
+def format_seconds(times: list[float]) -> str:
     return f"{statistics.median(times):.2f} s (of {len(times)})"
 
 
-def milliseconds(times: list[float]) -> str:
+def format_milliseconds(times: list[float]) -> str:
     ordered = sorted(times)
     late = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
     return f"median {statistics.median(times) * 1000:.0f} ms, p95 {late * 1000:.0f} ms (of {len(times)})"

@@ -12,9 +12,18 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.app import POINTS, Server, megabytes, milliseconds, open_page, seconds, start_server, wait_for_spare
+from benchmarks.app import (
+    CURVE_POINTS_JS,
+    Server,
+    format_milliseconds,
+    format_seconds,
+    open_page,
+    read_memory_mb,
+    start_server,
+    wait_for_spare_worker,
+)
 
-STROKES = 20
+STROKE_COUNT = 20
 
 
 def main() -> None:
@@ -30,15 +39,15 @@ def main() -> None:
                 server, url = start_server()
                 begun = time.monotonic()
                 page = open_page(browser, url)
-                starts.append(time.monotonic() - begun + server.begun)
+                starts.append(time.monotonic() - begun + server.startup_s)
                 if len(starts) < 3:
                     page.context.close()
                     server.stop()
-            rows.append(("server start to usable page", seconds(starts)))
-            rows += memory(browser, server, url)
-            rows += training(page, server)
-            rows += drawing(page)
-            rows += looking(page)
+            rows.append(("server start to usable page", format_seconds(starts)))
+            rows += measure_memory(browser, server, url)
+            rows += measure_training(page, server)
+            rows += measure_drawing(page)
+            rows += measure_inspecting(page)
             browser.close()
             server.stop()
     finally:
@@ -48,12 +57,12 @@ def main() -> None:
         print(f"{name:<{width}}  {value}")
 
 
-def memory(browser: Browser, server: Server, url: str) -> list[tuple[str, str]]:
-    wait_for_spare(server)
-    app, spare = megabytes(server.process.pid), megabytes(server.children()[0])
+def measure_memory(browser: Browser, server: Server, url: str) -> list[tuple[str, str]]:
+    wait_for_spare_worker(server)
+    app, spare = read_memory_mb(server.process.pid), read_memory_mb(server.list_child_pids()[0])
     pages = [open_page(browser, url) for _ in range(4)]
     time.sleep(2)
-    each = (megabytes(server.process.pid)[0] - app[0]) / len(pages)
+    each = (read_memory_mb(server.process.pid)[0] - app[0]) / len(pages)
     for page in pages:
         page.context.close()
     return [
@@ -63,30 +72,30 @@ def memory(browser: Browser, server: Server, url: str) -> list[tuple[str, str]]:
     ]
 
 
-def training(page: Page, server: Server) -> list[tuple[str, str]]:
+def measure_training(page: Page, server: Server) -> list[tuple[str, str]]:
     times, worker = [], 0.0
     for _ in range(3):
-        wait_for_spare(server)
+        wait_for_spare_worker(server)
         begun = time.monotonic()
         page.locator(".st-key-train-start button:visible").click()
-        page.wait_for_function(f"{POINTS} > 0")
+        page.wait_for_function(f"{CURVE_POINTS_JS} > 0")
         times.append(time.monotonic() - begun)
-        page.wait_for_function(f"{POINTS} > 60", timeout=120_000)
-        worker = megabytes(server.children()[0])[0]
+        page.wait_for_function(f"{CURVE_POINTS_JS} > 60", timeout=120_000)
+        worker = read_memory_mb(server.list_child_pids()[0])[0]
         page.locator(".st-key-train-reset button:visible").click()
     return [
-        ("click on Train to first point, warm", seconds(times)),
+        ("click on Train to first point, warm", format_seconds(times)),
         ("memory of a training worker", f"{worker:.0f} MB"),
     ]
 
 
-def drawing(page: Page) -> list[tuple[str, str]]:
+def measure_drawing(page: Page) -> list[tuple[str, str]]:
     times = []
     box = page.locator(".st-key-canvas canvas.upper-canvas").bounding_box()
     assert box is not None
     page.wait_for_selector(".st-key-prediction .pg-bar")
     seen = "(document.querySelector('.st-key-prediction')?.innerText ?? '')"
-    for place in range(STROKES):
+    for place in range(STROKE_COUNT):
         page.wait_for_timeout(700)  # whatever is still on its way belongs to the stroke before
         before = page.evaluate(seen)
         x = box["x"] + 40 + 8 * place
@@ -100,10 +109,10 @@ def drawing(page: Page) -> list[tuple[str, str]]:
             times.append(time.monotonic() - begun)
         except Exception:  # the bars may round to the same figures; such a stroke says nothing
             continue
-    return [("end of a stroke to new probabilities", milliseconds(times))]
+    return [("end of a stroke to new probabilities", format_milliseconds(times))]
 
 
-def looking(page: Page) -> list[tuple[str, str]]:
+def measure_inspecting(page: Page) -> list[tuple[str, str]]:
     times = []
     page.locator('[data-testid="stTopNavLink"]').filter(has_text="Look inside").click()
     page.wait_for_selector('[data-testid="stMain"] .pg-table')
@@ -115,7 +124,7 @@ def looking(page: Page) -> list[tuple[str, str]]:
         page.get_by_text(layer, exact=True).click()
         page.wait_for_function(f"before => {image} !== before", arg=before, polling=10)
         times.append(time.monotonic() - begun)
-    return [("layer chosen to its maps", milliseconds(times))]
+    return [("layer chosen to its maps", format_milliseconds(times))]
 
 
 if __name__ == "__main__":

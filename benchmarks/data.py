@@ -13,7 +13,7 @@ from playground.engine.data.splits import load_splits
 
 
 @contextmanager
-def scratch_home() -> Iterator[str]:
+def create_temporary_home() -> Iterator[str]:
     """A data folder for the runs of a benchmark; gives the path of the images' file. All of it goes at the end."""
     with tempfile.TemporaryDirectory(prefix="cnn-playground-benchmark-") as folder:
         os.environ["CNN_PLAYGROUND_HOME"] = folder
@@ -29,7 +29,7 @@ def scratch_home() -> Iterator[str]:
         yield str(path)
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """One line about the machine, for the foot of a table."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -19,58 +19,70 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from benchmarks.data import print_table
-from playground.engine.data.rasterize import AS_MNIST, SHRUNK, Fitting, fit_canvas, fit_strokes
-from playground.engine.data.splits import load_test
+from playground.engine.data.rasterize import (
+    MNIST_PREPROCESSING,
+    RESIZE_ONLY,
+    Preprocessing,
+    rasterize,
+    rasterize_canvas,
+)
+from playground.engine.data.splits import load_test_images
 from playground.engine.runs.repository import find_run
-from playground.interpret.drawing.preprocess import fit_image
-from playground.interpret.evaluation.out_of_distribution import familiarity
+from playground.interpret.drawing.preprocess import preprocess_ink
+from playground.interpret.evaluation.out_of_distribution import compute_ood_score
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import Model, load_model
 
-_STROKES = Path(__file__).parents[2] / "shared" / "data" / "strokes" / "pendigits-tra-strokes.json"
-_CANVAS = 320.0
-_PENS = (8, 16, 24, 32, 40)
-_WAYS = {"shrunk": SHRUNK, "box and centre": Fitting(thinned=False), "ours": AS_MNIST}
-_PLACES = {"large in the middle": (0.75, 0.5), "small in a corner": (0.25, 0.0)}  # share of the canvas, and where
+_STROKES_FILE = Path(__file__).parents[2] / "shared" / "data" / "strokes" / "pendigits-tra-strokes.json"
+_CANVAS_SIZE = 320.0
+_PEN_WIDTHS = (8, 16, 24, 32, 40)
+_PREPROCESSING_VARIANTS = {
+    "shrunk": RESIZE_ONLY,
+    "box and centre": Preprocessing(thinned=False),
+    "ours": MNIST_PREPROCESSING,
+}
+_PLACEMENTS = {"large in the middle": (0.75, 0.5), "small in a corner": (0.25, 0.0)}  # share of the canvas, and where
 
-Image = NDArray[np.float32]
+ImageArray = NDArray[np.float32]
 
 
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", default=["pretrained"])
-    parser.add_argument("--strokes", type=Path, default=_STROKES)
+    parser.add_argument("--strokes", type=Path, default=_STROKES_FILE)
     parser.add_argument("--writers", choices=("held-out", "known", "all"), default="held-out")
     parser.add_argument("--limit", type=int, default=10**6, help="So many drawings only.")
     options = parser.parse_args()
     drawings = [one for one in json.loads(options.strokes.read_bytes()) if _is_wanted(one, options.writers)]
     drawings = drawings[: options.limit]
     for name in options.runs:
-        _report(load_model(find_run(name)), drawings, f"{name}, {len(drawings):,} drawings, {options.writers} writers")
-    _report_unlike(drawings)
+        _report_accuracy(
+            load_model(find_run(name)), drawings, f"{name}, {len(drawings):,} drawings, {options.writers} writers"
+        )
+    _report_out_of_distribution(drawings)
 
 
-def _report_unlike(drawings: list[dict[str, Any]]) -> None:
+def _report_out_of_distribution(drawings: list[dict[str, Any]]) -> None:
     source = np.random.default_rng(0)
     kinds = {
-        "MNIST's test digits": list(load_test("mnist").images[:2000].numpy().astype(np.float32) / 255),
-        "the drawings above": [fit_strokes(drawing["strokes"]) for drawing in drawings],
-        "letters unlike digits": [_letter(letter) for letter in "ABDEFGHKMNPQRTWXadefghkmnptwx"],
-        "scribbles of 8 corners": [fit_strokes([source.uniform(0, 100, (8, 2)).tolist()]) for _ in range(200)],
-        "scribbles of 25 corners": [fit_strokes([source.uniform(0, 100, (25, 2)).tolist()]) for _ in range(200)],
+        "MNIST's test digits": list(load_test_images("mnist").images[:2000].numpy().astype(np.float32) / 255),
+        "the drawings above": [rasterize(drawing["strokes"]) for drawing in drawings],
+        "letters unlike digits": [_render_letter(letter) for letter in "ABDEFGHKMNPQRTWXadefghkmnptwx"],
+        "scribbles of 8 corners": [rasterize([source.uniform(0, 100, (8, 2)).tolist()]) for _ in range(200)],
+        "scribbles of 25 corners": [rasterize([source.uniform(0, 100, (25, 2)).tolist()]) for _ in range(200)],
         "noise": [source.uniform(0, 1, (1, 28, 28)).astype(np.float32) for _ in range(50)],
     }
     rows: list[tuple[str, ...]] = [("called unlike a digit", "")]
     for kind, images in kinds.items():
-        rows.append((kind, f"{np.mean([not familiarity(image).is_familiar for image in images]):.1%}"))
+        rows.append((kind, f"{np.mean([not compute_ood_score(image).is_in_distribution for image in images]):.1%}"))
     print_table(rows)
 
 
-def _letter(letter: str) -> Image:
+def _render_letter(letter: str) -> ImageArray:
     sheet = Pillow.new("L", (120, 120))
     ImageDraw.Draw(sheet).text((20, 5), letter, fill=255, font=ImageFont.load_default(size=80))
-    return fit_image(np.asarray(sheet, dtype=np.float32) / 255)
+    return preprocess_ink(np.asarray(sheet, dtype=np.float32) / 255)
 
 
 def _is_wanted(drawing: dict[str, Any], writers: str) -> bool:
@@ -78,16 +90,18 @@ def _is_wanted(drawing: dict[str, Any], writers: str) -> bool:
     return writers == "all" or held_out == (writers == "held-out")
 
 
-def _report(model: Model, drawings: list[dict[str, Any]], title: str) -> None:
+def _report_accuracy(model: Model, drawings: list[dict[str, Any]], title: str) -> None:
     labels = np.array([drawing["label"] for drawing in drawings])
-    rows: list[tuple[str, ...]] = [(title, *_WAYS)]
+    rows: list[tuple[str, ...]] = [(title, *_PREPROCESSING_VARIANTS)]
     guesses: dict[str, NDArray[np.int64]] = {}
-    for place, (share, where) in _PLACES.items():
-        for pen in _PENS:
-            canvases = [_on_canvas(drawing["strokes"], pen, share, where) for drawing in drawings]
+    for place, (share, where) in _PLACEMENTS.items():
+        for pen in _PEN_WIDTHS:
+            canvases = [_place_on_canvas(drawing["strokes"], pen, share, where) for drawing in drawings]
             cells = []
-            for way, fitting in _WAYS.items():
-                guesses[way] = _guesses(model, [fit_canvas(strokes, _CANVAS, pen, fitting) for strokes in canvases])
+            for way, fitting in _PREPROCESSING_VARIANTS.items():
+                guesses[way] = _predict_digits(
+                    model, [rasterize_canvas(strokes, _CANVAS_SIZE, pen, fitting) for strokes in canvases]
+                )
                 cells.append(f"{np.mean(guesses[way] == labels):.1%}")
             rows.append((f"{place}, pen {pen}", *cells))
     print_table(rows)
@@ -99,17 +113,23 @@ def _report(model: Model, drawings: list[dict[str, Any]], title: str) -> None:
     print("mistaken most:", ", ".join(f"{a} for {b} ({count})" for (a, b), count in wrong.most_common(12)), "\n")
 
 
-def _on_canvas(strokes: list[list[list[float]]], pen: float, share: float, where: float) -> list[list[list[float]]]:
+def _place_on_canvas(
+    strokes: list[list[list[float]]], pen_width: float, size_fraction: float, position_fraction: float
+) -> list[list[list[float]]]:
     """The strokes, their longer side that share of the canvas, in its middle (0.5) or its top left corner (0)."""
     points = np.concatenate([np.asarray(stroke, dtype=np.float64) for stroke in strokes])
     low, high = points.min(axis=0), points.max(axis=0)
-    scale = (share * _CANVAS - pen) / max(float((high - low).max()), 1e-6)
-    room = _CANVAS - pen - (high - low) * scale
-    return [((np.asarray(stroke) - low) * scale + pen / 2 + room * where).tolist() for stroke in strokes]
+    scale = (size_fraction * _CANVAS_SIZE - pen_width) / max(float((high - low).max()), 1e-6)
+    room = _CANVAS_SIZE - pen_width - (high - low) * scale
+    return [
+        ((np.asarray(stroke) - low) * scale + pen_width / 2 + room * position_fraction).tolist() for stroke in strokes
+    ]
 
 
-def _guesses(model: Model, images: list[Image]) -> NDArray[np.int64]:
-    found = [one.first for start in range(0, len(images), 500) for one in predict(model, images[start : start + 500])]
+def _predict_digits(model: Model, images: list[ImageArray]) -> NDArray[np.int64]:
+    found = [
+        one.top_class for start in range(0, len(images), 500) for one in predict(model, images[start : start + 500])
+    ]
     return np.array(found)
 
 

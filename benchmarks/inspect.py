@@ -18,21 +18,21 @@ from collections.abc import Callable
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.app import Server, milliseconds, open_page, start_server, wait_for_spare
-from benchmarks.data import machine, print_table
+from benchmarks.app import Server, format_milliseconds, open_page, start_server, wait_for_spare_worker
+from benchmarks.data import describe_machine, print_table
 from playground.core.architecture import Architecture
 from playground.core.events import RunEnded
 from playground.core.layers import Conv2d, GlobalAvgPool, MaxPool2d, Output
-from playground.core.presets import architecture_preset, recipe_preset
-from playground.engine.model.build import build
-from playground.engine.runs.repository import all_runs, create_run
-from playground.engine.runs.run import Run, log_line, snapshot_bytes
+from playground.core.presets import get_architecture_preset, get_recipe_preset
+from playground.engine.model.build import build_model
+from playground.engine.runs.repository import create_run, list_runs
+from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
 
-MOMENTS = 12
-_IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+SNAPSHOT_COUNT = 12
+_IDLE_SELECTOR = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
-def deep_net() -> Architecture:
+def make_deep_architecture() -> Architecture:
     """Ten convolutions of 128 channels."""
     convolutions = [Conv2d(out_channels=128, kernel_size=3, padding="same") for _ in range(10)]
     layers = (
@@ -57,60 +57,68 @@ def main() -> None:
     home = tempfile.mkdtemp(prefix="cnn-playground-benchmark-")
     os.environ["CNN_PLAYGROUND_HOME"] = home
     try:
-        nets = {"the guide's net": architecture_preset("guide").architecture, "10 convolutions of 128": deep_net()}
-        runs = {name: _run_with_moments(name, architecture) for name, architecture in nets.items()}
+        nets = {
+            "the guide's net": get_architecture_preset("guide").architecture,
+            "10 convolutions of 128": make_deep_architecture(),
+        }
+        runs = {name: _create_run_with_snapshots(name, architecture) for name, architecture in nets.items()}
         with sync_playwright() as playwright:
             path = shutil.which("chromium") or shutil.which("google-chrome")
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             server, url = start_server()
             open_page(browser, url).context.close()
-            wait_for_spare(server)
+            wait_for_spare_worker(server)
             rows = [("from the action to its answer", *nets)]
-            columns = [_looks(browser, url, run, options.rounds) for run in runs.values()]
-            rows += [(what, *(milliseconds(column[what]) for column in columns)) for what in columns[0]]
+            columns = [_measure_inspecting(browser, url, run, options.rounds) for run in runs.values()]
+            rows += [(what, *(format_milliseconds(column[what]) for column in columns)) for what in columns[0]]
             print_table(rows)
             print()
-            print_table(_disturbance(browser, server, url, options.runs, options.every))
+            print_table(_measure_slowdown(browser, server, url, options.runs, options.every))
             browser.close()
             server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    print(f"\n{machine()}, shared by server, training and Chromium.")
+    print(f"\n{describe_machine()}, shared by server, training and Chromium.")
 
 
-def _run_with_moments(name: str, architecture: Architecture) -> Run:
+def _create_run_with_snapshots(name: str, architecture: Architecture) -> Run:
     """A run with the weights of another seed at each moment: what is drawn is of no matter here."""
 
-    def fill(run: Run) -> None:
-        for moment in range(MOMENTS):
-            weights = build(architecture, seed=moment).state_dict()
-            run.snapshot_path(moment * 100).write_bytes(snapshot_bytes(dict(weights)))
-        run.log_path.write_bytes(log_line(RunEnded(step=(MOMENTS - 1) * 100, elapsed_s=1, status="completed")))
+    def write_snapshots(run: Run) -> None:
+        for moment in range(SNAPSHOT_COUNT):
+            weights = build_model(architecture, seed=moment).state_dict()
+            run.get_snapshot_path(moment * 100).write_bytes(serialize_snapshot(dict(weights)))
+        run.log_path.write_bytes(
+            serialize_event(RunEnded(step=(SNAPSHOT_COUNT - 1) * 100, elapsed_s=1, status="completed"))
+        )
 
-    return create_run(architecture, recipe_preset("sprint").recipe, name=name, fill=fill)
+    return create_run(architecture, get_recipe_preset("sprint").recipe, name=name, write_initial_files=write_snapshots)
 
 
-def _looks(browser: Browser, url: str, run: Run, rounds: int) -> dict[str, list[float]]:
+def _measure_inspecting(browser: Browser, url: str, run: Run, rounds: int) -> dict[str, list[float]]:
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.goto(f"{url}/inside?run={run.id}")
     page.wait_for_selector(".st-key-microscope .sum b")
     found: dict[str, list[float]] = {}
     layers = page.locator(".st-key-inside-layer button")
     convolutions = [place for place in range(layers.count()) if "Conv" in layers.nth(place).inner_text()]
-    found["another layer"] = _times(
-        page, rounds, lambda number: layers.nth(convolutions[number % len(convolutions)]).click(), _maps_changed
+    found["another layer"] = _time_action(
+        page, rounds, lambda number: layers.nth(convolutions[number % len(convolutions)]).click(), _MAPS_SOURCE_JS
     )
     slider = page.get_by_role("slider", name="Moment")
-    found["a step of the time slider"] = _times(
-        page, rounds, lambda number: slider.press("ArrowLeft" if number < MOMENTS - 1 else "ArrowRight"), _maps_changed
+    found["a step of the time slider"] = _time_action(
+        page,
+        rounds,
+        lambda number: slider.press("ArrowLeft" if number < SNAPSHOT_COUNT - 1 else "ArrowRight"),
+        _MAPS_SOURCE_JS,
     )
     layers.nth(convolutions[0]).click()  # large maps: every move of the pointer is another value
     _wait_until_idle(page)
     time.sleep(0.5)
-    found["another value's arithmetic"] = _times(
-        page, rounds, lambda number: _another_value(page, number), _sum_changed
+    found["another value's arithmetic"] = _time_action(
+        page, rounds, lambda number: _point_at_value(page, number), _SUM_TEXT_JS
     )
-    found["a channel switched off"] = _surgery(page, rounds)
+    found["a channel switched off"] = _measure_channel_edits(page, rounds)
     page.goto(f"{url}/mistakes?run={run.id}")
     page.wait_for_selector(".st-key-confusion", timeout=900_000)
     _wait_until_idle(page)
@@ -122,31 +130,33 @@ def _looks(browser: Browser, url: str, run: Run, rounds: int) -> dict[str, list[
     return found
 
 
-def _times(page: Page, rounds: int, act: Callable[[int], object], changed: str) -> list[float]:
+def _time_action(page: Page, rounds: int, action: Callable[[int], object], observed_js: str) -> list[float]:
     """Seconds from an action until what ``changed`` says is another than before."""
     times = []
     for number in range(1, rounds + 1):
         _wait_until_idle(page)
-        before = page.evaluate(changed)
+        before = page.evaluate(observed_js)
         begun = time.monotonic()
-        act(number)
-        page.wait_for_function(f"before => ({changed}) !== before", arg=before, timeout=120_000, polling=5)
+        action(number)
+        page.wait_for_function(f"before => ({observed_js}) !== before", arg=before, timeout=120_000, polling=5)
         times.append(time.monotonic() - begun)
     return times
 
 
-_SCOPE = """[...document.querySelectorAll('.st-key-microscope *')].map(node => node.shadowRoot).find(Boolean)"""
-_maps_changed = f"{_SCOPE}?.querySelector('.grid img')?.src"
-_sum_changed = f"{_SCOPE}?.querySelector('.tools .note')?.textContent"
+_SHADOW_ROOT_JS = (
+    """[...document.querySelectorAll('.st-key-microscope *')].map(node => node.shadowRoot).find(Boolean)"""
+)
+_MAPS_SOURCE_JS = f"{_SHADOW_ROOT_JS}?.querySelector('.grid img')?.src"
+_SUM_TEXT_JS = f"{_SHADOW_ROOT_JS}?.querySelector('.tools .note')?.textContent"
 
 
-def _another_value(page: Page, number: int) -> None:
+def _point_at_value(page: Page, number: int) -> None:
     box = page.locator(".st-key-microscope .map.live").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * (number % 7 + 0.5) / 8, box["y"] + box["height"] * (number % 5 + 0.5) / 6)
 
 
-def _surgery(page: Page, rounds: int) -> list[float]:
+def _measure_channel_edits(page: Page, rounds: int) -> list[float]:
     """From the click to the accuracy; on and off in turns."""
     _wait_until_idle(page)
     page.locator(".st-key-inside-view").get_by_text("Operate", exact=True).click()
@@ -167,23 +177,25 @@ def _surgery(page: Page, rounds: int) -> list[float]:
 
 
 def _wait_until_idle(page: Page) -> None:
-    page.wait_for_selector(_IDLE, timeout=900_000)
+    page.wait_for_selector(_IDLE_SELECTOR, timeout=900_000)
     time.sleep(0.2)
-    page.wait_for_selector(_IDLE, timeout=900_000)
+    page.wait_for_selector(_IDLE_SELECTOR, timeout=900_000)
 
 
-LOOKS = ("nobody", "somebody elsewhere", "somebody here")
+OBSERVERS = ("nobody", "somebody elsewhere", "somebody here")
 
 
-def _disturbance(browser: Browser, server: Server, url: str, rounds: int, every: float) -> list[tuple[str, ...]]:
-    """A run's speed while somebody goes from layer to layer, one ``every`` so many seconds, against the same alone.
+def _measure_slowdown(
+    browser: Browser, server: Server, url: str, rounds: int, interval_s: float
+) -> list[tuple[str, ...]]:
+    """A run's speed while somebody goes from layer to layer, one ``interval_s`` so many seconds, against the same alone.
 
     Somebody elsewhere costs this machine what it computes; somebody here its browser's painting too.
     """
-    speeds: dict[str, list[float]] = {looks: [] for looks in LOOKS}
+    speeds: dict[str, list[float]] = {looks: [] for looks in OBSERVERS}
     for place in range(rounds):
-        for looks in LOOKS if place % 2 == 0 else reversed(LOOKS):
-            speeds[looks].append(_speed(browser, server, url, looks=looks, every=every))
+        for looks in OBSERVERS if place % 2 == 0 else reversed(OBSERVERS):
+            speeds[looks].append(_measure_speed(browser, server, url, observer=looks, interval_s=interval_s))
     rows = [("looks inside a run while it trains", "images/s", "of its speed alone")]
     for looks, found in speeds.items():
         ratios = [now / alone for now, alone in zip(found, speeds["nobody"], strict=True)]
@@ -191,35 +203,35 @@ def _disturbance(browser: Browser, server: Server, url: str, rounds: int, every:
     return rows
 
 
-def _speed(browser: Browser, server: Server, url: str, *, looks: str, every: float) -> float:
+def _measure_speed(browser: Browser, server: Server, url: str, *, observer: str, interval_s: float) -> float:
     page = open_page(browser, url)
-    wait_for_spare(server)
-    before = {run.id for run in all_runs()[0]}
+    wait_for_spare_worker(server)
+    before = {run.id for run in list_runs()[0]}
     field = page.locator(".st-key-recipe-epochs input")
     field.fill("3")
     field.press("Enter")
     _wait_until_idle(page)
     page.locator(".st-key-train-start button:visible").click()
-    while not (new := [run for run in all_runs()[0] if run.id not in before]):
+    while not (new := [run for run in list_runs()[0] if run.id not in before]):
         time.sleep(0.05)
     run = new[0]
-    if looks != "somebody here":
+    if observer != "somebody here":
         page.context.close()
-    while not run.snapshots():
+    while not run.list_snapshot_steps():
         time.sleep(0.05)
-    if looks == "somebody elsewhere":
-        subprocess.run([sys.executable, "-m", "benchmarks.looker", run.id, str(every)], check=True)
-    elif looks == "somebody here":
+    if observer == "somebody elsewhere":
+        subprocess.run([sys.executable, "-m", "benchmarks.looker", run.id, str(interval_s)], check=True)
+    elif observer == "somebody here":
         page.goto(f"{url}/inside?run={run.id}")
         page.wait_for_selector(".st-key-microscope .sum b")
     number = 0
-    while not (history := run.history()).is_over:
-        if looks == "somebody here":
+    while not (history := run.read_history()).is_over:
+        if observer == "somebody here":
             layers = page.locator(".st-key-inside-layer button")
             layers.nth(number % layers.count()).click()
             number += 1
-        time.sleep(every)
-    if looks == "somebody here":
+        time.sleep(interval_s)
+    if observer == "somebody here":
         page.context.close()
     return history.steps[-1] * run.record.recipe.batch_size / history.elapsed_s
 

@@ -13,29 +13,29 @@ from playground.engine.runs.repository import find_run
 from playground.interpret.model import limit_threads
 
 
-def _page() -> None:
+def _render_page() -> None:
     import streamlit as st
 
     from playground.ui.pages.inspect import page as inside
 
     st.session_state["pages"] = {}
-    inside.page()
+    inside.render_inspect_page()
 
 
-def main(run_id: str, every: str) -> None:
+def main(run_id: str, interval_s: str) -> None:
     limit_threads()
     run = find_run(run_id)
     layers = [layer.id for layer in run.record.architecture.layers]
-    app = AppTest.from_function(_page, default_timeout=60)
+    app = AppTest.from_function(_render_page, default_timeout=60)
     app.query_params["run"] = run_id
     number = 0
-    while not run.history().is_over:
+    while not run.read_history().is_over:
         begun = time.monotonic()
         app.run()
         assert not app.exception
         app.session_state["playground"].inside_layer = layers[number % len(layers)]
         number += 1
-        time.sleep(max(0.0, float(every) - (time.monotonic() - begun)))
+        time.sleep(max(0.0, float(interval_s) - (time.monotonic() - begun)))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ training achieves. Keras: in this environment, or in the one whose interpreter `
 import argparse
 import statistics
 
-from benchmarks.contenders.process import Contender, keras_python
-from benchmarks.data import machine, print_table, scratch_home
-from playground.core.presets import architecture_preset
+from benchmarks.contenders.process import BenchmarkProcess, find_keras_python
+from benchmarks.data import create_temporary_home, describe_machine, print_table
+from playground.core.presets import get_architecture_preset
 from playground.core.summary import summarize
 
-_TRAINING_COST = 3  # a forward pass, and twice that backward
+_TRAINING_COST_FACTOR = 3  # a forward pass, and twice that backward
 
 
 def main() -> None:
@@ -22,33 +22,39 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0)
     options = parser.parse_args()
-    with scratch_home() as data:
-        contenders = [Contender.ours(f"ours, batch {size}", batch_size=size) for size in (32, 64, 128)]
-        contenders.append(Contender.ours("ours, batch 64, float32", batch_size=64, precision="float32"))
-        plain = Contender("plain PyTorch loop, batch 32", "plain_torch.py", {"data": data, "batch_size": 32})
+    with create_temporary_home() as data:
+        contenders = [
+            BenchmarkProcess.create_for_project(f"ours, batch {size}", batch_size=size) for size in (32, 64, 128)
+        ]
+        contenders.append(
+            BenchmarkProcess.create_for_project("ours, batch 64, float32", batch_size=64, precision="float32")
+        )
+        plain = BenchmarkProcess("plain PyTorch loop, batch 32", "plain_torch.py", {"data": data, "batch_size": 32})
         contenders.append(plain)
-        python = keras_python()
+        python = find_keras_python()
         keras = None
         if python:
-            keras = Contender("Keras fit, batch 32", "keras_fit.py", {"data": data, "batch_size": 32}, python)
+            keras = BenchmarkProcess("Keras fit, batch 32", "keras_fit.py", {"data": data, "batch_size": 32}, python)
             contenders.append(keras)
-        peaks = {kind: Contender(kind, "peak.py", {"precision": kind}) for kind in ("float32", "bfloat16")}
+        peaks = {kind: BenchmarkProcess(kind, "peak.py", {"precision": kind}) for kind in ("float32", "bfloat16")}
         speeds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
         limits: dict[str, list[float]] = {kind: [] for kind in peaks}
         for _ in range(options.rounds):
             for contender in contenders:
-                result = contender.ask(do="speed", seconds=options.seconds)
+                result = contender.request_result(do="speed", seconds=options.seconds)
                 speeds[contender.name].append(result["images_per_second"])
             for kind, peak in peaks.items():
-                result = peak.ask(do="speed", seconds=options.seconds / 4)
+                result = peak.request_result(do="speed", seconds=options.seconds / 4)
                 limits[kind].append(result["multiply_adds_per_second"])
         for process in (*contenders, *peaks.values()):
             process.close()
-    _print(speeds, limits, plain.name, keras.name if keras else None)
+    _print_results(speeds, limits, plain.name, keras.name if keras else None)
 
 
-def _print(speeds: dict[str, list[float]], limits: dict[str, list[float]], plain: str, keras: str | None) -> None:
-    cost = _TRAINING_COST * summarize(architecture_preset("guide").architecture).multiply_adds
+def _print_results(
+    speeds: dict[str, list[float]], limits: dict[str, list[float]], plain_name: str, keras_name: str | None
+) -> None:
+    cost = _TRAINING_COST_FACTOR * summarize(get_architecture_preset("guide").architecture).multiply_adds
     peak = {kind: statistics.median(found) for kind, found in limits.items()}
     rows: list[tuple[str, ...]] = [("the guide's net", "images/s", "to plain loop", "to Keras", "of bfloat16 peak")]
     for name, found in speeds.items():
@@ -56,19 +62,19 @@ def _print(speeds: dict[str, list[float]], limits: dict[str, list[float]], plain
             (
                 name,
                 f"{statistics.median(found):,.0f}",
-                f"{_ratio(found, speeds[plain]):.1f}",
-                f"{_ratio(found, speeds[keras]):.1f}" if keras else "no Keras here",
+                f"{_compute_median_ratio(found, speeds[plain_name]):.1f}",
+                f"{_compute_median_ratio(found, speeds[keras_name]):.1f}" if keras_name else "no Keras here",
                 f"{statistics.median(found) * cost / peak['bfloat16']:.0%}",
             )
         )
     print_table(rows)
     print(
         f"\nMatrix products of 2048 x 2048: {peak['float32'] / 1e9:,.0f} thousand million multiply-adds a second in "
-        f"float32, {peak['bfloat16'] / 1e9:,.0f} in bfloat16. {machine()}."
+        f"float32, {peak['bfloat16'] / 1e9:,.0f} in bfloat16. {describe_machine()}."
     )
 
 
-def _ratio(left: list[float], right: list[float]) -> float:
+def _compute_median_ratio(left: list[float], right: list[float]) -> float:
     """Median of the rounds' ratios: what slowed a round slowed both."""
     return statistics.median(a / b for a, b in zip(left, right, strict=True))
 

@@ -11,10 +11,10 @@ import statistics
 import sys
 from typing import Any
 
-from benchmarks.contenders.process import Contender, keras_python
-from benchmarks.data import machine, print_table, scratch_home
+from benchmarks.contenders.process import BenchmarkProcess, find_keras_python
+from benchmarks.data import create_temporary_home, describe_machine, print_table
 
-_MOST_EPOCHS = 8
+_MAX_EPOCHS = 8
 
 
 def main() -> None:
@@ -24,29 +24,29 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=0.99)
     parser.add_argument("--only-ours", action="store_true", help="Without the slow ones.")
     options = parser.parse_args()
-    with scratch_home() as data:
+    with create_temporary_home() as data:
         contenders = [
-            Contender.ours("ours: Dash net, dash recipe", net="dash", recipe="dash"),
-            Contender.ours("ours: the guide's net, sprint recipe", net="guide", recipe="sprint"),
+            BenchmarkProcess.create_for_project("ours: Dash net, dash recipe", net="dash", recipe="dash"),
+            BenchmarkProcess.create_for_project("ours: the guide's net, sprint recipe", net="guide", recipe="sprint"),
         ]
-        tutorial = {"data": data, "batch_size": 32, "most_epochs": _MOST_EPOCHS}
-        python = keras_python()
+        tutorial = {"data": data, "batch_size": 32, "most_epochs": _MAX_EPOCHS}
+        python = find_keras_python()
         if not options.only_ours:
-            contenders.append(Contender("plain PyTorch loop, adam, batch 32", "plain_torch.py", tutorial))
+            contenders.append(BenchmarkProcess("plain PyTorch loop, adam, batch 32", "plain_torch.py", tutorial))
             if python:
-                contenders.append(Contender("Keras fit, adam, batch 32", "keras_fit.py", tutorial, python))
+                contenders.append(BenchmarkProcess("Keras fit, adam, batch 32", "keras_fit.py", tutorial, python))
         results: dict[str, list[dict[str, Any]]] = {contender.name: [] for contender in contenders}
         for seed in range(options.rounds):
             for contender in contenders:
-                result = contender.ask(do="race", seed=seed, target=options.target)
+                result = contender.request_result(do="race", seed=seed, target=options.target)
                 results[contender.name].append(result)
                 print(f"seed {seed}, {contender.name}: {result}", file=sys.stderr, flush=True)
         for contender in contenders:
             contender.close()
-    _print(results, options.target)
+    _print_results(results, options.target)
 
 
-def _print(results: dict[str, list[dict[str, Any]]], target: float) -> None:
+def _print_results(results: dict[str, list[dict[str, Any]]], target: float) -> None:
     slowest = max(results, key=lambda name: min((r["seconds"] or 1e9) for r in results[name]))
     rows: list[tuple[str, ...]] = [
         (f"to {target:.1%} on the test set", "seconds", "epochs", "reached", "mean accuracy", f"sooner than {slowest}")
@@ -69,7 +69,7 @@ def _print(results: dict[str, list[dict[str, Any]]], target: float) -> None:
             )
         )
     print_table(rows)
-    print(f"\nMedians over seeds 0 to {len(next(iter(results.values()))) - 1}. {machine()}.")
+    print(f"\nMedians over seeds 0 to {len(next(iter(results.values()))) - 1}. {describe_machine()}.")
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data import machine, print_table
+from benchmarks.data import describe_machine, print_table
 
 EXERCISES = {"cifar-exercise": "cifar10", "guide": "fashion-mnist"}
-_KERAS = Path(__file__).parent / "contenders" / "keras_tutorial.py"
+_KERAS_SCRIPT = Path(__file__).parent / "contenders" / "keras_tutorial.py"
 
 
 def main() -> None:
@@ -32,25 +32,27 @@ def main() -> None:
         (Path(home) / "datasets").symlink_to(options.folder.resolve())
         for preset, dataset in EXERCISES.items():
             for seed in range(options.seeds):
-                rows.append(_exercise(preset, dataset, seed, Path(home)))
+                rows.append(_run_exercise(preset, dataset, seed, Path(home)))
                 print(" | ".join(rows[-1]), flush=True)
     print()
     print_table(rows)
-    print(f"\n{machine()}. Test accuracy at the end; seconds of training, here with all measurements and the log.")
+    print(
+        f"\n{describe_machine()}. Test accuracy at the end; seconds of training, here with all measurements and the log."
+    )
 
 
-def _exercise(preset: str, dataset: str, seed: int, home: Path) -> tuple[str, ...]:
+def _run_exercise(preset: str, dataset: str, seed: int, home: Path) -> tuple[str, ...]:
     from playground.codegen.keras_model import to_keras
-    from playground.core.presets import architecture_preset
-    from playground.engine.data.fetch import fetch
-    from playground.engine.data.splits import splits_for
+    from playground.core.presets import get_architecture_preset
+    from playground.engine.data.fetch import download_dataset
+    from playground.engine.data.splits import load_recipe_splits
 
-    for _ in fetch(dataset):
+    for _ in download_dataset(dataset):
         pass
-    found = architecture_preset(preset)
+    found = get_architecture_preset(preset)
     assert found.recipe is not None
-    recipe = found.recipe.changed(dataset=dataset)
-    splits = splits_for(recipe)
+    recipe = found.recipe.replace(dataset=dataset)
+    splits = load_recipe_splits(recipe)
     data, model = home / "data.npz", home / "model.py"
     np.savez(
         data,
@@ -61,9 +63,9 @@ def _exercise(preset: str, dataset: str, seed: int, home: Path) -> tuple[str, ..
     )
     model.write_text(to_keras(found.architecture), encoding="utf-8")
     chosen = ["--dataset", dataset, "--seed", str(seed), "--json"]
-    mine = _answer([sys.executable, "-m", "playground", "train", preset, *chosen])
+    mine = _run_json_command([sys.executable, "-m", "playground", "train", preset, *chosen])
     settings = [str(recipe.epochs), str(recipe.batch_size), str(seed)]
-    theirs = _answer([os.environ["KERAS_PYTHON"], str(_KERAS), str(model), str(data), *settings])
+    theirs = _run_json_command([os.environ["KERAS_PYTHON"], str(_KERAS_SCRIPT), str(model), str(data), *settings])
     return (
         f"{preset} on {dataset}, {recipe.epochs} epochs",
         str(seed),
@@ -76,7 +78,7 @@ def _exercise(preset: str, dataset: str, seed: int, home: Path) -> tuple[str, ..
     )
 
 
-def _answer(command: list[str]) -> dict[str, float]:
+def _run_json_command(command: list[str]) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return answer

@@ -15,8 +15,16 @@ import time
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.app import POINTS, Server, megabytes, milliseconds, open_page, start_server, wait_for_spare
-from benchmarks.data import machine, print_table
+from benchmarks.app import (
+    CURVE_POINTS_JS,
+    Server,
+    format_milliseconds,
+    open_page,
+    read_memory_mb,
+    start_server,
+    wait_for_spare_worker,
+)
+from benchmarks.data import describe_machine, print_table
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
@@ -38,24 +46,24 @@ def main() -> None:
             path = shutil.which("chromium") or shutil.which("google-chrome")
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             server, url = start_server()
-            rows += _speeds(browser, server, url, options.rounds)
-            rows += _sessions(browser, server, url, options.sessions)
+            rows += _measure_training_speeds(browser, server, url, options.rounds)
+            rows += _measure_sessions(browser, server, url, options.sessions)
             browser.close()
             server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
     print_table(rows)
-    print(f"\n{machine()}, shared by server, training and Chromium.")
+    print(f"\n{describe_machine()}, shared by server, training and Chromium.")
 
 
-def _speeds(browser: Browser, server: Server, url: str, rounds: int) -> list[tuple[str, ...]]:
+def _measure_training_speeds(browser: Browser, server: Server, url: str, rounds: int) -> list[tuple[str, ...]]:
     watched: list[float] = []
     alone: list[float] = []
     ratios: list[float] = []
     open_page(browser, url).context.close()  # unpacks the data and learns the machine's speed
     for place in range(rounds):
         for keep_open in (place % 2 == 0, place % 2 == 1):
-            speed = _speed(browser, server, url, keep_open=keep_open)
+            speed = _measure_speed(browser, server, url, keep_open=keep_open)
             (watched if keep_open else alone).append(speed)
         ratios.append(watched[-1] / alone[-1])
     return [
@@ -65,62 +73,62 @@ def _speeds(browser: Browser, server: Server, url: str, rounds: int) -> list[tup
     ]
 
 
-def _speed(browser: Browser, server: Server, url: str, *, keep_open: bool) -> float:
+def _measure_speed(browser: Browser, server: Server, url: str, *, keep_open: bool) -> float:
     """Images a second of a whole run, measurements included, from its log."""
     page = open_page(browser, url)
-    wait_for_spare(server)
-    before = _latest()
-    _train(page, epochs=3)
-    while (run := _latest()) == before or run is None:
+    wait_for_spare_worker(server)
+    before = _find_latest_run()
+    _start_training(page, epochs=3)
+    while (run := _find_latest_run()) == before or run is None:
         time.sleep(0.05)
     if not keep_open:
         page.context.close()
-    while not (history := run.history()).is_over:
+    while not (history := run.read_history()).is_over:
         time.sleep(0.5)
     if keep_open:
         page.context.close()
     return history.steps[-1] * run.record.recipe.batch_size / history.elapsed_s
 
 
-def _latest() -> Run | None:
+def _find_latest_run() -> Run | None:
     try:
         return find_run("latest")
     except PlaygroundError:
         return None
 
 
-def _sessions(browser: Browser, server: Server, url: str, count: int) -> list[tuple[str, ...]]:
-    wait_for_spare(server)
-    before = megabytes(server.process.pid)[0]
+def _measure_sessions(browser: Browser, server: Server, url: str, count: int) -> list[tuple[str, ...]]:
+    wait_for_spare_worker(server)
+    before = read_memory_mb(server.process.pid)[0]
     errors: list[str] = []
     pages = []
     for _ in range(count):
         page = open_page(browser, url)
         page.on("pageerror", lambda problem: errors.append(str(problem)))
         pages.append(page)
-    _train(pages[0], epochs=50)
-    pages[0].wait_for_function(f"{POINTS} > 0", timeout=60_000)
-    times = [_answer_time(page) for _ in range(_ROUNDS_OF_CLICKS) for page in pages]
+    _start_training(pages[0], epochs=50)
+    pages[0].wait_for_function(f"{CURVE_POINTS_JS} > 0", timeout=60_000)
+    times = [_measure_response_time(page) for _ in range(_ROUNDS_OF_CLICKS) for page in pages]
     for page in pages:
         errors += page.locator('[data-testid="stException"], .pg-problem').all_inner_texts()
     pages[0].locator(".st-key-train-stop button:visible").click()
-    during = megabytes(server.process.pid)[0]
+    during = read_memory_mb(server.process.pid)[0]
     for page in pages:
         page.context.close()
     after = during
     for _ in range(30):  # Streamlit keeps a session for a while, should its page come back
         time.sleep(5)
-        after = min(after, megabytes(server.process.pid)[0])
+        after = min(after, read_memory_mb(server.process.pid)[0])
         if after <= before * 1.1:
             break
     return [
-        (f"{count} sessions, one run: a widget's answer", milliseconds(times)),
+        (f"{count} sessions, one run: a widget's answer", format_milliseconds(times)),
         ("errors on their pages", str(len(errors))),
         ("memory before, with them, after", f"{before:.0f}, {during:.0f}, {after:.0f} MB ({after / before - 1:+.0%})"),
     ]
 
 
-def _train(page: Page, *, epochs: int) -> None:
+def _start_training(page: Page, *, epochs: int) -> None:
     field = page.locator(".st-key-recipe-epochs input")
     field.fill(str(epochs))
     field.press("Enter")
@@ -128,7 +136,7 @@ def _train(page: Page, *, epochs: int) -> None:
     page.locator(".st-key-train-start button:visible").click()
 
 
-def _answer_time(page: Page) -> float:
+def _measure_response_time(page: Page) -> float:
     """Seconds from a click on a layer's row until its form is there, or gone."""
     form = page.locator(".st-key-editor-conv2d-1")
     begun = time.monotonic()

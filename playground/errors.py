@@ -35,11 +35,11 @@ class PlaygroundError(Exception):
         super().__init__(" ".join(part for part in (self.what, self.expected, self.fix) if part))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.what, self.expected, self.fix)
+        return _reconstruct_error, (type(self), self.what, self.expected, self.fix)
 
 
-def _rebuild(kind: type[PlaygroundError], what: str, expected: str, fix: str) -> PlaygroundError:
-    return kind(what, expected=expected, fix=fix)
+def _reconstruct_error(error_class: type[PlaygroundError], what: str, expected: str, fix: str) -> PlaygroundError:
+    return error_class(what, expected=expected, fix=fix)
 
 
 class ArchitectureError(PlaygroundError):
@@ -50,7 +50,7 @@ class RecipeError(PlaygroundError):
     """Training settings that cannot be read or used."""
 
 
-class SchemaError(PlaygroundError):
+class SchemaVersionError(PlaygroundError):
     """A file written by a newer version of this program."""
 
 
@@ -66,7 +66,7 @@ class AssetError(DataError):
     """A bundled file is missing or damaged."""
 
 
-class MissingDataError(DataError):
+class DatasetUnavailableError(DataError):
     """A data set that has to be fetched first."""
 
 
@@ -74,7 +74,7 @@ class DownloadError(DataError):
     """A file of a data set cannot be fetched, or arrives damaged."""
 
 
-class DatasetError(DataError):
+class InvalidDatasetError(DataError):
     """A folder or ZIP of images that makes no data set."""
 
 
@@ -86,7 +86,7 @@ class DrawingError(DataError):
     """Nothing was drawn, or the strokes cannot be read."""
 
 
-class StoreError(PlaygroundError):
+class StorageError(PlaygroundError):
     """The data folder cannot be read or written."""
 
 
@@ -98,7 +98,7 @@ class DivergedError(TrainingError):
     """The loss is infinite or not a number."""
 
 
-class MemoryExceededError(TrainingError):
+class OutOfMemoryError(TrainingError):
     """The device has too little memory for this network and batch size."""
 
 
@@ -106,9 +106,9 @@ class WorkerError(PlaygroundError):
     """The training process cannot be started or reached."""
 
 
-class OwnerError(PlaygroundError):
+class OwnershipError(PlaygroundError):
     """A run or a data set is another person's."""
 
 
-class SettingError(PlaygroundError):
+class ConfigurationError(PlaygroundError):
     """A server setting that cannot be used."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torchvision import models
 
-from playground.engine.data.batch import Images
-from playground.engine.data.custom.image_folder import OwnImages
-from playground.engine.data.custom.store import save_own_dataset
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.custom.image_folder import CustomImages
+from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.data.feature_extraction import EXTRACTORS, main
 from playground.engine.data.torchvision_sources import datasets_folder
 
@@ -38,8 +38,8 @@ def light_and_dark(count: int = 20) -> str:
     levels = torch.tensor([0, 190, 0, 190]).view(4, 1, 1, 1, 1)
     images = (noise + levels).to(torch.uint8)
     labels = torch.tensor([0, 1]).repeat_interleave(count // 2)
-    train, test = (Images(part.flatten(0, 1), labels) for part in (images[:2], images[2:]))
-    return save_own_dataset("Light", OwnImages(train, test, ("dark", "light"), (), 0))
+    train, test = (LabeledImages(part.flatten(0, 1), labels) for part in (images[:2], images[2:]))
+    return save_custom_dataset("Light", CustomImages(train, test, ("dark", "light"), (), 0))
 
 
 if __name__ == "__main__":

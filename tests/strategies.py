@@ -7,7 +7,7 @@ from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture, InputShape
-from playground.core.form_schema import FormField, form_fields
+from playground.core.form_schema import FormField, build_form_fields
 from playground.core.layers import (
     LAYER_KINDS,
     Activation,
@@ -45,7 +45,7 @@ from playground.core.recipe import (
     StepDecay,
     Thickness,
 )
-from playground.core.shapes import Shape, is_map, window_output_size
+from playground.core.shapes import Shape, compute_output_size, is_spatial
 from playground.core.summary import summarize
 
 # The same examples every time: a test that fails does so for everybody. No clock: two cores are shared.
@@ -75,7 +75,7 @@ def field_values(field: FormField, most: int | None = None) -> st.SearchStrategy
 
 def from_form(model: type[Any], most: int | None = None) -> st.SearchStrategy[Any]:
     """Values of a model with every form field drawn from its bounds."""
-    return st.builds(model, **{field.name: field_values(field, most) for field in form_fields(model)})
+    return st.builds(model, **{field.name: field_values(field, most) for field in build_form_fields(model)})
 
 
 @st.composite
@@ -84,11 +84,11 @@ def layers(draw: st.DrawFn, most: int | None = None) -> Layer:
     kind = draw(st.sampled_from(sorted(LAYER_KINDS.values(), key=lambda kind: kind.__name__)))
     layer: Layer = draw(from_form(kind, most))
     if isinstance(layer, Output):
-        layer = layer.changed(units=draw(st.none() | st.integers(1, 12)))
+        layer = layer.replace(units=draw(st.none() | st.integers(1, 12)))
     if isinstance(layer, Residual):
         inner = st.one_of(*(from_form(part, most) for part in (Conv2d, BatchNorm, Dropout, Activation)))
-        layer = layer.changed(layers=tuple(draw(st.lists(inner, min_size=1, max_size=4))))
-    return layer.changed(enabled=draw(st.sampled_from((True, True, True, False))))
+        layer = layer.replace(layers=tuple(draw(st.lists(inner, min_size=1, max_size=4))))
+    return layer.replace(enabled=draw(st.sampled_from((True, True, True, False))))
 
 
 def inputs(smallest: int = 8) -> st.SearchStrategy[InputShape]:
@@ -162,7 +162,7 @@ def _working_residual(draw: st.DrawFn, shape: Shape) -> Residual:
             )
         )
         inner.extend(draw(st.lists(_pointwise(), max_size=1)))
-    switched_off = draw(st.lists(_pointwise().map(lambda layer: layer.changed(enabled=False)), max_size=1))
+    switched_off = draw(st.lists(_pointwise().map(lambda layer: layer.replace(enabled=False)), max_size=1))
     return Residual(layers=(*inner, *switched_off), activation=draw(st.sampled_from(OPTIONAL_ACTIVATIONS)))
 
 
@@ -185,9 +185,9 @@ def architectures(draw: st.DrawFn, most_maps: int = 4) -> Architecture:
             st.one_of(_working_conv(current), _working_pool(current), _working_residual(current), _pointwise())
         )
         found.append(layer)
-        current = layer.output_shape(current)
+        current = layer.compute_output_shape(current)
     # A large map would only make the linear part slow.
-    found.append(draw(st.sampled_from((Flatten(), GlobalAvgPool()))) if is_map(current) else Flatten())
+    found.append(draw(st.sampled_from((Flatten(), GlobalAvgPool()))) if is_spatial(current) else Flatten())
     for _ in range(draw(st.integers(0, 2))):
         linear = st.builds(
             Linear,
@@ -201,7 +201,7 @@ def architectures(draw: st.DrawFn, most_maps: int = 4) -> Architecture:
     wanted = 1 if activation == "sigmoid" else classes
     found.append(Output(activation=activation, units=draw(st.sampled_from((None, wanted)))))
     for layer in draw(st.lists(layers(40), max_size=2)):
-        found.insert(draw(st.integers(0, len(found))), layer.changed(enabled=False))
+        found.insert(draw(st.integers(0, len(found))), layer.replace(enabled=False))
     return Architecture(input=shape, classes=classes, layers=tuple(found))
 
 
@@ -211,7 +211,7 @@ def frozen_architectures(draw: st.DrawFn) -> Architecture:
 
     def perhaps_frozen(layer: Layer) -> Layer:
         inner = {"layers": tuple(map(perhaps_frozen, layer.layers))} if isinstance(layer, Residual) else {}
-        return layer.changed(trainable=draw(st.booleans()) or not layer.has_weights, **inner)
+        return layer.replace(trainable=draw(st.booleans()) or not layer.has_weights, **inner)
 
     architecture = draw(architectures())
     frozen = architecture.with_layers([perhaps_frozen(layer) for layer in architecture.layers])
@@ -233,7 +233,7 @@ def window_stacks(draw: st.DrawFn) -> Architecture:
         else:
             dilation = 1
             layer = AvgPool2d(kernel_size=kernel_size, stride=stride)
-        smaller = window_output_size(size, kernel_size, stride, 0, dilation)
+        smaller = compute_output_size(size, kernel_size, stride, 0, dilation)
         if smaller < 3:
             break
         size = smaller
@@ -243,7 +243,7 @@ def window_stacks(draw: st.DrawFn) -> Architecture:
 
 def recipes() -> st.SearchStrategy[Recipe]:
     """Any recipe in bounds."""
-    plain = {field.name: field_values(field) for field in form_fields(Recipe) if field.name != "dataset"}
+    plain = {field.name: field_values(field) for field in build_form_fields(Recipe) if field.name != "dataset"}
     return st.builds(
         Recipe,
         optimizer=st.one_of(*(from_form(kind) for kind in OPTIMIZERS)),

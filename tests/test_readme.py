@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from playground.cli import app
+from playground.cli import cli_app
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -22,7 +22,7 @@ def test_the_two_commands_are_shown(command: str) -> None:
 def test_every_command_of_the_readme_parses() -> None:
     lines = re.findall(r"^cnn-playground (.+)$", README, flags=re.MULTILINE)
     assert len(lines) >= 7
-    group = get_command(app)
+    group = get_command(cli_app)
     for line in lines:
         name, *arguments = shlex.split(line)
         command = group.commands[name]  # type: ignore[attr-defined]

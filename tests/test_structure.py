@@ -37,8 +37,8 @@ def test_what_answers_at_once_waits_for_nothing_heavy(statement: str):
 
 
 def test_the_command_line_answers_without_torch():
-    statement = "import sys; sys.argv = ['x', 'summary', 'guide']; from playground.cli import app; "
-    statement += "app(standalone_mode=False)"
+    statement = "import sys; sys.argv = ['x', 'summary', 'guide']; from playground.cli import cli_app; "
+    statement += "cli_app(standalone_mode=False)"
     assert "torch" not in loaded_by(statement)
 
 

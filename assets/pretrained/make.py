@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playground.core.events import SnapshotSaved, StepDone
 from playground.engine.runs.repository import find_run
-from playground.engine.runs.run import PRETRAINED, Run, log_line, write_record
+from playground.engine.runs.run import PRETRAINED, Run, serialize_event, write_record
 
 HERE = Path(__file__).parent
 EVERY = 25
@@ -26,7 +26,7 @@ def make(source: Run) -> None:
     for step in kept:
         shutil.copy(source.folder / "snapshots" / f"{step}.safetensors", HERE / "snapshots")
     lines = [
-        log_line(event)
+        serialize_event(event)
         for event in source.events()
         if not (isinstance(event, StepDone) and event.step % EVERY)
         and not (isinstance(event, SnapshotSaved) and event.step not in kept)

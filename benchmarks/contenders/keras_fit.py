@@ -8,13 +8,13 @@ import time
 
 import numpy as np
 
-_ANSWERS = os.dup(1)
+_OUTPUT_FD = os.dup(1)
 os.dup2(2, 1)  # whatever Keras prints must not stand among the answers
 
 import keras  # noqa: E402
 
 
-def _net():
+def _build_model():
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -34,51 +34,51 @@ def _net():
     return model
 
 
-def _load(data, part):
+def _load_split(data, split):
     arrays = np.load(data)
-    return arrays[f"{part}_images"][..., None].astype("float32") / 255, arrays[f"{part}_labels"]
+    return arrays[f"{split}_images"][..., None].astype("float32") / 255, arrays[f"{split}_labels"]
 
 
-class _Clock(keras.callbacks.Callback):
+class _ThroughputTimer(keras.callbacks.Callback):
     """Seconds and batches from the 20th batch on; ends the epoch when the time is over."""
 
     def __init__(self, seconds):
         super().__init__()
-        self.seconds, self.warm, self.batches = seconds, None, 0
+        self.seconds, self.started_at, self.batches = seconds, None, 0
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
         if batch == 20:
-            self.warm, self.batches = now, 0
-        elif self.warm:
+            self.started_at, self.batches = now, 0
+        elif self.started_at:
             self.batches += 1
-        if self.warm and now - self.warm > self.seconds:
-            self.spent = now - self.warm
+        if self.started_at and now - self.started_at > self.seconds:
+            self.elapsed_s = now - self.started_at
             self.model.stop_training = True
-            raise _EnoughError
+            raise _TimeLimitReachedError
 
 
-class _EnoughError(Exception):
+class _TimeLimitReachedError(Exception):
     pass
 
 
-def speed(data, seconds, batch_size):
+def measure_throughput(data, seconds, batch_size):
     """Images a second over about so many seconds."""
-    images, labels = _load(data, "train")
-    model = _net()
+    images, labels = _load_split(data, "train")
+    model = _build_model()
     model.fit(images[: batch_size * 4], labels[: batch_size * 4], batch_size=batch_size, verbose=0)  # traced here
-    clock = _Clock(seconds)
-    with contextlib.suppress(_EnoughError):
+    clock = _ThroughputTimer(seconds)
+    with contextlib.suppress(_TimeLimitReachedError):
         model.fit(images, labels, batch_size=batch_size, epochs=10, verbose=0, callbacks=[clock])
-    return {"images_per_second": clock.batches * batch_size / clock.spent}
+    return {"images_per_second": clock.batches * batch_size / clock.elapsed_s}
 
 
-def race(data, seed, target, batch_size, most_epochs):
+def measure_time_to_accuracy(data, seed, target, batch_size, most_epochs):
     """Seconds of fit, evaluations left out, to the end of the first epoch that reaches ``target``."""
     keras.utils.set_random_seed(seed)
-    images, labels = _load(data, "train")
-    test_images, test_labels = _load(data, "test")
-    model = _net()
+    images, labels = _load_split(data, "train")
+    test_images, test_labels = _load_split(data, "test")
+    model = _build_model()
     spent, accuracy = 0.0, 0.0
     for epoch in range(1, most_epochs + 1):
         began = time.perf_counter()
@@ -93,5 +93,5 @@ def race(data, seed, target, batch_size, most_epochs):
 if __name__ == "__main__":
     for line in sys.stdin:
         request = json.loads(line)
-        result = {"speed": speed, "race": race}[request.pop("do")](**request)
-        os.write(_ANSWERS, (json.dumps(result) + "\n").encode())
+        result = {"speed": measure_throughput, "race": measure_time_to_accuracy}[request.pop("do")](**request)
+        os.write(_OUTPUT_FD, (json.dumps(result) + "\n").encode())

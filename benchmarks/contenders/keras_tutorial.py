@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-_ANSWERS = os.dup(1)
+_OUTPUT_FD = os.dup(1)
 os.dup2(2, 1)  # whatever Keras prints must not stand among the answers
 
 import keras  # noqa: E402
@@ -32,7 +32,7 @@ def main(model_file, data, epochs, batch_size, seed):
     model.fit(images["train"], arrays["train_labels"], epochs=int(epochs), batch_size=int(batch_size), verbose=0)
     seconds = time.perf_counter() - began
     accuracy = model.evaluate(images["test"], arrays["test_labels"], batch_size=1000, verbose=0)[1]
-    os.write(_ANSWERS, json.dumps({"seconds": seconds, "accuracy": accuracy}).encode())
+    os.write(_OUTPUT_FD, json.dumps({"seconds": seconds, "accuracy": accuracy}).encode())
 
 
 if __name__ == "__main__":

@@ -3,28 +3,30 @@
 import statistics
 from typing import Any
 
-from benchmarks.contenders.process import answer
-from playground.core.presets import architecture_preset, recipe_preset
+from benchmarks.contenders.process import serve_requests
+from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run
-from playground.engine.training.commands import NoCommands
+from playground.engine.training.commands import NullCommandSource
 from playground.engine.training.trainer import Trainer
-from playground.engine.workers.malloc import keep_memory
+from playground.engine.workers.malloc import retain_freed_memory
 
 
-def _recorded(net: str, recipe: Recipe) -> Any:
-    architecture = architecture_preset(net).architecture
+def _train_recorded(net: str, recipe: Recipe) -> Any:
+    architecture = get_architecture_preset(net).architecture
     trainer = Trainer(architecture, recipe)
     with Recorder(create_run(architecture, recipe)) as recorder:
-        yield from recorder.follow(trainer, NoCommands())
+        yield from recorder.run_trainer(trainer, NullCommandSource())
 
 
-def speed(seconds: float, batch_size: int, net: str = "guide", recipe: str = "sprint", precision: str = "auto") -> Any:
+def measure_throughput(
+    seconds: float, batch_size: int, net: str = "guide", recipe: str = "sprint", precision: str = "auto"
+) -> Any:
     """Images a second of training over about so many seconds; measuring, as elsewhere, is not counted."""
-    settings = recipe_preset(recipe).recipe.changed(batch_size=batch_size, epochs=100, precision=precision)
+    settings = get_recipe_preset(recipe).recipe.replace(batch_size=batch_size, epochs=100, precision=precision)
     first, rates = None, []
-    for event in _recorded(net, settings):
+    for event in _train_recorded(net, settings):
         if event.kind != "step_done" or event.step < 20:
             continue
         first = first or event
@@ -34,11 +36,11 @@ def speed(seconds: float, batch_size: int, net: str = "guide", recipe: str = "sp
     return {"images_per_second": statistics.harmonic_mean(rates)}
 
 
-def race(seed: int, target: float, net: str, recipe: str) -> Any:
+def measure_time_to_accuracy(seed: int, target: float, net: str, recipe: str) -> Any:
     """Seconds until the run is over, its measurements included; None where it does not reach ``target``."""
     accuracy, elapsed_s = 0.0, 0.0
-    settings = recipe_preset(recipe).recipe.changed(seed=seed)
-    for event in _recorded(net, settings):
+    settings = get_recipe_preset(recipe).recipe.replace(seed=seed)
+    for event in _train_recorded(net, settings):
         if event.kind == "evaluated" and event.split == "test":
             accuracy, elapsed_s = event.accuracy, event.elapsed_s
     reached = accuracy >= target
@@ -46,5 +48,5 @@ def race(seed: int, target: float, net: str, recipe: str) -> Any:
 
 
 if __name__ == "__main__":
-    keep_memory()
-    answer(speed, race)
+    retain_freed_memory()
+    serve_requests(measure_throughput, measure_time_to_accuracy)

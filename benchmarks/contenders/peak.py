@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.contenders.process import answer
+from benchmarks.contenders.process import serve_requests
 
 _SIZE = 2048
 
 
-def speed(seconds: float, precision: str) -> Any:
+def measure_throughput(seconds: float, precision: str) -> Any:
     """Multiply-adds a second over about so many seconds."""
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
     left, right = torch.randn(_SIZE, _SIZE).to(kind), torch.randn(_SIZE, _SIZE).to(kind)
@@ -24,4 +24,4 @@ def speed(seconds: float, precision: str) -> Any:
 
 
 if __name__ == "__main__":
-    answer(speed, None)
+    serve_requests(measure_throughput, None)

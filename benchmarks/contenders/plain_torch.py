@@ -10,10 +10,10 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.contenders.process import answer
+from benchmarks.contenders.process import serve_requests
 
 
-class Digits(Dataset[Any]):
+class MnistDataset(Dataset[Any]):
     """As torchvision's MNIST gives them."""
 
     def __init__(self, images: Any, labels: Any) -> None:
@@ -23,11 +23,11 @@ class Digits(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, place: int) -> Any:
-        return self.transform(Image.fromarray(self.images[place], mode="L")), int(self.labels[place])
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(Image.fromarray(self.images[index], mode="L")), int(self.labels[index])
 
 
-def _net() -> nn.Module:
+def _build_model() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 32, 3),
         nn.ReLU(),
@@ -44,7 +44,7 @@ def _net() -> nn.Module:
     )
 
 
-def _batches(model: nn.Module, optimizer: Any, loader: Any) -> Any:
+def _train_batches(model: nn.Module, optimizer: Any, loader: Any) -> Any:
     loss_of = nn.CrossEntropyLoss()
     model.train()
     total = 0.0
@@ -57,13 +57,15 @@ def _batches(model: nn.Module, optimizer: Any, loader: Any) -> Any:
         yield len(labels)
 
 
-def speed(data: str, seconds: float, batch_size: int) -> Any:
+def measure_throughput(data: str, seconds: float, batch_size: int) -> Any:
     """Images a second over about so many seconds."""
     arrays = np.load(data)
-    loader = DataLoader(Digits(arrays["train_images"], arrays["train_labels"]), batch_size=batch_size, shuffle=True)
-    model = _net()
+    loader = DataLoader(
+        MnistDataset(arrays["train_images"], arrays["train_labels"]), batch_size=batch_size, shuffle=True
+    )
+    model = _build_model()
     warm, images = time.perf_counter(), 0
-    for place, count in enumerate(_batches(model, torch.optim.Adam(model.parameters(), lr=1e-3), loader)):
+    for place, count in enumerate(_train_batches(model, torch.optim.Adam(model.parameters(), lr=1e-3), loader)):
         if place == 20:
             warm, images = time.perf_counter(), -count
         images += count
@@ -72,18 +74,20 @@ def speed(data: str, seconds: float, batch_size: int) -> Any:
     return {"images_per_second": images / (time.perf_counter() - warm)}
 
 
-def race(data: str, seed: int, target: float, batch_size: int, most_epochs: int) -> Any:
+def measure_time_to_accuracy(data: str, seed: int, target: float, batch_size: int, most_epochs: int) -> Any:
     """Seconds of training, measurements left out, to the end of the first epoch that reaches ``target``."""
     arrays = np.load(data)
     torch.manual_seed(seed)
-    loader = DataLoader(Digits(arrays["train_images"], arrays["train_labels"]), batch_size=batch_size, shuffle=True)
-    test = DataLoader(Digits(arrays["test_images"], arrays["test_labels"]), batch_size=1000)
-    model = _net()
+    loader = DataLoader(
+        MnistDataset(arrays["train_images"], arrays["train_labels"]), batch_size=batch_size, shuffle=True
+    )
+    test = DataLoader(MnistDataset(arrays["test_images"], arrays["test_labels"]), batch_size=1000)
+    model = _build_model()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     spent, accuracy = 0.0, 0.0
     for epoch in range(1, most_epochs + 1):
         began = time.perf_counter()
-        for _ in _batches(model, optimizer, loader):
+        for _ in _train_batches(model, optimizer, loader):
             pass
         spent += time.perf_counter() - began
         model.eval()
@@ -96,4 +100,4 @@ def race(data: str, seed: int, target: float, batch_size: int, most_epochs: int)
 
 
 if __name__ == "__main__":
-    answer(speed, race)
+    serve_requests(measure_throughput, measure_time_to_accuracy)

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playground.engine.workers.malloc import BEFORE_THE_START
+from playground.engine.workers.malloc import WORKER_ENVIRONMENT
 
-HERE = Path(__file__).parent
+CONTENDERS_FOLDER = Path(__file__).parent
 # libgomp's spinning would rob whoever is measured next.
 _ENVIRONMENT = {
-    "GOMP_SPINCOUNT": BEFORE_THE_START["GOMP_SPINCOUNT"],
+    "GOMP_SPINCOUNT": WORKER_ENVIRONMENT["GOMP_SPINCOUNT"],
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "",
 }
 
 
 @dataclass
-class Contender:
-    """One way to train the net. ``name`` is for the table; ``ask`` may be repeated."""
+class BenchmarkProcess:
+    """One way to train the net. ``name`` is for the table; ``request_result`` may be repeated."""
 
     name: str
     script: str
@@ -30,21 +30,21 @@ class Contender:
     environment: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def ours(cls, name: str, **options: Any) -> "Contender":
+    def create_for_project(cls, name: str, **options: Any) -> "BenchmarkProcess":
         """This project, its process started as the app starts its workers."""
-        return cls(name, "ours.py", options, environment=BEFORE_THE_START)
+        return cls(name, "ours.py", options, environment=WORKER_ENVIRONMENT)
 
     def __post_init__(self) -> None:
         self._process = subprocess.Popen(
-            [self.python, str(HERE / self.script)],
+            [self.python, str(CONTENDERS_FOLDER / self.script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, **_ENVIRONMENT, **self.environment, "PYTHONPATH": str(HERE.parents[1])},
+            env={**os.environ, **_ENVIRONMENT, **self.environment, "PYTHONPATH": str(CONTENDERS_FOLDER.parents[1])},
         )
 
-    def ask(self, **request: Any) -> dict[str, Any]:
+    def request_result(self, **request: Any) -> dict[str, Any]:
         """Have it do something and wait for its answer; raises RuntimeError if it ended instead."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -61,16 +61,16 @@ class Contender:
         self._process.communicate()
 
 
-def answer(speed: Any, race: Any) -> None:
-    """What a contender's script does: answer each line of the input by ``speed`` or ``race``."""
+def serve_requests(measure_throughput: Any, measure_time_to_accuracy: Any) -> None:
+    """What a contender's script does: answer each line of the input by ``measure_throughput`` or ``measure_time_to_accuracy``."""
     for line in sys.stdin:
         request = json.loads(line)
-        result = (speed if request.pop("do") == "speed" else race)(**request)
+        result = (measure_throughput if request.pop("do") == "speed" else measure_time_to_accuracy)(**request)
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
 
 
-def keras_python() -> str | None:
+def find_keras_python() -> str | None:
     """The interpreter that has Keras: ``KERAS_PYTHON``, else this one; None if it has none."""
     python = os.environ.get("KERAS_PYTHON", sys.executable)
     found = subprocess.run([python, "-c", "import keras"], capture_output=True, check=False)

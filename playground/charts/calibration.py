@@ -8,7 +8,7 @@ from playground.charts.theme import Theme
 _HEIGHT = 300
 
 
-def reliability_figure(points: Sequence[tuple[float, float, int]], colours: Theme) -> dict[str, Any]:
+def make_reliability_figure(points: Sequence[tuple[float, float, int]], theme: Theme) -> dict[str, Any]:
     """Confidence against accuracy, (confidence, accuracy, count of images) a point, with the line of honesty."""
     confidence, accuracy, counts = ([point[part] for point in points] for part in range(3))
     largest = max(counts, default=1)
@@ -19,7 +19,7 @@ def reliability_figure(points: Sequence[tuple[float, float, int]], colours: Them
                 "mode": "lines",
                 "x": [0, 1],
                 "y": [0, 1],
-                "line": {"color": colours.muted, "width": 1, "dash": "dot"},
+                "line": {"color": theme.muted, "width": 1, "dash": "dot"},
                 "hoverinfo": "skip",
             },
             {
@@ -28,17 +28,17 @@ def reliability_figure(points: Sequence[tuple[float, float, int]], colours: Them
                 "x": confidence,
                 "y": accuracy,
                 "customdata": counts,
-                "marker": {"color": colours.accent, "size": [8 + 14 * (count / largest) ** 0.5 for count in counts]},
-                "line": {"color": colours.accent, "width": 2},
+                "marker": {"color": theme.accent, "size": [8 + 14 * (count / largest) ** 0.5 for count in counts]},
+                "line": {"color": theme.accent, "width": 2},
                 "hovertemplate": "%{x:.1%} sure, right in %{y:.1%}<br>%{customdata:,} images<extra></extra>",
             },
         ],
-        "layout": _layout(colours, "how sure the net is", "how often it is right")
-        | {"xaxis": {**_axis(colours, "how sure the net is", percent=True), "range": [0, 1.03]}},
+        "layout": _make_layout(theme, "how sure the net is", "how often it is right")
+        | {"xaxis": {**_make_axis(theme, "how sure the net is", is_percentage=True), "range": [0, 1.03]}},
     }
 
 
-def robustness_figure(points: Sequence[tuple[float, float]], unit: str, colours: Theme) -> dict[str, Any]:
+def make_robustness_figure(points: Sequence[tuple[float, float]], x_title: str, theme: Theme) -> dict[str, Any]:
     """Accuracy at every level of a change, (level, accuracy) a point."""
     return {
         "data": [
@@ -47,27 +47,27 @@ def robustness_figure(points: Sequence[tuple[float, float]], unit: str, colours:
                 "mode": "lines+markers",
                 "x": [level for level, _ in points],
                 "y": [accuracy for _, accuracy in points],
-                "line": {"color": colours.accent, "width": 2},
+                "line": {"color": theme.accent, "width": 2},
                 "hovertemplate": "%{x:g}: %{y:.1%}<extra></extra>",
             }
         ],
-        "layout": _layout(colours, unit, "accuracy") | {"height": 210},
+        "layout": _make_layout(theme, x_title, "accuracy") | {"height": 210},
     }
 
 
-def _layout(colours: Theme, across: str, up: str) -> dict[str, Any]:
+def _make_layout(theme: Theme, x_title: str, y_title: str) -> dict[str, Any]:
     return {
         "height": _HEIGHT,
         "margin": {"l": 48, "r": 12, "t": 8, "b": 40},
         "showlegend": False,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": colours.muted, "size": 12},
-        "xaxis": _axis(colours, across),
-        "yaxis": _axis(colours, up, percent=True) | {"range": [0, 1.03]},
+        "font": {"color": theme.muted, "size": 12},
+        "xaxis": _make_axis(theme, x_title),
+        "yaxis": _make_axis(theme, y_title, is_percentage=True) | {"range": [0, 1.03]},
     }
 
 
-def _axis(colours: Theme, title: str, *, percent: bool = False) -> dict[str, Any]:
-    shown = {"tickformat": ",.0%"} if percent else {}
-    return {"title": {"text": title}, "gridcolor": colours.grid, "zeroline": False, "fixedrange": True, **shown}
+def _make_axis(theme: Theme, title: str, *, is_percentage: bool = False) -> dict[str, Any]:
+    shown = {"tickformat": ",.0%"} if is_percentage else {}
+    return {"title": {"text": title}, "gridcolor": theme.grid, "zeroline": False, "fixedrange": True, **shown}

@@ -5,22 +5,22 @@ from typing import Any
 
 from playground.charts.theme import Theme
 
-_ROW = 22  # pixels
-_LEAST = 200
+_ROW_HEIGHT = 22  # pixels
+_MIN_HEIGHT = 200
 
 
-def counts_figure(
-    names: Sequence[str], train_counts: Sequence[int], test_counts: Sequence[int], colours: Theme
+def make_class_balance_figure(
+    class_names: Sequence[str], train_counts: Sequence[int], test_counts: Sequence[int], theme: Theme
 ) -> dict[str, Any]:
     """A bar a class: images to train on, and beside them those for the test."""
-    bars = [("train", train_counts, colours.accent), ("test", test_counts, colours.muted)]
+    bars = [("train", train_counts, theme.accent), ("test", test_counts, theme.muted)]
     return {
         "data": [
             {
                 "type": "bar",
                 "orientation": "h",
                 "name": name,
-                "y": list(names),
+                "y": list(class_names),
                 "x": list(counts),
                 "marker": {"color": colour},
                 "hovertemplate": "%{y}: %{x:,} to " + name + "<extra></extra>",
@@ -28,12 +28,12 @@ def counts_figure(
             for name, counts, colour in bars
         ],
         "layout": {
-            "height": max(_LEAST, _ROW * len(names) + 60),
+            "height": max(_MIN_HEIGHT, _ROW_HEIGHT * len(class_names) + 60),
             "barmode": "stack",
             "margin": {"l": 8, "r": 8, "t": 8, "b": 32},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"color": colours.text, "size": 12},
+            "font": {"color": theme.text, "size": 12},
             "legend": {
                 "orientation": "h",
                 "traceorder": "normal",
@@ -42,7 +42,7 @@ def counts_figure(
                 "y": 1.02,
                 "yanchor": "bottom",
             },
-            "xaxis": {"gridcolor": colours.grid, "zeroline": False},
+            "xaxis": {"gridcolor": theme.grid, "zeroline": False},
             "yaxis": {"autorange": "reversed", "automargin": True, "type": "category"},
         },
     }

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.charts.theme import SERIES, Theme
+from playground.charts.theme import SERIES_COLORS, Theme
 from playground.core.history import History
 
 Metric = Literal["accuracy", "loss"]
 MAX_POINTS = 400
-_PERCENT = {"tickformat": ",.0%"}
+_PERCENT_AXIS = {"tickformat": ",.0%"}
 
 
 @dataclass(frozen=True)
@@ -24,205 +24,218 @@ class NamedHistory:
     history: History
 
 
-def thinned_means(
-    places: Sequence[float], values: Sequence[float], most: int = MAX_POINTS
+def downsample_means(
+    x_values: Sequence[float], y_values: Sequence[float], max_points: int = MAX_POINTS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most ``most`` points: means of neighbours, placed at their middle; short curves stay as they are."""
-    x, y = np.asarray(places, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    if len(x) <= most:
+    """At most ``max_points`` points: means of neighbours, placed at their middle; short curves stay as they are."""
+    x, y = np.asarray(x_values, dtype=np.float64), np.asarray(y_values, dtype=np.float64)
+    if len(x) <= max_points:
         return x, y
-    edges = np.linspace(0, len(x), most + 1).astype(int)
+    edges = np.linspace(0, len(x), max_points + 1).astype(int)
     counts = np.diff(edges)
     return np.add.reduceat(x, edges[:-1]) / counts, np.add.reduceat(y, edges[:-1]) / counts
 
 
-def training_figure(
-    history: History, metric: Metric, colours: Theme, *, revision: str, parent: NamedHistory | None = None
+def make_training_figure(
+    history: History, metric: Metric, theme: Theme, *, revision: str, parent: NamedHistory | None = None
 ) -> dict[str, Any]:
     """The live chart of one run: training batch by batch, validation with markers, a line where a knob changed.
 
     Of the ``parent`` of a fork the part after the fork is drawn too, faintly: two branches from one stem.
     """
     values = history.train_accuracy if metric == "accuracy" else history.train_loss
-    x, y = thinned_means(history.places, values)
-    validation = [(history.epoch_at(event.step), _value(event, metric), event.size) for event in history.validation]
+    x, y = downsample_means(history.step_epochs, values)
+    validation = [
+        (history.epoch_at(event.step), _get_metric(event, metric), event.size) for event in history.validation
+    ]
     traces = [
-        _trace("train, per batch", x, y, colours.muted, width=1.2, hover=f"%{{x:.2f}} epochs: {_shown(metric)}"),
-        _trace(
+        _make_trace(
+            "train, per batch",
+            x,
+            y,
+            theme.muted,
+            width=1.2,
+            hover_template=f"%{{x:.2f}} epochs: {_get_hover_format(metric)}",
+        ),
+        _make_trace(
             "validation",
             [place for place, _, _ in validation],
             [value for _, value, _ in validation],
-            colours.accent,
+            theme.accent,
             width=2.4,
-            markers=True,
-            custom=[size for _, _, size in validation],
-            hover=f"%{{x:.2f}} epochs: {_shown(metric)} of %{{customdata:,}} images",
+            has_markers=True,
+            custom_data=[size for _, _, size in validation],
+            hover_template=f"%{{x:.2f}} epochs: {_get_hover_format(metric)} of %{{customdata:,}} images",
         ),
     ]
-    if parent and history.forked:
-        traces += _branch(parent, history.forked.step, metric, colours)
-    layout = _layout(metric, colours, revision)
-    layout["xaxis"]["range"] = [0, max(history.epochs_planned, history.epoch, 1e-3)]
+    if parent and history.fork_event:
+        traces += _make_parent_traces(parent, history.fork_event.step, metric, theme)
+    layout = _make_layout(metric, theme, revision)
+    layout["xaxis"]["range"] = [0, max(history.planned_epochs, history.epoch, 1e-3)]
     if metric == "accuracy":
-        layout["yaxis"]["range"] = [_lowest_shown(history), 1.005]
+        layout["yaxis"]["range"] = [_compute_accuracy_axis_minimum(history), 1.005]
     elif not history.steps:
         layout["yaxis"]["range"] = [0, 2.5]
-    changes = [(event.step, _change_text(event.knob, event.before, event.after)) for event in history.knob_changes]
-    if history.forked:
-        texts = (_change_text(name, before, after) for name, (before, after) in history.forked.changes.items())
-        changes.append((history.forked.step, ", ".join(["fork", *texts])))
-    layout["shapes"] = [_line(history.epoch_at(step), colours.marker) for step, _ in changes]
+    changes = [
+        (event.step, _format_change(event.knob, event.before, event.after)) for event in history.hyperparameter_changes
+    ]
+    if history.fork_event:
+        texts = (_format_change(name, before, after) for name, (before, after) in history.fork_event.changes.items())
+        changes.append((history.fork_event.step, ", ".join(["fork", *texts])))
+    layout["shapes"] = [_make_vertical_line(history.epoch_at(step), theme.marker) for step, _ in changes]
     layout["annotations"] = [
-        _note(history.epoch_at(step), text, colours.marker, row) for row, (step, text) in enumerate(changes)
+        _make_annotation(history.epoch_at(step), text, theme.marker, row) for row, (step, text) in enumerate(changes)
     ]
     return {"data": traces, "layout": layout}
 
 
-def _branch(parent: NamedHistory, step: int, metric: Metric, colours: Theme) -> list[dict[str, Any]]:
+def _make_parent_traces(parent: NamedHistory, fork_step: int, metric: Metric, theme: Theme) -> list[dict[str, Any]]:
     """What the parent's validation did from the fork on, if it did anything."""
-    later = [event for event in parent.history.validation if event.step >= step]
+    later = [event for event in parent.history.validation if event.step >= fork_step]
     if len(later) < 2:
         return []
-    name = _plain_name(parent.name)
-    trace = _trace(
+    name = _escape_name(parent.name)
+    trace = _make_trace(
         name,
         [parent.history.epoch_at(event.step) for event in later],
-        [_value(event, metric) for event in later],
-        colours.muted,
+        [_get_metric(event, metric) for event in later],
+        theme.muted,
         width=1.6,
-        hover=f"%{{x:.2f}} epochs: {_shown(metric)}",
-        markers=True,
+        hover_template=f"%{{x:.2f}} epochs: {_get_hover_format(metric)}",
+        has_markers=True,
     )
     trace["line"]["dash"] = "dot"
     return [trace]
 
 
-def _plain_name(name: str) -> str:
+def _escape_name(name: str) -> str:
     """A run's name as a legend takes it: it is no markup, and no template."""
     return escape(name).replace("{", "&#123;")
 
 
-def comparison_figure(runs: Sequence[NamedHistory], metric: Metric, colours: Theme) -> dict[str, Any]:
+def make_comparison_figure(runs: Sequence[NamedHistory], metric: Metric, theme: Theme) -> dict[str, Any]:
     """Validation curves of several runs over each other, thin training curves behind them; by epoch."""
     traces = []
     for place, run in enumerate(runs):
-        history, colour = run.history, SERIES[place % len(SERIES)]
-        name = _plain_name(run.name)
+        history, colour = run.history, SERIES_COLORS[place % len(SERIES_COLORS)]
+        name = _escape_name(run.name)
         values = history.train_accuracy if metric == "accuracy" else history.train_loss
-        x, y = thinned_means(history.places, values)
-        faint = _trace(f"{name}, train", x, y, colour, width=0.8, hover=_shown(metric))
+        x, y = downsample_means(history.step_epochs, values)
+        faint = _make_trace(f"{name}, train", x, y, colour, width=0.8, hover_template=_get_hover_format(metric))
         traces.append(faint | {"opacity": 0.35, "showlegend": False, "legendgroup": str(place)})
         places = [history.epoch_at(event.step) for event in history.validation]
-        validation = [_value(event, metric) for event in history.validation]
-        shown = _trace(name, places, validation, colour, width=2.2, markers=True, hover=_shown(metric))
+        validation = [_get_metric(event, metric) for event in history.validation]
+        shown = _make_trace(
+            name, places, validation, colour, width=2.2, has_markers=True, hover_template=_get_hover_format(metric)
+        )
         traces.append(shown | {"legendgroup": str(place)})
-    layout = _layout(metric, colours, "comparison") | {"showlegend": True}
+    layout = _make_layout(metric, theme, "comparison") | {"showlegend": True}
     if metric == "accuracy" and not any(len(trace["x"]) for trace in traces):
         layout["yaxis"] = {**layout["yaxis"], "range": [0, 1]}
     return {"data": traces, "layout": layout}
 
 
-def _lowest_shown(history: History) -> float:
+def _compute_accuracy_axis_minimum(history: History) -> float:
     """The foot of the accuracy axis: it moves up twice in a run and is still otherwise."""
     reached = max((event.accuracy for event in history.validation), default=0.0)
     return 0.8 if reached >= 0.97 else 0.5 if reached >= 0.9 else 0.0
 
 
-def _value(event: Any, metric: Metric) -> float:
+def _get_metric(event: Any, metric: Metric) -> float:
     return float(event.accuracy if metric == "accuracy" else event.loss)
 
 
-def _shown(metric: Metric) -> str:
+def _get_hover_format(metric: Metric) -> str:
     return "%{y:.2%}" if metric == "accuracy" else "%{y:.4f}"
 
 
-def _change_text(knob: str, before: Any, after: Any) -> str:
+def _format_change(hyperparameter: str, before: Any, after: Any) -> str:
     """What changed, and nothing else: ``lr 0.005 → 0.002``, ``beta1 0.9 → 0.8``, ``augmentation: shift, rotate``."""
     if isinstance(before, dict) and isinstance(after, dict):
         if before.get("kind") != after.get("kind"):
-            return escape(f"{knob} {before.get('kind')} → {after.get('kind')}")
+            return escape(f"{hyperparameter} {before.get('kind')} → {after.get('kind')}")
         parts = (f"{name} {before.get(name)} → {value}" for name, value in after.items() if before.get(name) != value)
         return escape(", ".join(parts))
-    knob = knob.replace("_", " ")
-    if knob == "dropout" and isinstance(before, list) and isinstance(after, list):
-        return escape(f"{knob} {_rates(before)} → {_rates(after)}")
+    hyperparameter = hyperparameter.replace("_", " ")
+    if hyperparameter == "dropout" and isinstance(before, list) and isinstance(after, list):
+        return escape(f"{hyperparameter} {_format_rates(before)} → {_format_rates(after)}")
     if isinstance(after, list):
         kinds = ", ".join(str(item.get("kind")) for item in after if isinstance(item, dict)) or "none"
-        return escape(f"{knob}: {kinds}")
-    return escape(f"{knob} {_number(before)} → {_number(after)}")
+        return escape(f"{hyperparameter}: {kinds}")
+    return escape(f"{hyperparameter} {_format_number(before)} → {_format_number(after)}")
 
 
-def _rates(values: Sequence[object]) -> str:
-    return ", ".join(_number(value) for value in values)
+def _format_rates(values: Sequence[object]) -> str:
+    return ", ".join(_format_number(value) for value in values)
 
 
-def _number(value: object) -> str:
+def _format_number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)[:24]
 
 
-def _trace(
+def _make_trace(
     name: str,
     x: Any,
     y: Any,
-    colour: str,
+    color: str,
     *,
     width: float,
-    hover: str,
-    markers: bool = False,
-    custom: Sequence[int] | None = None,
+    hover_template: str,
+    has_markers: bool = False,
+    custom_data: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     trace: dict[str, Any] = {
         "type": "scatter",
-        "mode": "lines+markers" if markers else "lines",
+        "mode": "lines+markers" if has_markers else "lines",
         "name": name,
         "x": x,
         "y": y,
-        "line": {"color": colour, "width": width},
-        "hovertemplate": f"{hover}<extra>{name}</extra>",
+        "line": {"color": color, "width": width},
+        "hovertemplate": f"{hover_template}<extra>{name}</extra>",
     }
-    if markers:
-        trace["marker"] = {"size": 6, "color": colour}
-    if custom is not None:
-        trace["customdata"] = list(custom)
+    if has_markers:
+        trace["marker"] = {"size": 6, "color": color}
+    if custom_data is not None:
+        trace["customdata"] = list(custom_data)
     return trace
 
 
-def _layout(metric: Metric, colours: Theme, revision: str) -> dict[str, Any]:
+def _make_layout(metric: Metric, theme: Theme, revision: str) -> dict[str, Any]:
     axis = {
-        "gridcolor": colours.grid,
+        "gridcolor": theme.grid,
         "zeroline": False,
-        "linecolor": colours.grid,
-        "tickfont": {"color": colours.muted, "size": 11},
-        "title": {"font": {"color": colours.muted, "size": 11}},
+        "linecolor": theme.grid,
+        "tickfont": {"color": theme.muted, "size": 11},
+        "title": {"font": {"color": theme.muted, "size": 11}},
     }
     return {
         "uirevision": f"{revision}/{metric}",
         "margin": {"l": 46, "r": 10, "t": 26, "b": 36},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": colours.text, "size": 12},
+        "font": {"color": theme.text, "size": 12},
         "hovermode": "closest",
         "showlegend": True,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
         "xaxis": {
             **axis,
-            "title": {"font": {"color": colours.muted, "size": 11}, "text": "epochs"},
+            "title": {"font": {"color": theme.muted, "size": 11}, "text": "epochs"},
             "rangemode": "tozero",
         },
-        "yaxis": {**axis, **(_PERCENT if metric == "accuracy" else {}), "title": {"text": ""}},
+        "yaxis": {**axis, **(_PERCENT_AXIS if metric == "accuracy" else {}), "title": {"text": ""}},
     }
 
 
-def _line(place: float, colour: str) -> dict[str, Any]:
-    line = {"color": colour, "width": 1.2, "dash": "dot"}
-    return {"type": "line", "x0": place, "x1": place, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+def _make_vertical_line(x: float, color: str) -> dict[str, Any]:
+    line = {"color": color, "width": 1.2, "dash": "dot"}
+    return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line}
 
 
-def _note(place: float, text: str, colour: str, row: int) -> dict[str, Any]:
-    font = {"color": colour, "size": 10}
+def _make_annotation(x: float, text: str, color: str, row: int) -> dict[str, Any]:
+    font = {"color": color, "size": 10}
     # Changes that follow each other closely are written one above the other.
     return {
-        "x": place,
+        "x": x,
         "yref": "paper",
         "y": 0.02 + 0.07 * (row % 4),
         "yanchor": "bottom",

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from playground.charts.theme import Palette, lookup
+from playground.charts.theme import Palette, get_colormap
 
 Array = NDArray[np.float32]
 Scaling = Literal["layer", "map"]
-_LARGEST = 1e30
+_MAX_DRAWABLE = 1e30
 
 
 @dataclass(frozen=True)
-class Grid:
+class ImageGrid:
     """A composed picture: the PNG, its size in pixels, its columns and rows, and the range that colours stand for.
 
-    ``tile_width`` and ``tile_height`` are pixels from one map to the next, ``block`` those of one value, by which a
+    ``tile_width`` and ``tile_height`` are pixels from one map to the next, ``cell_size`` those of one value, by which a
     click finds its value.
     """
 
@@ -30,16 +30,16 @@ class Grid:
     height: int
     columns: int
     rows: int
-    low: float
-    high: float
+    min_value: float
+    max_value: float
     tile_width: int
     tile_height: int
-    block: int
+    cell_size: int
 
 
-def value_range(values: NDArray[Any], palette: Palette) -> tuple[float, float]:
+def compute_value_range(values: NDArray[Any], palette: Palette) -> tuple[float, float]:
     """What the ends of a palette stand for: around zero for a diverging one, 0 to 1 for ink, else from 0 or below."""
-    drawn = _drawable(values)
+    drawn = _clip_to_finite(values)
     low, high = float(drawn.min(initial=0)), float(drawn.max(initial=0))
     if palette == "ink":
         return 0.0, 1.0
@@ -49,91 +49,93 @@ def value_range(values: NDArray[Any], palette: Palette) -> tuple[float, float]:
     return low, max(high, low + 1e-12)
 
 
-def _drawable(values: NDArray[Any]) -> NDArray[np.float64]:
+def _clip_to_finite(values: NDArray[Any]) -> NDArray[np.float64]:
     """A net that diverged still has values to draw: they are brought to what a difference of two can hold."""
-    found: NDArray[np.float64] = np.clip(np.nan_to_num(values.astype(np.float64)), -_LARGEST, _LARGEST)
+    found: NDArray[np.float64] = np.clip(np.nan_to_num(values.astype(np.float64)), -_MAX_DRAWABLE, _MAX_DRAWABLE)
     return found
 
 
-def suitable_palette(values: Array, around_zero: Palette = "diverging") -> Palette:
-    """``around_zero`` for values on both sides of it, else sequential."""
-    return around_zero if float(values.min(initial=0)) < 0 else "sequential"
+def select_palette(values: Array, diverging_palette: Palette = "diverging") -> Palette:
+    """``diverging_palette`` for values on both sides of it, else sequential."""
+    return diverging_palette if float(values.min(initial=0)) < 0 else "sequential"
 
 
-def map_grid(
-    maps: Array,
+def render_feature_maps(
+    feature_maps: Array,
     *,
     palette: Palette,
     columns: int | None = None,
     tile_size: int = 40,
     gap: int = 2,
     scaling: Scaling = "layer",
-    gap_colour: tuple[int, int, int] = (255, 255, 255),
-    ends: tuple[float, float] | None = None,
-) -> Grid:
+    gap_color: tuple[int, int, int] = (255, 255, 255),
+    value_limits: tuple[float, float] | None = None,
+) -> ImageGrid:
     """Maps (count, height, width) side by side; each value becomes a block as large as ``tile_size`` allows.
 
     ``scaling``: one range of values for all maps, so that they can be compared, or one a map, so that faint ones show.
     ``ends``: what the ends of the palette stand for, if not for these maps' own range.
     """
-    count, height, width = maps.shape
-    drawn = _drawable(maps)
+    count, height, width = feature_maps.shape
+    drawn = _clip_to_finite(feature_maps)
     columns = min(count, columns or math.ceil(math.sqrt(count)))
     rows = math.ceil(count / columns)
     block = max(1, tile_size // max(height, width))
-    low, high = ends or value_range(drawn, palette)
-    colours = lookup(palette)
-    ranges = (value_range(values, palette) if scaling == "map" else (low, high) for values in drawn)
-    tiles = (colours[_levels(values, *own)] for values, own in zip(drawn, ranges, strict=True))
-    return _laid_out(tiles, (height, width), (low, high), (columns, rows), block, gap, gap_colour)
+    low, high = value_limits or compute_value_range(drawn, palette)
+    colours = get_colormap(palette)
+    ranges = (compute_value_range(values, palette) if scaling == "map" else (low, high) for values in drawn)
+    tiles = (colours[_quantize_to_levels(values, *own)] for values, own in zip(drawn, ranges, strict=True))
+    return _compose_tiles(tiles, (height, width), (low, high), (columns, rows), block, gap, gap_color)
 
 
-def image_grid(
+def render_image_grid(
     images: Array,
     *,
     columns: int | None = None,
     tile_size: int = 40,
     gap: int = 0,
-    gap_colour: tuple[int, int, int] = (255, 255, 255),
-) -> Grid:
+    gap_color: tuple[int, int, int] = (255, 255, 255),
+) -> ImageGrid:
     """Images (count, channels, height, width), values 0 to 1, side by side in their colours, or in grey."""
     count, channels, height, width = images.shape
     columns = min(count, columns or math.ceil(math.sqrt(count)))
-    pixels = _levels(_drawable(images[:, :3]), 0.0, 1.0).astype(np.uint8).transpose(0, 2, 3, 1)
+    pixels = _quantize_to_levels(_clip_to_finite(images[:, :3]), 0.0, 1.0).astype(np.uint8).transpose(0, 2, 3, 1)
     tiles = pixels if channels >= 3 else pixels[..., :1].repeat(3, axis=3)
     block = max(1, tile_size // max(height, width))
     shape = (columns, math.ceil(count / columns))
-    return _laid_out(tiles, (height, width), (0.0, 1.0), shape, block, gap, gap_colour)
+    return _compose_tiles(tiles, (height, width), (0.0, 1.0), shape, block, gap, gap_color)
 
 
-def single_image(image: Array, *, size: int = 112) -> bytes:
+def render_image(image: Array, *, size: int = 112) -> bytes:
     """One image (channels, height, width), values 0 to 1, as a PNG of about ``size`` pixels."""
-    return image_grid(image[None], tile_size=size).png
+    return render_image_grid(image[None], tile_size=size).png
 
 
-def _laid_out(
+def _compose_tiles(
     tiles: Iterable[NDArray[np.uint8]],
     tile_shape: tuple[int, int],
-    ends: tuple[float, float],
-    shape: tuple[int, int],
-    block: int,
+    value_limits: tuple[float, float],
+    grid_shape: tuple[int, int],
+    cell_size: int,
     gap: int,
-    gap_colour: tuple[int, int, int],
-) -> Grid:
-    """Tiles (height, width, 3) of pixels in ``shape`` (columns, rows), each pixel a block."""
-    (height, width), (columns, rows) = tile_shape, shape
-    across, down = width * block + gap, height * block + gap
+    gap_color: tuple[int, int, int],
+) -> ImageGrid:
+    """Tiles (height, width, 3) of pixels in ``grid_shape`` (columns, rows), each pixel a block."""
+    (height, width), (columns, rows) = tile_shape, grid_shape
+    across, down = width * cell_size + gap, height * cell_size + gap
     canvas = np.empty((rows * down - gap, columns * across - gap, 3), dtype=np.uint8)
-    canvas[:] = gap_colour
+    canvas[:] = gap_color
     for place, tile in enumerate(tiles):
         top, left = place // columns * down, place % columns * across
-        canvas[top : top + height * block, left : left + width * block] = tile.repeat(block, axis=0).repeat(
-            block, axis=1
+        canvas[top : top + height * cell_size, left : left + width * cell_size] = tile.repeat(cell_size, axis=0).repeat(
+            cell_size, axis=1
         )
-    return Grid(_png(canvas), canvas.shape[1], canvas.shape[0], columns, rows, *ends, across, down, block)
+    return ImageGrid(
+        _encode_png(canvas), canvas.shape[1], canvas.shape[0], columns, rows, *value_limits, across, down, cell_size
+    )
 
 
-def feature_grid(features: Array) -> Array:
+def reshape_to_feature_map(features: Array) -> Array:
     """A vector (features,) as one square-ish map (1, height, width), padded with zeros."""
     width = math.ceil(math.sqrt(len(features)))
     height = math.ceil(len(features) / width)
@@ -142,24 +144,24 @@ def feature_grid(features: Array) -> Array:
     return padded.reshape(1, height, width)
 
 
-def as_maps(values: Array) -> Array:
+def to_feature_maps(values: Array) -> Array:
     """Any layer's values as maps (count, height, width): a vector becomes one grid of its features."""
-    return values if values.ndim == 3 else feature_grid(values)
+    return values if values.ndim == 3 else reshape_to_feature_map(values)
 
 
-def _levels(values: NDArray[Any], low: float, high: float) -> NDArray[np.intp]:
+def _quantize_to_levels(values: NDArray[Any], low: float, high: float) -> NDArray[np.intp]:
     scaled = (values - low) * (255 / max(high - low, 1e-12))
     levels: NDArray[np.intp] = np.clip(scaled, 0, 255).round().astype(np.intp)
     return levels
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = BytesIO()
     # The least compression: a strip is redrawn after every stroke, and its blocks compress well anyway.
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def alternative_text(title: str, shape: Sequence[int], low: float, high: float, zeros: float) -> str:
+def describe_feature_maps(title: str, shape: Sequence[int], low: float, high: float, zero_fraction: float) -> str:
     """What a picture of maps says to those who cannot see it."""
-    return f"{title}: {'×'.join(map(str, shape))} values from {low:.3g} to {high:.3g}, {zeros:.0%} of them zero"
+    return f"{title}: {'×'.join(map(str, shape))} values from {low:.3g} to {high:.3g}, {zero_fraction:.0%} of them zero"

@@ -11,17 +11,17 @@ from plotly import colors
 Palette = Literal["sequential", "diverging", "diverging_dark", "ink"]
 
 # Okabe and Ito, "Color Universal Design", 2008; in the order in which runs are told apart.
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
+SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
 
 
 # Paul Tol, "Colour Schemes", 2021: muted, and grey; ten classes that colour-blind people can tell apart.
-CLASSES = (
+CLASS_COLORS = (
     *("#4477CC", "#88CCEE", "#44AA99", "#117733", "#999933"),
     *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#7A7A7A"),
 )
 
 
-_AROUND_ZERO = {
+_DIVERGING_SCALES = {
     "diverging": ["rgb(5,80,160)", "rgb(120,170,215)", "rgb(245,245,245)", "rgb(230,150,110)", "rgb(165,45,10)"],
     "diverging_dark": ["rgb(120,190,255)", "rgb(45,95,150)", "rgb(27,34,33)", "rgb(160,78,38)", "rgb(255,165,105)"],
 }
@@ -37,42 +37,42 @@ class Theme:
     muted: str
     grid: str
     marker: str
-    gap: tuple[int, int, int]
-    diverging: Palette
+    gap_color: tuple[int, int, int]
+    diverging_palette: Palette
 
 
 LIGHT = Theme("light", "#0F766E", "#16201E", "#66736F", "#E3E9E7", "#B4540A", (251, 253, 252), "diverging")
 DARK = Theme("dark", "#2DD4BF", "#EAF2F0", "#93A29D", "#2A3331", "#F59E0B", (15, 20, 19), "diverging_dark")
 
 
-def theme(name: str | None) -> Theme:
+def get_theme(name: str | None) -> Theme:
     """By Streamlit's word for it; light if unknown."""
     return DARK if name == "dark" else LIGHT
 
 
 @lru_cache(maxsize=4)
-def lookup(palette: Palette) -> NDArray[np.uint8]:
+def get_colormap(palette: Palette) -> NDArray[np.uint8]:
     """256 colours, (256, 3): viridis for sizes, black to white for ink, blue to orange around zero.
 
     Zero is as light as a light page or as dark as a dark one: what is nothing must not shine.
     """
     if palette == "ink":
         return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    scale = colors.sequential.Viridis if palette == "sequential" else _AROUND_ZERO[palette]
-    stops = np.array([_rgb(colour) for colour in scale], dtype=np.float64)
+    scale = colors.sequential.Viridis if palette == "sequential" else _DIVERGING_SCALES[palette]
+    stops = np.array([_parse_rgb(colour) for colour in scale], dtype=np.float64)
     places = np.linspace(0, len(stops) - 1, 256)
     channels = [np.interp(places, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
-def css_gradient(palette: Palette) -> str:
+def to_css_gradient(palette: Palette) -> str:
     """The palette as a CSS gradient from left to right, for legends."""
-    table = lookup(palette)
+    table = get_colormap(palette)
     stops = (table[place] for place in range(0, 256, 51))
     return "linear-gradient(90deg, " + ", ".join(f"rgb({r},{g},{b})" for r, g, b in stops) + ")"
 
 
-def _rgb(colour: str) -> tuple[float, ...]:
-    if colour.startswith("#"):
-        return tuple(float(part) for part in colors.hex_to_rgb(colour))
-    return tuple(float(part) for part in colors.unlabel_rgb(colour))
+def _parse_rgb(color: str) -> tuple[float, ...]:
+    if color.startswith("#"):
+        return tuple(float(part) for part in colors.hex_to_rgb(color))
+    return tuple(float(part) for part in colors.unlabel_rgb(color))

@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
-from playground.cli.options import app
+from playground.cli.options import cli_app
 from playground.errors import PlaygroundError
 
 
-@app.command("app")
+@cli_app.command("app")
 def open_app(
     port: Annotated[int, typer.Option(help="The port of the page.")] = 8501,
     headless: Annotated[bool, typer.Option(help="Open no browser.")] = False,
 ) -> None:
     """Open the app in the browser."""
-    from playground.engine.paths import bundled, home
+    from playground.engine.paths import find_bundled, get_data_folder
     from playground.engine.workers.limits import ServerLimits
 
     ServerLimits.from_environment()  # a wrong one is said here, not to the first visitor
@@ -32,10 +32,12 @@ def open_app(
                 expected="Another program, perhaps another CNN Playground, may have it.",
                 fix=f"Close that one, or choose another: cnn-playground app --port {port + 1}.",
             ) from problem
-    script = bundled("app.py")
+    script = find_bundled("app.py")
     command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
     if headless:
         command.append("--server.headless=true")
     # Streamlit reads its configuration from the folder it is started in.
-    environment = {**os.environ, "CNN_PLAYGROUND_HOME": str(home())} if "CNN_PLAYGROUND_HOME" in os.environ else None
+    environment = (
+        {**os.environ, "CNN_PLAYGROUND_HOME": str(get_data_folder())} if "CNN_PLAYGROUND_HOME" in os.environ else None
+    )
     raise typer.Exit(subprocess.run(command, cwd=script.parent, env=environment, check=False).returncode)

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress as RichProgress
 
-from playground.cli.foreground import fetch_dataset, follow
-from playground.cli.options import JsonOption, NameOption, app, given
-from playground.cli.output import err, out, print_json, print_summary
+from playground.cli.foreground import download_dataset, run_with_progress_bar
+from playground.cli.options import JsonOption, NameOption, cli_app, drop_unset_options
+from playground.cli.output import console, err_console, print_json, print_summary
 from playground.cli.resolve import find_architecture
 from playground.core.architecture import Architecture
-from playground.core.presets import ARCHITECTURES
+from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.recipe import Recipe
 from playground.errors import ArchitectureError, PlaygroundError, UnknownNameError
 
 if TYPE_CHECKING:
-    from playground.export.targets import Exported
+    from playground.export.targets import ExportSource
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else it is printed.")]
 
 
-@app.command()
+@cli_app.command()
 def export(
     source: Annotated[str, typer.Argument(metavar="ARCH_OR_RUN", help="A preset's name, a JSON file or a run.")],
     to: Annotated[
@@ -34,31 +34,31 @@ def export(
     output: OutputOption = None,
 ) -> None:
     """Write a network or a run as code, weights, a picture, a report or a link."""
-    from playground.export.targets import Exported, written
+    from playground.export.targets import ExportSource, render_export
 
-    content = written(to, _exported(source, Exported))
+    content = render_export(to, _resolve_export_source(source, ExportSource))
     if output is not None:
-        _write(output, content)
+        _write_file(output, content)
     elif to in ("weights", "onnx"):
         sys.stdout.buffer.write(content)
     else:
         sys.stdout.write(content.decode())
 
 
-def _exported(source: str, kind: "type[Exported]") -> "Exported":
+def _resolve_export_source(source: str, source_type: "type[ExportSource]") -> "ExportSource":
     from playground.engine.runs.repository import find_run
 
-    if source not in ARCHITECTURES and not Path(source).suffix:
+    if source not in ARCHITECTURE_PRESETS and not Path(source).suffix:
         try:
-            return kind.of(find_run(source))
+            return source_type.from_run(find_run(source))
         except UnknownNameError:
             pass  # said better by what looks for networks
-    preset = ARCHITECTURES.get(source)
+    preset = ARCHITECTURE_PRESETS.get(source)
     recipe = (preset and preset.recipe) or Recipe()
-    return kind(find_architecture(source), recipe, preset.title if preset else Path(source).stem)
+    return source_type(find_architecture(source), recipe, preset.title if preset else Path(source).stem)
 
 
-@app.command("import")
+@cli_app.command("import")
 def import_network(
     file: Annotated[Path, typer.Argument(help="JSON, a link, or PyTorch or Keras code; '-' for standard input.")],
     weights: Annotated[
@@ -73,42 +73,42 @@ def import_network(
     as_json: JsonOption = False,
 ) -> None:
     """Read a network from another form: print it, write it as JSON, or make a run of it with its weights."""
-    from playground.code_import.parse_network import read_text
+    from playground.code_import.parse_network import parse_network
     from playground.codegen.torch_model import to_json
 
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="replace")
     except OSError as problem:
         raise ArchitectureError(f"{file} cannot be read: {problem.strerror}.") from problem
-    found = read_text(text)
-    for remark in found.remarks:
-        err.print(remark, soft_wrap=True)
+    found = parse_network(text)
+    for remark in found.notes:
+        err_console.print(remark, soft_wrap=True)
     if dataset and not weights:
         raise PlaygroundError("A data set goes with weights, and there are none.", fix="Give --weights too.")
-    recipe = (found.recipe or Recipe()).changed(**given(dataset=dataset))
-    run = _with_weights(weights, found.architecture, recipe, name or weights.stem) if weights else None
+    recipe = (found.recipe or Recipe()).replace(**drop_unset_options(dataset=dataset))
+    run = _create_run_from_weights(weights, found.architecture, recipe, name or weights.stem) if weights else None
     if output is not None:
-        _write(output, to_json(found.architecture).encode())
+        _write_file(output, to_json(found.architecture).encode())
     if as_json:
         print_json({"architecture": found.architecture.model_dump(mode="json", by_alias=True), "run": run})
     else:
         print_summary(found.architecture)
         if run:
-            out.print(f"Run {run} has these weights.")
+            console.print(f"Run {run} has these weights.")
 
 
-def _with_weights(path: Path, architecture: Architecture, recipe: Recipe, name: str) -> str:
-    from playground.engine.data.registry import fitted_recipe
+def _create_run_from_weights(path: Path, architecture: Architecture, recipe: Recipe, name: str) -> str:
+    from playground.engine.data.registry import fit_recipe_to_dataset
     from playground.engine.runs.imported_weights import import_weights
 
     try:
         content = path.read_bytes()
     except OSError as problem:
         raise PlaygroundError(f"{path} cannot be read: {problem.strerror}.") from problem
-    return import_weights(content, architecture, fitted_recipe(recipe), name=name).id
+    return import_weights(content, architecture, fit_recipe_to_dataset(recipe), name=name).id
 
 
-@app.command()
+@cli_app.command()
 def fetch(
     dataset: Annotated[str, typer.Argument(help="A data set's name, as 'presets' lists them.")],
 ) -> None:
@@ -116,11 +116,11 @@ def fetch(
     from playground.engine.data.registry import find_dataset
 
     found = find_dataset(dataset)
-    fetch_dataset(found.name)
-    out.print(f"{found.title} is here.")
+    download_dataset(found.name)
+    console.print(f"{found.title} is here.")
 
 
-@app.command()
+@cli_app.command()
 def bring(
     source: Annotated[Path, typer.Argument(help="A folder or ZIP file with a folder of pictures for every class.")],
     size: Annotated[int, typer.Option(help="Pixels a side that every picture is brought to.")] = 64,
@@ -129,28 +129,28 @@ def bring(
     as_json: JsonOption = False,
 ) -> None:
     """Make a data set of your own pictures; 'train --dataset' takes the name that it gets."""
-    from playground.engine.data.custom.image_folder import read_own_images
-    from playground.engine.data.custom.store import save_own_dataset
+    from playground.engine.data.custom.image_folder import read_image_folder
+    from playground.engine.data.custom.store import save_custom_dataset
 
-    with RichProgress(console=err, disable=as_json) as shown:
+    with RichProgress(console=err_console, disable=as_json) as shown:
         task = shown.add_task("Reading pictures", total=None)
-        own = read_own_images(
+        own = read_image_folder(
             source,
             height=size,
             width=size,
             channels=1 if grey else 3,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
+            on_progress=lambda done, total: shown.update(task, completed=done, total=total),
         )
-    saved = save_own_dataset(name or source.stem, own)
+    saved = save_custom_dataset(name or source.stem, own)
     for one in own.skipped:
-        err.print(f"{one.name} {one.reason}.", soft_wrap=True)
+        err_console.print(f"{one.name} {one.reason}.", soft_wrap=True)
     if as_json:
         print_json({"dataset": saved, "classes": own.class_names, "skipped": own.skipped_count})
     else:
-        out.print(f"{saved}: {len(own.images):,} images of {', '.join(own.class_names)}", soft_wrap=True)
+        console.print(f"{saved}: {len(own.train):,} images of {', '.join(own.class_names)}", soft_wrap=True)
 
 
-@app.command()
+@cli_app.command()
 def features(
     dataset: Annotated[str, typer.Argument(help="A data set's name, as 'presets' lists them.")],
     by: Annotated[str, typer.Option(help="The net that looks: resnet18 or mobilenet_v3_small.")] = "resnet18",
@@ -159,19 +159,21 @@ def features(
     as_json: JsonOption = False,
 ) -> None:
     """Make a data set of what a net trained on ImageNet sees in another one; small nets learn from it in seconds."""
-    from playground.engine.data.feature_extraction import extract, find_extractor
+    from playground.engine.data.feature_extraction import create_feature_dataset, find_extractor
     from playground.engine.data.registry import find_dataset
 
     net, seen = find_extractor(by), find_dataset(dataset)
-    fetch_dataset(seen.name, as_json=as_json)
-    saved = follow(extract(seen.name, by, **given(train_size=train, test_size=test)), as_json=as_json)
+    download_dataset(seen.name, as_json=as_json)
+    saved = run_with_progress_bar(
+        create_feature_dataset(seen.name, by, **drop_unset_options(train_size=train, test_size=test)), as_json=as_json
+    )
     if as_json:
         print_json({"dataset": saved})
     else:
-        out.print(f"{saved}: {net.feature_count} features of every image", soft_wrap=True)
+        console.print(f"{saved}: {net.feature_count} features of every image", soft_wrap=True)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write_file(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as problem:

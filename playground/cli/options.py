@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(
+cli_app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -24,6 +24,6 @@ SeedOption = Annotated[int | None, typer.Option(help="The same seed gives the sa
 LimitOption = Annotated[int | None, typer.Option(help="Train on so many images only.")]
 
 
-def given(**options: Any) -> dict[str, Any]:
+def drop_unset_options(**options: Any) -> dict[str, Any]:
     """The options that were used."""
     return {name: value for name, value in options.items() if value is not None}

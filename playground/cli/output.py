@@ -9,19 +9,19 @@ from rich.table import Table
 
 from playground.core.architecture import Architecture
 from playground.core.history import History
-from playground.core.shapes import shape_text
+from playground.core.shapes import format_shape
 from playground.core.summary import summarize
 
 if TYPE_CHECKING:
     from playground.engine.runs.run import Run
 
-out = Console(markup=False)
-err = Console(stderr=True, highlight=False, markup=False)
+console = Console(markup=False)
+err_console = Console(stderr=True, highlight=False, markup=False)
 
 
-def run_figures(run: "Run", history: "History") -> dict[str, Any]:
+def make_run_json(run: "Run", history: "History") -> dict[str, Any]:
     """The contract of a run in JSON: its id, its name, its figures."""
-    return {"run": run.id, "name": run.record.name, **history.figures()}
+    return {"run": run.id, "name": run.record.name, **history.summarize()}
 
 
 def print_summary(architecture: Architecture) -> None:
@@ -30,18 +30,18 @@ def print_summary(architecture: Architecture) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("", "Layer", "", "Output", "Parameters", "Multiply-adds", "Sees"):
         table.add_column(heading, justify="right" if heading in ("Parameters", "Multiply-adds", "Sees") else "left")
-    for row in found.rows:
+    for row in found.layers:
         table.add_row(
             str(row.index + 1),
             row.title if row.enabled else f"({row.title})",
-            row.detail,
-            shape_text(row.output_shape),
+            row.arguments_text,
+            format_shape(row.output_shape),
             f"{row.parameters:,}",
             f"{row.multiply_adds:,}",
-            shape_text(row.receptive_field),
+            format_shape(row.receptive_field),
         )
-    out.print(table)
-    out.print(f"{found.parameters:,} parameters, {found.multiply_adds:,} multiply-adds an image")
+    console.print(table)
+    console.print(f"{found.parameters:,} parameters, {found.multiply_adds:,} multiply-adds an image")
 
 
 def print_progress(history: "History") -> None:
@@ -49,23 +49,25 @@ def print_progress(history: "History") -> None:
     validation = history.last_validation
     if validation is None:
         return
-    out.print(
+    console.print(
         f"epoch {history.epoch:5.2f}  loss {history.train_loss[-1]:.4f}  "
         f"validation {validation.accuracy:.2%} of {validation.size:,}  {history.images_per_second:,.0f} images/s",
         highlight=False,
     )
 
 
-def print_figures(history: "History") -> None:
+def print_metrics(history: "History") -> None:
     """A run's results in words."""
     if history.last_validation:
-        out.print(f"Validation: {history.last_validation.accuracy:.2%} of {history.last_validation.size:,} images")
+        console.print(f"Validation: {history.last_validation.accuracy:.2%} of {history.last_validation.size:,} images")
     if history.test:
-        out.print(f"Test: {history.test.accuracy:.2%} of {history.test.size:,} images, loss {history.test.loss:.4f}")
-    out.print(f"{history.step:,} steps in {history.elapsed_s:.1f} s")
+        console.print(
+            f"Test: {history.test.accuracy:.2%} of {history.test.size:,} images, loss {history.test.loss:.4f}"
+        )
+    console.print(f"{history.step:,} steps in {history.elapsed_s:.1f} s")
 
 
-def percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """A share as a percentage; nothing for None."""
     return "" if value is None else f"{value:.2%}"
 

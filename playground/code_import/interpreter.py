@@ -7,97 +7,111 @@ else is ``Unknown`` and passed over. What it meets with on the image's way is ke
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 
-from playground.code_import.expressions import Expressions
-from playground.code_import.trace import Model, endless
+from playground.code_import.expressions import ExpressionEvaluator
+from playground.code_import.trace import TracedModel, create_too_long_error
 from playground.code_import.values import (
+    BoundMethod,
     Call,
-    Class,
-    Flow,
-    Function,
-    Instance,
-    Method,
+    ModuleSequence,
     Scope,
-    Stack,
+    SymbolicTensor,
     Unknown,
-    built_in,
-    child,
-    item,
-    truth,
+    UserClass,
+    UserFunction,
+    UserInstance,
+    call_builtin,
+    create_child_scope,
+    evaluate_truth,
+    get_item,
 )
 
-_DEEPEST = 24
-_GOES_ON = object()
-_BUILT_IN = ("range", "len", "int", "float")
-_FORWARD = ("forward", "call")
-_ITSELF = {"to", "cuda", "cpu", "eval", "train", "float", "double", "type", "contiguous", "clone", "requires_grad_"}
-_SIZES = {"size", "dim", "numel", "item"}
+_MAX_CALL_DEPTH = 24
+_NO_RETURN = object()
+_SUPPORTED_BUILTINS = ("range", "len", "int", "float")
+_FORWARD_METHODS = ("forward", "call")
+_IDENTITY_METHODS = {
+    "to",
+    "cuda",
+    "cpu",
+    "eval",
+    "train",
+    "float",
+    "double",
+    "type",
+    "contiguous",
+    "clone",
+    "requires_grad_",
+}
+_SIZE_METHODS = {"size", "dim", "numel", "item"}
 
 
-def walk(tree: ast.Module) -> tuple[Model, ...]:
+def interpret_module(tree: ast.Module) -> tuple[TracedModel, ...]:
     """Every network that the code makes; raises ArchitectureError for code that goes on and on."""
-    walker = _Walker()
-    walker.module(tree)
-    return tuple(walker.models())
+    walker = _Interpreter()
+    walker.execute_module(tree)
+    return tuple(walker.iter_models())
 
 
-class _Walker(Expressions):
+class _Interpreter(ExpressionEvaluator):
     def __init__(self) -> None:
         super().__init__()
         self._depth = 0
-        self._defined: dict[ast.AST, Class | Function] = {}
-        self._entered: set[ast.AST] = set()
-        self._instances: list[Instance] = []
+        self._definitions: dict[ast.AST, UserClass | UserFunction] = {}
+        self._visited: set[ast.AST] = set()
+        self._instances: list[UserInstance] = []
 
-    def module(self, tree: ast.Module) -> None:
+    def execute_module(self, tree: ast.Module) -> None:
         """Walk the text, then whatever it defines and never uses: a tutorial's last line is often not pasted."""
-        self._run(tree.body, {"__name__": "__main__"})
-        for node, value in list(self._defined.items()):
-            if node in self._entered:
+        self._execute_block(tree.body, {"__name__": "__main__"})
+        for node, value in list(self._definitions.items()):
+            if node in self._visited:
                 continue
-            if isinstance(value, Function):
-                self._invoked(value, (), {})
-            elif value.method(*_FORWARD):
-                self._made(value, (), {})
+            if isinstance(value, UserFunction):
+                self._call_function(value, (), {})
+            elif value.find_method(*_FORWARD_METHODS):
+                self._instantiate(value, (), {})
             else:
                 for method in value.node.body:
                     if isinstance(method, ast.FunctionDef):
-                        self._invoked(Function(method, value.scope), (), {})
+                        self._call_function(UserFunction(method, value.scope), (), {})
 
-    def models(self) -> Iterator[Model]:
+    def iter_models(self) -> Iterator[TracedModel]:
         """What an image goes through in every network, each followed to its end."""
-        for stack in (*self.trace.stacks, *self.trace.ends):
-            yield self.trace.model(stack.node, self._through(stack, Flow(), stack.node))
+        for stack in (*self.trace.sequences, *self.trace.functional_models):
+            yield self.trace.build_model(stack.node, self._apply_part(stack, SymbolicTensor(), stack.node))
         for instance in list(self._instances):
-            if instance.kind.method(*_FORWARD):
-                node = instance.kind.node
-                yield self.trace.model(node, self._through(instance, Flow(), node))
+            if instance.user_class.find_method(*_FORWARD_METHODS):
+                node = instance.user_class.node
+                yield self.trace.build_model(node, self._apply_part(instance, SymbolicTensor(), node))
 
-    def _run(self, body: Sequence[ast.stmt], scope: Scope) -> object:
-        """What a ``return`` gives back, or ``_GOES_ON``."""
+    def _execute_block(self, body: Sequence[ast.stmt], scope: Scope) -> object:
+        """What a ``return`` gives back, or ``_NO_RETURN``."""
         for statement in body:
-            result = self._statement(statement, scope)
-            if result is not _GOES_ON:
+            result = self._execute_statement(statement, scope)
+            if result is not _NO_RETURN:
                 return result
-        return _GOES_ON
+        return _NO_RETURN
 
-    def _statement(self, statement: ast.stmt, scope: Scope) -> object:
+    def _execute_statement(self, statement: ast.stmt, scope: Scope) -> object:
         match statement:
             case ast.Assign(targets=targets, value=node):
-                value = self.value(node, scope)
+                value = self.evaluate(node, scope)
                 for target in targets:
                     self.assign(target, value, scope)
             case ast.AnnAssign(target=target, value=ast.expr() as node):
-                self.assign(target, self.value(node, scope), scope)
+                self.assign(target, self.evaluate(node, scope), scope)
             case ast.AugAssign(target=target, op=operator, value=node):
-                self._add_in_place(self.value(target, scope), self.value(node, scope), target, operator, scope)
+                self._execute_augmented_assignment(
+                    self.evaluate(target, scope), self.evaluate(node, scope), target, operator, scope
+                )
             case ast.Expr(value=node):
-                self.value(node, scope)
+                self.evaluate(node, scope)
             case ast.Return(value=node):
-                return self.value(node, scope) if node else None
+                return self.evaluate(node, scope) if node else None
             case ast.FunctionDef(name=name):
-                scope[name] = self._defined[statement] = Function(statement, scope)
+                scope[name] = self._definitions[statement] = UserFunction(statement, scope)
             case ast.ClassDef(name=name):
-                scope[name] = self._defined[statement] = Class(statement, scope)
+                scope[name] = self._definitions[statement] = UserClass(statement, scope)
             case ast.ImportFrom(module=module, names=names):
                 for alias in names:
                     scope[alias.asname or alias.name] = Unknown(f"{module}.{alias.name}")
@@ -106,237 +120,247 @@ class _Walker(Expressions):
                     if alias.asname:
                         scope[alias.asname] = Unknown(alias.name)
             case ast.If(test=test, body=body, orelse=otherwise):
-                return self._choice(truth(self.value(test, scope)), statement, body, otherwise, scope)
+                return self._execute_branch(
+                    evaluate_truth(self.evaluate(test, scope)), statement, body, otherwise, scope
+                )
             case ast.For():
-                return self._loop(statement, scope)
+                return self._execute_for(statement, scope)
             case ast.While(body=body):
-                return self._choice(None, statement, body, [], scope)
+                return self._execute_branch(None, statement, body, [], scope)
             case ast.With(body=body) | ast.Try(body=body):
-                return self._run(body, scope)
-        return _GOES_ON
+                return self._execute_block(body, scope)
+        return _NO_RETURN
 
-    def _add_in_place(
+    def _execute_augmented_assignment(
         self, left: object, right: object, target: ast.expr, operator: ast.operator, scope: Scope
     ) -> None:
         if isinstance(left, list) and isinstance(operator, ast.Add):
-            self.trace.grow(left, self.rounds(right) or [])
+            self.trace.append_parts(left, self.get_loop_values(right) or [])
         else:
-            self.assign(target, self.operation(operator, left, right, target), scope)
+            self.assign(target, self.apply_operator(operator, left, right, target), scope)
 
-    def _choice(
+    def _execute_branch(
         self,
-        decided: bool | None,
+        condition: bool | None,
         statement: ast.stmt,
         body: Sequence[ast.stmt],
         otherwise: Sequence[ast.stmt],
         scope: Scope,
     ) -> object:
-        if decided is not None:
-            return self._run(body if decided else otherwise, scope)
-        before = self.trace.undecided
-        self.trace.undecided = statement.lineno
-        result = self._run(body, scope)
-        if result is _GOES_ON:
-            result = self._run(otherwise, scope)
-        self.trace.undecided = before
+        if condition is not None:
+            return self._execute_block(body if condition else otherwise, scope)
+        before = self.trace.undecided_line
+        self.trace.undecided_line = statement.lineno
+        result = self._execute_block(body, scope)
+        if result is _NO_RETURN:
+            result = self._execute_block(otherwise, scope)
+        self.trace.undecided_line = before
         return result
 
-    def _loop(self, statement: ast.For, scope: Scope) -> object:
-        rounds = self.rounds(self.value(statement.iter, scope))
+    def _execute_for(self, statement: ast.For, scope: Scope) -> object:
+        rounds = self.get_loop_values(self.evaluate(statement.iter, scope))
         if rounds is None:
             self.assign(statement.target, Unknown(), scope)
-            return self._choice(None, statement, statement.body, [], scope)
+            return self._execute_branch(None, statement, statement.body, [], scope)
         for value in rounds:
-            grown = self.trace.grown
+            grown = self.trace.growth_count
             self.assign(statement.target, value, scope)
-            result = self._run(statement.body, scope)
-            if result is not _GOES_ON:
+            result = self._execute_block(statement.body, scope)
+            if result is not _NO_RETURN:
                 return result
-            if self.trace.grown == grown and isinstance(value, int):  # it counts epochs and builds nothing
+            if self.trace.growth_count == grown and isinstance(value, int):  # it counts epochs and builds nothing
                 break
-        return _GOES_ON
+        return _NO_RETURN
 
     def assign(self, target: ast.expr, value: object, scope: Scope) -> None:
         match target:
             case ast.Name(id=name):
                 scope[name] = value
             case ast.Attribute(value=node, attr=name):
-                owner = self.value(node, scope)
-                if isinstance(owner, Instance):
+                owner = self.evaluate(node, scope)
+                if isinstance(owner, UserInstance):
                     owner.attributes[name] = value
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 known = isinstance(value, list | tuple) and len(value) == len(targets)
                 for place, inner in enumerate(targets):
-                    self.assign(inner, item(value, place) if known else Unknown(), scope)
+                    self.assign(inner, get_item(value, place) if known else Unknown(), scope)
 
-    def attribute(self, owner: object, name: str) -> object:
+    def get_attribute(self, owner: object, name: str) -> object:
         if isinstance(owner, Unknown):
             return Unknown(f"{owner.name}.{name}"[-120:] if owner.name else name)
-        if isinstance(owner, Instance):
+        if isinstance(owner, UserInstance):
             if name in owner.attributes:
                 return owner.attributes[name]
-            method = owner.kind.method(name)
-            return Function(method, owner.kind.scope, owner) if method else Method(owner, name)
-        if isinstance(owner, Class):
-            method = owner.method(name)
+            method = owner.user_class.find_method(name)
+            return UserFunction(method, owner.user_class.scope, owner) if method else BoundMethod(owner, name)
+        if isinstance(owner, UserClass):
+            method = owner.find_method(name)
             if method:
-                self._entered.add(owner.node)
-            return Function(method, owner.scope) if method else Unknown(name)
-        return Method(owner, name)
+                self._visited.add(owner.node)
+            return UserFunction(method, owner.scope) if method else Unknown(name)
+        return BoundMethod(owner, name)
 
-    def call(self, node: ast.Call, scope: Scope) -> object:
-        function = self.value(node.func, scope)
-        positional = tuple(self.items(node.args, scope))
+    def evaluate_call(self, node: ast.Call, scope: Scope) -> object:
+        function = self.evaluate(node.func, scope)
+        positional = tuple(self.evaluate_all(node.args, scope))
         named: dict[str, object] = {}
         for keyword in node.keywords:
-            value = self.value(keyword.value, scope)
+            value = self.evaluate(keyword.value, scope)
             if keyword.arg:
                 named[keyword.arg] = value
             elif isinstance(value, dict):
                 named |= value
         match function:
-            case Function():
-                return self._invoked(function, positional, named)
-            case Class():
-                return self._made(function, positional, named)
-            case Method(owner=owner, name=name):
-                return self._method(owner, name, positional, named, node)
-            case Instance():
-                return self._forward(function, positional, named, node)
-            case Call() | Stack():
+            case UserFunction():
+                return self._call_function(function, positional, named)
+            case UserClass():
+                return self._instantiate(function, positional, named)
+            case BoundMethod(owner=owner, name=name):
+                return self._call_method(owner, name, positional, named, node)
+            case UserInstance():
+                return self._call_instance(function, positional, named, node)
+            case Call() | ModuleSequence():
                 adds = isinstance(function, Call) and function.name == "Add"
-                flow = self.trace.image([*positional, *named.values()], node, adds=adds)
-                return flow and self._through(function, flow, node)
+                flow = self.trace.find_tensor([*positional, *named.values()], node, is_addition=adds)
+                return flow and self._apply_part(function, flow, node)
             case Unknown():
-                return self._library(function, positional, named, node)
+                return self._call_library(function, positional, named, node)
         return Unknown()
 
-    def _forward(
-        self, instance: Instance, positional: Sequence[object], named: Mapping[str, object], node: ast.AST
+    def _call_instance(
+        self, instance: UserInstance, positional: Sequence[object], keywords: Mapping[str, object], node: ast.AST
     ) -> object:
-        method = instance.kind.method(*_FORWARD)
+        method = instance.user_class.find_method(*_FORWARD_METHODS)
         if method:
-            return self._invoked(Function(method, instance.kind.scope, instance), positional, named)
-        flow = self.trace.image([*positional, *named.values()], node)
-        return flow and self.trace.longer(flow, Call(instance.kind.node.name, (), {}, node))
+            return self._call_function(UserFunction(method, instance.user_class.scope, instance), positional, keywords)
+        flow = self.trace.find_tensor([*positional, *keywords.values()], node)
+        return flow and self.trace.extend_tensor(flow, Call(instance.user_class.node.name, (), {}, node))
 
-    def _through(self, part: object, flow: Flow, node: ast.AST) -> Flow:
+    def _apply_part(self, part: object, tensor: SymbolicTensor, node: ast.AST) -> SymbolicTensor:
         """The image after one more part of a network, whatever the part is made of."""
-        self.trace.count()
+        self.trace.count_step()
         match part:
             case Call(name="Add"):
-                return flow
+                return tensor
             case Call():
-                return self.trace.longer(flow, part)
-            case Flow(calls=calls):
-                return self.trace.longer(flow, *calls)
-            case Stack(parts=parts):
+                return self.trace.extend_tensor(tensor, part)
+            case SymbolicTensor(calls=calls):
+                return self.trace.extend_tensor(tensor, *calls)
+            case ModuleSequence(parts=parts):
                 for inner in parts:
-                    flow = self._through(inner, flow, part.node)
-                return flow
-            case Instance():
-                return self._only_image(self._forward(part, [flow], {}, node), part, flow, node)
-            case Function():
-                return self._only_image(self._invoked(part, [flow], {}), part, flow, node)
-        return self.trace.longer(flow, Call(_name(part), (), {}, node))
+                    tensor = self._apply_part(inner, tensor, part.node)
+                return tensor
+            case UserInstance():
+                return self._extract_tensor(self._call_instance(part, [tensor], {}, node), part, tensor, node)
+            case UserFunction():
+                return self._extract_tensor(self._call_function(part, [tensor], {}), part, tensor, node)
+        return self.trace.extend_tensor(tensor, Call(_describe_part(part), (), {}, node))
 
-    def _only_image(self, result: object, part: object, before: Flow, node: ast.AST) -> Flow:
+    def _extract_tensor(self, result: object, part: object, before: SymbolicTensor, node: ast.AST) -> SymbolicTensor:
         """The image in what a part gives back; a call of the part's name if it cannot be followed through."""
         first = result[0] if isinstance(result, list | tuple) and result else result
-        if not isinstance(first, Flow):
-            return self.trace.longer(before, Call(_name(part), (), {}, node))
+        if not isinstance(first, SymbolicTensor):
+            return self.trace.extend_tensor(before, Call(_describe_part(part), (), {}, node))
         if first is not result and first.calls:
-            self.trace.doubt(first.calls[-1], "Only the first of the values that the network gives back is read.")
+            self.trace.mark_uncertain(
+                first.calls[-1], "Only the first of the values that the network gives back is read."
+            )
         return first
 
-    def _invoked(self, function: Function, positional: Sequence[object], named: Mapping[str, object]) -> object:
-        if self._depth >= _DEEPEST:
-            raise endless()
+    def _call_function(
+        self, function: UserFunction, positional: Sequence[object], keywords: Mapping[str, object]
+    ) -> object:
+        if self._depth >= _MAX_CALL_DEPTH:
+            raise create_too_long_error()
         node = function.node
-        self._entered.add(node)
-        scope = child(function.scope)
-        self._bind(node.args, [*([function.owner] if function.owner else []), *positional], named, scope)
+        self._visited.add(node)
+        scope = create_child_scope(function.scope)
+        self._bind_arguments(node.args, [*([function.owner] if function.owner else []), *positional], keywords, scope)
         self._depth += 1
-        result = self.value(node.body, scope) if isinstance(node, ast.Lambda) else self._run(node.body, scope)
+        result = (
+            self.evaluate(node.body, scope) if isinstance(node, ast.Lambda) else self._execute_block(node.body, scope)
+        )
         self._depth -= 1
-        return None if result is _GOES_ON else result
+        return None if result is _NO_RETURN else result
 
-    def _bind(
-        self, arguments: ast.arguments, positional: Sequence[object], named: Mapping[str, object], scope: Scope
+    def _bind_arguments(
+        self, arguments: ast.arguments, positional: Sequence[object], keywords: Mapping[str, object], scope: Scope
     ) -> None:
         names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
         every = [*names, *(argument.arg for argument in arguments.kwonlyargs)]
         scope.update({name: Unknown(name) for name in every})
         for name, default in zip(reversed(names), reversed(arguments.defaults), strict=False):
-            scope[name] = self.value(default, scope)
+            scope[name] = self.evaluate(default, scope)
         for argument, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
             if keyword_default:
-                scope[argument.arg] = self.value(keyword_default, scope)
+                scope[argument.arg] = self.evaluate(keyword_default, scope)
         scope.update(zip(names, positional, strict=False))
-        scope.update({name: value for name, value in named.items() if name in every})
+        scope.update({name: value for name, value in keywords.items() if name in every})
         if arguments.vararg:
             scope[arguments.vararg.arg] = tuple(positional[len(names) :])
         if arguments.kwarg:
-            scope[arguments.kwarg.arg] = {name: value for name, value in named.items() if name not in every}
+            scope[arguments.kwarg.arg] = {name: value for name, value in keywords.items() if name not in every}
 
-    def _made(self, kind: Class, positional: Sequence[object], named: Mapping[str, object]) -> Instance:
-        self._entered.add(kind.node)
-        instance = Instance(kind)
+    def _instantiate(
+        self, user_class: UserClass, positional: Sequence[object], keywords: Mapping[str, object]
+    ) -> UserInstance:
+        self._visited.add(user_class.node)
+        instance = UserInstance(user_class)
         self._instances.append(instance)
-        start = kind.method("__init__")
+        start = user_class.find_method("__init__")
         if start:
-            self._invoked(Function(start, kind.scope, instance), positional, named)
+            self._call_function(UserFunction(start, user_class.scope, instance), positional, keywords)
         return instance
 
-    def _method(
-        self, owner: object, name: str, positional: tuple[object, ...], named: dict[str, object], node: ast.AST
+    def _call_method(
+        self, owner: object, name: str, positional: tuple[object, ...], keywords: dict[str, object], node: ast.AST
     ) -> object:
-        added = (*positional, *named.values())[-1:]
+        added = (*positional, *keywords.values())[-1:]
         match owner:
-            case Stack(parts=parts) if name in ("add", "append", "add_module"):
-                self.trace.grow(parts, added)
-            case Stack(parts=parts) | list(parts) if name == "extend" and added:
-                self.trace.grow(parts, self.rounds(added[0]) or [])
+            case ModuleSequence(parts=parts) if name in ("add", "append", "add_module"):
+                self.trace.append_parts(parts, added)
+            case ModuleSequence(parts=parts) | list(parts) if name == "extend" and added:
+                self.trace.append_parts(parts, self.get_loop_values(added[0]) or [])
             case list(parts) if name == "append":
-                self.trace.grow(parts, added)
-            case Stack(parts=parts) if name == "pop" and parts:
+                self.trace.append_parts(parts, added)
+            case ModuleSequence(parts=parts) if name == "pop" and parts:
                 return parts.pop()
-            case Flow() if name not in _ITSELF | _SIZES:
-                return self.trace.longer(owner, Call(name.rstrip("_"), positional, named, node))
-            case Flow() | Stack() | Instance() | Call() if name in _ITSELF:
+            case SymbolicTensor() if name not in _IDENTITY_METHODS | _SIZE_METHODS:
+                return self.trace.extend_tensor(owner, Call(name.rstrip("_"), positional, keywords, node))
+            case SymbolicTensor() | ModuleSequence() | UserInstance() | Call() if name in _IDENTITY_METHODS:
                 return owner
         return Unknown()
 
-    def _library(
-        self, function: Unknown, positional: tuple[object, ...], named: dict[str, object], node: ast.AST
+    def _call_library(
+        self, function: Unknown, positional: tuple[object, ...], keywords: dict[str, object], node: ast.AST
     ) -> object:
-        word = function.word
+        word = function.short_name
         first = positional[0] if positional else None
         match word:
             case "Sequential" | "ModuleList":
-                given = [*positional, named.get("layers", [])]
-                return self.trace.stack(given, node, is_network=word == "Sequential")
+                given = [*positional, keywords.get("layers", [])]
+                return self.trace.record_sequence(given, node, is_network=word == "Sequential")
             case "Input":
-                return Flow((Call(word, positional, named, node),))
+                return SymbolicTensor((Call(word, positional, keywords, node),))
             case "Model" | "Functional":
-                return self.trace.end([*positional[1:], named.get("outputs")], node)
+                return self.trace.record_functional_model([*positional[1:], keywords.get("outputs")], node)
             case "OrderedDict" | "list" | "tuple" if isinstance(first, list | tuple | dict):
                 return first
             case "image_data_format":
                 return "channels_last"
-        if word in _BUILT_IN and word == function.name:
-            return built_in(word, positional)
-        flow = self.trace.image([*positional, *named.values()], node, adds=word == "add")
+        if word in _SUPPORTED_BUILTINS and word == function.name:
+            return call_builtin(word, positional)
+        flow = self.trace.find_tensor([*positional, *keywords.values()], node, is_addition=word == "add")
         if flow:
-            return flow if word == "add" else self.trace.longer(flow, Call(word, positional[1:], named, node))
-        return self.trace.made(Call(word, positional, named, node)) if word[:1].isupper() else Unknown()
+            return flow if word == "add" else self.trace.extend_tensor(flow, Call(word, positional[1:], keywords, node))
+        return self.trace.record_layer(Call(word, positional, keywords, node)) if word[:1].isupper() else Unknown()
 
 
-def _name(part: object) -> str:
+def _describe_part(part: object) -> str:
     """What a part that cannot be followed is called in a message."""
     match part:
         case Unknown(name=name) if name:
             return name
-        case Instance(kind=kind):
+        case UserInstance(user_class=kind):
             return kind.node.name
     return "this part"

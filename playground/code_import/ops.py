@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playground.code_import.arguments import Arguments, Misread
+from playground.code_import.arguments import Arguments, UnsupportedCallError
 from playground.core.layers import Activation, Layer
 from playground.core.shapes import Shape
 
 
 @dataclass(frozen=True)
-class Part:
+class LayerOp:
     """A layer, with the size of its input (channels, or values in a row) if the code states it."""
 
     layer: Layer
@@ -17,97 +17,97 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Padding:
-    """Pixels around the maps for the window that follows; ``lowest``: of a value that no maximum takes."""
+class PaddingOp:
+    """Pixels around the maps for the window that follows; ``is_negative_infinity``: of a value that no maximum takes."""
 
     pixels: int
-    lowest: bool = False
+    is_negative_infinity: bool = False
 
 
 @dataclass(frozen=True)
-class Squeeze:
+class GlobalPoolOp:
     """Global pooling that keeps the axes: a Flatten must follow."""
 
 
 @dataclass(frozen=True)
-class Reorder:
+class PermuteOp:
     """Axes in another order, for the Flatten that follows."""
 
 
 @dataclass(frozen=True)
-class Scores:
+class SoftmaxOp:
     """What makes probabilities of scores."""
 
 
 @dataclass(frozen=True)
-class InputSize:
+class InputShapeOp:
     """The shape of the input, as the code states it."""
 
     shape: Shape
 
 
-Piece = Part | Padding | Squeeze | Reorder | Scores | InputSize
-Reader = Callable[[Arguments, Shape], list[Piece]]
-Words = dict[str, tuple[tuple[str, ...], Reader]]
+Op = LayerOp | PaddingOp | GlobalPoolOp | PermuteOp | SoftmaxOp | InputShapeOp
+OpReader = Callable[[Arguments, Shape], list[Op]]
+OpTable = dict[str, tuple[tuple[str, ...], OpReader]]
 """How a call is read by its name: the order of its arguments, and what it comes to on an input of some shape."""
 
-LEAKY_SLOPE = 0.01
+LEAKY_RELU_SLOPE = 0.01
 
 
-def activation(name: str) -> list[Piece]:
+def make_activation_ops(name: str) -> list[Op]:
     """The layer of a function."""
-    return [Part(Activation(activation=name))]
+    return [LayerOp(Activation(activation=name))]
 
 
-def plain_activation(name: str) -> Reader:
+def make_activation_reader(name: str) -> OpReader:
     """A function without figures of its own."""
 
-    def read(arguments: Arguments, shape: Shape) -> list[Piece]:
+    def read(arguments: Arguments, shape: Shape) -> list[Op]:
         arguments.ignore("inplace", "name")
-        return activation(name)
+        return make_activation_ops(name)
 
     return read
 
 
-def leaky_relu(arguments: Arguments, default: float) -> list[Piece]:
+def read_leaky_relu(arguments: Arguments, default: float) -> list[Op]:
     """Leaky ReLU, whose slope is fixed here."""
-    slope = arguments.number("negative_slope", "alpha", default=default)
+    slope = arguments.read_number("negative_slope", "alpha", default=default)
     arguments.ignore("inplace", "name")
-    if slope != LEAKY_SLOPE:
-        arguments.note(f"Leaky ReLU has the slope {LEAKY_SLOPE:g} here, not {slope:g}.")
-    return activation("leaky_relu")
+    if slope != LEAKY_RELU_SLOPE:
+        arguments.add_note(f"Leaky ReLU has the slope {LEAKY_RELU_SLOPE:g} here, not {slope:g}.")
+    return make_activation_ops("leaky_relu")
 
 
-def elu(arguments: Arguments, shape: Shape) -> list[Piece]:
+def read_elu(arguments: Arguments, shape: Shape) -> list[Op]:
     """ELU with alpha 1."""
-    if arguments.number("alpha", default=1.0) != 1:
-        raise Misread("has another alpha than 1")
+    if arguments.read_number("alpha", default=1.0) != 1:
+        raise UnsupportedCallError("has another alpha than 1")
     arguments.ignore("inplace", "name")
-    return activation("elu")
+    return make_activation_ops("elu")
 
 
-def scores(arguments: Arguments, shape: Shape) -> list[Piece]:
+def read_softmax(arguments: Arguments, shape: Shape) -> list[Op]:
     """Softmax over the classes; the axis can only be that one."""
     arguments.ignore("dim", "axis", "dtype", "name", "_stacklevel")
-    return [Scores()]
+    return [SoftmaxOp()]
 
 
-def nothing(*ignored: str) -> Reader:
+def make_identity_reader(*ignored: str) -> OpReader:
     """A call that changes nothing here."""
 
-    def read(arguments: Arguments, shape: Shape) -> list[Piece]:
+    def read(arguments: Arguments, shape: Shape) -> list[Op]:
         arguments.ignore(*ignored)
         return []
 
     return read
 
 
-def left_out(reason: str) -> Reader:
+def make_skip_reader(reason: str) -> OpReader:
     """A call that belongs elsewhere here."""
 
-    def read(arguments: Arguments, shape: Shape) -> list[Piece]:
-        arguments.note(f"{arguments.call.name} is left out: {reason}.")
-        arguments.ignore_rest()
+    def read(arguments: Arguments, shape: Shape) -> list[Op]:
+        arguments.add_note(f"{arguments.call.name} is left out: {reason}.")
+        arguments.ignore_remaining()
         return []
 
     return read

@@ -5,129 +5,135 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from playground.code_import.values import (
-    LONGEST_LIST,
+    MAX_LIST_LENGTH,
     Call,
-    Flow,
-    Stack,
+    ModuleSequence,
+    SymbolicTensor,
     Unknown,
-    every_call,
-    is_layer,
-    line_of,
-    parted,
+    get_line_number,
+    is_network_part,
+    iter_calls,
+    split_common_prefix,
 )
 from playground.errors import ArchitectureError
 
-_MOST_STEPS = 300_000
-_MOST_CALLS = 300
+_MAX_STEPS = 300_000
+_MAX_CALLS = 300
 
 
 @dataclass(frozen=True)
-class Model:
+class TracedModel:
     """A network that the code makes: where it stands, what an image goes through, and what the walk had to guess."""
 
     line: int
     calls: tuple[Call, ...]
-    guesses: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 class Trace:
     """Every layer that is made or gone through passes here, so that no code can make more than a network has."""
 
     def __init__(self) -> None:
-        self.stacks: list[Stack] = []
-        self.ends: list[Stack] = []
-        self.grown = 0
+        self.sequences: list[ModuleSequence] = []
+        self.functional_models: list[ModuleSequence] = []
+        self.growth_count = 0
         """How often something was added to a network: a loop that adds nothing builds nothing."""
-        self.undecided = 0
+        self.undecided_line = 0
         """The line of the condition or loop that the running program may treat otherwise; 0 outside of one."""
-        self._steps = 0
-        self._doubts: dict[Call, str] = {}
+        self._step_count = 0
+        self._uncertainties: dict[Call, str] = {}
 
-    def count(self) -> None:
+    def count_step(self) -> None:
         """One step of the walk; raises ArchitectureError for too many."""
-        self._steps += 1
-        if self._steps > _MOST_STEPS:
-            raise endless()
+        self._step_count += 1
+        if self._step_count > _MAX_STEPS:
+            raise create_too_long_error()
 
-    def doubt(self, call: Call, reason: str = "") -> None:
+    def mark_uncertain(self, call: Call, reason: str = "") -> None:
         """Remember a reason to doubt what is read of this call; without one, that of an undecided condition."""
-        if self.undecided and not reason:
+        if self.undecided_line and not reason:
             reason = (
-                f"Line {self.undecided}: whether or how often this is gone through cannot be known without running the "
+                f"Line {self.undecided_line}: whether or how often this is gone through cannot be known without running the "
                 "code; it was read as once."
             )
         if reason:
-            self._doubts[call] = reason
+            self._uncertainties[call] = reason
 
-    def made(self, call: Call) -> Call:
+    def record_layer(self, call: Call) -> Call:
         """A layer that the code makes."""
-        self.doubt(call)
+        self.mark_uncertain(call)
         return call
 
-    def longer(self, flow: Flow, *calls: Call) -> Flow:
+    def extend_tensor(self, tensor: SymbolicTensor, *calls: Call) -> SymbolicTensor:
         """The image after more layers."""
-        if len(flow.calls) + len(calls) > _MOST_CALLS:
-            raise endless()
-        self.grown += 1
+        if len(tensor.calls) + len(calls) > _MAX_CALLS:
+            raise create_too_long_error()
+        self.growth_count += 1
         for call in calls:
-            self.doubt(call)
-        return Flow((*flow.calls, *calls))
+            self.mark_uncertain(call)
+        return SymbolicTensor((*tensor.calls, *calls))
 
-    def image(self, values: Sequence[object], node: ast.AST, *, adds: bool = False) -> Flow | None:
+    def find_tensor(
+        self, values: Sequence[object], node: ast.AST, *, is_addition: bool = False
+    ) -> SymbolicTensor | None:
         """The image, if it is among the values that something is applied to; only a sum takes several of its ways."""
         every = [part for value in values for part in (value if isinstance(value, list | tuple) else (value,))]
-        flows = [part for part in every if isinstance(part, Flow)]
+        flows = [part for part in every if isinstance(part, SymbolicTensor)]
         if len(flows) < 2:
             return flows[0] if flows else None
-        return self.summed(flows, node) if adds else self.longer(flows[0], Call("several inputs", (), {}, node))
+        return (
+            self.add_branches(flows, node)
+            if is_addition
+            else self.extend_tensor(flows[0], Call("several inputs", (), {}, node))
+        )
 
-    def summed(self, flows: Sequence[Flow], node: ast.AST) -> Flow:
+    def add_branches(self, tensors: Sequence[SymbolicTensor], node: ast.AST) -> SymbolicTensor:
         """Ways that part and meet again: a residual block; or a sum that is no such thing."""
-        shared, rests = parted(flows)
+        shared, rests = split_common_prefix(tensors)
         body, *shortcuts = sorted(rests, key=len, reverse=True)
         block = len(shortcuts) == 1 and body
         call = Call("Residual", (), {}, node, body, shortcuts[0]) if block else Call("a sum", (), {}, node)
-        return self.longer(Flow(shared), call)
+        return self.extend_tensor(SymbolicTensor(shared), call)
 
-    def stack(self, given: Sequence[object], node: ast.AST, *, is_network: bool) -> Stack:
+    def record_sequence(self, values: Sequence[object], node: ast.AST, *, is_network: bool) -> ModuleSequence:
         """A ``Sequential`` of modules, of a list of them or of names with them."""
         parts: list[object] = []
-        for value in given:
+        for value in values:
             several = list(value.values()) if isinstance(value, dict) else value
             several = several if isinstance(several, list | tuple) else [several]
             parts += [part[1] if isinstance(part, tuple) and len(part) == 2 else part for part in several]
-        if len(parts) > LONGEST_LIST:
-            raise endless()
-        stack = Stack(parts, node)
+        if len(parts) > MAX_LIST_LENGTH:
+            raise create_too_long_error()
+        stack = ModuleSequence(parts, node)
         if is_network:
-            self.stacks.append(stack)
+            self.sequences.append(stack)
         return stack
 
-    def end(self, outputs: Sequence[object], node: ast.AST) -> object:
+    def record_functional_model(self, outputs: Sequence[object], node: ast.AST) -> object:
         """A Keras model, by what comes out of it."""
-        flow = self.image(outputs, node)
+        flow = self.find_tensor(outputs, node)
         if not flow:
             return Unknown()
-        self.ends.append(Stack([flow], node))
-        return self.ends[-1]
+        self.functional_models.append(ModuleSequence([flow], node))
+        return self.functional_models[-1]
 
-    def grow(self, parts: list[object], added: Sequence[object]) -> None:
+    def append_parts(self, parts: list[object], added: Sequence[object]) -> None:
         """Add layers, or other things, to a network or a list."""
-        if len(parts) + len(added) > LONGEST_LIST:
-            raise endless()
+        if len(parts) + len(added) > MAX_LIST_LENGTH:
+            raise create_too_long_error()
         parts.extend(added)
-        self.grown += any(map(is_layer, added))
+        self.growth_count += any(map(is_network_part, added))
         for part in added:
             if isinstance(part, Call):
-                self.doubt(part)
+                self.mark_uncertain(part)
 
-    def model(self, node: ast.AST, flow: Flow) -> Model:
+    def build_model(self, node: ast.AST, tensor: SymbolicTensor) -> TracedModel:
         """A network with the doubts about its layers."""
-        doubted = (call for call in every_call(flow.calls) if call in self._doubts)
-        return Model(line_of(node), flow.calls, tuple(self._doubts[call] for call in doubted))
+        doubted = (call for call in iter_calls(tensor.calls) if call in self._uncertainties)
+        return TracedModel(get_line_number(node), tensor.calls, tuple(self._uncertainties[call] for call in doubted))
 
 
-def endless() -> ArchitectureError:
+def create_too_long_error() -> ArchitectureError:
     """The error of code that goes on and on."""
     return ArchitectureError(
         "This code is too long or too deep to follow.",

@@ -8,8 +8,8 @@ from typing import Any
 
 Scope = MutableMapping[str, object]
 
-LONGEST_LIST = 300
-_LARGEST_NUMBER = 10**9
+MAX_LIST_LENGTH = 300
+_MAX_NUMBER = 10**9
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Unknown:
     name: str = ""
 
     @property
-    def word(self) -> str:
+    def short_name(self) -> str:
         """The last part of the name."""
         return self.name.rpartition(".")[2]
 
@@ -30,7 +30,7 @@ class Call:
 
     name: str
     positional: tuple[object, ...]
-    named: dict[str, object]
+    keywords: dict[str, object]
     node: ast.AST
     body: tuple["Call", ...] = ()
     shortcut: tuple["Call", ...] = ()
@@ -38,18 +38,18 @@ class Call:
     @property
     def line(self) -> int:
         """Where it stands, from 1."""
-        return line_of(self.node)
+        return get_line_number(self.node)
 
 
 @dataclass(frozen=True, eq=False)
-class Flow:
+class SymbolicTensor:
     """What one image went through so far, in order."""
 
     calls: tuple[Call, ...] = ()
 
 
 @dataclass(eq=False)
-class Stack:
+class ModuleSequence:
     """A ``Sequential``, or a list of modules."""
 
     parts: list[object]
@@ -57,13 +57,13 @@ class Stack:
 
 
 @dataclass(frozen=True, eq=False)
-class Class:
+class UserClass:
     """A class that the code defines."""
 
     node: ast.ClassDef
     scope: Scope
 
-    def method(self, *names: str) -> ast.FunctionDef | None:
+    def find_method(self, *names: str) -> ast.FunctionDef | None:
         """The first of its methods with one of these names."""
         for statement in self.node.body:
             if isinstance(statement, ast.FunctionDef) and statement.name in names:
@@ -72,83 +72,83 @@ class Class:
 
 
 @dataclass(eq=False)
-class Instance:
+class UserInstance:
     """An object of such a class: a block, or the whole network."""
 
-    kind: Class
+    user_class: UserClass
     attributes: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
+class UserFunction:
     """A function that the code defines, with the object that it belongs to."""
 
     node: ast.FunctionDef | ast.Lambda
     scope: Scope
-    owner: Instance | None = None
+    owner: UserInstance | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Method:
+class BoundMethod:
     """Something that a value itself can do: ``model.add``, ``x.view``."""
 
     owner: object
     name: str
 
 
-def line_of(node: ast.AST) -> int:
+def get_line_number(node: ast.AST) -> int:
     """The line on which a piece of code begins, from 1."""
     return int(getattr(node, "lineno", 0))
 
 
-def child(scope: Scope) -> Scope:
+def create_child_scope(scope: Scope) -> Scope:
     """A scope inside another one."""
     return ChainMap({}, scope)
 
 
-def is_layer(value: object) -> bool:
+def is_network_part(value: object) -> bool:
     """Whether a value is a part of a network."""
-    return isinstance(value, Call | Stack | Instance | Flow)
+    return isinstance(value, Call | ModuleSequence | UserInstance | SymbolicTensor)
 
 
-def truth(value: object) -> bool | None:
+def evaluate_truth(value: object) -> bool | None:
     """Whether a value counts as true; None where that cannot be known."""
-    if isinstance(value, Unknown | Method):
+    if isinstance(value, Unknown | BoundMethod):
         return None
-    return True if is_layer(value) else bool(value)
+    return True if is_network_part(value) else bool(value)
 
 
-def literal(value: Any) -> object:
+def to_constant(value: Any) -> object:
     """A constant of the code as it stands; huge numbers are not kept."""
-    if isinstance(value, int | float) and abs(value) > _LARGEST_NUMBER:
+    if isinstance(value, int | float) and abs(value) > _MAX_NUMBER:
         return Unknown()
     return value if isinstance(value, int | float | str | None) else Unknown()
 
 
-def combined(operator: ast.operator, left: object, right: object) -> object:
+def apply_binary_operator(operator: ast.operator, left: object, right: object) -> object:
     """The sum, difference, product or quotient of two small numbers; lists can be joined."""
     if isinstance(operator, ast.Add) and isinstance(left, list | tuple) and type(left) is type(right):
         both = [*left, *right] if isinstance(right, list | tuple) else []
-        return type(left)(both) if len(both) <= LONGEST_LIST else Unknown()
+        return type(left)(both) if len(both) <= MAX_LIST_LENGTH else Unknown()
     if not (isinstance(left, int | float) and isinstance(right, int | float)):
         return Unknown()
     match operator:
         case ast.Add():
-            return literal(left + right)
+            return to_constant(left + right)
         case ast.Sub():
-            return literal(left - right)
+            return to_constant(left - right)
         case ast.Mult():
-            return literal(left * right)
+            return to_constant(left * right)
         case ast.Div() if right:
-            return literal(left / right)
+            return to_constant(left / right)
         case ast.FloorDiv() if right:
-            return literal(left // right)
+            return to_constant(left // right)
     return Unknown()
 
 
-def compared(operator: ast.cmpop, left: object, right: object) -> object:
+def apply_comparison(operator: ast.cmpop, left: object, right: object) -> object:
     """Whether the comparison holds; Unknown for all but plain values and ``is None``."""
-    if isinstance(operator, ast.Is | ast.IsNot) and right is None and truth(left) is not None:
+    if isinstance(operator, ast.Is | ast.IsNot) and right is None and evaluate_truth(left) is not None:
         return (left is None) == isinstance(operator, ast.Is)
     plain = (int, float, str, type(None))
     if not (isinstance(left, plain) and isinstance(right, plain)):
@@ -171,7 +171,7 @@ def compared(operator: ast.cmpop, left: object, right: object) -> object:
     return Unknown()
 
 
-def item(container: object, key: object) -> object:
+def get_item(container: object, key: object) -> object:
     """One item of a list, a tuple or a dictionary."""
     if isinstance(container, list | tuple) and isinstance(key, int):
         return container[key] if -len(container) <= key < len(container) else Unknown()
@@ -180,9 +180,9 @@ def item(container: object, key: object) -> object:
     return Unknown()
 
 
-def parted(flows: Sequence[Flow]) -> tuple[tuple[Call, ...], list[tuple[Call, ...]]]:
+def split_common_prefix(tensors: Sequence[SymbolicTensor]) -> tuple[tuple[Call, ...], list[tuple[Call, ...]]]:
     """What several ways of the image have in common, from the start, and the rest of each."""
-    ways = [flow.calls for flow in flows]
+    ways = [flow.calls for flow in tensors]
     common = 0
     for calls in zip(*ways, strict=False):
         if any(call is not calls[0] for call in calls):
@@ -191,23 +191,23 @@ def parted(flows: Sequence[Flow]) -> tuple[tuple[Call, ...], list[tuple[Call, ..
     return ways[0][:common], [way[common:] for way in ways]
 
 
-def every_call(calls: Sequence[Call]) -> Iterator[Call]:
+def iter_calls(calls: Sequence[Call]) -> Iterator[Call]:
     """Calls with those inside of blocks."""
     for call in calls:
         yield call
-        yield from every_call((*call.body, *call.shortcut))
+        yield from iter_calls((*call.body, *call.shortcut))
 
 
-def built_in(name: str, positional: Sequence[object]) -> object:
+def call_builtin(name: str, positional: Sequence[object]) -> object:
     """What a few of Python's own functions give for plain values."""
     first = positional[0] if positional else None
     numbers = [number for number in positional if isinstance(number, int)]
     match name:
         case "range" if numbers and len(numbers) == len(positional) and 0 not in numbers[2:] and len(numbers) <= 3:
-            return list(range(*numbers)[:LONGEST_LIST])
+            return list(range(*numbers)[:MAX_LIST_LENGTH])
         case "len" if isinstance(first, list | tuple | dict):
             return len(first)
-        case "int" if isinstance(first, int | float) and abs(first) <= _LARGEST_NUMBER:
+        case "int" if isinstance(first, int | float) and abs(first) <= _MAX_NUMBER:
             return int(first)
         case "float" if isinstance(first, str) and first in ("inf", "-inf"):
             return float(first)

@@ -9,14 +9,14 @@ from math import log2, sqrt
 from playground.core.architecture import Architecture
 from playground.core.layers import Conv2d, Layer, Residual
 from playground.core.layers.pooling import WindowPool
-from playground.core.shapes import Shape, is_map, shape_text
+from playground.core.shapes import Shape, format_shape, is_spatial
 from playground.core.summary import summarize
 
-_INK, _MUTED, _LINE = "#16201E", "#5C6965", "#9AA8A3"
+_TEXT_COLOR, _MUTED_COLOR, _LINE_COLOR = "#16201E", "#5C6965", "#9AA8A3"
 # Edge and face. Edges from Okabe and Ito, "Color Universal Design", 2008; the purple is darker, to be seen on white.
-_GREY, _BLUE, _ORANGE = ("#66736F", "#EEF1F0"), ("#0072B2", "#D9EAF4"), ("#D55E00", "#FBE6D8")
+_GRAY, _BLUE, _ORANGE = ("#66736F", "#EEF1F0"), ("#0072B2", "#D9EAF4"), ("#D55E00", "#FBE6D8")
 _GREEN, _PURPLE = ("#009E73", "#D6EFE7"), ("#A8578A", "#F3E2EC")
-_COLOURS = {
+_COLORS = {
     "conv2d": _BLUE,
     "residual": _GREEN,
     "max_pool2d": _ORANGE,
@@ -26,66 +26,71 @@ _COLOURS = {
     "linear": _PURPLE,
     "output": _PURPLE,
 }
-_POINTWISE = ("batch_norm", "dropout", "activation")
-_MOST_WIDTH, _MARGIN, _GAP = 1200.0, 32.0, 30.0
-_TOP, _MIDDLE, _LABELS, _LINE_HEIGHT = 64.0, 100.0, 184.0, 15.0  # from a row's top: middle of the bodies, labels
-_LARGEST, _SMALLEST, _SHIFT, _SLIM, _CELL = 92.0, 8.0, 5.0, 9.0, 8.0
-_LETTER = 6.4  # a letter's width at 11 pixels, on the safe side: the viewer's font is not known
-_MOST_LETTERS = 17
+_POINTWISE_KINDS = ("batch_norm", "dropout", "activation")
+_MAX_WIDTH, _MARGIN, _GAP = 1200.0, 32.0, 30.0
+_HEADER_HEIGHT, _BODY_CENTER, _LABELS_TOP, _LINE_HEIGHT = (
+    64.0,
+    100.0,
+    184.0,
+    15.0,
+)  # from a row's top: middle of the bodies, labels
+_MAX_SIDE, _MIN_SIDE, _PLATE_OFFSET, _POINTWISE_WIDTH, _CELL_SIZE = 92.0, 8.0, 5.0, 9.0, 8.0
+_CHARACTER_WIDTH = 6.4  # a letter's width at 11 pixels, on the safe side: the viewer's font is not known
+_MAX_LABEL_LENGTH = 17
 
 
 @dataclass(frozen=True)
-class _Station:
+class _DiagramNode:
     """A layer as it is drawn: its result's shape, how wide its body is, and the words under it."""
 
     kind: str
     layer: Layer | None
     shape: Shape
-    front: tuple[float, float]
-    plates: int
+    front_size: tuple[float, float]
+    plate_count: int
     labels: tuple[str, ...]
 
     @property
     def body_width(self) -> float:
-        return self.front[0] + (self.plates - 1) * _SHIFT
+        return self.front_size[0] + (self.plate_count - 1) * _PLATE_OFFSET
 
     @property
     def width(self) -> float:
-        return max(self.body_width, max(map(len, self.labels)) * _LETTER)
+        return max(self.body_width, max(map(len, self.labels)) * _CHARACTER_WIDTH)
 
     @property
-    def is_volume(self) -> bool:
-        return is_map(self.shape) and self.kind not in _POINTWISE
+    def is_stack(self) -> bool:
+        return is_spatial(self.shape) and self.kind not in _POINTWISE_KINDS
 
     @property
-    def colours(self) -> tuple[str, str]:
-        return _COLOURS.get(self.kind, _GREY)
+    def colors(self) -> tuple[str, str]:
+        return _COLORS.get(self.kind, _GRAY)
 
 
 @dataclass(frozen=True)
-class _Placed:
+class _PositionedNode:
     """A station in its place: the middle of its body."""
 
-    station: _Station
+    node: _DiagramNode
     x: float
     y: float
 
     @property
     def left(self) -> float:
-        return self.x - self.station.body_width / 2
+        return self.x - self.node.body_width / 2
 
     @property
     def right(self) -> float:
-        return self.x + self.station.body_width / 2
+        return self.x + self.node.body_width / 2
 
     @property
     def front_top(self) -> float:
         """Plates behind the front one stand further up."""
-        return self.y + ((self.station.plates - 1) * _SHIFT - self.station.front[1]) / 2
+        return self.y + ((self.node.plate_count - 1) * _PLATE_OFFSET - self.node.front_size[1]) / 2
 
     @property
     def top(self) -> float:
-        return self.front_top - (self.station.plates - 1) * _SHIFT
+        return self.front_top - (self.node.plate_count - 1) * _PLATE_OFFSET
 
 
 def to_svg(architecture: Architecture, *, title: str = "") -> str:
@@ -93,21 +98,27 @@ def to_svg(architecture: Architecture, *, title: str = "") -> str:
 
     Plates grow with the root of the maps' sides, stacks with the logarithm of the channels. Broken networks work too.
     """
-    stations = _stations(architecture)
-    rows = _rows(stations)
-    heading = _printable(title) or "A network"
-    facts = f"{shape_text(architecture.input.shape)} to {architecture.classes} classes"
+    stations = _build_nodes(architecture)
+    rows = _split_into_rows(stations)
+    heading = _sanitize_title(title) or "A network"
+    facts = f"{format_shape(architecture.input.shape)} to {architecture.classes} classes"
     facts += f" · {summarize(architecture).parameters:,} parameters"
-    first = next((place for place, station in enumerate(stations) if not is_map(station.shape)), len(stations))
-    parts = [_text(_MARGIN, 30, heading, 17, _INK, bold=True), _text(_MARGIN, 50, facts, 12, _MUTED)]
-    width, bottom, count = max(len(heading) * 10.5, len(facts) * 7), _TOP, 0
+    first = next((place for place, station in enumerate(stations) if not is_spatial(station.shape)), len(stations))
+    parts = [
+        _draw_text(_MARGIN, 30, heading, 17, _TEXT_COLOR, is_bold=True),
+        _draw_text(_MARGIN, 50, facts, 12, _MUTED_COLOR),
+    ]
+    width, bottom, count = max(len(heading) * 10.5, len(facts) * 7), _HEADER_HEIGHT, 0
     for row in rows:
-        placed = list(_placed(row, bottom + _MIDDLE))
-        parts += [*_brackets(placed, count, first), *_passages(placed, starts=row is rows[0], ends=row is rows[-1])]
-        parts += [text for one in placed for text in (*_body(one), *_labels(one))]
-        parts += [text for before, after in pairwise(placed) for text in _window(before, after)]
+        placed = list(_position_nodes(row, bottom + _BODY_CENTER))
+        parts += [
+            *_draw_brackets(placed, count, first),
+            *_draw_arrows(placed, is_first_row=row is rows[0], is_last_row=row is rows[-1]),
+        ]
+        parts += [text for one in placed for text in (*_draw_body(one), *_draw_labels(one))]
+        parts += [text for before, after in pairwise(placed) for text in _draw_window(before, after)]
         width = max(width, sum(station.width + _GAP for station in row) - _GAP)
-        bottom += _LABELS + (max(len(station.labels) for station in row) + 1) * _LINE_HEIGHT
+        bottom += _LABELS_TOP + (max(len(station.labels) for station in row) + 1) * _LINE_HEIGHT
         count += len(row)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + 2 * _MARGIN:.0f} {bottom:.0f}" '
@@ -117,29 +128,29 @@ def to_svg(architecture: Architecture, *, title: str = "") -> str:
     )
 
 
-def _stations(architecture: Architecture) -> list[_Station]:
+def _build_nodes(architecture: Architecture) -> list[_DiagramNode]:
     shape = architecture.input.shape
     longest = max(shape[1:])
-    found = [_station("input", None, shape, longest, ("Input", shape_text(shape)))]
-    for step in architecture.steps():
-        parameters = step.layer.parameters(step.input_shape)
+    found = [_build_node("input", None, shape, longest, ("Input", format_shape(shape)))]
+    for step in architecture.resolve_layers():
+        parameters = step.layer.count_parameters(step.input_shape)
         labels = (
             step.layer.title,
-            *_wrapped(step.layer.detail()),
-            shape_text(step.output_shape),
+            *_wrap_label(step.layer.format_arguments()),
+            format_shape(step.output_shape),
             *([f"{parameters:,} parameters"] if parameters else []),
             *(["frozen"] if not step.layer.trainable else []),
         )
-        found.append(_station(step.layer.kind, step.layer, step.output_shape, longest, labels))
+        found.append(_build_node(step.layer.kind, step.layer, step.output_shape, longest, labels))
     return found
 
 
-def _wrapped(detail: str) -> Iterator[str]:
+def _wrap_label(detail: str) -> Iterator[str]:
     """The figures in short lines; every layer inside of a block begins a line of its own."""
     for part in detail.split(" + "):
         line = ""
         for figure in part.split(" · "):
-            if line and len(line) + len(figure) + 3 > _MOST_LETTERS:
+            if line and len(line) + len(figure) + 3 > _MAX_LABEL_LENGTH:
                 yield line
                 line = ""
             line = f"{line} · {figure}" if line else figure
@@ -147,17 +158,19 @@ def _wrapped(detail: str) -> Iterator[str]:
             yield line
 
 
-def _station(kind: str, layer: Layer | None, shape: Shape, longest: int, labels: tuple[str, ...]) -> _Station:
-    if not is_map(shape):
-        side = _CELL - 1
-        return _Station(kind, layer, shape, (side, len(_cells(shape[0])) * _CELL), 1, labels)
-    height, width = (_SMALLEST + (_LARGEST - _SMALLEST) * min(1.0, sqrt(size / longest)) for size in shape[1:])
-    if kind in _POINTWISE:
-        return _Station(kind, layer, shape, (_SLIM, height), 1, labels)
-    return _Station(kind, layer, shape, (width, height), 1 + round(0.75 * log2(shape[0])), labels)
+def _build_node(
+    kind: str, layer: Layer | None, shape: Shape, longest_side: int, labels: tuple[str, ...]
+) -> _DiagramNode:
+    if not is_spatial(shape):
+        side = _CELL_SIZE - 1
+        return _DiagramNode(kind, layer, shape, (side, len(_select_drawn_cells(shape[0])) * _CELL_SIZE), 1, labels)
+    height, width = (_MIN_SIDE + (_MAX_SIDE - _MIN_SIDE) * min(1.0, sqrt(size / longest_side)) for size in shape[1:])
+    if kind in _POINTWISE_KINDS:
+        return _DiagramNode(kind, layer, shape, (_POINTWISE_WIDTH, height), 1, labels)
+    return _DiagramNode(kind, layer, shape, (width, height), 1 + round(0.75 * log2(shape[0])), labels)
 
 
-def _cells(size: int) -> list[bool]:
+def _select_drawn_cells(size: int) -> list[bool]:
     """A column of values: one cell each up to ten, else as many as a long column has, some of them left out."""
     if size <= 10:
         return [True] * size
@@ -165,72 +178,74 @@ def _cells(size: int) -> list[bool]:
     return [True] * half + [False] * 2 + [True] * half
 
 
-def _rows(stations: Sequence[_Station]) -> list[list[_Station]]:
+def _split_into_rows(nodes: Sequence[_DiagramNode]) -> list[list[_DiagramNode]]:
     """As many rows as needed, about equally long."""
-    room = _MOST_WIDTH - 2 * _MARGIN
-    total = sum(station.width + _GAP for station in stations)
+    room = _MAX_WIDTH - 2 * _MARGIN
+    total = sum(station.width + _GAP for station in nodes)
     room = min(room, total / -(-total // room) + 120)
-    rows: list[list[_Station]] = [[]]
-    for station in stations:
+    rows: list[list[_DiagramNode]] = [[]]
+    for station in nodes:
         if rows[-1] and sum(other.width + _GAP for other in rows[-1]) + station.width > room:
             rows.append([])
         rows[-1].append(station)
     return rows
 
 
-def _placed(row: Sequence[_Station], y: float) -> Iterator[_Placed]:
+def _position_nodes(row: Sequence[_DiagramNode], y: float) -> Iterator[_PositionedNode]:
     left = _MARGIN
     for station in row:
-        yield _Placed(station, left + station.width / 2, y)
+        yield _PositionedNode(station, left + station.width / 2, y)
         left += station.width + _GAP
 
 
-def _body(placed: _Placed) -> Iterator[str]:
-    station = placed.station
-    edge, face = station.colours
-    width, height = station.front
+def _draw_body(positioned: _PositionedNode) -> Iterator[str]:
+    station = positioned.node
+    edge, face = station.colors
+    width, height = station.front_size
     style = f'fill="{face}" stroke="{edge}"'
-    if not is_map(station.shape) and station.kind not in _POINTWISE:
-        for place, is_drawn in enumerate(_cells(station.shape[0])):
-            x, y = placed.left, placed.y - height / 2 + place * _CELL
+    if not is_spatial(station.shape) and station.kind not in _POINTWISE_KINDS:
+        for place, is_drawn in enumerate(_select_drawn_cells(station.shape[0])):
+            x, y = positioned.left, positioned.y - height / 2 + place * _CELL_SIZE
             if is_drawn:
                 yield f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{width:.1f}" rx="1.5" {style}/>'
             else:
-                yield f'<circle cx="{placed.x:.1f}" cy="{y + width / 2:.1f}" r="1.2" fill="{edge}"/>'
+                yield f'<circle cx="{positioned.x:.1f}" cy="{y + width / 2:.1f}" r="1.2" fill="{edge}"/>'
         return
-    for plate in reversed(range(station.plates)):
-        x, y = placed.left + plate * _SHIFT, placed.front_top - plate * _SHIFT
+    for plate in reversed(range(station.plate_count)):
+        x, y = positioned.left + plate * _PLATE_OFFSET, positioned.front_top - plate * _PLATE_OFFSET
         yield f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="1.5" {style}/>'
 
 
-def _labels(placed: _Placed) -> Iterator[str]:
-    y = placed.y - _MIDDLE + _LABELS
-    last = len(placed.station.labels) - 1
-    has_parameters = placed.station.labels[last].endswith("parameters")
-    for place, label in enumerate(placed.station.labels):
+def _draw_labels(positioned: _PositionedNode) -> Iterator[str]:
+    y = positioned.y - _BODY_CENTER + _LABELS_TOP
+    last = len(positioned.node.labels) - 1
+    has_parameters = positioned.node.labels[last].endswith("parameters")
+    for place, label in enumerate(positioned.node.labels):
         is_shape = place == last - int(has_parameters)
-        colour = placed.station.colours[0] if place == 0 else _INK if is_shape else _MUTED
-        yield _text(placed.x, y + place * _LINE_HEIGHT, label, 11, colour, bold=place == 0, middle=True)
+        colour = positioned.node.colors[0] if place == 0 else _TEXT_COLOR if is_shape else _MUTED_COLOR
+        yield _draw_text(
+            positioned.x, y + place * _LINE_HEIGHT, label, 11, colour, is_bold=place == 0, is_centered=True
+        )
 
 
-def _window(before: _Placed, after: _Placed) -> Iterator[str]:
+def _draw_window(before: _PositionedNode, after: _PositionedNode) -> Iterator[str]:
     """The window that slides over the maps below, and the value that it comes to; the way around a block."""
-    layer = after.station.layer
-    edge = after.station.colours[0]
+    layer = after.node.layer
+    edge = after.node.colors[0]
     if isinstance(layer, Residual):
         start, stop, top = before.right - 4, after.x, min(before.top, after.top) - 14
         yield (
             f'<path d="M{start:.1f} {before.top - 2:.1f} C{start:.1f} {top:.1f} {stop:.1f} {top:.1f} '
             f'{stop:.1f} {after.top - 3:.1f}" fill="none" stroke="{edge}" stroke-dasharray="3 2"/>'
         )
-    if not isinstance(layer, Conv2d | WindowPool) or not (before.station.is_volume and after.station.is_volume):
+    if not isinstance(layer, Conv2d | WindowPool) or not (before.node.is_stack and after.node.is_stack):
         return
-    extent = layer.extent if isinstance(layer, Conv2d) else layer.kernel_size
-    (wide, high), (_, rows, columns) = before.station.front, before.station.shape
+    extent = layer.effective_kernel_size if isinstance(layer, Conv2d) else layer.kernel_size
+    (wide, high), (_, rows, columns) = before.node.front_size, before.node.shape
     width, height = min(wide, max(4.0, extent * wide / columns)), min(high, max(4.0, extent * high / rows))
     x, y = before.left + (wide - width) * 0.7, before.front_top + (high - height) * 0.6
-    point_x = after.left + after.station.front[0] * 0.4
-    point_y = after.front_top + after.station.front[1] * 0.55
+    point_x = after.left + after.node.front_size[0] * 0.4
+    point_y = after.front_top + after.node.front_size[1] * 0.55
     for corner in (y, y + height):
         yield (
             f'<line x1="{x + width:.1f}" y1="{corner:.1f}" x2="{point_x:.1f}" y2="{point_y:.1f}" stroke="{edge}" '
@@ -243,41 +258,43 @@ def _window(before: _Placed, after: _Placed) -> Iterator[str]:
     yield f'<circle cx="{point_x:.1f}" cy="{point_y:.1f}" r="1.8" fill="{edge}"/>'
 
 
-def _passages(row: Sequence[_Placed], *, starts: bool, ends: bool) -> Iterator[str]:
+def _draw_arrows(row: Sequence[_PositionedNode], *, is_first_row: bool, is_last_row: bool) -> Iterator[str]:
     """An arrow from body to body where no window shows the way, and from row to row."""
     for before, after in pairwise(row):
-        if not any(_window(before, after)) or isinstance(after.station.layer, Residual):
-            yield _arrow(before.right + 5, after.left - 5, before.y)
-    if not starts:
-        yield _arrow(row[0].left - 24, row[0].left - 5, row[0].y)
-    if not ends:
-        yield _arrow(row[-1].right + 5, row[-1].right + 24, row[-1].y)
+        if not any(_draw_window(before, after)) or isinstance(after.node.layer, Residual):
+            yield _draw_arrow(before.right + 5, after.left - 5, before.y)
+    if not is_first_row:
+        yield _draw_arrow(row[0].left - 24, row[0].left - 5, row[0].y)
+    if not is_last_row:
+        yield _draw_arrow(row[-1].right + 5, row[-1].right + 24, row[-1].y)
 
 
-def _arrow(start: float, stop: float, y: float) -> str:
+def _draw_arrow(start: float, stop: float, y: float) -> str:
     stop = max(stop, start + 6)
-    return f'<path d="M{start:.1f} {y:.1f}H{stop:.1f}m-4 -3l4 3l-4 3" fill="none" stroke="{_LINE}" stroke-width="1.2"/>'
+    return f'<path d="M{start:.1f} {y:.1f}H{stop:.1f}m-4 -3l4 3l-4 3" fill="none" stroke="{_LINE_COLOR}" stroke-width="1.2"/>'
 
 
-def _brackets(row: Sequence[_Placed], count: int, first: int) -> Iterator[str]:
-    """What finds features and what tells classes apart; ``first`` is the place of the first vector."""
-    places = [(count + place, one) for place, one in enumerate(row) if count + place > 0]
-    for is_feature, group in groupby(places, key=lambda pair: pair[0] < first):
+def _draw_brackets(row: Sequence[_PositionedNode], previous_count: int, first_vector_index: int) -> Iterator[str]:
+    """What finds features and what tells classes apart; ``first_vector_index`` is the place of the first vector."""
+    places = [(previous_count + place, one) for place, one in enumerate(row) if previous_count + place > 0]
+    for is_feature, group in groupby(places, key=lambda pair: pair[0] < first_vector_index):
         members = [one for _, one in group]
-        left = members[0].x - members[0].station.width / 2
-        right = members[-1].x + members[-1].station.width / 2
-        y = row[0].y - _MIDDLE + 22
+        left = members[0].x - members[0].node.width / 2
+        right = members[-1].x + members[-1].node.width / 2
+        y = row[0].y - _BODY_CENTER + 22
         name = "feature extraction" if is_feature else "classification"
-        yield f'<path d="M{left:.1f} {y + 5:.1f}v-5H{right:.1f}v5" fill="none" stroke="{_LINE}"/>'
-        if right - left > len(name) * _LETTER:
-            yield _text((left + right) / 2, y - 6, name, 11, _MUTED, middle=True)
+        yield f'<path d="M{left:.1f} {y + 5:.1f}v-5H{right:.1f}v5" fill="none" stroke="{_LINE_COLOR}"/>'
+        if right - left > len(name) * _CHARACTER_WIDTH:
+            yield _draw_text((left + right) / 2, y - 6, name, 11, _MUTED_COLOR, is_centered=True)
 
 
-def _text(x: float, y: float, text: str, size: int, colour: str, *, bold: bool = False, middle: bool = False) -> str:
-    style = (' font-weight="600"' if bold else "") + (' text-anchor="middle"' if middle else "")
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}"{style}>{escape(text)}</text>'
+def _draw_text(
+    x: float, y: float, text: str, size: int, color: str, *, is_bold: bool = False, is_centered: bool = False
+) -> str:
+    style = (' font-weight="600"' if is_bold else "") + (' text-anchor="middle"' if is_centered else "")
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{color}"{style}>{escape(text)}</text>'
 
 
-def _printable(text: str) -> str:
+def _sanitize_title(text: str) -> str:
     """One line without letters that XML cannot hold."""
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:120]

@@ -4,46 +4,46 @@ from collections.abc import Sequence
 from typing import Any
 
 from playground.core.architecture import Architecture
-from playground.core.validation import UNLIMITED, find_problems
+from playground.core.validation import UNLIMITED, validate
 from playground.errors import ArchitectureError
 
 
-def check_writable(architecture: Architecture) -> None:
+def ensure_buildable(architecture: Architecture) -> None:
     """Raise ArchitectureError, with the first problem, for a network that cannot be built."""
-    problems = find_problems(architecture, UNLIMITED)
+    problems = validate(architecture, UNLIMITED)
     if problems:
         raise ArchitectureError("This network cannot be exported yet.", expected=str(problems[0]))
 
 
-def plain(text: str, default: str = "A network") -> str:
+def sanitize_text(text: str, default: str = "A network") -> str:
     """Somebody's text as it may stand in a docstring, a string or a comment: one line that ends none of them."""
     line = " ".join(text.split())
     return "".join(letter for letter in line if letter.isprintable() and letter not in '\\"') or default
 
 
-def call_text(name: str, *positional: Any, **named: Any) -> str:
+def format_call(name: str, *positional: Any, **keywords: Any) -> str:
     """``name(1, 2, padding="same")``."""
-    parts = [*map(_value, positional), *(f"{key}={_value(value)}" for key, value in named.items())]
+    parts = [*map(_format_value, positional), *(f"{key}={_format_value(value)}" for key, value in keywords.items())]
     return f"{name}({', '.join(parts)})"
 
 
-def file_text(*sections: str) -> str:
+def join_sections(*sections: str) -> str:
     """The sections that are not empty, two lines between them, as Python's style guide has it."""
     return "\n\n\n".join(section.strip("\n") for section in sections if section) + "\n"
 
 
-def tuple_text(values: Sequence[str]) -> str:
+def format_tuple(values: Sequence[str]) -> str:
     """``("one", "two")``, in lines of at most 120 characters."""
-    line = ", ".join(map(_value, values))
+    line = ", ".join(map(_format_value, values))
     if len(line) < 100:
         return f"({line},)" if len(values) == 1 else f"({line})"
     lines = [""]
-    for value in map(_value, values):
+    for value in map(_format_value, values):
         if len(lines[-1]) + len(value) > 110:
             lines.append("")
         lines[-1] += f" {value},"
     return "\n".join(["(", *(f"   {line}" for line in lines), ")"])
 
 
-def _value(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) and value == plain(value) else repr(value)
+def _format_value(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) and value == sanitize_text(value) else repr(value)

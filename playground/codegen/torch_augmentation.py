@@ -3,10 +3,10 @@
 import textwrap
 from collections.abc import Sequence
 
-from playground.codegen.text import file_text
+from playground.codegen.text import join_sections
 from playground.core.recipe import Augmentation, Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
 
-_SPREAD = '''
+_RANDOM_FACTOR_CODE = '''
 def spread(images: torch.Tensor) -> torch.Tensor:
     """A random number from -1 to 1 for each image."""
     return torch.rand(len(images), device=images.device) * 2 - 1
@@ -14,13 +14,13 @@ def spread(images: torch.Tensor) -> torch.Tensor:
 '''
 
 
-def augmentation_code(augmentations: Sequence[Augmentation]) -> str:
+def generate_augmentation_code(augmentations: Sequence[Augmentation]) -> str:
     """Empty for none. Draws in the same order as a run, though not from the same generator."""
     if not augmentations:
         return ""
-    blocks = [_thickness(item) for item in augmentations if isinstance(item, Thickness)]
-    blocks += _movement(augmentations)
-    blocks += [_late(item) for item in augmentations if isinstance(item, Erase | Noise)]
+    blocks = [_generate_thickness(item) for item in augmentations if isinstance(item, Thickness)]
+    blocks += _generate_geometric_transforms(augmentations)
+    blocks += [_generate_pixel_transform(item) for item in augmentations if isinstance(item, Erase | Noise)]
     body = "\n\n".join(block.strip() for block in blocks)
     sizes = "count, _, height, width = images.shape\n" if "count" in body or "width" in body else ""
     device = "device = images.device\n" if "device" in body else ""
@@ -28,10 +28,10 @@ def augmentation_code(augmentations: Sequence[Augmentation]) -> str:
     """Change every image at random; float (count, channels, height, width), values 0 to 1."""
 {textwrap.indent(f"{sizes}{device}{body}", "    ")}
     return images'''
-    return file_text(_SPREAD if "spread(images)" in body else "", function)
+    return join_sections(_RANDOM_FACTOR_CODE if "spread(images)" in body else "", function)
 
 
-def _thickness(item: Thickness) -> str:
+def _generate_thickness(item: Thickness) -> str:
     return f"""
 # Thickness: the brightest, or darkest, of each pixel's neighbours is mixed in.
 share = {item.amount!r} * spread(images).view(-1, 1, 1, 1)
@@ -41,10 +41,10 @@ images = images + share.clamp(min=0) * (thick - images) - share.clamp(max=0) * (
 """
 
 
-def _movement(augmentations: Sequence[Augmentation]) -> list[str]:
+def _generate_geometric_transforms(augmentations: Sequence[Augmentation]) -> list[str]:
     """What moves pixels: gathered in one map an image, so that they are interpolated only once."""
-    moves = [text for item in augmentations if (text := _move(item))]
-    bends = [_bend(item) for item in augmentations if isinstance(item, Elastic)]
+    moves = [text for item in augmentations if (text := _generate_affine_transform(item))]
+    bends = [_generate_elastic_transform(item) for item in augmentations if isinstance(item, Elastic)]
     if not moves and not bends:
         return []
     start = "# All that moves pixels becomes one map an image, so that they are interpolated only once.\n"
@@ -60,7 +60,7 @@ def _movement(augmentations: Sequence[Augmentation]) -> list[str]:
     ]
 
 
-def _move(item: Augmentation) -> str:
+def _generate_affine_transform(item: Augmentation) -> str:
     """The lines that set ``move``: where each pixel is fetched from, in an image that reaches from -1 to 1."""
     match item:
         case Shift(pixels=pixels):
@@ -82,7 +82,7 @@ move[:, 1, 0], move[:, 1, 1] = angle.sin(), angle.cos()
             return ""
 
 
-def _bend(item: Elastic) -> str:
+def _generate_elastic_transform(item: Elastic) -> str:
     return f"""# Elastic: random displacements at 5×5 points, smooth between them.
 points = torch.rand(count, 2, 5, 5, device=device) * 2 - 1
 bend = functional.interpolate(points, size=(height, width), mode="bicubic", align_corners=True)
@@ -90,7 +90,7 @@ grid = grid + {2 * item.pixels!r} * bend.permute(0, 2, 3, 1) / torch.tensor([wid
 """
 
 
-def _late(item: Erase | Noise) -> str:
+def _generate_pixel_transform(item: Erase | Noise) -> str:
     if isinstance(item, Noise):
         return f"\nimages = (images + {item.std!r} * torch.randn_like(images)).clamp(0, 1)\n"
     return f"""

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from playground.codegen.text import call_text, check_writable, file_text, plain
+from playground.codegen.text import ensure_buildable, format_call, join_sections, sanitize_text
 from playground.core.architecture import Architecture
 from playground.core.layers import TorchCall
-from playground.core.shapes import shape_text
+from playground.core.shapes import format_shape
 
-_POSITIONAL = {"Conv2d": 2, "Linear": 2, "BatchNorm1d": 1, "BatchNorm2d": 1, "MaxPool2d": 1, "AvgPool2d": 1}
-_WITH_WEIGHTS = ("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d")
-_RESIDUAL = '''
+_POSITIONAL_COUNTS = {"Conv2d": 2, "Linear": 2, "BatchNorm1d": 1, "BatchNorm2d": 1, "MaxPool2d": 1, "AvgPool2d": 1}
+_MODULES_WITH_WEIGHTS = ("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d")
+_RESIDUAL_CODE = '''
 class Residual(nn.Module):
     """The sum of a body and a way around it."""
 
@@ -34,11 +34,11 @@ def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
 
     Raises ArchitectureError for a network that cannot be built.
     """
-    model = model_code(architecture)
+    model = generate_model_code(architecture)
     input_shape = architecture.input.shape
     batch = ", ".join(str(size) for size in (1, *input_shape))
-    scores = "sigmoid()" if has_single_score(architecture) else "softmax(1)"
-    head = f'''"""{plain(title)}, written by CNN Playground.
+    scores = "sigmoid()" if has_single_logit(architecture) else "softmax(1)"
+    head = f'''"""{sanitize_text(title)}, written by CNN Playground.
 
 Input: (batch, {", ".join(map(str, input_shape))}), values 0 to 1.
 Output: scores; ``.{scores}`` makes probabilities of them.
@@ -51,55 +51,59 @@ from torch import nn'''
     model = make_model().eval()
     print(model)
     print(model(torch.zeros({batch})).{scores})"""
-    return file_text(head, model, program)
+    return join_sections(head, model, program)
 
 
-def model_code(architecture: Architecture) -> str:
+def generate_model_code(architecture: Architecture) -> str:
     """The function ``make_model`` and the class that it may need; raises ArchitectureError as ``to_pytorch`` does."""
-    check_writable(architecture)
+    ensure_buildable(architecture)
     lines = []
     residual = False
-    for step in architecture.steps():
-        calls = step.layer.torch_calls(step.input_shape)
+    for step in architecture.resolve_layers():
+        calls = step.layer.build_torch_calls(step.input_shape)
         residual = residual or any(call.name == "Residual" for call in calls)
         for place, call in enumerate(calls):
-            shape = f"  # {shape_text(step.output_shape)}" if place == len(calls) - 1 else ""
-            lines.append(f"        {_code(call, '        ')},{shape}")
+            shape = f"  # {format_shape(step.output_shape)}" if place == len(calls) - 1 else ""
+            lines.append(f"        {_format_torch_call(call, '        ')},{shape}")
     make_model = f'''def make_model() -> nn.Sequential:
     """The network, with fresh weights."""
     return nn.Sequential(
 {chr(10).join(lines)}
     )'''
-    return file_text(_RESIDUAL if residual else "", make_model)
+    return join_sections(_RESIDUAL_CODE if residual else "", make_model)
 
 
-def weight_places(architecture: Architecture, *, frozen: bool = False) -> tuple[str, ...]:
-    """What a state dict calls the modules with weights, in their order; with ``frozen`` only those that never learn."""
-    modules = [call for step in architecture.steps() for call in step.layer.torch_calls(step.input_shape)]
-    found = [item for place, call in enumerate(modules) for item in _places(call, str(place), call.trainable)]
-    return tuple(place for place, trainable in found if not (frozen and trainable))
+def list_weight_module_names(architecture: Architecture, *, only_frozen: bool = False) -> tuple[str, ...]:
+    """What a state dict calls the modules with weights, in their order; with ``only_frozen`` only those that never learn."""
+    modules = [
+        call for step in architecture.resolve_layers() for call in step.layer.build_torch_calls(step.input_shape)
+    ]
+    found = [
+        item for place, call in enumerate(modules) for item in _iter_weight_modules(call, str(place), call.trainable)
+    ]
+    return tuple(place for place, trainable in found if not (only_frozen and trainable))
 
 
-def _places(call: TorchCall, place: str, trainable: bool) -> Iterator[tuple[str, bool]]:
-    if call.name in _WITH_WEIGHTS:
-        yield place, trainable
+def _iter_weight_modules(call: TorchCall, module_name: str, trainable: bool) -> Iterator[tuple[str, bool]]:
+    if call.name in _MODULES_WITH_WEIGHTS:
+        yield module_name, trainable
     for inner, part in enumerate(call.body):
-        yield from _places(part, f"{place}.body.{inner}", trainable and part.trainable)
+        yield from _iter_weight_modules(part, f"{module_name}.body.{inner}", trainable and part.trainable)
     if call.shortcut:
-        yield from _places(call.shortcut, f"{place}.shortcut", trainable)
+        yield from _iter_weight_modules(call.shortcut, f"{module_name}.shortcut", trainable)
 
 
-def has_single_score(architecture: Architecture) -> bool:
+def has_single_logit(architecture: Architecture) -> bool:
     """Whether the output is a sigmoid's one score, which stands for the two scores (0, z)."""
-    return architecture.steps()[-1].output_shape == (1,)
+    return architecture.resolve_layers()[-1].output_shape == (1,)
 
 
-def _code(call: TorchCall, indent: str) -> str:
+def _format_torch_call(call: TorchCall, indent: str) -> str:
     if call.name == "Residual":
         inner = indent + "        "
-        body = "".join(f"{inner}{_code(part, inner)},\n" for part in call.body)
-        shortcut = _code(call.shortcut, inner) if call.shortcut else "nn.Identity()"
+        body = "".join(f"{inner}{_format_torch_call(part, inner)},\n" for part in call.body)
+        shortcut = _format_torch_call(call.shortcut, inner) if call.shortcut else "nn.Identity()"
         return f"Residual(\n{indent}    nn.Sequential(\n{body}{indent}    ),\n{indent}    {shortcut},\n{indent})"
-    names = list(call.arguments)[: _POSITIONAL.get(call.name, 0)]
+    names = list(call.arguments)[: _POSITIONAL_COUNTS.get(call.name, 0)]
     named = {name: value for name, value in call.arguments.items() if name not in names}
-    return call_text(f"nn.{call.name}", *(call.arguments[name] for name in names), **named)
+    return format_call(f"nn.{call.name}", *(call.arguments[name] for name in names), **named)

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from playground.codegen.text import file_text
-from playground.codegen.torch_augmentation import augmentation_code
-from playground.codegen.torch_model import has_single_score, weight_places
+from playground.codegen.text import join_sections
+from playground.codegen.torch_augmentation import generate_augmentation_code
+from playground.codegen.torch_model import has_single_logit, list_weight_module_names
 from playground.core.architecture import Architecture
-from playground.core.layers.base import changed_arguments
+from playground.core.layers.base import omit_defaults
 from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
 
-_SCALED = '''
+_SCALE_CODE = '''
 def scaled(images: torch.Tensor) -> torch.Tensor:
     """Bytes as the values 0 to 1 that the network takes."""
     return images.to(torch.float32, memory_format=torch.channels_last) / 255
 '''
-_SAVE = '''
+_SAVE_CODE = '''
 def save(model: nn.Module) -> None:
     """Write the weights into the present folder."""
     weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
@@ -25,73 +25,75 @@ def save(model: nn.Module) -> None:
     else:
         save_file(weights, "weights.safetensors")
 '''
-_FREEZE = """    model.load_state_dict(load_file(weights))
+_FREEZE_CODE = """    model.load_state_dict(load_file(weights))
     frozen = [model.get_submodule(place).requires_grad_(False) for place in FROZEN]
 """
-_HOLD = """        for module in frozen:
+_FREEZE_BATCH_NORM_CODE = """        for module in frozen:
             module.eval()  # batch norm keeps its mean and variance
 """
 
 
-def training_code(architecture: Architecture, recipe: Recipe) -> str:
+def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
     """``train`` and what it needs beside ``make_model`` and ``load_images``, and the program that calls it."""
-    return file_text(
-        _SCALED,
-        augmentation_code(recipe.augmentation),
-        _accuracy(architecture),
-        _make_optimizer(recipe),
-        _make_schedule(recipe),
-        _SAVE,
-        _train(architecture, recipe),
-        _program(architecture),
+    return join_sections(
+        _SCALE_CODE,
+        generate_augmentation_code(recipe.augmentation),
+        _generate_accuracy(architecture),
+        _generate_make_optimizer(recipe),
+        _generate_make_scheduler(recipe),
+        _SAVE_CODE,
+        _generate_train(architecture, recipe),
+        _generate_main(architecture),
     )
 
 
-def scores_text(architecture: Architecture, images: str) -> str:
+def format_logits(architecture: Architecture, images_code: str) -> str:
     """Scores of every class: a sigmoid's single score z stands for the two scores (0, z)."""
-    return f"functional.pad(model({images}), (1, 0))" if has_single_score(architecture) else f"model({images})"
+    return (
+        f"functional.pad(model({images_code}), (1, 0))" if has_single_logit(architecture) else f"model({images_code})"
+    )
 
 
-def _accuracy(architecture: Architecture) -> str:
+def _generate_accuracy(architecture: Architecture) -> str:
     return f'''def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """The share of right answers."""
     model.eval()
     with torch.inference_mode():
-        answers = torch.cat([{scores_text(architecture, "scaled(batch)")}.argmax(1) for batch in images.split(1000)])
+        answers = torch.cat([{format_logits(architecture, "scaled(batch)")}.argmax(1) for batch in images.split(1000)])
     return (answers == labels).double().mean().item()'''
 
 
-def _make_optimizer(recipe: Recipe) -> str:
+def _generate_make_optimizer(recipe: Recipe) -> str:
     return f'''def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
     """What turns gradients into steps."""
-    return {_optimizer(recipe)}'''
+    return {_generate_optimizer_call(recipe)}'''
 
 
-def _optimizer(recipe: Recipe) -> str:
-    decay = changed_arguments({"weight_decay": 0.0}, weight_decay=recipe.weight_decay)
+def _generate_optimizer_call(recipe: Recipe) -> str:
+    decay = omit_defaults({"weight_decay": 0.0}, weight_decay=recipe.weight_decay)
     match recipe.optimizer:
         case Sgd(momentum=momentum, nesterov=nesterov):
             defaults = {"momentum": 0.0, "nesterov": False}
-            named = changed_arguments(defaults, momentum=momentum, nesterov=nesterov and momentum > 0)
-            return _optimizer_call("SGD", recipe.lr, **named, **decay)
+            named = omit_defaults(defaults, momentum=momentum, nesterov=nesterov and momentum > 0)
+            return _format_optimizer_call("SGD", recipe.lr, **named, **decay)
         case Adam(beta1=beta1, beta2=beta2) as adam:
-            betas = changed_arguments({"betas": (0.9, 0.999)}, betas=(beta1, beta2))
+            betas = omit_defaults({"betas": (0.9, 0.999)}, betas=(beta1, beta2))
             if isinstance(adam, AdamW):  # whose default is not 0
-                return _optimizer_call("AdamW", recipe.lr, **betas, weight_decay=recipe.weight_decay)
-            return _optimizer_call("Adam", recipe.lr, **betas, **decay)
+                return _format_optimizer_call("AdamW", recipe.lr, **betas, weight_decay=recipe.weight_decay)
+            return _format_optimizer_call("Adam", recipe.lr, **betas, **decay)
         case RmsProp(alpha=alpha, momentum=momentum):
-            named = changed_arguments({"alpha": 0.99, "momentum": 0.0}, alpha=alpha, momentum=momentum)
-            return _optimizer_call("RMSprop", recipe.lr, **named, **decay)
+            named = omit_defaults({"alpha": 0.99, "momentum": 0.0}, alpha=alpha, momentum=momentum)
+            return _format_optimizer_call("RMSprop", recipe.lr, **named, **decay)
         case Adagrad():
-            return _optimizer_call("Adagrad", recipe.lr, **decay)
+            return _format_optimizer_call("Adagrad", recipe.lr, **decay)
 
 
-def _optimizer_call(name: str, lr: float, **named: Any) -> str:
-    arguments = "".join(f", {key}={value!r}" for key, value in named.items())
+def _format_optimizer_call(name: str, lr: float, **keywords: Any) -> str:
+    arguments = "".join(f", {key}={value!r}" for key, value in keywords.items())
     return f"torch.optim.{name}(model.parameters(), lr={lr!r}{arguments})"
 
 
-def _make_schedule(recipe: Recipe) -> str:
+def _generate_make_scheduler(recipe: Recipe) -> str:
     steps = f"{recipe.epochs} * steps_per_epoch" if recipe.epochs > 1 else "steps_per_epoch"
     match recipe.schedule:
         case Constant():
@@ -101,9 +103,7 @@ def _make_schedule(recipe: Recipe) -> str:
         case Cosine():
             call = f"CosineAnnealingLR(optimizer, T_max={steps})"
         case OneCycle(pct_start=pct_start, div_factor=div_factor):
-            named = changed_arguments(
-                {"pct_start": 0.3, "div_factor": 25.0}, pct_start=pct_start, div_factor=div_factor
-            )
+            named = omit_defaults({"pct_start": 0.3, "div_factor": 25.0}, pct_start=pct_start, div_factor=div_factor)
             shape = "".join(f", {key}={value!r}" for key, value in named.items())
             call = f"OneCycleLR(optimizer, {recipe.lr!r}, total_steps={steps}{shape}, cycle_momentum=False)"
     return f'''def make_schedule(optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> lr_scheduler.LRScheduler:
@@ -111,7 +111,7 @@ def _make_schedule(recipe: Recipe) -> str:
     return lr_scheduler.{call}'''
 
 
-def _train(architecture: Architecture, recipe: Recipe) -> str:
+def _generate_train(architecture: Architecture, recipe: Recipe) -> str:
     auto = 'torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")'
     device = auto if recipe.device == "auto" else f'torch.device("{recipe.device}")'
     kept_out, size = recipe.validation_size, recipe.batch_size
@@ -119,11 +119,11 @@ def _train(architecture: Architecture, recipe: Recipe) -> str:
     batch = "augment(scaled(images[chosen]))" if recipe.augmentation else "scaled(images[chosen])"
     smoothing = f", label_smoothing={recipe.label_smoothing!r}" if recipe.label_smoothing else ""
     has_schedule = not isinstance(recipe.schedule, Constant)
-    loss = f"loss = functional.cross_entropy({scores_text(architecture, 'batch')}, labels[chosen]{smoothing})"
+    loss = f"loss = functional.cross_entropy({format_logits(architecture, 'batch')}, labels[chosen]{smoothing})"
     if recipe.precision == "bfloat16":
         loss = f"with torch.autocast(device.type, torch.bfloat16):\n                {loss}"
     schedule = "    schedule = make_schedule(optimizer, steps_per_epoch)\n"
-    frozen = weight_places(architecture, frozen=True)
+    frozen = list_weight_module_names(architecture, only_frozen=True)
     return f'''def train(folder: str{", weights: str" if frozen else ""}) -> None:
     """Train on the images in ``folder``, tell how it goes, write the weights."""
     torch.manual_seed({recipe.seed})
@@ -132,13 +132,13 @@ def _train(architecture: Architecture, recipe: Recipe) -> str:
     order = torch.randperm(len(labels), device=device)
     validation, training = order[:{kept_out}], order[{kept_out}:{last}]
     model = make_model().to(device, memory_format=torch.channels_last)
-{_FREEZE if frozen else ""}\
+{_FREEZE_CODE if frozen else ""}\
     optimizer = make_optimizer(model)
     # A last batch of one image is left out: batch norm needs two.
     steps_per_epoch = len(training) // {size} + (len(training) % {size} > 1)
 {schedule if has_schedule else ""}    for epoch in range({recipe.epochs}):
         model.train()
-{_HOLD if frozen else ""}\
+{_FREEZE_BATCH_NORM_CODE if frozen else ""}\
         losses = []
         order = training[torch.randperm(len(training), device=device)]
         for chosen in order[: steps_per_epoch * {size}].split({size}):
@@ -155,10 +155,10 @@ def _train(architecture: Architecture, recipe: Recipe) -> str:
     print(f"test accuracy {{accuracy(model, images, labels):.4f}}")'''
 
 
-def _program(architecture: Architecture) -> str:
+def _generate_main(architecture: Architecture) -> str:
     knowledge = "the first file of the run's snapshots folder: what frozen layers know"
     weights = f'    parser.add_argument("weights", help="{knowledge}")\n'
-    frozen = weight_places(architecture, frozen=True)
+    frozen = list_weight_module_names(architecture, only_frozen=True)
     return f"""if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 {weights if frozen else ""}\

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from playground.core.json_io import canonical_json, read_model
+from playground.core.json_io import parse_json, to_canonical_json
 from playground.core.layers import AnyLayer, Dropout, Layer, Output, Residual
-from playground.core.layers.base import AnyLayerT
+from playground.core.layers.base import LayerT
 from playground.core.shapes import Shape
 from playground.errors import ArchitectureError
 
@@ -30,7 +30,7 @@ class InputShape(BaseModel):
         return (self.channels, self.height, self.width)
 
 
-class Step(BaseModel):
+class ResolvedLayer(BaseModel):
     """An enabled layer in its place: its index in the list, what goes in and what comes out."""
 
     model_config = ConfigDict(frozen=True)
@@ -56,11 +56,11 @@ class Architecture(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _name_layers(cls, data: Any) -> Any:
+    def _assign_layer_ids(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("layers"), Sequence):
             return data
         layers = list(data["layers"])
-        given = [_given_id(layer) for layer in layers]
+        given = [_read_layer_id(layer) for layer in layers]
         taken = {identity for identity in given if identity}
         seen: set[str] = set()
         named = []
@@ -68,7 +68,7 @@ class Architecture(BaseModel):
             if wanted is None:  # no layer at all: left for pydantic to refuse
                 named.append(layer)
                 continue
-            identity = wanted if wanted and wanted not in seen else _free_id(layer, taken)
+            identity = wanted if wanted and wanted not in seen else _generate_layer_id(layer, taken)
             taken.add(identity)
             seen.add(identity)
             if isinstance(layer, dict):
@@ -78,36 +78,38 @@ class Architecture(BaseModel):
         return {**data, "layers": tuple(named)}
 
     @classmethod
-    def read(cls, source: str | bytes | dict[str, Any]) -> "Architecture":
+    def from_json(cls, source: str | bytes | dict[str, Any]) -> "Architecture":
         """From JSON; raises ArchitectureError naming each wrong field, SchemaError for a newer version."""
-        return read_model(cls, source, ArchitectureError)
+        return parse_json(cls, source, ArchitectureError)
 
-    def canonical_json(self) -> str:
+    def to_canonical_json(self) -> str:
         """The JSON contract: sorted keys, no spaces, no ids."""
-        return canonical_json(self)
+        return to_canonical_json(self)
 
     @property
     def digest(self) -> str:
         """12 hexadecimal digits that name this architecture."""
-        return hashlib.blake2b(self.canonical_json().encode(), digest_size=6).hexdigest()
+        return hashlib.blake2b(self.to_canonical_json().encode(), digest_size=6).hexdigest()
 
-    def steps(self) -> tuple[Step, ...]:
+    def resolve_layers(self) -> tuple[ResolvedLayer, ...]:
         """The enabled layers with their shapes, outputs' units written out."""
         shape = self.input.shape
         found = []
         for index, layer in enumerate(self.layers):
             if not layer.enabled:
                 continue
-            active = layer.resolved(self.classes) if isinstance(layer, Output) else layer
-            output_shape = active.output_shape(shape)
-            found.append(Step.model_construct(index=index, layer=active, input_shape=shape, output_shape=output_shape))
+            active = layer.resolve_units(self.classes) if isinstance(layer, Output) else layer
+            output_shape = active.compute_output_shape(shape)
+            found.append(
+                ResolvedLayer.model_construct(index=index, layer=active, input_shape=shape, output_shape=output_shape)
+            )
             shape = output_shape
         return tuple(found)
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
         """The rates of the enabled dropout layers, those inside of blocks included, in order."""
-        return tuple(layer.p for layer in _dropouts(self.layers) if layer.enabled)
+        return tuple(layer.p for layer in _iter_dropout_layers(self.layers) if layer.enabled)
 
     def with_dropout_rates(self, rates: Sequence[float]) -> "Architecture":
         """The same network with other dropout rates; raises ArchitectureError for ones that do not fit."""
@@ -119,12 +121,12 @@ class Architecture(BaseModel):
         left = list(rates)
         return self.with_layers([_with_dropout_rates(layer, left) for layer in self.layers])
 
-    def is_same_but_dropout(self, other: "Architecture") -> bool:
+    def is_equal_except_dropout_rates(self, other: "Architecture") -> bool:
         """Whether the one could have become the other in mid-run."""
         rates = other.dropout_rates
         return len(self.dropout_rates) == len(rates) and self.with_dropout_rates(rates).digest == other.digest
 
-    def index_of(self, layer_id: str) -> int:
+    def find_layer_index(self, layer_id: str) -> int:
         """The place of the layer with this id; raises ArchitectureError if there is none."""
         for index, layer in enumerate(self.layers):
             if layer.id == layer_id:
@@ -141,75 +143,75 @@ class Architecture(BaseModel):
             )
         return Architecture(input=self.input, classes=self.classes, layers=tuple(layers))
 
-    def for_images(self, shape: Shape, classes: int) -> "Architecture":
+    def adapt_to_images(self, input_shape: Shape, classes: int) -> "Architecture":
         """The same layers for images of another (channels, height, width), with a new head for other classes."""
-        channels, height, width = shape
+        channels, height, width = input_shape
         fitted = self if classes == self.classes else self.with_new_head(classes)
         return fitted.model_copy(update={"input": InputShape(channels=channels, height=height, width=width)})
 
     def with_new_head(self, classes: int) -> "Architecture":
         """The same layers with an output for so many classes, trained, its units no longer written out."""
-        layers = [_for_classes(layer, classes) if isinstance(layer, Output) else layer for layer in self.layers]
+        layers = [_resize_output(layer, classes) if isinstance(layer, Output) else layer for layer in self.layers]
         return Architecture(input=self.input, classes=classes, layers=tuple(layers))
 
-    def frozen_up_to(self, index: int) -> "Architecture":
+    def freeze_up_to(self, index: int) -> "Architecture":
         """The layers up to and with ``index`` frozen, all others trained; -1 freezes none."""
-        return self.with_layers([_trained(layer, place > index) for place, layer in enumerate(self.layers)])
+        return self.with_layers([_with_trainable(layer, place > index) for place, layer in enumerate(self.layers)])
 
-    def replaced(self, index: int, *layers: Layer) -> "Architecture":
+    def replace_layer(self, index: int, *layers: Layer) -> "Architecture":
         """Other layers in the place of one; none removes it."""
         return self.with_layers((*self.layers[:index], *layers, *self.layers[index + 1 :]))
 
-    def inserted(self, index: int, layer: Layer) -> "Architecture":
+    def insert_layer(self, index: int, layer: Layer) -> "Architecture":
         """One layer more, before ``index``."""
         return self.with_layers((*self.layers[:index], layer, *self.layers[index:]))
 
-    def duplicated(self, index: int) -> "Architecture":
+    def duplicate_layer(self, index: int) -> "Architecture":
         """A copy of a layer right after it."""
-        return self.inserted(index + 1, self.layers[index].model_copy(update={"id": ""}))
+        return self.insert_layer(index + 1, self.layers[index].model_copy(update={"id": ""}))
 
-    def moved(self, index: int, offset: int) -> "Architecture":
+    def move_layer(self, index: int, offset: int) -> "Architecture":
         """A layer some places further down (or up, if negative), stopping at the ends."""
         rest = [layer for place, layer in enumerate(self.layers) if place != index]
         rest.insert(max(0, min(len(rest), index + offset)), self.layers[index])
         return self.with_layers(rest)
 
-    def toggled(self, index: int) -> "Architecture":
+    def toggle_layer(self, index: int) -> "Architecture":
         """A layer switched off, or on again."""
         layer = self.layers[index]
-        return self.replaced(index, layer.model_copy(update={"enabled": not layer.enabled}))
+        return self.replace_layer(index, layer.model_copy(update={"enabled": not layer.enabled}))
 
 
-def _dropouts(layers: Sequence[Layer]) -> Iterator[Dropout]:
+def _iter_dropout_layers(layers: Sequence[Layer]) -> Iterator[Dropout]:
     for layer in layers:
         if isinstance(layer, Dropout):
             yield layer
         elif isinstance(layer, Residual) and layer.enabled:
-            yield from _dropouts(layer.layers)
+            yield from _iter_dropout_layers(layer.layers)
 
 
-def _with_dropout_rates(layer: AnyLayerT, left: list[float]) -> AnyLayerT:
-    """The layer with the first rates of ``left``, which are taken out of it."""
+def _with_dropout_rates(layer: LayerT, remaining_rates: list[float]) -> LayerT:
+    """The layer with the first rates of ``remaining_rates``, which are taken out of it."""
     if isinstance(layer, Dropout) and layer.enabled:
-        return layer.changed(p=left.pop(0))
+        return layer.replace(p=remaining_rates.pop(0))
     if isinstance(layer, Residual) and layer.enabled:
-        return layer.changed(layers=tuple(_with_dropout_rates(inner, left) for inner in layer.layers))
+        return layer.replace(layers=tuple(_with_dropout_rates(inner, remaining_rates) for inner in layer.layers))
     return layer
 
 
-def _for_classes(output: Output, classes: int) -> Output:
+def _resize_output(output: Output, classes: int) -> Output:
     activation = "sigmoid" if output.activation == "sigmoid" and classes == 2 else "softmax"
-    return output.changed(activation=activation, units=None, trainable=True)
+    return output.replace(activation=activation, units=None, trainable=True)
 
 
-def _trained(layer: Layer, trainable: bool) -> Layer:
+def _with_trainable(layer: Layer, trainable: bool) -> Layer:
     if not layer.has_weights:
         return layer
-    inner = {"layers": tuple(_trained(one, True) for one in layer.layers)} if isinstance(layer, Residual) else {}
-    return layer.changed(trainable=trainable, **inner)
+    inner = {"layers": tuple(_with_trainable(one, True) for one in layer.layers)} if isinstance(layer, Residual) else {}
+    return layer.replace(trainable=trainable, **inner)
 
 
-def _given_id(layer: Any) -> str | None:
+def _read_layer_id(layer: Any) -> str | None:
     """The id that a layer brings, empty if it has none yet; None for what is no layer."""
     if isinstance(layer, Layer):
         return layer.id
@@ -219,10 +221,10 @@ def _given_id(layer: Any) -> str | None:
     return identity if isinstance(identity, str) else None
 
 
-def _free_id(layer: Any, taken: set[str]) -> str:
+def _generate_layer_id(layer: Any, used_ids: set[str]) -> str:
     kind = layer.kind if isinstance(layer, Layer) else str(layer.get("kind", "layer"))
     safe = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in kind.lower())[:30]
     number = 1
-    while f"{safe}-{number}" in taken:
+    while f"{safe}-{number}" in used_ids:
         number += 1
     return f"{safe}-{number}"

@@ -71,7 +71,7 @@ class EpochDone(_Event):
     train_accuracy: float
 
 
-class KnobChanged(_Event):
+class HyperparameterChanged(_Event):
     """A recipe value, or the network's ``dropout`` rates, changed in mid-run."""
 
     kind: Literal["knob_changed"] = "knob_changed"
@@ -157,7 +157,7 @@ Event = Annotated[
     | StepDone
     | Evaluated
     | EpochDone
-    | KnobChanged
+    | HyperparameterChanged
     | Forked
     | SnapshotSaved
     | CheckpointSaved
@@ -168,7 +168,7 @@ Event = Annotated[
     | RunFailed,
     Field(discriminator="kind"),
 ]
-_EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+_EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class _Command(BaseModel):
@@ -187,7 +187,7 @@ class Resume(_Command):
     kind: Literal["resume"] = "resume"
 
 
-class Step(_Command):
+class TrainSteps(_Command):
     """Train so many batches, then wait."""
 
     kind: Literal["step"] = "step"
@@ -202,27 +202,29 @@ class Stop(_Command):
     reason: str = ""
 
 
-class Change(_Command):
+class UpdateHyperparameters(_Command):
     """Set knobs to other values: fields of the recipe, and ``dropout`` with one rate for each dropout layer."""
 
     kind: Literal["change"] = "change"
     knobs: dict[str, Any]
 
 
-class Snapshot(_Command):
+class SaveSnapshot(_Command):
     """Save the weights as they are now."""
 
     kind: Literal["snapshot"] = "snapshot"
 
 
-Command = Annotated[Pause | Resume | Step | Stop | Change | Snapshot, Field(discriminator="kind")]
-_COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
+Command = Annotated[
+    Pause | Resume | TrainSteps | Stop | UpdateHyperparameters | SaveSnapshot, Field(discriminator="kind")
+]
+_COMMAND_ADAPTER: TypeAdapter[Command] = TypeAdapter(Command)
 
 
 def parse_event(line: str | bytes) -> Event | None:
     """One line of a log; None for a torn line or an event of a newer version."""
     try:
-        return _EVENTS.validate_json(line)
+        return _EVENT_ADAPTER.validate_json(line)
     except ValidationError:
         return None
 
@@ -230,6 +232,6 @@ def parse_event(line: str | bytes) -> Event | None:
 def parse_command(line: str | bytes) -> Command | None:
     """One line from the supervisor; None if it is no command."""
     try:
-        return _COMMANDS.validate_json(line)
+        return _COMMAND_ADAPTER.validate_json(line)
     except ValidationError:
         return None

@@ -11,9 +11,9 @@ from pydantic.fields import FieldInfo
 from playground.core.layers.base import Layer
 
 Control = Literal["integer", "number", "flag", "choice"]
-_HIDDEN = {"kind", "id", "enabled", "trainable", "schema_version"}
-_LONGEST_CHOICE = 32
-_ABOVE = 1e-9
+_HIDDEN_FIELDS = {"kind", "id", "enabled", "trainable", "schema_version"}
+_MAX_CHOICES = 32
+_OPEN_BOUND_EPSILON = 1e-9
 """The least that a form allows above an open bound."""
 
 
@@ -37,18 +37,18 @@ class FormField:
         return self.name.replace("_", " ")
 
 
-def form_fields(model: type[BaseModel]) -> tuple[FormField, ...]:
+def build_form_fields(model: type[BaseModel]) -> tuple[FormField, ...]:
     """The editable fields of a model in order; nested models and lists are left to their own forms."""
-    names = [name for name in model.model_fields if name not in _HIDDEN]
+    names = [name for name in model.model_fields if name not in _HIDDEN_FIELDS]
     if issubclass(model, Layer) and model.has_weights:
         names.append("trainable")  # what all of them have comes after what is their own
-    found = (_form_field(name, model.model_fields[name]) for name in names)
+    found = (_build_form_field(name, model.model_fields[name]) for name in names)
     return tuple(field for field in found if field is not None)
 
 
-def _form_field(name: str, info: FieldInfo) -> FormField | None:
+def _build_form_field(name: str, info: FieldInfo) -> FormField | None:
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    minimum, maximum, open_minimum = _bounds(info.metadata)
+    minimum, maximum, open_minimum = _read_bounds(info.metadata)
     step = extra.get("step")
     common: dict[str, Any] = {
         "name": name,
@@ -61,7 +61,7 @@ def _form_field(name: str, info: FieldInfo) -> FormField | None:
     if annotation is int:
         return FormField(control="integer", minimum=minimum, maximum=maximum, step=1, **common)
     if annotation is float:
-        low = minimum if not open_minimum else (minimum or 0) + _ABOVE
+        low = minimum if not open_minimum else (minimum or 0) + _OPEN_BOUND_EPSILON
         number_format = extra.get("format")
         return FormField(
             control="number",
@@ -71,11 +71,11 @@ def _form_field(name: str, info: FieldInfo) -> FormField | None:
             number_format=str(number_format) if number_format else None,
             **common,
         )
-    choices = _choices(annotation, minimum, maximum)
+    choices = _list_choices(annotation, minimum, maximum)
     return FormField(control="choice", choices=choices, **common) if choices else None
 
 
-def _bounds(metadata: list[Any]) -> tuple[float | None, float | None, bool]:
+def _read_bounds(metadata: list[Any]) -> tuple[float | None, float | None, bool]:
     minimum = maximum = None
     open_minimum = False
     for item in metadata:
@@ -88,7 +88,7 @@ def _bounds(metadata: list[Any]) -> tuple[float | None, float | None, bool]:
     return minimum, maximum, open_minimum
 
 
-def _choices(annotation: Any, minimum: float | None, maximum: float | None) -> tuple[Any, ...]:
+def _list_choices(annotation: Any, minimum: float | None, maximum: float | None) -> tuple[Any, ...]:
     """The values of a literal, or of a union of words, nothing and a bounded integer; empty if there are too many."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
@@ -105,9 +105,9 @@ def _choices(annotation: Any, minimum: float | None, maximum: float | None) -> t
             low, high = minimum, maximum
             if get_origin(member) is Annotated:
                 info = get_args(member)[1]
-                low, high, _ = _bounds(getattr(info, "metadata", [info]))
+                low, high, _ = _read_bounds(getattr(info, "metadata", [info]))
                 member = get_args(member)[0]
-            if member is not int or low is None or high is None or high - low > _LONGEST_CHOICE:
+            if member is not int or low is None or high is None or high - low > _MAX_CHOICES:
                 return tuple(words) if member is int and words else ()
             numbers = list(range(int(low), int(high) + 1))
     return (*words, *numbers)

@@ -5,17 +5,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from playground.core.json_io import canonical_json, read_model
+from playground.core.json_io import parse_json, to_canonical_json
 from playground.errors import RecipeError
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_FROZEN_CONFIG = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Part(BaseModel):
-    model_config = _FROZEN
+class _RecipeComponent(BaseModel):
+    model_config = _FROZEN_CONFIG
 
 
-class Sgd(_Part):
+class Sgd(_RecipeComponent):
     """Stochastic gradient descent, plain or with momentum."""
 
     kind: Literal["sgd"] = "sgd"
@@ -29,7 +29,7 @@ class Sgd(_Part):
     nesterov: bool = Field(default=False, description="Looks ahead along the momentum before it takes the gradient.")
 
 
-class Adam(_Part):
+class Adam(_RecipeComponent):
     """Adapts the step of every weight to its gradients. Source: Kingma and Ba, 2014."""
 
     kind: Literal["adam"] = "adam"
@@ -47,7 +47,7 @@ class AdamW(Adam):
     kind: Literal["adamw"] = "adamw"  # type: ignore[assignment]
 
 
-class RmsProp(_Part):
+class RmsProp(_RecipeComponent):
     """Divides each step by the recent size of the gradient."""
 
     kind: Literal["rmsprop"] = "rmsprop"
@@ -63,19 +63,19 @@ class RmsProp(_Part):
     )
 
 
-class Adagrad(_Part):
+class Adagrad(_RecipeComponent):
     """Steps shrink with the sum of all gradients so far."""
 
     kind: Literal["adagrad"] = "adagrad"
 
 
-class Constant(_Part):
+class Constant(_RecipeComponent):
     """The same learning rate all the way."""
 
     kind: Literal["constant"] = "constant"
 
 
-class StepDecay(_Part):
+class StepDecay(_RecipeComponent):
     """The learning rate drops by a factor every few epochs."""
 
     kind: Literal["step"] = "step"
@@ -83,13 +83,13 @@ class StepDecay(_Part):
     gamma: float = Field(default=0.5, gt=0, le=1, description="Factor at each drop.", json_schema_extra={"step": 0.05})
 
 
-class Cosine(_Part):
+class Cosine(_RecipeComponent):
     """The learning rate falls along half a cosine to zero. Source: Loshchilov and Hutter, 2016."""
 
     kind: Literal["cosine"] = "cosine"
 
 
-class OneCycle(_Part):
+class OneCycle(_RecipeComponent):
     """Up to the peak, then down to almost zero. Source: Smith and Topin, "Super-Convergence", 2017."""
 
     kind: Literal["one_cycle"] = "one_cycle"
@@ -101,21 +101,21 @@ class OneCycle(_Part):
     )
 
 
-class Shift(_Part):
+class Shift(_RecipeComponent):
     """Moves the image by a random number of pixels each way, as a crop from a padded image does."""
 
     kind: Literal["shift"] = "shift"
     pixels: float = Field(default=2.0, ge=0, le=14, description="Largest shift.", json_schema_extra={"step": 0.5})
 
 
-class Rotate(_Part):
+class Rotate(_RecipeComponent):
     """Turns the image about its middle."""
 
     kind: Literal["rotate"] = "rotate"
     degrees: float = Field(default=10.0, ge=0, le=180, description="Largest angle.", json_schema_extra={"step": 1.0})
 
 
-class Scale(_Part):
+class Scale(_RecipeComponent):
     """Makes the image larger or smaller."""
 
     kind: Literal["scale"] = "scale"
@@ -124,28 +124,28 @@ class Scale(_Part):
     )
 
 
-class Shear(_Part):
+class Shear(_RecipeComponent):
     """Slants the image."""
 
     kind: Literal["shear"] = "shear"
     degrees: float = Field(default=10.0, ge=0, le=60, description="Largest slant.", json_schema_extra={"step": 1.0})
 
 
-class Elastic(_Part):
+class Elastic(_RecipeComponent):
     """Bends the image smoothly, as an unsteady hand does. Source: Simard, Steinkraus and Platt, 2003."""
 
     kind: Literal["elastic"] = "elastic"
     pixels: float = Field(default=1.5, ge=0, le=6, description="Largest bend.", json_schema_extra={"step": 0.25})
 
 
-class Flip(_Part):
+class Flip(_RecipeComponent):
     """Mirrors the image left to right; turns most digits into something else."""
 
     kind: Literal["flip"] = "flip"
     p: float = Field(default=0.5, ge=0, le=1, description="Share of the images.", json_schema_extra={"step": 0.05})
 
 
-class Erase(_Part):
+class Erase(_RecipeComponent):
     """Blanks a random square."""
 
     kind: Literal["erase"] = "erase"
@@ -153,14 +153,14 @@ class Erase(_Part):
     size: int = Field(default=8, ge=1, le=64, description="Side of the square, in pixels.")
 
 
-class Noise(_Part):
+class Noise(_RecipeComponent):
     """Adds random noise to every pixel (values from 0 to 1)."""
 
     kind: Literal["noise"] = "noise"
     std: float = Field(default=0.1, ge=0, le=1, description="Spread of the noise.", json_schema_extra={"step": 0.05})
 
 
-class Thickness(_Part):
+class Thickness(_RecipeComponent):
     """Makes strokes thicker or thinner: the brightest, or darkest, of each pixel's neighbours is mixed in."""
 
     kind: Literal["thickness"] = "thickness"
@@ -173,7 +173,7 @@ Augmentation = Annotated[
     Shift | Rotate | Scale | Shear | Elastic | Flip | Erase | Noise | Thickness, Field(discriminator="kind")
 ]
 
-KNOBS = ("lr", "batch_size", "epochs", "weight_decay", "label_smoothing", "optimizer", "augmentation")
+LIVE_HYPERPARAMETERS = ("lr", "batch_size", "epochs", "weight_decay", "label_smoothing", "optimizer", "augmentation")
 """Recipe values that may change mid-run. The optimizer's kind may not, its fields may."""
 
 DATA_FIELDS = ("dataset", "validation_size", "limit")
@@ -243,24 +243,24 @@ class Recipe(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="auto: a GPU if there is one.")
 
     @classmethod
-    def read(cls, source: str | bytes | dict[str, Any]) -> "Recipe":
+    def from_json(cls, source: str | bytes | dict[str, Any]) -> "Recipe":
         """From JSON; raises RecipeError naming each wrong field, SchemaError for a newer version."""
-        return read_model(cls, source, RecipeError)
+        return parse_json(cls, source, RecipeError)
 
-    def changed(self, **fields: Any) -> "Recipe":
+    def replace(self, **fields: Any) -> "Recipe":
         """A validated copy with other values; raises RecipeError for a value out of bounds."""
-        return read_model(Recipe, {**self.model_dump(by_alias=True), **fields}, RecipeError)
+        return parse_json(Recipe, {**self.model_dump(by_alias=True), **fields}, RecipeError)
 
-    def with_knobs(self, knobs: dict[str, Any]) -> "Recipe":
+    def update_hyperparameters(self, hyperparameters: dict[str, Any]) -> "Recipe":
         """The recipe after a change in mid-run; raises RecipeError for anything that is no knob."""
-        fixed = sorted(set(knobs) - set(KNOBS))
+        fixed = sorted(set(hyperparameters) - set(LIVE_HYPERPARAMETERS))
         if fixed:
             raise RecipeError(
                 f"{', '.join(fixed)} cannot change while a run goes on.",
-                expected=f"These can: {', '.join(KNOBS)}.",
+                expected=f"These can: {', '.join(LIVE_HYPERPARAMETERS)}.",
                 fix="Stop, change it, and train anew.",
             )
-        changed = self.changed(**knobs)
+        changed = self.replace(**hyperparameters)
         if changed.optimizer.kind != self.optimizer.kind:
             raise RecipeError(
                 f"The optimizer cannot change from {self.optimizer.kind} to {changed.optimizer.kind} in mid-run.",
@@ -268,17 +268,17 @@ class Recipe(BaseModel):
             )
         return changed
 
-    def is_same_but_knobs(self, other: "Recipe") -> bool:
+    def is_equal_except_live_hyperparameters(self, other: "Recipe") -> bool:
         """Whether the one could have become the other in mid-run."""
-        knobs = set(KNOBS)
+        knobs = set(LIVE_HYPERPARAMETERS)
         same_optimizer = self.optimizer.kind == other.optimizer.kind
         return same_optimizer and self.model_dump(exclude=knobs) == other.model_dump(exclude=knobs)
 
-    def canonical_json(self) -> str:
+    def to_canonical_json(self) -> str:
         """The JSON contract: sorted keys, no spaces."""
-        return canonical_json(self)
+        return to_canonical_json(self)
 
     @property
     def digest(self) -> str:
         """12 hexadecimal digits that name this recipe."""
-        return hashlib.blake2b(self.canonical_json().encode(), digest_size=6).hexdigest()
+        return hashlib.blake2b(self.to_canonical_json().encode(), digest_size=6).hexdigest()

@@ -7,22 +7,22 @@ Shape = tuple[int, ...]
 """(channels, height, width) of a map, or (features,) of a vector; the batch dimension is left out."""
 
 
-def is_map(shape: Shape) -> bool:
+def is_spatial(shape: Shape) -> bool:
     """Whether a shape has height and width, as convolutions and pooling need."""
     return len(shape) == 3
 
 
-def shape_text(shape: Shape) -> str:
+def format_shape(shape: Shape) -> str:
     """A shape as people write it: ``32×26×26``."""
     return "×".join(str(size) for size in shape)
 
 
-def element_count(shape: Shape) -> int:
+def count_elements(shape: Shape) -> int:
     """How many numbers a value of this shape holds."""
     return prod(shape)
 
 
-def window_output_size(size: int, kernel_size: int, stride: int, padding: int, dilation: int = 1) -> int:
+def compute_output_size(size: int, kernel_size: int, stride: int, padding: int, dilation: int = 1) -> int:
     """Positions of a window along one axis; zero or less where it does not fit.
 
     Source: the formula in PyTorch's documentation of ``Conv2d`` and ``MaxPool2d``.
@@ -43,7 +43,7 @@ class ReceptiveField:
     jump: int = 1
     start: int = 0
 
-    def through(self, kernel_size: int, stride: int, padding: int, dilation: int = 1) -> "ReceptiveField":
+    def apply_window(self, kernel_size: int, stride: int, padding: int, dilation: int = 1) -> "ReceptiveField":
         """The field after a sliding window."""
         return ReceptiveField(
             size=self.size + dilation * (kernel_size - 1) * self.jump,
@@ -51,11 +51,11 @@ class ReceptiveField:
             start=self.start - padding * self.jump,
         )
 
-    def whole_map(self, size: int) -> "ReceptiveField":
+    def expand_to_feature_map(self, size: int) -> "ReceptiveField":
         """The field of a value that sees every one of ``size`` positions along the axis."""
         return ReceptiveField(size=self.size + (size - 1) * self.jump, jump=self.jump, start=self.start)
 
-    def joined(self, other: "ReceptiveField") -> "ReceptiveField":
+    def unite(self, other: "ReceptiveField") -> "ReceptiveField":
         """The field of a sum of two branches with the same jump."""
         start = min(self.start, other.start)
         end = max(self.start + self.size, other.start + other.size)

@@ -12,15 +12,15 @@ from urllib.parse import parse_qs
 
 from playground.core.architecture import Architecture
 from playground.core.recipe import Recipe
-from playground.errors import ArchitectureError, SchemaError
+from playground.errors import ArchitectureError, SchemaVersionError
 
-PARAMETER = "net"
-VERSION = 1
-MOST_CHARACTERS = 60_000
-_MOST_BYTES = 300_000
+QUERY_PARAMETER = "net"
+LINK_VERSION = 1
+MAX_LINK_LENGTH = 60_000
+_MAX_DECOMPRESSED_BYTES = 300_000
 
 # What the JSON of most networks is made of; the compressor points into it. Another text would need another version.
-_WORDS = (
+_COMPRESSION_DICTIONARY = (
     b'{"activation":"sigmoid","tanh","silu","gelu","elu","leaky_relu","kind":"residual","layers":[{"enabled":false,'
     b'"kind":"batch_norm","momentum":0.5},{"enabled":true,"eps":1e-05,"kind":"batch_norm","momentum":0.1},'
     b'{"enabled":true,"kind":"dropout","p":0.25},{"activation":"relu","enabled":true,"kind":"activation"},'
@@ -42,61 +42,63 @@ _WORDS = (
 )
 
 
-def to_link(architecture: Architecture, recipe: Recipe) -> str:
+def encode_link(architecture: Architecture, recipe: Recipe) -> str:
     """The text for the ``net`` parameter; safe in a URL as it is, the same for equal values."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, zdict=_WORDS)
-    packed = packer.compress(f"[{architecture.canonical_json()},{recipe.canonical_json()}]".encode()) + packer.flush()
-    return f"{VERSION}.{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, zdict=_COMPRESSION_DICTIONARY)
+    packed = (
+        packer.compress(f"[{architecture.to_canonical_json()},{recipe.to_canonical_json()}]".encode()) + packer.flush()
+    )
+    return f"{LINK_VERSION}.{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
 
 
-def from_link(text: str) -> tuple[Architecture, Recipe]:
-    """What ``to_link`` wrote; takes a whole URL with that parameter too.
+def decode_link(text: str) -> tuple[Architecture, Recipe]:
+    """What ``encode_link`` wrote; takes a whole URL with that parameter too.
 
     Raises ArchitectureError for a damaged link, SchemaError for one of a newer version, RecipeError for settings that
     do not hold.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise _damaged(f"it has {len(text):,} characters, at most {MOST_CHARACTERS:,} are read")
+    if len(text) > MAX_LINK_LENGTH:
+        raise _invalid_link_error(f"it has {len(text):,} characters, at most {MAX_LINK_LENGTH:,} are read")
     query = text.strip().partition("#")[0].rpartition("?")[2]
-    version, dot, packed = parse_qs(query).get(PARAMETER, [query])[0].partition(".")
+    version, dot, packed = parse_qs(query).get(QUERY_PARAMETER, [query])[0].partition(".")
     if not dot or not (version.isascii() and version.isdecimal()):
-        raise _damaged("it does not begin with a version and a dot")
-    if version != str(VERSION):
-        raise SchemaError(
+        raise _invalid_link_error("it does not begin with a version and a dot")
+    if version != str(LINK_VERSION):
+        raise SchemaVersionError(
             f"This link has version {version[:20]}.",
-            expected=f"This program reads version {VERSION}.",
+            expected=f"This program reads version {LINK_VERSION}.",
             fix="Install a newer CNN Playground.",
         )
-    architecture, recipe = _values(_unpacked(packed))
-    return Architecture.read(architecture), Recipe.read(recipe)
+    architecture, recipe = _parse_payload(_decompress(packed))
+    return Architecture.from_json(architecture), Recipe.from_json(recipe)
 
 
-def _unpacked(packed: str) -> bytes:
-    """At most ``_MOST_BYTES``: what would grow beyond is refused before it is unpacked."""
-    unpacker = zlib.decompressobj(zdict=_WORDS)
+def _decompress(encoded: str) -> bytes:
+    """At most ``_MAX_DECOMPRESSED_BYTES``: what would grow beyond is refused before it is unpacked."""
+    unpacker = zlib.decompressobj(zdict=_COMPRESSION_DICTIONARY)
     try:
-        packed_bytes = base64.b64decode(packed.encode() + b"=" * (-len(packed) % 4), altchars=b"-_", validate=True)
-        content = unpacker.decompress(packed_bytes, _MOST_BYTES)
+        packed_bytes = base64.b64decode(encoded.encode() + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        content = unpacker.decompress(packed_bytes, _MAX_DECOMPRESSED_BYTES)
     except (binascii.Error, zlib.error, ValueError):
-        raise _damaged("a part is missing or was changed") from None
+        raise _invalid_link_error("a part is missing or was changed") from None
     if not unpacker.eof or unpacker.unused_data:
-        raise _damaged("a part is missing or too much")
+        raise _invalid_link_error("a part is missing or too much")
     return content
 
 
-def _values(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+def _parse_payload(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         match json.loads(content):
             case [dict() as architecture, dict() as recipe]:
                 return architecture, recipe
     except (ValueError, RecursionError):
         pass
-    raise _damaged("it does not hold a network and its training settings")
+    raise _invalid_link_error("it does not hold a network and its training settings")
 
 
-def _damaged(reason: str) -> ArchitectureError:
+def _invalid_link_error(reason: str) -> ArchitectureError:
     return ArchitectureError(
         f"This link cannot be read: {reason}.",
-        expected=f"A link of CNN Playground has ?{PARAMETER}={VERSION}.… in it.",
+        expected=f"A link of CNN Playground has ?{QUERY_PARAMETER}={LINK_VERSION}.… in it.",
         fix="Copy the whole link again.",
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from playground.core.architecture import Architecture
-from playground.core.shapes import ReceptiveField, Shape, element_count
+from playground.core.shapes import ReceptiveField, Shape, count_elements
 
 BYTES_PER_VALUE = 4
 """Activations and weights are counted as float32."""
@@ -12,19 +12,19 @@ BYTES_PER_VALUE = 4
 OPTIMIZER_COPIES = 4
 """Weight, gradient and two moments, as Adam keeps them."""
 
-BACKWARD_FACTOR = 2.5
+BACKWARD_MEMORY_FACTOR = 2.5
 """Measured on the presets: what a training step keeps and makes, over the forward activations alone."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One layer in figures. Shapes leave out the batch; ``receptive_field`` is (height, width) in input pixels."""
+class LayerSummary:
+    """One layer in figures. Shapes leave out the batch; ``compute_receptive_field`` is (height, width) in input pixels."""
 
     index: int
     id: str
     kind: str
     title: str
-    detail: str
+    arguments_text: str
     enabled: bool
     input_shape: Shape
     output_shape: Shape
@@ -40,30 +40,30 @@ class Summary:
     """All rows and their totals."""
 
     input_shape: Shape
-    rows: tuple[Row, ...]
+    layers: tuple[LayerSummary, ...]
 
     @property
     def parameters(self) -> int:
         """Numbers of the whole network that training finds, frozen or not."""
-        return sum(row.parameters for row in self.rows)
+        return sum(row.parameters for row in self.layers)
 
     @property
     def trainable_parameters(self) -> int:
         """Those of the parameters that are not frozen."""
-        return sum(row.trainable_parameters for row in self.rows)
+        return sum(row.trainable_parameters for row in self.layers)
 
     @property
-    def fixed_rows(self) -> tuple[Row, ...]:
+    def frozen_prefix(self) -> tuple[LayerSummary, ...]:
         """Those before the first layer that learns: no gradient goes as far down."""
-        return tuple(takewhile(lambda row: not row.trainable_parameters, self.rows))
+        return tuple(takewhile(lambda row: not row.trainable_parameters, self.layers))
 
     @property
-    def halves(self) -> dict[int, str]:
+    def backbone_and_head(self) -> dict[int, str]:
         """The two halves of a network, by the index of the first layer of each; none where there is only one.
 
         The first makes features of maps, the second classes of features: it begins where maps become a vector.
         """
-        active = [row for row in self.rows if row.enabled]
+        active = [row for row in self.layers if row.enabled]
         is_map = [len(row.output_shape) == 3 for row in active]
         if not active or not is_map[0] or all(is_map):
             return {}
@@ -72,54 +72,54 @@ class Summary:
     @property
     def multiply_adds(self) -> int:
         """Multiplications by a weight for one image, forward."""
-        return sum(row.multiply_adds for row in self.rows)
+        return sum(row.multiply_adds for row in self.layers)
 
     @property
     def activation_bytes(self) -> int:
         """Bytes of every layer's result for one image, in float32."""
-        return sum(row.activation_bytes for row in self.rows)
+        return sum(row.activation_bytes for row in self.layers)
 
     @property
     def receptive_field(self) -> tuple[int, int]:
         """What one value of the last map (before the vector part) sees of the input, in pixels."""
-        maps = [row.receptive_field for row in self.rows if row.enabled and len(row.output_shape) == 3]
+        maps = [row.receptive_field for row in self.layers if row.enabled and len(row.output_shape) == 3]
         return maps[-1] if maps else (1, 1)
 
-    def training_bytes(self, batch_size: int) -> int:
+    def estimate_training_bytes(self, batch_size: int) -> int:
         """An estimate of the memory of one training step."""
         frozen = self.parameters - self.trainable_parameters
         weights = (frozen + self.trainable_parameters * OPTIMIZER_COPIES) * BYTES_PER_VALUE
-        images = element_count(self.input_shape) * BYTES_PER_VALUE
-        passing = [row.activation_bytes for row in self.fixed_rows]  # let go as soon as the next layer has read it
+        images = count_elements(self.input_shape) * BYTES_PER_VALUE
+        passing = [row.activation_bytes for row in self.frozen_prefix]  # let go as soon as the next layer has read it
         kept = self.activation_bytes + images - sum(passing)
-        return weights + (int(kept * BACKWARD_FACTOR) + 2 * max(passing, default=0)) * batch_size
+        return weights + (int(kept * BACKWARD_MEMORY_FACTOR) + 2 * max(passing, default=0)) * batch_size
 
 
 def summarize(architecture: Architecture) -> Summary:
     """The rows of every layer; a disabled one passes its input on and costs nothing."""
-    steps = {step.index: step for step in architecture.steps()}
+    steps = {step.index: step for step in architecture.resolve_layers()}
     height, width = architecture.input.height, architecture.input.width
     field, shape = ReceptiveField(), architecture.input.shape
     rows = []
     for index, layer in enumerate(architecture.layers):
         step = steps.get(index)
         if step:
-            field = step.layer.receptive_field(field, shape)
+            field = step.layer.compute_receptive_field(field, shape)
         output_shape = step.output_shape if step else shape
         rows.append(
-            Row(
+            LayerSummary(
                 index=index,
                 id=layer.id,
                 kind=layer.kind,
                 title=layer.title,
-                detail=(step.layer if step else layer).detail(),
+                arguments_text=(step.layer if step else layer).format_arguments(),
                 enabled=layer.enabled,
                 input_shape=shape,
                 output_shape=output_shape,
-                parameters=step.layer.parameters(shape) if step else 0,
-                trainable_parameters=step.layer.trainable_parameters(shape) if step else 0,
-                multiply_adds=step.layer.multiply_adds(shape) if step else 0,
-                activation_bytes=step.layer.kept_values(shape) * BYTES_PER_VALUE if step else 0,
+                parameters=step.layer.count_parameters(shape) if step else 0,
+                trainable_parameters=step.layer.count_trainable_parameters(shape) if step else 0,
+                multiply_adds=step.layer.count_multiply_adds(shape) if step else 0,
+                activation_bytes=step.layer.count_saved_activations(shape) * BYTES_PER_VALUE if step else 0,
                 receptive_field=(min(field.size, height), min(field.size, width)),
             )
         )

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from playground.core.architecture import MAX_LAYERS, Architecture
-from playground.core.layers import Conv2d, Defect, Layer, Linear, Output
-from playground.core.summary import Row, summarize
+from playground.core.layers import Conv2d, Layer, LayerProblem, Linear, Output
+from playground.core.summary import LayerSummary, summarize
 
 MAX_PARAMETERS = 50_000_000
 MAX_TRAINING_BYTES = 4 * 1024**3
@@ -13,15 +13,15 @@ REFERENCE_BATCH_SIZE = 128
 
 
 @dataclass(frozen=True)
-class Limits:
+class ResourceLimits:
     """What the machine that trains allows."""
 
-    parameters: int = MAX_PARAMETERS
-    training_bytes: int = MAX_TRAINING_BYTES
+    max_parameters: int = MAX_PARAMETERS
+    max_training_bytes: int = MAX_TRAINING_BYTES
     batch_size: int = REFERENCE_BATCH_SIZE
 
 
-UNLIMITED = Limits(parameters=10**15, training_bytes=10**18)
+UNLIMITED = ResourceLimits(max_parameters=10**15, max_training_bytes=10**18)
 """For looking at a network or writing it down, which takes no training."""
 
 
@@ -49,114 +49,120 @@ class Problem:
         return f"{place}: {self.what} {self.expected}".strip()
 
 
-def find_problems(architecture: Architecture, limits: Limits | None = None) -> tuple[Problem, ...]:
+def validate(architecture: Architecture, limits: ResourceLimits | None = None) -> tuple[Problem, ...]:
     """Every problem of every layer, top to bottom, then of the whole; empty means it builds and trains."""
-    problems = [*_layer_problems(architecture), *_output_problems(architecture)]
+    problems = [*_validate_layers(architecture), *_validate_output(architecture)]
     # Sizes are only worth naming once the shapes hold: a mended shape changes them.
-    return tuple(problems or _size_problems(architecture, limits or Limits()))
+    return tuple(problems or _validate_size(architecture, limits or ResourceLimits()))
 
 
-def _layer_problems(architecture: Architecture) -> Iterator[Problem]:
-    for step in architecture.steps():
+def _validate_layers(architecture: Architecture) -> Iterator[Problem]:
+    for step in architecture.resolve_layers():
         layer = architecture.layers[step.index]
-        defects = step.layer.defects(step.input_shape)
+        defects = step.layer.validate_input(step.input_shape)
         if isinstance(layer, Output):
-            defects += layer.class_defects(architecture.classes)
+            defects += layer.validate_classes(architecture.classes)
             # Repairs speak of the layer as it stands in the list, where its units may be left open.
-            defects = tuple(_with_original(defect, step.layer, layer) for defect in defects)
+            defects = tuple(_restore_original_layer(defect, step.layer, layer) for defect in defects)
         for defect in defects:
-            yield _problem(architecture, step.index, defect)
+            yield _to_problem(architecture, step.index, defect)
 
 
-def _with_original(defect: Defect, active: Layer, original: Layer) -> Defect:
+def _restore_original_layer(problem: LayerProblem, resolved: Layer, original: Layer) -> LayerProblem:
     repairs = tuple(
-        type(repair)(repair.label, tuple(original if layer is active else layer for layer in repair.layers))
-        for repair in defect.repairs
+        type(repair)(repair.label, tuple(original if layer is resolved else layer for layer in repair.layers))
+        for repair in problem.fixes
     )
-    return Defect(defect.field, defect.what, defect.expected, repairs)
+    return LayerProblem(problem.field, problem.what, problem.expected, repairs)
 
 
-def _problem(architecture: Architecture, index: int, defect: Defect) -> Problem:
+def _to_problem(architecture: Architecture, index: int, layer_problem: LayerProblem) -> Problem:
     room = MAX_LAYERS - len(architecture.layers) + 1
     fixes = tuple(
-        Fix(repair.label, architecture.replaced(index, *repair.layers))
-        for repair in defect.repairs
+        Fix(repair.label, architecture.replace_layer(index, *repair.layers))
+        for repair in layer_problem.fixes
         if len(repair.layers) <= room
     )
-    return Problem(index, architecture.layers[index].id, defect.field, defect.what, defect.expected, fixes)
+    return Problem(
+        index, architecture.layers[index].id, layer_problem.field, layer_problem.what, layer_problem.expected, fixes
+    )
 
 
-def _output_problems(architecture: Architecture) -> Iterator[Problem]:
-    active = [step.index for step in architecture.steps()]
+def _validate_output(architecture: Architecture) -> Iterator[Problem]:
+    active = [step.index for step in architecture.resolve_layers()]
     outputs = [index for index in active if isinstance(architecture.layers[index], Output)]
     if not outputs:
         disabled = [i for i, layer in enumerate(architecture.layers) if isinstance(layer, Output)]
         fixes: tuple[Fix, ...] = ()
         if disabled:
-            fixes = (Fix("Switch the output on", architecture.toggled(disabled[-1])),)
+            fixes = (Fix("Switch the output on", architecture.toggle_layer(disabled[-1])),)
         elif len(architecture.layers) < MAX_LAYERS:
-            fixes = (Fix("Append output", architecture.inserted(len(architecture.layers), Output())),)
+            fixes = (Fix("Append output", architecture.insert_layer(len(architecture.layers), Output())),)
         yield Problem(
             None, None, "layers", "There is no output layer.", "The last layer gives one score a class.", fixes
         )
     for index in outputs[:-1]:
-        yield _problem_at(architecture, index, "There is a second output below.", "A network has one output.")
+        yield _build_output_problem(architecture, index, "There is a second output below.", "A network has one output.")
     if outputs and outputs[-1] != active[-1]:
         index = outputs[-1]
-        moved = Fix("Move to the end", architecture.moved(index, len(architecture.layers)))
-        yield _problem_at(
+        moved = Fix("Move to the end", architecture.move_layer(index, len(architecture.layers)))
+        yield _build_output_problem(
             architecture, index, "There are layers after the output.", "The output is the last layer.", moved
         )
 
 
-def _problem_at(architecture: Architecture, index: int, what: str, expected: str, *fixes: Fix) -> Problem:
-    remove = Fix("Remove", architecture.replaced(index))
+def _build_output_problem(architecture: Architecture, index: int, what: str, expected: str, *fixes: Fix) -> Problem:
+    remove = Fix("Remove", architecture.replace_layer(index))
     return Problem(index, architecture.layers[index].id, "kind", what, expected, (*fixes, remove))
 
 
-def _size_problems(architecture: Architecture, limits: Limits) -> Iterator[Problem]:
+def _validate_size(architecture: Architecture, limits: ResourceLimits) -> Iterator[Problem]:
     summary = summarize(architecture)
-    if summary.parameters > limits.parameters:
-        yield _too_large(
+    if summary.parameters > limits.max_parameters:
+        yield _build_size_problem(
             architecture,
-            max(summary.rows, key=lambda row: row.parameters),
+            max(summary.layers, key=lambda row: row.parameters),
             f"The network has {summary.parameters:,} parameters.",
-            f"At most {limits.parameters:,} are allowed here.",
-            lambda changed: summarize(changed).parameters <= limits.parameters,
+            f"At most {limits.max_parameters:,} are allowed here.",
+            lambda changed: summarize(changed).parameters <= limits.max_parameters,
         )
-    elif summary.training_bytes(limits.batch_size) > limits.training_bytes:
-        needed = summary.training_bytes(limits.batch_size)
-        yield _too_large(
+    elif summary.estimate_training_bytes(limits.batch_size) > limits.max_training_bytes:
+        needed = summary.estimate_training_bytes(limits.batch_size)
+        yield _build_size_problem(
             architecture,
-            max(summary.rows, key=lambda row: row.activation_bytes * limits.batch_size + row.parameters * 16),
-            f"Training it needs about {bytes_text(needed)} at batch size {limits.batch_size}.",
-            f"At most {bytes_text(limits.training_bytes)} are allowed here.",
-            lambda changed: summarize(changed).training_bytes(limits.batch_size) <= limits.training_bytes,
+            max(summary.layers, key=lambda row: row.activation_bytes * limits.batch_size + row.parameters * 16),
+            f"Training it needs about {format_bytes(needed)} at batch size {limits.batch_size}.",
+            f"At most {format_bytes(limits.max_training_bytes)} are allowed here.",
+            lambda changed: summarize(changed).estimate_training_bytes(limits.batch_size) <= limits.max_training_bytes,
         )
 
 
-def _too_large(
-    architecture: Architecture, row: Row, what: str, expected: str, fits: Callable[[Architecture], bool]
+def _build_size_problem(
+    architecture: Architecture,
+    largest_layer: LayerSummary,
+    what: str,
+    expected: str,
+    is_within_limit: Callable[[Architecture], bool],
 ) -> Problem:
-    layer = architecture.layers[row.index]
+    layer = architecture.layers[largest_layer.index]
     field = {Conv2d: "out_channels", Linear: "out_features"}.get(type(layer))
     fixes: tuple[Fix, ...] = ()
     if field:
         size = int(getattr(layer, field))
         changed = architecture
-        while size > 1 and not fits(changed):
+        while size > 1 and not is_within_limit(changed):
             size //= 2
             groups = {"groups": 1} if isinstance(layer, Conv2d) else {}
-            changed = architecture.replaced(row.index, layer.changed(**{field: size}, **groups))
-        if fits(changed):
+            changed = architecture.replace_layer(largest_layer.index, layer.replace(**{field: size}, **groups))
+        if is_within_limit(changed):
             fixes = (Fix(f"Reduce {field} to {size}", changed),)
-    share = f"Most of it is in layer {row.index + 1} ({row.title} {row.detail}): make it smaller, or pool before it."
-    return Problem(row.index, row.id, field or "kind", what, f"{expected} {share}", fixes)
+    share = f"Most of it is in layer {largest_layer.index + 1} ({largest_layer.title} {largest_layer.arguments_text}): make it smaller, or pool before it."
+    return Problem(largest_layer.index, largest_layer.id, field or "kind", what, f"{expected} {share}", fixes)
 
 
-def bytes_text(count: int) -> str:
+def format_bytes(byte_count: int) -> str:
     """A number of bytes as people say it."""
-    size = float(count)
+    size = float(byte_count)
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}"

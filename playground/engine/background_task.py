@@ -13,67 +13,67 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
-from playground.engine.child_env import child_environment
+from playground.engine.child_env import build_child_environment
 from playground.errors import PlaygroundError
 
-_PLACES = threading.BoundedSemaphore(2)  # each takes a core, and a pretrained net's some hundred MB
-_LOOK_S = 0.2
+_PROCESS_SLOTS = threading.BoundedSemaphore(2)  # each takes a core, and a pretrained net's some hundred MB
+_POLL_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
 class Progress:
     """What is being done, in words, and how far it is; ``total`` is 0 while that is unknown."""
 
-    doing: str
-    done: int = 0
+    description: str
+    completed: int = 0
     total: int = 0
 
 
-def tell(steps: Iterator[Progress | str]) -> None:
+def report_progress(updates: Iterator[Progress | str]) -> None:
     """Do work for a process that reads along; a string among its steps names what it made."""
     said = None
     try:
-        for step in steps:
+        for step in updates:
             if isinstance(step, str):
-                _say({"made": step})
-            elif said != (said := (step.doing, 100 * step.done // max(1, step.total))):
-                _say(asdict(step))
+                _write_message({"made": step})
+            elif said != (said := (step.description, 100 * step.completed // max(1, step.total))):
+                _write_message(asdict(step))
     except PlaygroundError as problem:
-        _say({"problem": [problem.what, problem.expected, problem.fix]})
+        _write_message({"problem": [problem.what, problem.expected, problem.fix]})
 
 
-def _say(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
+def _write_message(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-class Errand:
+class BackgroundTask:
     """One errand from its start: a module of the package that tells its work, and what it is to be done with.
 
-    ``progress`` is what it said last, ``made`` the name of what came of it, ``problem`` what ended it too early.
+    ``progress`` is what it said last, ``made`` the name of what came of it, ``error`` what ended it too early.
     Two are run at a time; the others wait.
     """
 
     def __init__(self, module: str, *arguments: str) -> None:
         self.progress = Progress("Waiting for others to be done")
-        self.made: str | None = None
-        self.problem: PlaygroundError | None = None
+        self.result_name: str | None = None
+        self.error: PlaygroundError | None = None
         self._command = [sys.executable, "-m", module, *arguments]
         self._cancelled = threading.Event()
         self._process: subprocess.Popen[str] | None = None
-        self._beginning = threading.Lock()
+        self._start_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     @property
-    def is_going_on(self) -> bool:
+    def is_running(self) -> bool:
         """Whether there is something to wait for."""
         return self._thread.is_alive()
 
     def cancel(self) -> None:
         """End it; what was downloaded is kept for the next time."""
         self._cancelled.set()
-        with self._beginning:
+        with self._start_lock:
             if self._process:
                 self._process.terminate()
 
@@ -82,19 +82,19 @@ class Errand:
         self._thread.join()
 
     def _run(self) -> None:
-        while not _PLACES.acquire(timeout=_LOOK_S):
+        while not _PROCESS_SLOTS.acquire(timeout=_POLL_INTERVAL_S):
             if self._cancelled.is_set():
                 return
         try:
             with tempfile.TemporaryFile() as errors:
-                self._follow(errors)
+                self._run_process(errors)
         except OSError as problem:
-            self.problem = PlaygroundError(f"The work cannot be started: {problem}.", fix="Close other programs.")
+            self.error = PlaygroundError(f"The work cannot be started: {problem}.", fix="Close other programs.")
         finally:
-            _PLACES.release()
+            _PROCESS_SLOTS.release()
 
-    def _follow(self, errors: IO[bytes]) -> None:
-        with self._beginning:
+    def _run_process(self, stderr: IO[bytes]) -> None:
+        with self._start_lock:
             if self._cancelled.is_set():
                 return
             self.progress = Progress("Starting")
@@ -102,27 +102,27 @@ class Errand:
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=errors,
+                stderr=stderr,
                 text=True,
-                env=child_environment(),
+                env=build_child_environment(),
             )
         assert process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
         with process.stdout as said:
             for line in said:
-                self._take(json.loads(line))
-        if process.wait() and self.problem is None and not self._cancelled.is_set():
-            errors.seek(0)
-            last_words = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-            self.problem = PlaygroundError(
+                self._handle_message(json.loads(line))
+        if process.wait() and self.error is None and not self._cancelled.is_set():
+            stderr.seek(0)
+            last_words = stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+            self.error = PlaygroundError(
                 f"The work ended with code {process.returncode}. {last_words:.200}".rstrip(),
                 fix="Try again; what was downloaded is kept.",
             )
 
-    def _take(self, value: dict[str, Any]) -> None:
-        if "problem" in value:
-            what, expected, fix = value["problem"]
-            self.problem = PlaygroundError(what, expected=expected, fix=fix)
-        elif "made" in value:
-            self.made = value["made"]
+    def _handle_message(self, message: dict[str, Any]) -> None:
+        if "problem" in message:
+            what, expected, fix = message["problem"]
+            self.error = PlaygroundError(what, expected=expected, fix=fix)
+        elif "made" in message:
+            self.result_name = message["made"]
         else:
-            self.progress = Progress(**value)
+            self.progress = Progress(**message)

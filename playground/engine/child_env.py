@@ -4,6 +4,6 @@ import os
 import sys
 
 
-def child_environment() -> dict[str, str]:
+def build_child_environment() -> dict[str, str]:
     """The environment of this process, where the same modules are found: the program may not be installed."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -21,12 +21,12 @@ else:
         fcntl.flock(handle.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
-def take_lock(handle: IO[bytes], *, patience_s: float = 0.5) -> bool:
+def acquire_lock(handle: IO[bytes], *, timeout_s: float = 0.5) -> bool:
     """Take the lock until the file is closed; False if somebody holds it.
 
     Those who only ask whether it is held hold it themselves for an instant, hence the patience.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
             _acquire(handle, shared=False)

@@ -8,27 +8,27 @@ from pathlib import Path
 
 import platformdirs
 
-from playground.errors import AssetError, StoreError
+from playground.errors import AssetError, StorageError
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_NAME = "cnn-playground"
+_PACKAGE_FOLDER = Path(__file__).resolve().parent.parent
+_APP_NAME = "cnn-playground"
 
 
-def home() -> Path:
+def get_data_folder() -> Path:
     """The data folder: ``CNN_PLAYGROUND_HOME``, else the platform's folder for a user's data."""
     named = os.environ.get("CNN_PLAYGROUND_HOME")
-    return Path(named).expanduser().resolve() if named else Path(platformdirs.user_data_dir(_NAME, appauthor=False))
+    return Path(named).expanduser().resolve() if named else Path(platformdirs.user_data_dir(_APP_NAME, appauthor=False))
 
 
-def cache() -> Path:
+def get_cache_folder() -> Path:
     """Where unpacked data lies; everything in it can be made again."""
     named = os.environ.get("CNN_PLAYGROUND_HOME")
-    return home() / "cache" if named else Path(platformdirs.user_cache_dir(_NAME, appauthor=False))
+    return get_data_folder() / "cache" if named else Path(platformdirs.user_cache_dir(_APP_NAME, appauthor=False))
 
 
-def bundled(name: str) -> Path:
+def find_bundled(name: str) -> Path:
     """A file or folder that comes with the program: inside the package in a wheel, beside it in a checkout."""
-    for root in (_PACKAGE / "bundle", _PACKAGE.parent):
+    for root in (_PACKAGE_FOLDER / "bundle", _PACKAGE_FOLDER.parent):
         if (root / name).exists():
             return root / name
     raise AssetError(
@@ -39,7 +39,7 @@ def bundled(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well: readers see all or nothing.
 
     The folder has to be there: that of a run which somebody deletes must not be made again by a file of it. Raises
@@ -53,7 +53,7 @@ def writing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as problem:
-        raise cannot_write(path, problem) from problem
+        raise make_write_error(path, problem) from problem
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -64,15 +64,15 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise cannot_write(path, problem) from problem
+        raise make_write_error(path, problem) from problem
 
 
-def cannot_write(path: Path, problem: OSError) -> StoreError:
+def make_write_error(path: Path, error: OSError) -> StorageError:
     """The error for a disk that says no."""
-    reason = problem.strerror or str(problem)
-    return StoreError(
+    reason = error.strerror or str(error)
+    return StorageError(
         f"{path} cannot be written: {reason}.",
-        expected=f"The data folder {home()} must be writable and have space.",
+        expected=f"The data folder {get_data_folder()} must be writable and have space.",
         fix="Free or unlock it, or set CNN_PLAYGROUND_HOME to another folder and start again.",
     )
 

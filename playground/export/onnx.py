@@ -16,17 +16,17 @@ from playground import __version__
 from playground.core.architecture import Architecture
 from playground.core.layers import TorchCall
 from playground.core.shapes import Shape
-from playground.engine.model.build import build
-from playground.errors import StoreError
+from playground.engine.model.build import build_model
+from playground.errors import StorageError
 
 _OPSET = 20  # the first with GELU
 _IR_VERSION = 9  # the file format of that time, so that older runtimes read it
-_IMAGE, _SCORES = "image", "scores"
+_INPUT_NAME, _OUTPUT_NAME = "image", "scores"
 
-_SCORE_PER_CLASS = "Logits: their softmax is the probability of every class."
-_ONE_SCORE = "Logit of the second class: its sigmoid is that class's probability."
+_LOGITS_DOC = "Logits: their softmax is the probability of every class."
+_SINGLE_LOGIT_DOC = "Logit of the second class: its sigmoid is that class's probability."
 
-_SAME_BUT_NAME = {
+_OPERATOR_NAMES = {
     "ReLU": "Relu",
     "LeakyReLU": "LeakyRelu",
     "ELU": "Elu",
@@ -39,27 +39,27 @@ _SAME_BUT_NAME = {
 """Modules whose ONNX operator has torch's defaults; the layers give them no other arguments."""
 
 
-def onnx_bytes(architecture: Architecture, weights: Mapping[str, Tensor], *, class_names: Sequence[str] = ()) -> bytes:
+def export_onnx(architecture: Architecture, weights: Mapping[str, Tensor], *, class_names: Sequence[str] = ()) -> bytes:
     """An ONNX model that computes what the built network does in eval mode.
 
     It takes ``image``, float32 (batch, channels, height, width), values 0 to 1, and gives ``scores`` (logits), float32
     (batch, units); its metadata hold the class names and say how scores become probabilities. ``weights`` are named as
     in a snapshot. Raises ArchitectureError for a network that cannot be built, StoreError for weights of another one.
     """
-    _check_fit(architecture, weights)
-    graph = _Graph(weights)
-    steps = architecture.steps()
+    _check_weights(architecture, weights)
+    graph = _GraphBuilder(weights)
+    steps = architecture.resolve_layers()
     scores_shape = steps[-1].output_shape
-    meaning = _ONE_SCORE if scores_shape == (1,) else _SCORE_PER_CLASS
-    graph.add_sequence([call for step in steps for call in step.layer.torch_calls(step.input_shape)], _IMAGE)
-    graph.nodes[-1].output[0] = _SCORES  # the last layer of every network that can be built is its output
+    meaning = _SINGLE_LOGIT_DOC if scores_shape == (1,) else _LOGITS_DOC
+    graph.add_sequence([call for step in steps for call in step.layer.build_torch_calls(step.input_shape)], _INPUT_NAME)
+    graph.nodes[-1].output[0] = _OUTPUT_NAME  # the last layer of every network that can be built is its output
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "network",
-            [_value(_IMAGE, architecture.input.shape, "Values from 0 to 1.")],
-            [_value(_SCORES, scores_shape, meaning)],
-            initializer=graph.weights,
+            [_make_value_info(_INPUT_NAME, architecture.input.shape, "Values from 0 to 1.")],
+            [_make_value_info(_OUTPUT_NAME, scores_shape, meaning)],
+            initializer=graph.initializers,
         ),
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=_IR_VERSION,
@@ -71,26 +71,26 @@ def onnx_bytes(architecture: Architecture, weights: Mapping[str, Tensor], *, cla
     return content
 
 
-def _check_fit(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:
+def _check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:
     try:
-        build(architecture).load_state_dict(weights)
+        build_model(architecture).load_state_dict(weights)
     except RuntimeError as problem:
-        raise StoreError(
+        raise StorageError(
             "These weights do not fit the network.", expected=str(problem).splitlines()[-1].strip()
         ) from problem
 
 
-def _value(name: str, shape: Shape, words: str) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ("batch", *shape), doc_string=words)
+def _make_value_info(name: str, shape: Shape, description: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ("batch", *shape), doc_string=description)
 
 
-class _Graph:
+class _GraphBuilder:
     """Nodes in the order in which they are computed; a module's name is that of its weights, its value, its node."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-        self._values = weights
+        self.initializers: list[onnx.TensorProto] = []
+        self._state_dict = weights
 
     def add_sequence(self, calls: Sequence[TorchCall], value: str, prefix: str = "") -> str:
         """Modules one after another; ``value`` names what goes in, the answer what comes out."""
@@ -105,34 +105,44 @@ class _Graph:
             case "Residual":
                 total = self.add_sequence(call.body, value, f"{name}.body.")
                 around = self._add_module(call.shortcut, value, f"{name}.shortcut") if call.shortcut else value
-                return self._add("Add", name, total, around)
+                return self._add_node("Add", name, total, around)
             case "SiLU":
-                return self._add("Mul", name, value, self._add("Sigmoid", f"{name}.sigmoid", value))
+                return self._add_node("Mul", name, value, self._add_node("Sigmoid", f"{name}.sigmoid", value))
             case "Conv2d":
-                return self._add("Conv", name, value, *self._weights(name, "weight", "bias"), **_convolution(call))
+                return self._add_node(
+                    "Conv",
+                    name,
+                    value,
+                    *self._add_initializers(name, "weight", "bias"),
+                    **_get_convolution_attributes(call),
+                )
             case "Linear":
-                return self._add("Gemm", name, value, *self._weights(name, "weight", "bias"), transB=1)
+                return self._add_node("Gemm", name, value, *self._add_initializers(name, "weight", "bias"), transB=1)
             case "BatchNorm1d" | "BatchNorm2d":
-                parts = self._weights(name, "weight", "bias", "running_mean", "running_var")
-                return self._add("BatchNormalization", name, value, *parts, epsilon=call.arguments.get("eps", 1e-5))
+                parts = self._add_initializers(name, "weight", "bias", "running_mean", "running_var")
+                return self._add_node(
+                    "BatchNormalization", name, value, *parts, epsilon=call.arguments.get("eps", 1e-5)
+                )
             case "MaxPool2d":
-                return self._add("MaxPool", name, value, **_window(call))
+                return self._add_node("MaxPool", name, value, **_get_pooling_attributes(call))
             case "AvgPool2d":
-                return self._add("AveragePool", name, value, count_include_pad=1, **_window(call))
-        return self._add(_SAME_BUT_NAME[call.name], name, value)
+                return self._add_node("AveragePool", name, value, count_include_pad=1, **_get_pooling_attributes(call))
+        return self._add_node(_OPERATOR_NAMES[call.name], name, value)
 
-    def _add(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
+    def _add_node(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
-    def _weights(self, module: str, *parts: str) -> list[str]:
+    def _add_initializers(self, module: str, *parts: str) -> list[str]:
         """The names of a module's weights, which become part of the file; one without bias has fewer."""
-        names = [name for part in parts if (name := f"{module}.{part}") in self._values]
-        self.weights += [numpy_helper.from_array(self._values[name].detach().cpu().numpy(), name) for name in names]
+        names = [name for part in parts if (name := f"{module}.{part}") in self._state_dict]
+        self.initializers += [
+            numpy_helper.from_array(self._state_dict[name].detach().cpu().numpy(), name) for name in names
+        ]
         return names
 
 
-def _window(call: TorchCall) -> dict[str, Any]:
+def _get_pooling_attributes(call: TorchCall) -> dict[str, Any]:
     kernel_size, padding = call.arguments["kernel_size"], call.arguments.get("padding", 0)
     return {
         "kernel_shape": [kernel_size] * 2,
@@ -141,7 +151,7 @@ def _window(call: TorchCall) -> dict[str, Any]:
     }
 
 
-def _convolution(call: TorchCall) -> dict[str, Any]:
+def _get_convolution_attributes(call: TorchCall) -> dict[str, Any]:
     arguments = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | call.arguments
     before = after = arguments["padding"]
     if before == "same":

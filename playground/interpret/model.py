@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from playground.core.architecture import Architecture
-from playground.engine.model.build import build
+from playground.engine.model.build import build_model
 from playground.engine.runs.run import Run
-from playground.errors import StoreError
+from playground.errors import StorageError
 
-_MOST_KEPT = 32
-_MOST_KEPT_BYTES = 256 * 2**20
+_MAX_CACHED_MODELS = 32
+_MAX_CACHED_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -26,45 +26,47 @@ class Model:
     module: nn.Sequential
 
 
-_models: OrderedDict[tuple[str, int, int], Model] = OrderedDict()
+_model_cache: OrderedDict[tuple[str, int, int], Model] = OrderedDict()
 _lock = threading.Lock()
 
 
 def load_model(run: Run, step: int | None = None) -> Model:
     """The run's network at a step (default: its latest snapshot); raises StoreError if there is none."""
     if step is None:
-        steps = run.snapshots()
+        steps = run.list_snapshot_steps()
         if not steps:
-            raise StoreError(
+            raise StorageError(
                 f"Run {run.id} has no weights to look at yet.",
                 expected="The first ones are saved as soon as training begins.",
                 fix="Wait a moment, or train it.",
             )
         step = steps[-1]
-    key = (str(run.folder), step, run.snapshot_stamp(step))
+    key = (str(run.folder), step, run.get_snapshot_mtime_ns(step))
     with _lock:
-        if key in _models:
-            _models.move_to_end(key)
-            return _models[key]
-    model = Model(run.id, step, run.record.architecture, _rebuilt(run, step))
+        if key in _model_cache:
+            _model_cache.move_to_end(key)
+            return _model_cache[key]
+    model = Model(run.id, step, run.record.architecture, _rebuild_module(run, step))
     with _lock:
-        _models[key] = model
-        while len(_models) > _MOST_KEPT or (len(_models) > 2 and _bytes_kept() > _MOST_KEPT_BYTES):
-            _models.popitem(last=False)
+        _model_cache[key] = model
+        while len(_model_cache) > _MAX_CACHED_MODELS or (
+            len(_model_cache) > 2 and _count_cached_bytes() > _MAX_CACHED_BYTES
+        ):
+            _model_cache.popitem(last=False)
     return model
 
 
-def _bytes_kept() -> int:
-    return sum(weight.numel() * 4 for model in _models.values() for weight in model.module.parameters())
+def _count_cached_bytes() -> int:
+    return sum(weight.numel() * 4 for model in _model_cache.values() for weight in model.module.parameters())
 
 
-def _rebuilt(run: Run, step: int) -> nn.Sequential:
-    weights = run.snapshot(step)
-    module = build(run.record.architecture)
+def _rebuild_module(run: Run, step: int) -> nn.Sequential:
+    weights = run.load_snapshot(step)
+    module = build_model(run.record.architecture)
     try:
         module.load_state_dict(weights)
     except RuntimeError as problem:
-        raise StoreError(
+        raise StorageError(
             f"The weights of run {run.id} at step {step} do not fit its network.",
             expected=str(problem).splitlines()[-1].strip(),
             fix="The run folder was changed by hand; train again.",

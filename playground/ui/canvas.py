@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from playground.engine.data.rasterize import without
+from playground.engine.data.rasterize import erase_from_line
 
 Point = tuple[float, float]
 """(x, y) in canvas pixels: x to the right, y down, the origin at the top left of the drawing area."""
@@ -27,7 +27,7 @@ Stroke = tuple[Point, ...]
 """What the pen did between touching down and lifting; a single point is a dot."""
 
 ERASER_WIDTH = 30
-_ERASER_COLOURS = ("#000", "#000000", "rgb(0,0,0)", "rgba(0,0,0,1)")
+_ERASER_COLORS = ("#000", "#000000", "rgb(0,0,0)", "rgba(0,0,0,1)")
 MAX_STROKES = 200
 MAX_POINTS = 20_000
 MAX_ERASER_POINTS = 2_000
@@ -38,7 +38,7 @@ class Ink(NamedTuple):
     """What is on the canvas: the strokes as the eraser left them, and where it went, for a picture under them."""
 
     strokes: tuple[Stroke, ...] = ()
-    erased: tuple[Stroke, ...] = ()
+    eraser_strokes: tuple[Stroke, ...] = ()
 
 
 CANVAS_CSS = """
@@ -54,13 +54,13 @@ CANVAS_CSS = """
 """
 """The page's half of the look, to be put in once; it also keeps the place black while a canvas loads."""
 
-_BORDERS = 2
-_SAMPLE_STEP = 4.0
-_DOT_EXTENT = 0.25
-_LARGEST_NUMBER = 1e6
+_BORDER_PX = 2
+_SAMPLE_STEP_PX = 4.0
+_MAX_DOT_EXTENT = 0.25
+_MAX_NUMBER = 1e6
 _ARGUMENT_COUNTS = {"M": 2, "L": 2, "Q": 4, "C": 6, "Z": 0}
-_PLACEMENT = dict.fromkeys(("left", "top", "angle", "skewX", "skewY"), 0.0)
-_PLACEMENT |= dict.fromkeys(("scaleX", "scaleY", "strokeWidth"), 1.0)
+_DEFAULT_TRANSFORM = dict.fromkeys(("left", "top", "angle", "skewX", "skewY"), 0.0)
+_DEFAULT_TRANSFORM |= dict.fromkeys(("scaleX", "scaleY", "strokeWidth"), 1.0)
 
 _COMPONENT = "streamlit-drawable-canvas.streamlit_drawable_canvas"
 _HTML = """<div class="canvas-root"></div><style>
@@ -69,7 +69,7 @@ _HTML = """<div class="canvas-root"></div><style>
 
 
 @cache
-def _st_canvas() -> Any:
+def _load_st_canvas() -> Any:
     """Import the package, which is possible in a running Streamlit only, and take its toolbar away.
 
     The toolbar is hidden by transparency only, over the corner of the drawing area, and in a shadow
@@ -101,7 +101,7 @@ class _Mount(NamedTuple):
     seed: dict[str, Any]
 
 
-def canvas(
+def render_canvas(
     *,
     key: str = "canvas",
     size: int = 280,
@@ -109,7 +109,7 @@ def canvas(
     ink: Ink,
     revision: int,
     background: bytes | None = None,
-    erasing: bool = False,
+    is_erasing: bool = False,
 ) -> Ink | None:
     """Show the canvas and return what is on it, or None while nobody has drawn since the mount.
 
@@ -121,28 +121,28 @@ def canvas(
     wanted = (revision, (size, pen_width, background))
     mount: _Mount | None = st.session_state.get(slot)
     if mount is None or mount[1:3] != wanted or mount.name not in st.session_state:
-        seen = drawn(key=key, revision=revision)
+        seen = read_canvas(key=key, revision=revision)
         strokes, erased = ink if seen is None else seen
-        seed = fabric_of(strokes, pen_width=pen_width, offset_y=0.0)
-        seed["objects"][:0] = _paths(erased, ERASER_WIDTH, 0.0, "#000")
+        seed = make_fabric_json(strokes, pen_width=pen_width, offset_y=0.0)
+        seed["objects"][:0] = _make_path_objects(erased, ERASER_WIDTH, 0.0, "#000")
         if background is not None:
-            seed["objects"].insert(0, _image_object(background, size))
+            seed["objects"].insert(0, _make_image_object(background, size))
         generation = 1 if mount is None else int(mount.name.rpartition("-")[2]) + 1
         mount = st.session_state[slot] = _Mount(f"{key}-{generation}", *wanted, seed)
-    with st.container(key=key, width=size + _BORDERS, height=size + _BORDERS, border=False, gap=None):
-        _st_canvas()(
-            stroke_color="#000" if erasing else "#fff",
+    with st.container(key=key, width=size + _BORDER_PX, height=size + _BORDER_PX, border=False, gap=None):
+        _load_st_canvas()(
+            stroke_color="#000" if is_erasing else "#fff",
             background_color="#000",
-            stroke_width=ERASER_WIDTH if erasing else pen_width,
+            stroke_width=ERASER_WIDTH if is_erasing else pen_width,
             width=size,
             height=size,
             initial_drawing=mount.seed,
             key=mount.name,
         )
-    return drawn(key=key, revision=revision)
+    return read_canvas(key=key, revision=revision)
 
 
-def drawn(*, revision: int, key: str = "canvas") -> Ink | None:
+def read_canvas(*, revision: int, key: str = "canvas") -> Ink | None:
     """What is on the canvas of this revision, or None if nothing has come from it.
 
     For callbacks: a button's callback may run before the canvas has returned the last stroke.
@@ -155,16 +155,16 @@ def drawn(*, revision: int, key: str = "canvas") -> Ink | None:
         return None
     # Half a pen's width outside the area is the farthest place from which the pen can be seen.
     size, pen_width, _ = mount.settings
-    return ink_of(drawing.get("raw"), offset_y=0.0, reach=(-pen_width / 2, size + pen_width / 2))
+    return parse_fabric_json(drawing.get("raw"), offset_y=0.0, bounds=(-pen_width / 2, size + pen_width / 2))
 
 
-def ink_of(
-    fabric_json: Mapping[str, Any] | None, *, offset_y: float, reach: tuple[float, float] = (-4096.0, 4096.0)
+def parse_fabric_json(
+    fabric_json: Mapping[str, Any] | None, *, offset_y: float, bounds: tuple[float, float] = (-4096.0, 4096.0)
 ) -> Ink:
     """Read what was drawn and erased out of Fabric's JSON, leaving out every object that is not a sound path.
 
     ``offset_y`` is where the drawing area begins in the JSON's pixels; coordinates are clipped to
-    ``reach`` and rounded to 0.01. At most MAX_STROKES strokes and MAX_POINTS points; never raises.
+    ``bounds`` and rounded to 0.01. At most MAX_STROKES strokes and MAX_POINTS points; never raises.
     """
     objects = fabric_json.get("objects") if isinstance(fabric_json, Mapping) else None
     strokes: list[Stroke] = []
@@ -172,12 +172,12 @@ def ink_of(
     room, marks = MAX_POINTS, 0
     for shape in objects[:MAX_POINTS] if isinstance(objects, list) else ():
         with suppress(ValueError):
-            points = _points(shape)[:room]
-            stroke = _tidied(points, offset_y, reach)
+            points = _parse_path_points(shape)[:room]
+            stroke = _clean_stroke(points, offset_y, bounds)
             room -= len(points)
-            if str(shape.get("stroke")).replace(" ", "") in _ERASER_COLOURS:
-                erased.append(_thinned(stroke, MAX_ERASER_POINTS - sum(map(len, erased))))
-                strokes = [piece for known in strokes for piece in _left_of(known, erased[-1])][:_MAX_PIECES]
+            if str(shape.get("stroke")).replace(" ", "") in _ERASER_COLORS:
+                erased.append(_simplify_eraser_stroke(stroke, MAX_ERASER_POINTS - sum(map(len, erased))))
+                strokes = [piece for known in strokes for piece in _erase_from_stroke(known, erased[-1])][:_MAX_PIECES]
             else:
                 strokes.append(stroke)
             marks += 1
@@ -186,36 +186,36 @@ def ink_of(
     return Ink(tuple(strokes), tuple(erased))
 
 
-def _thinned(stroke: Stroke, room: int) -> Stroke:
+def _simplify_eraser_stroke(stroke: Stroke, max_points: int) -> Stroke:
     """An eraser's way with points as far apart as it can spare: its ends, and those in between."""
     kept = [stroke[0]]
     for point in stroke[1:-1]:
         if math.dist(point, kept[-1]) >= ERASER_WIDTH / 4:
             kept.append(point)
-    kept = kept[: max(1, room)]
+    kept = kept[: max(1, max_points)]
     return (*kept, stroke[-1]) if len(stroke) > 1 else tuple(kept)
 
 
-def _left_of(stroke: Stroke, eraser: Stroke) -> list[Stroke]:
-    pieces = without(stroke, eraser, ERASER_WIDTH / 2)
+def _erase_from_stroke(stroke: Stroke, eraser: Stroke) -> list[Stroke]:
+    pieces = erase_from_line(stroke, eraser, ERASER_WIDTH / 2)
     return [tuple((round(x, 2), round(y, 2)) for x, y in piece) for piece in pieces]
 
 
-def fabric_of(strokes: Sequence[Stroke], *, pen_width: float, offset_y: float) -> dict[str, Any]:
+def make_fabric_json(strokes: Sequence[Stroke], *, pen_width: float, offset_y: float) -> dict[str, Any]:
     """Make the Fabric JSON that shows these strokes, one path object each, as ``initial_drawing``.
 
     The inverse of `ink_of`; Fabric works the position of a path out of its commands.
     """
-    return {"objects": _paths(strokes, pen_width, offset_y, "#fff")}
+    return {"objects": _make_path_objects(strokes, pen_width, offset_y, "#fff")}
 
 
-def _paths(strokes: Sequence[Stroke], width: float, offset_y: float, colour: str) -> list[dict[str, Any]]:
-    style = {"type": "Path", "fill": None, "stroke": colour, "strokeWidth": width}
+def _make_path_objects(strokes: Sequence[Stroke], width: float, offset_y: float, color: str) -> list[dict[str, Any]]:
+    style = {"type": "Path", "fill": None, "stroke": color, "strokeWidth": width}
     style |= {"strokeLineCap": "round", "strokeLineJoin": "round"}
-    return [{**style, "path": _commands(stroke, width, offset_y)} for stroke in strokes if stroke]
+    return [{**style, "path": _make_path_commands(stroke, width, offset_y)} for stroke in strokes if stroke]
 
 
-def _commands(stroke: Stroke, pen_width: float, offset_y: float) -> list[list[Any]]:
+def _make_path_commands(stroke: Stroke, pen_width: float, offset_y: float) -> list[list[Any]]:
     (x, y), *others = [(x, y + offset_y) for x, y in stroke]
     if not others:
         # A line without length would not be painted; this is what Fabric's pen makes of a click.
@@ -224,7 +224,7 @@ def _commands(stroke: Stroke, pen_width: float, offset_y: float) -> list[list[An
     return [["M", x, y], *(["L", *point] for point in others)]
 
 
-def _image_object(png: bytes, size: int) -> dict[str, Any]:
+def _make_image_object(png: bytes, size: int) -> dict[str, Any]:
     width, height = struct.unpack(">II", png[16:24]) if len(png) > 24 else (0, 0)
     if png[:8] != b"\x89PNG\r\n\x1a\n" or not width * height:
         raise ValueError("the background must be a PNG image")
@@ -239,24 +239,24 @@ def _image_object(png: bytes, size: int) -> dict[str, Any]:
     }
 
 
-def _tidied(points: list[complex], offset_y: float, reach: tuple[float, float]) -> Stroke:
+def _clean_stroke(points: list[complex], offset_y: float, bounds: tuple[float, float]) -> Stroke:
     """Clip and round the points, drop repetitions, and make a stroke without extent a dot."""
-    low, high = reach
+    low, high = bounds
     xs = [round(min(max(point.real, low), high), 2) for point in points]
     ys = [round(min(max(point.imag - offset_y, low), high), 2) for point in points]
-    if max(max(xs) - min(xs), max(ys) - min(ys)) <= _DOT_EXTENT:
+    if max(max(xs) - min(xs), max(ys) - min(ys)) <= _MAX_DOT_EXTENT:
         return ((round((min(xs) + max(xs)) / 2, 2), round((min(ys) + max(ys)) / 2, 2)),)
     return tuple(point for point, _ in groupby(zip(xs, ys, strict=True)))
 
 
-def _points(shape: object) -> list[complex]:
+def _parse_path_points(shape: object) -> list[complex]:
     """Turn a path object into points x + y·i of the JSON's canvas; ValueError if it is no sound stroke."""
     path = shape.get("path") if isinstance(shape, Mapping) and shape.get("type") == "Path" else None
     if not isinstance(shape, Mapping) or not isinstance(path, list) or len(path) > MAX_POINTS:
         raise ValueError("no path, or too long a one")
     # All that can be wrong is looked at before the work is done, so that it cannot be asked for in vain.
-    numbers = {name: _number(shape.get(name, usual)) for name, usual in _PLACEMENT.items()}
-    (beginning, points), *others = [_command(command) for command in path] or [("", [])]
+    numbers = {name: _parse_number(shape.get(name, usual)) for name, usual in _DEFAULT_TRANSFORM.items()}
+    (beginning, points), *others = [_parse_path_command(command) for command in path] or [("", [])]
     if beginning != "M" or any(name == "M" for name, _ in others):
         raise ValueError("the pen comes down once in a stroke")
     corners = list(points)
@@ -266,45 +266,48 @@ def _points(shape: object) -> list[complex]:
             control, end = targets
             # A quadratic curve is the cubic one whose controls lie two thirds of the way to its control;
             # Fabric takes the box of another one, and the box decides the position.
-            points += _curve(start, start + (control - start) * 2 / 3, end + (control - end) * 2 / 3, end)
-            corners += _box(start, control, control, end)
+            points += _sample_bezier(start, start + (control - start) * 2 / 3, end + (control - end) * 2 / 3, end)
+            corners += _find_bounding_points(start, control, control, end)
         elif name == "C":
-            points += _curve(start, *targets)
-            corners += _box(start, *targets)
+            points += _sample_bezier(start, *targets)
+            corners += _find_bounding_points(start, *targets)
         else:
             points += targets or [points[0]]
             corners.append(points[-1])
         if len(points) > MAX_POINTS:
             break
-    return _placed(points, numbers, shape, corners) if "left" in shape and "top" in shape else points
+    return _transform_points(points, numbers, shape, corners) if "left" in shape and "top" in shape else points
 
 
-def _command(command: object) -> tuple[str, list[complex]]:
+def _parse_path_command(command: object) -> tuple[str, list[complex]]:
     name, *arguments = command if isinstance(command, list) and command else [None]
     if not isinstance(name, str) or _ARGUMENT_COUNTS.get(name) != len(arguments):
         raise ValueError("unknown path command")
-    numbers = [_number(argument) for argument in arguments]
+    numbers = [_parse_number(argument) for argument in arguments]
     return name, [complex(x, y) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
-def _curve(start: complex, control: complex, other: complex, end: complex) -> list[complex]:
+def _sample_bezier(start: complex, control: complex, second_control: complex, end: complex) -> list[complex]:
     """Sample a cubic Bézier curve every _SAMPLE_STEP pixels or so, its start left out."""
-    length = abs(control - start) + abs(other - control) + abs(end - other)
-    count = min(max(math.ceil(length / _SAMPLE_STEP), 1), 64)
-    return [_bezier(step / count, start, control, other, end) for step in range(1, count + 1)]
+    length = abs(control - start) + abs(second_control - control) + abs(end - second_control)
+    count = min(max(math.ceil(length / _SAMPLE_STEP_PX), 1), 64)
+    return [_evaluate_bezier(step / count, start, control, second_control, end) for step in range(1, count + 1)]
 
 
-def _bezier(t: float, p: complex, q: complex, r: complex, s: complex) -> complex:
+def _evaluate_bezier(t: float, p: complex, q: complex, r: complex, s: complex) -> complex:
     return (1 - t) ** 3 * p + 3 * t * (1 - t) ** 2 * q + 3 * t**2 * (1 - t) * r + t**3 * s
 
 
-def _box(*curve: complex) -> list[complex]:
+def _find_bounding_points(*curve: complex) -> list[complex]:
     """Find all points of a cubic Bézier curve that can touch the box around it."""
-    turns = [*_turns(*(point.real for point in curve)), *_turns(*(point.imag for point in curve))]
-    return [curve[0], curve[3], *(_bezier(t, *curve) for t in turns if 0 < t < 1)]
+    turns = [
+        *_find_turning_parameters(*(point.real for point in curve)),
+        *_find_turning_parameters(*(point.imag for point in curve)),
+    ]
+    return [curve[0], curve[3], *(_evaluate_bezier(t, *curve) for t in turns if 0 < t < 1)]
 
 
-def _turns(p: float, q: float, r: float, s: float) -> list[float]:
+def _find_turning_parameters(p: float, q: float, r: float, s: float) -> list[float]:
     # The derivative of the curve over 3 is a t² + 2 b t + c.
     a, b, c = s - p + 3 * (q - r), p - 2 * q + r, q - p
     if abs(a) < 1e-9:
@@ -313,29 +316,29 @@ def _turns(p: float, q: float, r: float, s: float) -> list[float]:
     return [(-b + math.sqrt(inner)) / a, (-b - math.sqrt(inner)) / a] if inner >= 0 else []
 
 
-def _placed(
-    points: list[complex], numbers: Mapping[str, float], shape: Mapping[str, Any], corners: list[complex]
+def _transform_points(
+    points: list[complex], transform: Mapping[str, float], shape: Mapping[str, Any], corners: list[complex]
 ) -> list[complex]:
     """Move points from a path's own coordinates to where Fabric paints them: scaled, skewed, turned."""
     xs, ys = [corner.real for corner in corners], [corner.imag for corner in corners]
     center = complex(min(xs) + max(xs), min(ys) + max(ys)) / 2
-    scale_x = -numbers["scaleX"] if shape.get("flipX") is True else numbers["scaleX"]
-    scale_y = -numbers["scaleY"] if shape.get("flipY") is True else numbers["scaleY"]
-    slope_x, slope_y = (math.tan(math.radians(numbers[name])) for name in ("skewX", "skewY"))
+    scale_x = -transform["scaleX"] if shape.get("flipX") is True else transform["scaleX"]
+    scale_y = -transform["scaleY"] if shape.get("flipY") is True else transform["scaleY"]
+    slope_x, slope_y = (math.tan(math.radians(transform[name])) for name in ("skewX", "skewY"))
     a, b, c, d = scale_x * (1 + slope_x * slope_y), scale_y * slope_y, scale_x * slope_x, scale_y
     # The origin is a place on the box, which is as large as the pen is wide even around a dot.
-    wide, high = (max(side) - min(side) + numbers["strokeWidth"] for side in (xs, ys))
+    wide, high = (max(side) - min(side) + transform["strokeWidth"] for side in (xs, ys))
     across = ((shape.get("originX") == "right") - (shape.get("originX") == "left")) / 2
     down = ((shape.get("originY") == "bottom") - (shape.get("originY") == "top")) / 2
     shift = complex(across * (abs(a) * wide + abs(c) * high), down * (abs(b) * wide + abs(d) * high))
-    turn = cmath.rect(1, math.radians(numbers["angle"]))
-    place = complex(numbers["left"], numbers["top"]) - shift * turn
+    turn = cmath.rect(1, math.radians(transform["angle"]))
+    place = complex(transform["left"], transform["top"]) - shift * turn
     own = (point - center for point in points)
     return [place + turn * complex(a * z.real + c * z.imag, b * z.real + d * z.imag) for z in own]
 
 
-def _number(value: object) -> float:
+def _parse_number(value: object) -> float:
     """Take a finite number of sane size; ValueError for everything else that JSON can hold."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _LARGEST_NUMBER:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _MAX_NUMBER:
         raise ValueError("not a usable number")
     return float(value)

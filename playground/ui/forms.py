@@ -10,68 +10,70 @@ from typing import Any, TypeVar
 import streamlit as st
 from pydantic import BaseModel
 
-from playground.core.form_schema import FormField, form_fields
+from playground.core.form_schema import FormField, build_form_fields
 
-Changed = Callable[[str, Any], None]
+ChangeHandler = Callable[[str, Any], None]
 Choice = TypeVar("Choice")
-_AUTO = "auto"
-_WORDS = {"none": "none", "relu": "ReLU", "leaky_relu": "Leaky ReLU", "elu": "ELU", "gelu": "GELU"}
-_WORDS |= {"silu": "SiLU", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax"}
+_AUTO_VALUE = "auto"
+_CHOICE_LABELS = {"none": "none", "relu": "ReLU", "leaky_relu": "Leaky ReLU", "elu": "ELU", "gelu": "GELU"}
+_CHOICE_LABELS |= {"silu": "SiLU", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax"}
 
 
-def model_form(
+def render_model_form(
     model: BaseModel,
     *,
     key: str,
-    on_change: Changed,
+    on_change: ChangeHandler,
     columns: int = 3,
-    only: Sequence[str] | None = None,
+    field_names: Sequence[str] | None = None,
     disabled: Sequence[str] | bool = False,
 ) -> None:
     """Controls for a model's fields in a grid; ``on_change`` gets a field's name and its new value."""
-    fields = [field for field in form_fields(type(model)) if only is None or field.name in only]
+    fields = [field for field in build_form_fields(type(model)) if field_names is None or field.name in field_names]
     if not fields:
         return
     places = st.columns(min(columns, len(fields)), gap="small")
     for number, field in enumerate(fields):
         off = disabled if isinstance(disabled, bool) else field.name in disabled
         with places[number % len(places)]:
-            control(field, getattr(model, field.name), key=f"{key}-{field.name}", on_change=on_change, disabled=off)
+            render_control(
+                field, getattr(model, field.name), key=f"{key}-{field.name}", on_change=on_change, disabled=off
+            )
 
 
-def control(field: FormField, value: Any, *, key: str, on_change: Changed, disabled: bool = False) -> None:
+def render_control(field: FormField, value: Any, *, key: str, on_change: ChangeHandler, disabled: bool = False) -> None:
     """One field's control, showing ``value``.
 
     Numbers are bounded here and not in the widget: the browser would keep a number out of bounds on the screen and not
     say so, while the recipe goes on with the old one.
     """
-    shown = _AUTO if value is None else value
+    shown = _AUTO_VALUE if value is None else value
     st.session_state[key] = float(shown) if field.control == "number" else shown
 
-    def changed() -> None:
+    def store_value() -> None:
         given = st.session_state[key]
-        on_change(field.name, None if given == _AUTO else _bounded(field, given))
+        on_change(field.name, None if given == _AUTO_VALUE else _clamp_value(field, given))
 
-    common: dict[str, Any] = {"key": key, "help": _help(field), "on_change": changed, "disabled": disabled}
+    common: dict[str, Any] = {"key": key, "help": _format_help(field), "on_change": store_value, "disabled": disabled}
     match field.control:
         case "flag":
             st.checkbox(field.label, **common)
         case "choice":
-            choices = [_AUTO if choice is None else choice for choice in field.choices]
-            st.selectbox(field.label, choices, format_func=_word, **common)
+            choices = [_AUTO_VALUE if choice is None else choice for choice in field.choices]
+            st.selectbox(field.label, choices, format_func=_format_choice, **common)
         case "integer":
             st.number_input(field.label, step=1, **common)
         case "number":
             st.number_input(field.label, step=field.step or 0.01, format=field.number_format or "%g", **common)
 
 
-def one_of(
+def choose_one(
     label: str,
     options: Sequence[Choice],
     *,
     key: str,
-    help: str | None = None,
-    words: Callable[[Choice], str] = str,
+    help_text: str | None = None,
+    format_label: Callable[[Choice], str] = str,
 ) -> Choice:
     """One of a few ways of looking, the first to begin with; it stays chosen while the session lasts."""
     chosen = st.segmented_control(
@@ -82,30 +84,30 @@ def one_of(
         required=True,
         persist_state="session",
         label_visibility="collapsed",
-        format_func=words,
-        help=help,
+        format_func=format_label,
+        help=help_text,
     )
     return options[0] if chosen is None else chosen
 
 
-def first_of_part(what: str, count: int, most: int, *, key: str, default: int = 0) -> int:
-    """Where the part begins that is shown of ``count`` things, ``most`` at once: a choice where there are more."""
-    if count <= most:
+def choose_page_start(noun: str, count: int, page_size: int, *, key: str, default: int = 0) -> int:
+    """Where the part begins that is shown of ``count`` things, ``page_size`` at once: a choice where there are more."""
+    if count <= page_size:
         return 0
-    starts = range(0, count, most)
+    starts = range(0, count, page_size)
     chosen = st.segmented_control(
-        what.capitalize(),
+        noun.capitalize(),
         starts,
         key=f"{key}-{count}",
-        default=default // most * most,
+        default=default // page_size * page_size,
         required=True,
         label_visibility="collapsed",
-        format_func=lambda start: f"{what} {start + 1}–{min(count, start + most)}",
+        format_func=lambda start: f"{noun} {start + 1}–{min(count, start + page_size)}",
     )
     return 0 if chosen is None else chosen
 
 
-def _bounded(field: FormField, given: Any) -> Any:
+def _clamp_value(field: FormField, given: Any) -> Any:
     """The nearest value that the field allows; choices and flags as they are."""
     if field.control not in ("integer", "number") or given is None:
         return field.default if given is None else given
@@ -115,12 +117,12 @@ def _bounded(field: FormField, given: Any) -> Any:
     return int(nearest) if field.control == "integer" else nearest
 
 
-def _help(field: FormField) -> str | None:
+def _format_help(field: FormField) -> str | None:
     """The field's help and, for numbers, its bounds."""
     if field.minimum is None or field.maximum is None or field.control not in ("integer", "number"):
         return field.help or None
     return f"{field.help} From {field.minimum:g} to {field.maximum:,g}.".strip()
 
 
-def _word(choice: Any) -> str:
-    return _WORDS.get(choice, str(choice))
+def _format_choice(choice: Any) -> str:
+    return _CHOICE_LABELS.get(choice, str(choice))

@@ -10,10 +10,10 @@ from streamlit.errors import StreamlitAPIException
 
 from playground.errors import PlaygroundError
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def redraw() -> NoReturn:
+def rerun_fragment_or_page() -> NoReturn:
     """Draw this fragment anew, or the page where it is being drawn as a whole: Streamlit allows each only there."""
     with suppress(StreamlitAPIException):
         st.rerun(scope="fragment")
@@ -21,7 +21,7 @@ def redraw() -> NoReturn:
 
 
 @contextmanager
-def stoppable(key: str) -> Iterator[DeltaGenerator]:
+def show_stop_button(key: str) -> Iterator[DeltaGenerator]:
     """A place to show work that goes on, with a button beside it that ends it; both are gone afterwards.
 
     A click anywhere ends the script, and with it the work: the button needs to do nothing more.
@@ -35,16 +35,16 @@ def stoppable(key: str) -> Iterator[DeltaGenerator]:
         button.empty()
 
 
-def shown_progress(steps: Iterator[tuple[float, Answer | None]], words: str) -> Answer:
+def run_with_progress(steps: Iterator[tuple[float, Result | None]], label: str) -> Result:
     """Drive work that yields (progress 0 to 1, None) and at last (1, answer); no bar where it is there at once.
 
     A click anywhere ends the script, and with it the work. Raises PlaygroundError for work without an answer.
     """
     place = st.empty()
-    found: Answer | None = None
+    found: Result | None = None
     for progress, found in steps:
         if found is None:
-            place.progress(progress, words)
+            place.progress(progress, label)
     place.empty()
     if found is None:
         raise PlaygroundError("The work ended without an answer.", fix="Try again.")

@@ -7,69 +7,69 @@ import threading
 
 import streamlit as st
 
-from playground.engine.background_task import Errand
-from playground.engine.runs.repository import find_run, pretrained_run
+from playground.engine.background_task import BackgroundTask
+from playground.engine.runs.repository import find_run, load_pretrained_run
 from playground.engine.runs.run import Run
 from playground.engine.workers.limits import ServerLimits
-from playground.engine.workers.scheduler import Supervisor
+from playground.engine.workers.scheduler import Scheduler
 from playground.errors import PlaygroundError
-from playground.interpret.evaluation.out_of_distribution import prepare
+from playground.interpret.evaluation.out_of_distribution import prepare_detector
 from playground.interpret.model import limit_threads
 
-_AFTER_THE_FIRST_PAGE_S = 4.0
+_PRELOAD_DELAY_S = 4.0
 
 
 @st.cache_resource(show_spinner=False)
-def supervisor() -> Supervisor:
+def get_scheduler() -> Scheduler:
     """The one supervisor of this server."""
     # The server's own forward passes are small; the cores are for the worker.
     limit_threads(1)
     # Everything imported so far stays for good: collections need not look at it again.
     gc.collect()
     gc.freeze()
-    return Supervisor(limits=ServerLimits.from_environment())
+    return Scheduler(limits=ServerLimits.from_environment())
 
 
 @st.cache_resource(show_spinner=False)
-def pretrained() -> Run:
+def get_pretrained() -> Run:
     """The run that comes with the program."""
-    run = pretrained_run()
+    run = load_pretrained_run()
     # What drawings are compared with takes a second or two to look at; no page waits for it.
-    thread = threading.Timer(_AFTER_THE_FIRST_PAGE_S, prepare)
+    thread = threading.Timer(_PRELOAD_DELAY_S, prepare_detector)
     thread.daemon = True
     thread.start()
     return run
 
 
-class Errands:
+class BackgroundTaskRegistry:
     """What is fetched or made for the pages, shared by all of them: each errand is run once, whoever asks.
 
     An errand is named by the module that does it, and what it is to be done with.
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], Errand] = {}
+        self._tasks: dict[tuple[str, ...], BackgroundTask] = {}
         self._lock = threading.Lock()
 
-    def last(self, *errand: str) -> Errand | None:
+    def get_latest(self, *task_key: str) -> BackgroundTask | None:
         """When it was run last, over or not."""
-        return self._known.get(errand)
+        return self._tasks.get(task_key)
 
-    def start(self, *errand: str, owner: str = "") -> None:
+    def start(self, *task_key: str, owner: str = "") -> None:
         """Begin, unless it goes on already; ``owner`` is whose the thing will be that it makes."""
         with self._lock:
-            known = self._known.get(errand)
-            if known is None or not known.is_going_on:
-                self._known[errand] = Errand(*errand, *([owner] if owner else []))
+            known = self._tasks.get(task_key)
+            if known is None or not known.is_running:
+                self._tasks[task_key] = BackgroundTask(*task_key, *([owner] if owner else []))
 
 
 @st.cache_resource(show_spinner=False)
-def errands() -> Errands:
+def get_background_tasks() -> BackgroundTaskRegistry:
     """The errands of this server."""
-    return Errands()
+    return BackgroundTaskRegistry()
 
 
-def browser_token() -> str | None:
+def get_browser_id() -> str | None:
     """What stays the same when this browser reloads the page or opens another tab; None if it cannot be told.
 
     Streamlit's XSRF cookie holds a random token of the browser session, masked anew each time: ``2|mask|masked|time``.
@@ -88,21 +88,21 @@ def browser_token() -> str | None:
     return hashlib.blake2b(token, digest_size=12).hexdigest()
 
 
-def visitor() -> str:
+def get_visitor_id() -> str:
     """Whose runs are started on this page: the browser's, or without its cookie this session's."""
-    return browser_token() or str(st.session_state.setdefault("visitor", secrets.token_hex(8)))
+    return get_browser_id() or str(st.session_state.setdefault("visitor", secrets.token_hex(8)))
 
 
-def asker() -> str | None:
+def get_requester_id() -> str | None:
     """Who asks something of a run: None where the page is open on the machine that the server runs on."""
     headers = st.context.headers
     # Behind a proxy on this machine every page seems to come from it; one that does not say so needs ``shared``.
     forwarded = any(name in headers for name in ("X-Forwarded-For", "X-Real-Ip", "Forwarded"))
-    is_here = st.context.ip_address is None and not forwarded and not supervisor().limits.shared
-    return None if is_here else visitor()
+    is_here = st.context.ip_address is None and not forwarded and not get_scheduler().limits.shared
+    return None if is_here else get_visitor_id()
 
 
-def run_or_none(run_id: str | None) -> Run | None:
+def find_run_or_none(run_id: str | None) -> Run | None:
     """The run with this id; None where it was deleted or never was."""
     if run_id is None:
         return None

@@ -9,9 +9,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from playground.engine.runs.repository import read_run
 from playground.engine.runs.run import Run
-from playground.interpret.activations.breakdown import look_at_channel
-from playground.interpret.editing import Scaled, effect
-from playground.interpret.evaluation.predictions import asked_images, judge
+from playground.interpret.activations.breakdown import explain_channel
+from playground.interpret.editing import ChannelScale, measure_edits
+from playground.interpret.evaluation.predictions import load_evaluation_images, predict_dataset
 from playground.interpret.model import load_model
 from tests.browser.conftest import Server
 from tests.browser.test_whole_loop import open_app, press, status, wait_for_progress
@@ -55,10 +55,10 @@ def test_from_a_confusion_to_one_sum_back_in_time_and_into_surgery(page: Page, s
     go_to(page, "Mistakes")
     cell = page.get_by_label(re.compile("^True 4, predicted 9: "))
     expect(cell).to_be_visible(timeout=60_000)
-    data = asked_images("mnist")
-    *_, (_, verdicts) = judge(model, data)
+    data = load_evaluation_images("mnist")
+    *_, (_, verdicts) = predict_dataset(model, data)
     assert verdicts is not None
-    places = verdicts.cell(4, 9)
+    places = verdicts.find_confusions(4, 9)
     expect(cell).to_have_text(str(len(places)))
     idle(page)
     cell.click()
@@ -86,30 +86,30 @@ def test_from_a_confusion_to_one_sum_back_in_time_and_into_surgery(page: Page, s
     where = re.search(r"row (\d+), column (\d+)", scope.locator(".tools").inner_text())
     assert where is not None
     row, column = int(where[1]) - 1, int(where[2]) - 1  # people count from 1
-    channel = look_at_channel(model, data.image(int(places[0])), 2, number)
-    found = channel.explain(row, column)
+    channel = explain_channel(model, data.get_image(int(places[0])), 2, number)
+    found = channel.explain_value(row, column)
     assert (row, column) != (0, 0)
-    assert number_in(scope, "total") == pytest.approx(found.total, abs=1e-5)
-    assert number_in(scope, "result") == pytest.approx(float(channel.after[row, column]), abs=1e-5)
-    assert number_in(scope, "added") == pytest.approx(sum(term.total for term in found.terms), abs=1e-5)
+    assert number_in(scope, "total") == pytest.approx(found.pre_activation, abs=1e-5)
+    assert number_in(scope, "result") == pytest.approx(float(channel.output[row, column]), abs=1e-5)
+    assert number_in(scope, "added") == pytest.approx(sum(term.total for term in found.contributions), abs=1e-5)
 
     # Back to the start: the same value of the untrained net.
     idle(page)
     slider = page.get_by_role("slider", name="Moment")
     slider.press("Home")
     expect(slider).to_have_attribute("aria-valuetext", "untrained")
-    first = look_at_channel(load_model(run, 0), data.image(int(places[0])), 2, number)
-    expected = first.explain(row, column).total
+    first = explain_channel(load_model(run, 0), data.get_image(int(places[0])), 2, number)
+    expected = first.explain_value(row, column).pre_activation
     until(lambda: number_in(scope, "total") == pytest.approx(expected, abs=1e-5), 10, "the untrained net's sum")
     slider.press("End")
 
     # Surgery: the new accuracy is the one that the Python API measures.
     choose_in(page, "inside-view", "Operate")
     press(page, "operate-off")
-    seen = effect(model, (Scaled(2, number, 0.0),), data)
+    seen = measure_edits(model, (ChannelScale(2, number, 0.0),), data)
     figures = page.locator(".pg-figures b")
-    expect(figures.nth(1)).to_have_text(f"{seen.after:.2%}", timeout=30_000)
-    expect(figures.nth(0)).to_have_text(f"{seen.before:.2%}")
+    expect(figures.nth(1)).to_have_text(f"{seen.accuracy_after:.2%}", timeout=30_000)
+    expect(figures.nth(0)).to_have_text(f"{seen.accuracy_before:.2%}")
     expect(page.get_by_text("Operated on: 1 change")).to_be_visible()
     press(page, "operate-revert")
     expect(page.get_by_text("Operated on")).to_have_count(0)

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.charts.gif import animated
-from playground.charts.images import map_grid
+from playground.charts.gif import encode_gif
+from playground.charts.images import render_feature_maps
 
 
 def _frame(value: float) -> bytes:
-    return map_grid(np.full((1, 4, 4), value, dtype=np.float32), palette="ink", tile_size=40, gap=0).png
+    return render_feature_maps(np.full((1, 4, 4), value, dtype=np.float32), palette="ink", tile_size=40, gap=0).png
 
 
 def test_every_frame_is_there_in_its_order() -> None:
     shades = (0.0, 0.5, 1.0)
     film = Image.open(
-        BytesIO(animated([(_frame(shade), f"step {shade}") for shade in shades], background=(255, 255, 255)))
+        BytesIO(encode_gif([(_frame(shade), f"step {shade}") for shade in shades], background=(255, 255, 255)))
     )
     assert film.n_frames == 3
     seen, shown_ms = [], []
@@ -33,4 +33,4 @@ def test_every_frame_is_there_in_its_order() -> None:
 
 def test_a_film_without_a_frame_is_none() -> None:
     with pytest.raises(ValueError, match="frame"):
-        animated([], background=(0, 0, 0))
+        encode_gif([], background=(0, 0, 0))

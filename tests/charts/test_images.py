@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from playground.charts.images import (
-    Grid,
-    alternative_text,
-    as_maps,
-    feature_grid,
-    map_grid,
-    single_image,
-    suitable_palette,
-    value_range,
+    ImageGrid,
+    compute_value_range,
+    describe_feature_maps,
+    render_feature_maps,
+    render_image,
+    reshape_to_feature_map,
+    select_palette,
+    to_feature_maps,
 )
-from playground.charts.theme import lookup
+from playground.charts.theme import get_colormap
 from tests.strategies import settings
 
 Array = NDArray[np.float32]
@@ -39,15 +39,15 @@ def _array(values: object) -> Array:
 def test_every_value_is_a_block_in_its_place() -> None:
     """Five 2×3 maps in two columns: value k of map m stands where it must, in the palette's colour for it."""
     maps = np.arange(30, dtype=np.float32).reshape(5, 2, 3)
-    grid = map_grid(maps, palette="sequential", columns=2, tile_size=12, gap=3, gap_colour=(9, 8, 7))
+    grid = render_feature_maps(maps, palette="sequential", columns=2, tile_size=12, gap=3, gap_color=(9, 8, 7))
     block = 4  # 12 pixels for the longer side of 3
     assert (grid.tile_width, grid.tile_height) == (3 * block + 3, 2 * block + 3)
-    assert (grid.columns, grid.rows, grid.low, grid.high) == (2, 3, 0.0, 29.0)
+    assert (grid.columns, grid.rows, grid.min_value, grid.max_value) == (2, 3, 0.0, 29.0)
     pixels = _pixels(grid.png)
     assert pixels.shape == (grid.height, grid.width, 3) == (3 * 8 + 2 * 3, 2 * 12 + 3, 3)
     expected = np.empty_like(pixels)
     expected[:] = (9, 8, 7)
-    colours = lookup("sequential")
+    colours = get_colormap("sequential")
     for place, values in enumerate(maps):
         for row in range(2):
             for column in range(3):
@@ -59,7 +59,7 @@ def test_every_value_is_a_block_in_its_place() -> None:
 
 
 def test_ink_is_black_to_white_whatever_the_values() -> None:
-    pixels = _pixels(map_grid(_array([[[0, 0.2], [1, 2]]]), palette="ink", tile_size=2, gap=0).png)
+    pixels = _pixels(render_feature_maps(_array([[[0, 0.2], [1, 2]]]), palette="ink", tile_size=2, gap=0).png)
     np.testing.assert_array_equal(pixels[:, :, 0], [[0, 51], [255, 255]])
     assert (pixels[:, :, 0] == pixels[:, :, 1]).all()
     assert (pixels[:, :, 0] == pixels[:, :, 2]).all()
@@ -67,21 +67,23 @@ def test_ink_is_black_to_white_whatever_the_values() -> None:
 
 def test_scaling_by_layer_compares_and_by_map_shows_the_faint() -> None:
     maps = _array([[[0, 1]], [[0, 10]]])
-    table = lookup("sequential")
-    by_layer = _pixels(map_grid(maps, palette="sequential", columns=2, tile_size=2, gap=0).png)[0]
+    table = get_colormap("sequential")
+    by_layer = _pixels(render_feature_maps(maps, palette="sequential", columns=2, tile_size=2, gap=0).png)[0]
     np.testing.assert_array_equal(by_layer, table[[0, 26, 0, 255]])  # 1 of 10 is level 25.5, rounded to even
-    by_map = _pixels(map_grid(maps, palette="sequential", columns=2, tile_size=2, gap=0, scaling="map").png)[0]
+    by_map = _pixels(render_feature_maps(maps, palette="sequential", columns=2, tile_size=2, gap=0, scaling="map").png)[
+        0
+    ]
     np.testing.assert_array_equal(by_map, table[[0, 255, 0, 255]])
 
 
 @given(values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=12))
 @settings(max_examples=100)
 def test_diverging_zero_is_the_middle_and_signs_are_sides(values: list[float]) -> None:
-    grid = map_grid(_array([[[0.0, *values]]]), palette="diverging", tile_size=1, gap=0)
+    grid = render_feature_maps(_array([[[0.0, *values]]]), palette="diverging", tile_size=1, gap=0)
     pixels = _pixels(grid.png)[0].astype(int)
     middle = np.array([245, 245, 245])
     assert np.abs(pixels[0] - middle).max() <= 1
-    assert grid.low == -grid.high
+    assert grid.min_value == -grid.max_value
     extent = max(abs(value) for value in values)
     for value, (red, _, blue) in zip(values, pixels[1:], strict=True):
         if abs(value) > 0.05 * extent and extent > 1e-6:
@@ -89,37 +91,37 @@ def test_diverging_zero_is_the_middle_and_signs_are_sides(values: list[float]) -
 
 
 def test_diverging_ends() -> None:
-    pixels = _pixels(map_grid(_array([[[-2, 0, 2]]]), palette="diverging", tile_size=3, gap=0).png)[0]
+    pixels = _pixels(render_feature_maps(_array([[[-2, 0, 2]]]), palette="diverging", tile_size=3, gap=0).png)[0]
     np.testing.assert_array_equal(pixels[[0, 2]], [[5, 80, 160], [165, 45, 10]])
 
 
 def test_ranges() -> None:
-    assert value_range(_array([3, 5]), "sequential") == (0.0, 5.0)
-    assert value_range(_array([-3, 5]), "sequential") == (-3.0, 5.0)
-    assert value_range(_array([-3, 5]), "diverging") == (-5.0, 5.0)
-    assert value_range(_array([-3, 5]), "ink") == (0.0, 1.0)
+    assert compute_value_range(_array([3, 5]), "sequential") == (0.0, 5.0)
+    assert compute_value_range(_array([-3, 5]), "sequential") == (-3.0, 5.0)
+    assert compute_value_range(_array([-3, 5]), "diverging") == (-5.0, 5.0)
+    assert compute_value_range(_array([-3, 5]), "ink") == (0.0, 1.0)
     for palette in ("sequential", "diverging"):
-        low, high = value_range(_array([0, 0]), palette)  # type: ignore[arg-type]
+        low, high = compute_value_range(_array([0, 0]), palette)  # type: ignore[arg-type]
         assert low < high
-    assert suitable_palette(_array([0, 1])) == "sequential"
-    assert suitable_palette(_array([-0.1, 1])) == "diverging"
+    assert select_palette(_array([0, 1])) == "sequential"
+    assert select_palette(_array([-0.1, 1])) == "diverging"
 
 
 def test_all_zeros_are_one_colour() -> None:
-    pixels = _pixels(map_grid(np.zeros((1, 3, 3), np.float32), palette="sequential", tile_size=3, gap=0).png)
-    assert (pixels == lookup("sequential")[0]).all()
+    pixels = _pixels(render_feature_maps(np.zeros((1, 3, 3), np.float32), palette="sequential", tile_size=3, gap=0).png)
+    assert (pixels == get_colormap("sequential")[0]).all()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 32, 64, 100])
 def test_the_default_grid_is_squarish_and_holds_all(count: int) -> None:
-    grid = map_grid(np.ones((count, 4, 4), np.float32), palette="sequential", tile_size=4, gap=1)
+    grid = render_feature_maps(np.ones((count, 4, 4), np.float32), palette="sequential", tile_size=4, gap=1)
     assert grid.columns * grid.rows >= count > grid.columns * (grid.rows - 1)
     assert abs(grid.columns - grid.rows) <= 1
     assert _pixels(grid.png).shape[:2] == (grid.height, grid.width)
     assert _clicked(grid, count - 1) == count - 1
 
 
-def _clicked(grid: Grid, place: int) -> int:
+def _clicked(grid: ImageGrid, place: int) -> int:
     """The map under the middle of a map's tile, found as a click finds it."""
     x = place % grid.columns * grid.tile_width + grid.tile_width // 2
     y = place // grid.columns * grid.tile_height + grid.tile_height // 2
@@ -128,7 +130,7 @@ def _clicked(grid: Grid, place: int) -> int:
 
 def test_maps_larger_than_their_tile_keep_every_value() -> None:
     values = np.linspace(0, 1, 100 * 100, dtype=np.float32).reshape(1, 100, 100)
-    pixels = _pixels(map_grid(values, palette="ink", tile_size=40, gap=2).png)
+    pixels = _pixels(render_feature_maps(values, palette="ink", tile_size=40, gap=2).png)
     assert pixels.shape == (100, 100, 3)
     np.testing.assert_array_equal(pixels[:, :, 0], np.round(values[0] * 255))
 
@@ -139,25 +141,25 @@ def test_values_of_a_diverged_net_are_drawn_too(palette: str, bad: float) -> Non
     """Such maps are what one wants to see then; nothing may be raised, not even a warning."""
     maps = _array([[[bad, 1.0], [-1.0, 0.0]], [[0.5, -bad], [1.0, 2.0]]])
     for scaling in ("layer", "map"):
-        grid = map_grid(maps, palette=palette, tile_size=2, gap=0, scaling=scaling)  # type: ignore[arg-type]
+        grid = render_feature_maps(maps, palette=palette, tile_size=2, gap=0, scaling=scaling)  # type: ignore[arg-type]
         assert _pixels(grid.png).shape == (2, 4, 3)
 
 
 def test_a_single_image() -> None:
-    pixels = _pixels(single_image(np.eye(28, dtype=np.float32)[None], size=112))
+    pixels = _pixels(render_image(np.eye(28, dtype=np.float32)[None], size=112))
     assert pixels.shape == (112, 112, 3)
     np.testing.assert_array_equal(pixels[::4, ::4, 0], np.eye(28, dtype=np.uint8) * 255)
 
 
 def test_a_vector_becomes_a_grid() -> None:
-    np.testing.assert_array_equal(feature_grid(_array([1, 2, 3, 4, 5])), [[[1, 2, 3], [4, 5, 0]]])
-    assert feature_grid(np.ones(10, np.float32)).shape == (1, 3, 4)
-    assert feature_grid(np.ones(1, np.float32)).shape == (1, 1, 1)
+    np.testing.assert_array_equal(reshape_to_feature_map(_array([1, 2, 3, 4, 5])), [[[1, 2, 3], [4, 5, 0]]])
+    assert reshape_to_feature_map(np.ones(10, np.float32)).shape == (1, 3, 4)
+    assert reshape_to_feature_map(np.ones(1, np.float32)).shape == (1, 1, 1)
     maps = np.zeros((2, 3, 4), np.float32)
-    assert as_maps(maps) is maps
-    assert as_maps(np.ones(64, np.float32)).shape == (1, 8, 8)
+    assert to_feature_maps(maps) is maps
+    assert to_feature_maps(np.ones(64, np.float32)).shape == (1, 8, 8)
 
 
 def test_the_alternative_text_has_the_figures() -> None:
-    text = alternative_text("Conv 1", (32, 26, 26), 0.0, 1.23456, 0.256)
+    text = describe_feature_maps("Conv 1", (32, 26, 26), 0.0, 1.23456, 0.256)
     assert text == "Conv 1: 32×26×26 values from 0 to 1.23, 26% of them zero"

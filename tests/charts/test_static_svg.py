@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.charts.curves import Metric, training_figure
-from playground.charts.static_svg import PAGE, figure_svg, ticks
-from playground.core.events import Evaluated, Event, KnobChanged, RunStarted, StepDone
+from playground.charts.curves import Metric, make_training_figure
+from playground.charts.static_svg import CSS_THEME, compute_ticks, render_svg
+from playground.core.events import Evaluated, Event, HyperparameterChanged, RunStarted, StepDone
 from playground.core.history import History
 from tests import strategies
 
@@ -28,12 +28,12 @@ def history(*, losses: tuple[float, ...] = (2.0, 1.0, 0.5), knob: str = "lr") ->
         for number, loss in enumerate(losses, 1)
     ]
     measured = Evaluated(step=2, elapsed_s=1, split="validation", loss=1.5, accuracy=0.6, size=10)
-    changed = KnobChanged(step=2, elapsed_s=1, knob=knob, before=0.1, after=0.2)
-    return History.of([begun, *seen[:2], measured, changed, *seen[2:]])
+    changed = HyperparameterChanged(step=2, elapsed_s=1, knob=knob, before=0.1, after=0.2)
+    return History.from_events([begun, *seen[:2], measured, changed, *seen[2:]])
 
 
 def drawn(found: History, metric: Metric = "loss") -> ElementTree.Element:
-    text = figure_svg(training_figure(found, metric, PAGE, revision=""), title="<Loss>")
+    text = render_svg(make_training_figure(found, metric, CSS_THEME, revision=""), title="<Loss>")
     return ElementTree.fromstring(text.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
 
 
@@ -77,7 +77,7 @@ def test_what_a_log_says_stays_text(knob: str) -> None:
 @given(st.floats(-100, 100), st.floats(1e-3, 1e6))
 def test_ticks_are_few_and_round_and_inside(low: float, span: float) -> None:
     high = low + span
-    found = ticks(low, high)
+    found = compute_ticks(low, high)
     assert 1 <= len(found) <= 7
     assert all(low - 1e-6 * span <= value <= high + 1e-6 * span for value in found)
     if len(found) > 1:
@@ -91,4 +91,4 @@ def test_ticks_are_few_and_round_and_inside(low: float, span: float) -> None:
     [(0, 1.005, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0.8, 1.005, [0.8, 0.85, 0.9, 0.95, 1]), (0, 3, [0, 1, 2, 3])],
 )
 def test_ticks_by_hand(low: float, high: float, wanted: list[float]) -> None:
-    assert ticks(low, high) == pytest.approx(wanted)
+    assert compute_ticks(low, high) == pytest.approx(wanted)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from playground.charts.theme import DARK, LIGHT, SERIES, Theme, css_gradient, lookup, theme
+from playground.charts.theme import DARK, LIGHT, SERIES_COLORS, Theme, get_colormap, get_theme, to_css_gradient
 
 CONFIG: dict[str, Any] = tomllib.loads(
     (Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ def test_charts_wear_the_colours_of_the_page(colours: Theme) -> None:
     assert colours.accent.upper() == page["primaryColor"].upper()
     assert colours.text.upper() == page["textColor"].upper()
     assert colours.grid.upper() == page["borderColor"].upper()
-    assert colours.gap == _rgb(page["backgroundColor"])
+    assert colours.gap_color == _rgb(page["backgroundColor"])
 
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=lambda colours: colours.name)
@@ -49,51 +49,51 @@ def test_text_can_be_read(colours: Theme) -> None:
 
 
 def test_a_theme_by_streamlits_word() -> None:
-    assert theme("dark") is DARK
-    assert theme("light") is LIGHT
-    assert theme(None) is LIGHT
-    assert theme("sepia") is LIGHT
+    assert get_theme("dark") is DARK
+    assert get_theme("light") is LIGHT
+    assert get_theme(None) is LIGHT
+    assert get_theme("sepia") is LIGHT
 
 
 @pytest.mark.parametrize("palette", ["sequential", "diverging", "diverging_dark", "ink"])
 def test_palettes_have_256_colours_that_differ(palette: Any) -> None:
-    table = lookup(palette)
+    table = get_colormap(palette)
     assert table.shape == (256, 3)
     assert table.dtype == np.uint8
     steps = np.abs(np.diff(table.astype(int), axis=0)).max(axis=1)
     assert steps.max() <= 8, "a palette without jumps"
     assert (steps == 0).sum() <= 16
-    assert lookup(palette) is table
+    assert get_colormap(palette) is table
 
 
 def test_sequential_grows_brighter_and_diverging_is_brightest_in_the_middle() -> None:
     weights = np.array([0.2126, 0.7152, 0.0722])
-    brightness = lookup("sequential") @ weights
+    brightness = get_colormap("sequential") @ weights
     assert (np.diff(brightness) > -0.5).all()
     assert brightness[-1] > brightness[0] + 100
-    around = lookup("diverging") @ weights
+    around = get_colormap("diverging") @ weights
     assert 126 <= around.argmax() <= 129
     assert (np.diff(around[:128]) >= -0.5).all()
     assert (np.diff(around[128:]) <= 0.5).all()
 
 
 def test_nothing_is_dark_on_a_dark_page() -> None:
-    around = lookup(DARK.diverging) @ np.array([0.2126, 0.7152, 0.0722])
+    around = get_colormap(DARK.diverging_palette) @ np.array([0.2126, 0.7152, 0.0722])
     assert 126 <= around.argmin() <= 129
     assert around.min() < 40
     assert (np.diff(around[:128]) <= 0.5).all()
     assert (np.diff(around[128:]) >= -0.5).all()
-    assert LIGHT.diverging == "diverging"
+    assert LIGHT.diverging_palette == "diverging"
 
 
 def test_series_are_told_apart() -> None:
-    assert len(set(SERIES)) == len(SERIES) >= 6
-    for place, first in enumerate(SERIES):
-        for second in SERIES[place + 1 :]:
+    assert len(set(SERIES_COLORS)) == len(SERIES_COLORS) >= 6
+    for place, first in enumerate(SERIES_COLORS):
+        for second in SERIES_COLORS[place + 1 :]:
             assert np.abs(np.subtract(_rgb(first), _rgb(second))).sum() > 60
 
 
 def test_the_gradient_goes_from_end_to_end() -> None:
-    gradient = css_gradient("ink")
+    gradient = to_css_gradient("ink")
     assert gradient.startswith("linear-gradient(90deg, rgb(0,0,0), ")
     assert gradient.endswith("rgb(255,255,255))")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from playground.core.presets import ARCHITECTURES, architecture_preset
+from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
 from playground.engine.runs.repository import find_run
 from tests.cli.command_line import say
 
@@ -36,7 +36,7 @@ def pets(tmp_path: Path) -> Path:
 
 def test_presets_lists_every_network(home: Path) -> None:
     listed = last_json(say("presets", "--json").out)
-    assert listed["architectures"].keys() == ARCHITECTURES.keys()
+    assert listed["architectures"].keys() == ARCHITECTURE_PRESETS.keys()
     assert {"mnist", "cifar10", "fashion-mnist", "kmnist", "svhn"} <= listed["datasets"].keys()
 
 
@@ -81,7 +81,7 @@ def test_a_run_leaves_in_every_form_and_its_weights_come_back(home: Path, tmp_pa
         found = last_json(say("import", files[form], "--json").out)
         assert found["architecture"]["layers"] == json.loads(files["json"].read_text())["layers"]
     made = last_json(say("import", files["json"], "--weights", files["weights"], "--json").out)["run"]
-    theirs, ours = run.snapshot(run.snapshots()[-1]), find_run(made).snapshot(0)
+    theirs, ours = run.load_snapshot(run.list_snapshot_steps()[-1]), find_run(made).load_snapshot(0)
     assert all(torch.equal(theirs[name], value) for name, value in ours.items())
 
 
@@ -111,16 +111,16 @@ def test_what_cannot_be_read_is_named_with_its_line(home: Path, tmp_path: Path) 
 def test_a_preset_is_trained_by_its_own_recipe(home: Path) -> None:
     say("train", "batch-of-one", "--limit", "30", "--json")
     run = find_run("latest")
-    wanted = architecture_preset("batch-of-one").recipe
+    wanted = get_architecture_preset("batch-of-one").recipe
     assert wanted is not None
-    assert run.record.recipe == wanted.changed(limit=30)
+    assert run.record.recipe == wanted.replace(limit=30)
 
 
 def test_transfer_takes_weights_along_and_freezes(home: Path) -> None:
     trained = last_json(say("transfer", "pretrained", "--dataset", "mnist", "--freeze", "5", *GENTLE, "--json").out)
     assert trained["test_accuracy"] > 0.97
     before, run = find_run("pretrained"), find_run("latest")
-    old, new = before.snapshot(before.snapshots()[-1]), run.snapshot(run.snapshots()[-1])
+    old, new = before.load_snapshot(before.list_snapshot_steps()[-1]), run.load_snapshot(run.list_snapshot_steps()[-1])
     assert torch.equal(old["0.weight"], new["0.weight"])
     compared = last_json(say("transfer", "pretrained", "--dataset", "mnist", *GENTLE, "--compare", "--json").out)
     assert compared["transferred"] > compared["scratch"]

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from playground.core.presets import ARCHITECTURES, RECIPES, architecture_preset
+from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS, get_architecture_preset
 from tests.cli.command_line import say
 
 
 def test_presets_are_listed():
     answer = say("presets")
     assert answer.code == 0
-    assert all(name in answer.out for name in (*ARCHITECTURES, *RECIPES, "mnist"))
+    assert all(name in answer.out for name in (*ARCHITECTURE_PRESETS, *RECIPE_PRESETS, "mnist"))
     assert {*say("presets", "--json").json} == {"architectures", "recipes", "datasets"}
 
 
@@ -48,7 +48,7 @@ def test_summary_of_a_broken_net_names_problems_and_fixes():
 
 def test_summary_of_a_file(tmp_path: Path):
     path = tmp_path / "net.json"
-    path.write_text(architecture_preset("lenet5").architecture.canonical_json())
+    path.write_text(get_architecture_preset("lenet5").architecture.to_canonical_json())
     assert say("summary", path).out == say("summary", "lenet5").out
 
 
@@ -102,9 +102,9 @@ def test_files_that_hold_something_else(tmp_path: Path):
 
 
 def test_predict_digits_of_either_polarity(tmp_path: Path):
-    from playground.engine.data.splits import load_test
+    from playground.engine.data.splits import load_test_images
 
-    test = load_test("mnist")
+    test = load_test_images("mnist")
     files = []
     for index in range(8):
         digit = Image.fromarray(test.images[index, 0].numpy())

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from playground.core.architecture import Architecture
-from playground.core.presets import architecture_preset
+from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
 from tests.cli.command_line import Answer, say
 from tests.engine.helpers import until
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def quick(folder: Path) -> Path:
     """A recipe file with little to measure on."""
     path = folder / "quick.json"
-    path.write_text(Recipe(limit=640, batch_size=64, validation_size=100, epochs=12).canonical_json())
+    path.write_text(Recipe(limit=640, batch_size=64, validation_size=100, epochs=12).to_canonical_json())
     return path
 
 
@@ -68,7 +68,7 @@ def test_runs_and_show(trained: dict[str, Any]):
     assert trained["run"] in answer.out
     shown = say("show", trained["run"][:-2], "--json").json
     assert shown.items() >= trained.items()
-    assert Architecture.read(shown["architecture"]) == architecture_preset("tiny").architecture
+    assert Architecture.from_json(shown["architecture"]) == get_architecture_preset("tiny").architecture
     assert shown["recipe"]["limit"] == 300
     assert shown["snapshots"][-1] == 3
     assert "Mine" in say("show", trained["run"]).out
@@ -88,7 +88,7 @@ def test_evaluate(trained: dict[str, Any]):
 
 def test_export(trained: dict[str, Any], tmp_path: Path):
     answer = say("export", trained["run"], "--to", "json")
-    assert Architecture.read(answer.out) == architecture_preset("tiny").architecture
+    assert Architecture.from_json(answer.out) == get_architecture_preset("tiny").architecture
     path = tmp_path / "net.py"
     assert say("export", "guide", "--to", "torch", "-o", path) == Answer(0, "", "")
     compile(path.read_text(), "net.py", "exec")
@@ -97,7 +97,9 @@ def test_export(trained: dict[str, Any], tmp_path: Path):
 
 def test_a_run_that_diverges_exits_1_with_words(folder: Path, quick: Path):
     path = folder / "hot.json"
-    path.write_text(Recipe.read(quick.read_bytes()).changed(optimizer={"kind": "sgd"}, lr=1000).canonical_json())
+    path.write_text(
+        Recipe.from_json(quick.read_bytes()).replace(optimizer={"kind": "sgd"}, lr=1000).to_canonical_json()
+    )
     answer = say("train", "tiny", "--recipe", path, "--json")
     assert answer.code == 1
     assert json.loads(answer.out.splitlines()[-1])["status"] == "failed"
@@ -105,13 +107,13 @@ def test_a_run_that_diverges_exits_1_with_words(folder: Path, quick: Path):
 
 
 def test_ctrl_c_saves_and_resume_completes(folder: Path, quick: Path):
-    from playground.engine.runs.repository import all_runs
+    from playground.engine.runs.repository import list_runs
 
-    known = {run.id for run in all_runs()[0]}
+    known = {run.id for run in list_runs()[0]}
     command = [sys.executable, "-m", "playground", "train", "tiny", "--recipe", str(quick), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        run = until(lambda: next((run for run in all_runs()[0] if run.id not in known), None), 60, "the run")
-        until(lambda: run.history().step >= 3, 60, "three batches")
+        run = until(lambda: next((run for run in list_runs()[0] if run.id not in known), None), 60, "the run")
+        until(lambda: run.read_history().step >= 3, 60, "three batches")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -120,7 +122,7 @@ def test_ctrl_c_saves_and_resume_completes(folder: Path, quick: Path):
     assert 3 <= stopped["steps"] < 120
     assert f"resume {run.id}" in err
     assert "Traceback" not in err
-    assert run.checkpoint()["step"] == stopped["steps"]
+    assert run.load_checkpoint()["step"] == stopped["steps"]
     found = say("resume", run.id, "--json").json
     assert (found["status"], found["steps"], found["epochs"]) == ("completed", 120, 12)
     assert found["seconds"] > stopped["seconds"]
@@ -136,11 +138,11 @@ def test_resume_counts_no_batch_and_no_epoch_twice(folder: Path, quick: Path):
     from playground.engine.runs.repository import create_run
     from playground.engine.training.trainer import Trainer
 
-    recipe = Recipe.read(quick.read_bytes()).changed(epochs=2)
-    run = create_run(architecture_preset("tiny").architecture, recipe)
+    recipe = Recipe.from_json(quick.read_bytes()).replace(epochs=2)
+    run = create_run(get_architecture_preset("tiny").architecture, recipe)
     trainer = Trainer(run.record.architecture, recipe)
     with Recorder(run) as recorder:
-        for event in recorder.follow(trainer, mock.Mock(poll=list)):
+        for event in recorder.run_trainer(trainer, mock.Mock(poll=list)):
             if event.kind == "epoch_done":
                 break
     found = say("resume", run.id, "--json").json
@@ -152,7 +154,7 @@ def test_resume_counts_no_batch_and_no_epoch_twice(folder: Path, quick: Path):
 def parent(folder: Path) -> str:
     """A completed run of two epochs, ten batches each, and a checkpoint at every quarter of an epoch."""
     path = folder / "short.json"
-    path.write_text(Recipe(limit=640, batch_size=64, validation_size=100, epochs=2).canonical_json())
+    path.write_text(Recipe(limit=640, batch_size=64, validation_size=100, epochs=2).to_canonical_json())
     found: str = say("train", "tiny", "--recipe", path, "--name", "Parent", "--json").json["run"]
     return found
 
@@ -194,14 +196,14 @@ def test_fork_without_options_is_the_parent_from_its_last_checkpoint_on(parent: 
     ids=str,
 )
 def test_a_fork_that_cannot_be_is_said_in_words_and_makes_no_run(parent: str, options: tuple[object, ...], told: str):
-    from playground.engine.runs.repository import all_runs
+    from playground.engine.runs.repository import list_runs
 
-    known = len(all_runs()[0])
+    known = len(list_runs()[0])
     answer = say("fork", parent, *options)
     assert answer.code == 2
     assert told in " ".join(answer.err.split())
     assert "Traceback" not in answer.err
-    assert len(all_runs()[0]) == known
+    assert len(list_runs()[0]) == known
 
 
 def test_the_pretrained_run_has_no_moment_to_fork_from(folder: Path):
@@ -211,9 +213,9 @@ def test_the_pretrained_run_has_no_moment_to_fork_from(folder: Path):
 
 
 def test_resume_with_more_epochs_goes_on_with_a_completed_run(folder: Path, parent: str):
-    recipe = Recipe.read((folder / "short.json").read_bytes())
+    recipe = Recipe.from_json((folder / "short.json").read_bytes())
     run = say("train", "tiny", "--recipe", folder / "short.json", "--json").json
-    (folder / "longer.json").write_text(recipe.changed(epochs=3).canonical_json())
+    (folder / "longer.json").write_text(recipe.replace(epochs=3).to_canonical_json())
     whole = say("train", "tiny", "--recipe", folder / "longer.json", "--json").json
     for options in ((), ("--epochs", 1), ("--epochs", 2)):
         answer = say("resume", run["run"], *options)
@@ -233,7 +235,9 @@ def test_resume_with_more_epochs_goes_on_with_a_completed_run(folder: Path, pare
 def test_resume_begins_a_run_that_never_began(folder: Path, quick: Path):
     from playground.engine.runs.repository import create_run
 
-    run = create_run(architecture_preset("tiny").architecture, Recipe.read(quick.read_bytes()).changed(epochs=1))
+    run = create_run(
+        get_architecture_preset("tiny").architecture, Recipe.from_json(quick.read_bytes()).replace(epochs=1)
+    )
     found = say("resume", run.id, "--json").json
     assert (found["status"], found["steps"]) == ("completed", 10)
 
@@ -247,12 +251,12 @@ def test_replay_says_whether_every_weight_is_the_same(folder: Path, parent: str)
 
 def test_replay_finds_a_changed_weight(folder: Path):
     from playground.engine.runs.repository import find_run
-    from playground.engine.runs.run import snapshot_bytes
+    from playground.engine.runs.run import serialize_snapshot
 
     run = find_run(say("train", "tiny", "--recipe", folder / "short.json", "--json").json["run"])
-    weights = run.snapshot(8)
+    weights = run.load_snapshot(8)
     weights["0.weight"].add_(1e-3)
-    run.snapshot_path(8).write_bytes(snapshot_bytes(weights))
+    run.get_snapshot_path(8).write_bytes(serialize_snapshot(weights))
     answer = say("replay", run.id, "--json")
     assert answer.code == 1
     assert json.loads(answer.out.splitlines()[-1])["differing"] == [8]
@@ -269,15 +273,15 @@ def test_a_fork_is_not_replayed(parent: str):
 
 
 def test_stop_ends_a_run_that_trains_elsewhere(folder: Path, parent: str):
-    from playground.engine.runs.repository import all_runs
+    from playground.engine.runs.repository import list_runs
 
-    known = {run.id for run in all_runs()[0]}
+    known = {run.id for run in list_runs()[0]}
     endless = Recipe(limit=640, batch_size=64, validation_size=100, epochs=1000)
-    (folder / "endless.json").write_text(endless.canonical_json())
+    (folder / "endless.json").write_text(endless.to_canonical_json())
     command = [sys.executable, "-m", "playground", "train", "tiny", "--recipe", str(folder / "endless.json"), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        run = until(lambda: next((run for run in all_runs()[0] if run.id not in known), None), 60, "the run")
-        until(lambda: run.history().step >= 3, 60, "three batches")
+        run = until(lambda: next((run for run in list_runs()[0] if run.id not in known), None), 60, "the run")
+        until(lambda: run.read_history().step >= 3, 60, "three batches")
         assert int(run.lock_path.read_text()) == process.pid
         assert say("delete", run.id).code == 2
         assert say("resume", run.id).code == 2
@@ -288,7 +292,7 @@ def test_stop_ends_a_run_that_trains_elsewhere(folder: Path, parent: str):
     assert process.returncode == 130
     assert json.loads(out.splitlines()[-1])["status"] == "stopped"
     assert "Traceback" not in err
-    assert run.checkpoint()["step"] == run.history().step
+    assert run.load_checkpoint()["step"] == run.read_history().step
     for name, phase in ((run.id, "stopped"), (parent, "completed"), ("pretrained", "completed")):
         answer = say("stop", name)
         assert answer.code == 2

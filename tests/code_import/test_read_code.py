@@ -10,31 +10,31 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from playground.code_import.read_code import MOST_CHARACTERS, ReadCode, read_code
+from playground.code_import.read_code import MAX_CODE_LENGTH, ParsedCode, parse_code
 from playground.codegen.keras_model import to_keras
 from playground.codegen.torch_model import to_pytorch
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Activation, Conv2d, Flatten, Layer, Linear, Output, Residual
 from playground.core.layers.pooling import WindowPool
-from playground.core.presets import ARCHITECTURES, ArchitecturePreset
+from playground.core.presets import ARCHITECTURE_PRESETS, ArchitecturePreset
 from playground.core.summary import summarize
-from playground.core.validation import find_problems
-from playground.engine.model.build import build
+from playground.core.validation import validate
+from playground.engine.model.build import build_model
 from playground.errors import ArchitectureError, PlaygroundError
 from tests import strategies
 from tests.code_import.tutorials import TUTORIALS, Tutorial
 
-_PRESETS = [preset for preset in ARCHITECTURES.values() if not preset.broken]
+_PRESETS = [preset for preset in ARCHITECTURE_PRESETS.values() if not preset.is_broken]
 
 
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda tutorial: tutorial.name)
 def test_a_tutorial_is_read_as_it_is_meant(tutorial: Tutorial) -> None:
-    read = read_code(tutorial.code)
-    assert read.architecture.canonical_json() == tutorial.architecture.canonical_json()
+    read = parse_code(tutorial.code)
+    assert read.architecture.to_canonical_json() == tutorial.architecture.to_canonical_json()
     trains = any(word in tutorial.code for word in (".compile(", ".fit(", "optim."))
-    assert trains == any("your settings stay" in remark for remark in read.remarks)
-    remarks = [remark for remark in read.remarks if "your settings stay" not in remark]
-    assert len(remarks) == len(tutorial.remarks), read.remarks
+    assert trains == any("your settings stay" in remark for remark in read.notes)
+    remarks = [remark for remark in read.notes if "your settings stay" not in remark]
+    assert len(remarks) == len(tutorial.remarks), read.notes
     for word, remark in zip(tutorial.remarks, remarks, strict=True):
         assert word in remark
 
@@ -51,8 +51,8 @@ def test_a_tutorial_is_read_as_it_is_meant(tutorial: Tutorial) -> None:
     ],
 )
 def test_that_training_is_not_read_is_said_where_there_is_some(line: str, trains: bool) -> None:
-    found = read_code(f"model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n{line}\n")
-    assert trains == any("your settings stay" in remark for remark in found.remarks)
+    found = parse_code(f"model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n{line}\n")
+    assert trains == any("your settings stay" in remark for remark in found.notes)
 
 
 def _plain(layers: tuple[Layer, ...], *, keras: bool) -> list[Layer]:
@@ -63,19 +63,19 @@ def _plain(layers: tuple[Layer, ...], *, keras: bool) -> list[Layer]:
             continue
         match layer:
             case Conv2d():
-                same = keras and layer.stride == 1 and layer.padding == (layer.extent - 1) / 2
+                same = keras and layer.stride == 1 and layer.padding == (layer.effective_kernel_size - 1) / 2
                 kept = "same" if same and layer.padding else layer.padding
-                layer = layer.changed(padding=0 if kept == "valid" else kept)
+                layer = layer.replace(padding=0 if kept == "valid" else kept)
             case WindowPool(kernel_size=size, stride=stride) if size == stride:
-                layer = layer.changed(stride=None)
+                layer = layer.replace(stride=None)
             case Residual():
-                layer = layer.changed(layers=tuple(_plain(layer.layers, keras=keras)))
+                layer = layer.replace(layers=tuple(_plain(layer.layers, keras=keras)))
             case Output():
-                layer = layer.changed(units=None)
-        layer = layer.changed(id="", trainable=True)
+                layer = layer.replace(units=None)
+        layer = layer.replace(id="", trainable=True)
         last = found[-1] if found else None
         if isinstance(layer, Activation) and isinstance(last, Conv2d | Linear | Residual) and last.activation == "none":
-            found[-1] = last.changed(activation=layer.activation)
+            found[-1] = last.replace(activation=layer.activation)
         else:
             found.append(layer)
     return found
@@ -83,22 +83,22 @@ def _plain(layers: tuple[Layer, ...], *, keras: bool) -> list[Layer]:
 
 def _as_read(architecture: Architecture, *, keras: bool = False) -> str:
     layers = tuple(_plain(architecture.layers, keras=keras))
-    return Architecture(input=architecture.input, classes=architecture.classes, layers=layers).canonical_json()
+    return Architecture(input=architecture.input, classes=architecture.classes, layers=layers).to_canonical_json()
 
 
 @pytest.mark.parametrize("preset", _PRESETS, ids=lambda preset: preset.name)
 def test_presets_come_back_from_both_kinds_of_code(preset: ArchitecturePreset) -> None:
     architecture = preset.architecture
-    assert read_code(to_pytorch(architecture)).architecture.canonical_json() == _as_read(architecture)
-    read = read_code(to_keras(architecture))
-    assert read.architecture.canonical_json() == _as_read(architecture, keras=True)
+    assert parse_code(to_pytorch(architecture)).architecture.to_canonical_json() == _as_read(architecture)
+    read = parse_code(to_keras(architecture))
+    assert read.architecture.to_canonical_json() == _as_read(architecture, keras=True)
 
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=80)
 def test_any_network_comes_back_from_its_pytorch_code(architecture: Architecture) -> None:
-    read = read_code(to_pytorch(architecture), input_shape=architecture.input)
-    assert read.architecture.canonical_json() == _as_read(architecture)
+    read = parse_code(to_pytorch(architecture), input_shape=architecture.input)
+    assert read.architecture.to_canonical_json() == _as_read(architecture)
 
 
 @given(architecture=strategies.architectures())
@@ -106,8 +106,8 @@ def test_any_network_comes_back_from_its_pytorch_code(architecture: Architecture
 def test_any_network_comes_back_from_its_keras_code(architecture: Architecture) -> None:
     convolutions = [layer for layer in architecture.layers if isinstance(layer, Conv2d) and layer.enabled]
     assume(not any(layer.stride > 1 and layer.dilation > 1 for layer in convolutions))  # Keras needs two layers for it
-    read = read_code(to_keras(architecture))
-    assert read.architecture.canonical_json() == _as_read(architecture, keras=True)
+    read = parse_code(to_keras(architecture))
+    assert read.architecture.to_canonical_json() == _as_read(architecture, keras=True)
 
 
 # What the code leaves open
@@ -117,23 +117,23 @@ _OPEN = "nn.Sequential(nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
 
 
 def test_what_the_code_leaves_open_can_be_given() -> None:
-    read = read_code(_OPEN, input_shape=InputShape(height=40, width=50), classes=7)
+    read = parse_code(_OPEN, input_shape=InputShape(height=40, width=50), classes=7)
     assert read.architecture.input == InputShape(height=40, width=50)
     assert read.architecture.classes == 7
 
 
 def test_what_the_code_says_counts_more_than_what_is_given() -> None:
     code = "nn.Sequential(nn.Conv2d(3, 8, 5), nn.Flatten(), nn.Linear(8 * 60 * 60, 5))"
-    read = read_code(code, input_shape=InputShape(), classes=7)
+    read = parse_code(code, input_shape=InputShape(), classes=7)
     assert read.architecture.input == InputShape(channels=3, height=64, width=64)
     assert read.architecture.classes == 5
-    assert "3×64×64" in read.remarks[0]
+    assert "3×64×64" in read.notes[0]
 
 
 def test_sizes_that_contradict_each_other_are_told() -> None:
-    read = read_code("nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(77, 10))")
-    assert "Line 1: nn.Linear(77, 10) takes 77 values, but gets 5408." in read.remarks
-    assert not find_problems(read.architecture)
+    read = parse_code("nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(77, 10))")
+    assert "Line 1: nn.Linear(77, 10) takes 77 values, but gets 5408." in read.notes
+    assert not validate(read.architecture)
 
 
 def test_a_condition_that_only_the_running_program_decides_is_told() -> None:
@@ -143,34 +143,34 @@ if sys.argv[1] == "large":
     model.add(Dense(100, activation="relu"))
 model.add(Dense(10))
 """
-    read = read_code(code)
+    read = parse_code(code)
     assert len(read.architecture.layers) == 3
-    assert ["Line 3" in remark for remark in read.remarks] == [True]
+    assert ["Line 3" in remark for remark in read.notes] == [True]
 
 
 def test_the_largest_of_several_networks_is_read_and_the_others_are_told_of() -> None:
     code = "small = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
     code += "large = nn.Sequential(nn.Flatten(), nn.Linear(784, 50), nn.ReLU(), nn.Linear(50, 10))"
-    read = read_code(code)
+    read = parse_code(code)
     assert [layer.kind for layer in read.architecture.layers] == ["flatten", "linear", "output"]
-    assert "more than one network" in read.remarks[0]
-    assert "line 2" in read.remarks[0]
+    assert "more than one network" in read.notes[0]
+    assert "line 2" in read.notes[0]
 
 
 def test_a_softmax_over_one_unit_is_told() -> None:
-    read = read_code("Sequential([Input((8, 8, 1)), Flatten(), Dense(1, activation='softmax')])")
+    read = parse_code("Sequential([Input((8, 8, 1)), Flatten(), Dense(1, activation='softmax')])")
     assert read.architecture.layers[-1] == Output(activation="sigmoid", id="output-1")
-    assert "always 1" in read.remarks[0]
+    assert "always 1" in read.notes[0]
 
 
 def test_a_line_that_begins_with_a_percent_sign_need_not_be_a_notebooks_command() -> None:
     code = "print('%d layers'\n      % 3)\nnn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
-    assert read_code(code).architecture.layers
+    assert parse_code(code).architecture.layers
 
 
 def test_frozen_layers_stay_frozen() -> None:
     code = "Sequential([Input((28, 28, 1)), Conv2D(4, 3, trainable=False), Flatten(), Dense(10)])"
-    assert [layer.trainable for layer in read_code(code).architecture.layers] == [False, True, True]
+    assert [layer.trainable for layer in parse_code(code).architecture.layers] == [False, True, True]
 
 
 # What cannot be read
@@ -191,7 +191,7 @@ model = nn.Sequential(
 )
 """
     with pytest.raises(ArchitectureError) as caught:
-        read_code(code)
+        parse_code(code)
     for part in (
         "Line 3: nn.Conv2d(1, 32, (3, 5)) has a kernel_size that is not the same both ways.",
         "Line 4: nn.PReLU() is not known here.",
@@ -231,7 +231,7 @@ model = nn.Sequential(
 )
 def test_what_would_change_the_network_is_refused(code: str, reason: str) -> None:
     with pytest.raises(ArchitectureError, match="cannot be read") as caught:
-        read_code(code)
+        parse_code(code)
     assert reason in caught.value.what
 
 
@@ -245,12 +245,12 @@ def test_what_would_change_the_network_is_refused(code: str, reason: str) -> Non
         ("x\0y", "not Python"),
         ("model = Sequential([Input((28, 28, 9)), Flatten(), Dense(3)])", "input.channels"),
         ("nn.Sequential(nn.Conv2d(64, 8, 3), nn.Flatten(), nn.Linear(8, 10))", "input.channels"),
-        ("#" * (MOST_CHARACTERS + 1), "100,001 characters"),
+        ("#" * (MAX_CODE_LENGTH + 1), "100,001 characters"),
     ],
 )
 def test_a_text_without_a_network_is_told_so(code: str, what: str) -> None:
     with pytest.raises(ArchitectureError) as caught:
-        read_code(code)
+        parse_code(code)
     assert what in str(caught.value)
     assert caught.value.fix or caught.value.expected or "input" in caught.value.what
 
@@ -287,7 +287,7 @@ def test_code_that_goes_on_and_on_is_not_followed(name: str) -> None:
 @pytest.mark.parametrize("name", ["brackets", "a long sum", "networks in networks", "a function that calls itself"])
 def test_code_that_goes_on_and_on_is_refused(name: str) -> None:
     with pytest.raises(ArchitectureError, match=r"too long or too deep|not Python"):
-        read_code(_ENDLESS[name])
+        parse_code(_ENDLESS[name])
 
 
 def test_nothing_that_is_pasted_is_run(tmp_path: Path) -> None:
@@ -310,8 +310,8 @@ net = Net()
 f"{{{evil}}}"
 """
     with pytest.raises(ArchitectureError, match="does not say p"):
-        read_code(code)
-    read_code(code.replace(f"nn.Dropout(p={evil})", "nn.Identity()"))
+        parse_code(code)
+    parse_code(code.replace(f"nn.Dropout(p={evil})", "nn.Identity()"))
     assert not sentinel.exists()
 
 
@@ -338,12 +338,12 @@ def _mutated(draw: st.DrawFn) -> str:
 
 def _check_only_our_errors(text: str) -> None:
     try:
-        read = read_code(text)
+        read = parse_code(text)
     except PlaygroundError:
         pass
     else:
-        assert isinstance(read, ReadCode)
-        find_problems(read.architecture)
+        assert isinstance(read, ParsedCode)
+        validate(read.architecture)
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
@@ -383,7 +383,7 @@ def test_any_text_gives_a_network_or_an_error_of_ours(text: str) -> None:
 
 
 def test_a_flatten_is_put_before_values_in_a_row() -> None:
-    read = read_code("Sequential([Dense(32, input_dim=784), Dense(10)])")
+    read = parse_code("Sequential([Dense(32, input_dim=784), Dense(10)])")
     assert isinstance(read.architecture.layers[0], Flatten)
     assert read.architecture.input == InputShape()
 
@@ -405,13 +405,13 @@ def test_the_network_that_is_read_is_the_one_that_the_tutorial_builds(name: str,
     namespace: dict[str, Any] = {"nn": nn, "F": nn.functional, "torch": torch}
     exec(compile(ast.Module(classes, []), "tutorial.py", "exec"), namespace)
     module: nn.Module = namespace[class_name]().eval()
-    architecture = read_code(code).architecture
+    architecture = parse_code(code).architecture
     shapes = [tuple(parameter.shape) for parameter in module.parameters()]
     images = torch.zeros(2, *architecture.input.shape)
     given = module(images)
     scores = given[0] if isinstance(given, tuple) else given
-    assert scores.shape == (2, *architecture.steps()[-1].output_shape)
-    if find_problems(architecture):  # it ends before its output
+    assert scores.shape == (2, *architecture.resolve_layers()[-1].output_shape)
+    if validate(architecture):  # it ends before its output
         assert sum(parameter.numel() for parameter in module.parameters()) == summarize(architecture).parameters
     else:
-        assert [tuple(parameter.shape) for parameter in build(architecture).parameters()] == shapes
+        assert [tuple(parameter.shape) for parameter in build_model(architecture).parameters()] == shapes

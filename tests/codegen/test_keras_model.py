@@ -31,7 +31,7 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.core.presets import ARCHITECTURES, architecture_preset, recipe_preset
+from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset, get_recipe_preset
 from playground.core.recipe import (
     Adagrad,
     Adam,
@@ -48,9 +48,9 @@ from playground.core.recipe import (
     StepDecay,
 )
 from playground.core.summary import summarize
-from playground.engine.data.batch import Images
-from playground.engine.model.build import build, class_scores
-from playground.engine.training.optim import lr_at, make_optimizer
+from playground.engine.data.batch import LabeledImages
+from playground.engine.model.build import build_model, expand_to_class_logits
+from playground.engine.training.optim import compute_lr, make_optimizer
 from playground.errors import ArchitectureError
 from tests import strategies
 from tests.codegen.exported_code import executed
@@ -67,8 +67,8 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 @pytest.mark.parametrize(("name", "recipe"), [("guide", None), ("guide", "sprint"), ("residual", None)])
 def test_code_is_the_golden_file(name: str, recipe: str | None) -> None:
     """``UPDATE_GOLDEN=1`` writes the files anew; look at the difference before you commit it."""
-    preset = architecture_preset(name)
-    code = to_keras(preset.architecture, recipe_preset(recipe).recipe if recipe else None, title=preset.title)
+    preset = get_architecture_preset(name)
+    code = to_keras(preset.architecture, get_recipe_preset(recipe).recipe if recipe else None, title=preset.title)
     path = GOLDEN / f"keras-{'-'.join(filter(None, (name, recipe)))}.py.txt"
     if os.environ.get("UPDATE_GOLDEN") == "1":
         path.write_text(code, encoding="utf-8")
@@ -77,7 +77,7 @@ def test_code_is_the_golden_file(name: str, recipe: str | None) -> None:
 
 def _run(architecture: Architecture) -> nn.Sequential:
     """A network as a run leaves it: running figures that are not the fresh ones must be carried over too."""
-    module = build(architecture, seed=3)
+    module = build_model(architecture, seed=3)
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for buffer in module.buffers():
@@ -119,7 +119,7 @@ def _check_same(architecture: Architecture) -> None:
     summary = summarize(architecture)
     assert sum(prod(weight.shape) for weight in model.trainable_weights) == summary.parameters
     shapes = iter([layer.output.shape[1:] for layer in model.layers])
-    for row in summary.rows:
+    for row in summary.layers:
         if row.enabled:  # others may lie between: paddings, the inside of blocks
             assert (*row.output_shape[1:], row.output_shape[0]) in shapes, row.title
 
@@ -130,9 +130,9 @@ def test_exported_code_gives_the_same_shapes_and_scores(architecture: Architectu
     _check_same(architecture)
 
 
-@pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURES.items() if not preset.broken])
+@pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURE_PRESETS.items() if not preset.is_broken])
 def test_exported_presets_give_the_same_shapes_and_scores(name: str) -> None:
-    _check_same(architecture_preset(name).architecture)
+    _check_same(get_architecture_preset(name).architecture)
 
 
 def _net(*layers: Layer, classes: int = 3, size: int = 11) -> Architecture:
@@ -167,7 +167,7 @@ def test_every_activation_is_the_same_function(activation: Any) -> None:
 
 def test_batch_norm_remembers_the_same_share() -> None:
     architecture = _net(BatchNorm(momentum=0.3))
-    module = build(architecture, seed=3)
+    module = build_model(architecture, seed=3)
     _, model = _loaded(architecture, module)
     images = _images(architecture, count=8)
     model(_channels_last(images), training=True)
@@ -228,7 +228,7 @@ _SCHEDULES: list[Schedule] = [StepDecay(step_size=1, gamma=0.3), Cosine(), OneCy
 def _check_same_steps(recipe: Recipe, classes: int = 3, steps: int = 6) -> None:
     """The same batches train the exported model and the module: both must come to the same scores."""
     architecture = _net(Conv2d(out_channels=4, activation="tanh"), classes=classes, size=6)
-    module = build(architecture, seed=3)
+    module = build_model(architecture, seed=3)
     exported, model = _loaded(architecture, module, recipe)
     steps_per_epoch = steps // recipe.epochs
     exported["compile_model"](model, *([] if isinstance(recipe.schedule, Constant) else [steps_per_epoch]))
@@ -239,9 +239,9 @@ def _check_same_steps(recipe: Recipe, classes: int = 3, steps: int = 6) -> None:
         labels = torch.arange(8) % classes
         one_hot = recipe.label_smoothing > 0 and classes > 2
         model.train_on_batch(_channels_last(images), (functional.one_hot(labels) if one_hot else labels).numpy())
-        optimizer.param_groups[0]["lr"] = lr_at(recipe, step, steps_per_epoch)
+        optimizer.param_groups[0]["lr"] = compute_lr(recipe, step, steps_per_epoch)
         optimizer.zero_grad()
-        scores = class_scores(module(images))
+        scores = expand_to_class_logits(module(images))
         functional.cross_entropy(scores, labels, label_smoothing=recipe.label_smoothing).backward()
         optimizer.step()
     with torch.inference_mode():
@@ -292,7 +292,7 @@ def test_images_are_brought_into_the_shape_that_the_network_takes(dataset: str, 
     given = np.random.default_rng(0).integers(0, 256, (5, 28, 28) if dataset == "mnist" else (5, 32, 32, 3), np.uint8)
     found = executed(code)["scaled"](given)
     channels_first = torch.from_numpy(given[:, None] if dataset == "mnist" else given.transpose(0, 3, 1, 2))
-    run = Images(channels_first.contiguous(), torch.zeros(5)).resized(wanted).images
+    run = LabeledImages(channels_first.contiguous(), torch.zeros(5)).resize(wanted).images
     np.testing.assert_allclose(found, _channels_last(run / 255), atol=2 / 255)
     assert found.dtype == np.float32
 
@@ -356,11 +356,11 @@ def test_a_data_set_s_name_is_only_a_name() -> None:
 
 @pytest.mark.parametrize("title", ['"""', "a\\N", 'x"""\nraise SystemExit\n"""', "naïve ✓"])
 def test_any_title_is_only_a_title(title: str) -> None:
-    executed(to_keras(architecture_preset("tiny").architecture, title=title))
+    executed(to_keras(get_architecture_preset("tiny").architecture, title=title))
 
 
 def test_without_a_recipe_the_program_shows_the_model(capsys: pytest.CaptureFixture[str]) -> None:
-    executed(to_keras(architecture_preset("guide").architecture), "__main__")
+    executed(to_keras(get_architecture_preset("guide").architecture), "__main__")
     assert "93,322" in capsys.readouterr().out
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from playground.codegen.svg_diagram import to_svg
 from playground.core.architecture import MAX_LAYERS, Architecture
 from playground.core.layers import Conv2d, Flatten, Linear, MaxPool2d, Output
-from playground.core.presets import ARCHITECTURES, architecture_preset
-from playground.core.shapes import shape_text
+from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
+from playground.core.shapes import format_shape
 from tests import strategies
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -25,13 +25,15 @@ def _check(architecture: Architecture) -> None:
     svg = to_svg(architecture)
     root = ElementTree.fromstring(svg)
     texts = _texts(svg)
-    for step in architecture.steps():
+    for step in architecture.resolve_layers():
         assert step.layer.title in texts
-        assert shape_text(step.output_shape) in texts
-        parameters = step.layer.parameters(step.input_shape)
+        assert format_shape(step.output_shape) in texts
+        parameters = step.layer.count_parameters(step.input_shape)
         assert not parameters or f"{parameters:,} parameters" in texts
         assert step.layer.trainable or "frozen" in texts
-        assert all(figure in " ".join(texts) for figure in step.layer.detail().replace(" + ", " · ").split(" · "))
+        assert all(
+            figure in " ".join(texts) for figure in step.layer.format_arguments().replace(" + ", " · ").split(" · ")
+        )
     width, height = float(root.get("width", 0)), float(root.get("height", 0))
     for rectangle in list(root.iter(f"{_SVG}rect"))[1:]:
         x, y, wide, high = (float(rectangle.get(name, 0)) for name in ("x", "y", "width", "height"))
@@ -49,9 +51,9 @@ def _check(architecture: Architecture) -> None:
             assert left + half <= right - other_half, "two labels overlap"
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
 def test_every_preset_has_a_picture_the_broken_ones_too(name: str) -> None:
-    _check(architecture_preset(name).architecture)
+    _check(get_architecture_preset(name).architecture)
 
 
 @given(architecture=strategies.any_architectures(most=None))
@@ -89,7 +91,7 @@ _NASTY = "</text><script>alert(1)</script>", "a & b < c", "\"quoted'", "]]>", "\
 @given(title=st.text(max_size=60) | st.sampled_from(_NASTY))
 @settings(max_examples=100)
 def test_a_title_is_only_a_title(title: str) -> None:
-    svg = to_svg(architecture_preset("tiny").architecture, title=title)
+    svg = to_svg(get_architecture_preset("tiny").architecture, title=title)
     svg.encode("utf-8")
     root = ElementTree.fromstring(svg)
     assert {element.tag for element in root.iter()} <= {
@@ -100,7 +102,7 @@ def test_a_title_is_only_a_title(title: str) -> None:
 
 
 def test_frozen_layers_are_marked() -> None:
-    net = architecture_preset("guide").architecture
+    net = get_architecture_preset("guide").architecture
     assert "frozen" not in _texts(to_svg(net))
-    assert _texts(to_svg(net.frozen_up_to(2))).count("frozen") == 2
-    _check(net.frozen_up_to(2))
+    assert _texts(to_svg(net.freeze_up_to(2))).count("frozen") == 2
+    _check(net.freeze_up_to(2))

@@ -13,8 +13,8 @@ from torch import nn
 from playground.codegen.torch_model import to_json, to_pytorch
 from playground.core.architecture import Architecture
 from playground.core.layers import Conv2d, Flatten, Output
-from playground.core.presets import ARCHITECTURES, architecture_preset
-from playground.engine.model.build import build
+from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
+from playground.engine.model.build import build_model
 from playground.errors import ArchitectureError
 from tests import strategies
 
@@ -26,7 +26,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 @pytest.mark.parametrize("name", ["guide", "residual"])
 def test_code_is_the_golden_file(name: str) -> None:
     """``UPDATE_GOLDEN=1`` writes the files anew; look at the difference before you commit it."""
-    preset = architecture_preset(name)
+    preset = get_architecture_preset(name)
     code = to_pytorch(preset.architecture, title=preset.title)
     path = GOLDEN / f"{name}.py.txt"
     if os.environ.get("UPDATE_GOLDEN") == "1":
@@ -41,7 +41,7 @@ def _executed(code: str) -> dict[str, Any]:
 
 
 def _check_same_logits(architecture: Architecture) -> None:
-    module = build(architecture, seed=3)
+    module = build_model(architecture, seed=3)
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for buffer in module.buffers():  # running figures that are not the fresh ones must be carried over too
@@ -60,14 +60,14 @@ def test_exported_code_gives_the_same_logits(architecture: Architecture) -> None
     _check_same_logits(architecture)
 
 
-@pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURES.items() if not preset.broken])
+@pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURE_PRESETS.items() if not preset.is_broken])
 def test_exported_presets_give_the_same_logits(name: str) -> None:
-    _check_same_logits(architecture_preset(name).architecture)
+    _check_same_logits(get_architecture_preset(name).architecture)
 
 
 @pytest.mark.parametrize("name", ["guide", "residual"])
 def test_exported_code_runs_as_a_program(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = to_pytorch(architecture_preset(name).architecture)
+    code = to_pytorch(get_architecture_preset(name).architecture)
     exec(compile(code, "exported.py", "exec"), {"__name__": "__main__"})
     printed = capsys.readouterr().out
     assert "Conv2d(1, " in printed
@@ -87,7 +87,7 @@ def test_a_sigmoid_output_is_written_as_one() -> None:
 @pytest.mark.parametrize("title", ['"""', 'ends in a quote"', "a\\N", "\\", 'x"""\nraise SystemExit\n"""', "naïve ✓"])
 def test_any_title_is_only_a_title(title: str) -> None:
     """A run's name is somebody's text; it must not become code."""
-    code = to_pytorch(architecture_preset("tiny").architecture, title=title)
+    code = to_pytorch(get_architecture_preset("tiny").architecture, title=title)
     assert isinstance(_executed(code)["make_model"](), nn.Sequential)
 
 
@@ -103,6 +103,6 @@ def test_what_cannot_be_built_is_not_exported() -> None:
 def test_json_round_trip(architecture: Architecture) -> None:
     text = to_json(architecture)
     assert text.endswith("}\n")
-    assert Architecture.read(text).digest == architecture.digest
+    assert Architecture.from_json(text).digest == architecture.digest
     assert json.loads(text)["schema"] == 1
     assert "\n  " in text

@@ -19,30 +19,30 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision import datasets
 
-from playground.codegen.torch_scripts import TORCHVISION_SOURCES, prediction_script, training_script
+from playground.codegen.torch_scripts import TORCHVISION_SOURCES, generate_prediction_script, generate_training_script
 from playground.core.architecture import Architecture, InputShape
 from playground.core.datasets import DATASETS, Dataset
 from playground.core.events import Evaluated
 from playground.core.layers import BatchNorm, Conv2d, Flatten, MaxPool2d, Output, Residual
-from playground.core.presets import architecture_preset, recipe_preset
+from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Adam, AdamW, Augmentation, Noise, OneCycle, Optimizer, Recipe, Schedule, Sgd, Shift
 from playground.engine.data import augment as engine
-from playground.engine.data.batch import Images
-from playground.engine.model.build import build, class_scores
-from playground.engine.paths import bundled
-from playground.engine.rng import mixed_seed
-from playground.engine.training.optim import lr_at, make_optimizer
+from playground.engine.data.batch import LabeledImages
+from playground.engine.model.build import build_model, expand_to_class_logits
+from playground.engine.paths import find_bundled
+from playground.engine.rng import derive_seed
+from playground.engine.training.optim import compute_lr, make_optimizer
 from playground.engine.training.trainer import Trainer
 from playground.errors import ArchitectureError, RecipeError
 from tests import strategies
 from tests.codegen.exported_code import executed
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-TINY = architecture_preset("tiny").architecture
+TINY = get_architecture_preset("tiny").architecture
 
 
 def _script(recipe: Recipe, architecture: Architecture | None = None, name: str = "mnist") -> dict[str, Any]:
-    return executed(training_script(architecture or _fitting(name), recipe, dataset=DATASETS[name]))
+    return executed(generate_training_script(architecture or _fitting(name), recipe, dataset=DATASETS[name]))
 
 
 def _fitting(name: str) -> Architecture:
@@ -54,16 +54,18 @@ def _fitting(name: str) -> Architecture:
 @pytest.mark.parametrize("recipe", ["sprint", "careful"])
 def test_training_is_the_golden_file(recipe: str) -> None:
     """``UPDATE_GOLDEN=1`` writes the files anew; look at the difference before you commit it."""
-    preset = architecture_preset("guide")
-    code = training_script(
-        preset.architecture, recipe_preset(recipe).recipe, title=preset.title, dataset=DATASETS["mnist"]
+    preset = get_architecture_preset("guide")
+    code = generate_training_script(
+        preset.architecture, get_recipe_preset(recipe).recipe, title=preset.title, dataset=DATASETS["mnist"]
     )
     _check_golden(code, f"train-guide-{recipe}.py.txt")
 
 
 def test_prediction_is_the_golden_file() -> None:
-    preset = architecture_preset("guide")
-    code = prediction_script(preset.architecture, title=preset.title, class_names=DATASETS["mnist"].class_names)
+    preset = get_architecture_preset("guide")
+    code = generate_prediction_script(
+        preset.architecture, title=preset.title, class_names=DATASETS["mnist"].class_names
+    )
     _check_golden(code, "predict-guide.py.txt")
 
 
@@ -95,19 +97,19 @@ def test_the_program_trains_on_mnist_as_the_run_does(tmp_path: Path) -> None:
     )
     raw = tmp_path / "data" / "MNIST" / "raw"  # where torchvision finds them and fetches nothing
     raw.mkdir(parents=True)
-    for packed in bundled("assets/mnist").glob("*.xz"):
+    for packed in find_bundled("assets/mnist").glob("*.xz"):
         (raw / packed.stem).write_bytes(lzma.decompress(packed.read_bytes()))
     recipe = Recipe(
         lr=2e-2, batch_size=64, epochs=2, limit=6000, schedule=OneCycle(), precision="float32", device="cpu"
     )
-    code = training_script(architecture, recipe, dataset=DATASETS["mnist"])
+    code = generate_training_script(architecture, recipe, dataset=DATASETS["mnist"])
     printed = _run_program(code, tmp_path).splitlines()
     assert [line.split(":")[0] for line in printed[:-1]] == ["epoch 1", "epoch 2"]
     assert printed[-1].startswith("test accuracy ")
     evaluated = [event for event in Trainer(architecture, recipe).run() if isinstance(event, Evaluated)]
     wanted = next(event.accuracy for event in evaluated if event.split == "test")
     assert float(printed[-1].split()[-1]) == pytest.approx(wanted, abs=0.015)
-    assert load_file(tmp_path / "weights.safetensors").keys() == build(architecture).state_dict().keys()
+    assert load_file(tmp_path / "weights.safetensors").keys() == build_model(architecture).state_dict().keys()
 
 
 # The parts of the program, next to the engine's
@@ -119,7 +121,7 @@ def test_the_program_trains_on_mnist_as_the_run_does(tmp_path: Path) -> None:
 )
 def test_the_optimizer_is_the_run_s(optimizer: Optimizer, weight_decay: float) -> None:
     recipe = Recipe(optimizer=optimizer, lr=0.03, weight_decay=weight_decay)
-    model = build(TINY)
+    model = build_model(TINY)
     found = _script(recipe)["make_optimizer"](model)
     wanted = make_optimizer(list(model.parameters()), recipe)
     assert type(found) is type(wanted)
@@ -134,10 +136,10 @@ def test_the_optimizer_is_the_run_s(optimizer: Optimizer, weight_decay: float) -
 def test_the_learning_rates_are_the_run_s(schedule: Schedule, epochs: int) -> None:
     recipe = Recipe(schedule=schedule, lr=0.03, epochs=epochs)
     script = _script(recipe)
-    optimizer = script["make_optimizer"](build(TINY))
+    optimizer = script["make_optimizer"](build_model(TINY))
     rates = script["make_schedule"](optimizer, 20) if "make_schedule" in script else None
     for step in range(20 * epochs):
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(lr_at(recipe, step, 20), rel=1e-6)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(compute_lr(recipe, step, 20), rel=1e-6)
         optimizer.step()
         if rates:
             rates.step()
@@ -147,7 +149,7 @@ def _check_same_images(augmentations: tuple[Augmentation, ...]) -> None:
     images = torch.rand(7, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     script = _script(Recipe(augmentation=augmentations), name="cifar10")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mixed_seed("augmentation", 4, 2))
+        torch.manual_seed(derive_seed("augmentation", 4, 2))
         found = script["augment"](images.clone())
     torch.testing.assert_close(found, engine.augment(images, augmentations, seed=4, step=2), rtol=1e-4, atol=1e-4)
 
@@ -203,10 +205,10 @@ def test_every_part_of_the_program_learns(
     output = Output(activation="sigmoid" if classes == 2 else "softmax")
     architecture = Architecture(classes=classes, layers=(Flatten(), output))
     dataset = replace(DATASETS["mnist"], class_names=tuple("abcdefghij"[:classes]))
-    script = executed(training_script(architecture, Recipe(**{**_SMALL, **fields}), dataset=dataset))
+    script = executed(generate_training_script(architecture, Recipe(**{**_SMALL, **fields}), dataset=dataset))
     _train(script, _tiny_data(architecture), monkeypatch, tmp_path)
     assert capsys.readouterr().out.splitlines()[-1] == "test accuracy 1.0000"
-    build(architecture).load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    build_model(architecture).load_state_dict(load_file(tmp_path / "weights.safetensors"))
 
 
 def test_validation_images_are_never_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +243,7 @@ def test_frozen_layers_keep_what_they_are_given(tmp_path: Path, monkeypatch: pyt
     frozen = Conv2d(out_channels=2, kernel_size=5, stride=4, trainable=False)
     block = Residual(layers=inner, trainable=True)
     architecture = Architecture(layers=(frozen, BatchNorm(trainable=False), block, Flatten(), Output()))
-    given = {name: values + 0.5 for name, values in build(architecture, seed=8).state_dict().items()}
+    given = {name: values + 0.5 for name, values in build_model(architecture, seed=8).state_dict().items()}
     save_file(given, tmp_path / "first.safetensors")
     script = _script(Recipe(**_SMALL, optimizer=AdamW(), weight_decay=0.1), architecture)
     assert script["FROZEN"] == ("0", "2", "3.body.0")
@@ -257,8 +259,8 @@ def test_without_safetensors_the_weights_are_written_all_the_same(
 ) -> None:
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     monkeypatch.chdir(tmp_path)
-    _script(Recipe())["save"](build(TINY))
-    build(TINY).load_state_dict(torch.load("weights.pt", weights_only=True))
+    _script(Recipe())["save"](build_model(TINY))
+    build_model(TINY).load_state_dict(torch.load("weights.pt", weights_only=True))
 
 
 # Data
@@ -290,7 +292,7 @@ def _stand_in(name: str, shape: tuple[int, ...]) -> SimpleNamespace:
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_data_set_is_read_from_torchvision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = DATASETS[name].input_shape
-    kind = TORCHVISION_SOURCES[name].name
+    kind = TORCHVISION_SOURCES[name].class_name
     signature = inspect.signature(getattr(datasets, kind))
     asked = []
 
@@ -316,13 +318,13 @@ def test_every_data_set_is_read_from_torchvision(name: str, monkeypatch: pytest.
 def test_images_of_another_shape_are_fitted_as_the_run_does_it(
     name: str, wanted: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, given = TORCHVISION_SOURCES[name].name, DATASETS[name].input_shape
+    source, given = TORCHVISION_SOURCES[name].class_name, DATASETS[name].input_shape
     monkeypatch.setattr(datasets, source, lambda *arguments, **named: _stand_in(name, given))
     shape = InputShape(channels=wanted[0], height=wanted[1], width=wanted[2])
     architecture = Architecture(input=shape, layers=(Flatten(), Output()))
     images, labels = _script(Recipe(), architecture, name)["load_images"]("folder", train=True)
     same = _script(Recipe(), name=name)["load_images"]("folder", train=True)
-    assert torch.equal(images, Images(*same).resized(wanted).images)
+    assert torch.equal(images, LabeledImages(*same).resize(wanted).images)
     assert torch.equal(labels, same[1])
 
 
@@ -336,7 +338,7 @@ def test_own_images_are_read_from_one_folder_a_class(tmp_path: Path) -> None:
     architecture = Architecture(
         input=InputShape(channels=3, height=6, width=4), classes=2, layers=(Flatten(), Output())
     )
-    code = training_script(architecture, Recipe(dataset="own:pets"), dataset=own)
+    code = generate_training_script(architecture, Recipe(dataset="own:pets"), dataset=own)
     assert "one folder for each class" in code
     images, labels = executed(code)["load_images"](str(tmp_path), train=False)
     assert images.shape == (2, 3, 6, 4)
@@ -347,7 +349,7 @@ def test_own_images_are_read_from_one_folder_a_class(tmp_path: Path) -> None:
 
 def test_another_number_of_classes_than_the_data_has_is_refused() -> None:
     with pytest.raises(RecipeError, match="has 10 classes, EMNIST, digits and letters has 47"):
-        training_script(TINY, Recipe(), dataset=DATASETS["emnist-balanced"])
+        generate_training_script(TINY, Recipe(), dataset=DATASETS["emnist-balanced"])
 
 
 # Predicting
@@ -357,17 +359,17 @@ def test_another_number_of_classes_than_the_data_has_is_refused() -> None:
 def test_the_program_says_of_a_picture_what_the_run_says(classes: int, tmp_path: Path) -> None:
     output = Output(activation="sigmoid" if classes == 2 else "softmax")
     architecture = Architecture(classes=classes, layers=(Conv2d(out_channels=4), Flatten(), output))
-    module = build(architecture, seed=1).eval()
+    module = build_model(architecture, seed=1).eval()
     save_file(module.state_dict(), tmp_path / "weights.safetensors")
     pixels = torch.randint(0, 256, (28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
     Image.fromarray(pixels.numpy()).save(tmp_path / "one.png")
     Image.new("RGB", (100, 80)).save(tmp_path / "black and large.png")
     names = [f"class {number}" for number in range(classes)]
-    code = prediction_script(architecture, class_names=names)
+    code = generate_prediction_script(architecture, class_names=names)
     printed = _run_program(code, tmp_path, "weights.safetensors", "one.png", "black and large.png").splitlines()
     for line, name, image in zip(printed, ("one.png", "black and large.png"), (pixels, 0 * pixels), strict=True):
         with torch.inference_mode():
-            probabilities = class_scores(module(image.view(1, 1, 28, 28) / 255)).softmax(1)[0]
+            probabilities = expand_to_class_logits(module(image.view(1, 1, 28, 28) / 255)).softmax(1)[0]
         answer = int(probabilities.argmax())
         assert line == f"{name}: class {answer}, {probabilities[answer]:.4f}"
 
@@ -380,15 +382,15 @@ def test_nobody_s_text_becomes_code() -> None:
     own = Dataset(f"own:{hostile}", hostile, (1, 28, 28), (hostile, "'", '"', *"abcdefg"), 20, 2, "")
     recipe = Recipe(dataset=own.name)
     for code in (
-        training_script(TINY, recipe, title=hostile, dataset=own),
-        prediction_script(TINY, title=hostile, class_names=own.class_names),
+        generate_training_script(TINY, recipe, title=hostile, dataset=own),
+        generate_prediction_script(TINY, title=hostile, class_names=own.class_names),
     ):
         assert executed(code)["CLASS_NAMES"] == own.class_names
 
 
 def test_what_cannot_be_built_is_not_written() -> None:
-    broken = architecture_preset("broken").architecture
+    broken = get_architecture_preset("broken").architecture
     with pytest.raises(ArchitectureError, match="cannot be exported"):
-        training_script(broken, Recipe(), dataset=DATASETS["mnist"])
+        generate_training_script(broken, Recipe(), dataset=DATASETS["mnist"])
     with pytest.raises(ArchitectureError, match="cannot be exported"):
-        prediction_script(broken, class_names="0123456789")
+        generate_prediction_script(broken, class_names="0123456789")

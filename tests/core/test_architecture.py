@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture
 from playground.core.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output, Residual
-from playground.core.presets import ARCHITECTURES
-from playground.errors import ArchitectureError, SchemaError
+from playground.core.presets import ARCHITECTURE_PRESETS
+from playground.errors import ArchitectureError, SchemaVersionError
 from tests import strategies
 
 CONTRACT = (
@@ -23,31 +23,31 @@ CONTRACT = (
 
 
 def test_the_contract_is_read() -> None:
-    read = Architecture.read(CONTRACT)
+    read = Architecture.from_json(CONTRACT)
     assert read == Architecture(
         layers=(Conv2d(out_channels=32), MaxPool2d(), Flatten(), Linear(out_features=64), Output())
     )
     assert read.input.shape == (1, 28, 28)
-    written = json.loads(read.canonical_json())
+    written = json.loads(read.to_canonical_json())
     for mine, theirs in zip(written["layers"], json.loads(CONTRACT)["layers"], strict=True):
         assert theirs.items() <= mine.items()
-    assert Architecture.read(CONTRACT.encode()) == Architecture.read(json.loads(CONTRACT)) == read
+    assert Architecture.from_json(CONTRACT.encode()) == Architecture.from_json(json.loads(CONTRACT)) == read
 
 
 @given(architecture=strategies.any_architectures(most=None))
 @settings(max_examples=150)
 def test_json_round_trip(architecture: Architecture) -> None:
-    again = Architecture.read(architecture.canonical_json())
+    again = Architecture.from_json(architecture.to_canonical_json())
     assert again.digest == architecture.digest
-    assert again.canonical_json() == architecture.canonical_json()
-    indented = json.dumps(json.loads(architecture.canonical_json()), indent=3)
-    assert Architecture.read(indented).digest == architecture.digest
-    assert '"id"' not in architecture.canonical_json()
+    assert again.to_canonical_json() == architecture.to_canonical_json()
+    indented = json.dumps(json.loads(architecture.to_canonical_json()), indent=3)
+    assert Architecture.from_json(indented).digest == architecture.digest
+    assert '"id"' not in architecture.to_canonical_json()
 
 
 @given(first=strategies.any_architectures(), second=strategies.any_architectures())
 def test_digests_name_contents(first: Architecture, second: Architecture) -> None:
-    assert (first.digest == second.digest) == (first.canonical_json() == second.canonical_json())
+    assert (first.digest == second.digest) == (first.to_canonical_json() == second.to_canonical_json())
 
 
 @given(architecture=strategies.any_architectures(), data=st.data())
@@ -55,7 +55,7 @@ def test_ids_do_not_enter_the_digest(architecture: Architecture, data: st.DataOb
     letters = st.text("abcdefgh0123456789_-", min_size=1, max_size=40)
     count = len(architecture.layers)
     names = data.draw(st.lists(letters, min_size=count, max_size=count, unique=True))
-    named = [layer.changed(id=name) for layer, name in zip(architecture.layers, names, strict=True)]
+    named = [layer.replace(id=name) for layer, name in zip(architecture.layers, names, strict=True)]
     renamed = architecture.with_layers(named)
     assert [layer.id for layer in renamed.layers] == names
     assert renamed.digest == architecture.digest
@@ -63,15 +63,17 @@ def test_ids_do_not_enter_the_digest(architecture: Architecture, data: st.DataOb
 
 def test_no_two_presets_are_the_same_network_with_the_same_recipe() -> None:
     """A mistake may be the guide's net with another recipe."""
-    pairs = {(preset.architecture.digest, preset.recipe and preset.recipe.digest) for preset in ARCHITECTURES.values()}
-    assert len(pairs) == len(ARCHITECTURES) >= 25
-    for preset in ARCHITECTURES.values():
-        assert Architecture.read(preset.architecture.canonical_json()).digest == preset.architecture.digest
+    pairs = {
+        (preset.architecture.digest, preset.recipe and preset.recipe.digest) for preset in ARCHITECTURE_PRESETS.values()
+    }
+    assert len(pairs) == len(ARCHITECTURE_PRESETS) >= 25
+    for preset in ARCHITECTURE_PRESETS.values():
+        assert Architecture.from_json(preset.architecture.to_canonical_json()).digest == preset.architecture.digest
 
 
 def test_networks_without_frozen_layers_keep_their_digests() -> None:
     """Digests lie in run folders and links: a field that came later must not change them."""
-    assert {name: ARCHITECTURES[name].architecture.digest for name in _DIGESTS} == _DIGESTS
+    assert {name: ARCHITECTURE_PRESETS[name].architecture.digest for name in _DIGESTS} == _DIGESTS
 
 
 _DIGESTS = {
@@ -90,25 +92,25 @@ _DIGESTS = {
 @settings(max_examples=40)
 def test_freezing_up_to_a_layer_freezes_what_has_weights_below(architecture: Architecture, data: st.DataObject) -> None:
     index = data.draw(st.integers(-1, len(architecture.layers)))
-    found = architecture.frozen_up_to(index)
+    found = architecture.freeze_up_to(index)
     assert [layer.id for layer in found.layers] == [layer.id for layer in architecture.layers]
     for place, layer in enumerate(found.layers):
         assert layer.trainable == (place > index or not layer.has_weights)
         assert all(inner.trainable for inner in getattr(layer, "layers", ()))
-    assert "trainable" not in found.frozen_up_to(-1).canonical_json()
-    assert Architecture.read(found.canonical_json()).digest == found.digest
+    assert "trainable" not in found.freeze_up_to(-1).to_canonical_json()
+    assert Architecture.from_json(found.to_canonical_json()).digest == found.digest
 
 
 def test_a_new_head_is_trained_and_fits_the_classes() -> None:
-    frozen = Architecture(classes=2, layers=(Flatten(), Linear(), Output(activation="sigmoid", units=1))).frozen_up_to(
+    frozen = Architecture(classes=2, layers=(Flatten(), Linear(), Output(activation="sigmoid", units=1))).freeze_up_to(
         9
     )
     head = frozen.with_new_head(5)
     assert (head.classes, head.layers[-1]) == (5, Output(id="output-1"))
     assert head.layers[:-1] == frozen.layers[:-1]
     assert frozen.with_new_head(2).layers[-1] == Output(activation="sigmoid", id="output-1")
-    assert frozen.for_images((3, 32, 32), 5).layers == head.layers
-    assert frozen.for_images((3, 32, 32), 2).layers == frozen.layers
+    assert frozen.adapt_to_images((3, 32, 32), 5).layers == head.layers
+    assert frozen.adapt_to_images((3, 32, 32), 2).layers == frozen.layers
 
 
 def _ids(architecture: Architecture) -> list[str]:
@@ -126,7 +128,7 @@ def test_edits_keep_ids(architecture: Architecture, data: st.DataObject) -> None
         if edit == "insert" or not count:
             index = data.draw(st.integers(0, count))
             layer = data.draw(strategies.layers())
-            edited = architecture.inserted(index, layer)
+            edited = architecture.insert_layer(index, layer)
             expected = [*before[:index], None, *before[index:]]
         else:
             index = data.draw(st.integers(0, count - 1))
@@ -137,7 +139,7 @@ def test_edits_keep_ids(architecture: Architecture, data: st.DataObject) -> None
         assert all(wanted in (None, found) for wanted, found in zip(expected, after, strict=True))
         assert (_ids(architecture), architecture.digest) == (before, digest)
         for place, identity in enumerate(after):
-            assert edited.index_of(identity) == place
+            assert edited.find_layer_index(identity) == place
         architecture = edited
 
 
@@ -147,31 +149,31 @@ def _edited(
     """An edit, and the ids that must come of it; None for a new layer's."""
     before: list[str | None] = [*_ids(architecture)]
     if edit == "remove":
-        return architecture.replaced(index), [*before[:index], *before[index + 1 :]]
+        return architecture.replace_layer(index), [*before[:index], *before[index + 1 :]]
     if edit == "move":
         offset = data.draw(st.integers(-9, 9))
         identity = before.pop(index)
         before.insert(max(0, min(len(before), index + offset)), identity)
-        return architecture.moved(index, offset), before
+        return architecture.move_layer(index, offset), before
     if edit == "duplicate":
-        copy = architecture.duplicated(index)
+        copy = architecture.duplicate_layer(index)
         assert copy.layers[index + 1].model_dump() == architecture.layers[index].model_dump()
         return copy, [*before[: index + 1], None, *before[index + 1 :]]
     if edit == "toggle":
-        toggled = architecture.toggled(index)
+        toggled = architecture.toggle_layer(index)
         assert toggled.layers[index].enabled is not architecture.layers[index].enabled
-        assert toggled.toggled(index) == architecture
+        assert toggled.toggle_layer(index) == architecture
         return toggled, before
-    return architecture.replaced(index, Flatten(), Flatten()), [*before[:index], None, None, *before[index + 1 :]]
+    return architecture.replace_layer(index, Flatten(), Flatten()), [*before[:index], None, None, *before[index + 1 :]]
 
 
 def test_a_full_network_says_that_it_is_full() -> None:
     """A person who adds a 65th layer meets one of our errors, never pydantic's."""
     full = Architecture(layers=(Flatten(),) * 64)
     edits: list[Callable[[], Architecture]] = [
-        lambda: full.inserted(0, Flatten()),
-        lambda: full.duplicated(3),
-        lambda: full.replaced(3, Flatten(), Flatten()),
+        lambda: full.insert_layer(0, Flatten()),
+        lambda: full.duplicate_layer(3),
+        lambda: full.replace_layer(3, Flatten(), Flatten()),
     ]
     for edit in edits:
         with pytest.raises(ArchitectureError, match="64"):
@@ -180,13 +182,13 @@ def test_a_full_network_says_that_it_is_full() -> None:
 
 def test_an_unknown_id_is_an_error() -> None:
     with pytest.raises(ArchitectureError, match="no layer 'conv2d-9'"):
-        Architecture.read(CONTRACT).index_of("conv2d-9")
+        Architecture.from_json(CONTRACT).find_layer_index("conv2d-9")
 
 
 @pytest.mark.parametrize("schema", [2, 3, 10**6])
 def test_a_newer_schema_is_told_apart(schema: int) -> None:
-    with pytest.raises(SchemaError, match=f"schema {schema}"):
-        Architecture.read(json.dumps({"schema": schema, "something": "new"}))
+    with pytest.raises(SchemaVersionError, match=f"schema {schema}"):
+        Architecture.from_json(json.dumps({"schema": schema, "something": "new"}))
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ def test_a_newer_schema_is_told_apart(schema: int) -> None:
 )
 def test_what_is_no_architecture_is_told_so(source: Any, named: str) -> None:
     with pytest.raises(ArchitectureError, match=named) as caught:
-        Architecture.read(source)
+        Architecture.from_json(source)
     assert str(caught.value).endswith(".")
     assert len(str(caught.value)) < 1500
 
@@ -251,10 +253,10 @@ _json = st.recursive(
 )
 
 
-def _read_or_error(text: str) -> Architecture | ArchitectureError | SchemaError:
+def _read_or_error(text: str) -> Architecture | ArchitectureError | SchemaVersionError:
     try:
-        return Architecture.read(text)
-    except (ArchitectureError, SchemaError) as problem:
+        return Architecture.from_json(text)
+    except (ArchitectureError, SchemaVersionError) as problem:
         return problem
 
 
@@ -265,7 +267,7 @@ def test_no_json_escapes(value: Any, layer: dict[str, Any]) -> None:
     for data in (value, {"layers": value}, {"layers": [layer]}, {"layers": [{"kind": "linear"} | layer]}):
         read = _read_or_error(json.dumps(data))
         if isinstance(read, Architecture):
-            assert Architecture.read(read.canonical_json()).digest == read.digest
+            assert Architecture.from_json(read.to_canonical_json()).digest == read.digest
         else:
             assert str(read).encode()
 
@@ -273,13 +275,13 @@ def test_no_json_escapes(value: Any, layer: dict[str, Any]) -> None:
 def test_a_message_can_be_printed() -> None:
     """A lone surrogate is valid JSON; an error that repeats it must not break the terminal or the screen."""
     with pytest.raises(ArchitectureError) as caught:
-        Architecture.read('{"\\ud800": 1}')
+        Architecture.from_json('{"\\ud800": 1}')
     assert str(caught.value).encode()
 
 
 def test_a_hostile_file_is_small_again() -> None:
     with pytest.raises(ArchitectureError) as caught:
-        Architecture.read({f"key{number}" * 5: "x" * 10_000 for number in range(1000)})
+        Architecture.from_json({f"key{number}" * 5: "x" * 10_000 for number in range(1000)})
     assert len(str(caught.value)) < 2000
     assert "995 more" in str(caught.value)
 

@@ -11,24 +11,24 @@ from pydantic import BaseModel
 
 from playground.core import events
 from playground.core.events import (
-    Change,
     Diagnosed,
     EpochDone,
     Evaluated,
     Forked,
-    KnobChanged,
+    HyperparameterChanged,
     RunEnded,
     RunFailed,
     RunStarted,
-    Step,
     StepDone,
     Stop,
     Suggestion,
+    TrainSteps,
+    UpdateHyperparameters,
     parse_command,
     parse_event,
 )
-from playground.core.recipe import KNOBS
-from playground.engine.runs.run import log_line
+from playground.core.recipe import LIVE_HYPERPARAMETERS
+from playground.engine.runs.run import serialize_event
 from tests.strategies import settings
 
 EVENTS: dict[str, type[BaseModel]] = {
@@ -47,7 +47,7 @@ any_json = st.recursive(
 )
 _count = st.integers(0, 10**6)
 _loss = st.floats(allow_nan=False)
-_knob = st.sampled_from((*KNOBS, "dropout")) | st.text(max_size=5)
+_knob = st.sampled_from((*LIVE_HYPERPARAMETERS, "dropout")) | st.text(max_size=5)
 
 
 def any_suggestion() -> st.SearchStrategy[Suggestion]:
@@ -87,7 +87,7 @@ def any_event() -> st.SearchStrategy[Any]:
             **_at,
         ),
         st.builds(EpochDone, epoch=_count, train_loss=_loss, train_accuracy=_share, **_at),
-        st.builds(KnobChanged, knob=_knob, before=any_json, after=any_json, **_at),
+        st.builds(HyperparameterChanged, knob=_knob, before=any_json, after=any_json, **_at),
         st.builds(
             Forked,
             parent=st.text(max_size=9),
@@ -129,7 +129,7 @@ def test_the_contract_names_every_event_and_command() -> None:
 @given(event=any_event())
 @settings(max_examples=200)
 def test_events_survive_their_line(event: Any) -> None:
-    line = log_line(event)
+    line = serialize_event(event)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
     assert parse_event(line) == event
@@ -138,7 +138,7 @@ def test_events_survive_their_line(event: Any) -> None:
 
 @given(event=any_event(), data=st.data())
 def test_torn_lines_are_none(event: Any, data: st.DataObject) -> None:
-    line = log_line(event).rstrip(b"\n")
+    line = serialize_event(event).rstrip(b"\n")
     assert parse_event(line[: data.draw(st.integers(0, len(line) - 1))]) is None
     assert parse_event(line[data.draw(st.integers(1, len(line) - 1)) :]) is None
 
@@ -163,14 +163,14 @@ def test_a_loss_that_is_no_number_is_still_logged() -> None:
     """The step at which training diverged must not vanish from the log."""
     for loss in (math.nan, math.inf):
         event = StepDone(step=3, elapsed_s=1, epochs=0.1, loss=loss, accuracy=0.1, lr=1, images_per_second=5)
-        read = parse_event(log_line(event))
+        read = parse_event(serialize_event(event))
         assert isinstance(read, StepDone)
         assert read.loss == loss or (math.isnan(loss) and math.isnan(read.loss))
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_commands_survive_their_line(kind: str) -> None:
-    command = Change(knobs={"lr": 0.1}) if kind == "change" else COMMANDS[kind]()
+    command = UpdateHyperparameters(knobs={"lr": 0.1}) if kind == "change" else COMMANDS[kind]()
     assert parse_command(command.model_dump_json()) == command
     assert parse_command(command.model_dump_json()[:-1]) is None
 
@@ -192,5 +192,5 @@ def test_what_is_no_command_is_none(line: str) -> None:
 
 
 def test_command_defaults() -> None:
-    assert parse_command('{"kind": "step"}') == Step(batches=1)
+    assert parse_command('{"kind": "step"}') == TrainSteps(batches=1)
     assert parse_command('{"kind": "stop"}') == Stop(status="stopped")

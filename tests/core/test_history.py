@@ -13,7 +13,7 @@ from playground.core.events import (
     EpochDone,
     Evaluated,
     Forked,
-    KnobChanged,
+    HyperparameterChanged,
     Paused,
     Resumed,
     RunEnded,
@@ -24,7 +24,7 @@ from playground.core.events import (
     parse_event,
 )
 from playground.core.history import History
-from playground.engine.runs.run import log_line
+from playground.engine.runs.run import serialize_event
 from tests.core.test_events import any_event, any_json
 from tests.strategies import settings
 
@@ -72,11 +72,11 @@ failed = at(RunFailed, what="The loss is not a number.")
     ],
 )
 def test_phases(log: list[Any], phase: str) -> None:
-    assert History.of(log).phase == phase
+    assert History.from_events(log).status == phase
 
 
 def test_a_failure_is_kept_until_the_run_goes_on() -> None:
-    history = History.of([started(), failed])
+    history = History.from_events([started(), failed])
     assert history.failure is failed
     history.add(at(Resumed))
     assert history.failure is None
@@ -86,13 +86,13 @@ def test_a_whole_run_by_hand() -> None:
     validation = [at(Evaluated, n, split="validation", loss=0.3, accuracy=n / 20, size=20) for n in (5, 10)]
     test = at(Evaluated, 10, split="test", loss=0.25, accuracy=0.75, size=20)
     on_train = at(Evaluated, 10, split="train", loss=0.1, accuracy=0.99, size=20)
-    change = at(KnobChanged, 4, knob="lr", before=0.1, after=0.01)
+    change = at(HyperparameterChanged, 4, knob="lr", before=0.1, after=0.01)
     epoch = at(EpochDone, 10, epoch=1, train_loss=0.4, train_accuracy=0.8)
     finding = at(Diagnosed, 9, finding="calm", message="All is well.")
     history = History()
-    assert (history.step, history.epoch, history.images_per_second, history.seconds_left) == (0, 0.0, 0.0, None)
+    assert (history.step, history.epoch, history.images_per_second, history.remaining_seconds) == (0, 0.0, 0.0, None)
     history.add(started())
-    assert history.seconds_left is None
+    assert history.remaining_seconds is None
     for number in range(1, 11):
         history.add(step(number, speed=float(number)))
         for event in (change, validation[0], finding):
@@ -105,14 +105,14 @@ def test_a_whole_run_by_hand() -> None:
     assert history.train_accuracy == [0.5] * 10
     assert history.validation == validation
     assert history.last_validation is validation[1]
-    assert (history.test, history.epochs, history.knob_changes) == (test, [epoch], [change])
-    assert history.snapshots == [10]
-    assert history.diagnosis is finding
+    assert (history.test, history.completed_epochs, history.hyperparameter_changes) == (test, [epoch], [change])
+    assert history.snapshot_steps == [10]
+    assert history.last_diagnosis is finding
     assert (history.step, history.epoch, history.elapsed_s) == (10, 1.0, 5.0)
-    assert history.seconds_left == pytest.approx(20 * 0.5)
+    assert history.remaining_seconds == pytest.approx(20 * 0.5)
     assert history.images_per_second == 6.0  # the upper median of 1 to 10
     history.add(ended["completed"])
-    assert history.figures() == {
+    assert history.summarize() == {
         "status": "completed",
         "steps": 10,
         "epochs": 1,
@@ -125,14 +125,14 @@ def test_a_whole_run_by_hand() -> None:
 
 
 def test_figures_before_anything_happened() -> None:
-    figures = History().figures()
+    figures = History().summarize()
     assert figures["status"] == "waiting"
     assert (figures["steps"], figures["epochs"], figures["seconds"], figures["images_per_second"]) == (0, 0, 0.0, 0.0)
     assert figures["validation_accuracy"] is figures["test_accuracy"] is figures["test_loss"] is None
 
 
 def test_the_speed_is_that_of_the_last_batches() -> None:
-    history = History.of([started(), *(step(number, speed=1.0) for number in range(1, 50))])
+    history = History.from_events([started(), *(step(number, speed=1.0) for number in range(1, 50))])
     for number in range(50, 71):
         history.add(step(number, speed=900.0))
     assert history.images_per_second == 900.0
@@ -142,23 +142,23 @@ def test_the_speed_is_that_of_the_last_batches() -> None:
 @settings(max_examples=150)
 def test_a_fold_is_total_and_counts(log: list[Any]) -> None:
     """Any events in any order: nothing is raised, nothing is lost, feeding is the same as folding."""
-    history = History.of(log)
+    history = History.from_events(log)
     fed = History()
     for event in log:
         fed.add(event)
     assert fed == history
     assert len(history.steps) == len(history.train_loss) == sum(isinstance(event, StepDone) for event in log)
-    assert len(history.knob_changes) == sum(isinstance(event, KnobChanged) for event in log)
+    assert len(history.hyperparameter_changes) == sum(isinstance(event, HyperparameterChanged) for event in log)
     assert history.elapsed_s == max((event.elapsed_s for event in log), default=0.0)
     deciding = [
         event for event in log if isinstance(event, RunStarted | Forked | Paused | Resumed | RunEnded | RunFailed)
     ]
     if deciding:
-        alone = History.of(deciding[-1:])
-        assert history.phase == alone.phase
+        alone = History.from_events(deciding[-1:])
+        assert history.status == alone.status
     else:
-        assert history.phase == "waiting"
-    assert history.figures()["status"] == history.phase
+        assert history.status == "waiting"
+    assert history.summarize()["status"] == history.status
     assert history.epoch >= 0
 
 
@@ -166,71 +166,76 @@ def test_epochs_are_what_the_batches_say_whatever_their_size() -> None:
     """100 images: three batches of 20, then two of 10, then one of 20."""
     places = [0.2, 0.4, 0.6, 0.7, 0.8, 1.0]
     log = [started(), *(step(number, epochs=place) for number, place in enumerate(places, 1))]
-    log.insert(4, at(KnobChanged, 3, knob="batch_size", before=20, after=10))
-    log.insert(7, at(KnobChanged, 5, knob="batch_size", before=10, after=20))
-    history = History.of(log)
-    assert history.places == places
+    log.insert(4, at(HyperparameterChanged, 3, knob="batch_size", before=20, after=10))
+    log.insert(7, at(HyperparameterChanged, 5, knob="batch_size", before=10, after=20))
+    history = History.from_events(log)
+    assert history.step_epochs == places
     assert history.epoch == 1.0
     assert [history.epoch_at(number) for number in range(7)] == [0.0, *places]
     assert history.epoch_at(-1) == 0.0
     assert history.epoch_at(99) == 1.0
-    assert [event.after for event in history.knob_changes] == [10, 20]
-    assert history.knobs == {"batch_size": 20}
-    assert history.seconds_left == pytest.approx(2 * 3.0)  # two epochs more, at 3 s for the first
+    assert [event.after for event in history.hyperparameter_changes] == [10, 20]
+    assert history.changed_hyperparameters == {"batch_size": 20}
+    assert history.remaining_seconds == pytest.approx(2 * 3.0)  # two epochs more, at 3 s for the first
 
 
 def test_epoch_at_in_a_log_with_gaps_is_that_of_the_next_batch() -> None:
-    history = History.of([step(4, epochs=0.4), step(8, epochs=0.8)])
+    history = History.from_events([step(4, epochs=0.4), step(8, epochs=0.8)])
     assert [history.epoch_at(number) for number in (0, 1, 4, 5, 8, 9)] == [0.0, 0.4, 0.4, 0.8, 0.8, 0.8]
     assert History().epoch_at(5) == 0.0
 
 
 def test_epochs_planned_follow_the_knob() -> None:
-    assert History().epochs_planned == 1.0
-    history = History.of([started(), step(10)])
-    assert history.epochs_planned == 3.0
-    assert history.seconds_left == pytest.approx(10.0)
-    history.add(at(KnobChanged, 10, knob="epochs", before=3, after=5))
-    assert history.epochs_planned == 5.0
-    assert history.seconds_left == pytest.approx(20.0)
-    history.add(at(KnobChanged, 10, knob="epochs", before=5, after=1))
-    assert history.seconds_left == 0.0
-    history.add(at(KnobChanged, 10, knob="lr", before=0.1, after=7))
-    assert history.epochs_planned == 1.0
-    assert history.knobs == {"epochs": 1, "lr": 7}
+    assert History().planned_epochs == 1.0
+    history = History.from_events([started(), step(10)])
+    assert history.planned_epochs == 3.0
+    assert history.remaining_seconds == pytest.approx(10.0)
+    history.add(at(HyperparameterChanged, 10, knob="epochs", before=3, after=5))
+    assert history.planned_epochs == 5.0
+    assert history.remaining_seconds == pytest.approx(20.0)
+    history.add(at(HyperparameterChanged, 10, knob="epochs", before=5, after=1))
+    assert history.remaining_seconds == 0.0
+    history.add(at(HyperparameterChanged, 10, knob="lr", before=0.1, after=7))
+    assert history.planned_epochs == 1.0
+    assert history.changed_hyperparameters == {"epochs": 1, "lr": 7}
 
 
 def test_a_fork_begins_with_its_parent_s_curve_and_knobs_of_its_own() -> None:
-    before = [started(), step(1), at(KnobChanged, 1, knob="epochs", before=3, after=4), step(2)]
-    history = History.of([*before, at(CheckpointSaved, 2)])
-    assert (history.forked, history.knobs, history.epochs_planned) == (None, {"epochs": 4}, 4.0)
+    before = [started(), step(1), at(HyperparameterChanged, 1, knob="epochs", before=3, after=4), step(2)]
+    history = History.from_events([*before, at(CheckpointSaved, 2)])
+    assert (history.fork_event, history.changed_hyperparameters, history.planned_epochs) == (None, {"epochs": 4}, 4.0)
     fork = at(Forked, 2, parent="parent", changes={"epochs": (4, 6), "lr": (0.1, 0.2)})
     history.add(fork)
-    assert history.forked is fork
-    assert history.knobs == {}
-    assert history.epochs_planned == 6.0
+    assert history.fork_event is fork
+    assert history.changed_hyperparameters == {}
+    assert history.planned_epochs == 6.0
     assert history.steps == [1, 2]
-    assert len(history.knob_changes) == 1
+    assert len(history.hyperparameter_changes) == 1
     unchanged = at(Forked, 2, parent="parent", changes={"lr": (0.1, 0.2)})
-    assert History.of([*before, unchanged]).epochs_planned == 4.0
+    assert History.from_events([*before, unchanged]).planned_epochs == 4.0
     again = at(Forked, 2, parent="the fork")
     history.add(again)
-    assert history.forked is again
+    assert history.fork_event is again
 
 
 def test_the_test_accuracy_is_that_of_the_end_and_gone_when_the_run_goes_on() -> None:
     test = at(Evaluated, 10, split="test", loss=0.25, accuracy=0.75, size=20)
-    history = History.of([started(), step(10), test, ended["completed"]])
+    history = History.from_events([started(), step(10), test, ended["completed"]])
     assert history.test is test
     history.add(at(Resumed, 10))
     assert history.test is None
-    assert history.figures()["test_accuracy"] is None
+    assert history.summarize()["test_accuracy"] is None
 
 
 def test_a_copy_is_a_history_of_its_own() -> None:
-    history = History.of([started(), step(1), at(KnobChanged, knob="lr", before=1, after=2)])
+    history = History.from_events([started(), step(1), at(HyperparameterChanged, knob="lr", before=1, after=2)])
     copied, expected = history.copy(), history.copy()
-    for event in (step(2), at(KnobChanged, knob="epochs", before=3, after=9), at(Forked, parent="x"), at(Paused)):
+    for event in (
+        step(2),
+        at(HyperparameterChanged, knob="epochs", before=3, after=9),
+        at(Forked, parent="x"),
+        at(Paused),
+    ):
         history.add(event)
     assert copied == expected
     assert copied != history
@@ -239,19 +244,19 @@ def test_a_copy_is_a_history_of_its_own() -> None:
 @given(
     knob=st.sampled_from(("epochs", "batch_size", "lr", "dropout", "")),
     values=st.tuples(any_json, any_json),
-    kind=st.sampled_from((KnobChanged, Forked)),
+    kind=st.sampled_from((HyperparameterChanged, Forked)),
 )
 @settings(max_examples=200)
 def test_whatever_a_log_says_of_a_knob_the_figures_stay_usable(knob: str, values: Any, kind: type[Any]) -> None:
     told = {"parent": "x", "changes": {knob: values}}
-    if kind is KnobChanged:
+    if kind is HyperparameterChanged:
         told = {"knob": knob, "before": values[0], "after": values[1]}
-    event = parse_event(log_line(at(kind, 1, **told)))
+    event = parse_event(serialize_event(at(kind, 1, **told)))
     assert event is not None
-    history = History.of([started(), step(1), event, step(2)])
-    assert history.epochs_planned > 0
-    assert history.seconds_left is not None
-    assert history.seconds_left >= 0
+    history = History.from_events([started(), step(1), event, step(2)])
+    assert history.planned_epochs > 0
+    assert history.remaining_seconds is not None
+    assert history.remaining_seconds >= 0
     assert history.copy() == history
 
 
@@ -260,7 +265,7 @@ def test_an_absurd_number_of_epochs_in_a_log_breaks_nothing(epochs: str) -> None
     line = f'{{"kind":"knob_changed","step":1,"elapsed_s":1,"knob":"epochs","before":1,"after":{epochs}}}'
     event = parse_event(line)
     assert event is not None
-    history = History.of([started(), step(1), event])
-    assert history.epochs_planned > 0
-    assert history.seconds_left is not None
-    assert math.isfinite(history.seconds_left)
+    history = History.from_events([started(), step(1), event])
+    assert history.planned_epochs > 0
+    assert history.remaining_seconds is not None
+    assert math.isfinite(history.remaining_seconds)

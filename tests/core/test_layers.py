@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from playground.core.architecture import Architecture, InputShape
-from playground.core.form_schema import form_fields
+from playground.core.form_schema import build_form_fields
 from playground.core.layers import (
     LAYER_KINDS,
     Activation,
@@ -26,7 +26,7 @@ from playground.core.layers import (
     Residual,
 )
 from playground.core.summary import summarize
-from playground.engine.model.build import build
+from playground.engine.model.build import build_model
 from tests import strategies
 
 # torch says so of every 'same' with an even kernel; the shapes are right all the same.
@@ -76,11 +76,11 @@ def _around(layer: Layer) -> Architecture:
 
 def _measured(architecture: Architecture) -> tuple[list[tuple[int, ...]], list[int], list[int]]:
     """Output shape, parameters and multiply-adds of each enabled layer, measured on the built module by hooks."""
-    from playground.engine.model.build import spans
+    from playground.engine.model.build import list_module_ranges
 
-    module = build(architecture).eval()
+    module = build_model(architecture).eval()
     owner: dict[nn.Module, int] = {}
-    found = spans(architecture)
+    found = list_module_ranges(architecture)
     for number, span in enumerate(found):
         for part in module[span.start : span.stop]:
             owner |= dict.fromkeys(part.modules(), number)
@@ -109,12 +109,12 @@ def _measured(architecture: Architecture) -> tuple[list[tuple[int, ...]], list[i
 @pytest.mark.parametrize("layer", _CASES)
 def test_a_layer_is_what_it_says(layer: Layer) -> None:
     architecture = _around(layer)
-    rows = [row for row in summarize(architecture).rows if row.enabled]
+    rows = [row for row in summarize(architecture).layers if row.enabled]
     shapes, parameters, costs = _measured(architecture)
     assert [row.output_shape for row in rows] == shapes
     assert [row.parameters for row in rows] == parameters
     assert [row.multiply_adds for row in rows] == costs
-    again = Architecture.read(architecture.canonical_json())
+    again = Architecture.from_json(architecture.to_canonical_json())
     assert again.layers == architecture.layers
     assert type(layer).model_validate_json(layer.model_dump_json()) == layer
 
@@ -122,7 +122,7 @@ def test_a_layer_is_what_it_says(layer: Layer) -> None:
 @given(architecture=strategies.architectures())
 @settings(max_examples=80)
 def test_whole_networks_are_what_they_say(architecture: Architecture) -> None:
-    rows = [row for row in summarize(architecture).rows if row.enabled]
+    rows = [row for row in summarize(architecture).layers if row.enabled]
     shapes, parameters, costs = _measured(architecture)
     assert [row.output_shape for row in rows] == shapes
     assert [row.parameters for row in rows] == parameters
@@ -132,7 +132,7 @@ def test_whole_networks_are_what_they_say(architecture: Architecture) -> None:
 @given(architecture=strategies.frozen_architectures())
 @settings(max_examples=80)
 def test_trainable_parameters_are_those_that_the_module_has_gradients_for(architecture: Architecture) -> None:
-    module = build(architecture)
+    module = build_model(architecture)
     summary = summarize(architecture)
     assert summary.trainable_parameters == sum(found.numel() for found in module.parameters() if found.requires_grad)
     assert summary.parameters == sum(found.numel() for found in module.parameters())
@@ -142,9 +142,9 @@ def test_trainable_parameters_are_those_that_the_module_has_gradients_for(archit
 def test_what_has_weights_can_be_frozen_in_its_form(kind: str) -> None:
     model = LAYER_KINDS[kind]
     (layer, *_) = _EXAMPLES[kind]
-    row = next(row for row in summarize(_around(layer)).rows if row.kind == kind)
+    row = next(row for row in summarize(_around(layer)).layers if row.kind == kind)
     assert model.has_weights == bool(row.parameters)
-    names = [field.name for field in form_fields(model)]
+    names = [field.name for field in build_form_fields(model)]
     assert ("trainable" in names) == model.has_weights
     assert "trainable" not in names[:-1]
 
@@ -161,7 +161,7 @@ def test_a_layer_that_is_trained_does_not_say_so_in_its_json() -> None:
 @pytest.mark.parametrize("kind", LAYER_KINDS)
 def test_every_bound_of_the_form_is_a_layer(kind: str) -> None:
     model = LAYER_KINDS[kind]
-    for field in form_fields(model):
+    for field in build_form_fields(model):
         assert field.help.endswith("."), f"{field.name} has no sentence of help"
         if field.control in ("integer", "number"):
             assert field.minimum is not None
@@ -180,7 +180,7 @@ def test_every_bound_of_the_form_is_a_layer(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", LAYER_KINDS)
 def test_just_outside_the_bounds_is_no_layer(kind: str) -> None:
-    for field in form_fields(LAYER_KINDS[kind]):
+    for field in build_form_fields(LAYER_KINDS[kind]):
         if field.control in ("integer", "number"):
             assert field.minimum is not None
             assert field.maximum is not None
@@ -193,10 +193,10 @@ def test_just_outside_the_bounds_is_no_layer(kind: str) -> None:
 def test_a_kind_has_words(kind: str) -> None:
     model = LAYER_KINDS[kind]
     assert 3 <= len(model.title) <= 20
-    assert model.summary.endswith(".")
+    assert model.description.endswith(".")
     assert model().kind == kind
-    if form_fields(model) and kind != "batch_norm":
-        assert model().detail()
+    if build_form_fields(model) and kind != "batch_norm":
+        assert model().format_arguments()
 
 
 @given(layer=strategies.layers(), shape=st.tuples(st.integers(1, 600), st.integers(1, 40), st.integers(1, 40)))
@@ -204,23 +204,23 @@ def test_a_kind_has_words(kind: str) -> None:
 def test_figures_are_total(layer: Layer, shape: tuple[int, ...]) -> None:
     """On any input, map or vector, a layer answers with positive shapes and counts, and its defects have words."""
     for given_shape in (shape, shape[:1]):
-        output = layer.output_shape(given_shape)
+        output = layer.compute_output_shape(given_shape)
         assert len(output) in (1, 3)
         assert min(output) >= 1
-        assert layer.parameters(given_shape) >= 0
-        assert layer.multiply_adds(given_shape) >= 0
-        assert layer.kept_values(given_shape) >= 1
-        for defect in layer.defects(given_shape):
+        assert layer.count_parameters(given_shape) >= 0
+        assert layer.count_multiply_adds(given_shape) >= 0
+        assert layer.count_saved_activations(given_shape) >= 1
+        for defect in layer.validate_input(given_shape):
             assert defect.what.endswith(".")
             assert defect.field in type(layer).model_fields
 
 
 def test_detail_of_each_kind() -> None:
-    assert Conv2d().detail() == "32 · 3×3 · ReLU"
+    assert Conv2d().format_arguments() == "32 · 3×3 · ReLU"
     full = Conv2d(out_channels=8, kernel_size=5, stride=2, padding=1, dilation=2, groups=4, activation="none")
-    assert full.detail() == "8 · 5×5 · stride 2 · pad 1 · dilation 2 · 4 groups"
-    assert MaxPool2d(kernel_size=3, stride=2, padding=1).detail() == "3×3 · stride 2 · pad 1"
-    assert Dropout(p=0.5).detail() == "50%"
-    assert Linear(out_features=64, activation="tanh").detail() == "64 · Tanh"
-    assert Output(units=10).detail() == "10 · softmax"
-    assert Residual().detail() == "Conv 32 · 3×3 · pad same · ReLU + Conv 32 · 3×3 · pad same · ReLU"
+    assert full.format_arguments() == "8 · 5×5 · stride 2 · pad 1 · dilation 2 · 4 groups"
+    assert MaxPool2d(kernel_size=3, stride=2, padding=1).format_arguments() == "3×3 · stride 2 · pad 1"
+    assert Dropout(p=0.5).format_arguments() == "50%"
+    assert Linear(out_features=64, activation="tanh").format_arguments() == "64 · Tanh"
+    assert Output(units=10).format_arguments() == "10 · softmax"
+    assert Residual().format_arguments() == "Conv 32 · 3×3 · pad same · ReLU + Conv 32 · 3×3 · pad same · ReLU"

@@ -12,15 +12,21 @@ import pytest
 
 from playground.core.datasets import DATASETS
 from playground.core.layers import Conv2d, Layer, Residual
-from playground.core.presets import ARCHITECTURES, GROUP_TITLES, RECIPES, architecture_preset, recipe_preset
+from playground.core.presets import (
+    ARCHITECTURE_PRESETS,
+    GROUP_TITLES,
+    RECIPE_PRESETS,
+    get_architecture_preset,
+    get_recipe_preset,
+)
 from playground.core.shapes import Shape
 from playground.core.summary import summarize
-from playground.core.validation import find_problems
+from playground.core.validation import validate
 from playground.errors import UnknownNameError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TABLES: dict[str, list[list[Any]]] = json.loads((GOLDEN / "keras-tables.json").read_text(encoding="utf-8"))
-WORKING = [name for name, preset in ARCHITECTURES.items() if not preset.broken]
+WORKING = [name for name, preset in ARCHITECTURE_PRESETS.items() if not preset.is_broken]
 KERAS_CLASSES = {
     "max_pool2d": "MaxPooling2D",
     "avg_pool2d": "AveragePooling2D",
@@ -58,10 +64,10 @@ def keras_class(layer: Layer) -> str:
 
 @pytest.mark.parametrize("name", WORKING)
 def test_shapes_and_parameters_are_those_of_keras(name: str) -> None:
-    architecture = architecture_preset(name).architecture
+    architecture = get_architecture_preset(name).architecture
     *rows, (_, _, parameters, _) = TABLES[name]
     table = iter(rows)
-    for row in summarize(architecture).rows:
+    for row in summarize(architecture).layers:
         layer = architecture.layers[row.index]
         theirs = keras_layers(layer, table)
         assert (theirs[-1][0], theirs[-1][1]) == (keras_class(layer), channels_last(row.output_shape)), row.title
@@ -78,10 +84,10 @@ def test_the_golden_tables_are_what_keras_makes_of_them_now(tmp_path: Path) -> N
     assert list(TABLES) == WORKING
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
 def test_a_preset_works_unless_it_is_broken(name: str) -> None:
-    preset = ARCHITECTURES[name]
-    assert bool(find_problems(preset.architecture)) == preset.broken
+    preset = ARCHITECTURE_PRESETS[name]
+    assert bool(validate(preset.architecture)) == preset.is_broken
     if preset.recipe:
         dataset = DATASETS[preset.recipe.dataset]
         assert preset.architecture.classes == len(dataset.class_names)
@@ -90,7 +96,7 @@ def test_a_preset_works_unless_it_is_broken(name: str) -> None:
 
 def test_the_tutorials_settings_are_their_sources() -> None:
     def settings(name: str) -> tuple[Any, ...]:
-        recipe = architecture_preset(name).recipe
+        recipe = get_architecture_preset(name).recipe
         assert recipe is not None
         return (
             recipe.dataset,
@@ -108,15 +114,15 @@ def test_the_tutorials_settings_are_their_sources() -> None:
 
 
 def test_every_mistake_says_what_to_look_at_and_every_group_has_its_presets() -> None:
-    for preset in ARCHITECTURES.values():
-        assert bool(preset.look_at) == (preset.group == "mistake" and not preset.broken), preset.name
-    assert {preset.group for preset in ARCHITECTURES.values()} <= GROUP_TITLES.keys()
-    titles = [preset.title for preset in ARCHITECTURES.values()]
+    for preset in ARCHITECTURE_PRESETS.values():
+        assert bool(preset.observation) == (preset.group == "mistake" and not preset.is_broken), preset.name
+    assert {preset.group for preset in ARCHITECTURE_PRESETS.values()} <= GROUP_TITLES.keys()
+    titles = [preset.title for preset in ARCHITECTURE_PRESETS.values()]
     assert len(titles) == len(set(titles))
 
 
 def test_a_name_that_is_no_preset() -> None:
     with pytest.raises(UnknownNameError, match=r"no architecture preset 'lenet'\. There are: .*lenet5"):
-        architecture_preset("lenet")
-    with pytest.raises(UnknownNameError, match=f"There are: {', '.join(RECIPES)}"):
-        recipe_preset("slow")
+        get_architecture_preset("lenet")
+    with pytest.raises(UnknownNameError, match=f"There are: {', '.join(RECIPE_PRESETS)}"):
+        get_recipe_preset("slow")

@@ -8,10 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from playground.core.form_schema import form_fields
-from playground.core.presets import RECIPES, recipe_preset
-from playground.core.recipe import KNOBS, Adam, AdamW, Cosine, Noise, OneCycle, Recipe, Rotate, Sgd, Shift
-from playground.errors import RecipeError, SchemaError
+from playground.core.form_schema import build_form_fields
+from playground.core.presets import RECIPE_PRESETS, get_recipe_preset
+from playground.core.recipe import (
+    LIVE_HYPERPARAMETERS,
+    Adam,
+    AdamW,
+    Cosine,
+    Noise,
+    OneCycle,
+    Recipe,
+    Rotate,
+    Sgd,
+    Shift,
+)
+from playground.errors import RecipeError, SchemaVersionError
 from tests import strategies
 
 PARTS: tuple[type[BaseModel], ...] = (
@@ -25,11 +36,11 @@ PARTS: tuple[type[BaseModel], ...] = (
 @given(recipe=strategies.recipes())
 @settings(max_examples=150)
 def test_json_round_trip(recipe: Recipe) -> None:
-    again = Recipe.read(recipe.canonical_json())
+    again = Recipe.from_json(recipe.to_canonical_json())
     assert again == recipe
     assert again.digest == recipe.digest
     assert type(again.optimizer) is type(recipe.optimizer)
-    assert Recipe.read(json.dumps(json.loads(recipe.canonical_json()), indent=1)) == recipe
+    assert Recipe.from_json(json.dumps(json.loads(recipe.to_canonical_json()), indent=1)) == recipe
 
 
 @given(first=strategies.recipes(), second=strategies.recipes())
@@ -40,25 +51,25 @@ def test_digests_name_contents(first: Recipe, second: Recipe) -> None:
 
 def test_a_recipe_that_transfers_nothing_keeps_its_digest() -> None:
     """Digests lie in run folders and links: a field that came later must not change them."""
-    found = {name: preset.recipe.digest for name, preset in RECIPES.items()}
+    found = {name: preset.recipe.digest for name, preset in RECIPE_PRESETS.items()}
     assert found.items() >= {"sprint": "4c3cecdc6550", "tutorial": "1b1e6a5a03a9", "careful": "f8d57cc32983"}.items()
-    share = Recipe().changed(transferred_lr_share=0.1)
+    share = Recipe().replace(transferred_lr_share=0.1)
     assert share.digest != Recipe().digest
-    assert Recipe.read(share.canonical_json()) == share
-    assert share.changed(transferred_lr_share=1.0).digest == Recipe().digest
-    assert not share.is_same_but_knobs(Recipe())
+    assert Recipe.from_json(share.to_canonical_json()) == share
+    assert share.replace(transferred_lr_share=1.0).digest == Recipe().digest
+    assert not share.is_equal_except_live_hyperparameters(Recipe())
 
 
 def test_a_partial_recipe_gets_defaults() -> None:
-    recipe = Recipe.read('{"optimizer": {"kind": "adamw"}, "schedule": {"kind": "one_cycle"}, "epochs": 3}')
+    recipe = Recipe.from_json('{"optimizer": {"kind": "adamw"}, "schedule": {"kind": "one_cycle"}, "epochs": 3}')
     assert recipe == Recipe(optimizer=AdamW(), schedule=OneCycle(), epochs=3)
     assert (recipe.lr, recipe.batch_size, recipe.seed, recipe.dataset) == (1e-3, 128, 0, "mnist")
-    assert json.loads(recipe.canonical_json())["schema"] == 1
+    assert json.loads(recipe.to_canonical_json())["schema"] == 1
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
 def test_every_bound_of_the_form_is_valid(part: type[BaseModel]) -> None:
-    for field in form_fields(part):
+    for field in build_form_fields(part):
         if field.control in ("integer", "number"):
             assert field.minimum is not None, field.name
             assert field.maximum is not None, f"{part.__name__}.{field.name}: the form has no upper bound"
@@ -106,33 +117,33 @@ def test_every_bound_of_the_form_is_valid(part: type[BaseModel]) -> None:
 )
 def test_out_of_bounds_is_told_so(fields: dict[str, Any], named: str) -> None:
     with pytest.raises(RecipeError, match=named):
-        Recipe.read(fields)
+        Recipe.from_json(fields)
     with pytest.raises(RecipeError, match=named):
-        Recipe().changed(**fields)
+        Recipe().replace(**fields)
 
 
 @pytest.mark.parametrize("source", ["", "[1]", "null", "{", b"\xff", '"sprint"'])
 def test_what_is_no_recipe_is_told_so(source: str | bytes) -> None:
     with pytest.raises(RecipeError, match="recipe is one JSON object") as caught:
-        Recipe.read(source)
+        Recipe.from_json(source)
     assert str(caught.value).endswith(".")
 
 
 def test_messages_are_english() -> None:
     with pytest.raises(RecipeError, match="A recipe is one JSON object"):
-        Recipe.read("[]")
+        Recipe.from_json("[]")
 
 
 def test_a_newer_schema_is_told_apart() -> None:
-    with pytest.raises(SchemaError, match="recipe has schema 2"):
-        Recipe.read('{"schema": 2}')
-    with pytest.raises(SchemaError, match="schema 7"):
-        Recipe().changed(schema=7)
+    with pytest.raises(SchemaVersionError, match="recipe has schema 2"):
+        Recipe.from_json('{"schema": 2}')
+    with pytest.raises(SchemaVersionError, match="schema 7"):
+        Recipe().replace(schema=7)
 
 
 def test_changed_leaves_the_old_value() -> None:
     recipe = Recipe()
-    changed = recipe.changed(lr=0.5, augmentation=(Rotate(),), schedule=Cosine())
+    changed = recipe.replace(lr=0.5, augmentation=(Rotate(),), schedule=Cosine())
     assert (changed.lr, changed.augmentation, changed.schedule) == (0.5, (Rotate(),), Cosine())
     assert recipe == Recipe()
 
@@ -141,56 +152,58 @@ def test_changed_leaves_the_old_value() -> None:
 @settings(max_examples=60)
 def test_knobs_change_what_they_name(recipe: Recipe, other: Recipe) -> None:
     knobs: dict[str, Any] = {"lr": other.lr, "weight_decay": other.weight_decay, "augmentation": other.augmentation}
-    changed = recipe.with_knobs(knobs)
+    changed = recipe.update_hyperparameters(knobs)
     assert (changed.lr, changed.weight_decay, changed.augmentation) == tuple(knobs.values())
-    assert recipe.with_knobs({}) == recipe
-    assert changed.with_knobs({name: getattr(recipe, name) for name in knobs}) == recipe
+    assert recipe.update_hyperparameters({}) == recipe
+    assert changed.update_hyperparameters({name: getattr(recipe, name) for name in knobs}) == recipe
 
 
 def test_knobs_come_from_json_too() -> None:
     knobs = json.loads('{"optimizer": {"kind": "adam", "beta1": 0.5}, "augmentation": [{"kind": "noise", "std": 0.2}]}')
-    changed = Recipe().with_knobs(knobs)
+    changed = Recipe().update_hyperparameters(knobs)
     assert changed.optimizer == Adam(beta1=0.5)
     assert changed.augmentation == (Noise(std=0.2),)
 
 
 def test_what_may_not_change_in_mid_run() -> None:
-    fixed = sorted(set(Recipe.model_fields) - set(KNOBS))
-    assert len(fixed) == len(Recipe.model_fields) - len(KNOBS) == 9
+    fixed = sorted(set(Recipe.model_fields) - set(LIVE_HYPERPARAMETERS))
+    assert len(fixed) == len(Recipe.model_fields) - len(LIVE_HYPERPARAMETERS) == 9
     for name in (*fixed, "schema", "no_such_thing"):
         with pytest.raises(RecipeError, match=f"{name} cannot change") as caught:
-            Recipe().with_knobs({name: 1, "lr": 0.1})
-        assert all(knob in caught.value.expected for knob in KNOBS)
+            Recipe().update_hyperparameters({name: 1, "lr": 0.1})
+        assert all(knob in caught.value.expected for knob in LIVE_HYPERPARAMETERS)
     with pytest.raises(RecipeError, match="from adam to sgd"):
-        Recipe().with_knobs({"optimizer": Sgd()})
+        Recipe().update_hyperparameters({"optimizer": Sgd()})
     with pytest.raises(RecipeError, match="from adam to adamw"):
-        Recipe().with_knobs({"optimizer": {"kind": "adamw"}})
+        Recipe().update_hyperparameters({"optimizer": {"kind": "adamw"}})
 
 
 @given(
-    knobs=st.dictionaries(st.sampled_from(KNOBS), st.none() | st.text(max_size=4) | st.lists(st.integers(), max_size=2))
+    knobs=st.dictionaries(
+        st.sampled_from(LIVE_HYPERPARAMETERS), st.none() | st.text(max_size=4) | st.lists(st.integers(), max_size=2)
+    )
 )
 def test_wrong_knob_values_are_recipe_errors(knobs: dict[str, Any]) -> None:
     said = ""
     try:
-        changed = Recipe().with_knobs(knobs)
+        changed = Recipe().update_hyperparameters(knobs)
     except RecipeError as problem:
         said = str(problem)
     if said:
         assert any(name in said for name in knobs)
     else:
-        assert Recipe.read(changed.canonical_json()) == changed
+        assert Recipe.from_json(changed.to_canonical_json()) == changed
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", RECIPE_PRESETS)
 def test_presets_are_recipes(name: str) -> None:
-    preset = recipe_preset(name)
-    assert Recipe.read(preset.recipe.canonical_json()) == preset.recipe
+    preset = get_recipe_preset(name)
+    assert Recipe.from_json(preset.recipe.to_canonical_json()) == preset.recipe
     assert preset.title
     assert preset.description.endswith(".")
 
 
 def test_the_presets_settings() -> None:
-    assert recipe_preset("tutorial").recipe == Recipe(lr=1e-3, batch_size=32, epochs=5)
-    assert recipe_preset("careful").recipe.augmentation[0] == Shift(pixels=2)
-    assert recipe_preset("sprint").recipe.schedule == OneCycle()
+    assert get_recipe_preset("tutorial").recipe == Recipe(lr=1e-3, batch_size=32, epochs=5)
+    assert get_recipe_preset("careful").recipe.augmentation[0] == Shift(pixels=2)
+    assert get_recipe_preset("sprint").recipe.schedule == OneCycle()

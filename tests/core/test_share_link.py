@@ -10,35 +10,35 @@ from hypothesis import strategies as st
 from playground.core import share_link as link
 from playground.core.architecture import MAX_LAYERS, Architecture
 from playground.core.layers import BatchNorm, Conv2d, Residual
-from playground.core.presets import ARCHITECTURES, RECIPES
+from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
 from playground.core.recipe import Recipe
-from playground.core.share_link import MOST_CHARACTERS, from_link, to_link
-from playground.errors import ArchitectureError, PlaygroundError, RecipeError, SchemaError
+from playground.core.share_link import MAX_LINK_LENGTH, decode_link, encode_link
+from playground.errors import ArchitectureError, PlaygroundError, RecipeError, SchemaVersionError
 from tests import strategies
 
-_GUIDE = to_link(ARCHITECTURES["guide"].architecture, RECIPES["tutorial"].recipe)
+_GUIDE = encode_link(ARCHITECTURE_PRESETS["guide"].architecture, RECIPE_PRESETS["tutorial"].recipe)
 
 
 @given(architecture=strategies.any_architectures(most=None), recipe=strategies.recipes())
 @settings(max_examples=200)
 def test_what_goes_in_comes_out(architecture: Architecture, recipe: Recipe) -> None:
-    text = to_link(architecture, recipe)
-    found_architecture, found_recipe = from_link(text)
-    assert found_architecture.canonical_json() == architecture.canonical_json()
+    text = encode_link(architecture, recipe)
+    found_architecture, found_recipe = decode_link(text)
+    assert found_architecture.to_canonical_json() == architecture.to_canonical_json()
     assert found_recipe == recipe
-    assert to_link(found_architecture, found_recipe) == text
+    assert encode_link(found_architecture, found_recipe) == text
     assert all(letter.isalnum() or letter in ".-_" for letter in text)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
 def test_links_of_presets_are_short(name: str) -> None:
-    assert len(to_link(ARCHITECTURES[name].architecture, RECIPES["sprint"].recipe)) < 200
+    assert len(encode_link(ARCHITECTURE_PRESETS[name].architecture, RECIPE_PRESETS["sprint"].recipe)) < 200
 
 
 def test_an_old_link_is_read_as_ever() -> None:
     """This text was written by the first version; people have kept such links."""
     old = "1.ePmXWnGyGy0oh09BOVoTDImagJ7lnhlR5Z4pSrGnRKPyjMKSCgA5V4rW"
-    assert from_link(old) == (ARCHITECTURES["guide"].architecture, RECIPES["sprint"].recipe)
+    assert decode_link(old) == (ARCHITECTURE_PRESETS["guide"].architecture, RECIPE_PRESETS["sprint"].recipe)
 
 
 def test_the_largest_network_has_a_link_that_is_read() -> None:
@@ -50,14 +50,14 @@ def test_the_largest_network_has_a_link_that_is_read() -> None:
     layers = tuple(
         Residual(
             layers=tuple(
-                part.changed(eps=part.eps * (1 + place / 99)) if part.kind == "batch_norm" else part for part in inner
+                part.replace(eps=part.eps * (1 + place / 99)) if part.kind == "batch_norm" else part for part in inner
             )
         )
         for place in range(MAX_LAYERS)
     )
-    text = to_link(Architecture(layers=layers), Recipe())
-    assert len(text) < MOST_CHARACTERS
-    assert from_link(text)[0] == Architecture(layers=layers)
+    text = encode_link(Architecture(layers=layers), Recipe())
+    assert len(text) < MAX_LINK_LENGTH
+    assert decode_link(text)[0] == Architecture(layers=layers)
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_the_largest_network_has_a_link_that_is_read() -> None:
     ],
 )
 def test_a_whole_url_can_be_pasted(pasted: str) -> None:
-    assert from_link(pasted.format(_GUIDE)) == from_link(_GUIDE)
+    assert decode_link(pasted.format(_GUIDE)) == decode_link(_GUIDE)
 
 
 def _packed(content: bytes) -> str:
-    packer = zlib.compressobj(9, zdict=link._WORDS)
+    packer = zlib.compressobj(9, zdict=link._COMPRESSION_DICTIONARY)
     return "1." + base64.urlsafe_b64encode(packer.compress(content) + packer.flush()).decode().rstrip("=")
 
 
-_RECIPE = Recipe().canonical_json()
+_RECIPE = Recipe().to_canonical_json()
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ _RECIPE = Recipe().canonical_json()
         (_GUIDE + "AAAA", ArchitectureError, "a part is missing"),
         (_GUIDE.replace("e", "f", 3), ArchitectureError, "a part is missing"),
         (_GUIDE[:9] + "é" + _GUIDE[9:], ArchitectureError, "a part is missing"),
-        ("2." + _GUIDE[2:], SchemaError, "version 2"),
-        ("x" * (MOST_CHARACTERS + 1), ArchitectureError, "characters"),
+        ("2." + _GUIDE[2:], SchemaVersionError, "version 2"),
+        ("x" * (MAX_LINK_LENGTH + 1), ArchitectureError, "characters"),
         (_packed(b"[" * 100_000), ArchitectureError, "does not hold a network"),
         (_packed(b"{}"), ArchitectureError, "does not hold a network"),
         (_packed(b'[{"layers":[{"kind":"nonsense"}]},{}]'), ArchitectureError, "layers.0"),
-        (_packed(b'[{"schema":9},{}]'), SchemaError, "schema 9"),
+        (_packed(b'[{"schema":9},{}]'), SchemaVersionError, "schema 9"),
         (_packed(f'[{{"classes":1e99}},{_RECIPE}]'.encode()), ArchitectureError, "classes"),
         (_packed(b'[{},{"lr":NaN}]'), RecipeError, "lr"),
         (_packed(b'[{},{"surprise":1}]'), RecipeError, "surprise"),
@@ -108,17 +108,17 @@ _RECIPE = Recipe().canonical_json()
 )
 def test_a_bad_link_is_refused_in_words(text: str, error: type[PlaygroundError], what: str) -> None:
     with pytest.raises(error) as caught:
-        from_link(text)
+        decode_link(text)
     assert what in str(caught.value)
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """40 kB that would become 30 MB: the unpacker stops at its limit."""
     sizes = []
-    unpack = link._values
-    monkeypatch.setattr(link, "_values", lambda content: sizes.append(len(content)) or unpack(content))
+    unpack = link._parse_payload
+    monkeypatch.setattr(link, "_parse_payload", lambda content: sizes.append(len(content)) or unpack(content))
     with pytest.raises(ArchitectureError, match="too much"):
-        from_link(_packed(b" " * 30_000_000))
+        decode_link(_packed(b" " * 30_000_000))
     assert sizes == []
 
 
@@ -134,14 +134,14 @@ def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=300)
 def test_any_text_is_read_or_refused(text: str) -> None:
     with pytest.raises(PlaygroundError):
-        from_link(text)
+        decode_link(text)
 
 
 @given(place=st.integers(0, len(_GUIDE)), letters=st.text("ABCdef019-_.=?&%", max_size=3), gone=st.integers(0, 3))
 @settings(max_examples=300)
 def test_a_changed_link_is_read_or_refused(place: int, letters: str, gone: int) -> None:
     try:
-        architecture, recipe = from_link(_GUIDE[:place] + letters + _GUIDE[place + gone :])
+        architecture, recipe = decode_link(_GUIDE[:place] + letters + _GUIDE[place + gone :])
     except PlaygroundError:
         return
-    assert (architecture, recipe) == from_link(_GUIDE)
+    assert (architecture, recipe) == decode_link(_GUIDE)

@@ -7,17 +7,17 @@ from torch import nn
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, Output, Residual
-from playground.core.presets import ARCHITECTURES, architecture_preset
-from playground.core.shapes import shape_text
+from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
+from playground.core.shapes import format_shape
 from playground.core.summary import summarize
-from playground.engine.model.build import build
+from playground.engine.model.build import build_model
 from tests import strategies
 
 
 def test_the_guides_net_by_hand() -> None:
-    summary = summarize(architecture_preset("guide").architecture)
-    rows = summary.rows
-    assert [shape_text(row.output_shape) for row in rows] == [
+    summary = summarize(get_architecture_preset("guide").architecture)
+    rows = summary.layers
+    assert [format_shape(row.output_shape) for row in rows] == [
         "32×26×26",
         "32×13×13",
         "64×11×11",
@@ -54,25 +54,25 @@ def test_the_guides_net_by_hand() -> None:
     assert rows[6].receptive_field == rows[7].receptive_field == (28, 28)
     assert summary.receptive_field == (18, 18)
     assert rows[0].activation_bytes == 32 * 26 * 26 * 4
-    assert [row.detail for row in rows[:2]] == ["32 · 3×3 · ReLU", "2×2"]
+    assert [row.arguments_text for row in rows[:2]] == ["32 · 3×3 · ReLU", "2×2"]
 
 
 @pytest.mark.parametrize(
     ("name", "parameters"), [("guide", 93_322), ("lenet5", 61_706), ("tiny", 3_738), ("residual", 77_658)]
 )
 def test_parameters_of_presets(name: str, parameters: int) -> None:
-    architecture = architecture_preset(name).architecture
+    architecture = get_architecture_preset(name).architecture
     assert summarize(architecture).parameters == parameters
-    assert sum(weights.numel() for weights in build(architecture).parameters()) == parameters
+    assert sum(weights.numel() for weights in build_model(architecture).parameters()) == parameters
 
 
 def test_tiny_is_tiny() -> None:
-    assert summarize(ARCHITECTURES["tiny"].architecture).parameters < 5_000
+    assert summarize(ARCHITECTURE_PRESETS["tiny"].architecture).parameters < 5_000
 
 
 def test_a_disabled_layer_costs_nothing() -> None:
     layers = (Conv2d(out_channels=4), Conv2d(out_channels=99, enabled=False), Flatten(), Output())
-    rows = summarize(Architecture(layers=layers)).rows
+    rows = summarize(Architecture(layers=layers)).layers
     assert rows[1].output_shape == rows[1].input_shape == rows[0].output_shape == (4, 26, 26)
     assert (rows[1].parameters, rows[1].multiply_adds, rows[1].activation_bytes) == (0, 0, 0)
     assert rows[1].receptive_field == rows[0].receptive_field
@@ -84,10 +84,10 @@ def test_frozen_layers_keep_their_parameters_and_train_none() -> None:
     layers = (Conv2d(out_channels=2, trainable=False), block, Flatten(), Output())
     summary = summarize(Architecture(layers=layers))
     inner, norm, around, output = 4 * (2 * 9 + 1), 2 * 4, 4 * (2 + 1), 10 * (4 * 26 * 26 + 1)
-    assert [row.parameters for row in summary.rows] == [2 * 10, inner + norm + around, 0, output]
-    assert [row.trainable_parameters for row in summary.rows] == [0, norm + around, 0, output]
+    assert [row.parameters for row in summary.layers] == [2 * 10, inner + norm + around, 0, output]
+    assert [row.trainable_parameters for row in summary.layers] == [0, norm + around, 0, output]
     assert summary.trainable_parameters == norm + around + output
-    frozen = summarize(Architecture(layers=(*layers[:1], block.changed(trainable=False), *layers[2:])))
+    frozen = summarize(Architecture(layers=(*layers[:1], block.replace(trainable=False), *layers[2:])))
     assert (frozen.parameters, frozen.trainable_parameters) == (summary.parameters, output)
 
 
@@ -98,38 +98,41 @@ def test_training_bytes_by_hand() -> None:
     assert summary.parameters == weights
     assert summary.activation_bytes == values * 4
     flattened = 2 * 784 * 4  # from the image to what the first layer with weights keeps
-    assert summary.training_bytes(10) == weights * 16 + (int((784 + 3 + 2) * 4 * 2.5) + flattened) * 10
+    assert summary.estimate_training_bytes(10) == weights * 16 + (int((784 + 3 + 2) * 4 * 2.5) + flattened) * 10
 
 
 def test_frozen_layers_need_memory_for_their_weights_alone() -> None:
     layers = (Conv2d(out_channels=4), MaxPool2d(), Flatten(), Linear(out_features=3), Output(units=2))
     net = Architecture(layers=layers, classes=2)
-    assert summarize(net).fixed_rows == ()
-    summary = summarize(net.frozen_up_to(0))
-    assert [row.kind for row in summary.fixed_rows] == ["conv2d", "max_pool2d", "flatten"]
+    assert summarize(net).frozen_prefix == ()
+    summary = summarize(net.freeze_up_to(0))
+    assert [row.kind for row in summary.frozen_prefix] == ["conv2d", "max_pool2d", "flatten"]
     learning = 3 * (4 * 13 * 13 + 1) + 2 * 4
     kept = 784 + 3 + 2
-    assert summary.training_bytes(10) == (40 + 4 * learning) * 4 + (int(kept * 4 * 2.5) + 2 * 4 * 26 * 26 * 4) * 10
-    assert summary.training_bytes(10) < summarize(net).training_bytes(10)
+    assert (
+        summary.estimate_training_bytes(10)
+        == (40 + 4 * learning) * 4 + (int(kept * 4 * 2.5) + 2 * 4 * 26 * 26 * 4) * 10
+    )
+    assert summary.estimate_training_bytes(10) < summarize(net).estimate_training_bytes(10)
 
 
 def test_the_receptive_field_never_exceeds_the_image() -> None:
-    rows = summarize(Architecture(input=InputShape(height=9, width=20), layers=(Conv2d(kernel_size=31),))).rows
+    rows = summarize(Architecture(input=InputShape(height=9, width=20), layers=(Conv2d(kernel_size=31),))).layers
     assert rows[0].receptive_field == (9, 20)
-    whole = summarize(Architecture(layers=(Conv2d(), GlobalAvgPool()))).rows
+    whole = summarize(Architecture(layers=(Conv2d(), GlobalAvgPool()))).layers
     assert whole[1].receptive_field == (28, 28)
     assert summarize(Architecture()).receptive_field == (1, 1)
 
 
 def test_a_residual_block_sees_what_its_inside_sees() -> None:
-    rows = summarize(Architecture(layers=(Residual(), MaxPool2d(), Residual()))).rows
+    rows = summarize(Architecture(layers=(Residual(), MaxPool2d(), Residual()))).layers
     # Two 3×3 convolutions: 5; pooling: 6 at a jump of 2; two more convolutions: 6 + 4 · 2.
     assert [row.receptive_field[0] for row in rows] == [5, 6, 14]
 
 
 def _seen(architecture: Architecture) -> tuple[int, int]:
     """Extent of the pixels with a gradient from the central value of the last map; all weights are positive."""
-    module = build(architecture)
+    module = build_model(architecture)
     maps = nn.Sequential(*list(module)[:-3])  # less the global pooling's two modules and the output
     with torch.no_grad():
         for weights in maps.parameters():

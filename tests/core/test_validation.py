@@ -19,24 +19,24 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.core.presets import ARCHITECTURES, architecture_preset
+from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
 from playground.core.summary import summarize
-from playground.core.validation import Limits, Problem, bytes_text, find_problems
-from playground.engine.model.build import build, spans
+from playground.core.validation import Problem, ResourceLimits, format_bytes, validate
+from playground.engine.model.build import build_model, list_module_ranges
 from playground.errors import ArchitectureError
 from tests import strategies
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
-SMALL = Limits(parameters=30_000, training_bytes=40_000_000, batch_size=16)
+SMALL = ResourceLimits(max_parameters=30_000, max_training_bytes=40_000_000, batch_size=16)
 
 
 def _forward(architecture: Architecture) -> list[tuple[int, ...]]:
     """The shape of every enabled layer's result for a batch of 2, from the built module."""
-    module = build(architecture).eval()
+    module = build_model(architecture).eval()
     values, shapes = torch.zeros(2, *architecture.input.shape), []
     with torch.inference_mode():
-        for span in spans(architecture):
+        for span in list_module_ranges(architecture):
             values = module[span.start : span.stop](values)
             assert values.shape[0] == 2
             shapes.append(tuple(values.shape[1:]))
@@ -46,7 +46,7 @@ def _forward(architecture: Architecture) -> list[tuple[int, ...]]:
 @given(architecture=strategies.any_architectures(most=None))
 @settings(max_examples=200)
 def test_validation_is_total(architecture: Architecture) -> None:
-    for problem in find_problems(architecture):
+    for problem in validate(architecture):
         assert problem.what.endswith(".")
         assert problem.expected.endswith(".")
         assert str(problem).startswith(
@@ -65,29 +65,29 @@ def test_validation_is_total(architecture: Architecture) -> None:
 @settings(max_examples=300)
 def test_no_problem_means_that_it_builds(architecture: Architecture) -> None:
     """Either there are problems and build() names them, or torch builds it with the stated shapes."""
-    problems = find_problems(architecture, SMALL)
+    problems = validate(architecture, SMALL)
     if problems:
         with pytest.raises(ArchitectureError) as caught:
-            build(architecture, limits=SMALL)
+            build_model(architecture, limits=SMALL)
         assert all(str(problem) in str(caught.value) for problem in problems)
     else:
-        assert _forward(architecture) == [step.output_shape for step in architecture.steps()]
+        assert _forward(architecture) == [step.output_shape for step in architecture.resolve_layers()]
 
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=60)
 def test_what_works_has_no_problem(architecture: Architecture) -> None:
-    assert find_problems(architecture) == ()
-    assert _forward(architecture) == [step.output_shape for step in architecture.steps()]
+    assert validate(architecture) == ()
+    assert _forward(architecture) == [step.output_shape for step in architecture.resolve_layers()]
 
 
 @given(architecture=strategies.architectures(), junk=strategies.layers(12), data=st.data())
 @settings(max_examples=80)
 def test_one_wrong_layer_in_a_working_net(architecture: Architecture, junk: Layer, data: st.DataObject) -> None:
     """Nearly working nets reach further into validation than random ones; what passes must build."""
-    broken = architecture.inserted(data.draw(st.integers(0, len(architecture.layers))), junk)
-    if not find_problems(broken, SMALL):
-        assert _forward(broken) == [step.output_shape for step in broken.steps()]
+    broken = architecture.insert_layer(data.draw(st.integers(0, len(architecture.layers))), junk)
+    if not validate(broken, SMALL):
+        assert _forward(broken) == [step.output_shape for step in broken.resolve_layers()]
 
 
 def _same(problem: Problem, other: Problem) -> bool:
@@ -97,9 +97,9 @@ def _same(problem: Problem, other: Problem) -> bool:
 @given(architecture=strategies.any_architectures())
 @settings(max_examples=200)
 def test_a_fix_removes_its_problem(architecture: Architecture) -> None:
-    for problem in find_problems(architecture):
+    for problem in validate(architecture):
         for fix in problem.fixes:
-            left = find_problems(fix.architecture)
+            left = validate(fix.architecture)
             assert not any(_same(problem, other) for other in left), (str(problem), fix.label)
 
 
@@ -107,7 +107,7 @@ def _fixed(architecture: Architecture, most: int) -> tuple[Architecture, list[st
     """First fixes applied until there is no problem, none has a fix, or ``most`` were applied."""
     applied: list[str] = []
     for _ in range(most):
-        fix = next((problem.fixes[0] for problem in find_problems(architecture) if problem.fixes), None)
+        fix = next((problem.fixes[0] for problem in validate(architecture) if problem.fixes), None)
         if fix is None:
             break
         applied.append(fix.label)
@@ -119,30 +119,30 @@ def _fixed(architecture: Architecture, most: int) -> tuple[Architecture, list[st
 @settings(max_examples=200)
 def test_first_fixes_lead_to_a_net_that_works(architecture: Architecture) -> None:
     mended, applied = _fixed(architecture, 60)
-    assert find_problems(mended) == (), applied
+    assert validate(mended) == (), applied
     # At worst a convolution's groups, padding and kernel, one at a time; then a vector to lay out and an output.
     count = sum(1 + len(getattr(layer, "layers", ())) for layer in architecture.layers)
     assert len(applied) <= 3 * count + 4
 
 
 def test_the_broken_preset_is_mended_by_its_fixes() -> None:
-    architecture = architecture_preset("broken").architecture
-    assert len(find_problems(architecture)) == 4, "its description says four"
+    architecture = get_architecture_preset("broken").architecture
+    assert len(validate(architecture)) == 4, "its description says four"
     mended, applied = _fixed(architecture, 10)
-    assert find_problems(mended) == ()
+    assert validate(mended) == ()
     assert len(applied) <= 4, applied
     assert "Insert Flatten" in applied
     assert _forward(mended)[-1] == (10,)
 
 
-@pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURES.items() if not preset.broken])
+@pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURE_PRESETS.items() if not preset.is_broken])
 def test_presets_have_no_problem(name: str) -> None:
-    assert find_problems(architecture_preset(name).architecture) == ()
+    assert validate(get_architecture_preset(name).architecture) == ()
 
 
 def _only(*layers: Layer, image: InputShape | None = None, classes: int = 10) -> Problem:
     architecture = Architecture(input=image or InputShape(), classes=classes, layers=layers)
-    problems = find_problems(architecture)
+    problems = validate(architecture)
     assert len(problems) == 1, [str(problem) for problem in problems]
     return problems[0]
 
@@ -168,7 +168,7 @@ def test_a_kernel_larger_than_its_map() -> None:
     assert "7×7" in problem.what
     assert "4×6" in problem.what
     assert _labels(problem) == ["Use 'same' padding", "Use 4×4"]
-    shapes = [summarize(fix.architecture).rows[0].output_shape for fix in problem.fixes]
+    shapes = [summarize(fix.architecture).layers[0].output_shape for fix in problem.fixes]
     assert shapes == [(32, 4, 6), (32, 1, 3)]
 
 
@@ -217,7 +217,7 @@ def test_layers_out_of_place() -> None:
 
 
 def test_two_outputs() -> None:
-    problems = find_problems(Architecture(layers=(Flatten(), Output(), Output())))
+    problems = validate(Architecture(layers=(Flatten(), Output(), Output())))
     assert [problem.layer_index for problem in problems] == [1]
     assert _labels(problems[0]) == ["Remove"]
 
@@ -226,7 +226,7 @@ def test_residual_ways_that_do_not_meet() -> None:
     problem = _only(Residual(layers=(Conv2d(out_channels=4),)), Flatten(), Output())
     assert problem.field == "layers"
     assert "4×26×26" in problem.what
-    assert find_problems(problem.fixes[0].architecture) == ()
+    assert validate(problem.fixes[0].architecture) == ()
     inner = _only(Residual(layers=(BatchNorm(), Conv2d(groups=3, padding=1))), Flatten(), Output())
     assert inner.what.startswith("Inside, layer 2:")
     off = _only(Residual(layers=(Conv2d(enabled=False),)), Flatten(), Output())
@@ -236,7 +236,7 @@ def test_residual_ways_that_do_not_meet() -> None:
 def test_one_layer_twice_in_a_residual_block() -> None:
     """The same frozen value in two places is still two layers."""
     shared = Conv2d(out_channels=4, padding="same", stride=2)
-    first = find_problems(Architecture(layers=(Residual(layers=(shared, shared)), Flatten(), Output())))
+    first = validate(Architecture(layers=(Residual(layers=(shared, shared)), Flatten(), Output())))
     assert [problem.what[:16] for problem in first] == ["Inside, layer 1:", "Inside, layer 2:"]
 
 
@@ -245,34 +245,34 @@ def test_too_large_for_memory_says_how_much_and_what_to_reduce() -> None:
     architecture = Architecture(
         input=image, layers=(Conv2d(out_channels=256), MaxPool2d(), Conv2d(out_channels=8), GlobalAvgPool(), Output())
     )
-    (problem,) = find_problems(architecture)
-    needed = summarize(architecture).training_bytes(128)
+    (problem,) = validate(architecture)
+    needed = summarize(architecture).estimate_training_bytes(128)
     assert needed > 4 * 1024**3
-    assert bytes_text(needed) in problem.what
+    assert format_bytes(needed) in problem.what
     assert "batch size 128" in problem.what
     assert "4.3 GB" in problem.expected
     assert (problem.layer_index, problem.field) == (0, "out_channels")
     (fix,) = problem.fixes
     assert fix.label == "Reduce out_channels to 32"
-    assert summarize(fix.architecture).training_bytes(128) <= 4 * 1024**3
-    assert find_problems(fix.architecture) == ()
-    assert find_problems(architecture, Limits(batch_size=1)) == ()
+    assert summarize(fix.architecture).estimate_training_bytes(128) <= 4 * 1024**3
+    assert validate(fix.architecture) == ()
+    assert validate(architecture, ResourceLimits(batch_size=1)) == ()
 
 
 def test_too_many_parameters() -> None:
-    (problem,) = find_problems(
+    (problem,) = validate(
         Architecture(layers=(Conv2d(out_channels=64), Flatten(), Linear(out_features=4096), Output()))
     )
     assert "parameters" in problem.what
     assert (problem.layer_index, problem.field) == (2, "out_features")
     assert problem.fixes[0].label == "Reduce out_features to 1024"
-    assert find_problems(problem.fixes[0].architecture) == ()
+    assert validate(problem.fixes[0].architecture) == ()
 
 
 def test_what_no_layer_of_its_own_can_shrink() -> None:
     """The output has as many units as there are classes: the words say what to do, no fix pretends to."""
     image = InputShape(channels=3, height=256, width=256)
-    (problem,) = find_problems(Architecture(input=image, classes=1000, layers=(Flatten(), Output())))
+    (problem,) = validate(Architecture(input=image, classes=1000, layers=(Flatten(), Output())))
     assert problem.layer_index == 1
     assert "196,609,000 parameters" in problem.what
     assert "pool before it" in problem.expected
@@ -281,12 +281,12 @@ def test_what_no_layer_of_its_own_can_shrink() -> None:
 @pytest.mark.parametrize("layers", [(Flatten(),) * 64, (*(Dropout(),) * 63, Output())])
 def test_a_full_network_is_validated_too(layers: tuple[Layer, ...]) -> None:
     """A fix that would need a 65th layer is not offered; nothing is raised."""
-    problems = find_problems(Architecture(layers=layers))
+    problems = validate(Architecture(layers=layers))
     assert len(problems) == 1
 
 
 def test_bytes_as_people_say_them() -> None:
-    assert [bytes_text(count) for count in (0, 999, 1000, 1_500_000, 999_499_999, 2_540_000_000)] == [
+    assert [format_bytes(count) for count in (0, 999, 1000, 1_500_000, 999_499_999, 2_540_000_000)] == [
         "0 B",
         "999 B",
         "1 kB",

@@ -23,12 +23,14 @@ from playground.core.layers import (
     Residual,
 )
 from playground.core.recipe import Flip, Noise, Recipe, Rotate, Shift, Thickness
-from playground.engine.data.batch import Images
+from playground.engine.data.batch import LabeledImages
 from playground.engine.data.splits import Splits
-from playground.engine.runs.run import checkpoint_bytes
-from playground.engine.training.trainer import Cadence, Trainer
+from playground.engine.runs.run import serialize_checkpoint
+from playground.engine.training.trainer import EvaluationSchedule, Trainer
 
-EVERY_STEP = Cadence(evaluations_per_epoch=2, quick_size=20, checkpoints_per_epoch=2, report_s=0.0)
+EVERY_STEP = EvaluationSchedule(
+    max_evaluations_per_epoch=2, validation_subset_size=20, checkpoints_per_epoch=2, report_interval_s=0.0
+)
 """Each batch is reported at once, so that events lie where commands were given."""
 
 AUGMENTATION = (Shift(pixels=1), Rotate(degrees=15), Flip(p=0.2), Noise(std=0.1), Thickness(amount=0.5))
@@ -57,7 +59,7 @@ RICH = net(
 )
 
 
-def tiny_images(count: int, *, classes: int = 3, size: int = 8, seed: int = 0, noise: int = 60) -> Images:
+def tiny_images(count: int, *, classes: int = 3, size: int = 8, seed: int = 0, noise: int = 60) -> LabeledImages:
     """Every class has a bright square in a place of its own, under noise: separable, and not by the mean."""
     source = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % classes
@@ -67,7 +69,7 @@ def tiny_images(count: int, *, classes: int = 3, size: int = 8, seed: int = 0, n
     for place, label in enumerate(labels.tolist()):
         top, left = divmod(label, 2)
         images[place, 0, top * side : top * side + side - 1, left * side : left * side + side - 1] += 150
-    return Images(images, labels)
+    return LabeledImages(images, labels)
 
 
 def tiny_splits(train: int = 96, validation: int = 30, test: int = 30, *, classes: int = 3, size: int = 8) -> Splits:
@@ -112,7 +114,7 @@ class Script:
 
 
 def make_trainer(architecture: Architecture = PLAIN, recipe: Recipe | None = None, **options: Any) -> Trainer:
-    options = {"splits": tiny_splits(), "cadence": EVERY_STEP, "clock": FakeClock(0.001)} | options
+    options = {"splits": tiny_splits(), "evaluation_schedule": EVERY_STEP, "clock": FakeClock(0.001)} | options
     return Trainer(architecture, recipe or tiny_recipe(), **options)
 
 
@@ -127,7 +129,7 @@ def through_bytes(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint as it comes back from its file."""
     from io import BytesIO
 
-    loaded: dict[str, Any] = torch.load(BytesIO(checkpoint_bytes(checkpoint)), weights_only=True)
+    loaded: dict[str, Any] = torch.load(BytesIO(serialize_checkpoint(checkpoint)), weights_only=True)
     return loaded
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from playground.engine.background_task import Errand, Progress, tell
+from playground.engine.background_task import BackgroundTask, Progress, report_progress
 from playground.errors import DownloadError
 
 SCRIPT = """
 import sys, time
-from playground.engine.background_task import Progress, tell
+from playground.engine.background_task import Progress, report_progress
 from playground.errors import DataError
 
 def steps(ending):
@@ -27,7 +27,7 @@ def steps(ending):
         case "wait":
             time.sleep(60)
 
-tell(steps(sys.argv[1]))
+report_progress(steps(sys.argv[1]))
 """
 
 
@@ -46,60 +46,60 @@ def test_what_a_step_says_is_one_line_of_json_and_said_once(capsys: pytest.Captu
         yield "name"
         raise DownloadError("What.", expected="Expected.")
 
-    tell(steps())
+    report_progress(steps())
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
-        {"doing": "Working", "done": 0, "total": 1000},
-        {"doing": "Working", "done": 10, "total": 1000},
-        {"doing": "Resting", "done": 0, "total": 0},
+        {"description": "Working", "completed": 0, "total": 1000},
+        {"description": "Working", "completed": 10, "total": 1000},
+        {"description": "Resting", "completed": 0, "total": 0},
         {"made": "name"},
         {"problem": ["What.", "Expected.", ""]},
     ]
 
 
 def test_what_was_made_is_known_by_its_name(module: str) -> None:
-    errand = Errand(module, "made")
+    errand = BackgroundTask(module, "made")
     errand.wait()
-    assert not errand.is_going_on
-    assert (errand.made, errand.problem, errand.progress) == ("own:thing", None, Progress("Working", 3, 4))
+    assert not errand.is_running
+    assert (errand.result_name, errand.error, errand.progress) == ("own:thing", None, Progress("Working", 3, 4))
 
 
 def test_a_problem_arrives_with_its_three_parts(module: str) -> None:
-    errand = Errand(module, "problem")
+    errand = BackgroundTask(module, "problem")
     errand.wait()
-    assert errand.problem is not None
-    assert (errand.problem.what, errand.problem.expected, errand.problem.fix) == ("What.", "Expected.", "Fix.")
-    assert errand.made is None
+    assert errand.error is not None
+    assert (errand.error.what, errand.error.expected, errand.error.fix) == ("What.", "Expected.", "Fix.")
+    assert errand.result_name is None
 
 
 def test_a_process_that_dies_is_a_problem(module: str) -> None:
-    errand = Errand(module, "crash")
+    errand = BackgroundTask(module, "crash")
     errand.wait()
-    assert errand.problem is not None
-    assert "code 3" in errand.problem.what
+    assert errand.error is not None
+    assert "code 3" in errand.error.what
 
 
 def test_two_are_run_at_a_time_and_who_waits_can_be_cancelled(module: str) -> None:
-    long = [Errand(module, "wait") for _ in range(2)]
+    long = [BackgroundTask(module, "wait") for _ in range(2)]
     while any(errand.progress != Progress("Working", 3, 4) for errand in long):
         time.sleep(0.01)
-    waiting, cancelled = Errand(module, "made"), Errand(module, "made")
+    waiting, cancelled = BackgroundTask(module, "made"), BackgroundTask(module, "made")
     time.sleep(0.3)
-    assert waiting.progress.doing.startswith("Waiting")
+    assert waiting.progress.description.startswith("Waiting")
     cancelled.cancel()
     cancelled.wait()
-    assert (cancelled.made, cancelled.problem) == (None, None)
-    assert waiting.is_going_on
+    assert (cancelled.result_name, cancelled.error) == (None, None)
+    assert waiting.is_running
     long[0].cancel()
     waiting.wait()
-    assert waiting.made == "own:thing"
-    assert long[1].is_going_on
+    assert waiting.result_name == "own:thing"
+    assert long[1].is_running
     long[1].cancel()
     long[1].wait()
 
 
 def test_a_cancel_ends_it_and_is_no_problem(module: str) -> None:
-    errand = Errand(module, "wait")
-    assert errand.is_going_on
+    errand = BackgroundTask(module, "wait")
+    assert errand.is_running
     errand.cancel()
     errand.wait()
-    assert (errand.made, errand.problem) == (None, None)
+    assert (errand.result_name, errand.error) == (None, None)

@@ -12,21 +12,21 @@ from torch import Tensor, nn
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Activation, AvgPool2d, BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Output
-from playground.core.presets import ARCHITECTURES
-from playground.engine.model.build import build
-from playground.errors import ArchitectureError, StoreError
-from playground.export.onnx import onnx_bytes
+from playground.core.presets import ARCHITECTURE_PRESETS
+from playground.engine.model.build import build_model
+from playground.errors import ArchitectureError, StorageError
+from playground.export.onnx import export_onnx
 from tests.engine.helpers import RICH
 from tests.strategies import ACTIVATIONS, architectures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
-WORKING = [name for name, preset in ARCHITECTURES.items() if not preset.broken]
+WORKING = [name for name, preset in ARCHITECTURE_PRESETS.items() if not preset.is_broken]
 
 
 def trained(architecture: Architecture, seed: int = 1) -> nn.Sequential:
     """The network in eval mode, its batch norms as after a training: statistics and scales of every size."""
-    module = build(architecture, seed=seed).eval()
+    module = build_model(architecture, seed=seed).eval()
     source = torch.Generator().manual_seed(seed)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -49,7 +49,7 @@ def scores_of(content: bytes, images: Tensor) -> Tensor:
 
 def check_same_scores(architecture: Architecture) -> None:
     module = trained(architecture)
-    content = onnx_bytes(architecture, module.state_dict())
+    content = export_onnx(architecture, module.state_dict())
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
     for count in (1, 3):
         images = torch.rand((count, *architecture.input.shape), generator=torch.Generator().manual_seed(count))
@@ -63,7 +63,7 @@ def check_same_scores(architecture: Architecture) -> None:
 
 @pytest.mark.parametrize("name", WORKING)
 def test_a_preset_gives_the_same_scores_elsewhere(name: str) -> None:
-    check_same_scores(ARCHITECTURES[name].architecture)
+    check_same_scores(ARCHITECTURE_PRESETS[name].architecture)
 
 
 @settings(max_examples=40)
@@ -98,7 +98,7 @@ def test_a_layer_that_two_libraries_could_read_differently(layer: Conv2d | MaxPo
 
 
 def test_the_file_says_what_goes_in_and_what_comes_out() -> None:
-    model = onnx.load_from_string(onnx_bytes(RICH, trained(RICH).state_dict(), class_names=["cat", "dog", "œuf"]))
+    model = onnx.load_from_string(export_onnx(RICH, trained(RICH).state_dict(), class_names=["cat", "dog", "œuf"]))
     (image,), (scores,) = model.graph.input, model.graph.output
     assert [size.dim_param or size.dim_value for size in image.type.tensor_type.shape.dim] == ["batch", 1, 8, 8]
     assert [size.dim_param or size.dim_value for size in scores.type.tensor_type.shape.dim] == ["batch", 3]
@@ -116,15 +116,15 @@ def test_two_classes_by_a_sigmoid_are_one_score() -> None:
         input=InputShape(height=4, width=4), classes=2, layers=(Flatten(), Output(activation="sigmoid"))
     )
     check_same_scores(architecture)
-    model = onnx.load_from_string(onnx_bytes(architecture, trained(architecture).state_dict()))
+    model = onnx.load_from_string(export_onnx(architecture, trained(architecture).state_dict()))
     assert model.graph.output[0].type.tensor_type.shape.dim[1].dim_value == 1
     assert "sigmoid" in {entry.key: entry.value for entry in model.metadata_props}["scores"]
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ArchitectureError, match="cannot be built"):
-        onnx_bytes(ARCHITECTURES["broken"].architecture, {})
+        export_onnx(ARCHITECTURE_PRESETS["broken"].architecture, {})
     weights = trained(RICH).state_dict()
     weights.pop("0.weight")
-    with pytest.raises(StoreError, match=r"do not fit.*0\.weight"):
-        onnx_bytes(RICH, weights)
+    with pytest.raises(StorageError, match=r"do not fit.*0\.weight"):
+        export_onnx(RICH, weights)

@@ -21,27 +21,27 @@ from playground.core.events import (
     Evaluated,
     Event,
     Forked,
-    KnobChanged,
+    HyperparameterChanged,
     RunEnded,
     RunFailed,
     RunStarted,
     StepDone,
 )
 from playground.core.layers import Conv2d, Dropout, Flatten, Output
-from playground.core.presets import ARCHITECTURES, RECIPES
+from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
 from playground.core.recipe import Adam, Cosine, Flip, Recipe, Sgd, Shift
-from playground.engine.data.batch import Images
-from playground.engine.model.build import build
-from playground.engine.runs.initial_state import Material, save_material
+from playground.engine.data.batch import LabeledImages
+from playground.engine.model.build import build_model
+from playground.engine.runs.initial_state import InitialState, save_initial_state
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, append_events, snapshot_bytes
-from playground.errors import MissingDataError
-from playground.export.report import report_html
+from playground.engine.runs.run import Run, append_events, serialize_snapshot
+from playground.errors import DatasetUnavailableError
+from playground.export.report import render_report
 from playground.export.report import test_results as tested
-from playground.export.report.html import Html, element, joined
-from playground.export.report.recipe import value_text
-from playground.export.report.reproduce import train_command
-from playground.interpret.evaluation.predictions import Verdicts, judge
+from playground.export.report.html import Html, element, join
+from playground.export.report.recipe import format_value
+from playground.export.report.reproduce import build_train_command
+from playground.interpret.evaluation.predictions import Predictions, predict_dataset
 from playground.interpret.model import load_model
 from tests.cli.command_line import say
 
@@ -116,10 +116,10 @@ def net(classes: int = 3, *, channels: int = 1, side: int = 8, output: Output | 
     return Architecture(input=InputShape(channels=channels, height=side, width=side), classes=classes, layers=layers)
 
 
-def some_images(architecture: Architecture, count: int = 60) -> Images:
+def some_images(architecture: Architecture, count: int = 60) -> LabeledImages:
     source = torch.Generator().manual_seed(3)
     images = torch.randint(0, 256, (count, *architecture.input.shape), dtype=torch.uint8, generator=source)
-    return Images(images, torch.arange(count) % architecture.classes)
+    return LabeledImages(images, torch.arange(count) % architecture.classes)
 
 
 @pytest.fixture
@@ -139,25 +139,25 @@ def made(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         architecture = architecture or net()
         names = class_names or tuple(f"kind{number}" for number in range(architecture.classes))
         data, images = Dataset("made", "Made", (1, 8, 8), names, 900, 60, ""), some_images(architecture, count)
-        monkeypatch.setattr(Run, "dataset", lambda run: data)
-        monkeypatch.setattr(tested, "images_of", lambda run: images)
+        monkeypatch.setattr(Run, "get_dataset", lambda run: data)
+        monkeypatch.setattr(tested, "load_run_test_images", lambda run: images)
         run = create_run(architecture, recipe or Recipe(epochs=2), name=name)
         if has_weights:
-            run.snapshot_path(4).write_bytes(snapshot_bytes(build(architecture, seed=5).state_dict()))
+            run.get_snapshot_path(4).write_bytes(serialize_snapshot(build_model(architecture, seed=5).state_dict()))
         append_events(run, *log)
         return run
 
     return make
 
 
-def verdicts_of(run: Run) -> Verdicts:
-    *_, (_, found) = judge(load_model(run), some_images(run.record.architecture))
+def verdicts_of(run: Run) -> Predictions:
+    *_, (_, found) = predict_dataset(load_model(run), some_images(run.record.architecture))
     assert found is not None
     return found
 
 
 def test_the_file_needs_nothing_else(made: Any) -> None:
-    text = report_html(made())
+    text = render_report(made())
     page = Page(text)
     assert len(text.encode()) < 100_000
     assert [page.named(tag) for tag in ("script", "link", "iframe", "object", "a")] == [[]] * 5
@@ -169,15 +169,15 @@ def test_the_file_needs_nothing_else(made: Any) -> None:
 
 def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
     run = made()
-    page, verdicts = Page(report_html(run)), verdicts_of(run)
+    page, verdicts = Page(render_report(run)), verdicts_of(run)
     assert "test accuracy 43.21% test loss 1.2345" in page.words
     assert "2 of 2 epochs of training on Made, completed." in page.words
     assert f"{verdicts.accuracy:.2%} of 60 test images are named rightly, with the weights of step 4." in page.words
-    for one in verdicts.per_class():
-        assert f"kind{one.name} {one.count} {one.precision:.1%} {one.recall:.1%} {one.f1:.1%}" in page.words
+    for one in verdicts.compute_class_metrics():
+        assert f"kind{one.label} {one.support} {one.precision:.1%} {one.recall:.1%} {one.f1:.1%}" in page.words
     for name, row in enumerate(verdicts.confusion.tolist()):
         assert " ".join([f"kind{name}", *(str(count) for count in row if count)]) in page.words
-    _, error = verdicts.reliability()
+    _, error = verdicts.compute_calibration()
     assert f"differ by {error:.1%} on average" in page.words
     assert "Conv 3 · 3×3 · ReLU 1×8×8 3×6×6 30 972 3×3" in page.words
     assert "Dropout switched off" in page.words
@@ -187,15 +187,22 @@ def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
 
 def test_examples_are_the_images_of_the_most_confident_mistakes(made: Any) -> None:
     run = made()
-    page, verdicts, data = Page(report_html(run)), verdicts_of(run), some_images(net())
-    wrong = verdicts.confident_errors(24)
-    shown = [*wrong, *(verdicts.cell(label, label)[0] for label in range(3) if len(verdicts.cell(label, label)))]
+    page, verdicts, data = Page(render_report(run)), verdicts_of(run), some_images(net())
+    wrong = verdicts.find_confident_errors(24)
+    shown = [
+        *wrong,
+        *(
+            verdicts.find_confusions(label, label)[0]
+            for label in range(3)
+            if len(verdicts.find_confusions(label, label))
+        ),
+    ]
     assert len(wrong) == 24
     assert len(page.pictures) == len(shown) > 24
     for picture, place in zip(page.pictures, shown, strict=True):
         np.testing.assert_array_equal(picture, data.images[place, 0].numpy()[..., None].repeat(3, axis=2))
     first = wrong[0]
-    words = f"kind{verdicts.labels[first]} → kind{verdicts.guesses[first]}"
+    words = f"kind{verdicts.labels[first]} → kind{verdicts.predicted_labels[first]}"
     assert f"{words} {verdicts.confidence[first]:.0%}" in page.words
     assert page.named("img")[0]["alt"] == words
 
@@ -211,7 +218,7 @@ def test_examples_are_the_images_of_the_most_confident_mistakes(made: Any) -> No
     ids=["hundred classes", "photographs", "sigmoid", "four channels"],
 )
 def test_any_classes_and_any_images_make_a_small_report(made: Any, architecture: Architecture, side: int) -> None:
-    text = report_html(made(architecture, count=300))
+    text = render_report(made(architecture, count=300))
     assert len(text.encode()) < 1_000_000
     page = Page(text)
     assert {picture.shape for picture in page.pictures} == {(side, side, 3)}
@@ -225,13 +232,13 @@ def test_what_comes_from_outside_stays_text(made: Any) -> None:
     log = (
         BEGUN.model_copy(update={"device": HOSTILE, "precision": HOSTILE}),
         *BATCHES,
-        KnobChanged(**said, knob=HOSTILE, before={"kind": HOSTILE, HOSTILE: HOSTILE}, after=[HOSTILE]),
+        HyperparameterChanged(**said, knob=HOSTILE, before={"kind": HOSTILE, HOSTILE: HOSTILE}, after=[HOSTILE]),
         Forked(**said, parent=HOSTILE, changes={HOSTILE: (HOSTILE, None)}),
         Diagnosed(**said, finding="learning", message=HOSTILE),
         RunFailed(**said, what=HOSTILE, expected=HOSTILE, fix=HOSTILE),
     )
     recipe = Recipe(dataset=HOSTILE)
-    text = report_html(made(log=log, name=HOSTILE, class_names=(HOSTILE, "b", "c"), recipe=recipe), link=HOSTILE)
+    text = render_report(made(log=log, name=HOSTILE, class_names=(HOSTILE, "b", "c"), recipe=recipe), link=HOSTILE)
     page = Page(text)
     assert page.named("script") == []
     assert page.words.count(HOSTILE) >= 15
@@ -241,7 +248,7 @@ def test_what_comes_from_outside_stays_text(made: Any) -> None:
 
 
 def test_a_run_without_weights_has_a_report(made: Any) -> None:
-    page = Page(report_html(made(log=(), has_weights=False)))
+    page = Page(render_report(made(log=(), has_weights=False)))
     assert "0 of 1 epochs of training on Made, not begun." in page.words
     assert "No batch was trained yet." in page.words
     assert "left out. Run" in page.words
@@ -251,7 +258,7 @@ def test_a_run_without_weights_has_a_report(made: Any) -> None:
 
 def test_an_unfinished_run_shows_what_there_is(made: Any) -> None:
     measured = Evaluated(step=2, elapsed_s=1, split="validation", loss=0.5, accuracy=0.8, size=60)
-    page = Page(report_html(made(log=(BEGUN, *map(batch, (1, 2)), measured, batch(3, math.nan)))))
+    page = Page(render_report(made(log=(BEGUN, *map(batch, (1, 2)), measured, batch(3, math.nan)))))
     assert "1.5 of 2 epochs of training on Made, interrupted." in page.words
     assert "validation accuracy 80.00% validation loss 0.5000" in page.words
     assert "This run did not train all of its epochs." in page.words
@@ -262,12 +269,12 @@ def test_an_unfinished_run_shows_what_there_is(made: Any) -> None:
 def test_a_data_set_that_is_not_here_is_said(made: Any, has_changed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     run = made(class_names=("one", "two") if has_changed else None)
 
-    def missing(_: Run) -> Images:
-        raise MissingDataError("SVHN has to be fetched first.", fix="Fetch it <here>.")
+    def missing(_: Run) -> LabeledImages:
+        raise DatasetUnavailableError("SVHN has to be fetched first.", fix="Fetch it <here>.")
 
     if not has_changed:
-        monkeypatch.setattr(tested, "images_of", missing)
-    page = Page(report_html(run))
+        monkeypatch.setattr(tested, "load_run_test_images", missing)
+    page = Page(render_report(run))
     wanted = (
         "2 classes by now, the network knows 3" if has_changed else "SVHN has to be fetched first. Fetch it <here>."
     )
@@ -283,13 +290,13 @@ def test_what_the_run_said_and_what_was_changed_is_told(made: Any) -> None:
     log = (
         BEGUN,
         *BATCHES[:2],
-        KnobChanged(**at, knob="batch_size", before=128, after=64),
+        HyperparameterChanged(**at, knob="batch_size", before=128, after=64),
         Diagnosed(**at, finding="overfitting", message="Overfitting: more images would help."),
         *BATCHES[2:],
         COMPLETED,
     )
     run = made(log=log)
-    page = Page(report_html(run))
+    page = Page(render_report(run))
     assert "Step 2: batch size from 128 to 64" in page.words
     assert "Epoch 1.00: Overfitting: more images would help." in page.words
     assert f"cnn-playground replay {run.id} does." in page.words
@@ -298,16 +305,16 @@ def test_what_the_run_said_and_what_was_changed_is_told(made: Any) -> None:
 def test_a_fork_and_a_taught_run_need_what_they_came_from(made: Any) -> None:
     forked = Forked(step=2, elapsed_s=1, parent="20260101-000000-abcdef", changes={"lr": (0.1, 0.01)})
     run = made(log=(BEGUN, *BATCHES[:2], forked, *BATCHES[2:], COMPLETED))
-    page = Page(report_html(run))
+    page = Page(render_report(run))
     assert "cnn-playground fork 20260101-000000-abcdef --at 2 --recipe recipe.json" in page.words
     assert "Step 2: lr from 0.1 to 0.01" in page.words
-    save_material(run, Material(build(net()).state_dict()))
-    assert f"With that folder: cnn-playground replay {run.id}" in Page(report_html(run)).words
+    save_initial_state(run, InitialState(build_model(net()).state_dict()))
+    assert f"With that folder: cnn-playground replay {run.id}" in Page(render_report(run)).words
 
 
 def test_every_setting_is_listed_and_unusual_ones_are_strong(made: Any) -> None:
     recipe = Recipe(optimizer=Sgd(), lr=0.05, augmentation=(Flip(), Shift(pixels=3)))
-    text = report_html(made(recipe=recipe))
+    text = render_report(made(recipe=recipe))
     page = Page(text)
     assert all(name.replace("_", " ") in page.texts for name in Recipe.model_fields if name != "schema_version")
     strong = [text[start + 8 :].partition("<")[0] for start in range(len(text)) if text.startswith("<strong>", start)]
@@ -317,38 +324,38 @@ def test_every_setting_is_listed_and_unusual_ones_are_strong(made: Any) -> None:
 
 def test_a_link_is_one_only_if_it_leads_to_a_page(made: Any) -> None:
     run = made()
-    (link,) = Page(report_html(run, link="https://example.org/?net=1.a&b")).named("a")
+    (link,) = Page(render_report(run, link="https://example.org/?net=1.a&b")).named("a")
     assert link["href"] == "https://example.org/?net=1.a&b"
-    page = Page(report_html(run, link="javascript:alert(1)"))
+    page = Page(render_report(run, link="javascript:alert(1)"))
     assert page.named("a") == []
     assert "javascript:alert(1)" in page.texts
 
 
 COMMANDS: list[tuple[str, Architecture, Recipe]] = [
-    ("train tiny", ARCHITECTURES["tiny"].architecture, RECIPES["sprint"].recipe),
-    ("train guide", ARCHITECTURES["guide"].architecture, RECIPES["tutorial"].recipe),
-    ("train guide --recipe careful", ARCHITECTURES["guide"].architecture, RECIPES["careful"].recipe),
+    ("train tiny", ARCHITECTURE_PRESETS["tiny"].architecture, RECIPE_PRESETS["sprint"].recipe),
+    ("train guide", ARCHITECTURE_PRESETS["guide"].architecture, RECIPE_PRESETS["tutorial"].recipe),
+    ("train guide --recipe careful", ARCHITECTURE_PRESETS["guide"].architecture, RECIPE_PRESETS["careful"].recipe),
     (
         "train tiny --epochs 3 --lr 0.01 --seed 7 --limit 3000",
-        ARCHITECTURES["tiny"].architecture,
-        RECIPES["sprint"].recipe.changed(epochs=3, lr=0.01, seed=7, limit=3000),
+        ARCHITECTURE_PRESETS["tiny"].architecture,
+        RECIPE_PRESETS["sprint"].recipe.replace(epochs=3, lr=0.01, seed=7, limit=3000),
     ),
     (
         "train guide --dataset cifar10",
-        ARCHITECTURES["guide"].architecture.for_images((3, 32, 32), 10),
-        RECIPES["tutorial"].recipe.changed(dataset="cifar10"),
+        ARCHITECTURE_PRESETS["guide"].architecture.adapt_to_images((3, 32, 32), 10),
+        RECIPE_PRESETS["tutorial"].recipe.replace(dataset="cifar10"),
     ),
     (
         "train tiny --recipe recipe.json",
-        ARCHITECTURES["tiny"].architecture,
+        ARCHITECTURE_PRESETS["tiny"].architecture,
         Recipe(optimizer=Adam(beta1=0.5), schedule=Cosine()),
     ),
-    ("train network.json --batch-size 256", net(10, side=28), RECIPES["sprint"].recipe.changed(batch_size=256)),
+    ("train network.json --batch-size 256", net(10, side=28), RECIPE_PRESETS["sprint"].recipe.replace(batch_size=256)),
     # A preset's layers for images of another size than the data set's: only a file says that.
     (
         "train network.json",
-        ARCHITECTURES["tiny"].architecture.for_images((1, 20, 20), 10),
-        RECIPES["sprint"].recipe,
+        ARCHITECTURE_PRESETS["tiny"].architecture.adapt_to_images((1, 20, 20), 10),
+        RECIPE_PRESETS["sprint"].recipe,
     ),
 ]
 
@@ -357,15 +364,15 @@ COMMANDS: list[tuple[str, Architecture, Recipe]] = [
 def test_the_command_trains_the_same_network_by_the_same_recipe(
     wanted: str, architecture: Architecture, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program, *words = shlex.split(train_command(architecture, recipe))
+    program, *words = shlex.split(build_train_command(architecture, recipe))
     assert program == "cnn-playground"
     assert shlex.join(words) == wanted
     asked: list[tuple[Architecture, Recipe]] = []
-    monkeypatch.setattr(training, "fetch_dataset", lambda *_, **__: None)
-    monkeypatch.setattr(training, "drive", lambda _, *of, **__: asked.append(of))
+    monkeypatch.setattr(training, "download_dataset", lambda *_, **__: None)
+    monkeypatch.setattr(training, "train_in_foreground", lambda _, *of, **__: asked.append(of))
     monkeypatch.chdir(tmp_path)
-    Path("network.json").write_text(architecture.canonical_json())
-    Path("recipe.json").write_text(recipe.canonical_json())
+    Path("network.json").write_text(architecture.to_canonical_json())
+    Path("recipe.json").write_text(recipe.to_canonical_json())
     assert say(*words).code == 0
     ((trained, settings),) = asked
     assert trained.digest == architecture.digest
@@ -374,14 +381,14 @@ def test_the_command_trains_the_same_network_by_the_same_recipe(
 
 def test_a_command_for_data_that_nobody_else_has_names_files() -> None:
     recipe = Recipe(dataset="own:gone")
-    command = train_command(ARCHITECTURES["tiny"].architecture, recipe)
+    command = build_train_command(ARCHITECTURE_PRESETS["tiny"].architecture, recipe)
     assert command == "cnn-playground train network.json --recipe recipe.json"
 
 
 def test_texts_are_escaped_where_they_enter_an_element() -> None:
     inner = element("b", "<&>", title='"')
     assert inner == '<b title="&quot;">&lt;&amp;&gt;</b>'
-    assert joined(inner, "<", Html("<i>")) == f"{inner}&lt;<i>"
+    assert join(inner, "<", Html("<i>")) == f"{inner}&lt;<i>"
     assert element("img", src="a", class_="x") == '<img src="a" class="x">'
 
 
@@ -390,4 +397,4 @@ def test_texts_are_escaped_where_they_enter_an_element() -> None:
     [(None, "not set"), (True, "yes"), (1e-4, "0.0001"), (128, "128"), ((), "none"), ([0.25, 0.5], "0.25; 0.5")],
 )
 def test_settings_are_written_as_people_do(value: object, words: str) -> None:
-    assert value_text(value) == words
+    assert format_value(value) == words

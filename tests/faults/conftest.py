@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from playground.engine.workers import worker_process as session
-from playground.engine.workers.scheduler import Supervisor
+from playground.engine.workers.scheduler import Scheduler
 from tests.engine.conftest import one_thread
 from tests.faults.injecting import (
     data_folder,
@@ -44,8 +44,8 @@ def forks(zygote: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def fleet(forks: Path) -> Iterator[Supervisor]:
-    supervisor = Supervisor(keep_warm=False)
+def fleet(forks: Path) -> Iterator[Scheduler]:
+    supervisor = Scheduler(keep_spare_worker=False)
     yield supervisor
     supervisor.close()
 

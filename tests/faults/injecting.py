@@ -25,9 +25,9 @@ from playground.core.recipe import Recipe
 from playground.engine import paths as home
 from playground.engine.runs import initial_state as material
 from playground.engine.runs import recorder as record
-from playground.engine.runs.log_reader import LogTail
+from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.recorder import Recorder
-from playground.engine.runs.repository import all_runs, create_run, find_run, read_run, runs_folder
+from playground.engine.runs.repository import create_run, find_run, get_runs_folder, list_runs, read_run
 from playground.engine.runs.run import Run
 from playground.engine.training import trainer as train
 from playground.engine.training.learner import Learner
@@ -106,7 +106,7 @@ def watched(tell: Callable[[str], None]) -> Iterator[None]:
             tell(f"half log {kind}")
             return len(line) // 2 + self._log.write(line[len(line) // 2 :])
 
-    append = Recorder._append
+    append = Recorder._append_event
 
     def append_in_halves(self: Recorder, event: events.Event, *, before: bytes = b"") -> None:
         if self._log is not None and not isinstance(self._log, LogInHalves):
@@ -116,7 +116,7 @@ def watched(tell: Callable[[str], None]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "write_bytes", write_in_halves)
         patch.setattr(Path, "write_text", lambda path, text, **_: write_in_halves(path, text.encode()))
-        patch.setattr(Recorder, "_append", append_in_halves)
+        patch.setattr(Recorder, "_append_event", append_in_halves)
         told(home.tempfile, "mkstemp", lambda: "make a temporary file")
         told(Path, "replace", lambda path, target: f"replace {target.name}")
         told(Path, "rename", lambda path, target: f"rename to {target.name}")
@@ -170,15 +170,15 @@ def undisturbed(settled: Recipe) -> tuple[dict[str, Tensor], list[dict[str, Any]
     """Weights and figures of a run that nothing happened to."""
     trainer = Trainer(SMALL, settled)
     stream = play(trainer)
-    assert trainer.is_done
-    return trainer.weights(), figures(stream)
+    assert trainer.is_finished
+    return trainer.get_weights(), figures(stream)
 
 
 @functools.lru_cache
 def undisturbed_tiny() -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     trainer = make_trainer(SLIM, TINY)
     stream = play(trainer)
-    return trainer.weights(), figures(stream)
+    return trainer.get_weights(), figures(stream)
 
 
 def whole(run: Run) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
@@ -197,14 +197,16 @@ def told(stream: Iterable[events.Event]) -> Told:
 
 
 def assert_on_disk(run: Run, reported: Told) -> None:
-    assert reported <= told(run.events()), f"{reported - told(run.events())} left the log"
+    assert reported <= told(run.read_events()), f"{reported - told(run.read_events())} left the log"
     for kind, step in reported:
-        if kind == "snapshot_saved" and (step in run.snapshots() or len(run.snapshots()) < record.MAX_SNAPSHOTS):
-            assert run.snapshot(step)
-        if kind == "checkpoint_saved" and (
-            step in run.checkpoints() or len(run.checkpoints()) < record.MAX_CHECKPOINTS
+        if kind == "snapshot_saved" and (
+            step in run.list_snapshot_steps() or len(run.list_snapshot_steps()) < record.MAX_SNAPSHOTS
         ):
-            content = run.checkpoint_path_at(step).read_bytes()
+            assert run.load_snapshot(step)
+        if kind == "checkpoint_saved" and (
+            step in run.list_checkpoint_steps() or len(run.list_checkpoint_steps()) < record.MAX_CHECKPOINTS
+        ):
+            content = run.get_checkpoint_path(step).read_bytes()
             assert _step_of(content) == step
 
 
@@ -215,14 +217,14 @@ def _step_of(checkpoint: bytes) -> int:
 
 def assert_found_again(run: Run, phase: str, *words: str) -> None:
     """The run is listed and can go on, and its history says in words what happened."""
-    runs, unreadable = all_runs()
+    runs, unreadable = list_runs()
     assert run in runs
     assert not unreadable
     assert find_run(run.id) == run
-    history = run.history()
-    assert history.phase == LogTail(run).history().phase == phase
+    history = run.read_history()
+    assert history.status == LogReader(run).read_history().status == phase
     assert run.can_resume()
-    said = history.ending.message if history.ending else ""
+    said = history.end_diagnosis.message if history.end_diagnosis else ""
     if history.failure:
         said = f"{history.failure.what} {history.failure.expected} {history.failure.fix}"
     for word in words:
@@ -231,20 +233,20 @@ def assert_found_again(run: Run, phase: str, *words: str) -> None:
 
 def assert_whole(run: Run, reported: Told = frozenset()) -> None:
     """The run has come to its end as if nothing had happened, and all that was reported is still there."""
-    history = run.history()
-    assert history.phase == "completed", f"{run.id}: {history.failure}"
+    history = run.read_history()
+    assert history.status == "completed", f"{run.id}: {history.failure}"
     assert not run.is_live()
     weights, expected = whole(run)
-    stream = list(run.events())
+    stream = list(run.read_events())
     found = figures(stream)
     assert found == expected
-    assert_same_weights(run.snapshot(run.snapshots()[-1]), weights)
-    assert_same_weights(run.checkpoint()["model"], weights)
+    assert_same_weights(run.load_snapshot(run.list_snapshot_steps()[-1]), weights)
+    assert_same_weights(run.load_checkpoint()["model"], weights)
     assert_on_disk(run, reported)
     times = [event.elapsed_s for event in stream]
     assert times == sorted(times), "the time of training ran backwards"
     assert times[0] >= 0
-    assert not all_runs()[1]
+    assert not list_runs()[1]
 
 
 # In this process: what a run folder holds at a moment is what a kill at that moment leaves
@@ -260,8 +262,8 @@ def freeze(run: Run) -> Frozen:
 
 def thaw(frozen: Frozen, name: str = "cold") -> Run:
     """The only run, with these files."""
-    shutil.rmtree(runs_folder(), ignore_errors=True)
-    folder = runs_folder() / name
+    shutil.rmtree(get_runs_folder(), ignore_errors=True)
+    folder = get_runs_folder() / name
     (folder / "snapshots").mkdir(parents=True)
     for path, content in frozen.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -336,7 +338,7 @@ def moments(run: Run, script: Script | None = None) -> dict[str, tuple[Frozen, T
         digest = hashlib.sha256(repr(sorted(frozen.items())).encode()).hexdigest()
         if digest not in seen:
             seen.add(digest)
-            found[f"{len(found)} before {point}"] = (freeze(run), told(run.events()))
+            found[f"{len(found)} before {point}"] = (freeze(run), told(run.read_events()))
 
     with watched(keep):
         go_on(run, script)

@@ -33,7 +33,7 @@ from playground.engine.runs.run import Run
 from playground.engine.workers import worker
 from playground.engine.workers import worker_process as session
 from playground.engine.workers.limits import ServerLimits
-from playground.engine.workers.scheduler import Supervisor
+from playground.engine.workers.scheduler import Scheduler
 from playground.errors import PlaygroundError
 from tests.engine.helpers import (
     until,
@@ -147,7 +147,7 @@ FORKING = SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE, TimeoutExpired=sub
 def zygote_main(path: str) -> None:
     """Forks a process for everyone who calls, until its standard input ends."""
     torch.set_num_threads(1)
-    data.splits_for(BRIEF)
+    data.load_recipe_splits(BRIEF)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(path)
@@ -211,7 +211,7 @@ def _live(request: dict[str, Any]) -> NoReturn:
 
 
 def _work() -> None:
-    worker._calibrate = lambda: 1000.0
+    worker._measure_reference_speed = lambda: 1000.0
     fault = None
     with contextlib.ExitStack() as faults:
         if "FAULT" in os.environ:
@@ -226,12 +226,12 @@ def _work() -> None:
 def _serve() -> None:
     """A server that does what its standard input says, one JSON value a line."""
     session.subprocess = FORKING
-    supervisor = Supervisor(limits=ServerLimits(**json.loads(os.environ["LIMITS"])), keep_warm=False)
+    supervisor = Scheduler(limits=ServerLimits(**json.loads(os.environ["LIMITS"])), keep_spare_worker=False)
     if "TIDY" in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     def start(recipe: dict[str, Any], times: int = 1, batches: int | None = None) -> list[str]:
-        return [supervisor.start(SMALL, Recipe(**recipe), batches=batches).id for _ in range(times)]
+        return [supervisor.submit(SMALL, Recipe(**recipe), pause_after_batches=batches).id for _ in range(times)]
 
     def do(what: str, fault: dict[str, Any] | None = None, **said: Any) -> Any:
         if fault:
@@ -242,10 +242,13 @@ def _serve() -> None:
             if what == "resume":
                 return supervisor.resume(**said).id
             if what == "send":
-                return supervisor.send(said["run_id"], events.parse_command(json.dumps(said["command"])))
+                return supervisor.send_command(said["run_id"], events.parse_command(json.dumps(said["command"])))
             if what == "delete":
                 return find_run(said["run_id"]).delete()
-            return {"active": lambda: [run.id for run in supervisor.active()], "pids": supervisor.worker_pids}[what]()
+            return {
+                "active": lambda: [run.id for run in supervisor.list_active_runs()],
+                "pids": supervisor.get_worker_pids,
+            }[what]()
         except PlaygroundError as problem:
             return {"error": str(problem)}
         finally:
@@ -297,13 +300,15 @@ def wait_for_death(*pids: int) -> None:
     until(lambda: not any(state_of(pid) for pid in pids), PATIENCE_S, "the end of every process")
 
 
-def wait_for_end(fleet: Supervisor, *runs: Run) -> None:
+def wait_for_end(fleet: Scheduler, *runs: Run) -> None:
     until(lambda: not any(fleet.is_active(run.id) for run in runs), PATIENCE_S, "the worker's end")
 
 
 def wait_for(run: Run, kind: str, step: int = 0) -> None:
     known = [(kind, at) for at in range(step, step + 2000)]
-    until(lambda: any((event.kind, event.step) in known for event in run.events()), PATIENCE_S, f"{kind} at {step}")
+    until(
+        lambda: any((event.kind, event.step) in known for event in run.read_events()), PATIENCE_S, f"{kind} at {step}"
+    )
 
 
 def lock_holder(run: Run) -> int:

@@ -12,8 +12,8 @@ import pytest
 
 from playground.core.events import Resume, Stop
 from playground.engine.runs import repository as catalogue
-from playground.engine.runs.repository import all_runs, create_run, find_run
-from playground.engine.workers.scheduler import Supervisor
+from playground.engine.runs.repository import create_run, find_run, list_runs
+from playground.engine.workers.scheduler import Scheduler
 from tests.engine.helpers import (
     Script,
     until,
@@ -58,17 +58,17 @@ def test_a_clock_that_is_set_back_between_runs_and_in_the_middle_of_one(home: Pa
     monkeypatch.setattr(time, "time", lambda: float(next(moments_told)))
     runs = [first, *(create_run(SLIM, TINY) for _ in range(5))]
     assert len({run.id for run in runs}) == 6
-    assert sorted(all_runs()[0], key=lambda run: run.id) == sorted(runs, key=lambda run: run.id)
+    assert sorted(list_runs()[0], key=lambda run: run.id) == sorted(runs, key=lambda run: run.id)
     assert [run.record.name for run in runs] == [f"Run {number}" for number in range(1, 7)]
     for run in runs[:3]:
         go_on(run, Script({4: [Stop()]}))
         for path in run.folder.rglob("*"):
             os.utime(path, (0, 0))
-        reported = told(run.events())
+        reported = told(run.read_events())
         assert_found_again(run, "stopped")
         go_on(run)
         assert_whole(run, reported)
-        assert 0 <= run.history().elapsed_s < 60
+        assert 0 <= run.read_history().elapsed_s < 60
 
 
 def test_the_latest_run_is_the_last_that_was_made_whatever_the_clock_says(home: Path, monkeypatch: pytest.MonkeyPatch):
@@ -88,20 +88,20 @@ ASLEEP_S = 0.5  # how long the sleep is that is tried, and no wait for anything
 
 
 @needs_forks
-def test_a_worker_that_sleeps_goes_on(fleet: Supervisor):
+def test_a_worker_that_sleeps_goes_on(fleet: Scheduler):
     began = time.monotonic()
     with fault("half 8.pt", action="stop"):
-        run = fleet.start(SMALL, BRIEF)
-    pid = fleet.worker_pids()[run.id]
+        run = fleet.submit(SMALL, BRIEF)
+    pid = fleet.get_worker_pids()[run.id]
     until(lambda: state_of(pid) == "T", PATIENCE_S, "the worker's sleep")
     time.sleep(ASLEEP_S)
-    reported = told(run.events())
+    reported = told(run.read_events())
     assert run.is_live()
-    assert run.history().phase == fleet.tail(run).history().phase == "training"
+    assert run.read_history().status == fleet.get_log_reader(run).read_history().status == "training"
     os.kill(pid, signal.SIGCONT)
     wait_for_end(fleet, run)
     assert_whole(run, reported)
-    assert run.history().elapsed_s <= time.monotonic() - began
+    assert run.read_history().elapsed_s <= time.monotonic() - began
 
 
 @needs_forks
@@ -116,7 +116,7 @@ def test_a_laptop_that_sleeps_goes_on_with_server_and_worker(serve: Callable[...
     for stopped in (server.pid, pid):
         os.kill(stopped, signal.SIGCONT)
     wait_for(run, "paused", 16)
-    reported = told(run.events())
+    reported = told(run.read_events())
     server.do("send", run_id=run.id, command=Resume().model_dump())
     until(lambda: server.do("active") == [], PATIENCE_S, "the run's end")
     assert_whole(run, reported)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.engine.workers import worker_process as session
-from playground.engine.workers.scheduler import Supervisor
+from playground.engine.workers.scheduler import Scheduler
 from playground.errors import PlaygroundError, WorkerError
 from tests.engine.helpers import (
     until,
@@ -42,18 +42,18 @@ GARBAGE = [
 
 
 @needs_forks
-def test_garbage_among_the_commands_is_let_be(fleet: Supervisor):
-    run = fleet.start(SMALL, BRIEF, batches=6)
+def test_garbage_among_the_commands_is_let_be(fleet: Scheduler):
+    run = fleet.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
-    worker_session = fleet._running[run.id]
+    worker_session = fleet._running_workers[run.id]
     worker_session.process.stdin.buffer.write(b"\xff\xfe\n")
     nonsense = [{"lr": "high", "nonsense": 1}, {"dropout": "much"}]
-    for line in [*GARBAGE, *(Change(knobs=knobs).model_dump_json() for knobs in nonsense)]:
-        worker_session._write(line)
+    for line in [*GARBAGE, *(UpdateHyperparameters(knobs=knobs).model_dump_json() for knobs in nonsense)]:
+        worker_session._write_line(line)
     for knobs in nonsense:
         with pytest.raises(PlaygroundError):
-            fleet.send(run.id, Change(knobs=knobs))
-    fleet.send(run.id, Resume())
+            fleet.send_command(run.id, UpdateHyperparameters(knobs=knobs))
+    fleet.send_command(run.id, Resume())
     wait_for_end(fleet, run)
     assert_whole(run)
 
@@ -61,29 +61,36 @@ def test_garbage_among_the_commands_is_let_be(fleet: Supervisor):
 @needs_forks
 def test_a_worker_that_gets_no_order_ends_and_says_why(forks: Path):
     for line in GARBAGE[1:7]:
-        orphan = session.Session()
-        orphan._write(line)
+        orphan = session.WorkerProcess()
+        orphan._write_line(line)
         assert orphan.wait() == 1
-        assert orphan.last_words()
-        orphan.dispose()
+        assert orphan.read_last_stderr_line()
+        orphan.close_pipes()
 
 
 @needs_forks
-def test_commands_that_come_after_the_end_change_nothing(fleet: Supervisor):
+def test_commands_that_come_after_the_end_change_nothing(fleet: Scheduler):
     """Some reach a worker that has trained its last batch, some one that is gone, some a server that knows it is."""
     with fault("log run_ended", action="stop"):
-        run = fleet.start(SMALL, BRIEF)
-    pid = fleet.worker_pids()[run.id]
+        run = fleet.submit(SMALL, BRIEF)
+    pid = fleet.get_worker_pids()[run.id]
     until(lambda: state_of(pid) == "T", PATIENCE_S, "the worker's sleep")
-    commands = [Pause(), Step(batches=3), Snapshot(), Change(knobs={"lr": 0.5}), Stop(), Resume()]
+    commands = [
+        Pause(),
+        TrainSteps(batches=3),
+        SaveSnapshot(),
+        UpdateHyperparameters(knobs={"lr": 0.5}),
+        Stop(),
+        Resume(),
+    ]
     for command in commands:
-        fleet.send(run.id, command)
+        fleet.send_command(run.id, command)
     os.kill(pid, signal.SIGCONT)
     while fleet.is_active(run.id):
         with contextlib.suppress(WorkerError):
-            fleet.send(run.id, Pause())
+            fleet.send_command(run.id, Pause())
     assert_whole(run)
     before = freeze(run)
     for command in commands:
-        fleet.send(run.id, command)
+        fleet.send_command(run.id, command)
     assert freeze(run) == before

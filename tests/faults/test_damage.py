@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from playground.core import events
 from playground.core.architecture import Architecture
-from playground.core.events import Change, Stop
+from playground.core.events import Stop, UpdateHyperparameters
 from playground.core.layers import Conv2d, GlobalAvgPool, Output
 from playground.engine.runs import fork as fork_module
 from playground.engine.runs import run as store
-from playground.engine.runs.log_reader import LogTail
-from playground.engine.runs.recorder import log_until
+from playground.engine.runs.log_reader import LogReader
+from playground.engine.runs.recorder import read_truncated_log
 from playground.engine.runs.run import Run
-from playground.errors import StoreError
+from playground.errors import StorageError
 from tests.engine.helpers import (
     Script,
     assert_same_weights,
@@ -50,13 +50,13 @@ from tests.faults.injecting import (
 
 def assert_log_agrees(run: Run, kept: Told) -> None:
     """The log of a run that has come to its end tells every step once, in order, and all that was whole in it."""
-    assert run.history().phase == "completed"
-    steps = run.history().steps
+    assert run.read_history().status == "completed"
+    steps = run.read_history().steps
     assert steps == sorted(set(steps))
-    assert kept <= told(run.events())
-    assert_same_weights(run.checkpoint()["model"], whole(run)[0])
+    assert kept <= told(run.read_events())
+    assert_same_weights(run.load_checkpoint()["model"], whole(run)[0])
     expected = {(figure["kind"], figure["step"]): figure for figure in whole(run)[1] if figure["kind"] == "step_done"}
-    for figure in figures(run.events()):
+    for figure in figures(run.read_events()):
         if figure["kind"] == "step_done":
             assert figure == expected[("step_done", figure["step"])]
 
@@ -69,19 +69,24 @@ def test_a_log_cut_at_every_byte_of_its_last_lines(quick_disk: Path):
     assert last < len(lines) - 1
     borders = {len(b"".join(lines[:count])): count for count in range(last - 2, len(lines) + 1)}
     run = thaw(frozen)
-    checkpoint, tail = run.checkpoint(), LogTail(run)
+    checkpoint, tail = run.load_checkpoint(), LogReader(run)
     for cut in range(min(borders), len(log) + 1):
         run.log_path.write_bytes(log[:cut])
         complete = [event for line in lines if (event := events.parse_event(line)) and line in log[:cut]]
-        found = list(run.events())
+        found = list(run.read_events())
         assert found[: len(complete)] == complete
         assert len(found) <= len(complete) + 1
-        assert run.history().phase == tail.history().phase == LogTail(run).history().phase == "interrupted"
+        assert (
+            run.read_history().status
+            == tail.read_history().status
+            == LogReader(run).read_history().status
+            == "interrupted"
+        )
         assert run.can_resume()
         rewound = [event for event in found if event.step <= checkpoint["step"]]
-        run.log_path.write_bytes(log_until(run, checkpoint))
-        assert told(run.events()) == told(rewound) | {("checkpoint_saved", checkpoint["step"])}
-        assert tail.history().steps == [event.step for event in rewound if event.kind == "step_done"]
+        run.log_path.write_bytes(read_truncated_log(run, checkpoint))
+        assert told(run.read_events()) == told(rewound) | {("checkpoint_saved", checkpoint["step"])}
+        assert tail.read_history().steps == [event.step for event in rewound if event.kind == "step_done"]
     for cut, count in borders.items():
         run = thaw(frozen | {"events.jsonl": log[:cut]})
         go_on(run)
@@ -107,9 +112,9 @@ def test_a_log_with_garbage_anywhere(chosen: st.DataObject):
         spared = [line for line in log_lines(frozen) if b"\n" + line in b"\n" + log]
         run = thaw(frozen | {"events.jsonl": log})
         kept = list(filter(None, map(events.parse_event, spared)))
-        assert told(kept) <= told(run.events())
-        assert run.history().phase in ("interrupted", "waiting")
-        LogTail(run).history()
+        assert told(kept) <= told(run.read_events())
+        assert run.read_history().status in ("interrupted", "waiting")
+        LogReader(run).read_history()
         assert run.can_resume()
         go_on(run)
         step = max(event.step for event in read_events(frozen) if event.kind == "checkpoint_saved")
@@ -140,11 +145,11 @@ def test_a_lost_log_beside_a_checkpoint_goes_on(quick_disk: Path):
 def test_a_tail_notices_a_log_that_began_anew_twice(home: Path):
     """The second time, a disk likes to give the new log the number of the old one."""
     run = thaw(killed("batch", 5))
-    tail = LogTail(run)
-    assert tail.history() == run.history()
+    tail = LogReader(run)
+    assert tail.read_history() == run.read_history()
     for _ in range(2):
         go_on(run, Script({4: [Stop()]}))
-    assert tail.history() == run.history()
+    assert tail.read_history() == run.read_history()
 
 
 # Checkpoints and snapshots
@@ -163,8 +168,8 @@ def damages(content: bytes) -> dict[str, bytes]:
         "the beginning overwritten": bytes(64) + content[64:],
         "the end overwritten": content[:-64] + bytes(64),
         "text": b"Nobody is perfect.\n",
-        "another net's": store.checkpoint_bytes(other.checkpoint() | {"log_bytes": 0}),
-        "another seed's": store.checkpoint_bytes(seeded.checkpoint() | {"log_bytes": 0}),
+        "another net's": store.serialize_checkpoint(other.create_checkpoint() | {"log_bytes": 0}),
+        "another seed's": store.serialize_checkpoint(seeded.create_checkpoint() | {"log_bytes": 0}),
     }
 
 
@@ -182,7 +187,7 @@ def test_a_damaged_checkpoint_costs_only_time(quick_disk: Path, damage: str, bot
     bad = damages(frozen["checkpoint.pt"])[damage]
     run = thaw(frozen | {"checkpoint.pt": bad} | ({"checkpoints/3.pt": bad} if both else {}))
     assert_found_again(run, "interrupted")
-    assert run.checkpoint()["step"] == (2 if both else 3)
+    assert run.load_checkpoint()["step"] == (2 if both else 3)
     go_on(run)
     assert_whole(run, {(kind, step) for kind, step in told(read_events(frozen))})
 
@@ -212,14 +217,14 @@ def test_where_every_checkpoint_is_damaged_nothing_more_is_lost(quick_disk: Path
     run = thaw(frozen | {path: bad for path in frozen if path.endswith(".pt")})
     before = freeze(run)
     go_on(run)
-    assert run.history().phase == "failed"
-    assert "damaged" in run.history().failure.what
-    assert run.history().failure.fix
+    assert run.read_history().status == "failed"
+    assert "damaged" in run.read_history().failure.what
+    assert run.read_history().failure.fix
     after = freeze(run)
     assert after["events.jsonl"].startswith(before["events.jsonl"])
     assert all(after[path] == before[path] for path in before if path not in ("events.jsonl", "lock"))
-    for step in run.snapshots():
-        assert run.snapshot(step)
+    for step in run.list_snapshot_steps():
+        assert run.load_snapshot(step)
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "the end overwritten"])  # has no checksum
@@ -228,8 +233,8 @@ def test_a_damaged_snapshot_is_told_and_the_run_goes_on(quick_disk: Path, damage
     frozen = killed("half 5.pt") if step == 4 else killed("batch", 5)
     path = f"snapshots/{step}.safetensors"
     run = thaw(frozen | {path: damages(frozen["snapshots/3.safetensors"])[damage]})
-    with pytest.raises(StoreError, match="cannot be read") as problem:
-        run.snapshot(step)
+    with pytest.raises(StorageError, match="cannot be read") as problem:
+        run.load_snapshot(step)
     assert "0, 1, 2, 3" in str(problem.value)
     assert_found_again(run, "interrupted")
     go_on(run)
@@ -248,26 +253,26 @@ def test_a_lost_newest_checkpoint_costs_only_time(quick_disk: Path):
 
 
 def test_a_knob_that_was_turned_outlives_the_newest_checkpoint(quick_disk: Path):
-    frozen = killed("batch", 5, Script({2: [Change(knobs={"lr": 0.123})]}))
+    frozen = killed("batch", 5, Script({2: [UpdateHyperparameters(knobs={"lr": 0.123})]}))
     intact = thaw(frozen, "intact")
     go_on(intact)
-    expected = intact.checkpoint()["model"]
+    expected = intact.load_checkpoint()["model"]
     del frozen["checkpoint.pt"]
     run = thaw(frozen)
     go_on(run)
-    assert [change.after for change in run.history().knob_changes] == [0.123]
-    assert_same_weights(run.checkpoint()["model"], expected)
+    assert [change.after for change in run.read_history().hyperparameter_changes] == [0.123]
+    assert_same_weights(run.load_checkpoint()["model"], expected)
 
 
 def test_a_fork_that_lost_its_newest_checkpoint_is_still_one(quick_disk: Path):
     parent = thaw(killed("batch", 5), "parent")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fork_module, "check_request", lambda *_: None)  # tiny images are no data set
+        patch.setattr(fork_module, "check_training_config", lambda *_: None)  # tiny images are no data set
         fork = fork_module.fork_run(parent, 3, TINY.model_copy(update={"lr": 0.5}))
     intact = Run(fork.folder.with_name("intact"), fork.record)
     shutil.copytree(fork.folder, intact.folder)
     fork.checkpoint_path.unlink()
     for run in (intact, fork):
         go_on(run)
-    assert_same_weights(fork.checkpoint()["model"], intact.checkpoint()["model"])
-    assert fork.history().forked
+    assert_same_weights(fork.load_checkpoint()["model"], intact.load_checkpoint()["model"])
+    assert fork.read_history().fork_event

@@ -17,10 +17,10 @@ from playground.core.events import Resume
 from playground.engine.runs import fork as fork_module
 from playground.engine.runs import recorder as record
 from playground.engine.runs.recorder import Recorder
-from playground.engine.runs.repository import all_runs, create_run, runs_folder
+from playground.engine.runs.repository import create_run, get_runs_folder, list_runs
 from playground.engine.runs.run import Run
-from playground.engine.workers.scheduler import Supervisor
-from playground.errors import StoreError, UnknownNameError
+from playground.engine.workers.scheduler import Scheduler
+from playground.errors import StorageError, UnknownNameError
 from tests.faults.injecting import (
     BRIEF,
     ENDLESS,
@@ -54,14 +54,14 @@ def test_a_disk_that_is_full_at_any_write_costs_nothing(quick_disk: Path, once: 
     points = writes(create_run(SLIM, TINY))
     assert len(points) > 100
     for place in range(0, len(points), 6):
-        shutil.rmtree(runs_folder())
+        shutil.rmtree(get_runs_folder())
         run = create_run(SLIM, TINY)
         with watched(full_from(place, once=once)):
             go_on(run)
-        reported = told(run.events())
+        reported = told(run.read_events())
         assert_on_disk(run, reported)
-        history = run.history()
-        if history.phase != "completed":  # some files can be put in their place in another way
+        history = run.read_history()
+        if history.status != "completed":  # some files can be put in their place in another way
             says_so = history.failure and "No space left" in history.failure.what
             assert says_so or not once or "log" in points[place]
             assert run.can_resume() or not run.has_checkpoint()
@@ -87,20 +87,20 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
 def test_a_real_disk_that_is_full_and_then_freed_costs_nothing(home: Path):
     page = mmap.PAGESIZE
     phases = set()
-    with small_disk(runs_folder(), 100 * page):
+    with small_disk(get_runs_folder(), 100 * page):
         for free in range(0, 40, 2):
             run = create_run(SLIM, TINY)
-            ballast = runs_folder() / "ballast"
+            ballast = get_runs_folder() / "ballast"
             usage = os.statvfs(ballast.parent)
             ballast.write_bytes(b"x" * page * (usage.f_bavail - free))
             go_on(run)
-            reported = told(run.events())
+            reported = told(run.read_events())
             assert_on_disk(run, reported)
-            history = run.history()
-            phases.add(history.phase)
+            history = run.read_history()
+            phases.add(history.status)
             assert history.failure is None or "No space left" in history.failure.what
             ballast.unlink()
-            if history.phase != "completed":
+            if history.status != "completed":
                 assert run.can_resume() or not run.has_checkpoint()
                 go_on(run)
             assert_whole(run, reported)
@@ -110,11 +110,11 @@ def test_a_real_disk_that_is_full_and_then_freed_costs_nothing(home: Path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a disk in memory")
 def test_a_full_disk_is_told_before_the_first_word(home: Path):
-    with small_disk(runs_folder(), 40 * mmap.PAGESIZE):
+    with small_disk(get_runs_folder(), 40 * mmap.PAGESIZE):
         run = create_run(SLIM, TINY)
         with contextlib.suppress(OSError):
-            (runs_folder() / "ballast").write_bytes(bytes(10**7))
-        with pytest.raises(StoreError, match="No space left"), Recorder(run):
+            (get_runs_folder() / "ballast").write_bytes(bytes(10**7))
+        with pytest.raises(StorageError, match="No space left"), Recorder(run):
             pass
         go_on(run)
 
@@ -143,22 +143,22 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 @needs_forks
-def test_a_data_folder_that_becomes_read_only_is_told_and_costs_nothing(fleet: Supervisor, forks: Path):
-    run = fleet.start(SMALL, BRIEF, batches=6)
+def test_a_data_folder_that_becomes_read_only_is_told_and_costs_nothing(fleet: Scheduler, forks: Path):
+    run = fleet.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
-    reported = told(run.events())
-    with read_only(runs_folder()):
-        fleet.send(run.id, Resume())
+    reported = told(run.read_events())
+    with read_only(get_runs_folder()):
+        fleet.send_command(run.id, Resume())
         wait_for_end(fleet, run)
         assert_on_disk(run, reported)
         assert_found_again(run, "failed", "cannot be written", "CNN_PLAYGROUND_HOME")
         before = freeze(run)
-        with pytest.raises(StoreError, match="cannot be written"):
-            fleet.start(SMALL, BRIEF)
+        with pytest.raises(StorageError, match="cannot be written"):
+            fleet.submit(SMALL, BRIEF)
         fleet.resume(run.id)
         wait_for_end(fleet, run)
         assert freeze(run) == before
-    reported |= told(run.events())
+    reported |= told(run.read_events())
     fleet.resume(run.id)
     wait_for_end(fleet, run)
     assert_whole(run, reported)
@@ -167,9 +167,9 @@ def test_a_data_folder_that_becomes_read_only_is_told_and_costs_nothing(fleet: S
 def test_a_failed_run_with_a_moment_but_no_newest_checkpoint_can_go_on(quick_disk: Path):
     run = create_run(SLIM, TINY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "same_bytes", Refused(record.same_bytes, 1, OSError(errno.ENOSPC, "No space left")))
+        patch.setattr(record, "link_or_copy", Refused(record.link_or_copy, 1, OSError(errno.ENOSPC, "No space left")))
         go_on(run)
-    assert run.checkpoints()
+    assert run.list_checkpoint_steps()
     assert run.can_resume()
 
 
@@ -178,9 +178,9 @@ def test_a_failed_run_with_a_moment_but_no_newest_checkpoint_can_go_on(quick_dis
 
 def test_a_run_that_could_not_be_made_leaves_nothing(quick_disk: Path):
     for place in range(10):
-        with watched(full_from(place, once=False)), contextlib.suppress(StoreError):
+        with watched(full_from(place, once=False)), contextlib.suppress(StorageError):
             create_run(SLIM, TINY)
-        assert not all_runs()[1]
+        assert not list_runs()[1]
 
 
 def test_a_fork_cut_while_it_is_made_is_not_there_or_a_fork(quick_disk: Path):
@@ -188,12 +188,12 @@ def test_a_fork_cut_while_it_is_made_is_not_there_or_a_fork(quick_disk: Path):
     for place in range(60):
         parent = thaw(frozen, "parent")
         settled = TINY.model_copy(update={"lr": 0.5})
-        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(StoreError):
-            patch.setattr(fork_module, "check_request", lambda *_: None)
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(StorageError):
+            patch.setattr(fork_module, "check_training_config", lambda *_: None)
             with watched(full_from(place, once=False)):
                 fork_module.fork_run(parent, 3, settled)
-        for fork in all_runs()[0]:
-            assert fork == parent or fork.history().forked, f"half a fork after {place} writes"
+        for fork in list_runs()[0]:
+            assert fork == parent or fork.read_history().fork_event, f"half a fork after {place} writes"
 
 
 def test_a_deletion_that_is_cut_leaves_the_whole_run_or_none(quick_disk: Path):
@@ -203,7 +203,7 @@ def test_a_deletion_that_is_cut_leaves_the_whole_run_or_none(quick_disk: Path):
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
             patch.setattr(os, "unlink", Refused(os.unlink, place, Killed()))
             run.delete()
-        runs, unreadable = all_runs()
+        runs, unreadable = list_runs()
         assert not unreadable
         for left in runs:
             assert freeze(left) == frozen, f"half a run after {place} files"
@@ -226,22 +226,22 @@ def test_a_folder_deleted_in_the_middle_of_a_write_stays_deleted(quick_disk: Pat
 
 
 @needs_forks
-def test_a_data_folder_deleted_under_a_run_takes_nothing_else_with_it(fleet: Supervisor, forks: Path):
-    run = fleet.start(SMALL, ENDLESS)
+def test_a_data_folder_deleted_under_a_run_takes_nothing_else_with_it(fleet: Scheduler, forks: Path):
+    run = fleet.submit(SMALL, ENDLESS)
     wait_for(run, "checkpoint_saved")
-    assert fleet.tail(run).history().phase == "training"
-    pid = fleet.worker_pids()[run.id]
+    assert fleet.get_log_reader(run).read_history().status == "training"
+    pid = fleet.get_worker_pids()[run.id]
     cache = (forks / "cache").resolve()
     away = forks.with_name("away")
-    runs_folder().rename(away)  # at once, as it were; a deletion would race with what is being written
+    get_runs_folder().rename(away)  # at once, as it were; a deletion would race with what is being written
     shutil.rmtree(away)
     wait_for_death(pid)
     wait_for_end(fleet, run)
-    assert fleet.tail(run).history().phase == "interrupted"
-    assert all_runs()[0] == []
+    assert fleet.get_log_reader(run).read_history().status == "interrupted"
+    assert list_runs()[0] == []
     with pytest.raises(UnknownNameError):
         fleet.resume(run.id)
     assert cache.exists()
-    second = fleet.start(SMALL, BRIEF)
+    second = fleet.submit(SMALL, BRIEF)
     wait_for_end(fleet, second)
     assert_whole(second)

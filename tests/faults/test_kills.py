@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run
 from playground.engine.workers import worker
-from playground.engine.workers.scheduler import Supervisor
+from playground.engine.workers.scheduler import Scheduler
 from tests.engine.helpers import (
     Script,
     assert_same_weights,
@@ -59,11 +59,11 @@ KILLED_AT = {
 
 @needs_forks
 @pytest.mark.parametrize("moment", KILLED_AT)
-def test_a_worker_killed_at_any_moment_costs_nothing(fleet: Supervisor, moment: str):
+def test_a_worker_killed_at_any_moment_costs_nothing(fleet: Scheduler, moment: str):
     with fault(*KILLED_AT[moment]):
-        run = fleet.start(SMALL, BRIEF)
+        run = fleet.submit(SMALL, BRIEF)
     wait_for_end(fleet, run)
-    reported = told(run.events())
+    reported = told(run.read_events())
     assert_found_again(run, "interrupted", "killed (signal 9)", "memory ran out", "Resume goes on")
     assert_on_disk(run, reported)
     fleet.resume(run.id)
@@ -73,11 +73,11 @@ def test_a_worker_killed_at_any_moment_costs_nothing(fleet: Supervisor, moment: 
 
 @needs_forks
 @pytest.mark.parametrize("point", ["birth", "write events.jsonl", "replace events.jsonl", "log resumed"])
-def test_a_worker_killed_while_it_resumes_costs_nothing(fleet: Supervisor, point: str):
+def test_a_worker_killed_while_it_resumes_costs_nothing(fleet: Scheduler, point: str):
     with fault("batch", 7):
-        run = fleet.start(SMALL, BRIEF)
+        run = fleet.submit(SMALL, BRIEF)
     wait_for_end(fleet, run)
-    reported = told(run.events())
+    reported = told(run.read_events())
     with fault(point):
         fleet.resume(run.id)
     wait_for_end(fleet, run)
@@ -88,11 +88,11 @@ def test_a_worker_killed_while_it_resumes_costs_nothing(fleet: Supervisor, point
 
 
 @needs_forks
-def test_a_worker_killed_while_paused_costs_nothing(fleet: Supervisor):
-    run = fleet.start(SMALL, BRIEF, batches=6)
+def test_a_worker_killed_while_paused_costs_nothing(fleet: Scheduler):
+    run = fleet.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
-    reported = told(run.events())
-    os.kill(fleet.worker_pids()[run.id], signal.SIGKILL)
+    reported = told(run.read_events())
+    os.kill(fleet.get_worker_pids()[run.id], signal.SIGKILL)
     wait_for_end(fleet, run)
     assert_found_again(run, "interrupted", "killed (signal 9)")
     assert_on_disk(run, reported)
@@ -102,26 +102,26 @@ def test_a_worker_killed_while_paused_costs_nothing(fleet: Supervisor):
 
 
 @needs_forks
-def test_a_worker_killed_again_and_again_gets_there(fleet: Supervisor):
+def test_a_worker_killed_again_and_again_gets_there(fleet: Scheduler):
     """Each worker reaches one checkpoint more and dies in the next batch."""
-    run, reported, deaths = fleet.start(SMALL, BRIEF, batches=1), set(), 0
+    run, reported, deaths = fleet.submit(SMALL, BRIEF, pause_after_batches=1), set(), 0
     wait_for(run, "paused", 1)
-    fleet.send(run.id, Stop())
+    fleet.send_command(run.id, Stop())
     wait_for_end(fleet, run)
-    while run.history().phase != "completed":
+    while run.read_history().status != "completed":
         with fault("batch", 5):
             fleet.resume(run.id)
         wait_for_end(fleet, run)
-        reported |= told(run.events())
-        deaths += run.history().phase == "interrupted"
+        reported |= told(run.read_events())
+        deaths += run.read_history().status == "interrupted"
     assert deaths >= 4
     assert_whole(run, reported)
 
 
 @needs_forks
-def test_a_worker_killed_after_its_last_word_leaves_a_completed_run(fleet: Supervisor):
+def test_a_worker_killed_after_its_last_word_leaves_a_completed_run(fleet: Scheduler):
     with fault("death"):
-        run = fleet.start(SMALL, BRIEF)
+        run = fleet.submit(SMALL, BRIEF)
     wait_for_end(fleet, run)
     assert_whole(run)
 
@@ -130,7 +130,9 @@ def test_a_worker_killed_after_its_last_word_leaves_a_completed_run(fleet: Super
 
 
 def test_a_kill_between_any_two_changes_of_the_disk_costs_nothing(quick_disk: Path):
-    script = Script({2: [Pause()], 5: [Snapshot(), Pause()]}, [Step(batches=2), Snapshot(), Resume(), Resume()])
+    script = Script(
+        {2: [Pause()], 5: [SaveSnapshot(), Pause()]}, [TrainSteps(batches=2), SaveSnapshot(), Resume(), Resume()]
+    )
     asked = {("snapshot_saved", step) for step in (4, 5)}  # whoever asked must ask again after a kill
     left = moments(create_run(SLIM, TINY), script)
     assert len(left) > 90
@@ -139,8 +141,8 @@ def test_a_kill_between_any_two_changes_of_the_disk_costs_nothing(quick_disk: Pa
         assert_on_disk(cold, reported)
         if place % 2:
             continue
-        if cold.history().phase != "completed":
-            assert_found_again(cold, cold.history().phase)
+        if cold.read_history().status != "completed":
+            assert_found_again(cold, cold.read_history().status)
             go_on(cold)
         assert_whole(cold, reported - asked)
 
@@ -151,22 +153,22 @@ def test_a_kill_between_any_two_changes_of_a_resumed_run_costs_nothing(quick_dis
     for moment, (frozen, reported) in left.items():
         cold = thaw(frozen, moment)
         assert_on_disk(cold, reported)
-        if cold.history().phase != "completed":
+        if cold.read_history().status != "completed":
             assert_found_again(cold, "interrupted")
             go_on(cold)
         assert_whole(cold, reported)
 
 
 def test_a_kill_after_any_turn_of_a_knob_leaves_log_and_weights_of_one_mind(quick_disk: Path):
-    left = moments(create_run(SLIM, TINY), Script({4: [Change(knobs={"lr": 0.123})]}))
+    left = moments(create_run(SLIM, TINY), Script({4: [UpdateHyperparameters(knobs={"lr": 0.123})]}))
     for moment, (frozen, reported) in left.items():
         if ("step_done", 4) not in reported or ("epoch_done", 6) in reported:
             continue
         cold = thaw(frozen, moment)
         go_on(cold)
-        history = cold.history()
-        assert history.phase == "completed"
-        turned = [change.after for change in history.knob_changes]
+        history = cold.read_history()
+        assert history.status == "completed"
+        turned = [change.after for change in history.hyperparameter_changes]
         assert history.last_step.lr == (turned[-1] if turned else TINY.lr)
         assert len(turned) <= 1
         assert turned or ("checkpoint_saved", 4) not in reported
@@ -174,44 +176,44 @@ def test_a_kill_after_any_turn_of_a_knob_leaves_log_and_weights_of_one_mind(quic
 
 def test_a_knob_turned_where_a_checkpoint_was_is_told_by_whoever_goes_on_with_it(quick_disk: Path):
     """Killed with the new checkpoint kept and its line not logged: the old one's line is the last of that step."""
-    run = thaw(killed("log checkpoint_saved", 3, Script({3: [Change(knobs={"lr": 0.123})]})))
+    run = thaw(killed("log checkpoint_saved", 3, Script({3: [UpdateHyperparameters(knobs={"lr": 0.123})]})))
     go_on(run)
-    history = run.history()
+    history = run.read_history()
     assert history.last_step.lr == 0.123
-    assert [change.after for change in history.knob_changes] == [0.123]
+    assert [change.after for change in history.hyperparameter_changes] == [0.123]
 
 
 def test_a_kill_of_a_completed_run_that_goes_on_costs_nothing(quick_disk: Path):
     def more() -> Script:
-        return Script({6: [Change(knobs={"epochs": 3})]})
+        return Script({6: [UpdateHyperparameters(knobs={"epochs": 3})]})
 
     frozen = freeze(new_run())
     cold = thaw(frozen)
     go_on(cold, more())
-    expected, steps = cold.checkpoint()["model"], cold.history().steps
+    expected, steps = cold.load_checkpoint()["model"], cold.read_history().steps
     assert steps == list(range(1, 10))
     left = moments(thaw(frozen), more())
     assert len(left) > 40
     for moment, (state, reported) in left.items():
         cold = thaw(state, moment)
         assert_on_disk(cold, reported)
-        if cold.history().steps != steps or cold.history().phase != "completed":
+        if cold.read_history().steps != steps or cold.read_history().status != "completed":
             assert cold.can_resume(epochs=3)
             go_on(cold, more())
-        assert cold.history().phase == "completed"
-        assert cold.history().steps == steps
+        assert cold.read_history().status == "completed"
+        assert cold.read_history().steps == steps
         assert_on_disk(cold, reported - {("knob_changed", 6)})
-        assert_same_weights(cold.checkpoint()["model"], expected)
+        assert_same_weights(cold.load_checkpoint()["model"], expected)
 
 
 def test_a_run_killed_before_its_last_word_is_tested_once(quick_disk: Path):
     run = thaw(killed("log run_ended"))
     go_on(run)
-    assert [event.split for event in run.events() if event.kind == "evaluated"].count("test") == 1
+    assert [event.split for event in run.read_events() if event.kind == "evaluated"].count("test") == 1
 
 
 def test_a_snapshot_that_was_asked_for_outlives_a_kill(quick_disk: Path):
-    frozen = killed("batch", 5, Script({4: [Snapshot()]}))
+    frozen = killed("batch", 5, Script({4: [SaveSnapshot()]}))
     assert ("snapshot_saved", 4) in told(read_events(frozen))
     run = thaw(frozen)
     go_on(run)
@@ -234,8 +236,8 @@ def test_files_left_by_a_killed_writer_disturb_nothing(quick_disk: Path):
         if (name := Path(path).name) != "lock"
     }
     run = thaw(frozen | half)
-    assert run.snapshots() == (0, 1, 2, 3)
-    assert run.checkpoints() == (2, 3)
+    assert run.list_snapshot_steps() == (0, 1, 2, 3)
+    assert run.list_checkpoint_steps() == (2, 3)
     assert_found_again(run, "interrupted")
     go_on(run)
     assert_whole(run, told(read_events(frozen)))
@@ -250,10 +252,10 @@ def test_a_run_that_another_process_took_further_is_resumed_from_there(quick_dis
     class Late(Recorder):
         def __enter__(self) -> Recorder:
             patch.setattr(worker, "Recorder", Recorder)
-            go_on(run, Script({4: [Change(knobs={"lr": 0.123})], 5: [Stop()]}))
+            go_on(run, Script({4: [UpdateHyperparameters(knobs={"lr": 0.123})], 5: [Stop()]}))
             return super().__enter__()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "Recorder", Late)
         go_on(run)
-    assert [event.after for event in run.events() if event.kind == "knob_changed"] == [0.123]
+    assert [event.after for event in run.read_events() if event.kind == "knob_changed"] == [0.123]

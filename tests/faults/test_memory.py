@@ -10,7 +10,7 @@ from playground.engine.runs import recorder as record
 from playground.engine.runs.repository import create_run
 from playground.engine.training import learner
 from playground.engine.training import trainer as train
-from playground.engine.workers.scheduler import Supervisor
+from playground.engine.workers.scheduler import Scheduler
 from tests.faults.injecting import (
     SLIM,
     SMALL,
@@ -39,13 +39,13 @@ STARVING = {
 
 @needs_forks
 @pytest.mark.parametrize("moment", STARVING)
-def test_a_worker_without_memory_can_go_on(fleet: Supervisor, moment: str):
+def test_a_worker_without_memory_can_go_on(fleet: Scheduler, moment: str):
     """It gets no more from the system, and has filled what it had."""
     with fault(*STARVING[moment], action="starve"):
-        run = fleet.start(SMALL, recipe(epochs=4, batch_size=160))
+        run = fleet.submit(SMALL, recipe(epochs=4, batch_size=160))
     wait_for_end(fleet, run)
-    reported = told(run.events())
-    assert_found_again(run, "failed" if run.history().failure else "interrupted", "memory")
+    reported = told(run.read_events())
+    assert_found_again(run, "failed" if run.read_history().failure else "interrupted", "memory")
     assert_on_disk(run, reported)
     fleet.resume(run.id)
     wait_for_end(fleet, run)
@@ -68,7 +68,7 @@ def test_memory_that_ends_anywhere_is_told(quick_disk: Path, problem: str, place
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(MemoryError, RuntimeError):
         patch.setattr(owner, place, Refused(getattr(owner, place), 4, NO_MEMORY[problem]))
         go_on(run)
-    reported = told(run.events())
+    reported = told(run.read_events())
     assert_found_again(run, "failed", "emory")
     assert_on_disk(run, reported)
     go_on(run)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from playground.interpret.activations.arithmetic import Array, Channel, Rule, Window
+from playground.interpret.activations.arithmetic import Array, ChannelExplanation, Operation, Window
 from playground.ui.components.arithmetic_view import encode_channel
 
 
@@ -22,7 +22,7 @@ def ramp(*shape: int, start: int = 0) -> Array:
 
 
 def make_channel(
-    rule: Rule,
+    rule: Operation,
     window: Window,
     *,
     below: tuple[int, int, int],
@@ -30,23 +30,23 @@ def make_channel(
     has_weights: bool = False,
     bias: float | None = None,
     numbers: dict[str, float] | None = None,
-) -> Channel:
+) -> ChannelExplanation:
     """Make a channel; its output is a placeholder, since only its inputs and parameters enter the arithmetic."""
-    return Channel(
+    return ChannelExplanation(
         layer_index=0,
         channel=0,
-        rule=rule,
+        operation=rule,
         window=window,
-        below=ramp(*below),
-        first_below=2,
+        inputs=ramp(*below),
+        first_input_channel=2,
         weights=ramp(below[0], *window.kernel_size, start=5) if has_weights else None,
         bias=bias,
         activation="none",
-        before=ramp(*shape),
-        after=ramp(*shape),
-        seen_rows=((0, 1),) * shape[0],
-        seen_columns=((0, 1),) * shape[1],
-        numbers=numbers or {},
+        pre_activation=ramp(*shape),
+        output=ramp(*shape),
+        receptive_rows=((0, 1),) * shape[0],
+        receptive_columns=((0, 1),) * shape[1],
+        norm_parameters=numbers or {},
     )
 
 
@@ -78,7 +78,7 @@ CHANNELS = {
 }
 
 
-def make_case(name: str, channel: Channel) -> dict[str, Any]:
+def make_case(name: str, channel: ChannelExplanation) -> dict[str, Any]:
     """Encode a channel with the totals of every position."""
     encoded = encode_channel(channel, ramp(2, 2), "Conv")
     expected = []

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from playground.core.architecture import Architecture
-from playground.engine.model.build import build
+from playground.engine.model.build import build_model
 from playground.interpret.model import Model
 
 
 def model_of(architecture: Architecture, *, seed: int = 0) -> Model:
     """A model as lenses get it: eval mode, no gradients."""
-    module = build(architecture, seed=seed).eval()
+    module = build_model(architecture, seed=seed).eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     return Model("test", 0, architecture, module)

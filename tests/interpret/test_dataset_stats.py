@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from playground.core.recipe import Flip, Noise, Shift
-from playground.engine.data.registry import dataset_tensors
-from playground.engine.data.splits import load_test
-from playground.interpret.dataset_stats import augmented, overview
+from playground.engine.data.registry import load_dataset_tensors
+from playground.engine.data.splits import load_test_images
+from playground.interpret.dataset_stats import compute_dataset_stats, make_augmented_copies
 
 
 @pytest.fixture(scope="module")
 def seen():
-    return overview("mnist", 3)
+    return compute_dataset_stats("mnist", 3)
 
 
 def test_every_image_is_counted(seen) -> None:
@@ -21,27 +21,29 @@ def test_every_image_is_counted(seen) -> None:
 
 
 def test_averages_are_of_the_class(seen) -> None:
-    tensors = dataset_tensors("mnist")
+    tensors = load_dataset_tensors("mnist")
     ones = tensors["train_images"][tensors["train_labels"] == 1].numpy()
     assert np.allclose(seen.averages[1], ones.mean(axis=0) / 255, atol=1e-5)
 
 
 def test_examples_are_the_first_of_each_class(seen) -> None:
-    tensors = dataset_tensors("mnist")
+    tensors = load_dataset_tensors("mnist")
     first = int((tensors["train_labels"] == 7).nonzero()[0])
     assert np.allclose(seen.examples[7, 0], tensors["train_images"][first].numpy() / 255)
     assert seen.examples.shape == (10, 3, 1, 28, 28)
 
 
 def test_augmented_versions_differ_and_nothing_stays_without() -> None:
-    image = load_test("mnist").image(0)
-    same = augmented(image, (), 3)
+    image = load_test_images("mnist").get_image(0)
+    same = make_augmented_copies(image, (), 3)
     assert all(np.array_equal(version, image) for version in same)
-    shifted = augmented(image, (Shift(pixels=3), Noise(std=0.1)), 3)
+    shifted = make_augmented_copies(image, (Shift(pixels=3), Noise(std=0.1)), 3)
     assert not np.array_equal(shifted[0], shifted[1])
-    assert np.array_equal(augmented(image, (Shift(pixels=3),), 3), augmented(image, (Shift(pixels=3),), 3))
+    assert np.array_equal(
+        make_augmented_copies(image, (Shift(pixels=3),), 3), make_augmented_copies(image, (Shift(pixels=3),), 3)
+    )
 
 
 def test_a_flip_mirrors() -> None:
-    image = load_test("mnist").image(0)
-    assert np.allclose(augmented(image, (Flip(p=1),), 1)[0], image[:, :, ::-1], atol=1e-5)
+    image = load_test_images("mnist").get_image(0)
+    assert np.allclose(make_augmented_copies(image, (Flip(p=1),), 1)[0], image[:, :, ::-1], atol=1e-5)

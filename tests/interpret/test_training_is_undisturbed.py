@@ -10,18 +10,18 @@ from playground.core.architecture import Architecture
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
-from playground.interpret.activations.activations import layer_values
-from playground.interpret.activations.breakdown import look_at_channel
-from playground.interpret.activations.weights import layer_weights
-from playground.interpret.attribution.counterfactual import counterfactual
-from playground.interpret.attribution.pixel_attribution import METHODS, attribute, cam_layers
-from playground.interpret.editing import OPERABLE, Scaled, effect, importances
-from playground.interpret.evaluation.predictions import judge
-from playground.interpret.evaluation.robustness import robustness
-from playground.interpret.feature_viz.maximize import DreamSettings, dream
-from playground.interpret.feature_viz.top_activations import exemplars
+from playground.interpret.activations.activations import compute_activations
+from playground.interpret.activations.breakdown import explain_channel
+from playground.interpret.activations.weights import get_layer_weights
+from playground.interpret.attribution.counterfactual import find_counterfactual
+from playground.interpret.attribution.pixel_attribution import METHODS, attribute, list_cam_layers
+from playground.interpret.editing import EDITABLE_KINDS, ChannelScale, compute_ablation_scores, measure_edits
+from playground.interpret.evaluation.predictions import predict_dataset
+from playground.interpret.evaluation.robustness import measure_robustness
+from playground.interpret.feature_viz.maximize import MaximizationSettings, maximize_activation
+from playground.interpret.feature_viz.top_activations import find_top_activations
 from playground.interpret.model import load_model
-from playground.interpret.projection.embedding import Pca, features
+from playground.interpret.projection.embedding import PcaProjection, extract_layer_features
 from tests.engine.conftest import one_thread
 from tests.engine.helpers import (
     AUGMENTATION,
@@ -42,23 +42,23 @@ def look_through_everything(run: Run) -> None:
     """Every lens on the newest snapshot; torch's global random numbers and thread count must not be touched."""
     model = load_model(run)
     data = tiny_images(40, seed=9)
-    image = data.image(0)
-    for values in layer_values(model, image):
-        look_at_channel(model, image, values.layer_index, 0).explain(0, 0)
-        layer_weights(model, values.layer_index)
-    last = model.architecture.steps()[-1].index
+    image = data.get_image(0)
+    for values in compute_activations(model, image):
+        explain_channel(model, image, values.layer_index, 0).explain_value(0, 0)
+        get_layer_weights(model, values.layer_index)
+    last = model.architecture.resolve_layers()[-1].index
     for method in METHODS:
-        if method != "grad_cam" or cam_layers(model):
+        if method != "grad_cam" or list_cam_layers(model):
             attribute(model, image, 1, method)
-    list(counterfactual(model, image, steps=5))
-    list(dream(model, 0, 0, settings=DreamSettings(steps=4)))
-    list(exemplars(model, data, 0))
-    list(judge(model, data))
-    list(robustness(model, data, count=8))
-    Pca.fit(features(model, data.images, last))
-    place = next(step.index for step in model.architecture.steps() if step.layer.kind in OPERABLE)
-    effect(model, (Scaled(place, 0, 0.0),), data)
-    list(importances(model, place, data))
+    list(find_counterfactual(model, image, steps=5))
+    list(maximize_activation(model, 0, 0, settings=MaximizationSettings(steps=4)))
+    list(find_top_activations(model, data, 0))
+    list(predict_dataset(model, data))
+    list(measure_robustness(model, data, count=8))
+    PcaProjection.fit(extract_layer_features(model, data.images, last))
+    place = next(step.index for step in model.architecture.resolve_layers() if step.layer.kind in EDITABLE_KINDS)
+    measure_edits(model, (ChannelScale(place, 0, 0.0),), data)
+    list(compute_ablation_scores(model, place, data))
 
 
 def recorded(architecture: Architecture, *, looks: bool) -> tuple[dict[str, torch.Tensor], list[object]]:
@@ -69,11 +69,11 @@ def recorded(architecture: Architecture, *, looks: bool) -> tuple[dict[str, torc
     script.trainer = trainer
     stream = []
     with Recorder(run) as recorder:
-        for event in recorder.follow(trainer, script):
+        for event in recorder.run_trainer(trainer, script):
             stream.append(event)
             if looks and event.kind in ("snapshot_saved", "epoch_done"):
                 look_through_everything(run)
-    return {name: value.clone() for name, value in trainer.weights().items()}, list(figures(stream))
+    return {name: value.clone() for name, value in trainer.get_weights().items()}, list(figures(stream))
 
 
 @pytest.mark.parametrize("architecture", [PLAIN, RICH], ids=["plain", "rich"])

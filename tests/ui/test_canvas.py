@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from playground.ui.canvas import ERASER_WIDTH, MAX_ERASER_POINTS, MAX_POINTS, MAX_STROKES, Ink, fabric_of, ink_of
+from playground.ui.canvas import (
+    ERASER_WIDTH,
+    MAX_ERASER_POINTS,
+    MAX_POINTS,
+    MAX_STROKES,
+    Ink,
+    make_fabric_json,
+    parse_fabric_json,
+)
 
 # What Chromium sent for one stroke (50, 60) → (110, 60) → (110, 120) in steps of 20 and one click at
 # (200, 210), a pen 18 wide; without the entries that say nothing about the place.
@@ -54,7 +62,7 @@ def apart(stroke: list[tuple[float, float]]) -> bool:
 
 
 def test_a_recorded_drawing_gives_the_strokes_that_were_drawn() -> None:
-    stroke, dot = ink_of(RECORDED, offset_y=0).strokes
+    stroke, dot = parse_fabric_json(RECORDED, offset_y=0).strokes
     assert stroke[0] == (49.98, 60.0)
     assert stroke[-1] == (110.0, 120.02)
     assert {(60.0, 60.0), (80.0, 60.0), (100.0, 60.0), (106.4, 61.6), (110.0, 70.0), (110.0, 100.0)} <= {*stroke}
@@ -62,13 +70,13 @@ def test_a_recorded_drawing_gives_the_strokes_that_were_drawn() -> None:
 
 
 def test_the_offset_moves_the_origin_to_the_visible_area() -> None:
-    assert ink_of(RECORDED, offset_y=48).strokes[1] == ((200.0, 162.0),)
+    assert parse_fabric_json(RECORDED, offset_y=48).strokes[1] == ((200.0, 162.0),)
 
 
 @given(st.lists(st.lists(points, min_size=1, max_size=12).filter(apart).map(tuple), max_size=8).map(tuple))
 def test_strokes_survive_the_way_through_fabric(strokes: Any) -> None:
-    drawing = json.loads(json.dumps(fabric_of(strokes, pen_width=18, offset_y=48)))
-    again = ink_of(drawing, offset_y=48).strokes
+    drawing = json.loads(json.dumps(make_fabric_json(strokes, pen_width=18, offset_y=48)))
+    again = parse_fabric_json(drawing, offset_y=48).strokes
     assert [len(stroke) for stroke in again] == [len(stroke) for stroke in strokes]
     for stroke, twin in zip(strokes, again, strict=True):
         for point, other in zip(stroke, twin, strict=True):
@@ -78,8 +86,8 @@ def test_strokes_survive_the_way_through_fabric(strokes: Any) -> None:
 @given(st.fixed_dictionaries({"objects": st.lists(shapes | anything, max_size=4) | anything}) | anything)
 @settings(max_examples=300)
 def test_hostile_json_never_raises_and_gives_points_within_reach(fabric_json: Any) -> None:
-    ink = ink_of(fabric_json, offset_y=0.0, reach=(-9, 289))
-    for stroke in (*ink.strokes, *ink.erased):
+    ink = parse_fabric_json(fabric_json, offset_y=0.0, bounds=(-9, 289))
+    for stroke in (*ink.strokes, *ink.eraser_strokes):
         assert stroke
         assert all(-9 <= x <= 289 and -9 <= y <= 289 for x, y in stroke)
 
@@ -105,20 +113,20 @@ def test_hostile_json_never_raises_and_gives_points_within_reach(fabric_json: An
 def test_only_the_broken_object_is_left_out(broken: Any) -> None:
     sound = RECORDED["objects"][1]
     objects = [{"type": "Path", "path": broken}, {"type": "Image", "src": "data:"}, sound]
-    assert ink_of({"objects": objects}, offset_y=0).strokes == (((200.0, 210.0),),)
+    assert parse_fabric_json({"objects": objects}, offset_y=0).strokes == (((200.0, 210.0),),)
 
 
 def test_a_flood_is_cut_off() -> None:
     many = {"objects": [RECORDED["objects"][1]] * (MAX_STROKES + 5)}
-    assert len(ink_of(many, offset_y=0).strokes) == MAX_STROKES
+    assert len(parse_fabric_json(many, offset_y=0).strokes) == MAX_STROKES
     zigzag = [["M", 0, 0], *(["Q", 1e6, 0, i % 2, 5] for i in range(MAX_POINTS - 1))]
     flood = {"objects": [{"type": "Path", "path": zigzag}] * 10}
-    assert sum(map(len, ink_of(flood, offset_y=0).strokes)) <= MAX_POINTS
+    assert sum(map(len, parse_fabric_json(flood, offset_y=0).strokes)) <= MAX_POINTS
 
 
 def test_points_outside_are_brought_to_the_edge() -> None:
     drawing = path(["M", 100, 100], ["L", 400, 100], ["L", 500, 100], ["L", 400, 200], ["L", 100, 200])
-    (stroke,) = ink_of(drawing, offset_y=0, reach=(-9, 289)).strokes
+    (stroke,) = parse_fabric_json(drawing, offset_y=0, bounds=(-9, 289)).strokes
     assert stroke == ((100, 100), (289, 100), (289, 200), (100, 200))
 
 
@@ -143,13 +151,13 @@ def test_points_outside_are_brought_to_the_edge() -> None:
     ],
 )
 def test_a_moved_object_is_read_where_fabric_paints_it(placement: dict[str, Any], expected: Any) -> None:
-    assert ink_of(path(["M", 10, 20], ["L", 30, 20], **placement), offset_y=0).strokes == (expected,)
+    assert parse_fabric_json(path(["M", 10, 20], ["L", 30, 20], **placement), offset_y=0).strokes == (expected,)
 
 
 def test_curves_run_through_their_known_points() -> None:
-    (quadratic,) = ink_of(path(["M", 0, 0], ["Q", 8, 16, 16, 0]), offset_y=0).strokes
+    (quadratic,) = parse_fabric_json(path(["M", 0, 0], ["Q", 8, 16, 16, 0]), offset_y=0).strokes
     assert (8.0, 8.0) in quadratic
-    (cubic,) = ink_of(path(["M", 0, 0], ["C", 0, 12, 16, 12, 16, 0], ["Z"]), offset_y=0).strokes
+    (cubic,) = parse_fabric_json(path(["M", 0, 0], ["C", 0, 12, 16, 12, 16, 0], ["Z"]), offset_y=0).strokes
     assert (8.0, 9.0) in cubic
     assert cubic[-1] == (0, 0)
 
@@ -164,7 +172,9 @@ DOWN = [["M", 120, 40], ["L", 120, 160]]
 
 @pytest.mark.parametrize("colour", ["#000", "#000000", "rgb(0,0,0)", "rgb(0, 0, 0)"])
 def test_the_eraser_cuts_what_was_there_before_it(colour: str) -> None:
-    left, right, later = ink_of(drawing_of(("#fff", ACROSS), (colour, DOWN), ("#fff", DOWN)), offset_y=0).strokes
+    left, right, later = parse_fabric_json(
+        drawing_of(("#fff", ACROSS), (colour, DOWN), ("#fff", DOWN)), offset_y=0
+    ).strokes
     assert (left[0], right[-1]) == ((20, 100), (220, 100))
     assert left[-1][0] == pytest.approx(120 - ERASER_WIDTH / 2, abs=4)
     assert right[0][0] == pytest.approx(120 + ERASER_WIDTH / 2, abs=4)
@@ -173,28 +183,34 @@ def test_the_eraser_cuts_what_was_there_before_it(colour: str) -> None:
 
 def test_an_eraser_that_misses_changes_no_stroke_and_one_that_covers_leaves_nothing() -> None:
     far = [["M", 20, 200], ["L", 220, 200]]
-    assert ink_of(drawing_of(("#fff", ACROSS), ("#000", far)), offset_y=0).strokes == (((20, 100), (220, 100)),)
-    assert ink_of(drawing_of(("#fff", ACROSS), ("#000", ACROSS)), offset_y=0) == Ink((), (((20, 100), (220, 100)),))
+    assert parse_fabric_json(drawing_of(("#fff", ACROSS), ("#000", far)), offset_y=0).strokes == (
+        ((20, 100), (220, 100)),
+    )
+    assert parse_fabric_json(drawing_of(("#fff", ACROSS), ("#000", ACROSS)), offset_y=0) == Ink(
+        (), (((20, 100), (220, 100)),)
+    )
 
 
 def test_a_flood_of_erasing_takes_no_time() -> None:
     zigzag = [["M", 0, 0], *(["L", 300 * (i % 2), i % 300] for i in range(1, MAX_POINTS // 8))]
     flood = drawing_of(*[("#fff", zigzag)] * 4, *[("#000", zigzag)] * 4)
-    ink = ink_of(flood, offset_y=0, reach=(-9, 289))
-    assert sum(map(len, ink.erased)) <= MAX_ERASER_POINTS + 2 * 4  # each keeps its ends
+    ink = parse_fabric_json(flood, offset_y=0, bounds=(-9, 289))
+    assert sum(map(len, ink.eraser_strokes)) <= MAX_ERASER_POINTS + 2 * 4  # each keeps its ends
 
 
 def page() -> None:
     import streamlit as st
 
-    from playground.ui.canvas import Ink, canvas
+    from playground.ui.canvas import Ink, render_canvas
 
     state = st.session_state
-    state.got = canvas(ink=Ink((((5.0, 5.0),),)), revision=state.get("revision", 0), pen_width=state.get("pen", 18))
+    state.got = render_canvas(
+        ink=Ink((((5.0, 5.0),),)), revision=state.get("revision", 0), pen_width=state.get("pen", 18)
+    )
 
 
 def sent(*strokes: tuple[tuple[float, float], ...]) -> dict[str, Any]:
-    return {"drawing": {"raw": fabric_of(strokes, pen_width=18, offset_y=0), "data": None}}
+    return {"drawing": {"raw": make_fabric_json(strokes, pen_width=18, offset_y=0), "data": None}}
 
 
 def test_a_canvas_returns_what_came_since_its_mount() -> None:
@@ -219,7 +235,7 @@ def test_another_pen_keeps_the_drawing() -> None:
     app.session_state["pen"] = 30
     app.run()
     assert app.session_state["_canvas_mount"].seed == {
-        "objects": fabric_of((((30.0, 30.0),),), pen_width=30, offset_y=0)["objects"]
+        "objects": make_fabric_json((((30.0, 30.0),),), pen_width=30, offset_y=0)["objects"]
     }
 
 

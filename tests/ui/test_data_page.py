@@ -10,14 +10,14 @@ import safetensors.torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from playground.core.presets import architecture_preset, recipe_preset
+from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
-from playground.core.share_link import to_link
-from playground.engine.data.custom.image_folder import read_own_images
-from playground.engine.data.custom.store import own_datasets, save_own_dataset
-from playground.engine.model.build import build
+from playground.core.share_link import encode_link
+from playground.engine.data.custom.image_folder import read_image_folder
+from playground.engine.data.custom.store import list_custom_datasets, save_custom_dataset
+from playground.engine.model.build import build_model
 from playground.engine.runs.imported_weights import import_weights
-from playground.engine.runs.repository import all_runs
+from playground.engine.runs.repository import list_runs
 from playground.ui.pages.data import upload as bring
 from tests.ui.test_pages import app, html_of, state_of  # noqa: F401 -- app is a fixture
 
@@ -42,7 +42,7 @@ def _data() -> None:
     from playground.ui.pages.data import page as data
 
     st.session_state["pages"] = {}
-    data.page()
+    data.render_data_page()
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def test_a_data_set_that_is_not_here_offers_to_be_fetched(data_page: AppTest, mo
 def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
     data_page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = read_own_images(zipped(), height=28, width=32, channels=3)
-    name = save_own_dataset("Pets", own)
+    own = read_image_folder(zipped(), height=28, width=32, channels=3)
+    name = save_custom_dataset("Pets", own)
     data_page.run()
     data_page.selectbox(key="data-name").set_value(name).run()
     assert "Pets" in html_of(data_page)
@@ -89,7 +89,7 @@ def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
     assert state.architecture.input.shape == (3, 28, 32)
     assert state.architecture.classes == 2
     data_page.button(key="data-delete-sure").click().run()
-    assert own_datasets() == {}
+    assert list_custom_datasets() == {}
     assert state_of(data_page).recipe.dataset == "mnist"
     assert state_of(data_page).architecture.classes == 10
     assert not data_page.exception
@@ -97,8 +97,8 @@ def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
 
 def test_an_upload_says_what_it_left_out(data_page: AppTest) -> None:
     data_page.run()
-    own = read_own_images(zipped(), height=28, width=28, channels=1)
-    state_of(data_page).bring_said = (own.skipped_count, own.skipped)
+    own = read_image_folder(zipped(), height=28, width=28, channels=1)
+    state_of(data_page).dataset_upload_result = (own.skipped_count, own.skipped)
     data_page.session_state["bring"] = True
     data_page.run()
     assert not data_page.exception
@@ -109,14 +109,16 @@ def test_an_upload_says_what_it_left_out(data_page: AppTest) -> None:
 def test_drawn_classes_are_kept_and_become_a_data_set(data_page: AppTest) -> None:
     data_page.run()
     strokes = {"dot": (((50.0, 50.0), (53.0, 52.0)),), "bar": (((50.0, 10.0), (50.0, 90.0)),)}
-    state_of(data_page).classes = {name: (drawn,) * bring.MIN_DRAWINGS for name, drawn in strokes.items()}
+    state_of(data_page).class_drawings = {
+        name: (drawn,) * bring.MIN_DRAWINGS_PER_CLASS for name, drawn in strokes.items()
+    }
     data_page.session_state["draw-classes"] = True
     data_page.run()
     data_page.button(key="drawn-start").click().run()
     assert not data_page.exception
-    (name,) = own_datasets()
-    assert own_datasets()[name].class_names == ("bar", "dot")
-    assert state_of(data_page).data_name == name
+    (name,) = list_custom_datasets()
+    assert list_custom_datasets()[name].class_names == ("bar", "dot")
+    assert state_of(data_page).viewed_dataset_name == name
 
 
 # The network panel
@@ -126,7 +128,7 @@ def test_a_preset_brings_its_settings_and_says_what_to_look_at(app: AppTest) -> 
     app.run()
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
     state = state_of(app)
-    assert state.recipe == architecture_preset("overfitting").recipe
+    assert state.recipe == get_architecture_preset("overfitting").recipe
     assert "learnt by heart" in html_of(app)
     assert app.selectbox(key="architecture-preset").value == "overfitting"
     app.selectbox(key="architecture-preset").set_value("tiny").run()
@@ -163,8 +165,8 @@ def test_the_two_halves_are_marked(app: AppTest) -> None:  # noqa: F811
 
 
 def test_a_link_opens_its_network_and_recipe(app: AppTest) -> None:  # noqa: F811
-    net, recipe = architecture_preset("residual").architecture, recipe_preset("careful").recipe.changed(seed=11)
-    app.query_params["net"] = to_link(net, recipe)
+    net, recipe = get_architecture_preset("residual").architecture, get_recipe_preset("careful").recipe.replace(seed=11)
+    app.query_params["net"] = encode_link(net, recipe)
     app.run()
     assert (state_of(app).architecture.digest, state_of(app).recipe) == (net.digest, recipe)
     assert "net" not in app.query_params
@@ -175,7 +177,7 @@ def test_a_damaged_link_is_said_and_the_page_stands(app: AppTest) -> None:  # no
     app.run()
     assert not app.exception
     assert "link" in html_of(app).lower()
-    assert state_of(app).architecture.digest == architecture_preset("guide").architecture.digest
+    assert state_of(app).architecture.digest == get_architecture_preset("guide").architecture.digest
 
 
 def test_pasted_code_is_read_and_what_cannot_be_is_said(app: AppTest) -> None:  # noqa: F811
@@ -206,15 +208,15 @@ def test_the_pretrained_model_s_weights_can_be_brought_along(app: AppTest) -> No
     app.number_input(key="transfer-few").set_value(10).run()
     assert state_of(app).recipe.limit == 100
     app.button(key="transfer-both").click().run()
-    runs = all_runs()[0]
+    runs = list_runs()[0]
     assert sorted(run.record.parent is None for run in runs) == [False, True]
     assert state_of(app).run_id in {run.id for run in runs if run.record.parent}
     assert not app.exception
 
 
 def test_weights_from_a_file_are_a_run_of_their_own(app: AppTest) -> None:  # noqa: F811
-    net = architecture_preset("guide").architecture
-    content = safetensors.torch.save(dict(build(net, seed=2).state_dict()))
+    net = get_architecture_preset("guide").architecture
+    content = safetensors.torch.save(dict(build_model(net, seed=2).state_dict()))
     run = import_weights(content, net, Recipe(), name="Brought")
     app.query_params["run"] = run.id
     app.run()
@@ -223,6 +225,6 @@ def test_weights_from_a_file_are_a_run_of_their_own(app: AppTest) -> None:  # no
 
 
 def test_pictures_are_read_in_order() -> None:
-    own = read_own_images(zipped(), height=8, width=8, channels=3)
-    reds = own.images.images[own.images.labels == 0][:, 0].numpy()
+    own = read_image_folder(zipped(), height=8, width=8, channels=3)
+    reds = own.train.images[own.train.labels == 0][:, 0].numpy()
     assert np.all(reds > 150)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.engine.background_task import Errand
-from playground.engine.data.custom.store import own_datasets
+from playground.engine.background_task import BackgroundTask
+from playground.engine.data.custom.store import list_custom_datasets
 from playground.ui import services as server
 from playground.ui.pages.data import features
 from tests.random_extractor import light_and_dark, put_random_weights
@@ -23,16 +23,16 @@ def panel(data_page: AppTest) -> AppTest:  # noqa: F811
     return data_page.selectbox(key="data-name").set_value(name).run()
 
 
-def errand_of(page: AppTest) -> Errand:
-    command = state_of(page).extraction
+def errand_of(page: AppTest) -> BackgroundTask:
+    command = state_of(page).extraction_task_key
     assert command is not None
-    errand = server.errands().last(*command)
+    errand = server.get_background_tasks().get_latest(*command)
     assert errand is not None
     return errand
 
 
 def test_features_become_the_data_set_that_is_shown(panel: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "_EXTRACT", "tests.random_extractor")
+    monkeypatch.setattr(features, "_EXTRACTION_TASK", "tests.random_extractor")
     put_random_weights("mobilenet_v3_small")
     panel.selectbox(key="features-by").set_value("mobilenet_v3_small").run()
     assert "10 MB are fetched first" in html_of(panel)
@@ -42,7 +42,7 @@ def test_features_become_the_data_set_that_is_shown(panel: AppTest, monkeypatch:
     errand_of(panel).wait()
     panel.run()
     assert not panel.exception
-    (made,) = (name for name in own_datasets() if "mobilenet" in name)
+    (made,) = (name for name in list_custom_datasets() if "mobilenet" in name)
     assert panel.selectbox(key="data-name").value == made
     assert "Light by MobileNetV3-Small" in html_of(panel)
     assert "What a pretrained net sees in Light. Your own images." in html_of(panel)
@@ -73,9 +73,9 @@ def test_a_cancel_brings_the_form_back(panel: AppTest) -> None:
     errand.wait()
     panel.run()
     assert not panel.exception
-    assert errand.problem is None
+    assert errand.error is None
     assert panel.button(key="features-start")
-    assert len(own_datasets()) == 1
+    assert len(list_custom_datasets()) == 1
 
 
 def test_there_is_nothing_to_look_at_before_a_data_set_is_here(panel: AppTest) -> None:

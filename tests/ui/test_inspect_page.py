@@ -22,12 +22,12 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.core.presets import architecture_preset, recipe_preset
-from playground.engine.model.build import build
+from playground.core.presets import get_architecture_preset, get_recipe_preset
+from playground.engine.model.build import build_model
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, log_line, snapshot_bytes
-from playground.interpret.editing import Rewritten, Scaled
-from playground.interpret.evaluation.predictions import images_of
+from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
+from playground.interpret.editing import ChannelScale, KernelEdit
+from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.ui import services as server
 from playground.ui.pages.inspect import top_activations as excites
 from playground.ui.pages.inspect.page import VIEWS
@@ -62,16 +62,16 @@ def run_of(architecture: Architecture, *, moments: int = 3, spoil: float | None 
 
     def fill(run: Run) -> None:
         for moment in range(moments):
-            weights = build(architecture, seed=moment).state_dict()
+            weights = build_model(architecture, seed=moment).state_dict()
             if spoil is not None and moment == moments - 1:
                 weights = {
                     name: torch.full_like(value, spoil) if value.is_floating_point() else value
                     for name, value in weights.items()
                 }
-            run.snapshot_path(moment * 10).write_bytes(snapshot_bytes(dict(weights)))
-        run.log_path.write_bytes(log_line(RunEnded(step=(moments - 1) * 10, elapsed_s=1, status="completed")))
+            run.get_snapshot_path(moment * 10).write_bytes(serialize_snapshot(dict(weights)))
+        run.log_path.write_bytes(serialize_event(RunEnded(step=(moments - 1) * 10, elapsed_s=1, status="completed")))
 
-    return create_run(architecture, recipe_preset("sprint").recipe, name="Mine", fill=fill)
+    return create_run(architecture, get_recipe_preset("sprint").recipe, name="Mine", write_initial_files=fill)
 
 
 def _inside() -> None:
@@ -80,7 +80,7 @@ def _inside() -> None:
     from playground.ui.pages.inspect import page as inside
 
     st.session_state["pages"] = {}
-    inside.page()
+    inside.render_inspect_page()
 
 
 def _mistakes() -> None:
@@ -89,7 +89,7 @@ def _mistakes() -> None:
     from playground.ui.pages.mistakes import page as mistakes
 
     st.session_state["pages"] = {}
-    mistakes.page()
+    mistakes.render_mistakes_page()
 
 
 @pytest.fixture(autouse=True)
@@ -97,11 +97,11 @@ def _server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import streamlit as st
 
     st.cache_resource.clear()
-    monkeypatch.setattr(server, "Supervisor", NoWorkers)
+    monkeypatch.setattr(server, "Scheduler", NoWorkers)
     # Pages are tested here, not lenses: those are asked about few images.
     for panel in (excites, operate):
-        monkeypatch.setattr(panel, "images_of", lambda run, count=None: images_of(run, 250))
-    monkeypatch.setattr(trust, "_COUNT", 20)
+        monkeypatch.setattr(panel, "load_run_test_images", lambda run, count=None: load_run_test_images(run, 250))
+    monkeypatch.setattr(trust, "_SAMPLE_SIZE", 20)
     yield
     st.cache_resource.clear()
 
@@ -111,7 +111,7 @@ def inside(run: Run, **fields: object) -> AppTest:
     page.session_state["playground"] = AppState(
         run.record.architecture,
         run.record.recipe,
-        inside_run=run.id,
+        viewed_run_id=run.id,
         **fields,  # type: ignore[arg-type]
     )
     return page.run()
@@ -122,7 +122,7 @@ def inside(run: Run, **fields: object) -> AppTest:
 def test_every_view_of_every_kind_of_layer(architecture: Architecture, view: str) -> None:
     run = run_of(architecture)
     for layer in run.record.architecture.layers:
-        page = inside(run, inside_view=view, inside_layer=layer.id, inside_channel=3)
+        page = inside(run, inspect_view=view, inspect_layer_id=layer.id, inspect_channel=3)
         assert not page.exception, (layer.id, page.exception)
         assert layer.title in html_of(page)
 
@@ -130,55 +130,57 @@ def test_every_view_of_every_kind_of_layer(architecture: Architecture, view: str
 def test_only_kernels_that_see_the_image_s_colours_are_shown_in_them() -> None:
     run = run_of(COLOUR)
     _, sees, does_not, *_ = run.record.architecture.layers
-    assert "Kernels 1 to 5 as red, green and blue" in html_of(inside(run, inside_view="Filters", inside_layer=sees.id))
-    assert "as red, green" not in html_of(inside(run, inside_view="Filters", inside_layer=does_not.id))
+    assert "Kernels 1 to 5 as red, green and blue" in html_of(
+        inside(run, inspect_view="Filters", inspect_layer_id=sees.id)
+    )
+    assert "as red, green" not in html_of(inside(run, inspect_view="Filters", inspect_layer_id=does_not.id))
 
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("spoil", [float("nan"), 0.0])
-@pytest.mark.parametrize("architecture", [architecture_preset("tiny").architecture, COLOUR], ids=["tiny", "colour"])
+@pytest.mark.parametrize("architecture", [get_architecture_preset("tiny").architecture, COLOUR], ids=["tiny", "colour"])
 def test_a_net_that_diverged_or_died_can_still_be_looked_at(
     architecture: Architecture, view: str, spoil: float
 ) -> None:
     run = run_of(architecture, spoil=spoil)
     first = next(layer for layer in run.record.architecture.layers if layer.has_weights)
     for layer in (first, run.record.architecture.layers[-1]):
-        page = inside(run, inside_view=view, inside_layer=layer.id)
+        page = inside(run, inspect_view=view, inspect_layer_id=layer.id)
         assert not page.exception, (layer.id, page.exception)
 
 
 def test_the_moment_moves_everything() -> None:
-    run = run_of(architecture_preset("tiny").architecture)
-    page = inside(run, inside_view="Filters")
+    run = run_of(get_architecture_preset("tiny").architecture)
+    page = inside(run, inspect_view="Filters")
     newest = html_of(page)
     page.select_slider(key=f"inside-step-{run.id}").set_value(0).run()
     assert not page.exception
-    assert page.session_state["playground"].moments[run.id] == 0
+    assert page.session_state["playground"].selected_steps[run.id] == 0
     assert html_of(page) != newest
 
 
 def test_a_channel_is_switched_off_scaled_and_brought_back() -> None:
-    run = run_of(architecture_preset("tiny").architecture)
-    page = inside(run, inside_view="Operate", inside_channel=1)
+    run = run_of(get_architecture_preset("tiny").architecture)
+    page = inside(run, inspect_view="Operate", inspect_channel=1)
     state: AppState = page.session_state["playground"]
     page.button(key="operate-off").click().run()
-    assert state.edits[run.id] == (Scaled(0, 1, 0.0),)
+    assert state.edits[run.id] == (ChannelScale(0, 1, 0.0),)
     assert "Operated on: 1 change." in html_of(page)
     page.slider(key="operate-factor").set_value(1.5).run()
-    assert state.edits[run.id] == (Scaled(0, 1, 1.5),)  # one change a channel, the last one
+    assert state.edits[run.id] == (ChannelScale(0, 1, 1.5),)  # one change a channel, the last one
     page.button(key="operate-zero").click().run()
     zeros = ((0.0, 0.0, 0.0),) * 3
-    assert state.edits[run.id] == (Scaled(0, 1, 1.5), Rewritten(0, 1, 0, zeros))
+    assert state.edits[run.id] == (ChannelScale(0, 1, 1.5), KernelEdit(0, 1, 0, zeros))
     page.button(key="operate-undo-0").click().run()
-    assert state.edits[run.id] == (Rewritten(0, 1, 0, zeros),)
+    assert state.edits[run.id] == (KernelEdit(0, 1, 0, zeros),)
     page.button(key="operate-revert").click().run()
     assert not state.edits.get(run.id)
     assert not page.exception
 
 
 def test_the_channel_that_was_switched_off_stays_the_chosen_one() -> None:
-    run = run_of(architecture_preset("tiny").architecture)
-    page = inside(run, inside_view="Operate")
+    run = run_of(get_architecture_preset("tiny").architecture)
+    page = inside(run, inspect_view="Operate")
     chosen = page.number_input(key="operate-channel").value
     page.button(key="operate-off").click().run()
     assert page.number_input(key="operate-channel").value == chosen
@@ -188,31 +190,31 @@ def test_the_channel_that_was_switched_off_stays_the_chosen_one() -> None:
 
 
 def test_the_least_important_channels_are_found_and_switched_off_and_saved() -> None:
-    run = run_of(architecture_preset("tiny").architecture)
-    page = inside(run, inside_view="Operate")
+    run = run_of(get_architecture_preset("tiny").architecture)
+    page = inside(run, inspect_view="Operate")
     page.button(key="operate-find").click().run()
     assert "change of accuracy" in html_of(page)
     page.button(key="operate-off").click().run()
     page.button(key="operate-save").click().run()
     assert not page.exception
     state: AppState = page.session_state["playground"]
-    assert state.inside_run not in (None, run.id)
+    assert state.viewed_run_id not in (None, run.id)
     assert not state.edits.get(run.id)
 
 
 def test_a_dream_and_a_counterfactual_are_found() -> None:
-    run = run_of(architecture_preset("tiny").architecture)
-    page = inside(run, inside_view="Excites")
+    run = run_of(get_architecture_preset("tiny").architecture)
+    page = inside(run, inspect_view="Excites")
     page.button(key="dream-start").click().run()
     assert "for the noise to" in html_of(page)
-    page = inside(run, inside_view="Why")
+    page = inside(run, inspect_view="Why")
     page.button(key="counterfactual-start").click().run()
     assert "change" in html_of(page)
     assert not page.exception
 
 
 def test_a_film_is_made() -> None:
-    page = inside(run_of(architecture_preset("tiny").architecture))
+    page = inside(run_of(get_architecture_preset("tiny").architecture))
     page.button(key="film-start").click().run()
     assert not page.exception
     assert page.session_state["film"][1].startswith(b"GIF89a")
@@ -221,9 +223,9 @@ def test_a_film_is_made() -> None:
 @pytest.mark.parametrize("spoil", [None, float("nan")])
 @pytest.mark.parametrize("view", ["Confusion", "Trust", "Robustness", "Map"])
 def test_every_view_of_the_mistakes(view: str, spoil: float | None) -> None:
-    run = run_of(architecture_preset("tiny").architecture, spoil=spoil)
+    run = run_of(get_architecture_preset("tiny").architecture, spoil=spoil)
     page = AppTest.from_function(_mistakes, default_timeout=120)
-    state = AppState(run.record.architecture, run.record.recipe, inside_run=run.id, mistakes_cell=(4, 9))
+    state = AppState(run.record.architecture, run.record.recipe, viewed_run_id=run.id, confusion_cell=(4, 9))
     page.session_state["playground"] = state
     page.session_state["mistakes-view"] = view
     page.run()

@@ -9,44 +9,44 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from playground.core.events import (
-    Change,
     CheckpointSaved,
     Diagnosed,
     Evaluated,
-    KnobChanged,
+    HyperparameterChanged,
     RunEnded,
     StepDone,
     Stop,
     Suggestion,
+    UpdateHyperparameters,
 )
 from playground.core.layers import LAYER_KINDS, Conv2d, Output, Residual
-from playground.core.presets import ARCHITECTURES, architecture_preset, recipe_preset
-from playground.core.share_link import to_link
-from playground.core.validation import find_problems
+from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset, get_recipe_preset
+from playground.core.share_link import encode_link
+from playground.core.validation import validate
 from playground.engine.data import mnist
-from playground.engine.data.batch import Images
-from playground.engine.data.custom.image_folder import OwnImages
-from playground.engine.data.custom.store import save_own_dataset
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.custom.image_folder import CustomImages
+from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.runs.fork import fork_run
-from playground.engine.runs.repository import create_run, find_run, pretrained_run
-from playground.engine.runs.run import Run, log_line
-from playground.engine.runs.transfer import transfer_run
+from playground.engine.runs.repository import create_run, find_run, load_pretrained_run
+from playground.engine.runs.run import Run, serialize_event
+from playground.engine.runs.transfer import create_transfer_run
 from playground.engine.workers.limits import ServerLimits
-from playground.errors import MissingDataError, StoreError
+from playground.errors import DatasetUnavailableError, StorageError
 from playground.ui import actions as steering
 from playground.ui import services as server
-from playground.ui.canvas import Ink, fabric_of
+from playground.ui.canvas import Ink, make_fabric_json
 from playground.ui.state import AppState
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = str(ROOT / "app.py")
 
 
-class NoWorkers(server.Supervisor):
+class NoWorkers(server.Scheduler):
     """A supervisor that starts no process: these tests are about pages."""
 
     def __init__(self, *, limits: ServerLimits) -> None:
-        super().__init__(limits=limits.model_copy(update={"max_running": 0}), keep_warm=False)
+        super().__init__(limits=limits.model_copy(update={"max_running": 0}), keep_spare_worker=False)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     import streamlit as st
 
     st.cache_resource.clear()
-    monkeypatch.setattr(server, "Supervisor", NoWorkers)
+    monkeypatch.setattr(server, "Scheduler", NoWorkers)
     yield AppTest.from_file(SCRIPT, default_timeout=60)
     st.cache_resource.clear()
 
@@ -86,16 +86,16 @@ def test_the_first_page_is_complete_and_answers_before_any_training(app: AppTest
     assert "<b>3</b>" in shown  # the example is a 3
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
 def test_every_preset_shows_its_rows(app: AppTest, name: str) -> None:
     app.run()
     app.selectbox(key="architecture-preset").set_value(name).run()
     assert not app.exception
-    preset = ARCHITECTURES[name]
+    preset = ARCHITECTURE_PRESETS[name]
     assert state_of(app).architecture.digest == preset.architecture.digest
     rows = [button for button in app.button if (button.key or "").startswith("open-")]
     assert len(rows) == len(preset.architecture.layers) + 1  # the input has a row too
-    assert app.button(key="train-start").disabled == preset.broken
+    assert app.button(key="train-start").disabled == preset.is_broken
 
 
 def test_layers_are_edited_moved_copied_switched_and_deleted_and_undone(app: AppTest) -> None:
@@ -115,7 +115,7 @@ def test_layers_are_edited_moved_copied_switched_and_deleted_and_undone(app: App
     assert kinds_of(app).count("conv2d") == 3
     for _ in range(6):
         app.button(key="undo").click().run()
-    assert state_of(app).architecture.canonical_json() == before.canonical_json()
+    assert state_of(app).architecture.to_canonical_json() == before.to_canonical_json()
     assert app.button(key="undo").disabled
     app.button(key="redo").click().run()
     assert state_of(app).architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
@@ -161,12 +161,12 @@ def test_train_queues_a_run_with_the_network_and_recipe_on_the_screen(app: AppTe
     app.button(key="train-start").click().run()
     assert not app.exception
     run = find_run("latest")
-    assert run.record.architecture.digest == architecture_preset("tiny").architecture.digest
-    assert run.record.recipe == recipe_preset("tutorial").recipe.changed(seed=7)
+    assert run.record.architecture.digest == get_architecture_preset("tiny").architecture.digest
+    assert run.record.recipe == get_recipe_preset("tutorial").recipe.replace(seed=7)
     assert "Waiting: 1 in the queue" in html_of(app)
     assert app.query_params["run"] == run.id
     app.button(key="train-stop").click().run()
-    assert find_run("latest").history().phase == "stopped"
+    assert find_run("latest").read_history().status == "stopped"
     app.button(key="train-reset").click().run()
     assert state_of(app).run_id is None
     assert not app.exception
@@ -189,7 +189,7 @@ def test_a_data_folder_that_cannot_be_written_is_said_beside_the_button(
     from playground.engine.workers import scheduler as supervisor
 
     def refuse(*_: object, **__: object) -> None:
-        raise StoreError("The folder cannot be written: Read-only file system.", fix="Set CNN_PLAYGROUND_HOME.")
+        raise StorageError("The folder cannot be written: Read-only file system.", fix="Set CNN_PLAYGROUND_HOME.")
 
     app.run()
     monkeypatch.setattr(supervisor, "create_run", refuse)
@@ -205,7 +205,7 @@ def test_damaged_data_is_said_in_words_and_the_page_stays(app: AppTest, monkeypa
     def damaged() -> None:
         raise AssetError("The bundled file train-images.xz cannot be used.", fix="Install CNN Playground again.")
 
-    monkeypatch.setattr(mnist, "mnist", damaged)
+    monkeypatch.setattr(mnist, "load_mnist", damaged)
     app.run()
     assert not app.exception
     assert "pg-problem" not in html_of(app)  # the first page needs no data
@@ -219,14 +219,14 @@ def test_damaged_data_is_said_in_words_and_the_page_stays(app: AppTest, monkeypa
 def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
     app.run()
     one = (((120.0, 40.0), (120.0, 120.0), (120.0, 200.0)),)
-    raw = fabric_of(one, pen_width=17, offset_y=0.0)
+    raw = make_fabric_json(one, pen_width=17, offset_y=0.0)
     app.session_state["canvas-1"] = {"drawing": {"raw": raw, "data": None}}
     app.run()
     assert state_of(app).ink.strokes == one
     assert "<b>1</b>" in html_of(app)
     for step in ("centred", "thinned", "boxed"):
         app.toggle(key=f"fit-{step}").set_value(False).run()
-        assert not getattr(state_of(app).fitting, step)
+        assert not getattr(state_of(app).preprocessing, step)
     app.session_state["canvas-more"] = True  # the popover is open
     app.run()
     app.slider(key="canvas-pen").set_value(30).run()
@@ -243,7 +243,7 @@ def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
 
 
 def test_a_session_finds_the_run_named_in_its_address(app: AppTest) -> None:
-    run = create_run(architecture_preset("tiny").architecture, recipe_preset("careful").recipe, name="Mine")
+    run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("careful").recipe, name="Mine")
     app.query_params["run"] = run.id
     app.run()
     assert state_of(app).run_id == run.id
@@ -253,8 +253,8 @@ def test_a_session_finds_the_run_named_in_its_address(app: AppTest) -> None:
 
 
 def test_a_stopped_run_goes_on_only_while_its_network_and_recipe_stand_there(app: AppTest) -> None:
-    run = create_run(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
-    run.log_path.write_bytes(log_line(RunEnded(step=5, elapsed_s=1, status="stopped")))
+    run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
+    run.log_path.write_bytes(serialize_event(RunEnded(step=5, elapsed_s=1, status="stopped")))
     run.checkpoint_path.write_bytes(b"looked at only when it is resumed")
     app.query_params["run"] = run.id
     app.run()
@@ -270,15 +270,15 @@ def test_a_stopped_run_goes_on_only_while_its_network_and_recipe_stand_there(app
 
 
 def test_a_run_stopped_before_its_first_checkpoint_goes_on_as_itself(app: AppTest) -> None:
-    run = create_run(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
-    run.log_path.write_bytes(log_line(RunEnded(step=5, elapsed_s=1, status="stopped")))
+    run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
+    run.log_path.write_bytes(serialize_event(RunEnded(step=5, elapsed_s=1, status="stopped")))
     app.query_params["run"] = run.id
     app.run()
     assert app.button(key="train-start").label == "Resume"
     app.button(key="train-start").click().run()
     assert not app.exception
     assert find_run("latest").id == run.id
-    assert server.supervisor().queue_position(run.id) == 1
+    assert server.get_scheduler().get_queue_position(run.id) == 1
 
 
 def test_an_unknown_run_in_the_address_does_no_harm(app: AppTest) -> None:
@@ -290,8 +290,8 @@ def test_an_unknown_run_in_the_address_does_no_harm(app: AppTest) -> None:
 
 def test_look_inside_shows_every_layer_of_the_pretrained_net(app: AppTest) -> None:
     app.run()
-    for layer in pretrained_run().record.architecture.layers:
-        state_of(app).inside_layer = layer.id
+    for layer in load_pretrained_run().record.architecture.layers:
+        state_of(app).inspect_layer_id = layer.id
         page = AppTest.from_function(_inside_page, default_timeout=60)
         page.session_state["playground"] = state_of(app)
         page.run()
@@ -302,20 +302,20 @@ def test_look_inside_shows_every_layer_of_the_pretrained_net(app: AppTest) -> No
 def _inside_page() -> None:
     from playground.ui.pages.inspect import page as inside
 
-    inside.page()
+    inside.render_inspect_page()
 
 
 def _runs_page() -> None:
     from playground.ui.pages.runs import page as runs
 
-    runs.page()
+    runs.render_runs_page()
 
 
 def test_the_runs_page_lists_what_there_is_and_names_what_cannot_be_read(app: AppTest, home: Path) -> None:
     page = AppTest.from_function(_runs_page, default_timeout=60)
     page.run()
     assert "No run yet" in html_of(page)
-    create_run(architecture_preset("tiny").architecture, recipe_preset("sprint").recipe, name="First")
+    create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("sprint").recipe, name="First")
     broken = home / "runs" / "broken"
     broken.mkdir()
     (broken / "run.json").write_text('{"schema": 99}')
@@ -329,8 +329,8 @@ def test_the_runs_page_lists_what_there_is_and_names_what_cannot_be_read(app: Ap
 
 
 def test_the_runs_page_says_what_a_fork_branched_off(app: AppTest) -> None:
-    parent = _forkable().renamed("Stem")
-    fork_run(parent, 3, parent.record.recipe.changed(lr=0.02), name="Branch")
+    parent = _forkable().rename("Stem")
+    fork_run(parent, 3, parent.record.recipe.replace(lr=0.02), name="Branch")
     page = AppTest.from_function(_runs_page, default_timeout=60)
     page.run()
     assert not page.exception
@@ -340,15 +340,17 @@ def test_the_runs_page_says_what_a_fork_branched_off(app: AppTest) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in LAYER_KINDS if kind != "output"])
 def test_a_layer_is_added_where_it_fits(app: AppTest, kind: str) -> None:
-    from playground.ui.pages.playground.network import _add
+    from playground.ui.pages.playground.network import _add_layer
 
     app.run()
     state = state_of(app)
-    _add(state, LAYER_KINDS[kind].model_validate({}))
-    assert find_problems(state.architecture) == ()
+    _add_layer(state, LAYER_KINDS[kind].model_validate({}))
+    assert validate(state.architecture) == ()
     app.run()
     assert not app.exception
-    assert kinds_of(app).count(kind) == [layer.kind for layer in state.past[-1].architecture.layers].count(kind) + 1
+    assert (
+        kinds_of(app).count(kind) == [layer.kind for layer in state.undo_stack[-1].architecture.layers].count(kind) + 1
+    )
 
 
 def test_many_problems_on_one_row_are_all_shown(app: AppTest) -> None:
@@ -357,7 +359,7 @@ def test_many_problems_on_one_row_are_all_shown(app: AppTest) -> None:
     state = state_of(app)
     inner = Conv2d(out_channels=8, padding="same", stride=2)
     layers = (Output(), Residual(layers=(inner, inner)), Output(), Conv2d(kernel_size=31), Output(units=3))
-    state.edit(state.architecture.with_layers(layers))
+    state.set_architecture(state.architecture.with_layers(layers))
     app.run()
     assert not app.exception
     assert html_of(app).count("pg-wrong") >= 5
@@ -384,23 +386,23 @@ def _batch(step: int, epochs: float) -> StepDone:
 
 def _run_with(*events: object, owner: str | None = None, net: str = "tiny") -> Run:
     """A run of which a log tells this much."""
-    run = create_run(architecture_preset(net).architecture, recipe_preset("tutorial").recipe, owner=owner)
-    run.log_path.write_bytes(b"".join(log_line(event) for event in events))  # type: ignore[arg-type]
+    run = create_run(get_architecture_preset(net).architecture, get_recipe_preset("tutorial").recipe, owner=owner)
+    run.log_path.write_bytes(b"".join(serialize_event(event) for event in events))  # type: ignore[arg-type]
     return run
 
 
 def _queued_commands(run: Run) -> tuple[object, ...]:
-    (waiting,) = (waiting for waiting in server.supervisor()._queue if waiting.run.id == run.id)
+    (waiting,) = (waiting for waiting in server.get_scheduler()._queue if waiting.run.id == run.id)
     return waiting.commands
 
 
 def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     app.run()
-    run = server.supervisor().start(
-        architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe, owner="somebody"
+    run = server.get_scheduler().submit(
+        get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe, owner="somebody"
     )
-    monkeypatch.setattr(steering, "asker", lambda: "me")
-    state_of(app).attach(run, adopt=True)
+    monkeypatch.setattr(steering, "get_requester_id", lambda: "me")
+    state_of(app).attach(run, load_into_editor=True)
     app.run()
     assert app.button(key="train-stop").disabled
     assert app.button(key="train-start").disabled
@@ -411,31 +413,31 @@ def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatc
     assert _queued_commands(run) == ()
     app.button(key="train-reset").click().run()
     assert state_of(app).run_id is None
-    assert server.supervisor().is_active(run.id)
-    monkeypatch.setattr(steering, "asker", lambda: "somebody")
-    state_of(app).attach(run, adopt=True)
+    assert server.get_scheduler().is_active(run.id)
+    monkeypatch.setattr(steering, "get_requester_id", lambda: "somebody")
+    state_of(app).attach(run, load_into_editor=True)
     app.run()
     assert not app.button(key="train-stop").disabled
     app.number_input(key="recipe-lr").set_value(0.25).run()
-    assert _queued_commands(run) == (Change(knobs={"lr": 0.25}),)
+    assert _queued_commands(run) == (UpdateHyperparameters(knobs={"lr": 0.25}),)
     app.button(key="train-stop").click().run()
-    assert run.history().phase == "stopped"
+    assert run.read_history().status == "stopped"
     assert not app.exception
 
 
 def test_only_its_owner_deletes_or_renames_a_run(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    from playground.errors import OwnerError
+    from playground.errors import OwnershipError
     from playground.ui.pages.runs import page as runs
 
     app.run()
     run = _run_with(owner="somebody")
-    monkeypatch.setattr(runs, "asker", lambda: "me")
-    for act in (lambda: runs._delete(run), lambda: runs._rename(run, "Mine now")):
-        with pytest.raises(OwnerError):
+    monkeypatch.setattr(runs, "get_requester_id", lambda: "me")
+    for act in (lambda: runs._delete_run(run), lambda: runs._rename_run(run, "Mine now")):
+        with pytest.raises(OwnershipError):
             act()
     assert find_run(run.id).record.name == run.record.name
-    monkeypatch.setattr(runs, "asker", lambda: None)
-    runs._rename(run, "Renamed")
+    monkeypatch.setattr(runs, "get_requester_id", lambda: None)
+    runs._rename_run(run, "Renamed")
     assert find_run(run.id).record.name == "Renamed"
 
 
@@ -449,14 +451,14 @@ def test_a_completed_run_goes_on_with_more_epochs(app: AppTest) -> None:
     assert app.button(key="train-start").label == "Resume"
     app.button(key="train-start").click().run()
     assert find_run("latest").id == run.id
-    assert _queued_commands(run) == (Change(knobs={"epochs": 6}),)
+    assert _queued_commands(run) == (UpdateHyperparameters(knobs={"epochs": 6}),)
 
 
 def test_a_page_shows_the_knobs_as_they_were_turned(app: AppTest) -> None:
     run = _run_with(
         _batch(5, 0.5),
-        KnobChanged(step=5, elapsed_s=1, knob="lr", before=0.001, after=0.25),
-        KnobChanged(step=5, elapsed_s=1, knob="batch_size", before=32, after=64),
+        HyperparameterChanged(step=5, elapsed_s=1, knob="lr", before=0.001, after=0.25),
+        HyperparameterChanged(step=5, elapsed_s=1, knob="batch_size", before=32, after=64),
         RunEnded(step=5, elapsed_s=1, status="stopped"),
     )
     app.query_params["run"] = run.id
@@ -471,7 +473,7 @@ def test_a_page_shows_the_knobs_as_they_were_turned(app: AppTest) -> None:
 def test_a_log_that_was_written_by_hand_does_not_break_the_page(app: AppTest, knob: str, after: object) -> None:
     run = _run_with(
         _batch(5, 0.5),
-        KnobChanged(step=5, elapsed_s=1, knob=knob, before=None, after=after),
+        HyperparameterChanged(step=5, elapsed_s=1, knob=knob, before=None, after=after),
         RunEnded(step=5, elapsed_s=1, status="stopped"),
         net="normalized",
     )
@@ -492,20 +494,24 @@ def _suggestion(app: AppTest) -> Any:
 
 def test_a_suggestion_is_taken_up_in_the_run_that_goes_on(app: AppTest) -> None:
     app.run()
-    run = server.supervisor().start(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
-    run.log_path.write_bytes(log_line(_batch(5, 0.5)) + log_line(_told(Suggestion(label="Do it", recipe={"lr": 0.02}))))
-    state_of(app).attach(run, adopt=True)
+    run = server.get_scheduler().submit(
+        get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe
+    )
+    run.log_path.write_bytes(
+        serialize_event(_batch(5, 0.5)) + serialize_event(_told(Suggestion(label="Do it", recipe={"lr": 0.02})))
+    )
+    state_of(app).attach(run, load_into_editor=True)
     app.run()
     assert _suggestion(app).label == "Do it"
     _suggestion(app).click().run()
-    assert _queued_commands(run) == (Change(knobs={"lr": 0.02}),)
+    assert _queued_commands(run) == (UpdateHyperparameters(knobs={"lr": 0.02}),)
     assert state_of(app).recipe.lr == 0.02
     assert not [button for button in app.button if button.label == "Do it"], "it is taken up"
     assert not app.exception
 
 
 def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
-    wider = architecture_preset("lenet5").architecture.model_dump(mode="json", by_alias=True)
+    wider = get_architecture_preset("lenet5").architecture.model_dump(mode="json", by_alias=True)
     told = _told(Suggestion(label="Train anew", architecture=wider, recipe={"weight_decay": 0.01}, anew=True))
     run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
@@ -514,8 +520,8 @@ def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
     assert not app.exception
     new = find_run(state_of(app).run_id or "")
     assert new.id != run.id
-    assert new.record.architecture.digest == architecture_preset("lenet5").architecture.digest
-    assert new.record.recipe == run.record.recipe.changed(weight_decay=0.01)
+    assert new.record.architecture.digest == get_architecture_preset("lenet5").architecture.digest
+    assert new.record.recipe == run.record.recipe.replace(weight_decay=0.01)
     assert state_of(app).architecture.digest == new.record.architecture.digest
 
 
@@ -524,7 +530,7 @@ def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
     run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
-    state_of(app).edit(state_of(app).architecture.frozen_up_to(0))
+    state_of(app).set_architecture(state_of(app).architecture.freeze_up_to(0))
     app.run()
     assert "1 layer frozen" in html_of(app)
     _suggestion(app).click().run()
@@ -536,18 +542,18 @@ def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
 def _begun_anew(app: AppTest, run: Run, told: Diagnosed, begin_with: str | None = None) -> Run:
     """What a click on a run's suggestion starts."""
     ended = RunEnded(step=5, elapsed_s=1, status="stopped")
-    run.log_path.write_bytes(b"".join(map(log_line, (_batch(5, 0.5), told, ended))))
+    run.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), told, ended))))
     app.query_params["run"] = run.id
     app.run()
-    state_of(app).begin_with = begin_with
+    state_of(app).init_from = begin_with
     _suggestion(app).click().run()
     return find_run(state_of(app).run_id or "")
 
 
 def test_a_new_run_begins_as_the_one_did_that_it_is_about(app: AppTest) -> None:
-    parent = server.pretrained()
-    frozen = parent.record.architecture.frozen_up_to(0)
-    run = transfer_run(parent, frozen, recipe_preset("tutorial").recipe)
+    parent = server.get_pretrained()
+    frozen = parent.record.architecture.freeze_up_to(0)
+    run = create_transfer_run(parent, frozen, get_recipe_preset("tutorial").recipe)
     told = _told(Suggestion(label="Train anew", recipe={"lr": 0.002}, anew=True))
     new = _begun_anew(app, run, told)
     assert (new.id != run.id, new.record.parent) == (True, parent.id)
@@ -556,14 +562,14 @@ def test_a_new_run_begins_as_the_one_did_that_it_is_about(app: AppTest) -> None:
 
 
 def test_weights_that_do_not_fit_a_new_run_any_more_are_left_out(app: AppTest) -> None:
-    parent = server.pretrained()
-    run = transfer_run(parent, parent.record.architecture, recipe_preset("tutorial").recipe)
-    wider = architecture_preset("lenet5").architecture
+    parent = server.get_pretrained()
+    run = create_transfer_run(parent, parent.record.architecture, get_recipe_preset("tutorial").recipe)
+    wider = get_architecture_preset("lenet5").architecture
     told = _told(Suggestion(label="Train anew", architecture=wider.model_dump(mode="json", by_alias=True), anew=True))
     new = _begun_anew(app, run, told, begin_with=parent.id)
     assert new.record.architecture.digest == wider.digest
     assert new.record.parent is None
-    assert state_of(app).begins_with is None, "else Train would not go on with it"
+    assert state_of(app).parent_run is None, "else Train would not go on with it"
     assert not app.exception
 
 
@@ -573,29 +579,29 @@ def test_what_a_preset_came_with_goes_with_it(app: AppTest) -> None:
     app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
     assert state.recipe.lr == 0.1
     app.selectbox(key="architecture-preset").set_value("lenet5").run()
-    assert state.recipe == recipe_preset("sprint").recipe
+    assert state.recipe == get_recipe_preset("sprint").recipe
     app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
-    state.recipe = state.recipe.changed(lr=0.02)
+    state.recipe = state.recipe.replace(lr=0.02)
     app.selectbox(key="architecture-preset").set_value("lenet5").run()
     assert state.recipe.lr == 0.02, "what somebody set stays"
 
 
 def test_the_gain_is_said_by_itself_as_soon_as_both_are_done(app: AppTest) -> None:
-    recipe = recipe_preset("tutorial").recipe
-    parent = server.pretrained()
-    run = transfer_run(parent, parent.record.architecture.frozen_up_to(0), recipe)
+    recipe = get_recipe_preset("tutorial").recipe
+    parent = server.get_pretrained()
+    run = create_transfer_run(parent, parent.record.architecture.freeze_up_to(0), recipe)
     tested = Evaluated(step=5, elapsed_s=1, split="test", accuracy=0.9, loss=0.3, size=10_000)
     ended = RunEnded(step=5, elapsed_s=1, status="completed")
-    run.log_path.write_bytes(b"".join(map(log_line, (_batch(5, 0.5), tested, ended))))
+    run.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), tested, ended))))
     app.query_params["run"] = run.id
     app.run()
     assert "brought along" not in html_of(app)
-    scratch = server.supervisor().start(parent.record.architecture, recipe, name="Mine: from scratch")
+    scratch = server.get_scheduler().submit(parent.record.architecture, recipe, name="Mine: from scratch")
     app.run()
     assert "Now the same from scratch" in html_of(app)
-    server.supervisor().send(scratch.id, Stop())
+    server.get_scheduler().send_command(scratch.id, Stop())
     measured = tested.model_copy(update={"accuracy": 0.85})
-    scratch.log_path.write_bytes(b"".join(map(log_line, (_batch(5, 0.5), measured, ended))))
+    scratch.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), measured, ended))))
     app.run()
     assert "90.0% with the weights brought along, 85.0% from scratch (Mine: from scratch): +5.0" in html_of(app)
     assert not app.exception
@@ -604,36 +610,36 @@ def test_the_gain_is_said_by_itself_as_soon_as_both_are_done(app: AppTest) -> No
 def test_whose_weights_it_begins_with_is_undone_with_the_rest(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    state.begin("pretrained")
-    state.edit(state.architecture.frozen_up_to(0))
+    state.set_init_from("pretrained")
+    state.set_architecture(state.architecture.freeze_up_to(0))
     app.run()
     app.button(key="transfer-off").click().run()
-    assert state.begin_with is None
+    assert state.init_from is None
     app.button(key="undo").click().run()
-    assert (state.begin_with, state.architecture.layers[0].trainable) == ("pretrained", False)
+    assert (state.init_from, state.architecture.layers[0].trainable) == ("pretrained", False)
     app.button(key="undo").click().run()
     app.button(key="undo").click().run()
-    assert (state.begin_with, state.architecture.layers[0].trainable) == (None, True)
-    assert not state.past
+    assert (state.init_from, state.architecture.layers[0].trainable) == (None, True)
+    assert not state.undo_stack
 
 
 def test_from_scratch_frees_every_layer(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    state.begin_with = server.pretrained().id
-    state.edit(server.pretrained().record.architecture.frozen_up_to(0))
-    state.recipe = state.recipe.changed(transferred_lr_share=0.2)
+    state.init_from = server.get_pretrained().id
+    state.set_architecture(server.get_pretrained().record.architecture.freeze_up_to(0))
+    state.recipe = state.recipe.replace(transferred_lr_share=0.2)
     app.run()
     app.button(key="transfer-off").click().run()
-    assert (state.begin_with, state.recipe.transferred_lr_share) == (None, 1.0)
+    assert (state.init_from, state.recipe.transferred_lr_share) == (None, 1.0)
     assert all(layer.trainable for layer in state.architecture.layers)
 
 
 def test_weights_of_a_run_that_was_deleted_keep_nobody_from_training(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    gone = create_run(architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe)
-    state.begin_with = gone.id
+    gone = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
+    state.init_from = gone.id
     gone.delete()
     app.run()
     app.button(key="train-start").click().run()
@@ -643,8 +649,9 @@ def test_weights_of_a_run_that_was_deleted_keep_nobody_from_training(app: AppTes
 
 
 def test_a_data_set_that_is_gone_is_said_where_the_images_go_in(app: AppTest) -> None:
-    app.query_params["net"] = to_link(
-        architecture_preset("tiny").architecture, recipe_preset("tutorial").recipe.changed(dataset="own:cats-12345678")
+    app.query_params["net"] = encode_link(
+        get_architecture_preset("tiny").architecture,
+        get_recipe_preset("tutorial").recipe.replace(dataset="own:cats-12345678"),
     )
     app.run()
     assert not app.exception
@@ -665,7 +672,7 @@ def test_a_data_set_that_was_not_fetched_is_offered_where_it_is_chosen_and_makes
     assert "21 MB, fetched once" in html_of(app)
     assert app.button(key="data-fetch")
     app.button(key="train-start").click().run()
-    assert isinstance(state_of(app).training_error, MissingDataError)
+    assert isinstance(state_of(app).training_error, DatasetUnavailableError)
     assert state_of(app).run_id is None
     assert not app.exception
 
@@ -680,10 +687,10 @@ def test_undo_brings_the_data_set_and_the_settings_back_with_the_network(app: Ap
     assert (state.architecture.digest, state.recipe) == before
     app.button(key="redo").click().run()
     assert (state.architecture.classes, state.recipe.dataset) == (100, "cifar100")
-    state.recipe = state.recipe.changed(epochs=7)
+    state.recipe = state.recipe.replace(epochs=7)
     app.button(key="undo").click().run()
     assert (state.recipe.dataset, state.recipe.epochs) == ("mnist", 7), "what was set since is no part of the edit"
-    state.recipe = state.recipe.changed(epochs=before[1].epochs)
+    state.recipe = state.recipe.replace(epochs=before[1].epochs)
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
     assert state.recipe.limit == 500
     app.button(key="undo").click().run()
@@ -693,14 +700,16 @@ def test_undo_brings_the_data_set_and_the_settings_back_with_the_network(app: Ap
 
 def test_a_small_data_set_cuts_settings_down_and_a_large_one_brings_them_back(app: AppTest) -> None:
     noise = torch.Generator().manual_seed(0)
-    images = Images(torch.randint(0, 256, (60, 1, 28, 28), generator=noise, dtype=torch.uint8), torch.arange(60) % 2)
-    name = save_own_dataset("few", OwnImages(images, None, ("a", "b"), (), 0))
+    images = LabeledImages(
+        torch.randint(0, 256, (60, 1, 28, 28), generator=noise, dtype=torch.uint8), torch.arange(60) % 2
+    )
+    name = save_custom_dataset("few", CustomImages(images, None, ("a", "b"), (), 0))
     app.run()
     state = state_of(app)
-    state.recipe = state.recipe.changed(batch_size=128, validation_size=4000)
+    state.recipe = state.recipe.replace(batch_size=128, validation_size=4000)
     app.selectbox(key="dataset").set_value(name).run()
     assert (state.recipe.validation_size, state.recipe.batch_size) == (10, 5)
-    state.recipe = state.recipe.changed(batch_size=4)
+    state.recipe = state.recipe.replace(batch_size=4)
     app.selectbox(key="dataset").set_value("mnist").run()
     assert (state.recipe.validation_size, state.recipe.batch_size) == (4000, 4), "what was set since is kept"
     assert not app.exception
@@ -712,7 +721,7 @@ def test_settings_that_are_not_the_preset_s_can_be_made_so(app: AppTest) -> None
     app.selectbox(key="architecture-preset").set_value("cifar-exercise").run()
     wanted = state.recipe
     assert "preset-take" not in {button.key for button in app.button}
-    state.recipe = state.recipe.changed(limit=5000)
+    state.recipe = state.recipe.replace(limit=5000)
     app.run()
     app.button(key="preset-take").click().run()
     assert state.recipe == wanted
@@ -727,7 +736,7 @@ def _forkable() -> Run:
     run = _run_with(
         _batch(5, 0.5), CheckpointSaved(step=5, elapsed_s=1), RunEnded(step=5, elapsed_s=1, status="stopped")
     )
-    checkpoint = Trainer(run.record.architecture, run.record.recipe).checkpoint()
+    checkpoint = Trainer(run.record.architecture, run.record.recipe).create_checkpoint()
     for step in (3, 5):
         log_bytes = run.log_path.stat().st_size
         save_checkpoint(run, checkpoint | {"step": step, "position": 32 * step, "log_bytes": log_bytes})
@@ -749,7 +758,7 @@ def test_a_fork_from_the_page(app: AppTest) -> None:
     assert (fork.record.parent, fork.record.parent_step) == (run.id, 3)
     assert (fork.record.recipe.lr, fork.record.recipe.epochs) == (0.02, 9)
     assert state_of(app).recipe == fork.record.recipe
-    assert server.supervisor().queue_position(fork.id) == 1
+    assert server.get_scheduler().get_queue_position(fork.id) == 1
 
 
 def test_a_run_without_a_kept_moment_says_when_there_will_be_one(app: AppTest) -> None:
@@ -766,7 +775,9 @@ def test_a_fork_that_cannot_be_is_said_beside_its_button(app: AppTest, monkeypat
     app.query_params["run"] = run.id
     app.session_state["fork"] = True  # the popover is open
     app.run()
-    monkeypatch.setattr(server.supervisor(), "limits", ServerLimits(max_epochs=3).model_copy(update={"max_running": 0}))
+    monkeypatch.setattr(
+        server.get_scheduler(), "limits", ServerLimits(max_epochs=3).model_copy(update={"max_running": 0})
+    )
     app.number_input(key="fork-epochs").set_value(4).run()
     app.button(key="fork-start").click().run()
     assert not app.exception
@@ -776,13 +787,13 @@ def test_a_fork_that_cannot_be_is_said_beside_its_button(app: AppTest, monkeypat
 
 def test_dropout_edited_while_a_run_waits_is_told_to_it(app: AppTest) -> None:
     app.run()
-    architecture = architecture_preset("normalized").architecture
+    architecture = get_architecture_preset("normalized").architecture
     (layer,) = (layer for layer in architecture.layers if layer.kind == "dropout")
-    run = server.supervisor().start(architecture, recipe_preset("tutorial").recipe)
-    state_of(app).attach(run, adopt=True)
+    run = server.get_scheduler().submit(architecture, get_recipe_preset("tutorial").recipe)
+    state_of(app).attach(run, load_into_editor=True)
     app.run()
     app.button(key=f"open-{layer.id}").click().run()
     app.number_input(key=f"field-{layer.id}-p").set_value(0.5).run()
-    assert _queued_commands(run) == (Change(knobs={"dropout": [0.5]}),)
+    assert _queued_commands(run) == (UpdateHyperparameters(knobs={"dropout": [0.5]}),)
     app.button(key="undo").click().run()
     assert not app.exception

@@ -4,7 +4,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from playground.core.layers.base import Defect, Layer, Repair, TorchCall
+from playground.core.layers.base import Layer, LayerFix, LayerProblem, TorchCall
 from playground.core.layers.convolution import Conv2d
 from playground.core.layers.dense import Linear, Output
 from playground.core.layers.pointwise import Activation, BatchNorm, Dropout
@@ -37,15 +37,15 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm",
     "Conv2d",
-    "Defect",
     "Dropout",
     "Flatten",
     "GlobalAvgPool",
     "Layer",
+    "LayerFix",
+    "LayerProblem",
     "Linear",
     "MaxPool2d",
     "Output",
-    "Repair",
     "Residual",
     "TorchCall",
 ]

@@ -7,17 +7,17 @@ from pydantic import Field
 from playground.core.layers.base import (
     ACTIVATION_HELP,
     ACTIVATION_TITLES,
-    Defect,
     Layer,
+    LayerFix,
+    LayerProblem,
     OptionalActivation,
-    Repair,
     TorchCall,
-    activation_calls,
-    changed_arguments,
-    joined_detail,
-    needs_map,
+    build_activation_calls,
+    join_arguments,
+    omit_defaults,
+    validate_spatial_input,
 )
-from playground.core.shapes import ReceptiveField, Shape, element_count, is_map, shape_text, window_output_size
+from playground.core.shapes import ReceptiveField, Shape, compute_output_size, count_elements, format_shape, is_spatial
 
 _TORCH_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
 
@@ -26,7 +26,7 @@ class Conv2d(Layer):
     """A small kernel slides over all input channels; each output channel has kernels of its own."""
 
     title = "Conv"
-    summary = "Slides small kernels over the maps; every output channel looks for one pattern."
+    description = "Slides small kernels over the maps; every output channel looks for one pattern."
     has_weights = True
 
     kind: Literal["conv2d"] = "conv2d"
@@ -58,9 +58,9 @@ class Conv2d(Layer):
     bias: bool = Field(default=True, description="Adds one learnt number to each output channel.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
-    def detail(self) -> str:
+    def format_arguments(self) -> str:
         """Channels, kernel and what is unusual."""
-        return joined_detail(
+        return join_arguments(
             str(self.out_channels),
             f"{self.kernel_size}×{self.kernel_size}",
             f"stride {self.stride}" if self.stride > 1 else "",
@@ -71,45 +71,45 @@ class Conv2d(Layer):
         )
 
     @property
-    def extent(self) -> int:
+    def effective_kernel_size(self) -> int:
         """Pixels from the kernel's first to its last, dilation included."""
         return self.dilation * (self.kernel_size - 1) + 1
 
-    def _size(self, size: int) -> int:
+    def _compute_output_size(self, size: int) -> int:
         if self.padding == "same":
             return -(-size // self.stride)
         padding = 0 if self.padding == "valid" else self.padding
-        return window_output_size(size, self.kernel_size, self.stride, padding, self.dilation)
+        return compute_output_size(size, self.kernel_size, self.stride, padding, self.dilation)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(out_channels, height, width)."""
-        if not is_map(input_shape):
+        if not is_spatial(input_shape):
             return (self.out_channels, 1, 1)
-        return (self.out_channels, *(max(1, self._size(size)) for size in input_shape[1:]))
+        return (self.out_channels, *(max(1, self._compute_output_size(size)) for size in input_shape[1:]))
 
-    def _weights_per_channel(self, input_shape: Shape) -> int:
+    def _count_weights_per_channel(self, input_shape: Shape) -> int:
         return -(-input_shape[0] // self.groups) * self.kernel_size**2
 
-    def parameters(self, input_shape: Shape) -> int:
+    def count_parameters(self, input_shape: Shape) -> int:
         """out_channels × (in_channels / groups × kernel_size² + bias)."""
-        return self.out_channels * (self._weights_per_channel(input_shape) + int(self.bias))
+        return self.out_channels * (self._count_weights_per_channel(input_shape) + int(self.bias))
 
-    def multiply_adds(self, input_shape: Shape) -> int:
+    def count_multiply_adds(self, input_shape: Shape) -> int:
         """Every weight once at every position."""
-        return element_count(self.output_shape(input_shape)) * self._weights_per_channel(input_shape)
+        return count_elements(self.compute_output_shape(input_shape)) * self._count_weights_per_channel(input_shape)
 
-    def receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
+    def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
         """Grows by the kernel's extent."""
-        return field.through(self.kernel_size, self.stride, self._left_padding(), self.dilation)
+        return field.apply_window(self.kernel_size, self.stride, self._compute_left_padding(), self.dilation)
 
-    def _left_padding(self) -> int:
+    def _compute_left_padding(self) -> int:
         if isinstance(self.padding, int):
             return self.padding
-        return 0 if self.padding == "valid" else (self.extent - 1) // 2
+        return 0 if self.padding == "valid" else (self.effective_kernel_size - 1) // 2
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Conv2d`` and the activation."""
-        arguments = changed_arguments(
+        arguments = omit_defaults(
             _TORCH_DEFAULTS,
             in_channels=input_shape[0],
             out_channels=self.out_channels,
@@ -120,60 +120,64 @@ class Conv2d(Layer):
             groups=self.groups,
             bias=self.bias,
         )
-        return (TorchCall("Conv2d", arguments, trainable=self.trainable), *activation_calls(self.activation))
+        return (TorchCall("Conv2d", arguments, trainable=self.trainable), *build_activation_calls(self.activation))
 
-    def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
+    def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """A vector below, channels that groups do not divide, a kernel that does not fit."""
-        if not is_map(input_shape):
-            return needs_map(self, input_shape)
-        return (*self._group_defects(input_shape[0]), *self._padding_defects(), *self._size_defects(input_shape))
+        if not is_spatial(input_shape):
+            return validate_spatial_input(self, input_shape)
+        return (
+            *self._validate_groups(input_shape[0]),
+            *self._validate_padding(),
+            *self._validate_kernel_size(input_shape),
+        )
 
-    def _group_defects(self, in_channels: int) -> tuple[Defect, ...]:
+    def _validate_groups(self, in_channels: int) -> tuple[LayerProblem, ...]:
         if in_channels % self.groups == 0 and self.out_channels % self.groups == 0:
             return ()
-        repairs = [Repair("Use 1 group", (self.changed(groups=1),))]
+        repairs = [LayerFix("Use 1 group", (self.replace(groups=1),))]
         rounded = max(self.groups, self.out_channels // self.groups * self.groups)
         if in_channels % self.groups == 0 and rounded <= 512:
-            repairs.insert(0, Repair(f"Use {rounded} channels", (self.changed(out_channels=rounded),)))
+            repairs.insert(0, LayerFix(f"Use {rounded} channels", (self.replace(out_channels=rounded),)))
         return (
-            Defect(
+            LayerProblem(
                 field="groups",
                 what=f"{self.groups} groups cannot share {in_channels} channels in and {self.out_channels} out evenly.",
                 expected="The number of groups must divide both.",
-                repairs=tuple(repairs),
+                fixes=tuple(repairs),
             ),
         )
 
-    def _padding_defects(self) -> tuple[Defect, ...]:
+    def _validate_padding(self) -> tuple[LayerProblem, ...]:
         if self.padding != "same" or self.stride == 1:
             return ()
-        numeric = min(15, (self.extent - 1) // 2)
+        numeric = min(15, (self.effective_kernel_size - 1) // 2)
         return (
-            Defect(
+            LayerProblem(
                 field="padding",
                 what=f"'same' padding cannot keep the size with stride {self.stride}.",
                 expected="PyTorch allows 'same' with stride 1 only.",
-                repairs=(
-                    Repair(f"Pad {numeric}", (self.changed(padding=numeric),)),
-                    Repair("Use stride 1", (self.changed(stride=1),)),
+                fixes=(
+                    LayerFix(f"Pad {numeric}", (self.replace(padding=numeric),)),
+                    LayerFix("Use stride 1", (self.replace(stride=1),)),
                 ),
             ),
         )
 
-    def _size_defects(self, input_shape: Shape) -> tuple[Defect, ...]:
+    def _validate_kernel_size(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         height, width = input_shape[1:]
-        if self.padding == "same" or min(self._size(height), self._size(width)) >= 1:
+        if self.padding == "same" or min(self._compute_output_size(height), self._compute_output_size(width)) >= 1:
             return ()
         smallest = min(height, width)
-        smaller = self.changed(kernel_size=min(self.kernel_size, smallest), dilation=1)
+        smaller = self.replace(kernel_size=min(self.kernel_size, smallest), dilation=1)
         return (
-            Defect(
+            LayerProblem(
                 field="kernel_size",
-                what=f"The kernel ({self.extent}×{self.extent}) is larger than its {height}×{width} map.",
-                expected=f"With this padding the kernel may be at most {smallest + 2 * self._left_padding()} wide.",
-                repairs=(
-                    Repair("Use 'same' padding", (self.changed(padding="same", stride=1),)),
-                    Repair(f"Use {shape_text((smaller.kernel_size,) * 2)}", (smaller,)),
+                what=f"The kernel ({self.effective_kernel_size}×{self.effective_kernel_size}) is larger than its {height}×{width} map.",
+                expected=f"With this padding the kernel may be at most {smallest + 2 * self._compute_left_padding()} wide.",
+                fixes=(
+                    LayerFix("Use 'same' padding", (self.replace(padding="same", stride=1),)),
+                    LayerFix(f"Use {format_shape((smaller.kernel_size,) * 2)}", (smaller,)),
                 ),
             ),
         )

@@ -7,32 +7,32 @@ from pydantic import Field
 from playground.core.layers.base import (
     ACTIVATION_HELP,
     ACTIVATION_TITLES,
-    Defect,
     Layer,
+    LayerFix,
+    LayerProblem,
     OptionalActivation,
-    Repair,
     TorchCall,
-    activation_calls,
-    joined_detail,
+    build_activation_calls,
+    join_arguments,
 )
 from playground.core.layers.pooling import Flatten
-from playground.core.shapes import ReceptiveField, Shape, element_count, is_map, shape_text
+from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
 
 
-def _needs_vector(layer: Layer, input_shape: Shape) -> tuple[Defect, ...]:
-    if not is_map(input_shape):
+def _validate_vector_input(layer: Layer, input_shape: Shape) -> tuple[LayerProblem, ...]:
+    if not is_spatial(input_shape):
         return ()
     return (
-        Defect(
+        LayerProblem(
             field="kind",
-            what=f"{layer.title} needs a vector, but gets {shape_text(input_shape)} maps.",
+            what=f"{layer.title} needs a vector, but gets {format_shape(input_shape)} maps.",
             expected="The maps must be laid out in one row first.",
-            repairs=(Repair("Insert Flatten", (Flatten(), layer)),),
+            fixes=(LayerFix("Insert Flatten", (Flatten(), layer)),),
         ),
     )
 
 
-def _whole_input(field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
+def _expand_to_whole_input(field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
     # A vector has lost its positions; one value of the next layer sees all that any position saw.
     return ReceptiveField(size=10**6, jump=field.jump, start=-(10**5))
 
@@ -41,7 +41,7 @@ class Linear(Layer):
     """Every output is a weighted sum of every input."""
 
     title = "Linear"
-    summary = "Every output is a weighted sum of all inputs. Keras: Dense."
+    description = "Every output is a weighted sum of all inputs. Keras: Dense."
     has_weights = True
 
     kind: Literal["linear"] = "linear"
@@ -51,39 +51,39 @@ class Linear(Layer):
     bias: bool = Field(default=True, description="Adds one learnt number to each output.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
-    def detail(self) -> str:
+    def format_arguments(self) -> str:
         """Size and activation."""
-        return joined_detail(str(self.out_features), ACTIVATION_TITLES.get(self.activation, ""))
+        return join_arguments(str(self.out_features), ACTIVATION_TITLES.get(self.activation, ""))
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(out_features,)."""
         return (self.out_features,)
 
-    def parameters(self, input_shape: Shape) -> int:
+    def count_parameters(self, input_shape: Shape) -> int:
         """out_features × (in_features + bias)."""
-        return self.out_features * (element_count(input_shape) + int(self.bias))
+        return self.out_features * (count_elements(input_shape) + int(self.bias))
 
-    def multiply_adds(self, input_shape: Shape) -> int:
+    def count_multiply_adds(self, input_shape: Shape) -> int:
         """Every weight once."""
-        return self.out_features * element_count(input_shape)
+        return self.out_features * count_elements(input_shape)
 
-    def receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
+    def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
         """The whole input."""
-        return _whole_input(field, input_shape)
+        return _expand_to_whole_input(field, input_shape)
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Linear`` and the activation."""
         arguments: dict[str, int | bool] = {
-            "in_features": element_count(input_shape),
+            "in_features": count_elements(input_shape),
             "out_features": self.out_features,
         }
         if not self.bias:
             arguments["bias"] = False
-        return (TorchCall("Linear", arguments, trainable=self.trainable), *activation_calls(self.activation))
+        return (TorchCall("Linear", arguments, trainable=self.trainable), *build_activation_calls(self.activation))
 
-    def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
+    def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """Maps that were not flattened."""
-        return _needs_vector(self, input_shape)
+        return _validate_vector_input(self, input_shape)
 
 
 class Output(Layer):
@@ -94,7 +94,7 @@ class Output(Layer):
     """
 
     title = "Output"
-    summary = "One score a class, turned into probabilities that add up to 1."
+    description = "One score a class, turned into probabilities that add up to 1."
     has_weights = True
 
     kind: Literal["output"] = "output"
@@ -105,64 +105,64 @@ class Output(Layer):
         default=None, ge=1, le=1000, description="Empty: as many as the data has classes, which is what is needed."
     )
 
-    def detail(self) -> str:
+    def format_arguments(self) -> str:
         """Units and activation."""
-        return joined_detail(str(self.units) if self.units else "", self.activation)
+        return join_arguments(str(self.units) if self.units else "", self.activation)
 
-    def resolved(self, classes: int) -> "Output":
+    def resolve_units(self, classes: int) -> "Output":
         """The same layer with its number of units written out."""
         if self.units is not None:
             return self
-        return self.changed(units=1 if self.activation == "sigmoid" else classes)
+        return self.replace(units=1 if self.activation == "sigmoid" else classes)
 
     @property
     def _unit_count(self) -> int:
         return self.units or 1
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(units,)."""
         return (self._unit_count,)
 
-    def parameters(self, input_shape: Shape) -> int:
+    def count_parameters(self, input_shape: Shape) -> int:
         """Units × (in_features + 1)."""
-        return self._unit_count * (element_count(input_shape) + 1)
+        return self._unit_count * (count_elements(input_shape) + 1)
 
-    def multiply_adds(self, input_shape: Shape) -> int:
+    def count_multiply_adds(self, input_shape: Shape) -> int:
         """Every weight once."""
-        return self._unit_count * element_count(input_shape)
+        return self._unit_count * count_elements(input_shape)
 
-    def receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
+    def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
         """The whole input."""
-        return _whole_input(field, input_shape)
+        return _expand_to_whole_input(field, input_shape)
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Linear``; the loss takes its scores as they are."""
-        arguments = {"in_features": element_count(input_shape), "out_features": self._unit_count}
+        arguments = {"in_features": count_elements(input_shape), "out_features": self._unit_count}
         return (TorchCall("Linear", arguments, trainable=self.trainable),)
 
-    def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
+    def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """Maps that were not flattened."""
-        return _needs_vector(self, input_shape)
+        return _validate_vector_input(self, input_shape)
 
-    def class_defects(self, classes: int) -> tuple[Defect, ...]:
+    def validate_classes(self, classes: int) -> tuple[LayerProblem, ...]:
         """A number of units unlike the number of classes."""
         if self.activation == "sigmoid" and classes != 2:
             return (
-                Defect(
+                LayerProblem(
                     field="activation",
                     what=f"A sigmoid output tells two classes apart; the data has {classes}.",
                     expected="More than two classes need softmax.",
-                    repairs=(Repair("Use softmax", (self.changed(activation="softmax", units=None),)),),
+                    fixes=(LayerFix("Use softmax", (self.replace(activation="softmax", units=None),)),),
                 ),
             )
         wanted = 1 if self.activation == "sigmoid" else classes
         if self.units in (None, wanted):
             return ()
         return (
-            Defect(
+            LayerProblem(
                 field="units",
                 what=f"The output has {self.units} units, the data has {classes} classes.",
                 expected=f"It needs {wanted}, one score a class.",
-                repairs=(Repair(f"Set to {wanted}", (self.changed(units=None),)),),
+                fixes=(LayerFix(f"Set to {wanted}", (self.replace(units=None),)),),
             ),
         )

@@ -10,10 +10,10 @@ from playground.core.layers.base import (
     ActivationName,
     Layer,
     TorchCall,
-    activation_calls,
-    changed_arguments,
+    build_activation_calls,
+    omit_defaults,
 )
-from playground.core.shapes import Shape, is_map
+from playground.core.shapes import Shape, is_spatial
 
 
 class BatchNorm(Layer):
@@ -23,7 +23,7 @@ class BatchNorm(Layer):
     """
 
     title = "Batch norm"
-    summary = "Brings each channel to mean 0 and spread 1 over the batch: training gets steadier and faster."
+    description = "Brings each channel to mean 0 and spread 1 over the batch: training gets steadier and faster."
     has_weights = True
 
     kind: Literal["batch_norm"] = "batch_norm"
@@ -42,17 +42,17 @@ class BatchNorm(Layer):
         json_schema_extra={"step": 1e-5, "format": "%.0e"},
     )
 
-    def parameters(self, input_shape: Shape) -> int:
+    def count_parameters(self, input_shape: Shape) -> int:
         """A scale and a shift a channel."""
         return 2 * input_shape[0]
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``BatchNorm2d`` on maps, ``BatchNorm1d`` on a vector."""
         arguments = {
             "num_features": input_shape[0],
-            **changed_arguments({"eps": 1e-5, "momentum": 0.1}, eps=self.eps, momentum=self.momentum),
+            **omit_defaults({"eps": 1e-5, "momentum": 0.1}, eps=self.eps, momentum=self.momentum),
         }
-        name = "BatchNorm2d" if is_map(input_shape) else "BatchNorm1d"
+        name = "BatchNorm2d" if is_spatial(input_shape) else "BatchNorm1d"
         return (TorchCall(name, arguments, trainable=self.trainable),)
 
 
@@ -60,7 +60,7 @@ class Dropout(Layer):
     """Sets a random share of the values to zero while training. Source: Srivastava et al., "Dropout", 2014."""
 
     title = "Dropout"
-    summary = "Zeroes a random share of the values while training, so that the net cannot lean on single ones."
+    description = "Zeroes a random share of the values while training, so that the net cannot lean on single ones."
 
     kind: Literal["dropout"] = "dropout"
     p: float = Field(
@@ -71,11 +71,11 @@ class Dropout(Layer):
         json_schema_extra={"step": 0.05},
     )
 
-    def detail(self) -> str:
+    def format_arguments(self) -> str:
         """The share."""
         return f"{self.p:.0%}"
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Dropout``."""
         return (TorchCall("Dropout", {"p": self.p}),)
 
@@ -84,15 +84,15 @@ class Activation(Layer):
     """A function applied to every value, as a layer of its own."""
 
     title = "Activation"
-    summary = "A bend applied to every value; what makes a stack of layers more than one linear map."
+    description = "A bend applied to every value; what makes a stack of layers more than one linear map."
 
     kind: Literal["activation"] = "activation"
     activation: ActivationName = Field(default="relu", description=ACTIVATION_HELP)
 
-    def detail(self) -> str:
+    def format_arguments(self) -> str:
         """The function."""
         return ACTIVATION_TITLES[self.activation]
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """The activation's module."""
-        return activation_calls(self.activation)
+        return build_activation_calls(self.activation)

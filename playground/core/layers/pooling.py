@@ -4,14 +4,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import Defect, Layer, Repair, TorchCall, joined_detail, needs_map
-from playground.core.shapes import ReceptiveField, Shape, is_map, window_output_size
+from playground.core.layers.base import Layer, LayerFix, LayerProblem, TorchCall, join_arguments, validate_spatial_input
+from playground.core.shapes import ReceptiveField, Shape, compute_output_size, is_spatial
 
 
 class WindowPool(Layer):
     """What max and average pooling share: a window that slides over each channel by itself."""
 
-    module: ClassVar[str]
+    torch_module: ClassVar[str]
 
     kernel_size: int = Field(default=2, ge=1, le=31, description="Side of the square window. Keras: pool_size.")
     stride: int | None = Field(
@@ -20,69 +20,69 @@ class WindowPool(Layer):
     padding: int = Field(default=0, ge=0, le=15, description="Pixels put around the maps; at most half the window.")
 
     @property
-    def step(self) -> int:
+    def effective_stride(self) -> int:
         """The stride in force."""
         return self.stride or self.kernel_size
 
-    def detail(self) -> str:
+    def format_arguments(self) -> str:
         """Window and what is unusual."""
-        return joined_detail(
+        return join_arguments(
             f"{self.kernel_size}×{self.kernel_size}",
             f"stride {self.stride}" if self.stride not in (None, self.kernel_size) else "",
             f"pad {self.padding}" if self.padding else "",
         )
 
-    def _size(self, size: int) -> int:
-        return window_output_size(size, self.kernel_size, self.step, self.padding)
+    def _compute_output_size(self, size: int) -> int:
+        return compute_output_size(size, self.kernel_size, self.effective_stride, self.padding)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The same channels, smaller maps."""
-        if not is_map(input_shape):
+        if not is_spatial(input_shape):
             return input_shape
-        return (input_shape[0], *(max(1, self._size(size)) for size in input_shape[1:]))
+        return (input_shape[0], *(max(1, self._compute_output_size(size)) for size in input_shape[1:]))
 
-    def receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
+    def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
         """Grows by the window."""
-        return field.through(self.kernel_size, self.step, self.padding)
+        return field.apply_window(self.kernel_size, self.effective_stride, self.padding)
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``MaxPool2d`` or ``AvgPool2d``."""
         arguments: dict[str, int] = {"kernel_size": self.kernel_size}
-        if self.step != self.kernel_size:
-            arguments["stride"] = self.step
+        if self.effective_stride != self.kernel_size:
+            arguments["stride"] = self.effective_stride
         if self.padding:
             arguments["padding"] = self.padding
-        return (TorchCall(self.module, arguments),)
+        return (TorchCall(self.torch_module, arguments),)
 
-    def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
+    def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """A vector below, too much padding, a window that does not fit."""
-        if not is_map(input_shape):
-            return needs_map(self, input_shape)
+        if not is_spatial(input_shape):
+            return validate_spatial_input(self, input_shape)
         if self.padding > self.kernel_size // 2:
             half = self.kernel_size // 2
             return (
-                Defect(
+                LayerProblem(
                     field="padding",
                     what=f"The padding ({self.padding}) is more than half the window ({self.kernel_size}).",
                     expected="Else a window could lie wholly in the padding.",
-                    repairs=(Repair(f"Pad {half}", (self.changed(padding=half),)),),
+                    fixes=(LayerFix(f"Pad {half}", (self.replace(padding=half),)),),
                 ),
             )
         height, width = input_shape[1:]
-        if min(self._size(height), self._size(width)) >= 1:
+        if min(self._compute_output_size(height), self._compute_output_size(width)) >= 1:
             return ()
         smallest = min(height, width)
-        repairs = [Repair("Remove", ())]
+        repairs = [LayerFix("Remove", ())]
         if smallest >= 2:
             window = 2 if self.kernel_size > 2 else smallest
-            smaller = self.changed(kernel_size=window, stride=None, padding=0)
-            repairs.insert(0, Repair(f"Use {window}×{window}", (smaller,)))
+            smaller = self.replace(kernel_size=window, stride=None, padding=0)
+            repairs.insert(0, LayerFix(f"Use {window}×{window}", (smaller,)))
         return (
-            Defect(
+            LayerProblem(
                 field="kernel_size",
                 what=f"The window ({self.kernel_size}×{self.kernel_size}) is larger than its {height}×{width} map.",
                 expected="Nothing would be left of the map.",
-                repairs=tuple(repairs),
+                fixes=tuple(repairs),
             ),
         )
 
@@ -91,8 +91,8 @@ class MaxPool2d(WindowPool):
     """Keeps the largest value of each window."""
 
     title = "Max-pool"
-    summary = "Keeps the largest value of each window: smaller maps that care less about exact position."
-    module = "MaxPool2d"
+    description = "Keeps the largest value of each window: smaller maps that care less about exact position."
+    torch_module = "MaxPool2d"
 
     kind: Literal["max_pool2d"] = "max_pool2d"
 
@@ -101,8 +101,8 @@ class AvgPool2d(WindowPool):
     """Keeps the mean of each window."""
 
     title = "Avg-pool"
-    summary = "Keeps the mean of each window: smaller, smoother maps."
-    module = "AvgPool2d"
+    description = "Keeps the mean of each window: smaller, smoother maps."
+    torch_module = "AvgPool2d"
 
     kind: Literal["avg_pool2d"] = "avg_pool2d"
 
@@ -111,42 +111,42 @@ class GlobalAvgPool(Layer):
     """One number a channel: the mean of its whole map."""
 
     title = "Global avg-pool"
-    summary = "Turns each map into its mean: a vector with one value a channel, without any weight."
+    description = "Turns each map into its mean: a vector with one value a channel, without any weight."
 
     kind: Literal["global_avg_pool"] = "global_avg_pool"
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(channels,)."""
         return input_shape[:1]
 
-    def receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
+    def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
         """Everything that any position of the map sees."""
-        return field.whole_map(max(input_shape[1:])) if is_map(input_shape) else field
+        return field.expand_to_feature_map(max(input_shape[1:])) if is_spatial(input_shape) else field
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``AdaptiveAvgPool2d(1)`` and ``Flatten``."""
         return (TorchCall("AdaptiveAvgPool2d", {"output_size": 1}), TorchCall("Flatten"))
 
-    def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
+    def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """A vector below."""
-        return needs_map(self, input_shape)
+        return validate_spatial_input(self, input_shape)
 
 
 class Flatten(Layer):
     """All values of all maps, laid in one row."""
 
     title = "Flatten"
-    summary = "Lays all values of all maps in one row, as linear layers need them."
+    description = "Lays all values of all maps in one row, as linear layers need them."
 
     kind: Literal["flatten"] = "flatten"
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(channels × height × width,)."""
         product = 1
         for size in input_shape:
             product *= size
         return (product,)
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Flatten``."""
         return (TorchCall("Flatten"),)

@@ -7,23 +7,23 @@ from pydantic import Field
 from playground.core.layers.base import (
     ACTIVATION_HELP,
     ACTIVATION_TITLES,
-    Defect,
     Layer,
+    LayerFix,
+    LayerProblem,
     OptionalActivation,
-    Repair,
     TorchCall,
-    activation_calls,
-    joined_detail,
-    needs_map,
+    build_activation_calls,
+    join_arguments,
+    validate_spatial_input,
 )
 from playground.core.layers.convolution import Conv2d
 from playground.core.layers.pointwise import Activation, BatchNorm, Dropout
-from playground.core.shapes import ReceptiveField, Shape, element_count, is_map, shape_text
+from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
 
 InnerLayer = Annotated[Conv2d | BatchNorm | Dropout | Activation, Field(discriminator="kind")]
 
 
-def _default_layers() -> tuple[InnerLayer, ...]:
+def _make_default_layers() -> tuple[InnerLayer, ...]:
     return (
         Conv2d(out_channels=32, padding="same"),
         Conv2d(out_channels=32, padding="same", activation="none"),
@@ -38,127 +38,139 @@ class Residual(Layer):
     """
 
     title = "Residual"
-    summary = "A short stack of layers plus a way around it: the stack only has to learn what to change."
+    description = "A short stack of layers plus a way around it: the stack only has to learn what to change."
     has_weights = True
 
     kind: Literal["residual"] = "residual"
     layers: tuple[InnerLayer, ...] = Field(
-        default_factory=_default_layers, min_length=1, max_length=8, description="The layers inside, in order."
+        default_factory=_make_default_layers, min_length=1, max_length=8, description="The layers inside, in order."
     )
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
-    def detail(self) -> str:
+    def format_arguments(self) -> str:
         """What is inside."""
         inner = " + ".join(
-            f"{layer.title} {layer.detail()}".strip() for layer in self._active if layer.kind == "conv2d"
+            f"{layer.title} {layer.format_arguments()}".strip()
+            for layer in self._enabled_layers
+            if layer.kind == "conv2d"
         )
-        return joined_detail(inner, ACTIVATION_TITLES.get(self.activation, ""))
+        return join_arguments(inner, ACTIVATION_TITLES.get(self.activation, ""))
 
     @property
-    def _active(self) -> tuple[Layer, ...]:
+    def _enabled_layers(self) -> tuple[Layer, ...]:
         return tuple(layer for layer in self.layers if layer.enabled)
 
-    def _steps(self, input_shape: Shape) -> list[tuple[Layer, Shape]]:
+    def _trace_input_shapes(self, input_shape: Shape) -> list[tuple[Layer, Shape]]:
         steps = []
         shape = input_shape
-        for layer in self._active:
+        for layer in self._enabled_layers:
             steps.append((layer, shape))
-            shape = layer.output_shape(shape)
+            shape = layer.compute_output_shape(shape)
         return steps
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The inner stack's."""
         shape = input_shape
-        for layer in self._active:
-            shape = layer.output_shape(shape)
+        for layer in self._enabled_layers:
+            shape = layer.compute_output_shape(shape)
         return shape
 
-    def _shortcut(self, input_shape: Shape) -> Conv2d | None:
-        output_shape = self.output_shape(input_shape)
-        if output_shape == input_shape or not is_map(input_shape):
+    def _build_shortcut(self, input_shape: Shape) -> Conv2d | None:
+        output_shape = self.compute_output_shape(input_shape)
+        if output_shape == input_shape or not is_spatial(input_shape):
             return None
         stride = max(1, min(8, round(input_shape[1] / output_shape[1])))
         return Conv2d(out_channels=output_shape[0], kernel_size=1, stride=stride, activation="none")
 
-    def parameters(self, input_shape: Shape) -> int:
+    def count_parameters(self, input_shape: Shape) -> int:
         """The inner layers' and the 1×1 convolution's."""
-        shortcut = self._shortcut(input_shape)
-        inner = sum(layer.parameters(shape) for layer, shape in self._steps(input_shape))
-        return inner + (shortcut.parameters(input_shape) if shortcut else 0)
+        shortcut = self._build_shortcut(input_shape)
+        inner = sum(layer.count_parameters(shape) for layer, shape in self._trace_input_shapes(input_shape))
+        return inner + (shortcut.count_parameters(input_shape) if shortcut else 0)
 
-    def trainable_parameters(self, input_shape: Shape) -> int:
+    def count_trainable_parameters(self, input_shape: Shape) -> int:
         """None if the block is frozen, else all but those of its frozen layers."""
-        frozen = sum(layer.parameters(shape) for layer, shape in self._steps(input_shape) if not layer.trainable)
-        return self.parameters(input_shape) - frozen if self.trainable else 0
+        frozen = sum(
+            layer.count_parameters(shape)
+            for layer, shape in self._trace_input_shapes(input_shape)
+            if not layer.trainable
+        )
+        return self.count_parameters(input_shape) - frozen if self.trainable else 0
 
-    def multiply_adds(self, input_shape: Shape) -> int:
+    def count_multiply_adds(self, input_shape: Shape) -> int:
         """The inner layers' and the 1×1 convolution's."""
-        shortcut = self._shortcut(input_shape)
-        inner = sum(layer.multiply_adds(shape) for layer, shape in self._steps(input_shape))
-        return inner + (shortcut.multiply_adds(input_shape) if shortcut else 0)
+        shortcut = self._build_shortcut(input_shape)
+        inner = sum(layer.count_multiply_adds(shape) for layer, shape in self._trace_input_shapes(input_shape))
+        return inner + (shortcut.count_multiply_adds(input_shape) if shortcut else 0)
 
-    def kept_values(self, input_shape: Shape) -> int:
+    def count_saved_activations(self, input_shape: Shape) -> int:
         """Each inner layer's result, and the sum."""
-        inner = sum(layer.kept_values(shape) for layer, shape in self._steps(input_shape))
-        return inner + element_count(self.output_shape(input_shape))
+        inner = sum(layer.count_saved_activations(shape) for layer, shape in self._trace_input_shapes(input_shape))
+        return inner + count_elements(self.compute_output_shape(input_shape))
 
-    def receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
+    def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
         """The inner stack's, joined with the way around it."""
         inside = field
-        for layer, shape in self._steps(input_shape):
-            inside = layer.receptive_field(inside, shape)
-        shortcut = self._shortcut(input_shape)
-        return inside.joined(shortcut.receptive_field(field, input_shape) if shortcut else field)
+        for layer, shape in self._trace_input_shapes(input_shape):
+            inside = layer.compute_receptive_field(inside, shape)
+        shortcut = self._build_shortcut(input_shape)
+        return inside.unite(shortcut.compute_receptive_field(field, input_shape) if shortcut else field)
 
-    def torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
+    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Residual`` with its body and shortcut, then the activation."""
-        body = tuple(call for layer, shape in self._steps(input_shape) for call in layer.torch_calls(shape))
-        shortcut = self._shortcut(input_shape)
-        around = shortcut.torch_calls(input_shape)[0] if shortcut else None
+        body = tuple(
+            call for layer, shape in self._trace_input_shapes(input_shape) for call in layer.build_torch_calls(shape)
+        )
+        shortcut = self._build_shortcut(input_shape)
+        around = shortcut.build_torch_calls(input_shape)[0] if shortcut else None
         block = TorchCall("Residual", body=body, shortcut=around, trainable=self.trainable)
-        return (block, *activation_calls(self.activation))
+        return (block, *build_activation_calls(self.activation))
 
-    def defects(self, input_shape: Shape) -> tuple[Defect, ...]:
+    def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """Inner layers that do not work, and a stack whose maps do not meet those of the way around it."""
-        if not is_map(input_shape):
-            return needs_map(self, input_shape)
-        if not self._active:
+        if not is_spatial(input_shape):
+            return validate_spatial_input(self, input_shape)
+        if not self._enabled_layers:
             return (
-                Defect("layers", "Every layer inside is switched off.", "A block needs one.", (Repair("Remove", ()),)),
+                LayerProblem(
+                    "layers", "Every layer inside is switched off.", "A block needs one.", (LayerFix("Remove", ()),)
+                ),
             )
         found = []
         places = [index for index, layer in enumerate(self.layers) if layer.enabled]
-        for index, (layer, shape) in zip(places, self._steps(input_shape), strict=True):
-            for defect in layer.defects(shape):
+        for index, (layer, shape) in zip(places, self._trace_input_shapes(input_shape), strict=True):
+            for defect in layer.validate_input(shape):
                 repairs = tuple(
-                    self._inner_repair(index, repair) for repair in defect.repairs if self._fits(index, repair)
+                    self._wrap_inner_fix(index, repair) for repair in defect.fixes if self._can_apply_fix(index, repair)
                 )
-                found.append(Defect("layers", f"Inside, layer {index + 1}: {defect.what}", defect.expected, repairs))
+                found.append(
+                    LayerProblem("layers", f"Inside, layer {index + 1}: {defect.what}", defect.expected, repairs)
+                )
         if found:
             return tuple(found)
-        return self._meeting_defects(input_shape)
+        return self._validate_shortcut_shape(input_shape)
 
-    def _fits(self, index: int, repair: Repair) -> bool:
-        return 1 <= len(self.layers) - 1 + len(repair.layers) <= 8
+    def _can_apply_fix(self, index: int, fix: LayerFix) -> bool:
+        return 1 <= len(self.layers) - 1 + len(fix.layers) <= 8
 
-    def _inner_repair(self, index: int, repair: Repair) -> Repair:
-        inner = (*self.layers[:index], *repair.layers, *self.layers[index + 1 :])
-        return Repair(repair.label, (self.changed(layers=inner),))
+    def _wrap_inner_fix(self, index: int, fix: LayerFix) -> LayerFix:
+        inner = (*self.layers[:index], *fix.layers, *self.layers[index + 1 :])
+        return LayerFix(fix.label, (self.replace(layers=inner),))
 
-    def _meeting_defects(self, input_shape: Shape) -> tuple[Defect, ...]:
-        output_shape = self.output_shape(input_shape)
-        shortcut = self._shortcut(input_shape)
-        around = shortcut.output_shape(input_shape) if shortcut else input_shape
+    def _validate_shortcut_shape(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
+        output_shape = self.compute_output_shape(input_shape)
+        shortcut = self._build_shortcut(input_shape)
+        around = shortcut.compute_output_shape(input_shape) if shortcut else input_shape
         if around == output_shape:
             return ()
         kept = tuple(
-            layer.changed(padding="same", stride=1) if isinstance(layer, Conv2d) else layer for layer in self.layers
+            layer.replace(padding="same", stride=1) if isinstance(layer, Conv2d) else layer for layer in self.layers
         )
         return (
-            Defect(
+            LayerProblem(
                 field="layers",
-                what=f"The stack ends in {shape_text(output_shape)} maps, the way around it in {shape_text(around)}.",
+                what=f"The stack ends in {format_shape(output_shape)} maps, the way around it in {format_shape(around)}.",
                 expected="Both are added, so they must have the same size.",
-                repairs=(Repair("Use 'same' padding inside", (self.changed(layers=kept),)),),
+                fixes=(LayerFix("Use 'same' padding inside", (self.replace(layers=kept),)),),
             ),
         )

@@ -1,13 +1,15 @@
 """Named architectures and recipes: where a beginner starts and a test stands on firm ground."""
 
 from playground.core.presets import recipes
-from playground.core.presets.base import GROUP_TITLES, ArchitecturePreset, RecipePreset, by_name
+from playground.core.presets.base import GROUP_TITLES, ArchitecturePreset, RecipePreset, get_preset
 from playground.core.presets.classics import CLASSICS
-from playground.core.presets.pitfalls import MISTAKES
+from playground.core.presets.pitfalls import PITFALLS
 from playground.core.presets.tutorials import TUTORIALS
 
-ARCHITECTURES: dict[str, ArchitecturePreset] = {preset.name: preset for preset in (*TUTORIALS, *CLASSICS, *MISTAKES)}
-RECIPES: dict[str, RecipePreset] = {preset.name: preset for preset in recipes.ALL}
+ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
+    preset.name: preset for preset in (*TUTORIALS, *CLASSICS, *PITFALLS)
+}
+RECIPE_PRESETS: dict[str, RecipePreset] = {preset.name: preset for preset in recipes.PRESETS}
 
 __all__ = [
     "ARCHITECTURES",
@@ -15,16 +17,16 @@ __all__ = [
     "RECIPES",
     "ArchitecturePreset",
     "RecipePreset",
-    "architecture_preset",
-    "recipe_preset",
+    "get_architecture_preset",
+    "get_recipe_preset",
 ]
 
 
-def architecture_preset(name: str) -> ArchitecturePreset:
+def get_architecture_preset(name: str) -> ArchitecturePreset:
     """By name; raises UnknownNameError with the names that there are."""
-    return by_name(ARCHITECTURES, name, "architecture preset")
+    return get_preset(ARCHITECTURE_PRESETS, name, "architecture preset")
 
 
-def recipe_preset(name: str) -> RecipePreset:
+def get_recipe_preset(name: str) -> RecipePreset:
     """By name; raises UnknownNameError with the names that there are."""
-    return by_name(RECIPES, name, "recipe preset")
+    return get_preset(RECIPE_PRESETS, name, "recipe preset")

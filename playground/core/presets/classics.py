@@ -14,20 +14,20 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.core.presets.base import ArchitecturePreset, net, normalized_conv
+from playground.core.presets.base import ArchitecturePreset, build_architecture, make_conv_batch_norm_relu
 
 
-def _residual(out_channels: int, stride: int = 1) -> Residual:
+def _make_residual_block(out_channels: int, stride: int = 1) -> Residual:
     first = Conv2d(out_channels=out_channels, stride=stride, padding=1, bias=False, activation="none")
     second = Conv2d(out_channels=out_channels, padding=1, bias=False, activation="none")
     return Residual(layers=(first, BatchNorm(), Activation(), second, BatchNorm()))
 
 
-def _pair(out_channels: int) -> tuple[Layer, ...]:
+def _make_conv_pair(out_channels: int) -> tuple[Layer, ...]:
     return (Conv2d(out_channels=out_channels, padding="same"), Conv2d(out_channels=out_channels, padding="same"))
 
 
-def _separable(in_channels: int, out_channels: int) -> tuple[Layer, ...]:
+def _make_separable_conv(in_channels: int, out_channels: int) -> tuple[Layer, ...]:
     depthwise = Conv2d(out_channels=in_channels, padding="same", groups=in_channels, bias=False, activation="none")
     pointwise = Conv2d(out_channels=out_channels, kernel_size=1, bias=False, activation="none")
     return (depthwise, BatchNorm(), Activation(), pointwise, BatchNorm(), Activation())
@@ -38,7 +38,7 @@ CLASSICS = (
         "lenet5",
         "LeNet-5",
         "The net that read cheques in the 1990s (LeCun et al., 1998), with softmax in place of its RBF output.",
-        net(
+        build_architecture(
             Conv2d(out_channels=6, kernel_size=5, padding=2, activation="tanh"),
             AvgPool2d(),
             Conv2d(out_channels=16, kernel_size=5, activation="tanh"),
@@ -53,7 +53,7 @@ CLASSICS = (
         "dash",
         "Dash",
         "LeNet-5 with ReLU, max-pooling and more channels: 99 % sooner than any other preset.",
-        net(
+        build_architecture(
             Conv2d(out_channels=16, kernel_size=5),
             MaxPool2d(),
             Conv2d(out_channels=32, kernel_size=5),
@@ -67,7 +67,7 @@ CLASSICS = (
         "tiny",
         "Tiny",
         "Under 5,000 parameters: small enough to read every weight, trains in seconds.",
-        net(
+        build_architecture(
             Conv2d(out_channels=8),
             MaxPool2d(),
             Conv2d(out_channels=16),
@@ -81,12 +81,12 @@ CLASSICS = (
         "normalized",
         "Batch norm and dropout",
         "Each convolution is followed by batch norm; dropout guards the linear part.",
-        net(
-            *normalized_conv(32),
+        build_architecture(
+            *make_conv_batch_norm_relu(32),
             MaxPool2d(),
-            *normalized_conv(64),
+            *make_conv_batch_norm_relu(64),
             MaxPool2d(),
-            *normalized_conv(64),
+            *make_conv_batch_norm_relu(64),
             Flatten(),
             Dropout(p=0.3),
             Linear(out_features=64),
@@ -97,11 +97,11 @@ CLASSICS = (
         "residual",
         "Residual blocks",
         "A small ResNet (He et al., 2015): every block adds a correction to what it gets.",
-        net(
-            *normalized_conv(16),
-            _residual(16),
-            _residual(32, stride=2),
-            _residual(64, stride=2),
+        build_architecture(
+            *make_conv_batch_norm_relu(16),
+            _make_residual_block(16),
+            _make_residual_block(32, stride=2),
+            _make_residual_block(64, stride=2),
             GlobalAvgPool(),
             Output(),
         ),
@@ -110,10 +110,10 @@ CLASSICS = (
         "vgg",
         "Small VGG",
         "Pairs of 3×3 convolutions between poolings, in the manner of Simonyan and Zisserman (2014).",
-        net(
-            *_pair(32),
+        build_architecture(
+            *_make_conv_pair(32),
             MaxPool2d(),
-            *_pair(64),
+            *_make_conv_pair(64),
             MaxPool2d(),
             Flatten(),
             Linear(out_features=128),
@@ -125,13 +125,13 @@ CLASSICS = (
         "separable",
         "Depthwise-separable",
         "One kernel a channel, then a 1×1 convolution to mix them, as in MobileNet (Howard et al., 2017).",
-        net(
-            *normalized_conv(16),
-            *_separable(16, 32),
+        build_architecture(
+            *make_conv_batch_norm_relu(16),
+            *_make_separable_conv(16, 32),
             MaxPool2d(),
-            *_separable(32, 64),
+            *_make_separable_conv(32, 64),
             MaxPool2d(),
-            *_separable(64, 64),
+            *_make_separable_conv(64, 64),
             GlobalAvgPool(),
             Output(),
         ),
@@ -140,7 +140,7 @@ CLASSICS = (
         "all-convolutional",
         "All-convolutional",
         "Strides in place of pooling, and a mean over the last maps (Springenberg et al., 2014).",
-        net(
+        build_architecture(
             Conv2d(out_channels=32, padding="same"),
             Conv2d(out_channels=32, stride=2, padding=1),
             Conv2d(out_channels=64, padding="same"),
@@ -155,12 +155,12 @@ CLASSICS = (
         "logistic",
         "Logistic regression",
         "No hidden layer: a template a class. What every network has to beat.",
-        net(Flatten(), Output()),
+        build_architecture(Flatten(), Output()),
     ),
     ArchitecturePreset(
         "mlp",
         "Multilayer perceptron",
         "Linear layers only: it does not know which pixels are neighbours.",
-        net(Flatten(), Linear(out_features=128), Linear(out_features=64), Output()),
+        build_architecture(Flatten(), Linear(out_features=128), Linear(out_features=64), Output()),
     ),
 )

@@ -1,11 +1,11 @@
 """Mistakes that everybody makes once, each set up so that it can be seen."""
 
 from playground.core.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Output
-from playground.core.presets.base import ArchitecturePreset, net, tutorial_net
-from playground.core.presets.tutorials import GUIDE
+from playground.core.presets.base import ArchitecturePreset, build_architecture, build_tutorial_architecture
+from playground.core.presets.tutorials import GUIDE_ARCHITECTURE
 from playground.core.recipe import Recipe
 
-_ONE_PIXEL = net(
+_OVERPOOLED_ARCHITECTURE = build_architecture(
     Conv2d(out_channels=32, padding="same"),
     MaxPool2d(kernel_size=4),
     Conv2d(out_channels=64, padding="same"),
@@ -14,12 +14,12 @@ _ONE_PIXEL = net(
     Output(),
 )
 
-MISTAKES = (
+PITFALLS = (
     ArchitecturePreset(
         "broken",
         "Broken on purpose",
         "Four mistakes that everybody makes once. Mend them, or let the fixes do it.",
-        net(
+        build_architecture(
             Conv2d(out_channels=16, kernel_size=5),
             MaxPool2d(kernel_size=4),
             Conv2d(out_channels=32, kernel_size=7),
@@ -28,66 +28,68 @@ MISTAKES = (
             Output(units=7),
         ),
         "mistake",
-        broken=True,
+        is_broken=True,
     ),
     ArchitecturePreset(
         "overfitting",
         "Overfitting",
         "The guide's net on 500 images, forty times over: it learns them by heart.",
-        GUIDE,
+        GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=32, epochs=40, limit=500),
-        look_at="Training reaches 100 % and its loss nearly 0, while the validation loss turns after about 16 epochs "
+        observation="Training reaches 100 % and its loss nearly 0, while the validation loss turns after about 16 epochs "
         "and rises: the gap is what was learnt by heart. More images, augmentation, dropout or fewer epochs close it.",
     ),
     ArchitecturePreset(
         "rate-too-high",
         "Learning rate too high",
         "The guide's net with steps a hundred times too long.",
-        GUIDE,
+        GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=0.1, batch_size=64, epochs=1),
-        look_at="The loss leaps to over a thousand and then stays at 2.3, which is guessing among ten classes; in "
+        observation="The loss leaps to over a thousand and then stays at 2.3, which is guessing among ten classes; in "
         "Look inside the maps are dead. A learning rate of 0.001 learns at once. Too low is no better: try 0.000001.",
     ),
     ArchitecturePreset(
         "batch-of-one",
         "Batches of one image",
         "The guide's net with a step after every image.",
-        GUIDE,
+        GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=1, epochs=1, limit=5000),
-        look_at="One image says little: the loss leaps between 0 and 6 to the end, and few images a second are "
+        observation="One image says little: the loss leaps between 0 and 6 to the end, and few images a second are "
         "trained. In the same time, batches of 64 go through all 55,000: a steadier curve and a better net.",
     ),
     ArchitecturePreset(
         "huge-batch",
         "Batches of 8,192 images",
         "The guide's net with seven steps an epoch.",
-        GUIDE,
+        GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=8192, epochs=2),
-        look_at="Every step is sure and slow, and two epochs are only fourteen of them: the accuracy is about 60 % and "
+        observation="Every step is sure and slow, and two epochs are only fourteen of them: the accuracy is about 60 % and "
         "still rising when they are over. Batches of 128 make 860 steps of them and reach 97 %.",
     ),
     ArchitecturePreset(
         "no-activation",
         "No activation",
         "Layers without a bend between them are one linear map, however many there are.",
-        tutorial_net(32, 64, 64, out_features=64, pools_last=False, pooling=AvgPool2d, activation="none"),
+        build_tutorial_architecture(
+            32, 64, 64, out_features=64, has_last_pooling=False, pooling=AvgPool2d, activation="none"
+        ),
         "mistake",
         Recipe(lr=1e-3, batch_size=64, epochs=3),
-        look_at="It stops at 90 %, while logistic regression gets 92 % with a twelfth of its parameters. Give the "
+        observation="It stops at 90 %, while logistic regression gets 92 % with a twelfth of its parameters. Give the "
         "layers ReLU and train again: 96 % after one epoch.",
     ),
     ArchitecturePreset(
         "too-much-pooling",
         "Too much pooling",
         "Two poolings of 4×4 leave a single pixel of each map.",
-        _ONE_PIXEL,
+        _OVERPOOLED_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=64, epochs=1),
-        look_at="Look at the last maps: one pixel each, so that where something was is forgotten, and it ends at 95 %. "
+        observation="Look at the last maps: one pixel each, so that where something was is forgotten, and it ends at 95 %. "
         "Make both windows 2×2 and train again: 98 %.",
     ),
 )

@@ -1,7 +1,7 @@
 """Named recipes."""
 
 from playground.core.presets.base import RecipePreset
-from playground.core.presets.tutorials import AS_TAUGHT
+from playground.core.presets.tutorials import TUTORIAL_RECIPE
 from playground.core.recipe import (
     Adam,
     AdamW,
@@ -16,7 +16,7 @@ from playground.core.recipe import (
     Thickness,
 )
 
-_SPRINT = Recipe(
+_SPRINT_RECIPE = Recipe(
     lr=6e-3,
     batch_size=128,
     epochs=1,
@@ -25,24 +25,24 @@ _SPRINT = Recipe(
     label_smoothing=0.1,
 )
 
-ALL = (
+PRESETS = (
     RecipePreset(
         "sprint",
         "Sprint",
         "One epoch of one-cycle Adam with label smoothing: over 99 % on MNIST with the guide's net.",
-        _SPRINT,
+        _SPRINT_RECIPE,
     ),
     RecipePreset(
         "dash",
         "Dash",
         "Sprint with longer steps that come sooner: with the Dash net 99 % in the least time.",
-        _SPRINT.changed(lr=7e-3, schedule=OneCycle(pct_start=0.2)),
+        _SPRINT_RECIPE.replace(lr=7e-3, schedule=OneCycle(pct_start=0.2)),
     ),
     RecipePreset(
         "tutorial",
         "Tutorial",
         "Adam at 1e-3, batches of 32, five epochs: the settings of Keras's and most other tutorials.",
-        AS_TAUGHT,
+        TUTORIAL_RECIPE,
     ),
     RecipePreset(
         "careful",

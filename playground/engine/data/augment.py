@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from playground.core.recipe import Augmentation, Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
-from playground.engine.rng import generator
+from playground.engine.rng import make_generator
 
-_BEND_POINTS = 5  # across an image: bends about as large as a digit's loops
+_ELASTIC_GRID_SIZE = 5  # across an image: bends about as large as a digit's loops
 
 
 def augment(images: Tensor, augmentations: Sequence[Augmentation], *, seed: int, step: int) -> Tensor:
@@ -21,11 +21,11 @@ def augment(images: Tensor, augmentations: Sequence[Augmentation], *, seed: int,
     if not augmentations:
         return images
     # Drawn on the CPU so that a seed gives the same images on every device; a batch's numbers are few.
-    source = generator("augmentation", seed, step)
+    source = make_generator("augmentation", seed, step)
     for item in augmentations:
         if isinstance(item, Thickness):
             images = _change_thickness(images, item, source)
-    images = _transform(images, augmentations, source)
+    images = _apply_geometric(images, augmentations, source)
     for item in augmentations:
         if isinstance(item, Erase):
             images = _erase(images, item, source)
@@ -35,29 +35,29 @@ def augment(images: Tensor, augmentations: Sequence[Augmentation], *, seed: int,
     return images
 
 
-def _spread(count: int, source: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=source) * 2 - 1
+def _draw_uniform(count: int, rng: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=rng) * 2 - 1
 
 
-def _transform(images: Tensor, augmentations: Sequence[Augmentation], source: torch.Generator) -> Tensor:
+def _apply_geometric(images: Tensor, augmentations: Sequence[Augmentation], rng: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     matrix = torch.eye(3).repeat(count, 1, 1)
     moved = False
     for item in augmentations:
         part = torch.eye(3).repeat(count, 1, 1)
         if isinstance(item, Shift):
-            part[:, 0, 2] = _spread(count, source) * item.pixels * 2 / width
-            part[:, 1, 2] = _spread(count, source) * item.pixels * 2 / height
+            part[:, 0, 2] = _draw_uniform(count, rng) * item.pixels * 2 / width
+            part[:, 1, 2] = _draw_uniform(count, rng) * item.pixels * 2 / height
         elif isinstance(item, Rotate):
-            angle = _spread(count, source) * math.radians(item.degrees)
+            angle = _draw_uniform(count, rng) * math.radians(item.degrees)
             part[:, 0, 0], part[:, 0, 1] = angle.cos(), -angle.sin()
             part[:, 1, 0], part[:, 1, 1] = angle.sin(), angle.cos()
         elif isinstance(item, Scale):
-            part[:, 0, 0] = part[:, 1, 1] = 1 / (1 + _spread(count, source) * item.amount)
+            part[:, 0, 0] = part[:, 1, 1] = 1 / (1 + _draw_uniform(count, rng) * item.amount)
         elif isinstance(item, Shear):
-            part[:, 0, 1] = (_spread(count, source) * math.radians(item.degrees)).tan()
+            part[:, 0, 1] = (_draw_uniform(count, rng) * math.radians(item.degrees)).tan()
         elif isinstance(item, Flip):
-            part[:, 0, 0] = 1 - 2 * (torch.rand(count, generator=source) < item.p).float()
+            part[:, 0, 0] = 1 - 2 * (torch.rand(count, generator=rng) < item.p).float()
         else:
             continue
         matrix, moved = part @ matrix, True
@@ -66,29 +66,29 @@ def _transform(images: Tensor, augmentations: Sequence[Augmentation], source: to
         return images
     grid = functional.affine_grid(matrix[:, :2].to(images), list(images.shape), align_corners=False)
     for item in bends:
-        grid = grid + _bend(item, count, height, width, source).to(images)
+        grid = grid + _draw_elastic_displacement(item, count, height, width, rng).to(images)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _bend(item: Elastic, count: int, height: int, width: int, source: torch.Generator) -> Tensor:
+def _draw_elastic_displacement(item: Elastic, count: int, height: int, width: int, rng: torch.Generator) -> Tensor:
     """Smooth displacements (count, height, width, 2) in the grid's units, where an image is 2 wide and 2 high."""
-    corners = torch.rand(count, 2, _BEND_POINTS, _BEND_POINTS, generator=source) * 2 - 1
+    corners = torch.rand(count, 2, _ELASTIC_GRID_SIZE, _ELASTIC_GRID_SIZE, generator=rng) * 2 - 1
     field = functional.interpolate(corners, size=(height, width), mode="bicubic", align_corners=True)
     return field.permute(0, 2, 3, 1) * item.pixels * 2 / torch.tensor([width, height])
 
 
-def _change_thickness(images: Tensor, item: Thickness, source: torch.Generator) -> Tensor:
-    share = (_spread(len(images), source) * item.amount).to(images).view(-1, 1, 1, 1)
+def _change_thickness(images: Tensor, item: Thickness, rng: torch.Generator) -> Tensor:
+    share = (_draw_uniform(len(images), rng) * item.amount).to(images).view(-1, 1, 1, 1)
     thick = functional.max_pool2d(images, 3, stride=1, padding=1)
     thin = -functional.max_pool2d(-images, 3, stride=1, padding=1)
     return images + share.clamp(min=0) * (thick - images) - share.clamp(max=0) * (thin - images)
 
 
-def _erase(images: Tensor, item: Erase, source: torch.Generator) -> Tensor:
+def _erase(images: Tensor, item: Erase, rng: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
-    chosen = torch.rand(count, generator=source) < item.p
-    top = (torch.rand(count, generator=source) * max(1, height - item.size + 1)).long()
-    left = (torch.rand(count, generator=source) * max(1, width - item.size + 1)).long()
+    chosen = torch.rand(count, generator=rng) < item.p
+    top = (torch.rand(count, generator=rng) * max(1, height - item.size + 1)).long()
+    left = (torch.rand(count, generator=rng) * max(1, width - item.size + 1)).long()
     rows, columns = torch.arange(height), torch.arange(width)
     in_rows = (rows >= top[:, None]) & (rows < top[:, None] + item.size)
     in_columns = (columns >= left[:, None]) & (columns < left[:, None] + item.size)

@@ -9,50 +9,50 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from playground.core.shapes import Shape, shape_text
-from playground.engine.rng import generator
+from playground.core.shapes import Shape, format_shape
+from playground.engine.rng import make_generator
 from playground.errors import RecipeError
 
-_MOST_BYTES = 4 * 10**9
-_AT_ONCE = 1000
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts
+_MAX_BYTES = 4 * 10**9
+_BATCH_SIZE = 1000
+_LUMINANCE_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts
 
 
 @dataclass(frozen=True)
-class Images:
+class LabeledImages:
     """``images`` uint8 (count, channels, height, width), ``labels`` int64 (count,)."""
 
     images: Tensor
     labels: Tensor
 
     @classmethod
-    def of_picture(cls, picture: NDArray[np.float32]) -> "Images":
+    def from_image(cls, image: NDArray[np.float32]) -> "LabeledImages":
         """One picture (channels, height, width), values 0 to 1, without a class."""
-        pixels = torch.from_numpy(np.array(picture, dtype=np.float32)).mul_(255).round_().to(torch.uint8)
+        pixels = torch.from_numpy(np.array(image, dtype=np.float32)).mul_(255).round_().to(torch.uint8)
         return cls(pixels[None], torch.zeros(1, dtype=torch.long))
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def image(self, place: int) -> NDArray[np.float32]:
+    def get_image(self, index: int) -> NDArray[np.float32]:
         """One of them as nets see it: (channels, height, width), values 0 to 1."""
-        found: NDArray[np.float32] = self.images[place].numpy().astype(np.float32) / np.float32(255)
+        found: NDArray[np.float32] = self.images[index].numpy().astype(np.float32) / np.float32(255)
         return found
 
-    def only(self, place: int) -> "Images":
+    def select_one(self, index: int) -> "LabeledImages":
         """One of them alone."""
-        return Images(self.images[place : place + 1], self.labels[place : place + 1])
+        return LabeledImages(self.images[index : index + 1], self.labels[index : index + 1])
 
-    def take(self, indices: Tensor) -> "Images":
+    def take(self, indices: Tensor) -> "LabeledImages":
         """The images at these places, in this order."""
-        return Images(self.images[indices], self.labels[indices])
+        return LabeledImages(self.images[indices], self.labels[indices])
 
-    def sample(self, count: int) -> "Images":
+    def sample(self, count: int) -> "LabeledImages":
         """So many of them (or all), always the same ones, in their order."""
-        shuffled = torch.randperm(len(self), generator=generator("quick"))
+        shuffled = torch.randperm(len(self), generator=make_generator("quick"))
         return self.take(shuffled[: min(count, len(self))].sort().values)
 
-    def resized(self, shape: Shape) -> "Images":
+    def resize(self, shape: Shape) -> "LabeledImages":
         """The same as images of another (channels, height, width): interpolated, made grey, or grey in every channel.
 
         Raises RecipeError where they would not fit into memory.
@@ -60,17 +60,19 @@ class Images:
         if tuple(self.images.shape[1:]) == shape:
             return self
         count = len(self) * math.prod(shape)
-        if count > _MOST_BYTES:
+        if count > _MAX_BYTES:
             raise RecipeError(
-                f"{len(self):,} images of {shape_text(shape)} would take {count / 1e9:.1f} GB of memory.",
-                expected=f"At most {_MOST_BYTES / 1e9:.0f} GB.",
+                f"{len(self):,} images of {format_shape(shape)} would take {count / 1e9:.1f} GB of memory.",
+                expected=f"At most {_MAX_BYTES / 1e9:.0f} GB.",
                 fix="Make the network's input smaller, or train on fewer images.",
             )
-        return Images(torch.cat([_resized(part, shape) for part in torch.split(self.images, _AT_ONCE)]), self.labels)
+        return LabeledImages(
+            torch.cat([_resize(part, shape) for part in torch.split(self.images, _BATCH_SIZE)]), self.labels
+        )
 
-    def to(self, device: torch.device) -> "Images":
+    def to(self, device: torch.device) -> "LabeledImages":
         """The same on a device."""
-        return Images(self.images.to(device), self.labels.to(device))
+        return LabeledImages(self.images.to(device), self.labels.to(device))
 
 
 def scale_pixels(images: Tensor) -> Tensor:
@@ -78,10 +80,10 @@ def scale_pixels(images: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
-def _resized(images: Tensor, shape: Shape) -> Tensor:
+def _resize(images: Tensor, shape: Shape) -> Tensor:
     values = images.float()
     if images.shape[1] == 3 and shape[0] != 3:
-        values = (values * torch.tensor(_LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        values = (values * torch.tensor(_LUMINANCE_WEIGHTS).view(1, 3, 1, 1)).sum(1, keepdim=True)
     if values.shape[2:] != shape[1:]:
         values = functional.interpolate(values, size=shape[1:], mode="bilinear", align_corners=False, antialias=True)
     values = values.round_().clamp_(0, 255).to(torch.uint8)

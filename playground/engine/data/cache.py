@@ -7,25 +7,25 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from playground.engine.paths import cache, make_folder, writing
+from playground.engine.paths import atomic_write, get_cache_folder, make_folder
 
 
 def is_cached(name: str) -> bool:
     """Whether the file is there."""
-    return (cache() / f"{name}.safetensors").exists()
+    return (get_cache_folder() / f"{name}.safetensors").exists()
 
 
-def cached_tensors(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What ``make`` gives, mapped from the cache's file of that name; raises StoreError where the disk says no."""
-    path = cache() / f"{name}.safetensors"
+def load_or_create_tensors(name: str, create: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What ``create`` gives, mapped from the cache's file of that name; raises StoreError where the disk says no."""
+    path = get_cache_folder() / f"{name}.safetensors"
     if path.exists():
         try:
             return load_file(path)
         except (SafetensorError, OSError):
             path.unlink(missing_ok=True)  # a damaged cache is made again, not an error
     make_folder(path.parent)
-    with writing(path) as temporary:
-        tensors = make()
+    with atomic_write(path) as temporary:
+        tensors = create()
         try:
             save_file(tensors, temporary)
         except SafetensorError as problem:  # how it wraps a full disk

@@ -10,82 +10,82 @@ from pathlib import Path
 
 from playground.engine.background_task import Progress
 from playground.engine.data.torchvision_sources import CheckedFile
-from playground.engine.file_lock import take_lock
-from playground.engine.paths import cannot_write, make_folder
+from playground.engine.file_lock import acquire_lock
+from playground.engine.paths import make_folder, make_write_error
 from playground.errors import DownloadError
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30
 
 
-def download(title: str, files: Sequence[CheckedFile]) -> Iterator[Progress]:
+def download_files(title: str, files: Sequence[CheckedFile]) -> Iterator[Progress]:
     """Bring those of ``files`` here that are not; ``title`` is what they are together.
 
     Raises DownloadError, which says which files to put where by hand, StoreError where the disk says no. What was
     downloaded so far is kept when the iteration is left, and taken up by the next.
     """
     for file in files:
-        if not file.is_at(file.place):
-            yield from _download(title, files, file)
+        if not file.is_valid_at(file.destination):
+            yield from _download_file(title, files, file)
 
 
-def _download(title: str, files: Sequence[CheckedFile], file: CheckedFile) -> Iterator[Progress]:
+def _download_file(title: str, files: Sequence[CheckedFile], file: CheckedFile) -> Iterator[Progress]:
     """One of the files, from the first of its addresses that gives it."""
-    make_folder(file.place.parent)
+    make_folder(file.destination.parent)
     reasons = []
     for url in file.urls:
         try:
-            yield from _download_from(url, file)
+            yield from _download_from_url(url, file)
         except DownloadError as problem:
             reasons.append(problem.what)
         except OSError as problem:
-            raise cannot_write(file.place, problem) from problem
+            raise make_write_error(file.destination, problem) from problem
         else:
             return
     raise DownloadError(
         f"{title} cannot be fetched. {' '.join(reasons)}",
         expected="This needs the internet; what was fetched so far is kept.",
-        fix=f"Try again later, or put {', '.join(wanted.place.name for wanted in files)} into {file.place.parent} by "
+        fix=f"Try again later, or put {', '.join(wanted.destination.name for wanted in files)} into {file.destination.parent} by "
         "hand and fetch it again.",
     )
 
 
-def _download_from(url: str, file: CheckedFile) -> Iterator[Progress]:
-    part = file.place.with_name(f"{file.place.name}.part")
+def _download_from_url(url: str, file: CheckedFile) -> Iterator[Progress]:
+    part = file.destination.with_name(f"{file.destination.name}.part")
     resumed = True
     while resumed:  # what was here may be the beginning of something else: then once more, from nothing
         resumed = part.exists() and part.stat().st_size > 0
-        yield from _append(url, part, file.place.name)
-        if file.is_at(part):
-            part.replace(file.place)
+        yield from _resume_download(url, part, file.destination.name)
+        if file.is_valid_at(part):
+            part.replace(file.destination)
             return
         part.unlink()
     raise DownloadError(f"{url} gave something else: its checksum is wrong.")
 
 
-def _append(url: str, part: Path, name: str) -> Iterator[Progress]:
+def _resume_download(url: str, part: Path, name: str) -> Iterator[Progress]:
     """Get what is missing of a file, or all of it from a server that cannot begin in the middle."""
     with part.open("ab") as written:
-        if not take_lock(written):
+        if not acquire_lock(written):
             raise DownloadError(f"{name} is being fetched already.")
-        answer = _open(url, written.tell())
+        answer = _open_url(url, written.tell())
         if answer is None:
             return
         with answer:
             if answer.status != HTTPStatus.PARTIAL_CONTENT:
                 written.seek(written.truncate(0))
             total = written.tell() + answer.length if answer.length else 0
-            while chunk := _next_chunk(url, answer):
+            while chunk := _read_chunk(url, answer):
                 written.write(chunk)
                 yield Progress(f"Fetching {name}", written.tell(), total)
         if written.tell() < total:
             raise DownloadError(f"{url} broke off.")
 
 
-def _open(url: str, begun: int) -> http.client.HTTPResponse | None:
+def _open_url(url: str, offset: int) -> http.client.HTTPResponse | None:
     """A server's answer with what comes after ``begun`` bytes; None if it says that nothing does."""
-    headers = {"User-Agent": "cnn-playground"} | ({"Range": f"bytes={begun}-"} if begun else {})
-    with _network(url):
+    headers = {"User-Agent": "cnn-playground"} | ({"Range": f"bytes={offset}-"} if offset else {})
+    with _wrap_network_errors(url):
         try:
             answer: http.client.HTTPResponse = urllib.request.urlopen(
                 urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S
@@ -98,13 +98,13 @@ def _open(url: str, begun: int) -> http.client.HTTPResponse | None:
         return answer
 
 
-def _next_chunk(url: str, answer: http.client.HTTPResponse) -> bytes:
-    with _network(url):
+def _read_chunk(url: str, answer: http.client.HTTPResponse) -> bytes:
+    with _wrap_network_errors(url):
         return answer.read(_CHUNK_BYTES)
 
 
 @contextlib.contextmanager
-def _network(url: str) -> Iterator[None]:
+def _wrap_network_errors(url: str) -> Iterator[None]:
     """Trouble on the way is told from trouble with the disk: both are OSErrors."""
     try:
         yield

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from playground.engine.data.cache import cached_tensors, is_cached
-from playground.engine.paths import bundled
+from playground.engine.data.cache import is_cached, load_or_create_tensors
+from playground.engine.paths import find_bundled
 from playground.errors import AssetError
 
 _SHA256 = {
@@ -21,17 +21,17 @@ _SHA256 = {
 
 
 @lru_cache(maxsize=1)
-def mnist() -> dict[str, Tensor]:
+def load_mnist() -> dict[str, Tensor]:
     """The four tensors of MNIST, mapped from the cache; unpacked into it the first time."""
-    return cached_tensors(_mnist_name(), lambda: _unpack_mnist(bundled("assets/mnist")))
+    return load_or_create_tensors(_cache_name(), lambda: _unpack_mnist(find_bundled("assets/mnist")))
 
 
 def is_unpacked() -> bool:
     """Whether MNIST can be had without the work and the memory of unpacking it."""
-    return is_cached(_mnist_name())
+    return is_cached(_cache_name())
 
 
-def _mnist_name() -> str:
+def _cache_name() -> str:
     return f"mnist-{hashlib.sha256(''.join(_SHA256.values()).encode()).hexdigest()[:12]}"
 
 
@@ -43,7 +43,7 @@ def _unpack_mnist(folder: Path) -> dict[str, Tensor]:
     with tempfile.TemporaryDirectory() as scratch:
         for name in _SHA256:
             raw = Path(scratch) / name
-            raw.write_bytes(_checked_bytes(folder, name))
+            raw.write_bytes(_read_verified(folder, name))
             part = "train" if name.startswith("train") else "test"
             if "images" in name:
                 tensors[f"{part}_images"] = read_image_file(str(raw)).unsqueeze(1).contiguous()
@@ -52,18 +52,18 @@ def _unpack_mnist(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _checked_bytes(folder: Path, name: str) -> bytes:
+def _read_verified(folder: Path, name: str) -> bytes:
     path = folder / f"{name}.xz"
     try:
         content = lzma.decompress(path.read_bytes())
     except (OSError, lzma.LZMAError, EOFError) as problem:
-        raise _damaged(path, str(problem)) from problem
+        raise _damaged_file_error(path, str(problem)) from problem
     if hashlib.sha256(content).hexdigest() != _SHA256[name]:
-        raise _damaged(path, "its checksum is wrong")
+        raise _damaged_file_error(path, "its checksum is wrong")
     return content
 
 
-def _damaged(path: Path, reason: str) -> AssetError:
+def _damaged_file_error(path: Path, reason: str) -> AssetError:
     return AssetError(
         f"The bundled file {path.name} cannot be used: {reason}.",
         expected="MNIST comes with the program as four checked files.",

@@ -11,49 +11,49 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playground.core.datasets import PEN_COPIES
-from playground.engine.data.cache import cached_tensors
-from playground.engine.data.rasterize import fit_strokes
-from playground.engine.paths import bundled
-from playground.engine.rng import mixed_seed
+from playground.core.datasets import PEN_VARIANTS_PER_DIGIT
+from playground.engine.data.cache import load_or_create_tensors
+from playground.engine.data.rasterize import rasterize
+from playground.engine.paths import find_bundled
+from playground.engine.rng import derive_seed
 from playground.errors import AssetError
 
 _SHA256 = "3e3a965c4bd9754a0e0a9d92505ca66889bc4a00eeaac350ded56165b5acf54b"
-_PEN_WIDTHS = (1.6, 3.6)  # in pixels of 28; MNIST's own lines lie between
+_PEN_WIDTH_RANGE = (1.6, 3.6)  # in pixels of 28; MNIST's own lines lie between
 
 
 @lru_cache(maxsize=1)
-def pen_images() -> dict[str, Tensor]:
+def load_pen_images() -> dict[str, Tensor]:
     """``images`` uint8 (count, 1, 28, 28) and ``labels`` int64 (count,); drawn the first time, which takes a while."""
-    return cached_tensors(f"pens-{_SHA256[:12]}-{PEN_COPIES}", _draw)
+    return load_or_create_tensors(f"pens-{_SHA256[:12]}-{PEN_VARIANTS_PER_DIGIT}", _rasterize_all)
 
 
-def pen_drawings(every: int = 1) -> list[dict[str, Any]]:
+def load_pen_drawings(stride: int = 1) -> list[dict[str, Any]]:
     """The drawings, or every so-many-th: ``label``, ``writer`` and ``strokes`` (lists of [x, y], y down)."""
-    path = bundled("assets/pens") / "strokes.jsonl.xz"
+    path = find_bundled("assets/pens") / "strokes.jsonl.xz"
     try:
         content = lzma.decompress(path.read_bytes())
     except (OSError, lzma.LZMAError, EOFError) as problem:
-        raise _damaged(path, str(problem)) from problem
+        raise _damaged_file_error(path, str(problem)) from problem
     if hashlib.sha256(content).hexdigest() != _SHA256:
-        raise _damaged(path, "its checksum is wrong")
-    return [json.loads(line) for line in content.splitlines()[::every]]
+        raise _damaged_file_error(path, "its checksum is wrong")
+    return [json.loads(line) for line in content.splitlines()[::stride]]
 
 
-def _draw() -> dict[str, Tensor]:
-    source = np.random.default_rng(mixed_seed("pens"))
-    drawings = pen_drawings()
-    widths = source.uniform(*_PEN_WIDTHS, size=(len(drawings), PEN_COPIES))
+def _rasterize_all() -> dict[str, Tensor]:
+    source = np.random.default_rng(derive_seed("pens"))
+    drawings = load_pen_drawings()
+    widths = source.uniform(*_PEN_WIDTH_RANGE, size=(len(drawings), PEN_VARIANTS_PER_DIGIT))
     images = [
-        fit_strokes(drawing["strokes"], pen_width=float(width))
+        rasterize(drawing["strokes"], pen_width=float(width))
         for drawing, row in zip(drawings, widths, strict=True)
         for width in row
     ]
-    labels = torch.tensor([drawing["label"] for drawing in drawings]).repeat_interleave(PEN_COPIES)
+    labels = torch.tensor([drawing["label"] for drawing in drawings]).repeat_interleave(PEN_VARIANTS_PER_DIGIT)
     return {"images": torch.from_numpy(np.stack(images)).mul(255).round().to(torch.uint8), "labels": labels}
 
 
-def _damaged(path: Path, reason: str) -> AssetError:
+def _damaged_file_error(path: Path, reason: str) -> AssetError:
     return AssetError(
         f"The bundled file {path.name} cannot be used: {reason}.",
         expected="The pen strokes come with the program.",

@@ -12,21 +12,21 @@ from playground.errors import RecipeError
 
 
 @dataclass(frozen=True)
-class Compute:
+class DeviceConfig:
     """A device and the precision of the forward pass; weights and updates are always float32."""
 
     device: torch.device
-    bfloat16: bool
+    is_bfloat16: bool
 
     @property
     def precision(self) -> str:
         """The word for screens and logs."""
-        return "bfloat16" if self.bfloat16 else "float32"
+        return "bfloat16" if self.is_bfloat16 else "float32"
 
 
-def choose_compute(recipe: Recipe) -> Compute:
+def choose_device_config(recipe: Recipe) -> DeviceConfig:
     """The device and precision that a recipe gets here; raises RecipeError for a device that is not there."""
-    available = available_devices()
+    available = list_available_devices()
     if recipe.device != "auto" and recipe.device not in available:
         raise RecipeError(
             f"The device {recipe.device!r} is not on this machine.",
@@ -34,12 +34,12 @@ def choose_compute(recipe: Recipe) -> Compute:
             fix="Choose 'auto'.",
         )
     device = torch.device(available[0] if recipe.device == "auto" else recipe.device)
-    bfloat16 = recipe.precision == "bfloat16" or (recipe.precision == "auto" and native_bfloat16(device.type))
-    return Compute(device, bfloat16)
+    bfloat16 = recipe.precision == "bfloat16" or (recipe.precision == "auto" and has_native_bfloat16(device.type))
+    return DeviceConfig(device, bfloat16)
 
 
 @lru_cache(maxsize=1)
-def available_devices() -> tuple[str, ...]:
+def list_available_devices() -> tuple[str, ...]:
     """The devices of this machine, the fastest first."""
     found = []
     if torch.cuda.is_available():
@@ -50,7 +50,7 @@ def available_devices() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=3)
-def native_bfloat16(device_type: str) -> bool:
+def has_native_bfloat16(device_type: str) -> bool:
     """Whether bfloat16 is computed by instructions of its own rather than emulated."""
     if device_type == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
@@ -63,14 +63,14 @@ def native_bfloat16(device_type: str) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def available_memory_bytes(device: str = "auto") -> int:
+def get_available_memory_bytes(device: str = "auto") -> int:
     """Memory that is free for a training on a device; a container's own limit counts."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
     try:
         meminfo = Path("/proc/meminfo").read_text()
         kilobytes = next(line.split()[1] for line in meminfo.splitlines() if line.startswith("MemAvailable"))
-        return min(int(kilobytes) * 1024, _container_bytes())
+        return min(int(kilobytes) * 1024, _get_container_memory_bytes())
     except (OSError, StopIteration):
         try:
             return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
@@ -78,7 +78,7 @@ def available_memory_bytes(device: str = "auto") -> int:
             return 4 * 1024**3
 
 
-def _container_bytes() -> int:
+def _get_container_memory_bytes() -> int:
     """What a container's limit leaves; without one, more than any machine has."""
     group = Path("/sys/fs/cgroup")
     try:

@@ -4,22 +4,24 @@ import numpy as np
 import torch
 
 from playground.core.recipe import AdamW, OneCycle, Recipe, Rotate, Scale, Shear, Shift
-from playground.engine.data.batch import Images
-from playground.engine.data.custom.drawings import OwnDrawing
-from playground.engine.runs.initial_state import Material, save_material
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.custom.drawings import LabeledDrawing
+from playground.engine.runs.initial_state import InitialState, save_initial_state
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
-from playground.engine.training.checks import check_request
+from playground.engine.training.checks import check_training_config
 from playground.errors import DrawingError
 
-_OTHERS = 4000  # images of the data set beside the drawings: enough to keep what is known, few enough for seconds
-_SHARE = 0.25  # of those that the drawings are made up to
-_MOST_COPIES = 100
+_REHEARSAL_SIZE = (
+    4000  # images of the data set beside the drawings: enough to keep what is known, few enough for seconds
+)
+_DRAWING_SHARE = 0.25  # of those that the drawings are made up to
+_MAX_COPIES = 100
 
 
-def teaching_recipe(recipe: Recipe) -> Recipe:
+def make_finetuning_recipe(recipe: Recipe) -> Recipe:
     """How a net is taught that was trained by ``recipe``: its data and measuring, small steps, mild augmentation."""
-    limit = min(_OTHERS, recipe.limit or _OTHERS)
+    limit = min(_REHEARSAL_SIZE, recipe.limit or _REHEARSAL_SIZE)
     return Recipe(
         dataset=recipe.dataset,
         validation_size=recipe.validation_size,
@@ -36,18 +38,21 @@ def teaching_recipe(recipe: Recipe) -> Recipe:
     )
 
 
-def teach_run(parent: Run, drawings: tuple[OwnDrawing, ...], *, owner: str | None = None) -> Run:
+def create_finetuning_run(parent: Run, drawings: tuple[LabeledDrawing, ...], *, owner: str | None = None) -> Run:
     """A run that begins with the newest weights of ``parent`` and has ``drawings`` among its images.
 
     Raises DrawingError without a drawing, StoreError where the parent has no weights or the disk says no.
     """
     if not drawings:
         raise DrawingError("There is no drawing to learn from.", fix="Draw a digit and say which one it is.")
-    recipe = teaching_recipe(parent.record.recipe)
+    recipe = make_finetuning_recipe(parent.record.recipe)
     architecture = parent.record.architecture
-    check_request(architecture, recipe)
-    step = max(parent.snapshots(), default=0)
-    material = Material(parent.snapshot(step), _images(drawings, round(_SHARE * (recipe.limit or _OTHERS))))
+    check_training_config(architecture, recipe)
+    step = max(parent.list_snapshot_steps(), default=0)
+    material = InitialState(
+        parent.load_snapshot(step),
+        _make_drawing_images(drawings, round(_DRAWING_SHARE * (recipe.limit or _REHEARSAL_SIZE))),
+    )
     return create_run(
         architecture,
         recipe,
@@ -55,12 +60,12 @@ def teach_run(parent: Run, drawings: tuple[OwnDrawing, ...], *, owner: str | Non
         owner=owner,
         parent=parent.id,
         parent_step=step,
-        fill=lambda run: save_material(run, material),
+        write_initial_files=lambda run: save_initial_state(run, material),
     )
 
 
-def _images(drawings: tuple[OwnDrawing, ...], count: int) -> Images:
-    copies = min(_MOST_COPIES, max(1, round(count / len(drawings))))
-    images = np.stack([image for drawing in drawings for image in drawing.images(copies)])
+def _make_drawing_images(drawings: tuple[LabeledDrawing, ...], count: int) -> LabeledImages:
+    copies = min(_MAX_COPIES, max(1, round(count / len(drawings))))
+    images = np.stack([image for drawing in drawings for image in drawing.render_images(copies)])
     labels = torch.tensor([drawing.label for drawing in drawings]).repeat_interleave(copies)
-    return Images(torch.from_numpy(images).mul(255).round().to(torch.uint8), labels)
+    return LabeledImages(torch.from_numpy(images).mul(255).round().to(torch.uint8), labels)

@@ -7,11 +7,11 @@ from typing import Any
 from playground.core.architecture import Architecture
 from playground.core.events import Forked
 from playground.core.recipe import DATA_FIELDS, Recipe
-from playground.engine.health.rules import Course
-from playground.engine.runs.recorder import log_until, same_bytes, save_checkpoint
+from playground.engine.health.rules import MetricHistory
+from playground.engine.runs.recorder import link_or_copy, read_truncated_log, save_checkpoint
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, log_line
-from playground.engine.training.checks import check_request
+from playground.engine.runs.run import Run, serialize_event
+from playground.engine.training.checks import check_training_config
 from playground.errors import RecipeError
 
 
@@ -22,44 +22,49 @@ def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None,
     unless the optimizer is of another kind, the optimizer's moments are the parent's. Raises StoreError where the
     parent has no checkpoint at ``step``, RecipeError for settings that a fork cannot take.
     """
-    checkpoint = parent.checkpoint(step)
-    before = Recipe.read(checkpoint["recipe"])
+    checkpoint = parent.load_checkpoint(step)
+    before = Recipe.from_json(checkpoint["recipe"])
     architecture = parent.record.architecture.with_dropout_rates(
-        Architecture.read(checkpoint["architecture"]).dropout_rates
+        Architecture.from_json(checkpoint["architecture"]).dropout_rates
     )
-    _check(before, recipe, trained_epochs=checkpoint["epoch"])
-    check_request(architecture, recipe)
+    _check_fork_recipe(before, recipe, trained_epochs=checkpoint["epoch"])
+    check_training_config(architecture, recipe)
     same_optimizer = recipe.optimizer.kind == before.optimizer.kind
-    changes = _changes(before, recipe)
-    changed: dict[str, Any] = {"recipe": recipe.canonical_json()}
+    changes = _diff_recipes(before, recipe)
+    changed: dict[str, Any] = {"recipe": recipe.to_canonical_json()}
     if not same_optimizer:
         changed["optimizer"] = None
     if changes:
-        changed |= {"course": asdict(Course()), "recent_losses": []}  # losses under other settings say little here
+        changed |= {
+            "course": asdict(MetricHistory()),
+            "recent_losses": [],
+        }  # losses under other settings say little here
     at = {"step": step, "elapsed_s": round(checkpoint["elapsed_s"], 4)}
     forked = Forked(**at, parent=parent.id, changes=changes)
 
     def fill(run: Run) -> None:
-        log = log_until(parent, checkpoint) + log_line(forked)
+        log = read_truncated_log(parent, checkpoint) + serialize_event(forked)
         run.log_path.write_bytes(log)
-        if parent.material_path.exists():
-            same_bytes(parent.material_path, run.material_path)
-        for earlier in parent.snapshots():
+        if parent.initial_state_path.exists():
+            link_or_copy(parent.initial_state_path, run.initial_state_path)
+        for earlier in parent.list_snapshot_steps():
             with contextlib.suppress(FileNotFoundError):  # thinned away by the parent in this moment
                 if earlier <= step:
-                    same_bytes(parent.snapshot_path(earlier), run.snapshot_path(earlier))
+                    link_or_copy(parent.get_snapshot_path(earlier), run.get_snapshot_path(earlier))
         save_checkpoint(run, checkpoint | changed | {"log_bytes": len(log)})
 
-    return create_run(architecture, recipe, name=name, owner=owner, parent=parent.id, parent_step=step, fill=fill)
+    return create_run(
+        architecture, recipe, name=name, owner=owner, parent=parent.id, parent_step=step, write_initial_files=fill
+    )
 
 
-def recipe_at(run: Run, step: int) -> Recipe:
+def load_recipe_at(run: Run, step: int) -> Recipe:
     """The recipe as its knobs stood at a moment with a checkpoint; raises StoreError if there is none."""
-    return Recipe.read(run.checkpoint(step)["recipe"])
+    return Recipe.from_json(run.load_checkpoint(step)["recipe"])
 
 
-def _check(before: Recipe, recipe: Recipe, *, trained_epochs: int) -> None:
-    other = [name for name in DATA_FIELDS if getattr(before, name) != getattr(recipe, name)]
+def _check_fork_recipe(parent_recipe: Recipe, recipe: Recipe, *, trained_epochs: int) -> None:
+    other = [name for name in DATA_FIELDS if getattr(parent_recipe, name) != getattr(recipe, name)]
     if other:
         raise RecipeError(
             f"A fork keeps its parent's images: {', '.join(other)} cannot change.",
@@ -74,7 +79,7 @@ def _check(before: Recipe, recipe: Recipe, *, trained_epochs: int) -> None:
         )
 
 
-def _changes(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
+def _diff_recipes(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
     # The JSON leaves out a field that is at its default, if it came with a later version.
     old, new = (dict(recipe) | recipe.model_dump(mode="json") for recipe in (before, after))
     return {name: (old[name], new[name]) for name in new if old[name] != new[name]}

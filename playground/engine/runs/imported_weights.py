@@ -9,15 +9,15 @@ from torch import Tensor
 from playground.core.architecture import Architecture
 from playground.core.events import Evaluated, RunEnded, SnapshotSaved
 from playground.core.recipe import Recipe
-from playground.engine.model.build import build
-from playground.engine.runs.initial_state import Material, save_material
+from playground.engine.model.build import build_model
+from playground.engine.runs.initial_state import InitialState, save_initial_state
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, log_line, snapshot_bytes
-from playground.engine.training.checks import check_request
-from playground.errors import StoreError
+from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
+from playground.engine.training.checks import check_training_config
+from playground.errors import StorageError
 
-MAX_BYTES = 400 * 10**6
-_MOST_NAMED = 4
+MAX_WEIGHTS_BYTES = 400 * 10**6
+_MAX_NAMED_KEYS = 4
 
 
 def import_weights(
@@ -27,16 +27,16 @@ def import_weights(
 
     Raises StoreError for a file that is none, or one of another network, naming what differs.
     """
-    check_request(architecture, recipe)
-    if len(content) > MAX_BYTES:
-        raise StoreError(f"The file is larger than {MAX_BYTES // 10**6} MB.")
+    check_training_config(architecture, recipe)
+    if len(content) > MAX_WEIGHTS_BYTES:
+        raise StorageError(f"The file is larger than {MAX_WEIGHTS_BYTES // 10**6} MB.")
     try:
         weights = load_tensors(content)
     except (SafetensorError, ValueError, OverflowError, KeyError) as problem:
-        raise StoreError(
+        raise StorageError(
             f"This is no file of weights: {str(problem)[:200]}.", expected="A safetensors file, as this program writes."
         ) from problem
-    wanted = build(architecture).state_dict()
+    wanted = build_model(architecture).state_dict()
     differing = [f"{key} is missing" for key in wanted if key not in weights]
     differing += [f"{key!r:.60} is unknown" for key in weights if key not in wanted]
     differing += [
@@ -45,28 +45,30 @@ def import_weights(
         if key in weights and weights[key].shape != value.shape
     ]
     if differing:
-        more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
-        raise StoreError(
-            f"These weights are of another network: {', '.join(differing[:_MOST_NAMED])}{more}.",
+        more = f" and {len(differing) - _MAX_NAMED_KEYS} more" if len(differing) > _MAX_NAMED_KEYS else ""
+        raise StorageError(
+            f"These weights are of another network: {', '.join(differing[:_MAX_NAMED_KEYS])}{more}.",
             expected="The same layers in the same order, as the network on the page has them.",
         )
     same_kind = {key: weights[key].to(value.dtype) for key, value in wanted.items()}
-    recipe = recipe.changed(transferred_lr_share=1.0)  # which is about a part of the weights
-    return run_of_weights(architecture, recipe, same_kind, name=name or "Imported", owner=owner)
+    recipe = recipe.replace(transferred_lr_share=1.0)  # which is about a part of the weights
+    return create_run_from_weights(architecture, recipe, same_kind, name=name or "Imported", owner=owner)
 
 
-def run_of_weights(
-    architecture: Architecture, recipe: Recipe, weights: dict[str, Tensor], *measured: Evaluated, **record: Any
+def create_run_from_weights(
+    architecture: Architecture, recipe: Recipe, weights: dict[str, Tensor], *evaluations: Evaluated, **run_options: Any
 ) -> Run:
     """A run that stands at its beginning with weights that are given, and what was measured of them.
 
-    ``record`` as for ``create_run``; raises StoreError where the disk says no.
+    ``run_options`` as for ``create_run``; raises StoreError where the disk says no.
     """
 
     def fill(run: Run) -> None:
-        save_material(run, Material(weights))
-        run.snapshot_path(0).write_bytes(snapshot_bytes(weights))
+        save_initial_state(run, InitialState(weights))
+        run.get_snapshot_path(0).write_bytes(serialize_snapshot(weights))
         saved, ended = SnapshotSaved(step=0, elapsed_s=0), RunEnded(step=0, elapsed_s=0, status="stopped")
-        run.log_path.write_bytes(log_line(saved) + b"".join(map(log_line, measured)) + log_line(ended))
+        run.log_path.write_bytes(
+            serialize_event(saved) + b"".join(map(serialize_event, evaluations)) + serialize_event(ended)
+        )
 
-    return create_run(architecture, recipe, fill=fill, **record)
+    return create_run(architecture, recipe, write_initial_files=fill, **run_options)

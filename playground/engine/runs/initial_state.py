@@ -11,68 +11,77 @@ from torch import Tensor
 
 from playground.core.architecture import Architecture
 from playground.core.recipe import Recipe
-from playground.engine.data.batch import Images
-from playground.engine.data.splits import splits_for
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.splits import load_recipe_splits
 from playground.engine.runs.run import Run
-from playground.engine.training.checks import check_request
+from playground.engine.training.checks import check_training_config
 from playground.engine.training.trainer import Trainer
-from playground.errors import StoreError
+from playground.errors import StorageError
 
-_WEIGHT = "weight/"
+_WEIGHT_PREFIX = "weight/"
 
 
 @dataclass(frozen=True)
-class Material:
+class InitialState:
     """``weights`` to begin with, by name, and ``images`` to train on beside the data's.
 
     Weights that are not there are drawn from the seed; the recipe has a learning rate for those that are.
     """
 
     weights: dict[str, Tensor]
-    images: Images | None = None
+    extra_images: LabeledImages | None = None
 
 
-NOTHING = Material({})
+EMPTY_INITIAL_STATE = InitialState({})
 
 
-def material_of(run: Run) -> Material:
+def load_initial_state(run: Run) -> InitialState:
     """What the run's folder holds of it, mostly nothing; raises StoreError for a damaged file."""
     try:
-        tensors = load_tensors(run.material_path.read_bytes())
+        tensors = load_tensors(run.initial_state_path.read_bytes())
     except FileNotFoundError:
-        return NOTHING
+        return EMPTY_INITIAL_STATE
     except (OSError, SafetensorError) as problem:
-        raise StoreError(
+        raise StorageError(
             f"What run {run.id} began with cannot be read: {problem}.",
             fix="Train again from its parent.",
         ) from problem
-    weights = {name.removeprefix(_WEIGHT): value for name, value in tensors.items() if name.startswith(_WEIGHT)}
-    images = Images(tensors["images"], tensors["labels"]) if "images" in tensors else None
-    return Material(weights, images)
+    weights = {
+        name.removeprefix(_WEIGHT_PREFIX): value for name, value in tensors.items() if name.startswith(_WEIGHT_PREFIX)
+    }
+    images = LabeledImages(tensors["images"], tensors["labels"]) if "images" in tensors else None
+    return InitialState(weights, images)
 
 
-def save_material(run: Run, material: Material) -> None:
+def save_initial_state(run: Run, initial_state: InitialState) -> None:
     """Write it into the folder of a run that is being made."""
-    tensors = {f"{_WEIGHT}{name}": value.contiguous() for name, value in material.weights.items()}
-    if material.images is not None:
-        tensors |= {"images": material.images.images, "labels": material.images.labels}
-    run.material_path.write_bytes(save_tensors(tensors))
+    tensors = {f"{_WEIGHT_PREFIX}{name}": value.contiguous() for name, value in initial_state.weights.items()}
+    if initial_state.extra_images is not None:
+        tensors |= {"images": initial_state.extra_images.images, "labels": initial_state.extra_images.labels}
+    run.initial_state_path.write_bytes(save_tensors(tensors))
 
 
-def trainer_for(architecture: Architecture, recipe: Recipe, material: Material = NOTHING, **options: Any) -> Trainer:
-    """A trainer that begins with ``material``; ``options`` and errors as Trainer's."""
-    options["transferred"] = material.weights.keys()
-    if material.images is None:
-        trainer = Trainer(architecture, recipe, **options)
+def create_trainer(
+    architecture: Architecture,
+    recipe: Recipe,
+    initial_state: InitialState = EMPTY_INITIAL_STATE,
+    **trainer_options: Any,
+) -> Trainer:
+    """A trainer that begins with ``initial_state``; ``trainer_options`` and errors as Trainer's."""
+    trainer_options["transferred_names"] = initial_state.weights.keys()
+    if initial_state.extra_images is None:
+        trainer = Trainer(architecture, recipe, **trainer_options)
     else:
-        check_request(architecture, recipe)
-        splits = splits_for(recipe, architecture.input.shape)
-        own = material.images.resized(architecture.input.shape)
-        train = Images(torch.cat([splits.train.images, own.images]), torch.cat([splits.train.labels, own.labels]))
-        trainer = Trainer(architecture, recipe, splits=replace(splits, train=train), **options)
-    if material.weights:
+        check_training_config(architecture, recipe)
+        splits = load_recipe_splits(recipe, architecture.input.shape)
+        own = initial_state.extra_images.resize(architecture.input.shape)
+        train = LabeledImages(
+            torch.cat([splits.train.images, own.images]), torch.cat([splits.train.labels, own.labels])
+        )
+        trainer = Trainer(architecture, recipe, splits=replace(splits, train=train), **trainer_options)
+    if initial_state.weights:
         try:
-            trainer.model.load_state_dict(trainer.model.state_dict() | material.weights)
+            trainer.model.load_state_dict(trainer.model.state_dict() | initial_state.weights)
         except RuntimeError as problem:
-            raise StoreError("The weights to begin with do not fit the network.", expected=str(problem)) from problem
+            raise StorageError("The weights to begin with do not fit the network.", expected=str(problem)) from problem
     return trainer

@@ -6,47 +6,47 @@ from playground.core.events import parse_event
 from playground.core.history import History
 from playground.engine.runs.run import Run
 
-_REMEMBERED_BYTES = 512
+_OVERLAP_BYTES = 512
 
 
-class LogTail:
+class LogReader:
     """A run's history that catches up with its log when asked; safe to share between threads."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self._lock = threading.Lock()
         self._offset = 0
-        self._last = b""
+        self._last_bytes = b""
         self._history = History()
 
-    def history(self) -> History:
+    def read_history(self) -> History:
         """The fold of everything logged so far; the phase takes into account whether anybody still writes."""
         with self._lock:
-            self._catch_up()
+            self._read_new_events()
             # Liveness is asked after reading, and the log read once more if it has just ended: else the last lines
             # of a run that ends between the two would look like a crash.
-            if self._history.phase in ("training", "paused") and not self.run.is_live():
-                self._catch_up()
+            if self._history.status in ("training", "paused") and not self.run.is_live():
+                self._read_new_events()
             seen = self._history.copy()
-        seen.phase = self.run.phase(seen)
+        seen.status = self.run.determine_phase(seen)
         return seen
 
-    def _catch_up(self) -> None:
+    def _read_new_events(self) -> None:
         try:
             log = self.run.log_path.open("rb")
         except OSError:
             return
         with log:
-            log.seek(self._offset - len(self._last))
+            log.seek(self._offset - len(self._last_bytes))
             content = log.read()
-            if not content.startswith(self._last):  # a resumed run began its log anew, without what it repeats
-                self._offset, self._last, self._history = 0, b"", History()
+            if not content.startswith(self._last_bytes):  # a resumed run began its log anew, without what it repeats
+                self._offset, self._last_bytes, self._history = 0, b"", History()
                 log.seek(0)
                 content = log.read()
-        new = content[len(self._last) : content.rfind(b"\n") + 1]
+        new = content[len(self._last_bytes) : content.rfind(b"\n") + 1]
         for line in new.splitlines():
             event = parse_event(line)
             if event is not None:
                 self._history.add(event)
         self._offset += len(new)
-        self._last = (self._last + new)[-_REMEMBERED_BYTES:]
+        self._last_bytes = (self._last_bytes + new)[-_OVERLAP_BYTES:]

@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import IO, Any
 
 from playground.core.events import CheckpointSaved, Event, RunFailed, SnapshotSaved, parse_event
-from playground.engine.file_lock import take_lock
-from playground.engine.paths import cannot_write, writing
-from playground.engine.runs.run import Run, checkpoint_bytes, log_line, snapshot_bytes
-from playground.engine.training.commands import Inbox
+from playground.engine.file_lock import acquire_lock
+from playground.engine.paths import atomic_write, make_write_error
+from playground.engine.runs.run import Run, serialize_checkpoint, serialize_event, serialize_snapshot
+from playground.engine.training.commands import CommandSource
 from playground.engine.training.trainer import Trainer
-from playground.errors import StoreError
+from playground.errors import StorageError
 
 MAX_SNAPSHOTS = 96
 MAX_CHECKPOINTS = 24
@@ -29,33 +29,33 @@ class Recorder:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._log: IO[bytes] | None = None
-        self._opened = contextlib.ExitStack()
+        self._open_files = contextlib.ExitStack()
 
     def __enter__(self) -> "Recorder":
         with contextlib.ExitStack() as opened:
             try:
                 lock = opened.enter_context(self.run.lock_path.open("ab", buffering=0))
-                if not take_lock(lock):
-                    raise StoreError(
+                if not acquire_lock(lock):
+                    raise StorageError(
                         f"Run {self.run.id} is being trained by another process.", fix="Stop it there first."
                     )
                 lock.truncate(0)
-                opened.callback(_empty, lock)  # else its number might one day be another process's
+                opened.callback(_clear_lock_file, lock)  # else its number might one day be another process's
                 lock.write(str(os.getpid()).encode())  # whom ``cnn-playground stop`` asks
                 for left_over in self.run.folder.rglob(".*"):  # by a process killed while it wrote
                     if left_over.is_file():
                         left_over.unlink(missing_ok=True)
             except OSError as problem:
-                raise cannot_write(self.run.folder, problem) from problem
-            self._opened = opened.pop_all()
+                raise make_write_error(self.run.folder, problem) from problem
+            self._open_files = opened.pop_all()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._opened.close()
+        self._open_files.close()
 
-    def _take_up(self, trainer: Trainer) -> None:
+    def _restore_trainer(self, trainer: Trainer) -> None:
         """Bring the trainer to where the run stands, and drop what was logged after that: it comes again, bit for bit.
 
         A run without a checkpoint begins anew. The log becomes another file under the same name.
@@ -63,94 +63,94 @@ class Recorder:
         kept, step = b"", 0
         (self.run.folder / "snapshots").mkdir(exist_ok=True)  # an empty folder is easily left behind by a copy
         if self.run.has_checkpoint():
-            checkpoint = self.run.checkpoint()
+            checkpoint = self.run.load_checkpoint()
             trainer.restore(checkpoint)
-            kept, step = log_until(self.run, checkpoint), trainer.step
-        with writing(self.run.log_path) as temporary:
+            kept, step = read_truncated_log(self.run, checkpoint), trainer.step
+        with atomic_write(self.run.log_path) as temporary:
             temporary.write_bytes(kept)
-        for later in self.run.snapshots():
+        for later in self.run.list_snapshot_steps():
             if later > step:
-                self.run.snapshot_path(later).unlink(missing_ok=True)
-        for later in self.run.checkpoints():
+                self.run.get_snapshot_path(later).unlink(missing_ok=True)
+        for later in self.run.list_checkpoint_steps():
             if later > step:
-                self.run.checkpoint_path_at(later).unlink(missing_ok=True)
-        self._log = self._opened.enter_context(self.run.log_path.open("ab", buffering=0))
+                self.run.get_checkpoint_path(later).unlink(missing_ok=True)
+        self._log = self._open_files.enter_context(self.run.log_path.open("ab", buffering=0))
 
-    def follow(self, trainer: Trainer, inbox: Inbox) -> Iterator[Event]:
+    def run_trainer(self, trainer: Trainer, command_source: CommandSource) -> Iterator[Event]:
         """Drive a new trainer from where the run stands to its end, recording every event before passing it on.
 
         A disk that says no ends the run with a ``run_failed`` that says so (logged if the disk allows that much).
         """
         # Only now, with the lock held: another process may have trained the run further since this one was started.
         try:
-            self._take_up(trainer)
+            self._restore_trainer(trainer)
         except OSError as problem:
-            raise cannot_write(self.run.folder, problem) from problem
-        for event in trainer.run(inbox):
+            raise make_write_error(self.run.folder, problem) from problem
+        for event in trainer.run(command_source):
             try:
-                self._record(event, trainer)
-            except StoreError as problem:
+                self._record_event(event, trainer)
+            except StorageError as problem:
                 words = {"what": problem.what, "expected": problem.expected, "fix": problem.fix}
-                yield self._log_if_possible(RunFailed(step=event.step, elapsed_s=event.elapsed_s, **words))
+                yield self._try_log_failure(RunFailed(step=event.step, elapsed_s=event.elapsed_s, **words))
                 return
             yield event
 
-    def _record(self, event: Event, trainer: Trainer) -> None:
+    def _record_event(self, event: Event, trainer: Trainer) -> None:
         if not (self.run.folder / "run.json").exists():  # not to be made again, half, by the next checkpoint
-            raise StoreError(f"Run {self.run.id} was deleted while it trained.", fix="Train again.")
+            raise StorageError(f"Run {self.run.id} was deleted while it trained.", fix="Train again.")
         if isinstance(event, SnapshotSaved):
             self._save_snapshot(event.step, trainer)
         elif isinstance(event, CheckpointSaved):
             log_bytes = self.run.log_path.stat().st_size
-            save_checkpoint(self.run, trainer.checkpoint() | {"log_bytes": log_bytes})
-        self._append(event)
+            save_checkpoint(self.run, trainer.create_checkpoint() | {"log_bytes": log_bytes})
+        self._append_event(event)
 
-    def _append(self, event: Event, *, before: bytes = b"") -> None:
+    def _append_event(self, event: Event, *, prefix: bytes = b"") -> None:
         if self._log is None:
-            raise StoreError(f"The log of run {self.run.id} is not open.")
-        line = before + log_line(event)
+            raise StorageError(f"The log of run {self.run.id} is not open.")
+        line = prefix + serialize_event(event)
         try:
             # A full disk takes the half that fits, without a word.
             if self._log.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as problem:
-            raise cannot_write(self.run.log_path, problem) from problem
+            raise make_write_error(self.run.log_path, problem) from problem
 
-    def _log_if_possible(self, failure: RunFailed) -> RunFailed:
-        with contextlib.suppress(StoreError):
-            self._append(failure, before=b"\n")  # the line before it may be torn
+    def _try_log_failure(self, failure: RunFailed) -> RunFailed:
+        with contextlib.suppress(StorageError):
+            self._append_event(failure, prefix=b"\n")  # the line before it may be torn
         return failure
 
     def _save_snapshot(self, step: int, trainer: Trainer) -> None:
-        content = snapshot_bytes(trainer.weights())
-        with writing(self.run.snapshot_path(step)) as temporary:
+        content = serialize_snapshot(trainer.get_weights())
+        with atomic_write(self.run.get_snapshot_path(step)) as temporary:
             temporary.write_bytes(content)
-        for old in thinned(self.run.snapshots(), _allowed(MAX_SNAPSHOTS, len(content))):
-            self.run.snapshot_path(old).unlink(missing_ok=True)
+        for old in select_for_pruning(self.run.list_snapshot_steps(), _compute_max_kept(MAX_SNAPSHOTS, len(content))):
+            self.run.get_snapshot_path(old).unlink(missing_ok=True)
 
 
-def _empty(lock: IO[bytes]) -> None:
+def _clear_lock_file(lock: IO[bytes]) -> None:
     with contextlib.suppress(OSError):
         lock.truncate(0)
 
 
 def save_checkpoint(run: Run, checkpoint: dict[str, Any]) -> None:
     """Keep a checkpoint as a moment to fork from, and as the newest, from which the run is resumed."""
-    content = checkpoint_bytes(checkpoint)
-    moment = run.checkpoint_path_at(checkpoint["step"])
+    content = serialize_checkpoint(checkpoint)
+    moment = run.get_checkpoint_path(checkpoint["step"])
     try:
         moment.parent.mkdir(exist_ok=True)
     except OSError as problem:
-        raise cannot_write(moment.parent, problem) from problem
-    with writing(moment) as temporary:
+        raise make_write_error(moment.parent, problem) from problem
+    with atomic_write(moment) as temporary:
         temporary.write_bytes(content)
-    with writing(run.checkpoint_path) as temporary:
-        same_bytes(moment, temporary)
-    for old in thinned(run.checkpoints(), _allowed(MAX_CHECKPOINTS, len(content))):
-        run.checkpoint_path_at(old).unlink(missing_ok=True)
+    with atomic_write(run.checkpoint_path) as temporary:
+        link_or_copy(moment, temporary)
+    for old in select_for_pruning(run.list_checkpoint_steps(), _compute_max_kept(MAX_CHECKPOINTS, len(content))):
+        run.get_checkpoint_path(old).unlink(missing_ok=True)
 
 
-def same_bytes(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
     """Make ``target`` the same file as ``source`` where the disk can do that, else a copy."""
     target.unlink(missing_ok=True)
     try:
@@ -159,7 +159,7 @@ def same_bytes(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def log_until(run: Run, checkpoint: dict[str, Any]) -> bytes:
+def read_truncated_log(run: Run, checkpoint: dict[str, Any]) -> bytes:
     """A run's log up to a checkpoint and the line that tells of it; of a log that was damaged, what can be read."""
     length, step = checkpoint["log_bytes"], checkpoint["step"]
     try:
@@ -171,21 +171,21 @@ def log_until(run: Run, checkpoint: dict[str, Any]) -> bytes:
     if not whole or any(line and parse_event(line) is None for line in kept.splitlines()):
         events = [(line, parse_event(line)) for line in log.splitlines()]
         kept = b"".join(line + b"\n" for line, event in events if event is not None and event.step <= step)
-    return kept + log_line(CheckpointSaved(step=step, elapsed_s=round(checkpoint["elapsed_s"], 4)))
+    return kept + serialize_event(CheckpointSaved(step=step, elapsed_s=round(checkpoint["elapsed_s"], 4)))
 
 
-def _allowed(most: int, size: int) -> int:
-    return max(2, min(most, MAX_KEPT_BYTES // max(1, size)))
+def _compute_max_kept(max_count: int, file_bytes: int) -> int:
+    return max(2, min(max_count, MAX_KEPT_BYTES // max(1, file_bytes)))
 
 
-def thinned(steps: tuple[int, ...], allowed: int) -> tuple[int, ...]:
-    """Which snapshots to give up so that ``allowed`` stay: each time the one whose neighbours are closest.
+def select_for_pruning(steps: tuple[int, ...], max_kept: int) -> tuple[int, ...]:
+    """Which snapshots to give up so that ``max_kept`` stay: each time the one whose neighbours are closest.
 
     The first and the last always stay. Closeness is relative to the step, so that early moments, in which most
     happens, stay denser than late ones.
     """
     kept, dropped = list(steps), []
-    while len(kept) > max(2, allowed):
+    while len(kept) > max(2, max_kept):
         gaps = [(kept[i + 1] - kept[i - 1]) / (kept[i] + 1) for i in range(1, len(kept) - 1)]
         dropped.append(kept.pop(1 + gaps.index(min(gaps))))
     return tuple(dropped)

@@ -16,21 +16,21 @@ import torch
 
 from playground import __version__
 from playground.core.architecture import Architecture
-from playground.core.json_io import read_model
+from playground.core.json_io import parse_json
 from playground.core.recipe import Recipe
-from playground.engine.paths import bundled, cannot_write, clean_name, home, make_folder
-from playground.engine.runs.run import PRETRAINED, Run, RunRecord, hidden, write_record
-from playground.errors import SchemaError, StoreError, UnknownNameError
+from playground.engine.paths import clean_name, find_bundled, get_data_folder, make_folder, make_write_error
+from playground.engine.runs.run import PRETRAINED, Run, RunRecord, get_hidden_folder, write_record
+from playground.errors import SchemaVersionError, StorageError, UnknownNameError
 
 LATEST = "latest"
-_LEFT_FOR_GOOD_S = 3600
-_STAMP = "%Y%m%d-%H%M%S"
-_ID_STAMP = re.compile(r"\d{8}-\d{6}-")
+_STALE_AFTER_S = 3600
+_TIMESTAMP_FORMAT = "%Y%m%d-%H%M%S"
+_RUN_ID_PATTERN = re.compile(r"\d{8}-\d{6}-")
 
 
-def runs_folder() -> Path:
+def get_runs_folder() -> Path:
     """Where run folders lie."""
-    return home() / "runs"
+    return get_data_folder() / "runs"
 
 
 def create_run(
@@ -41,15 +41,15 @@ def create_run(
     owner: str | None = None,
     parent: str | None = None,
     parent_step: int | None = None,
-    fill: Callable[[Run], None] | None = None,
+    write_initial_files: Callable[[Run], None] | None = None,
 ) -> Run:
-    """A new run folder with its record, an empty log and what ``fill`` puts into it; it appears when all is there.
+    """A new run folder with its record, an empty log and what ``write_initial_files`` puts into it; it appears when all is there.
 
     Raises StoreError where the disk says no.
     """
     record = RunRecord(
-        id=_next_id(),
-        name=clean_name(name or "") or _next_name(),
+        id=_generate_run_id(),
+        name=clean_name(name or "") or _make_default_name(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         architecture=architecture,
         recipe=recipe,
@@ -59,28 +59,28 @@ def create_run(
         parent=parent,
         parent_step=parent_step,
     )
-    run = Run(runs_folder() / record.id, record)
-    made = Run(hidden(run.folder), record)
-    make_folder(runs_folder())
+    run = Run(get_runs_folder() / record.id, record)
+    made = Run(get_hidden_folder(run.folder), record)
+    make_folder(get_runs_folder())
     try:
         (made.folder / "snapshots").mkdir(parents=True)
         made.log_path.touch()
         write_record(made)
-        if fill:
-            fill(made)
+        if write_initial_files:
+            write_initial_files(made)
         made.folder.rename(run.folder)
     except OSError as problem:
-        raise cannot_write(run.folder, problem) from problem
+        raise make_write_error(run.folder, problem) from problem
     finally:
         shutil.rmtree(made.folder, ignore_errors=True)
     return run
 
 
-def clear_leavings() -> None:
+def remove_stale_files() -> None:
     """Remove what a kill left of run folders that were being made or deleted; for the start of a server."""
-    for folder in runs_folder().glob(".*"):
+    for folder in get_runs_folder().glob(".*"):
         with contextlib.suppress(OSError):
-            if folder.is_dir() and time.time() - folder.stat().st_mtime > _LEFT_FOR_GOOD_S:
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > _STALE_AFTER_S:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -89,45 +89,45 @@ def read_run(folder: Path) -> Run:
     try:
         text = (folder / "run.json").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise StoreError(f"{folder} holds no run: {problem}.", expected="A run folder has a run.json.") from problem
-    record = read_model(RunRecord, text, StoreError)
+        raise StorageError(f"{folder} holds no run: {problem}.", expected="A run folder has a run.json.") from problem
+    record = parse_json(RunRecord, text, StorageError)
     if record.id != folder.name:  # a copied folder is a run of its own
         record = record.model_copy(update={"id": folder.name})
     return Run(folder, record)
 
 
-def all_runs() -> tuple[list[Run], list[str]]:
+def list_runs() -> tuple[list[Run], list[str]]:
     """Every run, the newest first, and for each folder that cannot be read one sentence that says why."""
     found, unreadable = [], []
-    for folder in _run_folders():
+    for folder in _list_run_folders():
         try:
             found.append(read_run(folder))
-        except (StoreError, SchemaError) as problem:
+        except (StorageError, SchemaVersionError) as problem:
             unreadable.append(f"{folder.name}: {problem}")
     return found, unreadable
 
 
-def _run_folders() -> list[Path]:
+def _list_run_folders() -> list[Path]:
     try:
-        folders = sorted(runs_folder().iterdir(), reverse=True)
+        folders = sorted(get_runs_folder().iterdir(), reverse=True)
     except OSError:
         return []
     return [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
 
 
-def pretrained_run() -> Run:
+def load_pretrained_run() -> Run:
     """The run that comes with the program."""
-    return read_run(bundled("assets/pretrained"))
+    return read_run(find_bundled("assets/pretrained"))
 
 
 def find_run(name: str) -> Run:
     """By id, unique prefix, ``latest`` or ``pretrained``; raises UnknownNameError with what there is."""
     if name == PRETRAINED:
-        return pretrained_run()
+        return load_pretrained_run()
     # Only what the folder lists: a name from outside must not become a path.
-    if name in {folder.name for folder in _run_folders()}:
-        return read_run(runs_folder() / name)
-    runs, _ = all_runs()
+    if name in {folder.name for folder in _list_run_folders()}:
+        return read_run(get_runs_folder() / name)
+    runs, _ = list_runs()
     if name == LATEST and runs:
         return runs[0]
     matching = [run for run in runs if name and run.id.startswith(name)]
@@ -144,22 +144,22 @@ def find_run(name: str) -> Run:
     )
 
 
-def _next_id() -> str:
+def _generate_run_id() -> str:
     """An id that sorts after every other: by the clock, unless that was set back or two are made in one second."""
     stamp = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
-    newest = next((folder.name for folder in _run_folders() if _ID_STAMP.match(folder.name)), "")
+    newest = next((folder.name for folder in _list_run_folders() if _RUN_ID_PATTERN.match(folder.name)), "")
     with contextlib.suppress(ValueError):
-        stamp = max(stamp, datetime.strptime(newest[:15], _STAMP) + timedelta(seconds=1))
-    return f"{stamp:{_STAMP}}-{secrets.token_hex(3)}"
+        stamp = max(stamp, datetime.strptime(newest[:15], _TIMESTAMP_FORMAT) + timedelta(seconds=1))
+    return f"{stamp:{_TIMESTAMP_FORMAT}}-{secrets.token_hex(3)}"
 
 
-def free_name(name: str) -> str:
+def make_unique_name(name: str) -> str:
     """The name, with a number where a run has it already."""
-    taken = {run.record.name for run in all_runs()[0]}
+    taken = {run.record.name for run in list_runs()[0]}
     names = (name if number == 1 else f"{name} {number}" for number in count(1))
     return next(one for one in names if one not in taken)
 
 
-def _next_name() -> str:
-    matches = (re.fullmatch(r"Run (\d{1,9})", run.record.name) for run in all_runs()[0])
+def _make_default_name() -> str:
+    matches = (re.fullmatch(r"Run (\d{1,9})", run.record.name) for run in list_runs()[0])
     return f"Run {max((int(match[1]) for match in matches if match), default=0) + 1}"

@@ -5,22 +5,24 @@ from itertools import takewhile
 
 from torch import Tensor
 
-from playground.core.architecture import Architecture, Step
+from playground.core.architecture import Architecture, ResolvedLayer
 from playground.core.layers import Dropout, Output
 from playground.core.recipe import Recipe
-from playground.core.shapes import shape_text
+from playground.core.shapes import format_shape
 from playground.engine.data.registry import find_dataset
-from playground.engine.model.build import Span, spans
-from playground.engine.runs.initial_state import Material, save_material
-from playground.engine.runs.repository import create_run, free_name
+from playground.engine.model.build import ModuleRange, list_module_ranges
+from playground.engine.runs.initial_state import InitialState, save_initial_state
+from playground.engine.runs.repository import create_run, make_unique_name
 from playground.engine.runs.run import Run
-from playground.engine.training.checks import check_request
-from playground.errors import ArchitectureError, StoreError
+from playground.engine.training.checks import check_training_config
+from playground.errors import ArchitectureError, StorageError
 
-_RULE = "Layers are brought along from the first one up, as long as they and the channels they get are the same."
+_TRANSFER_RULE = (
+    "Layers are brought along from the first one up, as long as they and the channels they get are the same."
+)
 
 
-def transfer_run(
+def create_transfer_run(
     parent: Run,
     architecture: Architecture,
     recipe: Recipe,
@@ -31,107 +33,117 @@ def transfer_run(
 ) -> Run:
     """A run of ``architecture`` that begins with the weights of ``parent`` at a step (None: its last), where they fit.
 
-    Raises what ``brought_along`` and ``check_request`` raise, StoreError where the disk says no.
+    Raises what ``prepare_transferred_state`` and ``check_training_config`` raise, StoreError where the disk says no.
     """
-    check_request(architecture, recipe)
-    step = last_step(parent) if step is None else step
-    material = brought_along(parent, step, architecture, recipe)
+    check_training_config(architecture, recipe)
+    step = get_last_snapshot_step(parent) if step is None else step
+    material = prepare_transferred_state(parent, step, architecture, recipe)
     return create_run(
         architecture,
         recipe,
-        name=name or free_name(f"{parent.record.name}, transferred"),
+        name=name or make_unique_name(f"{parent.record.name}, transferred"),
         owner=owner,
         parent=parent.id,
         parent_step=step,
-        fill=lambda run: save_material(run, material),
+        write_initial_files=lambda run: save_initial_state(run, material),
     )
 
 
-def last_step(parent: Run) -> int:
+def get_last_snapshot_step(parent: Run) -> int:
     """The step of a run's newest weights; raises StoreError if it has none."""
-    if not parent.snapshots():
-        raise StoreError(f"Run {parent.id} has no weights to bring along.", fix="Train it first.")
-    return parent.snapshots()[-1]
+    if not parent.list_snapshot_steps():
+        raise StorageError(f"Run {parent.id} has no weights to bring along.", fix="Train it first.")
+    return parent.list_snapshot_steps()[-1]
 
 
-def brought_along(parent: Run, step: int, architecture: Architecture, recipe: Recipe) -> Material:
+def prepare_transferred_state(parent: Run, step: int, architecture: Architecture, recipe: Recipe) -> InitialState:
     """What a run of ``architecture`` by ``recipe`` begins with.
 
     Raises StoreError where the weights cannot be read, ArchitectureError where none fit or a frozen layer gets none.
     """
-    weights, taken = fitting_weights(parent, step, architecture, recipe.dataset)
+    weights, taken = find_transferable_weights(parent, step, architecture, recipe.dataset)
     if not weights:
         raise ArchitectureError(
-            f"Nothing of run {parent.id} fits: its first layer with weights is {_first(parent.record.architecture)}, "
-            f"that of this network {_first(architecture)}.",
-            expected=_RULE,
+            f"Nothing of run {parent.id} fits: its first layer with weights is {_describe_first_weighted_layer(parent.record.architecture)}, "
+            f"that of this network {_describe_first_weighted_layer(architecture)}.",
+            expected=_TRANSFER_RULE,
             fix="Begin with the run's own network and change its last layers.",
         )
-    for found in architecture.steps():
-        if found.index not in taken and found.layer.trainable_parameters(found.input_shape) < found.layer.parameters(
+    for found in architecture.resolve_layers():
+        if found.index not in taken and found.layer.count_trainable_parameters(
             found.input_shape
-        ):
+        ) < found.layer.count_parameters(found.input_shape):
             raise ArchitectureError(
                 f"Layer {found.index + 1} ({found.layer.title}) is frozen, but no weights of run {parent.id} fit it: "
                 "it would stay as it was drawn.",
-                expected=_RULE,
+                expected=_TRANSFER_RULE,
                 fix="Switch trainable on for it.",
             )
-    learning = [found.index for found in architecture.steps() if found.layer.trainable_parameters(found.input_shape)]
+    learning = [
+        found.index
+        for found in architecture.resolve_layers()
+        if found.layer.count_trainable_parameters(found.input_shape)
+    ]
     if recipe.transferred_lr_share == 0 and set(learning) <= set(taken):
         raise ArchitectureError(
             f"All weights come from run {parent.id}, and their share of the learning rate is 0: nothing would learn.",
             fix="Set transferred_lr_share above 0, or give the network a new output.",
         )
-    return Material(weights)
+    return InitialState(weights)
 
 
-def fitting_weights(
+def find_transferable_weights(
     parent: Run, step: int, architecture: Architecture, dataset: str
 ) -> tuple[dict[str, Tensor], tuple[int, ...]]:
     """The weights of ``parent`` that fit, by their names in the new network, and the indices of their layers there.
 
-    The output's are among them only if ``dataset`` has the parent's classes. Raises StoreError for unreadable weights,
+    The output's are among them only if ``get_dataset`` has the parent's classes. Raises StoreError for unreadable weights,
     UnknownNameError for a data set that there is not.
     """
-    weights = parent.snapshot(step)
-    before = parent.dataset()
-    same_classes = not before.is_gone and before.class_names == find_dataset(dataset).class_names
+    weights = parent.load_snapshot(step)
+    before = parent.get_dataset()
+    same_classes = not before.is_missing and before.class_names == find_dataset(dataset).class_names
     fitting: dict[str, Tensor] = {}
     taken = []
-    for theirs, ours in _same_layers(parent.record.architecture, architecture, with_output=same_classes):
-        found = dict(_renamed(weights, theirs, ours))
+    for theirs, ours in _iter_matching_layers(parent.record.architecture, architecture, include_output=same_classes):
+        found = dict(_rename_layer_weights(weights, theirs, ours))
         if found:
             fitting |= found
             taken.append(ours.layer_index)
     return fitting, tuple(taken)
 
 
-def _same_layers(parent: Architecture, new: Architecture, *, with_output: bool) -> Iterator[tuple[Span, Span]]:
-    def is_same(pair: tuple[tuple[Span, Step], tuple[Span, Step]]) -> bool:
+def _iter_matching_layers(
+    parent: Architecture, architecture: Architecture, *, include_output: bool
+) -> Iterator[tuple[ModuleRange, ModuleRange]]:
+    def is_same(pair: tuple[tuple[ModuleRange, ResolvedLayer], tuple[ModuleRange, ResolvedLayer]]) -> bool:
         (_, theirs), (_, ours) = pair
-        same = theirs.layer.torch_calls(theirs.input_shape) == ours.layer.torch_calls(ours.input_shape)
-        return same and (with_output or not isinstance(ours.layer, Output))
+        same = theirs.layer.build_torch_calls(theirs.input_shape) == ours.layer.build_torch_calls(ours.input_shape)
+        return same and (include_output or not isinstance(ours.layer, Output))
 
-    for (theirs, _), (ours, _) in takewhile(is_same, zip(_placed(parent), _placed(new), strict=False)):
+    for (theirs, _), (ours, _) in takewhile(
+        is_same, zip(_list_layer_ranges(parent), _list_layer_ranges(architecture), strict=False)
+    ):
         yield theirs, ours
 
 
-def _placed(architecture: Architecture) -> list[tuple[Span, Step]]:
+def _list_layer_ranges(architecture: Architecture) -> list[tuple[ModuleRange, ResolvedLayer]]:
     """The enabled layers, without what dropout they have: weights mean the same with and without."""
     plain = architecture.with_dropout_rates([0.0] * len(architecture.dropout_rates))
-    pairs = zip(spans(plain), plain.steps(), strict=True)
+    pairs = zip(list_module_ranges(plain), plain.resolve_layers(), strict=True)
     return [(span, step) for span, step in pairs if not isinstance(step.layer, Dropout)]
 
 
-def _renamed(weights: dict[str, Tensor], theirs: Span, ours: Span) -> Iterator[tuple[str, Tensor]]:
+def _rename_layer_weights(
+    weights: dict[str, Tensor], parent_range: ModuleRange, new_range: ModuleRange
+) -> Iterator[tuple[str, Tensor]]:
     """One layer's weights; a name begins with the place of its module in the network."""
     for name, value in weights.items():
         place, rest = name.split(".", 1)
-        if theirs.start <= int(place) < theirs.stop:
-            yield f"{int(place) - theirs.start + ours.start}.{rest}", value
+        if parent_range.start <= int(place) < parent_range.stop:
+            yield f"{int(place) - parent_range.start + new_range.start}.{rest}", value
 
 
-def _first(architecture: Architecture) -> str:
-    step = next(step for step in architecture.steps() if step.layer.has_weights)
-    return f"{step.layer.title} {step.layer.detail()} on {shape_text(step.input_shape)}"
+def _describe_first_weighted_layer(architecture: Architecture) -> str:
+    step = next(step for step in architecture.resolve_layers() if step.layer.has_weights)
+    return f"{step.layer.title} {step.layer.format_arguments()} on {format_shape(step.input_shape)}"

@@ -5,39 +5,43 @@ from dataclasses import dataclass
 from playground.core.architecture import Architecture
 from playground.core.events import Evaluated, RunFailed
 from playground.core.recipe import Recipe
-from playground.engine.runs.initial_state import trainer_for
+from playground.engine.runs.initial_state import create_trainer
 from playground.engine.runs.run import Run
-from playground.engine.runs.transfer import brought_along, last_step
+from playground.engine.runs.transfer import get_last_snapshot_step, prepare_transferred_state
 from playground.engine.training.trainer import Trainer
 from playground.errors import TrainingError
 
 
 @dataclass(frozen=True)
-class Gain:
-    """Shares of right answers on the test images: ``transferred`` with weights brought along, ``scratch`` without."""
+class TransferComparison:
+    """Shares of right answers on the test images: ``transfer_accuracy`` with weights brought along, ``scratch_accuracy`` without."""
 
-    transferred: float
-    scratch: float
+    transfer_accuracy: float
+    scratch_accuracy: float
 
     @property
-    def difference(self) -> float:
+    def accuracy_gain(self) -> float:
         """How much better it got by transfer."""
-        return self.transferred - self.scratch
+        return self.transfer_accuracy - self.scratch_accuracy
 
 
-def compare(parent: Run, architecture: Architecture, recipe: Recipe, *, step: int | None = None) -> Gain:
+def compare_transfer(
+    parent: Run, architecture: Architecture, recipe: Recipe, *, step: int | None = None
+) -> TransferComparison:
     """Train both in this process, nothing written; from scratch no layer is frozen, since none knows anything.
 
     ``step`` as in ``transfer_run``, and errors; TrainingError where one of the trainings fails.
     """
-    material = brought_along(parent, last_step(parent) if step is None else step, architecture, recipe)
-    return Gain(
-        transferred=_test_accuracy(trainer_for(architecture, recipe, material)),
-        scratch=_test_accuracy(trainer_for(architecture.frozen_up_to(-1), recipe)),
+    material = prepare_transferred_state(
+        parent, get_last_snapshot_step(parent) if step is None else step, architecture, recipe
+    )
+    return TransferComparison(
+        transfer_accuracy=_train_and_test(create_trainer(architecture, recipe, material)),
+        scratch_accuracy=_train_and_test(create_trainer(architecture.freeze_up_to(-1), recipe)),
     )
 
 
-def _test_accuracy(trainer: Trainer) -> float:
+def _train_and_test(trainer: Trainer) -> float:
     accuracy = 0.0
     for event in trainer.run():
         if isinstance(event, RunFailed):

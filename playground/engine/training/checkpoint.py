@@ -1,7 +1,7 @@
 """Format of a checkpoint: its schema version and the keys that it must have."""
 
 CHECKPOINT_SCHEMA = 2  # 1 had the optimizer's moments weight by weight
-CHECKPOINT_KEYS = {
+REQUIRED_CHECKPOINT_KEYS = {
     "architecture",
     "recipe",
     "step",

@@ -5,22 +5,22 @@ import torch
 from playground.core.architecture import Architecture
 from playground.core.recipe import MIN_VALIDATION_SIZE, Recipe
 from playground.core.summary import summarize
-from playground.engine.data.registry import find_dataset, training_images
+from playground.engine.data.registry import count_training_images, find_dataset
 from playground.engine.data.splits import Splits
-from playground.errors import ArchitectureError, DivergedError, MemoryExceededError, PlaygroundError, RecipeError
+from playground.errors import ArchitectureError, DivergedError, OutOfMemoryError, PlaygroundError, RecipeError
 
-HOPELESS_LOSS = 1e4
+DIVERGENCE_THRESHOLD = 1e4
 """Cross-entropy from which no run came back: guessing gives ln(classes), about 2.3 for ten."""
 
 
-def check_request(architecture: Architecture, recipe: Recipe) -> None:
+def check_training_config(architecture: Architecture, recipe: Recipe) -> None:
     """Raise RecipeError where network, recipe and data set cannot go together, before anything is loaded.
 
     Raises ArchitectureError where there is nothing to train.
     """
     _check_trainable(architecture)
     dataset = find_dataset(recipe.dataset)
-    images = training_images(recipe, dataset)
+    images = count_training_images(recipe, dataset)
     if not images:
         raise RecipeError(
             f"{dataset.title} has {dataset.train_size:,} training images, and {recipe.validation_size:,} are kept out "
@@ -29,7 +29,7 @@ def check_request(architecture: Architecture, recipe: Recipe) -> None:
             fix="Choose fewer validation images." if dataset.train_size > MIN_VALIDATION_SIZE else "Bring more images.",
         )
     if recipe.batch_size > images:
-        raise _batch_too_large(recipe.batch_size, images)
+        raise _make_batch_size_error(recipe.batch_size, images)
     _check_batch_norm(architecture, recipe)
     if architecture.classes != len(dataset.class_names):
         raise RecipeError(
@@ -39,11 +39,11 @@ def check_request(architecture: Architecture, recipe: Recipe) -> None:
         )
 
 
-def check_fit(architecture: Architecture, recipe: Recipe, splits: Splits) -> None:
+def check_training_data(architecture: Architecture, recipe: Recipe, splits: Splits) -> None:
     """Raise RecipeError where network, recipe and data do not go together, ArchitectureError for nothing to train."""
     _check_trainable(architecture)
     if recipe.batch_size > len(splits.train):
-        raise _batch_too_large(recipe.batch_size, len(splits.train))
+        raise _make_batch_size_error(recipe.batch_size, len(splits.train))
     shape = tuple(splits.train.images.shape[1:])
     if shape != architecture.input.shape:
         raise RecipeError(
@@ -68,7 +68,7 @@ def _check_trainable(architecture: Architecture) -> None:
 
 
 def _check_batch_norm(architecture: Architecture, recipe: Recipe) -> None:
-    trained = [step.layer for step in architecture.steps() if step.layer.trainable]
+    trained = [step.layer for step in architecture.resolve_layers() if step.layer.trainable]
     layers = [one for layer in trained for one in (layer, *getattr(layer, "layers", ())) if one.enabled]
     if recipe.batch_size == 1 and any(layer.kind == "batch_norm" and layer.trainable for layer in layers):
         raise RecipeError(
@@ -77,35 +77,35 @@ def _check_batch_norm(architecture: Architecture, recipe: Recipe) -> None:
         )
 
 
-def _batch_too_large(batch_size: int, images: int) -> RecipeError:
+def _make_batch_size_error(batch_size: int, train_size: int) -> RecipeError:
     return RecipeError(
-        f"A batch of {batch_size:,} is larger than the {images:,} training images.",
+        f"A batch of {batch_size:,} is larger than the {train_size:,} training images.",
         expected="A batch is a part of the training images.",
-        fix=f"Choose a batch size of at most {images:,}.",
+        fix=f"Choose a batch size of at most {train_size:,}.",
     )
 
 
-def diverged(step: int, loss: float, lr: float) -> DivergedError:
+def make_divergence_error(step: int, loss: float, lr: float) -> DivergedError:
     """The error for a loss from which no run comes back."""
     became = f"rose to {loss:.3g}" if loss == loss else "became not-a-number (NaN)"
     return DivergedError(
         f"The loss {became} at step {step}, with learning rate {lr:g}.",
         expected="The steps were too long: each one overshot, and the next one more so.",
-        fix=f"Train again with a learning rate of {_rounded_down(lr / 10)} or less.",
+        fix=f"Train again with a learning rate of {_format_lr(lr / 10)} or less.",
     )
 
 
-def _rounded_down(value: float) -> str:
-    return f"{min(value, 0.01):.0e}".replace("e-0", "e-")
+def _format_lr(lr: float) -> str:
+    return f"{min(lr, 0.01):.0e}".replace("e-0", "e-")
 
 
-def as_memory_error(problem: RuntimeError, recipe: Recipe) -> PlaygroundError:
+def convert_memory_error(error: RuntimeError, recipe: Recipe) -> PlaygroundError:
     """The error for a device without memory; any other RuntimeError is raised again."""
-    text = str(problem)
-    if isinstance(problem, torch.OutOfMemoryError) or "allocate memory" in text or "out of memory" in text:
-        return MemoryExceededError(
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text or "out of memory" in text:
+        return OutOfMemoryError(
             f"The device ran out of memory at batch size {recipe.batch_size}.",
             expected=text.splitlines()[0][:200],
             fix="Choose a smaller batch size, fewer channels, or pool earlier.",
         )
-    raise problem
+    raise error

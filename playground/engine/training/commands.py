@@ -6,7 +6,7 @@ from typing import Protocol
 from playground.core import events
 
 
-class Inbox(Protocol):
+class CommandSource(Protocol):
     """Where a trainer finds commands."""
 
     def poll(self) -> Sequence[events.Command]:
@@ -16,7 +16,7 @@ class Inbox(Protocol):
         """The next command, waiting for it."""
 
 
-class NoCommands:
+class NullCommandSource:
     """An inbox for a run that nobody steers."""
 
     def poll(self) -> Sequence[events.Command]:

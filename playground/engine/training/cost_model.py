@@ -2,55 +2,59 @@
 
 from functools import lru_cache
 
-from playground.core.presets import architecture_preset
+from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
-from playground.core.summary import Row, Summary, summarize
+from playground.core.summary import LayerSummary, Summary, summarize
 
 # The time of a training step grows with its multiply-adds, with the bytes it moves, and with its layers, each of which
 # costs something for an image and something for a step. What these weigh, in multiply-adds, was fitted to 13 presets
 # with batches of 32, 128 and 512 on two cores: it meets them within 27 % on average, each within a factor of 2.2.
-_PER_BYTE = 7.0
-_PER_LAYER_AND_IMAGE = 23_000.0
-_PER_LAYER_AND_STEP = 11_000_000.0
-_USUAL_BATCH, _MEASURING_BATCH = 128, 1000
-_FREE = ("flatten",)
+_COST_PER_BYTE = 7.0
+_COST_PER_LAYER_AND_IMAGE = 23_000.0
+_COST_PER_LAYER_AND_STEP = 11_000_000.0
+_REFERENCE_BATCH_SIZE, _EVALUATION_BATCH_SIZE = 128, 1000
+_ZERO_COST_KINDS = ("flatten",)
 
-_FORWARD_SHARE = 1 / 3
+_FORWARD_COST_SHARE = 1 / 3
 """Of a training step: the gradients by weights and by inputs cost as much as the way forward, each."""
 
 
-def cost(summary: Summary, batch_size: int) -> float:
+def estimate_training_cost(summary: Summary, batch_size: int) -> float:
     """Relative cost of training on one image; below the first layer that learns there is only a way forward."""
-    fixed = sum(_row_cost(row, batch_size) for row in summary.fixed_rows)
-    return sum(_row_cost(row, batch_size) for row in summary.rows) - (1 - _FORWARD_SHARE) * fixed
+    fixed = sum(_estimate_forward_cost(row, batch_size) for row in summary.frozen_prefix)
+    return sum(_estimate_forward_cost(row, batch_size) for row in summary.layers) - (1 - _FORWARD_COST_SHARE) * fixed
 
 
-def _row_cost(row: Row, batch_size: int) -> float:
-    if not row.enabled or row.kind in _FREE:
+def _estimate_forward_cost(row: LayerSummary, batch_size: int) -> float:
+    if not row.enabled or row.kind in _ZERO_COST_KINDS:
         return 0.0
-    layer = _PER_LAYER_AND_IMAGE + _PER_LAYER_AND_STEP / batch_size
-    return row.multiply_adds + _PER_BYTE * row.activation_bytes + layer
+    layer = _COST_PER_LAYER_AND_IMAGE + _COST_PER_LAYER_AND_STEP / batch_size
+    return row.multiply_adds + _COST_PER_BYTE * row.activation_bytes + layer
 
 
-def guide_speed(summary: Summary, batch_size: int, images_per_second: float) -> float:
+def convert_to_reference_speed(summary: Summary, batch_size: int, images_per_second: float) -> float:
     """What the speed of some network says about the speed of the guide's net on the same machine."""
-    return images_per_second * cost(summary, batch_size) / _guide_cost()
+    return images_per_second * estimate_training_cost(summary, batch_size) / _get_reference_cost()
 
 
-def seconds_per_epoch(
-    summary: Summary, recipe: Recipe, images: int, guide_images_per_second: float | None
+def estimate_seconds_per_epoch(
+    summary: Summary, recipe: Recipe, train_size: int, reference_images_per_second: float | None
 ) -> float | None:
-    """Expected seconds for ``images`` training images and the validation that an epoch ends with.
+    """Expected seconds for ``train_size`` training images and the validation that an epoch ends with.
 
     Given the guide's net's speed here; None while that is unknown.
     """
-    if not guide_images_per_second:
+    if not reference_images_per_second:
         return None
-    training = images * cost(summary, recipe.batch_size)
-    measuring = recipe.validation_size * _FORWARD_SHARE * sum(_row_cost(row, _MEASURING_BATCH) for row in summary.rows)
-    return (training + measuring) / (guide_images_per_second * _guide_cost())
+    training = train_size * estimate_training_cost(summary, recipe.batch_size)
+    measuring = (
+        recipe.validation_size
+        * _FORWARD_COST_SHARE
+        * sum(_estimate_forward_cost(row, _EVALUATION_BATCH_SIZE) for row in summary.layers)
+    )
+    return (training + measuring) / (reference_images_per_second * _get_reference_cost())
 
 
 @lru_cache(maxsize=1)
-def _guide_cost() -> float:
-    return cost(summarize(architecture_preset("guide").architecture), _USUAL_BATCH)
+def _get_reference_cost() -> float:
+    return estimate_training_cost(summarize(get_architecture_preset("guide").architecture), _REFERENCE_BATCH_SIZE)

@@ -14,23 +14,23 @@ from torch.nn import functional
 
 from playground.core.recipe import Recipe
 from playground.engine.data.augment import augment
-from playground.engine.data.batch import Images, scale_pixels
-from playground.engine.model.build import class_scores
-from playground.engine.model.device import Compute
-from playground.engine.model.flat_parameters import WorkingCopy
-from playground.engine.rng import generator, mixed_seed
-from playground.engine.training.optim import apply_knobs, lr_at, make_optimizer
+from playground.engine.data.batch import LabeledImages, scale_pixels
+from playground.engine.model.build import expand_to_class_logits
+from playground.engine.model.device import DeviceConfig
+from playground.engine.model.flat_parameters import FlatParameters
+from playground.engine.rng import derive_seed, make_generator
+from playground.engine.training.optim import compute_lr, make_optimizer, update_optimizer
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What training on one batch gave; ``loss`` (its mean) and ``correct`` still lie on the device."""
+class BatchResult:
+    """What training on one batch gave; ``loss`` (its mean) and ``correct_count`` still lie on the device."""
 
     step: int
-    epochs: float
+    epochs_trained: float
     loss: Tensor
-    correct: Tensor
-    count: int
+    correct_count: Tensor
+    size: int
     lr: float
 
 
@@ -45,9 +45,9 @@ class Learner:
         self,
         model: nn.Sequential,
         recipe: Recipe,
-        images: Images,
-        compute: Compute,
-        transferred: Collection[str] = (),
+        images: LabeledImages,
+        device_config: DeviceConfig,
+        transferred_names: Collection[str] = (),
     ) -> None:
         self.model = model
         self.recipe = recipe
@@ -55,14 +55,14 @@ class Learner:
         self.epoch = 0
         self.position = 0  # images of this epoch that were trained on
         self._images = images
-        self._compute = compute
-        self._working = WorkingCopy(model, compute, transferred)
-        first, *others = self._working.parts.values()
+        self._device_config = device_config
+        self._flat_parameters = FlatParameters(model, device_config, transferred_names)
+        first, *others = self._flat_parameters.parameter_groups.values()
         self._optimizer = make_optimizer([first], recipe)
         for part in others:
             self._optimizer.add_param_group({"params": [part]})
-        self._dropouts = [module for module in model.modules() if isinstance(module, nn.Dropout)]
-        self._order: tuple[int, Tensor] | None = None
+        self._dropout_layers = [module for module in model.modules() if isinstance(module, nn.Dropout)]
+        self._cached_permutation: tuple[int, Tensor] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -71,12 +71,12 @@ class Learner:
         return full + int(rest > 1 or full == 0)
 
     @property
-    def epochs(self) -> float:
+    def epochs_trained(self) -> float:
         """Epochs trained so far, with the fraction."""
         return self.epoch + self.position / len(self._images)
 
     @property
-    def is_done(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether every epoch was trained."""
         return self.epoch >= self.recipe.epochs
 
@@ -85,41 +85,44 @@ class Learner:
         """The learning rate of the next batch."""
         # In batches of the present size, so that the schedule goes on from the same place when the size changes.
         done = self.epoch * self.steps_per_epoch + self.position / self.recipe.batch_size
-        return lr_at(self.recipe, done, self.steps_per_epoch)
+        return compute_lr(self.recipe, done, self.steps_per_epoch)
 
-    def has_passed(self, parts: int, before: int) -> bool:
-        """Whether the batch that began at position ``before`` ended a ``parts``-th of an epoch."""
+    def has_crossed_interval(self, intervals_per_epoch: int, previous_position: int) -> bool:
+        """Whether the batch that began at position ``previous_position`` ended a ``parameter_groups``-th of an epoch."""
         count = len(self._images)
-        return self.position == 0 or before * parts // count < self.position * parts // count
+        return (
+            self.position == 0
+            or previous_position * intervals_per_epoch // count < self.position * intervals_per_epoch // count
+        )
 
-    def train_batch(self) -> Batch:
+    def train_batch(self) -> BatchResult:
         """Train on the next batch and move on."""
         end = self.position + self.recipe.batch_size
-        chosen = self._order_of(self.epoch)[self.position : end]
+        chosen = self._get_permutation(self.epoch)[self.position : end]
         labels = self._images.labels.index_select(0, chosen)
         images = scale_pixels(self._images.images.index_select(0, chosen))
         images = augment(images, self.recipe.augmentation, seed=self.recipe.seed, step=self.step)
         lr = self.lr
-        for part, group in zip(self._working.parts, self._optimizer.param_groups, strict=True):
+        for part, group in zip(self._flat_parameters.parameter_groups, self._optimizer.param_groups, strict=True):
             group["lr"] = lr * self.recipe.transferred_lr_share if part == "transferred" else lr
         if not self.model.training:
             self.model.train()
         scores = self._forward(images)
         loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
-        self._working.backward(loss)
+        self._flat_parameters.backward(loss)
         self._optimizer.step()
-        self._move_to(end)
+        self._advance_to(end)
         correct = (scores.detach().argmax(1) == labels).sum()
-        return Batch(self.step, self.epochs, loss.detach(), correct, len(labels), lr)
+        return BatchResult(self.step, self.epochs_trained, loss.detach(), correct, len(labels), lr)
 
-    def change(self, recipe: Recipe, dropout_rates: tuple[float, ...] | None = None) -> None:
+    def update_hyperparameters(self, recipe: Recipe, dropout_rates: tuple[float, ...] | None = None) -> None:
         """Go on by another recipe and with other dropout rates; the optimizer's moments stay."""
         self.recipe = recipe
-        apply_knobs(self._optimizer, recipe)
-        for module, rate in zip(self._dropouts, dropout_rates or (), strict=bool(dropout_rates)):
+        update_optimizer(self._optimizer, recipe)
+        for module, rate in zip(self._dropout_layers, dropout_rates or (), strict=bool(dropout_rates)):
             module.p = rate
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that exact resumption needs, in tensors and numbers."""
         return {
             "step": self.step,
@@ -129,32 +132,32 @@ class Learner:
             "optimizer": self._optimizer.state_dict(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go to where ``state`` was taken; raises what torch raises for the state of another network or optimizer.
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to where ``state_dict`` was taken; raises what torch raises for the state of another network or optimizer.
 
         Without an optimizer's state (a fork with another optimizer) its moments begin anew.
         """
-        self.model.load_state_dict(state["model"])
-        if state["optimizer"] is not None:
-            self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
+        self.model.load_state_dict(state_dict["model"])
+        if state_dict["optimizer"] is not None:
+            self._optimizer.load_state_dict(state_dict["optimizer"])
+        self.step, self.epoch, self.position = state_dict["step"], state_dict["epoch"], state_dict["position"]
 
-    def _move_to(self, position: int) -> None:
+    def _advance_to(self, position: int) -> None:
         self.step += 1
         self.position = position
         if len(self._images) - position < min(2, self.recipe.batch_size):
             self.epoch, self.position = self.epoch + 1, 0
 
     def _forward(self, images: Tensor) -> Tensor:
-        if not self._dropouts:
-            return class_scores(self._working.scores(images))
-        devices = [self._compute.device] if self._compute.device.type == "cuda" else []
+        if not self._dropout_layers:
+            return expand_to_class_logits(self._flat_parameters.forward(images))
+        devices = [self._device_config.device] if self._device_config.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(mixed_seed("dropout", self.recipe.seed, self.step))
-            return class_scores(self._working.scores(images))
+            torch.manual_seed(derive_seed("dropout", self.recipe.seed, self.step))
+            return expand_to_class_logits(self._flat_parameters.forward(images))
 
-    def _order_of(self, epoch: int) -> Tensor:
-        if self._order is None or self._order[0] != epoch:
-            order = torch.randperm(len(self._images), generator=generator("order", self.recipe.seed, epoch))
-            self._order = (epoch, order.to(self._compute.device))
-        return self._order[1]
+    def _get_permutation(self, epoch: int) -> Tensor:
+        if self._cached_permutation is None or self._cached_permutation[0] != epoch:
+            order = torch.randperm(len(self._images), generator=make_generator("order", self.recipe.seed, epoch))
+            self._cached_permutation = (epoch, order.to(self._device_config.device))
+        return self._cached_permutation[1]

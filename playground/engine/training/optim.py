@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
 
-_FINAL_DIVISOR = 1e4
+_FINAL_DIV_FACTOR = 1e4
 
 
 def make_optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> Optimizer:
@@ -32,7 +32,7 @@ def make_optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> Optimi
             return torch.optim.Adagrad(parameters, **common, fused=device.type == "cpu")
 
 
-def apply_knobs(optimizer: Optimizer, recipe: Recipe) -> None:
+def update_optimizer(optimizer: Optimizer, recipe: Recipe) -> None:
     """Write a recipe's present values into the optimizer; its moments stay."""
     for group in optimizer.param_groups:
         group["weight_decay"] = recipe.weight_decay
@@ -52,7 +52,7 @@ def apply_knobs(optimizer: Optimizer, recipe: Recipe) -> None:
                 pass
 
 
-def lr_at(recipe: Recipe, step: float, steps_per_epoch: int) -> float:
+def compute_lr(recipe: Recipe, step: float, steps_per_epoch: int) -> float:
     """The learning rate of the update after ``step`` batches."""
     total = max(1, steps_per_epoch * recipe.epochs)
     match recipe.schedule:
@@ -61,14 +61,16 @@ def lr_at(recipe: Recipe, step: float, steps_per_epoch: int) -> float:
         case StepDecay(step_size=step_size, gamma=gamma):
             return recipe.lr * gamma ** int(step // (step_size * steps_per_epoch))
         case Cosine():
-            return _cosine(recipe.lr, 0.0, step / total)
+            return _interpolate_cosine(recipe.lr, 0.0, step / total)
         case OneCycle(pct_start=pct_start, div_factor=div_factor):
             first = recipe.lr / div_factor
             peak_step = max(1.0, pct_start * total - 1)
             if step <= peak_step:
-                return _cosine(first, recipe.lr, step / peak_step)
-            return _cosine(recipe.lr, first / _FINAL_DIVISOR, (step - peak_step) / max(1.0, total - 1 - peak_step))
+                return _interpolate_cosine(first, recipe.lr, step / peak_step)
+            return _interpolate_cosine(
+                recipe.lr, first / _FINAL_DIV_FACTOR, (step - peak_step) / max(1.0, total - 1 - peak_step)
+            )
 
 
-def _cosine(start: float, end: float, progress: float) -> float:
+def _interpolate_cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(1.0, progress))) / 2

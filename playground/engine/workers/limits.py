@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from playground.core.json_io import validation_text
+from playground.core.json_io import format_validation_error
 from playground.core.recipe import Recipe
-from playground.core.validation import MAX_PARAMETERS, Limits
-from playground.engine.model.device import available_memory_bytes
-from playground.errors import RecipeError, SettingError
+from playground.core.validation import MAX_PARAMETERS, ResourceLimits
+from playground.engine.model.device import get_available_memory_bytes
+from playground.errors import ConfigurationError, RecipeError
 
-_SHARE = 0.75
-_PREFIX = "CNN_PLAYGROUND_"
+_MEMORY_SHARE = 0.75
+_ENV_PREFIX = "CNN_PLAYGROUND_"
 
 
 class ServerLimits(BaseModel):
@@ -34,28 +34,30 @@ class ServerLimits(BaseModel):
     def from_environment(cls) -> "ServerLimits":
         """As the server was started; raises SettingError naming each variable that cannot be used."""
         given: dict[str, Any] = {
-            name: os.environ[variable] for name in cls.model_fields if (variable := _variable(name)) in os.environ
+            name: os.environ[variable]
+            for name in cls.model_fields
+            if (variable := _get_variable_name(name)) in os.environ
         }
         try:
             return cls.model_validate(given)
         except ValidationError as problem:
-            wrong = ", ".join(sorted({_variable(str(error["loc"][0])) for error in problem.errors()}))
-            raise SettingError(
-                f"A limit of this server cannot be used: {validation_text(problem)}",
+            wrong = ", ".join(sorted({_get_variable_name(str(error["loc"][0])) for error in problem.errors()}))
+            raise ConfigurationError(
+                f"A limit of this server cannot be used: {format_validation_error(problem)}",
                 fix=f"Correct {wrong} in the environment and start again.",
             ) from None
 
-    def for_recipe(self, recipe: Recipe) -> Limits:
+    def compute_model_limits(self, recipe: Recipe) -> ResourceLimits:
         """What a network may take when it is trained by ``recipe``, here and now."""
-        machine = machine_limits(recipe)
-        allowed = machine.training_bytes if self.max_memory_mb is None else self.max_memory_mb * 1024**2
-        return Limits(
-            parameters=min(machine.parameters, self.max_parameters),
-            training_bytes=min(machine.training_bytes, allowed),
+        machine = compute_machine_limits(recipe)
+        allowed = machine.max_training_bytes if self.max_memory_mb is None else self.max_memory_mb * 1024**2
+        return ResourceLimits(
+            max_parameters=min(machine.max_parameters, self.max_parameters),
+            max_training_bytes=min(machine.max_training_bytes, allowed),
             batch_size=recipe.batch_size,
         )
 
-    def check(self, recipe: Recipe) -> None:
+    def check_epochs(self, recipe: Recipe) -> None:
         """Raise RecipeError for more epochs than this server allows."""
         if recipe.epochs > self.max_epochs:
             raise RecipeError(
@@ -65,10 +67,12 @@ class ServerLimits(BaseModel):
             )
 
 
-def machine_limits(recipe: Recipe) -> Limits:
+def compute_machine_limits(recipe: Recipe) -> ResourceLimits:
     """What this machine allows a training to take: three quarters of the memory that is free."""
-    return Limits(training_bytes=int(available_memory_bytes(recipe.device) * _SHARE), batch_size=recipe.batch_size)
+    return ResourceLimits(
+        max_training_bytes=int(get_available_memory_bytes(recipe.device) * _MEMORY_SHARE), batch_size=recipe.batch_size
+    )
 
 
-def _variable(name: str) -> str:
-    return _PREFIX + name.upper()
+def _get_variable_name(name: str) -> str:
+    return _ENV_PREFIX + name.upper()

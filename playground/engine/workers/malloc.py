@@ -10,12 +10,12 @@ import sys
 # What a training process has to find in its environment. How long a thread of torch's pool waits awake for the others:
 # by default so long that a browser or a page on the same cores brings training almost to a stand; a tenth of that costs
 # an undisturbed training nothing. And memory in large pages: 5 to 10 % faster.
-BEFORE_THE_START = {"GOMP_SPINCOUNT": "30000", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+WORKER_ENVIRONMENT = {"GOMP_SPINCOUNT": "30000", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # from glibc's malloc.h
 
 
-def keep_memory() -> bool:
+def retain_freed_memory() -> bool:
     """Have the C library keep what it got, for the life of this process; False where there is no glibc.
 
     For processes that train and end; a server that lives on would hold its peak for ever.
@@ -30,7 +30,7 @@ def keep_memory() -> bool:
         return False
 
 
-def give_back_memory() -> None:
+def trim_memory() -> None:
     """Have the C library return what it holds in vain, after work that took much for a moment; for a server."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):  # no glibc

@@ -1,22 +1,22 @@
 """A run on one page: an HTML file that needs nothing else, to hand in, send or print."""
 
-from playground.charts.curves import Metric, training_figure
-from playground.charts.static_svg import PAGE, figure_svg
+from playground.charts.curves import Metric, make_training_figure
+from playground.charts.static_svg import CSS_THEME, render_svg
 from playground.charts.theme import DARK, LIGHT, Theme
 from playground.codegen.svg_diagram import to_svg
 from playground.core.architecture import Architecture
 from playground.core.events import Diagnosed
-from playground.core.history import History, Phase
-from playground.core.shapes import shape_text
-from playground.core.summary import Row, summarize
-from playground.engine.paths import bundled
+from playground.core.history import History, RunStatus
+from playground.core.shapes import format_shape
+from playground.core.summary import LayerSummary, summarize
+from playground.engine.paths import find_bundled
 from playground.engine.runs.run import Run
-from playground.export.report.html import Html, element, joined, note, scrolled, section, table
-from playground.export.report.recipe import recipe_section
-from playground.export.report.reproduce import again_section
-from playground.export.report.test_results import test_sections
+from playground.export.report.html import Html, element, join, note, section, table, wrap_scrollable
+from playground.export.report.recipe import render_recipe_section
+from playground.export.report.reproduce import render_reproduce_section
+from playground.export.report.test_results import render_test_sections
 
-_PHASES: dict[Phase, str] = {
+_PHASES: dict[RunStatus, str] = {
     "waiting": "not begun",
     "training": "still training",
     "paused": "paused",
@@ -25,61 +25,63 @@ _PHASES: dict[Phase, str] = {
     "interrupted": "interrupted",
     "failed": "failed",
 }
-_NOTHING_LOADED = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_CONTENT_SECURITY_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def report_html(run: Run, *, link: str | None = None) -> str:
+def render_report(run: Run, *, link: str | None = None) -> str:
     """The whole report; ``link`` opens the network and the recipe in an app.
 
     Parts that need what is not there, such as a data set that was deleted, say so. Asking the network about all test
     images takes as long as it takes.
     """
-    history = run.history()
+    history = run.read_history()
     title = run.record.name
-    body = joined(
-        element("header", element("h1", title), element("p", _lead(run, history)), _figures(run, history)),
-        _network(run.record.architecture, title),
-        recipe_section(run.record.recipe, history),
-        _course(run, history),
-        test_sections(run),
-        again_section(run, history, link),
-        _facts(run, history),
+    body = join(
+        element(
+            "header", element("h1", title), element("p", _describe_run(run, history)), _render_key_figures(run, history)
+        ),
+        _render_network_section(run.record.architecture, title),
+        render_recipe_section(run.record.recipe, history),
+        _render_training_section(run, history),
+        render_test_sections(run),
+        render_reproduce_section(run, history, link),
+        _render_facts_section(run, history),
     )
-    head = joined(
+    head = join(
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{_NOTHING_LOADED}">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{_CONTENT_SECURITY_POLICY}">'),
         element("title", f"{title} · CNN Playground"),
-        element("style", Html(_style())),
+        element("style", Html(_build_stylesheet())),
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
 
 
-def _style() -> str:
+def _build_stylesheet() -> str:
     """Dark on dark screens; paper is light."""
-    sheet = bundled("assets/report.css").read_text(encoding="utf-8")
-    return f"{_variables(LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{ {_variables(DARK)} }}\n{sheet}"
+    sheet = find_bundled("assets/report.css").read_text(encoding="utf-8")
+    return f"{_render_css_variables(LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{ {_render_css_variables(DARK)} }}\n{sheet}"
 
 
-def _variables(colours: Theme) -> str:
+def _render_css_variables(theme: Theme) -> str:
     names = ("accent", "text", "muted", "grid", "marker")
-    values = "".join(f"--{name}:{getattr(colours, name)};" for name in names)
-    return f":root{{color-scheme:{colours.name};--page:rgb{colours.gap};{values}}}"
+    values = "".join(f"--{name}:{getattr(theme, name)};" for name in names)
+    return f":root{{color-scheme:{theme.name};--page:rgb{theme.gap_color};{values}}}"
 
 
-def _lead(run: Run, history: History) -> str:
+def _describe_run(run: Run, history: History) -> str:
     layers = sum(layer.enabled for layer in run.record.architecture.layers)
     return (
-        f"{_made(run)}: a network of {layers} layers, "
-        f"{history.epoch:.3g} of {history.epochs_planned:.3g} epochs of training on "
-        f"{run.dataset().title}, {_PHASES[history.phase]}."
+        f"{_format_created(run)}: a network of {layers} layers, "
+        f"{history.epoch:.3g} of {history.planned_epochs:.3g} epochs of training on "
+        f"{run.get_dataset().title}, {_PHASES[history.status]}."
     )
 
 
-def _made(run: Run) -> str:
+def _format_created(run: Run) -> str:
     return f"{run.record.created[:16].replace('T', ' ')} UTC"
 
 
-def _figures(run: Run, history: History) -> Html:
+def _render_key_figures(run: Run, history: History) -> Html:
     """The newest measurement on images that training never saw, and what the network costs."""
     summary = summarize(run.record.architecture)
     measured, split = history.test or history.last_validation, "test" if history.test else "validation"
@@ -96,47 +98,47 @@ def _figures(run: Run, history: History) -> Html:
     return element("dl", *cells, class_="cards")
 
 
-def _network(architecture: Architecture, title: str) -> Html:
+def _render_network_section(architecture: Architecture, title: str) -> Html:
     summary = summarize(architecture)
     total = ("Total", "", "", "", f"{summary.parameters:,}", f"{summary.multiply_adds:,}", "")
     return section(
         "Network",
-        scrolled(element("div", Html(to_svg(architecture, title=title)), class_="picture")),
+        wrap_scrollable(element("div", Html(to_svg(architecture, title=title)), class_="picture")),
         table(
             "layers",
             ("layer", "", "in", "out", "parameters", "multiply-adds", "sees"),
-            [*(_layer(row) for row in summary.rows), total],
+            [*(_format_layer_row(row) for row in summary.layers), total],
         ),
         note("Shapes are channels × height × width. Sees: the receptive field, in pixels of the image."),
     )
 
 
-def _layer(row: Row) -> tuple[str, ...]:
+def _format_layer_row(row: LayerSummary) -> tuple[str, ...]:
     if not row.enabled:
         return (row.title, "switched off", "", "", "", "", "")
     return (
         row.title,
-        row.detail,
-        shape_text(row.input_shape),
-        shape_text(row.output_shape),
+        row.arguments_text,
+        format_shape(row.input_shape),
+        format_shape(row.output_shape),
         f"{row.parameters:,}",
         f"{row.multiply_adds:,}",
-        shape_text(row.receptive_field),
+        format_shape(row.receptive_field),
     )
 
 
-def _course(run: Run, history: History) -> Html:
+def _render_training_section(run: Run, history: History) -> Html:
     """The curves, and what the run said of itself on its way."""
     if not history.steps:
         return section("Training", note("No batch was trained yet."))
     metrics: tuple[Metric, ...] = ("accuracy", "loss")
     curves = [
-        element("div", element("h3", metric.capitalize()), Html(_curve(history, metric)), class_="curve")
+        element("div", element("h3", metric.capitalize()), Html(_render_curve(history, metric)), class_="curve")
         for metric in metrics
     ]
     said = [
         element("li", element("b", f"Epoch {history.epoch_at(event.step):.2f}: "), event.message)
-        for event in run.events()
+        for event in run.read_events()
         if isinstance(event, Diagnosed)
     ]
     if history.failure:
@@ -149,15 +151,15 @@ def _course(run: Run, history: History) -> Html:
     )
 
 
-def _curve(history: History, metric: Metric) -> str:
-    return figure_svg(training_figure(history, metric, PAGE, revision=""), title=f"{metric} by epoch")
+def _render_curve(history: History, metric: Metric) -> str:
+    return render_svg(make_training_figure(history, metric, CSS_THEME, revision=""), title=f"{metric} by epoch")
 
 
-def _facts(run: Run, history: History) -> Html:
-    record, started = run.record, history.started
+def _render_facts_section(run: Run, history: History) -> Html:
+    record, started = run.record, history.start_event
     rows = [
         ("run", run.id),
-        ("made", _made(run)),
+        ("made", _format_created(run)),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
         ("machine", record.device),
     ]
@@ -165,5 +167,5 @@ def _facts(run: Run, history: History) -> Html:
         sizes = (started.train_size, started.validation_size, started.test_size)
         rows.append(("computed on", f"{started.device}, {started.precision}"))
         rows.append(("images", "{:,} to train on, {:,} to validate, {:,} to test".format(*sizes)))
-    rows.append(("data", run.dataset().credit))
+    rows.append(("data", run.get_dataset().credit))
     return section("About this run", table("settings", ("", ""), [row for row in rows if row[1]]))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-_VOID = ("img",)
+_VOID_ELEMENTS = ("img",)
 
 
 class Html(str):
@@ -12,7 +12,7 @@ class Html(str):
     __slots__ = ()
 
 
-def joined(*parts: str) -> Html:
+def join(*parts: str) -> Html:
     """Parts one after another, those that are text escaped."""
     return Html("".join(part if isinstance(part, Html) else escape(part) for part in parts))
 
@@ -20,7 +20,7 @@ def joined(*parts: str) -> Html:
 def element(name: str, *children: str, **attributes: str) -> Html:
     """One element; ``class_`` is written ``class``."""
     opened = "".join(f' {key.rstrip("_")}="{escape(value)}"' for key, value in attributes.items())
-    return Html(f"<{name}{opened}>" if name in _VOID else f"<{name}{opened}>{joined(*children)}</{name}>")
+    return Html(f"<{name}{opened}>" if name in _VOID_ELEMENTS else f"<{name}{opened}>{join(*children)}</{name}>")
 
 
 def section(title: str, *children: str) -> Html:
@@ -40,9 +40,9 @@ def table(kind: str, headings: Sequence[str], rows: Iterable[Iterable[str]]) -> 
         element("tr", element("th", name, scope="row"), *(element("td", cell) for cell in cells))
         for name, *cells in rows
     ]
-    return scrolled(element("table", element("thead", head), element("tbody", *body), class_=kind))
+    return wrap_scrollable(element("table", element("thead", head), element("tbody", *body), class_=kind))
 
 
-def scrolled(*children: str) -> Html:
+def wrap_scrollable(*children: str) -> Html:
     """What may be wider than a phone."""
     return element("div", *children, class_="wide")

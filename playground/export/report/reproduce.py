@@ -5,110 +5,115 @@ from typing import Any
 
 from playground.core.architecture import Architecture
 from playground.core.history import History
-from playground.core.presets import ARCHITECTURES, RECIPES
+from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
 from playground.core.recipe import Recipe
-from playground.engine.data.registry import find_dataset, fitted_recipe
+from playground.engine.data.registry import find_dataset, fit_recipe_to_dataset
 from playground.engine.runs.run import Run
 from playground.errors import UnknownNameError
-from playground.export.report.html import Html, element, joined, note, section
+from playground.export.report.html import Html, element, join, note, section
 
 _PROGRAM = "cnn-playground"
 _NETWORK_FILE, _RECIPE_FILE = "network.json", "recipe.json"
-_OPTIONS = ("dataset", "epochs", "batch_size", "lr", "seed", "limit")
+_COMMAND_LINE_FIELDS = ("dataset", "epochs", "batch_size", "lr", "seed", "limit")
 """Fields of a recipe that the command line takes one by one."""
 
 
-def again_section(run: Run, history: History, link: str | None) -> Html:
+def render_reproduce_section(run: Run, history: History, link: str | None) -> Html:
     """The command, the link if there is one, and the network and the recipe as the files that a command reads."""
     record = run.record
-    files = ((_NETWORK_FILE, record.architecture.canonical_json()), (_RECIPE_FILE, record.recipe.canonical_json()))
-    condition, command = _command(run, history)
-    remarks = _remarks(run, history)
+    files = (
+        (_NETWORK_FILE, record.architecture.to_canonical_json()),
+        (_RECIPE_FILE, record.recipe.to_canonical_json()),
+    )
+    condition, command = _build_reproduce_command(run, history)
+    remarks = _list_remarks(run, history)
     if any(name in command for name, _ in files):
         remarks.append("The files that it names are below.")
     return section(
         "Make it again",
         *([element("p", condition)] if condition else []),
-        _code(command),
+        _render_code(command),
         note(" ".join(remarks)),
-        *([_link(link)] if link else []),
-        *(element("details", element("summary", name), _code(text)) for name, text in files),
+        *([_render_link(link)] if link else []),
+        *(element("details", element("summary", name), _render_code(text)) for name, text in files),
     )
 
 
-def train_command(architecture: Architecture, recipe: Recipe) -> str:
+def build_train_command(architecture: Architecture, recipe: Recipe) -> str:
     """What trains this network by this recipe, from presets where they say all, else from the two files."""
-    preset = next((name for name in ARCHITECTURES if _is_preset(name, architecture, recipe)), None)
-    return shlex.join([_PROGRAM, "train", preset or _NETWORK_FILE, *_recipe_words(preset, recipe)])
+    preset = next((name for name in ARCHITECTURE_PRESETS if _matches_preset(name, architecture, recipe)), None)
+    return shlex.join([_PROGRAM, "train", preset or _NETWORK_FILE, *_find_recipe_arguments(preset, recipe)])
 
 
-def _command(run: Run, history: History) -> tuple[str, str]:
+def _build_reproduce_command(run: Run, history: History) -> tuple[str, str]:
     """What must be at hand, and the command."""
     replay = f"{_PROGRAM} replay {run.id}"
-    if run.material_path.exists():
+    if run.initial_state_path.exists():
         return (
             "It began with weights, or learned from images, that are in its run folder only. With that folder:",
             replay,
         )
-    if history.forked:
-        parent, step = history.forked.parent, history.forked.step
+    if history.fork_event:
+        parent, step = history.fork_event.parent, history.fork_event.step
         words = [_PROGRAM, "fork", parent, "--at", str(step), "--recipe", _RECIPE_FILE]
         return f"It branched off run {parent} at step {step:,}. With that run's folder:", shlex.join(words)
-    return "", train_command(run.record.architecture, run.record.recipe)
+    return "", build_train_command(run.record.architecture, run.record.recipe)
 
 
-def _remarks(run: Run, history: History) -> list[str]:
+def _list_remarks(run: Run, history: History) -> list[str]:
     found = ["The same machine and versions give the same weights, bit for bit."]
-    if history.knob_changes:
+    if history.hyperparameter_changes:
         found.append(
             "Settings were changed on the way, which a new run does not do; "
             f"with the run's folder, {_PROGRAM} replay {run.id} does."
         )
-    if history.phase != "completed":
+    if history.status != "completed":
         found.append("This run did not train all of its epochs.")
     return found
 
 
-def _code(text: str) -> Html:
+def _render_code(text: str) -> Html:
     return element("pre", text)
 
 
-def _link(link: str) -> Html:
+def _render_link(link: str) -> Html:
     """As a link only where it leads to a page: other schemes run programs, and a bare share text leads nowhere."""
     if link.startswith(("https://", "http://")):
         return element("p", element("a", "Open the network and its recipe in CNN Playground", href=link))
-    return joined(element("p", "The network and its recipe as a text that CNN Playground opens:"), _code(link))
+    return join(element("p", "The network and its recipe as a text that CNN Playground opens:"), _render_code(link))
 
 
-def _is_preset(name: str, architecture: Architecture, recipe: Recipe) -> bool:
+def _matches_preset(name: str, architecture: Architecture, recipe: Recipe) -> bool:
     """Whether the command line makes this very network of the preset, fitting it to the data set as it does."""
-    preset = ARCHITECTURES[name]
+    preset = ARCHITECTURE_PRESETS[name]
     made = preset.architecture
     if preset.recipe is None or preset.recipe.dataset != recipe.dataset:
         try:
             dataset = find_dataset(recipe.dataset)
         except UnknownNameError:
             return False
-        made = made.for_images(dataset.input_shape, len(dataset.class_names))
+        made = made.adapt_to_images(dataset.input_shape, len(dataset.class_names))
     return made.digest == architecture.digest
 
 
-def _recipe_words(preset: str | None, recipe: Recipe) -> list[str]:
+def _find_recipe_arguments(preset: str | None, recipe: Recipe) -> list[str]:
     """Options on top of the recipe that the command takes by itself, else of a named one, else of the file."""
-    usual = ARCHITECTURES[preset].recipe if preset else None
-    bases: list[tuple[list[str], Recipe]] = [([], usual or RECIPES["sprint"].recipe)]
-    bases += [(["--recipe", name], named.recipe) for name, named in RECIPES.items()]
-    found = [[*words, *options] for words, base in bases if (options := _options(base, recipe)) is not None]
+    usual = ARCHITECTURE_PRESETS[preset].recipe if preset else None
+    bases: list[tuple[list[str], Recipe]] = [([], usual or RECIPE_PRESETS["sprint"].recipe)]
+    bases += [(["--recipe", name], named.recipe) for name, named in RECIPE_PRESETS.items()]
+    found = [
+        [*words, *options] for words, base in bases if (options := _find_option_arguments(base, recipe)) is not None
+    ]
     return min(found, key=len, default=["--recipe", _RECIPE_FILE])
 
 
-def _options(base: Recipe, recipe: Recipe) -> list[str] | None:
+def _find_option_arguments(base: Recipe, recipe: Recipe) -> list[str] | None:
     """What turns one recipe into the other on the command line; None where options cannot."""
     changed: dict[str, Any] = {
-        name: value for name in _OPTIONS if (value := getattr(recipe, name)) != getattr(base, name)
+        name: value for name in _COMMAND_LINE_FIELDS if (value := getattr(recipe, name)) != getattr(base, name)
     }
     try:
-        made = fitted_recipe(base, **changed)
+        made = fit_recipe_to_dataset(base, **changed)
     except UnknownNameError:
         return None
     if made != recipe or None in changed.values():

@@ -7,69 +7,69 @@ from math import sqrt
 
 import torch
 
-from playground.charts.images import single_image
-from playground.engine.data.batch import Images
+from playground.charts.images import render_image
+from playground.engine.data.batch import LabeledImages
 from playground.engine.runs.run import Run
-from playground.errors import DatasetError, PlaygroundError
-from playground.export.report.html import Html, element, joined, note, scrolled, section, table
-from playground.interpret.evaluation.predictions import Verdicts, images_of, judge
+from playground.errors import InvalidDatasetError, PlaygroundError
+from playground.export.report.html import Html, element, join, note, section, table, wrap_scrollable
+from playground.interpret.evaluation.predictions import Predictions, load_run_test_images, predict_dataset
 from playground.interpret.model import load_model
 
-_MOST_MISTAKES, _MOST_RIGHT, _MOST_CONFUSIONS = 24, 12, 5
-_MOST_NUMBERED = 20  # classes: with more, the matrix is a picture without numbers
-_LARGEST_SIDE = 64  # pixels of an example, so that photographs do not make the file large
-_SURE = 0.9
+_MAX_ERRORS, _MAX_CORRECT, _MAX_CONFUSIONS = 24, 12, 5
+_MAX_NUMBERED_CLASSES = 20  # classes: with more, the matrix is a picture without numbers
+_MAX_IMAGE_SIDE = 64  # pixels of an example, so that photographs do not make the file large
+_HIGH_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
-class Tested:
+class EvaluatedRun:
     """What the network of a run's newest snapshot says of the test images."""
 
     step: int
-    names: Sequence[str]
-    data: Images
-    verdicts: Verdicts
+    class_names: Sequence[str]
+    images: LabeledImages
+    predictions: Predictions
 
 
-def ask(run: Run) -> Tested:
+def evaluate_run(run: Run) -> EvaluatedRun:
     """Ask the network; raises PlaygroundError where weights or test images are missing."""
     model = load_model(run)
-    data = images_of(run)
-    names = run.dataset().class_names
+    data = load_run_test_images(run)
+    names = run.get_dataset().class_names
     if len(names) != run.record.architecture.classes:
-        raise DatasetError(
+        raise InvalidDatasetError(
             f"The data set has {len(names)} classes by now, the network knows {run.record.architecture.classes}."
         )
-    verdicts = next(found for _, found in judge(model, data) if found)
-    return Tested(model.step, names, data, verdicts)
+    verdicts = next(found for _, found in predict_dataset(model, data) if found)
+    return EvaluatedRun(model.step, names, data, verdicts)
 
 
-def test_sections(run: Run) -> Html:
+def render_test_sections(run: Run) -> Html:
     """What the network says of the test images, or a sentence that says why that is missing."""
     try:
-        tested = ask(run)
+        tested = evaluate_run(run)
     except PlaygroundError as problem:
         return section("Test", note(f"What the network says of single images is left out. {problem}"))
-    right = tested.verdicts.guesses == tested.verdicts.labels
+    right = tested.predictions.predicted_labels == tested.predictions.labels
     words = (
         f"{right.mean():.2%} of {len(right):,} test images are named rightly, with the weights of step {tested.step:,}."
     )
-    return joined(
+    return join(
         section(
             "Test",
             element("p", words),
-            element("div", _per_class(tested), _confusion(tested), class_="columns"),
-            element("p", _confused(tested)),
-            element("p", _reliability(tested.verdicts)),
+            element("div", _render_class_metrics(tested), _render_confusion_matrix(tested), class_="columns"),
+            element("p", _describe_top_confusions(tested)),
+            element("p", _describe_calibration(tested.predictions)),
         ),
-        _examples(tested),
+        _render_examples(tested),
     )
 
 
-def _per_class(tested: Tested) -> Html:
+def _render_class_metrics(evaluated: EvaluatedRun) -> Html:
     rows = [
-        (name, f"{one.count:,}", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}")
-        for name, one in zip(tested.names, tested.verdicts.per_class(), strict=True)
+        (name, f"{one.support:,}", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}")
+        for name, one in zip(evaluated.class_names, evaluated.predictions.compute_class_metrics(), strict=True)
     ]
     return element(
         "div",
@@ -79,33 +79,35 @@ def _per_class(tested: Tested) -> Html:
     )
 
 
-def _confusion(tested: Tested) -> Html:
-    is_numbered = len(tested.names) <= _MOST_NUMBERED
-    matrix = tested.verdicts.confusion.tolist()
-    head = element("tr", element("th"), *(element("th", element("span", name), scope="col") for name in tested.names))
+def _render_confusion_matrix(evaluated: EvaluatedRun) -> Html:
+    is_numbered = len(evaluated.class_names) <= _MAX_NUMBERED_CLASSES
+    matrix = evaluated.predictions.confusion.tolist()
+    head = element(
+        "tr", element("th"), *(element("th", element("span", name), scope="col") for name in evaluated.class_names)
+    )
     body = [
-        element("tr", element("th", name, scope="row"), *_cells(row, place, is_numbered))
-        for place, (name, row) in enumerate(zip(tested.names, matrix, strict=True))
+        element("tr", element("th", name, scope="row"), *_render_cells(row, place, is_numbered))
+        for place, (name, row) in enumerate(zip(evaluated.class_names, matrix, strict=True))
     ]
-    upright = "" if max(map(len, tested.names)) <= 3 else " upright"
+    upright = "" if max(map(len, evaluated.class_names)) <= 3 else " upright"
     kind = f"matrix{upright}" if is_numbered else "matrix dense"
     order = "" if is_numbered else " Classes are in the order of the table."
     return element(
         "div",
         element("h3", "Confusion"),
-        scrolled(element("table", element("thead", head), element("tbody", *body), class_=kind)),
+        wrap_scrollable(element("table", element("thead", head), element("tbody", *body), class_=kind)),
         note(f"Rows: what an image is. Columns: what the network takes it for.{order}"),
     )
 
 
-def _cells(row: Sequence[int], place: int, is_numbered: bool) -> list[Html]:
+def _render_cells(row: Sequence[int], label: int, is_numbered: bool) -> list[Html]:
     """Shaded by the root of the share of the row, so that rare mistakes are seen too."""
     total = max(1, sum(row))
     return [
         element(
             "td",
             f"{count}" if is_numbered else "",
-            class_="right" if column == place else "wrong",
+            class_="right" if column == label else "wrong",
             style=f"--share:{sqrt(count / total):.2f}",
         )
         if count
@@ -114,15 +116,17 @@ def _cells(row: Sequence[int], place: int, is_numbered: bool) -> list[Html]:
     ]
 
 
-def _confused(tested: Tested) -> str:
+def _describe_top_confusions(evaluated: EvaluatedRun) -> str:
     cells = [
         (count, label, guess)
-        for label, row in enumerate(tested.verdicts.confusion.tolist())
+        for label, row in enumerate(evaluated.predictions.confusion.tolist())
         for guess, count in enumerate(row)
         if count and label != guess
     ]
-    most = sorted(cells, key=lambda cell: -cell[0])[:_MOST_CONFUSIONS]
-    words = (f"{tested.names[label]} for {tested.names[guess]} ({count:,})" for count, label, guess in most)
+    most = sorted(cells, key=lambda cell: -cell[0])[:_MAX_CONFUSIONS]
+    words = (
+        f"{evaluated.class_names[label]} for {evaluated.class_names[guess]} ({count:,})" for count, label, guess in most
+    )
     return (
         f"Most often one is taken for another: {', '.join(words)}."
         if most
@@ -130,48 +134,51 @@ def _confused(tested: Tested) -> str:
     )
 
 
-def _reliability(verdicts: Verdicts) -> str:
-    bins, error = verdicts.reliability()
+def _describe_calibration(predictions: Predictions) -> str:
+    bins, error = predictions.compute_calibration()
     over = sum(one.count * (one.confidence - one.accuracy) for one in bins)
     tendency = "surer than it should be" if over > 0 else "less sure than it could be"
     words = (
         f"How sure it is and how often it is right differ by {error:.1%} on average (calibration error); "
         f"on the whole it is {tendency}."
     )
-    sure = verdicts.confidence >= _SURE
+    sure = predictions.confidence >= _HIGH_CONFIDENCE
     if not sure.any():
-        return f"{words} It is at least {_SURE:.0%} sure of no image."
-    right = float((verdicts.guesses == verdicts.labels)[sure].mean())
-    return f"{words} Of the {int(sure.sum()):,} images that it is at least {_SURE:.0%} sure of, {right:.1%} are right."
+        return f"{words} It is at least {_HIGH_CONFIDENCE:.0%} sure of no image."
+    right = float((predictions.predicted_labels == predictions.labels)[sure].mean())
+    return f"{words} Of the {int(sure.sum()):,} images that it is at least {_HIGH_CONFIDENCE:.0%} sure of, {right:.1%} are right."
 
 
-def _examples(tested: Tested) -> Html:
-    verdicts = tested.verdicts
-    wrong = verdicts.confident_errors(_MOST_MISTAKES).tolist()
-    surest = (verdicts.cell(label, label)[:1].tolist() for label in range(len(tested.names)))
-    right = [place for places in surest for place in places][:_MOST_RIGHT]
+def _render_examples(evaluated: EvaluatedRun) -> Html:
+    verdicts = evaluated.predictions
+    wrong = verdicts.find_confident_errors(_MAX_ERRORS).tolist()
+    surest = (verdicts.find_confusions(label, label)[:1].tolist() for label in range(len(evaluated.class_names)))
+    right = [place for places in surest for place in places][:_MAX_CORRECT]
     return section(
         "Examples",
         element("h3", "Most confident mistakes"),
         note("What it is → what the network says, and how sure it is.") if wrong else note("There is none."),
-        _pictures(tested, wrong),
+        _render_images(evaluated, wrong),
         element("h3", "Right and sure"),
         note("The image of a class that it is surest of.") if right else note("There is none."),
-        _pictures(tested, right),
+        _render_images(evaluated, right),
     )
 
 
-def _pictures(tested: Tested, places: Sequence[int]) -> Html:
-    images = tested.data.take(torch.tensor(places, dtype=torch.int64))
+def _render_images(evaluated: EvaluatedRun, indices: Sequence[int]) -> Html:
+    images = evaluated.images.take(torch.tensor(indices, dtype=torch.int64))
     channels, *sides = images.images.shape[1:]
-    scale = min(1.0, _LARGEST_SIDE / max(sides))
-    small = images.resized((channels, *(max(1, round(side * scale)) for side in sides)))
+    scale = min(1.0, _MAX_IMAGE_SIDE / max(sides))
+    small = images.resize((channels, *(max(1, round(side * scale)) for side in sides)))
     figures = []
-    for number, place in enumerate(places):
-        label, guess = tested.names[tested.verdicts.labels[place]], tested.names[tested.verdicts.guesses[place]]
+    for number, place in enumerate(indices):
+        label, guess = (
+            evaluated.class_names[evaluated.predictions.labels[place]],
+            evaluated.class_names[evaluated.predictions.predicted_labels[place]],
+        )
         words = label if label == guess else f"{label} → {guess}"
-        png = base64.b64encode(single_image(small.image(number), size=1)).decode()
+        png = base64.b64encode(render_image(small.get_image(number), size=1)).decode()
         picture = element("img", src=f"data:image/png;base64,{png}", alt=words)
-        caption = element("figcaption", element("b", words), f" {tested.verdicts.confidence[place]:.0%}")
+        caption = element("figcaption", element("b", words), f" {evaluated.predictions.confidence[place]:.0%}")
         figures.append(element("figure", picture, caption))
     return element("div", *figures, class_="pictures")

@@ -7,25 +7,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from playground.engine.model.build import Residual, spans
+from playground.engine.model.build import Residual, list_module_ranges
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Figures of one layer's values; ``zeros`` is the share that is exactly 0, ``silent`` counts channels of zeros."""
+class ActivationStatistics:
+    """Figures of one layer's values; ``zero_fraction`` is the share that is exactly 0, ``dead_channels`` counts channels of zeros."""
 
     minimum: float
     maximum: float
     mean: float
-    zeros: float
-    silent: int
+    zero_fraction: float
+    dead_channels: int
 
 
 @dataclass(frozen=True)
-class LayerValues:
+class LayerActivations:
     """One layer's values for one image: (channels, height, width) or (features,).
 
     ``before`` is None where the layer has no activation of its own.
@@ -33,23 +33,23 @@ class LayerValues:
 
     layer_index: int
     layer_id: str
-    after: Array
-    before: Array | None
+    output: Array
+    pre_activation: Array | None
 
 
-def statistics(values: Array) -> Statistics:
+def compute_statistics(values: Array) -> ActivationStatistics:
     """The figures of an array of maps or features."""
     per_channel = values.reshape(len(values), -1)
-    return Statistics(
+    return ActivationStatistics(
         minimum=float(values.min()),
         maximum=float(values.max()),
         mean=float(values.mean()),
-        zeros=float((values == 0).mean()),
-        silent=int((per_channel == 0).all(axis=1).sum()),
+        zero_fraction=float((values == 0).mean()),
+        dead_channels=int((per_channel == 0).all(axis=1).sum()),
     )
 
 
-def layer_values(model: Model, image: Array) -> tuple[LayerValues, ...]:
+def compute_activations(model: Model, image: Array) -> tuple[LayerActivations, ...]:
     """The values of every enabled layer for ``image`` (channels, height, width), values 0 to 1.
 
     The output layer's are its scores (logits). In eval mode: dropout passes everything, batch norm uses its running
@@ -58,7 +58,7 @@ def layer_values(model: Model, image: Array) -> tuple[LayerValues, ...]:
     found = []
     values = torch.from_numpy(np.array(image, dtype=np.float32)).unsqueeze(0)
     with torch.inference_mode():
-        for span in spans(model.architecture):
+        for span in list_module_ranges(model.architecture):
             before: Tensor | None = None
             modules = model.module[span.start : span.stop]
             for place, module in enumerate(modules):
@@ -66,11 +66,11 @@ def layer_values(model: Model, image: Array) -> tuple[LayerValues, ...]:
                     before = values
                 values = module(values)
             found.append(
-                LayerValues(
+                LayerActivations(
                     layer_index=span.layer_index,
                     layer_id=model.architecture.layers[span.layer_index].id,
-                    after=_array(values),
-                    before=None if before is None else _array(before),
+                    output=_to_array(values),
+                    pre_activation=None if before is None else _to_array(before),
                 )
             )
     return tuple(found)
@@ -80,6 +80,6 @@ def _is_activation(module: torch.nn.Module) -> bool:
     return not isinstance(module, Residual | torch.nn.Flatten) and not any(True for _ in module.parameters())
 
 
-def _array(values: Tensor) -> Array:
+def _to_array(values: Tensor) -> Array:
     # A copy: an in-place activation further on must not change what is shown of this layer.
     return values[0].numpy().copy()

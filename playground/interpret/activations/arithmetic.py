@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from playground.core.layers.base import activation_calls
-from playground.engine.model.build import class_scores
+from playground.core.layers.base import build_activation_calls
+from playground.engine.model.build import expand_to_class_logits
 from playground.errors import PlaygroundError
 from playground.interpret.activations.receptive_field import Box, Span
 
 Array = NDArray[np.float32]
-Rule = Literal["sum", "largest", "mean", "scale", "function", "same", "add"]
+Operation = Literal["sum", "largest", "mean", "scale", "function", "same", "add"]
 """How a value comes from the patch below: weights times values, the largest, the mean, batch norm's shift and scale,
 the activation alone, nothing at all, or a residual block's two ways added."""
 
@@ -29,139 +29,143 @@ class Window:
     padding: tuple[int, int] = (0, 0)
     dilation: int = 1
 
-    def corner(self, row: int, column: int) -> tuple[int, int]:
+    def first_position(self, row: int, column: int) -> tuple[int, int]:
         """The first row and column below, negative inside the padding."""
         return row * self.stride - self.padding[0], column * self.stride - self.padding[1]
 
     def box(self, row: int, column: int, height: int, width: int) -> Box:
         """What lies below, cut at the edges of maps of ``height`` x ``width``."""
-        top, left = self.corner(row, column)
+        top, left = self.first_position(row, column)
         rows, columns = (self.dilation * (size - 1) + 1 for size in self.kernel_size)
-        (above, below), (before, after) = _cut(top, rows, height), _cut(left, columns, width)
+        (above, below), (before, after) = _clip_span(top, rows, height), _clip_span(left, columns, width)
         return above, before, below, after
 
 
-def _cut(first: int, count: int, size: int) -> Span:
+def _clip_span(first: int, count: int, size: int) -> Span:
     """A stretch of pixels, cut at the edges; empty where it lies in the padding."""
     start = min(max(first, 0), size)
     return start, min(max(first + count, start), size)
 
 
 @dataclass(frozen=True)
-class Term:
+class Contribution:
     """One channel below: its patch, what each value counts, which places are not padding, and what it adds up to."""
 
     channel: int
     patch: Array
     weights: Array | None
-    is_inside: NDArray[np.bool_]
+    inside_mask: NDArray[np.bool_]
     total: float
 
 
 @dataclass(frozen=True)
-class Arithmetic:
-    """A value in all its parts: the terms' totals and the bias give ``total``, the activation makes it ``result``."""
+class ValueExplanation:
+    """A value in all its parts: the terms' totals and the bias give ``pre_activation``, the activation makes it ``output``."""
 
-    terms: tuple[Term, ...]
+    contributions: tuple[Contribution, ...]
     bias: float | None
-    total: float
+    pre_activation: float
     activation: str
-    result: float
+    output: float
     patch_box: Box
-    field_box: Box
+    receptive_box: Box
 
 
 @dataclass(frozen=True)
-class Channel:
+class ChannelExplanation:
     """One channel of a layer and all that its values are computed from.
 
-    ``below`` (channels, height, width): the channels that it looks at, the first of them number ``first_below`` of the
+    ``below`` (channels, height, width): the channels that it looks at, the first of them number ``first_input_channel`` of the
     layer below; ``weights`` (channels, rows, columns) where it has some; ``before`` and ``after`` (height, width):
-    torch's values around the activation (the same where there is none). ``seen_rows`` and ``seen_columns``: which of
-    the input each row and column of the map sees. ``numbers``: batch norm's.
+    torch's values around the activation (the same where there is none). ``receptive_rows`` and ``receptive_columns``: which of
+    the input each row and column of the map sees. ``norm_parameters``: batch norm's.
     """
 
     layer_index: int
     channel: int
-    rule: Rule
+    operation: Operation
     window: Window
-    below: Array
-    first_below: int
+    inputs: Array
+    first_input_channel: int
     weights: Array | None
     bias: float | None
     activation: str
-    before: Array
-    after: Array
-    seen_rows: tuple[Span, ...]
-    seen_columns: tuple[Span, ...]
-    numbers: dict[str, float] = field(default_factory=dict)
+    pre_activation: Array
+    output: Array
+    receptive_rows: tuple[Span, ...]
+    receptive_columns: tuple[Span, ...]
+    norm_parameters: dict[str, float] = field(default_factory=dict)
 
-    def explain(self, row: int, column: int) -> Arithmetic:
+    def explain_value(self, row: int, column: int) -> ValueExplanation:
         """The arithmetic of the value at a place; raises PlaygroundError outside of the map."""
-        height, width = self.after.shape
+        height, width = self.output.shape
         if not (0 <= row < height and 0 <= column < width):
             raise PlaygroundError(
                 f"There is no value at row {row}, column {column}.", expected=f"The map has {height}×{width} values."
             )
-        terms = tuple(self._term(number, row, column) for number in range(len(self.below)))
-        total = self._total(terms)
-        return Arithmetic(
+        terms = tuple(self._compute_contribution(number, row, column) for number in range(len(self.inputs)))
+        total = self._combine(terms)
+        return ValueExplanation(
             terms,
             self.bias,
             total,
             self.activation,
-            _activate(self.activation, total),
-            self.window.box(row, column, *self.below.shape[1:]),
-            self.field_box(row, column),
+            _apply_activation(self.activation, total),
+            self.window.box(row, column, *self.inputs.shape[1:]),
+            self.compute_receptive_box(row, column),
         )
 
-    def field_box(self, row: int, column: int) -> Box:
+    def compute_receptive_box(self, row: int, column: int) -> Box:
         """What the value sees of the input."""
-        (top, bottom), (left, right) = self.seen_rows[row], self.seen_columns[column]
+        (top, bottom), (left, right) = self.receptive_rows[row], self.receptive_columns[column]
         return top, left, bottom, right
 
-    def _term(self, number: int, row: int, column: int) -> Term:
-        values = self.below[number]
-        top, left = self.window.corner(row, column)
+    def _compute_contribution(self, input_index: int, row: int, column: int) -> Contribution:
+        values = self.inputs[input_index]
+        top, left = self.window.first_position(row, column)
         rows, columns = (np.arange(size) * self.window.dilation for size in self.window.kernel_size)
         down, across = np.meshgrid(rows + top, columns + left, indexing="ij")
         inside = (down >= 0) & (down < values.shape[0]) & (across >= 0) & (across < values.shape[1])
         patch = np.where(inside, values[down.clip(0, values.shape[0] - 1), across.clip(0, values.shape[1] - 1)], 0)
-        weights = None if self.weights is None else self.weights[number]
+        weights = None if self.weights is None else self.weights[input_index]
         products = patch.astype(np.float64) * (1 if weights is None else weights.astype(np.float64))
-        total = patch[inside].max() if self.rule == "largest" else products.sum()
-        return Term(self.first_below + number, patch.astype(np.float32), weights, inside, float(total))
+        total = patch[inside].max() if self.operation == "largest" else products.sum()
+        return Contribution(
+            self.first_input_channel + input_index, patch.astype(np.float32), weights, inside, float(total)
+        )
 
-    def _total(self, terms: tuple[Term, ...]) -> float:
-        added = sum(term.total for term in terms)
-        if self.rule == "mean":
+    def _combine(self, contributions: tuple[Contribution, ...]) -> float:
+        added = sum(term.total for term in contributions)
+        if self.operation == "mean":
             return added / float(np.prod(self.window.kernel_size))
-        if self.rule == "scale":
-            deviation = math.sqrt(self.numbers["variance"] + self.numbers["eps"])
-            return (added - self.numbers["mean"]) / deviation * self.numbers["scale"] + self.numbers["shift"]
+        if self.operation == "scale":
+            deviation = math.sqrt(self.norm_parameters["variance"] + self.norm_parameters["eps"])
+            return (added - self.norm_parameters["mean"]) / deviation * self.norm_parameters[
+                "scale"
+            ] + self.norm_parameters["shift"]
         return added + (self.bias or 0.0)
 
 
 @dataclass(frozen=True)
-class ClassStep:
+class SoftmaxStep:
     """From a class's score to its probability: the score, e to the power of it (less the largest score), the share."""
 
-    score: float
+    logit: float
     exponential: float
     probability: float
 
 
-def class_steps(scores: Array) -> tuple[ClassStep, ...]:
+def compute_softmax_steps(logits: Array) -> tuple[SoftmaxStep, ...]:
     """Softmax in its steps, for the scores (units,) of an output layer; a sigmoid's z is softmax of (0, z)."""
-    found = class_scores(torch.from_numpy(scores.astype(np.float64))[None])[0]
+    found = expand_to_class_logits(torch.from_numpy(logits.astype(np.float64))[None])[0]
     exponentials = (found - found.max()).exp()
     total = float(exponentials.sum())
     parts = zip(found.tolist(), exponentials.tolist(), strict=True)
-    return tuple(ClassStep(score, power, power / total) for score, power in parts)
+    return tuple(SoftmaxStep(score, power, power / total) for score, power in parts)
 
 
-def _activate(name: str, value: float) -> float:
-    for call in activation_calls(name):
+def _apply_activation(name: str, value: float) -> float:
+    for call in build_activation_calls(name):
         module: nn.Module = getattr(nn, call.name)()
         return float(module(torch.tensor(value, dtype=torch.float64)))
     return value

@@ -7,177 +7,197 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from playground.core.architecture import Step
-from playground.core.shapes import is_map
-from playground.engine.model.build import spans
+from playground.core.architecture import ResolvedLayer
+from playground.core.shapes import is_spatial
+from playground.engine.model.build import list_module_ranges
 from playground.errors import PlaygroundError
-from playground.interpret.activations.activations import LayerValues, layer_values
-from playground.interpret.activations.arithmetic import Channel, Rule, Window
-from playground.interpret.activations.receptive_field import Span, seen_along, steps_up_to
-from playground.interpret.activations.weights import layer_weights
+from playground.interpret.activations.activations import LayerActivations, compute_activations
+from playground.interpret.activations.arithmetic import ChannelExplanation, Operation, Window
+from playground.interpret.activations.receptive_field import Span, compute_receptive_span, get_steps_up_to
+from playground.interpret.activations.weights import get_layer_weights
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
 
 
-def channel_count(values: LayerValues) -> int:
+def count_channels(values: LayerActivations) -> int:
     """How many channels a layer's values have: its maps, or its values in a row."""
-    return len(values.after)
+    return len(values.output)
 
 
-def look_at_channel(model: Model, image: Array, layer_index: int, channel: int) -> Channel:
+def explain_channel(model: Model, image: Array, layer_index: int, channel: int) -> ChannelExplanation:
     """A channel of a layer for ``image`` (channels, height, width), values 0 to 1; of a vector, one of its values.
 
     Raises PlaygroundError for a layer that is not there or switched off, or a channel that it does not have.
     """
-    steps = steps_up_to(model.architecture, layer_index)
+    steps = get_steps_up_to(model.architecture, layer_index)
     place = len(steps) - 1
-    values = layer_values(model, image)
-    if not 0 <= channel < channel_count(values[place]):
+    values = compute_activations(model, image)
+    if not 0 <= channel < count_channels(values[place]):
         raise PlaygroundError(
             f"Layer {layer_index + 1} has no channel {channel + 1}.",
-            expected=f"It has {channel_count(values[place])}.",
+            expected=f"It has {count_channels(values[place])}.",
         )
-    below = values[place - 1].after if place else np.asarray(image, dtype=np.float32)
-    return _Maker(model, steps, place, channel, below, values[place]).channel()
+    below = values[place - 1].output if place else np.asarray(image, dtype=np.float32)
+    return _ChannelExplainer(model, steps, place, channel, below, values[place]).explain()
 
 
-class _Maker:
+class _ChannelExplainer:
     """Gathers what one channel is made of, by the kind of its layer."""
 
     def __init__(
-        self, model: Model, steps: tuple[Step, ...], place: int, channel: int, below: Array, values: LayerValues
+        self,
+        model: Model,
+        steps: tuple[ResolvedLayer, ...],
+        position: int,
+        channel_index: int,
+        inputs: Array,
+        activations: LayerActivations,
     ) -> None:
-        self.model, self.steps, self.place, self.number = model, steps, place, channel
-        self.below, self.values = below, values
-        self.layer = steps[place].layer
-        span = spans(model.architecture)[place]
+        self.model, self.steps, self.position, self.channel_index = model, steps, position, channel_index
+        self.inputs, self.activations = inputs, activations
+        self.layer = steps[position].layer
+        span = list_module_ranges(model.architecture)[position]
         self.module: Any = model.module[span.start] if span.start < span.stop else None
 
-    def channel(self) -> Channel:
-        makers: dict[str, Callable[[], Channel]] = {
-            "conv2d": self._convolution,
-            "linear": self._linear,
-            "output": self._linear,
-            "max_pool2d": lambda: self._pooling("largest"),
-            "avg_pool2d": lambda: self._pooling("mean"),
-            "global_avg_pool": self._global_pooling,
-            "batch_norm": self._batch_norm,
-            "residual": self._residual,
-            "flatten": self._flatten,
-            "activation": lambda: self._alone("function"),
+    def explain(self) -> ChannelExplanation:
+        makers: dict[str, Callable[[], ChannelExplanation]] = {
+            "conv2d": self._explain_convolution,
+            "linear": self._explain_linear,
+            "output": self._explain_linear,
+            "max_pool2d": lambda: self._explain_pooling("largest"),
+            "avg_pool2d": lambda: self._explain_pooling("mean"),
+            "global_avg_pool": self._explain_global_pooling,
+            "batch_norm": self._explain_batch_norm,
+            "residual": self._explain_residual,
+            "flatten": self._explain_flatten,
+            "activation": lambda: self._explain_elementwise("function"),
         }
-        return makers.get(self.layer.kind, lambda: self._alone("same"))()
+        return makers.get(self.layer.kind, lambda: self._explain_elementwise("same"))()
 
-    def _made(
+    def _build_explanation(
         self,
-        rule: Rule,
-        below: Array,
+        operation: Operation,
+        inputs: Array,
         window: Window,
         *,
-        first_below: int = 0,
+        first_input_channel: int = 0,
         weights: Array | None = None,
         bias: float | None = None,
-        numbers: dict[str, float] | None = None,
-    ) -> Channel:
-        after = _as_map(self.values.after[self.number])
-        before = after if self.values.before is None else _as_map(self.values.before[self.number])
-        if rule == "function":
-            before = below[0]
+        norm_parameters: dict[str, float] | None = None,
+    ) -> ChannelExplanation:
+        after = _to_map(self.activations.output[self.channel_index])
+        before = (
+            after
+            if self.activations.pre_activation is None
+            else _to_map(self.activations.pre_activation[self.channel_index])
+        )
+        if operation == "function":
+            before = inputs[0]
         own = getattr(self.layer, "activation", "none")
-        return Channel(
-            layer_index=self.values.layer_index,
-            channel=self.number,
-            rule=rule,
+        return ChannelExplanation(
+            layer_index=self.activations.layer_index,
+            channel=self.channel_index,
+            operation=operation,
             window=window,
-            below=np.ascontiguousarray(below, dtype=np.float32),
-            first_below=first_below,
+            inputs=np.ascontiguousarray(inputs, dtype=np.float32),
+            first_input_channel=first_input_channel,
             weights=weights,
             bias=bias,
             activation="none" if self.layer.kind == "output" else own,
-            before=before,
-            after=after,
-            seen_rows=self._seen(0, after.shape[0]),
-            seen_columns=self._seen(1, after.shape[1]),
-            numbers=numbers or {},
+            pre_activation=before,
+            output=after,
+            receptive_rows=self._compute_receptive_spans(0, after.shape[0]),
+            receptive_columns=self._compute_receptive_spans(1, after.shape[1]),
+            norm_parameters=norm_parameters or {},
         )
 
-    def _seen(self, axis: int, size: int) -> tuple[Span, ...]:
-        steps, step = self.steps[: self.place + 1], self.steps[self.place]
-        if is_map(step.output_shape):
-            return tuple(seen_along(steps, place, axis) for place in range(size))
-        if step.layer.kind == "flatten" and is_map(step.input_shape):
-            place = int(np.unravel_index(self.number, step.input_shape)[1 + axis])
-            return (seen_along(steps[:-1], place, axis) if steps[:-1] else (place, place + 1),)
-        return ((0, self.steps[0].input_shape[1 + axis]),) if is_map(self.steps[0].input_shape) else ((0, 0),)
+    def _compute_receptive_spans(self, axis: int, size: int) -> tuple[Span, ...]:
+        steps, step = self.steps[: self.position + 1], self.steps[self.position]
+        if is_spatial(step.output_shape):
+            return tuple(compute_receptive_span(steps, place, axis) for place in range(size))
+        if step.layer.kind == "flatten" and is_spatial(step.input_shape):
+            place = int(np.unravel_index(self.channel_index, step.input_shape)[1 + axis])
+            return (compute_receptive_span(steps[:-1], place, axis) if steps[:-1] else (place, place + 1),)
+        return ((0, self.steps[0].input_shape[1 + axis]),) if is_spatial(self.steps[0].input_shape) else ((0, 0),)
 
-    def _convolution(self) -> Channel:
+    def _explain_convolution(self) -> ChannelExplanation:
         module = self.module
         group_in, group_out = module.in_channels // module.groups, module.out_channels // module.groups
-        first = self.number // group_out * group_in
+        first = self.channel_index // group_out * group_in
         (size, _), (stride, _), (dilation, _) = module.kernel_size, module.stride, module.dilation
         # An even kernel cannot be padded evenly to keep the size: torch puts the odd zero to the right and below.
         padding = dilation * (size - 1) // 2 if module.padding == "same" else module.padding[0]
-        return self._made(
+        return self._build_explanation(
             "sum",
-            self.below[first : first + group_in],
+            self.inputs[first : first + group_in],
             Window((size, size), stride, (padding, padding), dilation),
-            first_below=first,
-            weights=_array(module.weight[self.number]),
-            bias=None if module.bias is None else float(module.bias[self.number]),
+            first_input_channel=first,
+            weights=_to_array(module.weight[self.channel_index]),
+            bias=None if module.bias is None else float(module.bias[self.channel_index]),
         )
 
-    def _linear(self) -> Channel:
-        (weights,) = layer_weights(self.model, self.values.layer_index)
-        kernel = weights.kernels[self.number]
-        if not weights.on_maps:
+    def _explain_linear(self) -> ChannelExplanation:
+        (weights,) = get_layer_weights(self.model, self.activations.layer_index)
+        kernel = weights.kernels[self.channel_index]
+        if not weights.is_spatial:
             kernel = kernel.reshape(1, 1, -1)
-        return self._made(
+        return self._build_explanation(
             "sum",
-            self.below.reshape(kernel.shape),
+            self.inputs.reshape(kernel.shape),
             Window((kernel.shape[1], kernel.shape[2])),
             weights=kernel,
-            bias=None if weights.bias is None else float(weights.bias[self.number]),
+            bias=None if weights.bias is None else float(weights.bias[self.channel_index]),
         )
 
-    def _pooling(self, rule: Rule) -> Channel:
+    def _explain_pooling(self, operation: Operation) -> ChannelExplanation:
         size, stride, padding = self.module.kernel_size, self.module.stride, self.module.padding
         window = Window((size, size), stride, (padding, padding))
-        return self._made(rule, self.below[self.number][None], window, first_below=self.number)
+        return self._build_explanation(
+            operation, self.inputs[self.channel_index][None], window, first_input_channel=self.channel_index
+        )
 
-    def _global_pooling(self) -> Channel:
-        maps = self.below[self.number][None]
-        return self._made("mean", maps, Window((maps.shape[1], maps.shape[2])), first_below=self.number)
+    def _explain_global_pooling(self) -> ChannelExplanation:
+        maps = self.inputs[self.channel_index][None]
+        return self._build_explanation(
+            "mean", maps, Window((maps.shape[1], maps.shape[2])), first_input_channel=self.channel_index
+        )
 
-    def _batch_norm(self) -> Channel:
+    def _explain_batch_norm(self) -> ChannelExplanation:
         norm = self.module
         names = {"mean": norm.running_mean, "variance": norm.running_var, "scale": norm.weight, "shift": norm.bias}
-        numbers = {name: float(tensor[self.number]) for name, tensor in names.items()}
-        return self._alone("scale", {**numbers, "eps": norm.eps})
+        numbers = {name: float(tensor[self.channel_index]) for name, tensor in names.items()}
+        return self._explain_elementwise("scale", {**numbers, "eps": norm.eps})
 
-    def _alone(self, rule: Rule, numbers: dict[str, float] | None = None) -> Channel:
-        below = _as_map(self.below[self.number])[None]
-        return self._made(rule, below, Window(), first_below=self.number, numbers=numbers)
+    def _explain_elementwise(
+        self, operation: Operation, norm_parameters: dict[str, float] | None = None
+    ) -> ChannelExplanation:
+        below = _to_map(self.inputs[self.channel_index])[None]
+        return self._build_explanation(
+            operation, below, Window(), first_input_channel=self.channel_index, norm_parameters=norm_parameters
+        )
 
-    def _flatten(self) -> Channel:
-        shape = self.steps[self.place].input_shape
-        if not is_map(shape):
-            return self._alone("same")
-        channel, row, column = (int(place) for place in np.unravel_index(self.number, shape))
-        return self._made("same", self.below[channel][None], Window(padding=(-row, -column)), first_below=channel)
+    def _explain_flatten(self) -> ChannelExplanation:
+        shape = self.steps[self.position].input_shape
+        if not is_spatial(shape):
+            return self._explain_elementwise("same")
+        channel, row, column = (int(place) for place in np.unravel_index(self.channel_index, shape))
+        return self._build_explanation(
+            "same", self.inputs[channel][None], Window(padding=(-row, -column)), first_input_channel=channel
+        )
 
-    def _residual(self) -> Channel:
+    def _explain_residual(self) -> ChannelExplanation:
         block = self.module
         with torch.inference_mode():
-            maps = torch.from_numpy(self.below)[None]
-            ways = [_array(way(maps)[0, self.number]) for way in (block.body, block.shortcut)]
-        return self._made("add", np.stack(ways), Window())
+            maps = torch.from_numpy(self.inputs)[None]
+            ways = [_to_array(way(maps)[0, self.channel_index]) for way in (block.body, block.shortcut)]
+        return self._build_explanation("add", np.stack(ways), Window())
 
 
-def _as_map(values: Array) -> Array:
+def _to_map(values: Array) -> Array:
     """A channel's values as (height, width); a single value is a map of one."""
     return np.asarray(values, dtype=np.float32).reshape(values.shape if values.ndim == 2 else (1, 1))
 
 
-def _array(tensor: torch.Tensor) -> Array:
+def _to_array(tensor: torch.Tensor) -> Array:
     return tensor.detach().numpy().copy()

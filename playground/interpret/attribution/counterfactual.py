@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from playground.engine.model.build import class_scores
+from playground.engine.model.build import expand_to_class_logits
 from playground.errors import PlaygroundError
 from playground.interpret.feature_viz.adam import Adam
 from playground.interpret.model import Model
@@ -17,29 +17,29 @@ from playground.interpret.model import Model
 Array = NDArray[np.float32]
 
 _YIELD_EVERY = 10  # steps
-_RISE, _FALL = 1.1, 0.9
-_HALVINGS = 12
-_SLACK = 1e-5
+_WEIGHT_GROWTH, _WEIGHT_DECAY = 1.1, 0.9
+_BISECTION_STEPS = 12
+_RELATIVE_MIN_MARGIN = 1e-5
 """By how much the class must lead, as a share of the largest score: sums taken in another order must not undo it."""
 
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """An image near the one given that the net takes for ``target``, or the nearest to that where ``found`` is False.
+    """An image near the one given that the net takes for ``target``, or the nearest to that where ``is_successful`` is False.
 
     ``image`` (channels, height, width), 0 to 1; ``change`` is it less the image given, signed; ``probability`` the
     net's for ``target`` after the change; ``distance`` the change's L2 norm, in units of one pixel from black to white.
     """
 
     image: Array
-    change: Array
+    difference: Array
     target: int
     probability: float
     distance: float
-    found: bool
+    is_successful: bool
 
 
-def counterfactual(
+def find_counterfactual(
     model: Model, image: Array, target: int | None = None, *, steps: int = 150, lr: float = 0.02
 ) -> Iterator[tuple[float, Counterfactual]]:
     """Search for the smallest change of ``image`` (channels, height, width), 0 to 1, that makes the guess ``target``.
@@ -58,106 +58,106 @@ def counterfactual(
             f"There is no class {target}.", expected=f"The net tells 0 to {model.architecture.classes - 1} apart."
         )
     original = torch.tensor(image, dtype=torch.float32).unsqueeze(0)
-    scores = _scores(model.module, original)
+    scores = _compute_scores(model.module, original)
     order = scores.argsort(descending=True).tolist()
-    slack = _SLACK * float(scores.abs().max())
-    question = _Question(model.module, original, order[1] if target is None else target, slack)
+    slack = _RELATIVE_MIN_MARGIN * float(scores.abs().max())
+    question = _SearchProblem(model.module, original, order[1] if target is None else target, slack)
     if order[0] == question.target:
-        return iter([(1.0, question.answer(question.attempt(original), found=True))])
+        return iter([(1.0, question.to_counterfactual(question.evaluate(original), is_successful=True))])
     return _search(question, steps, lr)
 
 
 @dataclass(frozen=True)
-class _Attempt:
+class _Candidate:
     """A changed image (1, channels, height, width), by how much the target leads there (negative: trails), how far."""
 
     pixels: Tensor
-    lead: float
+    margin: float
     distance: float
-    flips: bool
+    reaches_target: bool
 
-    def is_better_than(self, other: "_Attempt") -> bool:
-        if self.flips and other.flips:
+    def is_better_than(self, other: "_Candidate") -> bool:
+        if self.reaches_target and other.reaches_target:
             return self.distance < other.distance
-        return self.flips if self.flips != other.flips else self.lead > other.lead
+        return self.reaches_target if self.reaches_target != other.reaches_target else self.margin > other.margin
 
 
 @dataclass(frozen=True)
-class _Question:
-    """What is asked: how to get from ``original`` to where the target leads by more than ``slack``."""
+class _SearchProblem:
+    """What is asked: how to get from ``original`` to where the target leads by more than ``min_margin``."""
 
     module: nn.Module
     original: Tensor
     target: int
-    slack: float
+    min_margin: float
 
-    def attempt(self, pixels: Tensor) -> _Attempt:
-        return self._judged(pixels, float(_lead(_scores(self.module, pixels), self.target)))
+    def evaluate(self, pixels: Tensor) -> _Candidate:
+        return self._make_candidate(pixels, float(_compute_margin(_compute_scores(self.module, pixels), self.target)))
 
-    def attempt_with_slope(self, pixels: Tensor) -> tuple[_Attempt, Tensor]:
+    def evaluate_with_gradient(self, pixels: Tensor) -> tuple[_Candidate, Tensor]:
         """The attempt at ``pixels``, and the slope of the target's lead there."""
         with torch.enable_grad():
             leaf = pixels.clone().requires_grad_()
-            lead = _lead(class_scores(self.module(leaf))[0], self.target)
+            lead = _compute_margin(expand_to_class_logits(self.module(leaf))[0], self.target)
             (slope,) = torch.autograd.grad(lead, leaf)
-        return self._judged(pixels, float(lead.detach())), slope
+        return self._make_candidate(pixels, float(lead.detach())), slope
 
-    def _judged(self, pixels: Tensor, lead: float) -> _Attempt:
+    def _make_candidate(self, pixels: Tensor, margin: float) -> _Candidate:
         distance = float(torch.linalg.vector_norm(pixels - self.original))
-        return _Attempt(pixels, lead, distance, flips=lead > self.slack)
+        return _Candidate(pixels, margin, distance, reaches_target=margin > self.min_margin)
 
-    def answer(self, attempt: _Attempt, *, found: bool) -> Counterfactual:
-        probabilities = _scores(self.module, attempt.pixels).double().softmax(0)
+    def to_counterfactual(self, candidate: _Candidate, *, is_successful: bool) -> Counterfactual:
+        probabilities = _compute_scores(self.module, candidate.pixels).double().softmax(0)
         return Counterfactual(
-            image=attempt.pixels[0].numpy().copy(),
-            change=(attempt.pixels - self.original)[0].numpy().copy(),
+            image=candidate.pixels[0].numpy().copy(),
+            difference=(candidate.pixels - self.original)[0].numpy().copy(),
             target=self.target,
             probability=float(probabilities[self.target]),
-            distance=attempt.distance,
-            found=found,
+            distance=candidate.distance,
+            is_successful=is_successful,
         )
 
 
-def _search(question: _Question, steps: int, lr: float) -> Iterator[tuple[float, Counterfactual]]:
-    best = question.attempt(question.original)
-    pixels, adam = question.original, Adam(question.original)
+def _search(problem: _SearchProblem, steps: int, lr: float) -> Iterator[tuple[float, Counterfactual]]:
+    best = problem.evaluate(problem.original)
+    pixels, adam = problem.original, Adam(problem.original)
     weight: float | None = None
     for step in range(steps):
-        attempt, slope = question.attempt_with_slope(pixels)
+        attempt, slope = problem.evaluate_with_gradient(pixels)
         if attempt.is_better_than(best):
             best = attempt
         if weight is None:  # what a linear net would need, so that it suits nets of small and of large scores
-            weight = 2 * (question.slack - attempt.lead) / max(float(slope.square().sum()), 1e-12)
-        weight *= _FALL if attempt.flips else _RISE
-        objective_slope = 2 * (pixels - question.original) - (0 if attempt.flips else weight) * slope
+            weight = 2 * (problem.min_margin - attempt.margin) / max(float(slope.square().sum()), 1e-12)
+        weight *= _WEIGHT_DECAY if attempt.reaches_target else _WEIGHT_GROWTH
+        objective_slope = 2 * (pixels - problem.original) - (0 if attempt.reaches_target else weight) * slope
         # Ever smaller steps, for where the border is nearer than one of ``lr`` goes.
         rate = lr * (1 + math.cos(math.pi * step / steps)) / 2
-        pixels = (pixels - rate * adam.direction(objective_slope)).clamp(0, 1)
+        pixels = (pixels - rate * adam.compute_direction(objective_slope)).clamp(0, 1)
         if step % _YIELD_EVERY == _YIELD_EVERY - 1 and step < steps - 1:
-            yield (step + 1) / steps, question.answer(best, found=best.flips)
-    if best.flips:
-        best = _shortened(question, best)
-    yield 1.0, question.answer(best, found=best.flips)
+            yield (step + 1) / steps, problem.to_counterfactual(best, is_successful=best.reaches_target)
+    if best.reaches_target:
+        best = _bisect_to_boundary(problem, best)
+    yield 1.0, problem.to_counterfactual(best, is_successful=best.reaches_target)
 
 
-def _shortened(question: _Question, far: _Attempt) -> _Attempt:
+def _bisect_to_boundary(problem: _SearchProblem, far: _Candidate) -> _Candidate:
     """The nearest attempt that still flips on the line to one that does, by bisection."""
     low, high, nearest = 0.0, 1.0, far
-    for _ in range(_HALVINGS):
+    for _ in range(_BISECTION_STEPS):
         middle = (low + high) / 2
-        attempt = question.attempt(question.original + middle * (far.pixels - question.original))
-        if attempt.flips:
+        attempt = problem.evaluate(problem.original + middle * (far.pixels - problem.original))
+        if attempt.reaches_target:
             high, nearest = middle, attempt
         else:
             low = middle
     return nearest
 
 
-def _lead(scores: Tensor, target: int) -> Tensor:
+def _compute_margin(scores: Tensor, target: int) -> Tensor:
     """The target's score less the largest of the others'."""
     return scores[target] - torch.cat([scores[:target], scores[target + 1 :]]).max()
 
 
-def _scores(module: nn.Module, pixels: Tensor) -> Tensor:
+def _compute_scores(module: nn.Module, pixels: Tensor) -> Tensor:
     with torch.no_grad():
-        return class_scores(module(pixels))[0]
+        return expand_to_class_logits(module(pixels))[0]

@@ -10,19 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from playground.engine.model.build import spans
-from playground.engine.rng import generator
+from playground.engine.model.build import list_module_ranges
+from playground.engine.rng import make_generator
 from playground.errors import ArchitectureError, PlaygroundError, UnknownNameError
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
 Method = Literal["saliency", "smoothgrad", "integrated_gradients", "grad_cam", "occlusion"]
-Scores = Callable[[Tensor], Tensor]
+ScoreFunction = Callable[[Tensor], Tensor]
 
-_SAMPLES, _NOISE = 32, 0.1
-_STEPS = 64
-_WINDOW = 5
-_AT_ONCE = 64  # few, so that a server does not grow by their feature maps
+_SMOOTHGRAD_SAMPLES, _SMOOTHGRAD_STD = 32, 0.1
+_INTEGRATION_STEPS = 64
+_OCCLUSION_SIZE = 5
+_BATCH_SIZE = 64  # few, so that a server does not grow by their feature maps
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class MethodInfo:
     """A method's name, and one sentence on what its picture shows and what it does not."""
 
     title: str
-    words: str
+    description: str
 
 
 METHODS: dict[Method, MethodInfo] = {
@@ -67,19 +67,21 @@ class Attribution:
     """What each pixel counts for the score of class ``target``: ``values`` (height, width) of the input, in logits.
 
     Channels are added up, but for saliency (the largest) and occlusion (covered together). Signed, positive speaks for
-    the class; saliency and Grad-CAM are 0 or more. ``raw``: Grad-CAM's map before it was
+    the class; saliency and Grad-CAM are 0 or more. ``layer_attribution``: Grad-CAM's map before it was
     scaled up, (height, width) of the layer; else None.
     """
 
     method: Method
     target: int
     values: Array
-    raw: Array | None
+    layer_attribution: Array | None
 
 
-def cam_layers(model: Model) -> tuple[int, ...]:
+def list_cam_layers(model: Model) -> tuple[int, ...]:
     """The places among ``architecture.layers`` of what Grad-CAM can look at: convolutions and residual blocks."""
-    return tuple(step.index for step in model.architecture.steps() if step.layer.kind in ("conv2d", "residual"))
+    return tuple(
+        step.index for step in model.architecture.resolve_layers() if step.layer.kind in ("conv2d", "residual")
+    )
 
 
 def attribute(
@@ -89,7 +91,7 @@ def attribute(
 
     The score is the class's logit. Where a sigmoid's single logit z tells two classes apart, it is z for class 1 and −z
     for class 0 (the log odds of each), so that what speaks for one speaks against the other. ``layer_index`` is of
-    Grad-CAM alone: one of ``cam_layers``, by default the last; ``seed`` of SmoothGrad alone. Raises PlaygroundError for
+    Grad-CAM alone: one of ``list_cam_layers``, by default the last; ``seed`` of SmoothGrad alone. Raises PlaygroundError for
     a class or method that there is not, ArchitectureError for a layer that Grad-CAM cannot look at.
 
     Sources: saliency, Simonyan, Vedaldi and Zisserman 2013 (the largest absolute slope of any channel); SmoothGrad,
@@ -106,14 +108,14 @@ def attribute(
         raise UnknownNameError(f"There is no method {method!r}.", expected=f"One of: {', '.join(METHODS)}.")
     pixels = torch.tensor(image, dtype=torch.float32).unsqueeze(0).requires_grad_()
     if method == "grad_cam":
-        raw = _grad_cam(model, pixels, target, layer_index)
+        raw = _compute_grad_cam(model, pixels, target, layer_index)
         wide = nn.functional.interpolate(raw, pixels.shape[2:], mode="bilinear")
-        return Attribution(method, target, _array(wide[0, 0]), _array(raw[0, 0]))
-    values = _PIXEL_METHODS[method](_scores(model.module), pixels, target, seed)
-    return Attribution(method, target, _array(values), None)
+        return Attribution(method, target, _to_array(wide[0, 0]), _to_array(raw[0, 0]))
+    values = _PIXEL_METHODS[method](_make_score_function(model.module), pixels, target, seed)
+    return Attribution(method, target, _to_array(values), None)
 
 
-def _scores(module: nn.Module) -> Scores:
+def _make_score_function(module: nn.Module) -> ScoreFunction:
     """Scores of every class, also where there is one unit for two: see ``attribute``."""
 
     def scores(images: Tensor) -> Tensor:
@@ -123,7 +125,7 @@ def _scores(module: nn.Module) -> Scores:
     return scores
 
 
-def _captum() -> ModuleType:
+def _import_captum() -> ModuleType:
     """captum.attr, imported only now: a server that shows none of these pictures saves 33 MB and a second."""
     from captum import attr
 
@@ -131,64 +133,72 @@ def _captum() -> ModuleType:
     return module
 
 
-def _saliency(scores: Scores, pixels: Tensor, target: int, _seed: int) -> Tensor:
-    slopes: Tensor = _captum().Saliency(scores).attribute(pixels, target=target)
+def _compute_saliency(scores: ScoreFunction, pixels: Tensor, target: int, _seed: int) -> Tensor:
+    slopes: Tensor = _import_captum().Saliency(scores).attribute(pixels, target=target)
     return slopes[0].amax(0)
 
 
-def _smoothgrad(scores: Scores, pixels: Tensor, target: int, seed: int) -> Tensor:
+def _compute_smoothgrad(scores: ScoreFunction, pixels: Tensor, target: int, seed: int) -> Tensor:
     # Not by captum's NoiseTunnel: it draws from the generator that all threads of a server share.
-    noise = torch.randn(_SAMPLES, *pixels.shape[1:], generator=generator("smoothgrad", seed))
-    noisy = (pixels.detach() + _NOISE * noise).requires_grad_()
-    slopes: Tensor = _captum().Saliency(scores).attribute(noisy, target=target, abs=False)
+    noise = torch.randn(_SMOOTHGRAD_SAMPLES, *pixels.shape[1:], generator=make_generator("smoothgrad", seed))
+    noisy = (pixels.detach() + _SMOOTHGRAD_STD * noise).requires_grad_()
+    slopes: Tensor = _import_captum().Saliency(scores).attribute(noisy, target=target, abs=False)
     return slopes.mean(0).sum(0)
 
 
-def _integrated_gradients(scores: Scores, pixels: Tensor, target: int, _seed: int) -> Tensor:
-    shares: Tensor = _captum().IntegratedGradients(scores).attribute(pixels, target=target, n_steps=_STEPS)
+def _compute_integrated_gradients(scores: ScoreFunction, pixels: Tensor, target: int, _seed: int) -> Tensor:
+    shares: Tensor = (
+        _import_captum().IntegratedGradients(scores).attribute(pixels, target=target, n_steps=_INTEGRATION_STEPS)
+    )
     return shares[0].sum(0)
 
 
-def _occlusion(scores: Scores, pixels: Tensor, target: int, _seed: int) -> Tensor:
+def _compute_occlusion(scores: ScoreFunction, pixels: Tensor, target: int, _seed: int) -> Tensor:
     channels, height, width = pixels.shape[1:]
-    window = min(_WINDOW, max(1, min(height, width) // 4))
+    window = min(_OCCLUSION_SIZE, max(1, min(height, width) // 4))
     falls: Tensor = (
-        _captum()
+        _import_captum()
         .Occlusion(scores)
         .attribute(
             pixels.detach(),
             sliding_window_shapes=(channels, window, window),
             strides=(channels, 1, 1),
             target=target,
-            perturbations_per_eval=_AT_ONCE,
+            perturbations_per_eval=_BATCH_SIZE,
         )
     )
     # The channels were covered together, so each of them holds the whole fall: adding them up would count it often.
     return falls[0, 0]
 
 
-_PIXEL_METHODS: dict[Method, Callable[[Scores, Tensor, int, int], Tensor]] = {
-    "saliency": _saliency,
-    "smoothgrad": _smoothgrad,
-    "integrated_gradients": _integrated_gradients,
-    "occlusion": _occlusion,
+_PIXEL_METHODS: dict[Method, Callable[[ScoreFunction, Tensor, int, int], Tensor]] = {
+    "saliency": _compute_saliency,
+    "smoothgrad": _compute_smoothgrad,
+    "integrated_gradients": _compute_integrated_gradients,
+    "occlusion": _compute_occlusion,
 }
 
 
-def _grad_cam(model: Model, pixels: Tensor, target: int, layer_index: int | None) -> Tensor:
+def _compute_grad_cam(model: Model, pixels: Tensor, target: int, layer_index: int | None) -> Tensor:
     """(1, 1, height, width) of the layer, 0 or more."""
-    span = next(span for span in spans(model.architecture) if span.layer_index == _cam_layer(model, layer_index))
+    span = next(
+        span
+        for span in list_module_ranges(model.architecture)
+        if span.layer_index == _resolve_cam_layer(model, layer_index)
+    )
     # captum puts its hook on this module of our own: one on the model's would be seen by every thread that uses it.
     end = nn.Identity()
     marked = nn.Sequential(*model.module[: span.stop], end, *model.module[span.stop :])
     found: Tensor = (
-        _captum().LayerGradCam(_scores(marked), end).attribute(pixels, target=target, relu_attributions=True)
+        _import_captum()
+        .LayerGradCam(_make_score_function(marked), end)
+        .attribute(pixels, target=target, relu_attributions=True)
     )
     return found
 
 
-def _cam_layer(model: Model, layer_index: int | None) -> int:
-    choices = cam_layers(model)
+def _resolve_cam_layer(model: Model, layer_index: int | None) -> int:
+    choices = list_cam_layers(model)
     if not choices:
         raise ArchitectureError(
             "Grad-CAM has nothing to look at in this net.",
@@ -206,5 +216,5 @@ def _cam_layer(model: Model, layer_index: int | None) -> int:
     return layer_index
 
 
-def _array(values: Tensor) -> Array:
+def _to_array(values: Tensor) -> Array:
     return values.detach().numpy().astype(np.float32, copy=True)

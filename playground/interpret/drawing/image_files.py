@@ -11,50 +11,50 @@ from PIL import Image, ImageOps
 
 from playground.core.datasets import DATASETS, Dataset
 from playground.core.shapes import Shape
-from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, on_white, picture_values
-from playground.engine.data.rasterize import fit_strokes
+from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, composite_on_white, decode_image
+from playground.engine.data.rasterize import rasterize
 from playground.errors import DrawingError, ImageFileError
-from playground.interpret.drawing.photo import photo_ink
-from playground.interpret.drawing.preprocess import as_input, fit_image, for_net
+from playground.interpret.drawing.photo import extract_ink
+from playground.interpret.drawing.preprocess import prepare_input, preprocess_ink, resize_to_input
 
 Array = NDArray[np.float32]
 
 MAX_FILE_BYTES = 20 * 1000**2
 _MNIST = DATASETS["mnist"]
-_ENOUGH = 1024
-_SMALL = 64  # pixels: up to that a picture is no photo, and every pixel of it counts
+_MAX_DECODED_SIDE = 1024
+_MAX_SMALL_SIDE = 64  # pixels: up to that a picture is no photo, and every pixel of it counts
 
 
 def read_inputs(path: Path, dataset: Dataset = _MNIST, shape: Shape = _MNIST.input_shape) -> list[Array]:
     """What a file holds, as inputs of a net, ``shape`` each: one picture, or one or more drawings as strokes.
 
     Where ``dataset``, from which the net learnt, is of drawings, a picture is one of a drawing. Raises ImageFileError
-    or DrawingError, naming the file, MissingDataError as ``for_net``.
+    or DrawingError, naming the file, MissingDataError as ``prepare_input``.
     """
-    content = file_content(path)
+    content = read_file(path)
     if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
-        pictures = _drawings(path, content)
-    elif dataset.reads_drawings:
-        pictures = [uploaded_input(str(path), content)]
+        pictures = _parse_drawings(path, content)
+    elif dataset.is_drawable:
+        pictures = [read_uploaded_input(str(path), content)]
     else:
-        pictures = [uploaded_image(str(path), content, picture_shape(dataset, shape))]
-    return [for_net(picture, dataset, shape) for picture in pictures]
+        pictures = [read_uploaded_image(str(path), content, get_image_shape(dataset, shape))]
+    return [prepare_input(picture, dataset, shape) for picture in pictures]
 
 
-def picture_shape(dataset: Dataset, shape: Shape) -> Shape:
+def get_image_shape(dataset: Dataset, shape: Shape) -> Shape:
     """Of the pictures that become inputs of ``shape``: the same, unless features are made of them first."""
     return dataset.features.image_shape if dataset.features else shape
 
 
-def uploaded_input(name: str, content: bytes) -> Array:
+def read_uploaded_input(name: str, content: bytes) -> Array:
     """A picture that came as bytes, as the input of a net, (1, 28, 28); errors as ``read_inputs``, naming ``name``."""
     try:
-        return fit_image(uploaded_ink(name, content))
+        return preprocess_ink(read_uploaded_ink(name, content))
     except DrawingError as problem:
         raise DrawingError(f"{name}: {problem.what}", expected=problem.expected, fix=problem.fix) from None
 
 
-def uploaded_image(name: str, content: bytes, shape: Shape) -> Array:
+def read_uploaded_image(name: str, content: bytes, shape: Shape) -> Array:
     """A picture that came as bytes, as an image of ``shape``, values 0 to 1: its middle, in grey or in colour.
 
     Raises ImageFileError for what is no usable picture.
@@ -62,19 +62,19 @@ def uploaded_image(name: str, content: bytes, shape: Shape) -> Array:
     _check_size(name, len(content))
     channels, height, width = shape
     try:
-        values = picture_values(content, height=height, width=width, channels=1 if channels == 1 else 3)
+        values = decode_image(content, height=height, width=width, channels=1 if channels == 1 else 3)
     except ImageFileError as problem:
         raise ImageFileError(f"{name} {problem.what}.", fix="Choose another picture.") from None
-    return as_input(values.astype(np.float32) / np.float32(255), shape)
+    return resize_to_input(values.astype(np.float32) / np.float32(255), shape)
 
 
-def uploaded_ink(name: str, content: bytes) -> Array:
+def read_uploaded_ink(name: str, content: bytes) -> Array:
     """A picture that came as bytes, as ink 1 on paper 0 on a square: a digit's, without box, shadow and dirt.
 
     Raises ImageFileError for what is no usable picture, DrawingError for one on which nothing stands out.
     """
     _check_size(name, len(content))
-    ink = ink_of(name, content)
+    ink = decode_ink(name, content)
     if not ink.any():
         raise DrawingError(f"{name}: the picture is empty: nothing stands out from its background.")
     height, width = ink.shape
@@ -84,7 +84,7 @@ def uploaded_ink(name: str, content: bytes) -> Array:
     return square
 
 
-def ink_of(path: Path | str, content: bytes) -> Array:
+def decode_ink(path: Path | str, content: bytes) -> Array:
     """A picture file as ink 1 on paper 0, (height, width): grey, turned upright, either polarity.
 
     The border tells the paper's brightness: most of it is paper. Raises ImageFileError for what is no usable picture.
@@ -92,7 +92,7 @@ def ink_of(path: Path | str, content: bytes) -> Array:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            grey = _grey(path, content)
+            grey = _decode_grayscale(path, content)
     except ImageFileError:
         raise
     except Exception as problem:  # Pillow's readers raise whatever they stumble over; none of it is ours to sort
@@ -100,8 +100,8 @@ def ink_of(path: Path | str, content: bytes) -> Array:
             f"{path} is no picture that can be read.",
             expected=f"Formats: {', '.join(FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
         ) from problem
-    if max(grey.shape) > _SMALL:
-        return photo_ink(grey)
+    if max(grey.shape) > _MAX_SMALL_SIDE:
+        return extract_ink(grey)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     paper = float(np.median(border))
     ink = np.clip(paper - grey, 0, None) if paper > 0.5 else np.clip(grey - paper, 0, None)
@@ -112,7 +112,7 @@ def ink_of(path: Path | str, content: bytes) -> Array:
     return np.asarray(ink / strongest if strongest > 0.05 else ink * 0, dtype=np.float32)
 
 
-def _grey(path: Path | str, content: bytes) -> Array:
+def _decode_grayscale(path: Path | str, content: bytes) -> Array:
     """Brightness 0 to 1, (height, width), upright, transparent parts white."""
     with Image.open(BytesIO(content), formats=FORMATS) as opened:
         if opened.width * opened.height > MAX_PIXELS:
@@ -121,11 +121,11 @@ def _grey(path: Path | str, content: bytes) -> Array:
                 expected=f"At most {MAX_PIXELS // 10**6} million.",
                 fix="Make it smaller.",
             )
-        opened.draft("L", (_ENOUGH, _ENOUGH))
-        opened.thumbnail((_ENOUGH, _ENOUGH))  # a photo's further pixels would only cost memory
+        opened.draft("L", (_MAX_DECODED_SIDE, _MAX_DECODED_SIDE))
+        opened.thumbnail((_MAX_DECODED_SIDE, _MAX_DECODED_SIDE))  # a photo's further pixels would only cost memory
         upright = ImageOps.exif_transpose(opened)
         if upright.has_transparency_data:
-            upright = on_white(upright)
+            upright = composite_on_white(upright)
         if upright.mode in ("I;16", "I", "F"):
             deep = np.asarray(upright, dtype=np.float32)
             return np.asarray(deep / max(float(deep.max()), 1.0), dtype=np.float32)
@@ -137,7 +137,7 @@ def _check_size(name: str, size: int) -> None:
         raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
 
 
-def file_content(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """What a file of a bearable size holds; raises ImageFileError, naming it."""
     try:
         _check_size(str(path), path.stat().st_size)
@@ -148,7 +148,7 @@ def file_content(path: Path) -> bytes:
         ) from problem
 
 
-def _drawings(path: Path, content: bytes) -> list[Array]:
+def _parse_drawings(path: Path, content: bytes) -> list[Array]:
     expected = 'A list of drawings: [{"strokes": [[[x, y], ...], ...]}, ...], y down, any unit.'
     try:
         drawings = json.loads(content)
@@ -166,7 +166,7 @@ def _drawings(path: Path, content: bytes) -> list[Array]:
         if not isinstance(strokes, list) or not all(isinstance(stroke, list) for stroke in strokes):
             raise DrawingError(f"{path}, drawing {number + 1}: there are no strokes.", expected=expected)
         try:
-            found.append(fit_strokes(strokes))
+            found.append(rasterize(strokes))
         except DrawingError as problem:
             raise DrawingError(f"{path}, drawing {number + 1}: {problem.what}", expected=problem.expected) from None
     return found

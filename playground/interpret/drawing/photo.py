@@ -11,79 +11,79 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from playground.engine.data.rasterize import BOX, MNIST_PEN_WIDTH, Array, fit_strokes, stroke_width
+from playground.engine.data.rasterize import BOX_SIZE, MNIST_PEN_WIDTH, Array, measure_stroke_width, rasterize
 
 Mask = NDArray[np.bool_]
 
-_WORKING_SIZE = 128
-_WIDEST_LINE = 45  # pixels of that: wider things are paper or shadow
-_FAINTEST = 0.1  # of the range from black to white: less than that is paper
-_SPECK = 0.03  # of the largest piece of ink: smaller pieces are dirt
-_FRAME = 0.6  # of the picture's sides: a piece around everything else that is as large as that is a box
-_USUAL_WIDTHS = (0.65, 1.5)  # times MNIST's
-_THINNING_HEIGHT = 56
+_MAX_WORKING_SIDE = 128
+_MAX_LINE_WIDTH = 45  # pixels of that: wider things are paper or shadow
+_MIN_CONTRAST = 0.1  # of the range from black to white: less than that is paper
+_MIN_COMPONENT_RATIO = 0.03  # of the largest piece of ink: smaller pieces are dirt
+_MIN_FRAME_RATIO = 0.6  # of the picture's sides: a piece around everything else that is as large as that is a box
+_STROKE_WIDTH_RANGE = (0.65, 1.5)  # times MNIST's
+_SKELETON_SIDE = 56
 
 
-def photo_ink(grey: Array) -> Array:
+def extract_ink(gray: Array) -> Array:
     """Brightness 0 to 1 (height, width) as ink 1 on paper 0, at most 128 pixels a side; box and dirt are taken away.
 
     The border tells which is paper: most of it is. All 0 where nothing stands out.
     """
-    small = _shrunk(grey, _WORKING_SIZE)
+    small = _shrink(gray, _MAX_WORKING_SIDE)
     border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
     if np.median(border) <= 0.5:
         small = 1 - small
-    paper = -_largest_near(-_largest_near(small, _WIDEST_LINE), _WIDEST_LINE)
+    paper = -_dilate(-_dilate(small, _MAX_LINE_WIDTH), _MAX_LINE_WIDTH)
     contrast = paper - small
-    mask = _digit_of(contrast > max(_FAINTEST, _otsu(contrast)))
+    mask = _remove_specks_and_frame(contrast > max(_MIN_CONTRAST, _compute_otsu_threshold(contrast)))
     if not mask.any():
         return np.zeros_like(small)
     strongest = float(np.quantile(contrast[mask], 0.75))
-    edge = _largest_near(mask.astype(np.float32), 3) > 0
+    edge = _dilate(mask.astype(np.float32), 3) > 0
     ink: Array = np.where(edge, np.clip(contrast / strongest, 0, 1), 0).astype(np.float32)
     return ink
 
 
-def has_usual_lines(ink: Array) -> bool:
+def has_typical_stroke_width(ink: Array) -> bool:
     """Whether lines (height, width; ink 1, paper 0) would be about as wide as MNIST's in a box of its size."""
-    digit = _cut_out(ink)
-    width = stroke_width(digit) * BOX / max(digit.shape)
-    return bool(_USUAL_WIDTHS[0] <= width / MNIST_PEN_WIDTH <= _USUAL_WIDTHS[1])
+    digit = _crop_to_ink(ink)
+    width = measure_stroke_width(digit) * BOX_SIZE / max(digit.shape)
+    return bool(_STROKE_WIDTH_RANGE[0] <= width / MNIST_PEN_WIDTH <= _STROKE_WIDTH_RANGE[1])
 
 
-def drawn_anew(ink: Array) -> Array:
-    """The digit (1, 28, 28) along the middle of its lines, with MNIST's pen; ``ink`` as in ``has_usual_lines``."""
-    mask = _thinned(np.pad(_shrunk(_cut_out(ink), _THINNING_HEIGHT) > 0.5, 1))
+def redraw_skeleton(ink: Array) -> Array:
+    """The digit (1, 28, 28) along the middle of its lines, with MNIST's pen; ``ink`` as in ``has_typical_stroke_width``."""
+    mask = _skeletonize(np.pad(_shrink(_crop_to_ink(ink), _SKELETON_SIDE) > 0.5, 1))
     lines: list[list[tuple[float, float]]] = [[(x, y)] for y, x in np.argwhere(mask).tolist()]
     for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
         both = mask & np.roll(mask, (-down, -right), axis=(0, 1))
         lines += [[(x, y), (x + right, y + down)] for y, x in np.argwhere(both).tolist()]
-    return fit_strokes(lines)
+    return rasterize(lines)
 
 
-def _cut_out(ink: Array) -> Array:
+def _crop_to_ink(ink: Array) -> Array:
     inked = np.argwhere(ink > 0.5 * ink.max())
     (top, left), (bottom, right) = inked.min(axis=0), inked.max(axis=0) + 1
     return ink[top:bottom, left:right]
 
 
-def _shrunk(picture: Array, longest: int) -> Array:
-    scale = longest / max(picture.shape)
+def _shrink(image: Array, max_side: int) -> Array:
+    scale = max_side / max(image.shape)
     if scale >= 1:
-        return picture
-    height, width = (max(1, round(side * scale)) for side in picture.shape)
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX), dtype=np.float32)
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX), dtype=np.float32)
 
 
-def _largest_near(values: Array, across: int) -> Array:
+def _dilate(values: Array, window_size: int) -> Array:
     """The largest value in a square around every pixel."""
     for axis in (0, 1):
-        padding = [(across // 2, across // 2) if axis == side else (0, 0) for side in (0, 1)]
-        values = sliding_window_view(np.pad(values, padding, mode="edge"), across, axis=axis).max(axis=-1)
+        padding = [(window_size // 2, window_size // 2) if axis == side else (0, 0) for side in (0, 1)]
+        values = sliding_window_view(np.pad(values, padding, mode="edge"), window_size, axis=axis).max(axis=-1)
     return values
 
 
-def _otsu(values: Array) -> float:
+def _compute_otsu_threshold(values: Array) -> float:
     """The limit that parts values into two groups with the least spread inside each."""
     counts, edges = np.histogram(values, bins=128)
     middles = (edges[:-1] + edges[1:]) / 2
@@ -95,56 +95,58 @@ def _otsu(values: Array) -> float:
     return float(middles[int(np.nanargmax(between))]) if np.isfinite(between).any() else 0.0
 
 
-def _digit_of(mask: Mask) -> Mask:
+def _remove_specks_and_frame(mask: Mask) -> Mask:
     """The pieces of ink that are neither dirt nor a box around the others."""
-    pieces = _pieces(mask)
+    pieces = _find_connected_components(mask)
     framed = [piece for piece in pieces if _is_frame(piece, pieces)]
     pieces = [piece for piece in pieces if not any(piece is frame for frame in framed)]
     largest = max((int(piece.sum()) for piece in pieces), default=0)
     kept = np.zeros_like(mask)
     for piece in pieces:
-        if piece.sum() >= _SPECK * largest:
+        if piece.sum() >= _MIN_COMPONENT_RATIO * largest:
             kept |= piece
     return kept
 
 
-def _pieces(mask: Mask) -> list[Mask]:
+def _find_connected_components(mask: Mask) -> list[Mask]:
     """Connected parts, corners included: the largest number in a part spreads through it."""
     numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     while True:
-        spread = np.where(mask, _largest_near(numbers, 3), 0)
+        spread = np.where(mask, _dilate(numbers, 3), 0)
         if np.array_equal(spread, numbers):
             return [numbers == number for number in np.unique(numbers) if number]
         numbers = spread
 
 
-def _is_frame(piece: Mask, pieces: list[Mask]) -> bool:
+def _is_frame(component: Mask, components: list[Mask]) -> bool:
     """Whether ink runs along all four sides of its own box, which no digit's does, around other ink."""
-    rows, columns = np.flatnonzero(piece.any(axis=1)), np.flatnonzero(piece.any(axis=0))
+    rows, columns = np.flatnonzero(component.any(axis=1)), np.flatnonzero(component.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     height, width = bottom - top, right - left
-    if height < _FRAME * piece.shape[0] and width < _FRAME * piece.shape[1]:
+    if height < _MIN_FRAME_RATIO * component.shape[0] and width < _MIN_FRAME_RATIO * component.shape[1]:
         return False
     high, wide = max(2, height // 8), max(2, width // 8)
     sides = (
-        piece[top : top + high].any(axis=0).sum() / width,
-        piece[bottom - high : bottom].any(axis=0).sum() / width,
-        piece[:, left : left + wide].any(axis=1).sum() / height,
-        piece[:, right - wide : right].any(axis=1).sum() / height,
+        component[top : top + high].any(axis=0).sum() / width,
+        component[bottom - high : bottom].any(axis=0).sum() / width,
+        component[:, left : left + wide].any(axis=1).sum() / height,
+        component[:, right - wide : right].any(axis=1).sum() / height,
     )
-    inside = piece[top + 1 : bottom - 1, left + 1 : right - 1]
-    others = (other for other in pieces if other is not piece)
-    around = any(other[top + 1 : bottom - 1, left + 1 : right - 1].sum() > _SPECK * inside.size for other in others)
+    inside = component[top + 1 : bottom - 1, left + 1 : right - 1]
+    others = (other for other in components if other is not component)
+    around = any(
+        other[top + 1 : bottom - 1, left + 1 : right - 1].sum() > _MIN_COMPONENT_RATIO * inside.size for other in others
+    )
     return bool(min(sides) > 0.8 and around)
 
 
-def _thinned(mask: Mask) -> Mask:
+def _skeletonize(mask: Mask) -> Mask:
     """Lines one pixel wide; ``mask`` has an empty margin."""
     mask = mask.copy()
     while True:
         changed = False
         for first in (True, False):
-            around = [np.roll(mask, shift, axis=(0, 1)) for shift in _AROUND]
+            around = [np.roll(mask, shift, axis=(0, 1)) for shift in _NEIGHBOR_SHIFTS]
             north, east, south, west = around[0], around[2], around[4], around[6]
             neighbours = sum(part.astype(np.int8) for part in around)
             turns = sum(~part & after for part, after in zip(around, [*around[1:], around[0]], strict=True))
@@ -161,4 +163,4 @@ def _thinned(mask: Mask) -> Mask:
 
 
 # The eight neighbours from the north on, clockwise, as shifts that bring them onto a pixel.
-_AROUND = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
+_NEIGHBOR_SHIFTS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))

@@ -20,105 +20,107 @@ from torch.nn import functional
 
 from playground.engine.data.batch import scale_pixels
 from playground.engine.data.mnist import is_unpacked
-from playground.engine.data.pen_digits import pen_drawings
-from playground.engine.data.rasterize import fit_strokes
-from playground.engine.data.splits import first_images
-from playground.engine.runs.repository import pretrained_run
-from playground.engine.workers.malloc import give_back_memory
+from playground.engine.data.pen_digits import load_pen_drawings
+from playground.engine.data.rasterize import rasterize
+from playground.engine.data.splits import load_first_train_images
+from playground.engine.runs.repository import load_pretrained_run
+from playground.engine.workers.malloc import trim_memory
 from playground.errors import PlaygroundError
 from playground.interpret.model import load_model
 
 Array = NDArray[np.float32]
 
-_NEIGHBOUR = 5
-_DIGITS, _EVERY_PEN_DRAWING = 2000, 8  # compared with: so many digits of MNIST, and every eighth pen drawing
-_CALIBRATED_ON = 1000
-_PATIENCE = 60  # seconds
-_AT_ONCE = 64  # few, so that a server does not grow by their feature maps
-_FALSE_ALARMS = 0.01
+_K = 5
+_REFERENCE_DIGITS, _PEN_DRAWING_STRIDE = 2000, 8  # compared with: so many digits of MNIST, and every eighth pen drawing
+_CALIBRATION_DIGITS = 1000
+_MAX_WAIT_S = 60  # seconds
+_BATCH_SIZE = 64  # few, so that a server does not grow by their feature maps
+_FALSE_POSITIVE_RATE = 0.01
 """Share of real digits that are called unfamiliar; this sets the limit."""
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class OodScore:
     """How far an image is from what is known, and how far 99 of 100 real ones are."""
 
     distance: float
-    limit: float
+    threshold: float
 
     @property
-    def is_familiar(self) -> bool:
+    def is_in_distribution(self) -> bool:
         """Whether the image is as near as real ones are."""
-        return self.distance <= self.limit
+        return self.distance <= self.threshold
 
 
-class _Judge:
+class _OodDetector:
     """The pretrained model up to its output layer, with training images as it sees them."""
 
     def __init__(self) -> None:
-        self._layers = list(load_model(pretrained_run()).module)[:-1]
+        self._layers = list(load_model(load_pretrained_run()).module)[:-1]
         kinds = [type(layer) for layer in self._layers]
         last_pool = len(kinds) - 1 - kinds[::-1].index(nn.MaxPool2d)
-        self._depths = (last_pool, kinds.index(nn.Flatten), len(kinds) - 1)
-        digits = first_images("mnist", _DIGITS + _CALIBRATED_ON).images
-        pens = np.stack([fit_strokes(drawing["strokes"]) for drawing in pen_drawings(_EVERY_PEN_DRAWING)])
-        self._known = self._seen(torch.cat([scale_pixels(digits[:_DIGITS]), torch.from_numpy(pens)]))
-        distances = self._distances(self._seen(scale_pixels(digits[_DIGITS:])))
-        self._limit = float(distances.quantile(1 - _FALSE_ALARMS))
+        self._feature_layer_indices = (last_pool, kinds.index(nn.Flatten), len(kinds) - 1)
+        digits = load_first_train_images("mnist", _REFERENCE_DIGITS + _CALIBRATION_DIGITS).images
+        pens = np.stack([rasterize(drawing["strokes"]) for drawing in load_pen_drawings(_PEN_DRAWING_STRIDE)])
+        self._reference_features = self._extract_features(
+            torch.cat([scale_pixels(digits[:_REFERENCE_DIGITS]), torch.from_numpy(pens)])
+        )
+        distances = self._compute_distances(self._extract_features(scale_pixels(digits[_REFERENCE_DIGITS:])))
+        self._threshold = float(distances.quantile(1 - _FALSE_POSITIVE_RATE))
 
-    def judge(self, image: Array) -> Familiarity:
-        distance = self._distances(self._seen(torch.from_numpy(image)[None]))
-        return Familiarity(float(distance), self._limit)
+    def score(self, image: Array) -> OodScore:
+        distance = self._compute_distances(self._extract_features(torch.from_numpy(image)[None]))
+        return OodScore(float(distance), self._threshold)
 
-    def _seen(self, images: Tensor) -> Tensor:
+    def _extract_features(self, images: Tensor) -> Tensor:
         """What the layers at the three depths put out, each of the length 1: (count, values)."""
         parts = []
         with torch.inference_mode():
-            for maps in torch.split(images, _AT_ONCE):
+            for maps in torch.split(images, _BATCH_SIZE):
                 found = []
                 for place, layer in enumerate(self._layers):
                     maps = layer(maps)
-                    if place in self._depths:
+                    if place in self._feature_layer_indices:
                         found.append(functional.normalize(maps.flatten(1)))
                 parts.append(torch.cat(found, dim=1))
         return torch.cat(parts)
 
-    def _distances(self, seen: Tensor) -> Tensor:
+    def _compute_distances(self, features: Tensor) -> Tensor:
         """Of every row from its k-th nearest; the three parts of each have the length 1, so a product tells it."""
-        products = (seen @ self._known.T).topk(_NEIGHBOUR, dim=1).values[:, -1]
-        return (2 * len(self._depths) - 2 * products).clamp(min=0).sqrt()
+        products = (features @ self._reference_features.T).topk(_K, dim=1).values[:, -1]
+        return (2 * len(self._feature_layer_indices) - 2 * products).clamp(min=0).sqrt()
 
 
 _lock = threading.Lock()
-_made: list[_Judge] = []
+_detector_cache: list[_OodDetector] = []
 
 
-def _judge() -> _Judge:
+def _get_detector() -> _OodDetector:
     with _lock:
-        if not _made:
-            _made.append(_Judge())
-        return _made[0]
+        if not _detector_cache:
+            _detector_cache.append(_OodDetector())
+        return _detector_cache[0]
 
 
-def is_prepared() -> bool:
-    """Whether an answer comes at once; else somebody should call ``prepare``."""
-    return bool(_made)
+def is_detector_ready() -> bool:
+    """Whether an answer comes at once; else somebody should call ``prepare_detector``."""
+    return bool(_detector_cache)
 
 
-def prepare() -> None:
+def prepare_detector() -> None:
     """Look at the images to compare with, so that the first answer comes as fast as the others.
 
     Unpacking them is left to the first worker: it takes memory, which a worker gives back when it ends.
     """
-    for _ in range(_PATIENCE):
+    for _ in range(_MAX_WAIT_S):
         if is_unpacked():
             break
         time.sleep(1)
     with contextlib.suppress(PlaygroundError):  # damaged files are told when they are asked for
-        _judge()
-        give_back_memory()
+        _get_detector()
+        trim_memory()
 
 
-def familiarity(image: Array) -> Familiarity:
+def compute_ood_score(image: Array) -> OodScore:
     """Of an image (1, 28, 28), values 0 to 1. The first call takes two seconds: it looks at some thousand images."""
-    return _judge().judge(image)
+    return _get_detector().score(image)

@@ -16,16 +16,16 @@ from torch.nn import functional
 
 from playground.core.shapes import Shape
 from playground.core.summary import summarize
-from playground.engine.model.build import Residual, spans
-from playground.engine.rng import generator
+from playground.engine.model.build import Residual, list_module_ranges
+from playground.engine.rng import make_generator
 from playground.errors import PlaygroundError
-from playground.interpret.activations.receptive_field import steps_up_to
+from playground.interpret.activations.receptive_field import get_steps_up_to
 from playground.interpret.feature_viz.adam import Adam
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
 Objective = Literal["channel", "centre", "class"]
-Parameterisation = Literal["fourier", "pixel"]
+Parameterization = Literal["fourier", "pixel"]
 
 OBJECTIVES: dict[Objective, tuple[str, str]] = {
     "channel": ("Whole channel", "The mean of the channel's map is to grow: what it looks for, all over the image."),
@@ -34,22 +34,26 @@ OBJECTIVES: dict[Objective, tuple[str, str]] = {
 }
 """Title and one sentence."""
 
-_EVERY = 8  # steps from one look at the image to the next
-_BLACK = -2.0  # before the sigmoid: nearly black, and steep enough to come away from
-_GAIN = 4.0  # so far does a value reach before the sigmoid: with Adam's usual lr, 128 steps go from black to white
-_NOISE = 0.075
-_WAY_BACK = 0.02
-_LEAK = 0.1
-_DAMPING = 0.3  # in place of Adam's epsilon, in units of the usual slope: else waves that do not matter become noise
-_OF_FIELD = 8  # a pattern is shifted by at most such a part of its size: a small one would be smeared
+_YIELD_EVERY = 8  # steps from one look at the image to the next
+_INITIAL_LOGIT = -2.0  # before the sigmoid: nearly black, and steep enough to come away from
+_LOGIT_SCALE = (
+    4.0  # so far does a value reach before the sigmoid: with Adam's usual lr, 128 steps go from black to white
+)
+_INITIAL_NOISE_STD = 0.075
+_SIGMOID_LEAK = 0.02
+_RELU_LEAK = 0.1
+_RELATIVE_EPS = (
+    0.3  # in place of Adam's epsilon, in units of the usual slope: else waves that do not matter become noise
+)
+_JITTER_DIVISOR = 8  # a pattern is shifted by at most such a part of its size: a small one would be smeared
 
 
 @dataclass(frozen=True)
-class DreamSettings:
+class MaximizationSettings:
     """How the image is sought.
 
     ``lr`` is Adam's, ``jitter`` the most pixels of random shift in each step (fewer where a value sees under 16 of
-    them). ``blur`` and ``sparsity`` are prices, of differences between neighbours (total variation) and of ink, in
+    them). ``total_variation_weight`` and ``sparsity_weight`` are prices, of differences between neighbours (total variation) and of ink, in
     units of the objective's steepest slope, so that they mean the same in every layer. "fourier" changes waves in
     place of single pixels, the long ones faster.
     """
@@ -57,33 +61,33 @@ class DreamSettings:
     steps: int = 128
     lr: float = 0.05
     jitter: int = 2
-    blur: float = 0.02
-    sparsity: float = 0.02
-    parameterisation: Parameterisation = "fourier"
+    total_variation_weight: float = 0.02
+    sparsity_weight: float = 0.02
+    parameterization: Parameterization = "fourier"
     seed: int = 0
 
 
 @dataclass(frozen=True)
-class Dream:
+class MaximizationResult:
     """The best image so far (channels, height, width), values 0 to 1, after ``step`` of ``steps`` steps.
 
-    ``score`` is its objective, not shifted; ``first_score`` that of the faint noise that it began as.
+    ``score`` is its objective, not shifted; ``initial_score`` that of the faint noise that it began as.
     """
 
     image: Array
     score: float
-    first_score: float
+    initial_score: float
     step: int
     steps: int
 
 
-def dream(
+def maximize_activation(
     model: Model,
     layer_index: int,
     channel: int,
     objective: Objective = "channel",
-    settings: DreamSettings = DreamSettings(),
-) -> Iterator[Dream]:
+    settings: MaximizationSettings = MaximizationSettings(),
+) -> Iterator[MaximizationResult]:
     """An image that makes a channel large: the start, then the best so far every few steps; the last is the answer.
 
     What grows is the value before the layer's activation, where there is one: an activation that is shut has no slope
@@ -92,59 +96,69 @@ def dream(
     pixels, with no place for a pattern: there the middle value shows more. Raises PlaygroundError for a layer that is
     not there or switched off, a channel or class that it does not have, and settings out of bounds.
     """
-    least = min(settings.jitter, settings.blur, settings.sparsity)
-    if settings.steps < 1 or settings.lr <= 0 or least < 0 or settings.parameterisation not in _PAINTS:
+    least = min(settings.jitter, settings.total_variation_weight, settings.sparsity_weight)
+    if settings.steps < 1 or settings.lr <= 0 or least < 0 or settings.parameterization not in _PARAMETERIZATIONS:
         raise PlaygroundError(
             f"These settings cannot be used: {settings}.",
-            expected=f"One step at least, lr above 0, nothing below 0; {' or '.join(_PAINTS)}.",
+            expected=f"One step at least, lr above 0, nothing below 0; {' or '.join(_PARAMETERIZATIONS)}.",
         )
-    return _search(_Target(model, layer_index, channel, objective), model.architecture.input.shape, settings)
+    return _optimize(
+        _ObjectiveFunction(model, layer_index, channel, objective), model.architecture.input.shape, settings
+    )
 
 
-def _search(target: "_Target", shape: Shape, settings: DreamSettings) -> Iterator[Dream]:
-    dice = generator("dream", settings.seed)
-    paint = _PAINTS[settings.parameterisation](shape)
-    jitter = min(settings.jitter, target.field // _OF_FIELD)
-    start = _NOISE * torch.randn(paint.shape, generator=dice)
-    values, adam, half = start, Adam(start, _DAMPING), (settings.steps + 1) // 2
-    best = paint.image(start)
-    first_score = score = target.score(best)
-    yield Dream(best[0].numpy().copy(), score, first_score, 0, settings.steps)
+def _optimize(
+    target: "_ObjectiveFunction", shape: Shape, settings: MaximizationSettings
+) -> Iterator[MaximizationResult]:
+    dice = make_generator("dream", settings.seed)
+    paint = _PARAMETERIZATIONS[settings.parameterization](shape)
+    jitter = min(settings.jitter, target.receptive_field_size // _JITTER_DIVISOR)
+    start = _INITIAL_NOISE_STD * torch.randn(paint.shape, generator=dice)
+    values, adam, half = start, Adam(start, _RELATIVE_EPS), (settings.steps + 1) // 2
+    best = paint.to_image(start)
+    first_score = score = target.evaluate(best)
+    yield MaximizationResult(best[0].numpy().copy(), score, first_score, 0, settings.steps)
     for step in range(1, settings.steps + 1):
         if step == half + 1 and score == first_score:  # leaks and shifts led nowhere: straight on
-            values, adam, jitter = start, Adam(start, _DAMPING), 0
+            values, adam, jitter = start, Adam(start, _RELATIVE_EPS), 0
         shift = torch.randint(-jitter, jitter + 1, (2,), generator=dice).tolist()
-        slope = _slope(target, paint, values, shift, settings, leaky=step <= half)
-        values = values - settings.lr * adam.direction(slope)
-        if step % _EVERY == 0 or step == settings.steps:
-            image = paint.image(values)
-            reached = target.score(image)
+        slope = _compute_gradient(target, paint, values, shift, settings, leaky=step <= half)
+        values = values - settings.lr * adam.compute_direction(slope)
+        if step % _YIELD_EVERY == 0 or step == settings.steps:
+            image = paint.to_image(values)
+            reached = target.evaluate(image)
             if reached > score:
                 best, score = image, reached
-            yield Dream(best[0].numpy().copy(), score, first_score, step, settings.steps)
+            yield MaximizationResult(best[0].numpy().copy(), score, first_score, step, settings.steps)
 
 
-def _slope(
-    target: "_Target", paint: "_Paint", values: Tensor, shift: list[int], settings: DreamSettings, *, leaky: bool
+def _compute_gradient(
+    target: "_ObjectiveFunction",
+    parameterization: "_ImageParameterization",
+    values: Tensor,
+    shift: list[int],
+    settings: MaximizationSettings,
+    *,
+    leaky: bool,
 ) -> Tensor:
     """How the loss, which is to fall, grows with each of ``values``."""
     with torch.enable_grad():
         values = values.detach().requires_grad_()
-        image = paint.image(values)
+        image = parameterization.to_image(values)
         shifted = image.detach().roll(shift, dims=(2, 3))
-        gain = target.slope(shifted, leaky=leaky).roll([-pixels for pixels in shift], dims=(2, 3))
+        gain = target.compute_gradient(shifted, leaky=leaky).roll([-pixels for pixels in shift], dims=(2, 3))
         variation = image.diff(dim=2).abs().sum() + image.diff(dim=3).abs().sum()
-        price = settings.sparsity * image.sum() + settings.blur * variation
+        price = settings.sparsity_weight * image.sum() + settings.total_variation_weight * variation
         # The slope of this sum of products is that of the objective itself, scaled.
         return torch.autograd.grad(price - (gain * image).sum(), values)[0]
 
 
-class _Target:
+class _ObjectiveFunction:
     """The number that is to grow, as a function of an image (1, channels, height, width)."""
 
     def __init__(self, model: Model, layer_index: int, channel: int, objective: Objective) -> None:
-        steps = steps_up_to(model.architecture, layer_index)
-        layer, span = steps[-1].layer, spans(model.architecture)[len(steps) - 1]
+        steps = get_steps_up_to(model.architecture, layer_index)
+        layer, span = steps[-1].layer, list_module_ranges(model.architecture)[len(steps) - 1]
         self._is_output = layer.kind == "output"
         if objective not in OBJECTIVES or (objective == "class" and not self._is_output):
             raise PlaygroundError(
@@ -157,22 +171,22 @@ class _Target:
         has_activation = not self._is_output and getattr(layer, "activation", "none") != "none"
         self._modules = model.module[: span.stop - has_activation]
         self._channel, self._objective = channel, objective
-        self.field = max(summarize(model.architecture).rows[layer_index].receptive_field)
+        self.receptive_field_size = max(summarize(model.architecture).layers[layer_index].receptive_field)
 
-    def score(self, image: Tensor) -> float:
+    def evaluate(self, image: Tensor) -> float:
         """The objective of an image as it is."""
         with torch.inference_mode():
-            return float(self._value(self._modules(image)))
+            return float(self._select_value(self._modules(image)))
 
-    def slope(self, image: Tensor, *, leaky: bool) -> Tensor:
+    def compute_gradient(self, image: Tensor, *, leaky: bool) -> Tensor:
         """How the objective grows with each pixel, the steepest slope scaled to 1."""
         with torch.enable_grad():
             image = image.detach().requires_grad_()
-            values = _leaky(self._modules, image) if leaky else self._modules(image)
-            (found,) = torch.autograd.grad(self._value(values), image)
+            values = _forward_leaky(self._modules, image) if leaky else self._modules(image)
+            (found,) = torch.autograd.grad(self._select_value(values), image)
             return found / found.abs().max().clamp(min=1e-30)
 
-    def _value(self, values: Tensor) -> Tensor:
+    def _select_value(self, values: Tensor) -> Tensor:
         if self._is_output and values.shape[1] == 1:
             return values[0, 0] if self._channel else -values[0, 0]
         value = values[0, self._channel]
@@ -181,35 +195,35 @@ class _Target:
         return value[value.shape[0] // 2, value.shape[1] // 2] if self._objective == "centre" else value.mean()
 
 
-def _leaky(module: nn.Module, values: Tensor) -> Tensor:
+def _forward_leaky(module: nn.Module, values: Tensor) -> Tensor:
     """The same values, but a ReLU that is shut lets a part of the slope through, which shows how to open it."""
     if isinstance(module, nn.Sequential):
         for part in module:
-            values = _leaky(part, values)
+            values = _forward_leaky(part, values)
         return values
     if isinstance(module, Residual):
-        return _leaky(module.body, values) + _leaky(module.shortcut, values)
+        return _forward_leaky(module.body, values) + _forward_leaky(module.shortcut, values)
     result: Tensor = module(values)
     if isinstance(module, nn.ReLU):
-        sloped = functional.leaky_relu(values, _LEAK)
+        sloped = functional.leaky_relu(values, _RELU_LEAK)
         return sloped + (result - sloped).detach()
     return result
 
 
 @dataclass(frozen=True)
-class _Paint:
+class _ImageParameterization:
     """From values of this shape to an image (1, channels, height, width), 0 to 1."""
 
     shape: Shape
-    pixels: Callable[[Tensor], Tensor]
+    to_pixels: Callable[[Tensor], Tensor]
 
-    def image(self, values: Tensor) -> Tensor:
-        values = _GAIN * self.pixels(values) + _BLACK
+    def to_image(self, values: Tensor) -> Tensor:
+        values = _LOGIT_SCALE * self.to_pixels(values) + _INITIAL_LOGIT
         # Adds nothing but a slope, so that a pixel that went all black or white can come back.
-        return values.sigmoid() + _WAY_BACK * (values - values.detach())
+        return values.sigmoid() + _SIGMOID_LEAK * (values - values.detach())
 
 
-def _waves(shape: Shape) -> _Paint:
+def _make_fourier_parameterization(shape: Shape) -> _ImageParameterization:
     """The values are a spectrum's real and imaginary parts, weighted by the wavelength as in natural images."""
     channels, height, width = shape
     down, across = torch.fft.fftfreq(height), torch.fft.rfftfreq(width)
@@ -220,10 +234,10 @@ def _waves(shape: Shape) -> _Paint:
         found: Tensor = torch.fft.irfft2(torch.view_as_complex(values * weights), s=[height, width], norm="ortho")
         return found
 
-    return _Paint((1, channels, height, width // 2 + 1, 2), pixels)
+    return _ImageParameterization((1, channels, height, width // 2 + 1, 2), pixels)
 
 
-_PAINTS: dict[str, Callable[[Shape], _Paint]] = {
-    "pixel": lambda shape: _Paint((1, *shape), lambda values: values),
-    "fourier": _waves,
+_PARAMETERIZATIONS: dict[str, Callable[[Shape], _ImageParameterization]] = {
+    "pixel": lambda shape: _ImageParameterization((1, *shape), lambda values: values),
+    "fourier": _make_fourier_parameterization,
 }

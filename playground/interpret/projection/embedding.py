@@ -23,43 +23,45 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from playground.core.architecture import Step
-from playground.core.shapes import Shape, is_map
-from playground.engine.child_env import child_environment
+from playground.core.architecture import ResolvedLayer
+from playground.core.shapes import Shape, is_spatial
+from playground.engine.child_env import build_child_environment
 from playground.engine.data.batch import scale_pixels
-from playground.engine.model.build import spans
+from playground.engine.model.build import list_module_ranges
 from playground.errors import DataError, PlaygroundError
-from playground.interpret.activations.receptive_field import steps_up_to
+from playground.interpret.activations.receptive_field import get_steps_up_to
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
 
-_AT_ONCE = 100  # images: a server does not grow by more feature maps than that
-_SAME = 1e-6  # of the largest value: a layer's rounding differs by less than that between equal images
-_NO_AXIS = 1e-12  # of the variance along the first axis: what is left in a direction along which nothing varies
-_FEWEST_ROWS = 4
-_FEWEST_ITERATIONS = 250  # scikit-learn's; t-SNE exaggerates attraction for so long, and no map is done before
-_PATIENCE_S = 0.2
-_ITERATION = re.compile(r"\[t-SNE\] Iteration (\d+): error")
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-_KEEPS_PLACES = ("flatten", "dropout", "batch_norm", "activation")
+_BATCH_SIZE = 100  # images: a server does not grow by more feature maps than that
+_EQUALITY_TOLERANCE = 1e-6  # of the largest value: a layer's rounding differs by less than that between equal images
+_MIN_VARIANCE_RATIO = (
+    1e-12  # of the variance along the first axis: what is left in a direction along which nothing varies
+)
+_MIN_ROWS = 4
+_MIN_ITERATIONS = 250  # scikit-learn's; t-SNE exaggerates attraction for so long, and no map is done before
+_POLL_INTERVAL_S = 0.2
+_ITERATION_PATTERN = re.compile(r"\[t-SNE\] Iteration (\d+): error")
+_SINGLE_THREAD_ENV = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_LAYOUT_PRESERVING_KINDS = ("flatten", "dropout", "batch_norm", "activation")
 
 
-def features(model: Model, images: Tensor, layer_index: int, *, most_values: int = 2048) -> Array:
+def extract_layer_features(model: Model, images: Tensor, layer_index: int, *, max_values: int = 2048) -> Array:
     """What a layer puts out for each image, after its activation, in one row: (count, values) float32.
 
-    ``images``: uint8 (count, channels, height, width). Maps of more than ``most_values`` values in all are averaged
+    ``images``: uint8 (count, channels, height, width). Maps of more than ``max_values`` values in all are averaged
     over parts until they fit, also where a Flatten has laid them in a row; every map keeps at least one value, and
     other vectors stay as they are. Raises PlaygroundError for a layer that is not there or switched off.
     """
-    steps = steps_up_to(model.architecture, layer_index)
+    steps = get_steps_up_to(model.architecture, layer_index)
     place = len(steps) - 1
-    layers = model.module[: spans(model.architecture)[place].stop]
-    maps = _maps(steps, place)
-    size = _fitting_size(maps, most_values) if maps else (1, 1)
+    layers = model.module[: list_module_ranges(model.architecture)[place].stop]
+    maps = _find_feature_map_shape(steps, place)
+    size = _compute_pooled_size(maps, max_values) if maps else (1, 1)
     found = []
     with torch.inference_mode():
-        for batch in torch.split(images, _AT_ONCE):
+        for batch in torch.split(images, _BATCH_SIZE):
             values = layers(scale_pixels(batch))
             if maps and size != maps[1:]:
                 values = functional.adaptive_avg_pool2d(values.reshape(-1, *maps), size)
@@ -67,54 +69,54 @@ def features(model: Model, images: Tensor, layer_index: int, *, most_values: int
     return np.concatenate(found)
 
 
-def features_of(model: Model, image: Array, layer_index: int) -> Array:
+def extract_image_layer_features(model: Model, image: Array, layer_index: int) -> Array:
     """The same for one image (channels, height, width), values 0 to 1: (1, values)."""
-    return features(model, torch.from_numpy(image)[None].mul(255).round().to(torch.uint8), layer_index)
+    return extract_layer_features(model, torch.from_numpy(image)[None].mul(255).round().to(torch.uint8), layer_index)
 
 
-def _maps(steps: Sequence[Step], place: int) -> Shape | None:
+def _find_feature_map_shape(steps: Sequence[ResolvedLayer], step_index: int) -> Shape | None:
     """The shape of the maps that a layer puts out, or lays in a row; None for a vector that comes from no maps."""
-    while not is_map(steps[place].output_shape):
-        if steps[place].layer.kind not in _KEEPS_PLACES:
+    while not is_spatial(steps[step_index].output_shape):
+        if steps[step_index].layer.kind not in _LAYOUT_PRESERVING_KINDS:
             return None
-        if is_map(steps[place].input_shape):
-            return steps[place].input_shape
-        place -= 1
-    return steps[place].output_shape
+        if is_spatial(steps[step_index].input_shape):
+            return steps[step_index].input_shape
+        step_index -= 1
+    return steps[step_index].output_shape
 
 
-def _fitting_size(maps: Shape, most_values: int) -> tuple[int, int]:
+def _compute_pooled_size(map_shape: Shape, max_values: int) -> tuple[int, int]:
     """Height and width that leave at most so many values, the longer side shortened first; 1×1 if none do."""
-    channels, height, width = maps
-    while channels * height * width > most_values and height * width > 1:
+    channels, height, width = map_shape
+    while channels * height * width > max_values and height * width > 1:
         height, width = (height - 1, width) if height >= width else (height, width - 1)
     return height, width
 
 
 @dataclass(frozen=True)
-class Pca:
+class PcaProjection:
     """The plane on which rows of features spread widest.
 
-    ``points`` (count, 2): where the fitted rows lie. ``explained``: the share of all variance along each axis, 0 to 1.
-    ``mean`` (values,) and ``axes`` (2, values) say where the plane lies among the features; an axis is all 0 where
+    ``points`` (count, 2): where the fitted rows lie. ``explained_variance_ratio``: the share of all variance along each axis, 0 to 1.
+    ``mean`` (values,) and ``components`` (2, values) say where the plane lies among the features; an axis is all 0 where
     nothing is left to vary.
     """
 
     points: Array
-    explained: tuple[float, float]
+    explained_variance_ratio: tuple[float, float]
     mean: NDArray[np.float64]
-    axes: NDArray[np.float64]
+    components: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, features: Array) -> "Pca":
+    def fit(cls, features: Array) -> "PcaProjection":
         """The plane of these rows (count, values); the same rows give the same one, mirrored neither way.
 
         Raises DataError for values that are not numbers, or rows that are all the same.
         """
-        _check(features)
+        _validate_features(features)
         rows = features.astype(np.float64)
         mean = rows.mean(axis=0)
-        variances, axes = _widest(rows - mean)
+        variances, axes = _compute_principal_axes(rows - mean)
         total = float(((rows - mean) ** 2).sum())
         # An axis may point either way; that the weightiest of its features counts upwards settles it.
         weightiest = axes[np.arange(2), np.abs(axes).argmax(axis=1)]
@@ -122,29 +124,29 @@ class Pca:
         points = ((rows - mean) @ axes.T).astype(np.float32)
         return cls(points, (float(variances[0]) / total, float(variances[1]) / total), mean, axes)
 
-    def place(self, features: Array) -> Array:
+    def transform(self, features: Array) -> Array:
         """Where further rows (count, values), as of a drawing, lie on the same map: (count, 2)."""
-        placed: Array = ((features.astype(np.float64) - self.mean) @ self.axes.T).astype(np.float32)
+        placed: Array = ((features.astype(np.float64) - self.mean) @ self.components.T).astype(np.float32)
         return placed
 
 
-def _widest(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _compute_principal_axes(centered: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The two largest sums of squares along any direction (2,), and those directions (2, values), each of length 1.
 
     From the smaller of the two products of the rows with themselves, which have the same eigenvalues.
     """
-    count, size = centred.shape
-    products = centred @ centred.T if count < size else centred.T @ centred
+    count, size = centered.shape
+    products = centered @ centered.T if count < size else centered.T @ centered
     values, vectors = np.linalg.eigh(products)
     variances, axes = np.zeros(2), np.zeros((2, size))
     for place in range(min(2, len(values))):
-        if values[-1 - place] > _NO_AXIS * values[-1]:
-            axis = vectors[:, -1 - place] @ centred if count < size else vectors[:, -1 - place]
+        if values[-1 - place] > _MIN_VARIANCE_RATIO * values[-1]:
+            axis = vectors[:, -1 - place] @ centered if count < size else vectors[:, -1 - place]
             variances[place], axes[place] = values[-1 - place], axis / np.linalg.norm(axis)
     return variances, axes
 
 
-def tsne(
+def compute_tsne(
     features: Array, *, seed: int = 0, iterations: int = 500, perplexity: float = 30
 ) -> Generator[tuple[float, Array | None], None, None]:
     """The t-SNE map of rows of features (count, values): yields (progress 0 to 1, None), at last (1.0, points).
@@ -156,28 +158,28 @@ def tsne(
     Raises DataError for fewer than 4 rows, values that are not numbers or rows that are all the same, PlaygroundError
     where the computation fails.
     """
-    if len(features) < _FEWEST_ROWS:
+    if len(features) < _MIN_ROWS:
         raise DataError(
-            f"A map of neighbours needs more than {len(features)} images.", expected=f"At least {_FEWEST_ROWS}."
+            f"A map of neighbours needs more than {len(features)} images.", expected=f"At least {_MIN_ROWS}."
         )
-    _check(features)
+    _validate_features(features)
     neighbours = min(perplexity, (len(features) - 1) / 3)
-    return _tsne(features, neighbours, max(iterations, _FEWEST_ITERATIONS), seed)
+    return _run_tsne_process(features, neighbours, max(iterations, _MIN_ITERATIONS), seed)
 
 
-def _tsne(
+def _run_tsne_process(
     features: Array, perplexity: float, iterations: int, seed: int
 ) -> Generator[tuple[float, Array | None], None, None]:
     """In a process of its own: scikit-learn would stay in a server's memory, and hold up the pages of others."""
     with tempfile.TemporaryDirectory(prefix="cnn-playground-tsne-") as folder:
         source, target = Path(folder) / "features.npy", Path(folder) / "points.npy"
         np.save(source, features)
-        with _program(str(source), str(target), str(perplexity), str(iterations), str(seed)) as process:
+        with _start_tsne_process(str(source), str(target), str(perplexity), str(iterations), str(seed)) as process:
             try:
                 progress, last_line = 0.0, ""
-                for line in _lines(process):
+                for line in _read_output_lines(process):
                     last_line = line.strip() or last_line
-                    if matched := _ITERATION.match(line):
+                    if matched := _ITERATION_PATTERN.match(line):
                         progress = min(1.0, int(matched[1]) / iterations)
                     yield progress, None
             finally:
@@ -190,7 +192,7 @@ def _tsne(
         yield 1.0, np.load(target)
 
 
-def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
+def _read_output_lines(process: subprocess.Popen[str]) -> Iterator[str]:
     """What a program prints, line by line; an empty one while it prints nothing, so that nobody waits in vain."""
     said: queue.Queue[str | None] = queue.Queue()
 
@@ -204,7 +206,7 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
     yield ""
     while True:
         try:
-            line = said.get(timeout=_PATIENCE_S)
+            line = said.get(timeout=_POLL_INTERVAL_S)
         except queue.Empty:
             line = ""
         if line is None:
@@ -212,7 +214,7 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
         yield line
 
 
-def _program(*arguments: str) -> subprocess.Popen[str]:
+def _start_tsne_process(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "playground.interpret.projection.tsne", *arguments],
         stdin=subprocess.DEVNULL,
@@ -220,14 +222,14 @@ def _program(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        env=child_environment() | _ONE_THREAD,
+        env=build_child_environment() | _SINGLE_THREAD_ENV,
     )
 
 
-def place_by_neighbours(features: Array, points: Array, rows: Array, k: int = 5) -> Array:
+def project_by_neighbors(features: Array, points: Array, rows: Array, k: int = 5) -> Array:
     """Where further rows would lie on a map that has no rule for them: (count, 2).
 
-    ``features`` (known, values) and ``points`` (known, 2) are the map's. A row lies at the mean of the points of its
+    ``extract_layer_features`` (known, values) and ``points`` (known, 2) are the map's. A row lies at the mean of the points of its
     ``k`` nearest, weighted by inverse distance; a row that the map knows lies where it is. The place says which known
     images are alike, and nothing of how far a row is from all of them.
     """
@@ -241,13 +243,13 @@ def place_by_neighbours(features: Array, points: Array, rows: Array, k: int = 5)
     return placed
 
 
-def _check(features: Array) -> None:
+def _validate_features(features: Array) -> None:
     if not np.isfinite(features).all():
         raise DataError(
             "Some of the layer's values are not numbers, or infinite.", fix="Look at an earlier moment of the run."
         )
     spread = np.ptp(features, axis=0) if features.size else np.zeros(1)
-    if spread.max() <= _SAME * np.abs(features).max(initial=0):
+    if spread.max() <= _EQUALITY_TOLERANCE * np.abs(features).max(initial=0):
         raise DataError(
             "The layer says the same of all images, so there is nothing to lay out.",
             expected="At least two images that it tells apart.",

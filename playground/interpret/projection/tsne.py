@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-_DIMENSIONS = 50
+_PCA_DIMENSIONS = 50
 
 
 def main(source: str, target: str, perplexity: str, iterations: str, seed: str) -> None:
@@ -19,7 +19,7 @@ def main(source: str, target: str, perplexity: str, iterations: str, seed: str) 
 
     features = np.load(source)
     random_state = int(seed) % 2**32
-    kept = min(_DIMENSIONS, *features.shape)
+    kept = min(_PCA_DIMENSIONS, *features.shape)
     reduced = PCA(kept, random_state=random_state).fit_transform(features)
     if kept == 1:
         reduced = np.pad(reduced, ((0, 0), (0, 1)))  # the start, again a PCA, wants two columns

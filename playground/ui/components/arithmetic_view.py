@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.charts.images import Grid, value_range
-from playground.charts.theme import Palette, lookup
+from playground.charts.images import ImageGrid, compute_value_range
+from playground.charts.theme import Palette, get_colormap
 from playground.core.layers.base import ACTIVATION_TITLES
-from playground.interpret.activations.arithmetic import Channel
-from playground.ui.components.register import encode_array, png_url, register_component
+from playground.interpret.activations.arithmetic import ChannelExplanation
+from playground.ui.components.register import encode_array, encode_png_url, register_component
 
 Array = NDArray[np.float32]
 
@@ -22,7 +22,7 @@ _MOST_VALUES = 400_000
 """Values of a layer that travel to the browser, so that it can say them where the pointer rests."""
 
 
-class Place(NamedTuple):
+class MapPosition(NamedTuple):
     """A value of a layer: its channel, and where in the channel's map."""
 
     channel: int
@@ -30,39 +30,41 @@ class Place(NamedTuple):
     column: int
 
 
-class MapGrid(NamedTuple):
+class FeatureMapGrid(NamedTuple):
     """The picture of a layer's maps: the composed grid, the values in it, and the number of its first map."""
 
-    grid: Grid
+    grid: ImageGrid
     values: Array
-    first: int
+    first_index: int
     alt: str
     hint: str
     palette: Palette
-    is_one_scale: bool
+    is_shared_scale: bool
 
 
 def arithmetic_view(
-    channel: Channel,
-    shown: MapGrid,
+    channel: ChannelExplanation,
+    shown: FeatureMapGrid,
     image: Array,
     *,
-    place: tuple[int, int],
-    before: bool,
-    around_zero: Palette,
+    position: tuple[int, int],
+    is_pre_activation: bool,
+    diverging_palette: Palette,
     titles: Mapping[str, str],
     key: str,
-) -> Place | None:
+) -> MapPosition | None:
     """Draw a layer's maps with one channel's arithmetic; the value that was clicked last, None before the first click.
 
-    ``image``: the input, (height, width); ``before``: show the values before the activation;
-    ``around_zero``: the palette of weights and products. ``titles``: words for
+    ``image``: the input, (height, width); ``is_pre_activation``: show the values before the activation;
+    ``diverging_palette``: the palette of weights and products. ``titles``: words for
     ``output`` (the channel) and ``below`` (its layer).
     """
-    detail = encode_channel(channel, image, titles["below"]) | _painted(channel, shown, before=before)
-    grid = _grid(shown)
+    detail = encode_channel(channel, image, titles["below"]) | _serialize_channel_map(
+        channel, shown, is_pre_activation=is_pre_activation
+    )
+    grid = _serialize_map_grid(shown)
     token = hashlib.blake2b(
-        repr((channel.layer_index, channel.channel, around_zero, detail, grid)).encode(), digest_size=8
+        repr((channel.layer_index, channel.channel, diverging_palette, detail, grid)).encode(), digest_size=8
     ).hexdigest()
     result = _RENDER(
         key=key,
@@ -70,75 +72,81 @@ def arithmetic_view(
             "token": token,
             "layer": f"{channel.layer_index}",
             "channel": channel.channel,
-            "position": list(place),
+            "position": list(position),
             "detail": detail,
             "grid": grid,
             "palettes": {
-                "ink": encode_array(lookup("ink")),
-                "sequential": encode_array(lookup("sequential")),
-                "diverging": encode_array(lookup(around_zero)),
+                "ink": encode_array(get_colormap("ink")),
+                "sequential": encode_array(get_colormap("sequential")),
+                "diverging": encode_array(get_colormap(diverging_palette)),
             },
             "titles": {**titles, "grid": shown.hint, "activation": _activation_title(channel)},
         },
         on_position_change=lambda: None,  # without a callback the result has no `position`
     )
-    return _place(result.position)
+    return _parse_position(result.position)
 
 
-def _place(given: Any) -> Place | None:
+def _parse_position(value: Any) -> MapPosition | None:
     """The browser can send anything."""
-    if not isinstance(given, list) or len(given) != 3 or not all(type(part) is int and part >= 0 for part in given):
+    if not isinstance(value, list) or len(value) != 3 or not all(type(part) is int and part >= 0 for part in value):
         return None
-    return Place(*given)
+    return MapPosition(*value)
 
 
-def encode_channel(channel: Channel, image: Array, below_title: str) -> dict[str, Any]:
+def encode_channel(channel: ChannelExplanation, image: Array, below_title: str) -> dict[str, Any]:
     """Encode a channel for ``decodeChannel`` in lib/arithmetic_data.js; arrays become base64."""
     window = channel.window
     return {
-        "rule": channel.rule,
+        "rule": channel.operation,
         "kernelSize": list(window.kernel_size),
         "stride": window.stride,
         "padding": list(window.padding),
         "dilation": window.dilation,
-        "inputShape": list(channel.below.shape),
+        "inputShape": list(channel.inputs.shape),
         "inputNames": _input_names(channel, below_title),
         "inputTitle": below_title,
-        "firstInputChannel": channel.first_below,
-        "isNetworkInput": below_title == "input" and channel.rule != "add",
-        "input": encode_array(channel.below),
+        "firstInputChannel": channel.first_input_channel,
+        "isNetworkInput": below_title == "input" and channel.operation != "add",
+        "input": encode_array(channel.inputs),
         "weights": None if channel.weights is None else encode_array(channel.weights),
         "bias": None if channel.bias is None else _number(channel.bias),
-        "statistics": {name: _number(value) for name, value in channel.numbers.items()},
-        "shape": list(channel.after.shape),
-        "output": encode_array(channel.after),
-        "receptiveRows": [list(span) for span in channel.seen_rows],
-        "receptiveColumns": [list(span) for span in channel.seen_columns],
+        "statistics": {name: _number(value) for name, value in channel.norm_parameters.items()},
+        "shape": list(channel.output.shape),
+        "output": encode_array(channel.output),
+        "receptiveRows": [list(span) for span in channel.receptive_rows],
+        "receptiveColumns": [list(span) for span in channel.receptive_columns],
         "imageShape": list(image.shape),
         "image": encode_array(image),
     }
 
 
-def _input_names(channel: Channel, below_title: str) -> list[str] | None:
+def _input_names(channel: ChannelExplanation, below_title: str) -> list[str] | None:
     """Names of the input channels, if they have any: branches of a residual block, colors of an image."""
-    if channel.rule == "add":
+    if channel.operation == "add":
         return ["main branch", "shortcut"]
-    if below_title == "input" and channel.first_below == 0 and len(channel.below) == len(_COLOURS):
+    if below_title == "input" and channel.first_input_channel == 0 and len(channel.inputs) == len(_COLOURS):
         return [f"input, {colour}" for colour in _COLOURS]
     return None
 
 
-def _painted(channel: Channel, shown: MapGrid, *, before: bool) -> dict[str, Any]:
+def _serialize_channel_map(
+    channel: ChannelExplanation, map_grid: FeatureMapGrid, *, is_pre_activation: bool
+) -> dict[str, Any]:
     """The channel's own map as it is drawn large: in the colours of the picture of all maps."""
-    values = channel.before if before else channel.after
-    low, high = (shown.grid.low, shown.grid.high) if shown.is_one_scale else value_range(values, shown.palette)
-    palette = "sequential" if shown.palette == "sequential" else "diverging"
+    values = channel.pre_activation if is_pre_activation else channel.output
+    low, high = (
+        (map_grid.grid.min_value, map_grid.grid.max_value)
+        if map_grid.is_shared_scale
+        else compute_value_range(values, map_grid.palette)
+    )
+    palette = "sequential" if map_grid.palette == "sequential" else "diverging"
     return {"displayed": encode_array(values), "palette": palette, "low": low, "high": high}
 
 
-def _grid(shown: MapGrid) -> dict[str, Any]:
+def _serialize_map_grid(map_grid: FeatureMapGrid) -> dict[str, Any]:
     """How the picture is laid out, so that a place in it finds its value; a vector is one map of all its values."""
-    grid, values = shown.grid, shown.values
+    grid, values = map_grid.grid, map_grid.values
     is_vector = values.ndim == 1
     if is_vector:
         columns = int(np.ceil(np.sqrt(len(values))))
@@ -146,24 +154,24 @@ def _grid(shown: MapGrid) -> dict[str, Any]:
     else:
         rows_of_map, columns_of_map = values.shape[1:]
     return {
-        "png": png_url(grid.png),
-        "alt": shown.alt,
+        "png": encode_png_url(grid.png),
+        "alt": map_grid.alt,
         "width": grid.width,
         "height": grid.height,
         "columns": grid.columns,
         "tileWidth": grid.tile_width,
         "tileHeight": grid.tile_height,
-        "block": grid.block,
+        "block": grid.cell_size,
         "mapRows": rows_of_map,
         "mapColumns": columns_of_map,
         "count": len(values),
-        "first": shown.first,
+        "first": map_grid.first_index,
         "isVector": is_vector,
         "values": encode_array(values) if values.size <= _MOST_VALUES else None,
     }
 
 
-def _activation_title(channel: Channel) -> str | None:
+def _activation_title(channel: ChannelExplanation) -> str | None:
     return None if channel.activation == "none" else ACTIVATION_TITLES.get(channel.activation, "")
 
 

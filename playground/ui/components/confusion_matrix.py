@@ -7,18 +7,24 @@ from playground.ui.components.register import register_component
 _RENDER = register_component("confusion_matrix")
 
 
-def confusion_matrix(
-    counts: Sequence[Sequence[int]], names: Sequence[str], *, chosen: tuple[int, int] | None, key: str
+def render_confusion_matrix(
+    counts: Sequence[Sequence[int]], class_names: Sequence[str], *, selected: tuple[int, int] | None, key: str
 ) -> tuple[int, int] | None:
     """Draw counts[label][guess]; the (label, guess) clicked in this run, else None."""
     result = _RENDER(
         key=key,
-        data={"counts": [list(row) for row in counts], "names": list(names), "selected": chosen and list(chosen)},
+        data={
+            "counts": [list(row) for row in counts],
+            "names": list(class_names),
+            "selected": selected and list(selected),
+        },
         on_clicked_change=lambda: None,  # without a callback the result has no `clicked`
     )
     clicked = result.clicked
     if not isinstance(clicked, list) or len(clicked) != 2:
         return None
-    if not all(type(place) is int and 0 <= place < len(names) for place in clicked):  # the browser can send anything
+    if not all(
+        type(place) is int and 0 <= place < len(class_names) for place in clicked
+    ):  # the browser can send anything
         return None
     return clicked[0], clicked[1]

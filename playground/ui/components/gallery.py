@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from playground.ui.components.register import png_url, register_component
+from playground.ui.components.register import encode_png_url, register_component
 
 _RENDER = register_component("gallery")
 
@@ -15,24 +15,24 @@ class Tile(NamedTuple):
     png: bytes
     caption: str
     alt: str
-    is_bad: bool = False
+    is_error: bool = False
     box: tuple[float, float, float, float] | None = None
 
 
-def gallery(tiles: Sequence[Tile], *, key: str, size: int = 72, chosen: str | None = None) -> str | None:
+def render_gallery(tiles: Sequence[Tile], *, key: str, size: int = 72, selected: str | None = None) -> str | None:
     """Draw the images ``size`` CSS pixels wide; the name of the one clicked in this run, else None."""
     result = _RENDER(
         key=key,
         data={
             "size": size,
-            "selected": chosen,
+            "selected": selected,
             "tiles": [
                 {
                     "name": tile.name,
-                    "image": png_url(tile.png),
+                    "image": encode_png_url(tile.png),
                     "caption": tile.caption,
                     "alt": tile.alt,
-                    "isBad": tile.is_bad,
+                    "isBad": tile.is_error,
                     "box": tile.box and list(tile.box),
                 }
                 for tile in tiles

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from playground.ui.components.register import png_url, register_component
+from playground.ui.components.register import encode_png_url, register_component
 
 _RENDER = register_component("layer_strip")
 
@@ -42,7 +42,7 @@ def layer_strip(columns: Sequence[StripColumn], *, key: str) -> str | None:
 
 def _describe(column: StripColumn) -> dict[str, str | int | None]:
     """JSON form of a column for layer_strip.js; the PNG becomes a data URL."""
-    image = column.png and png_url(column.png)
+    image = column.png and encode_png_url(column.png)
     return {
         "id": column.layer_id,
         "title": column.title,

@@ -26,11 +26,11 @@ def live_chart(figure: Mapping[str, Any], *, key: str, height: int) -> None:
     _RENDER(
         key=key,
         height=height,
-        data={"figure": _plain(figure), "height": height, "library": _plotly_path()},
+        data={"figure": _to_json_value(figure), "height": height, "library": _register_plotly()},
     )
 
 
-def _plotly_path() -> str:
+def _register_plotly() -> str:
     """Path of plotly.js below the app's root; registers its folder with the running server."""
     # A v1 component is the public way to have Streamlit serve a folder of another package: v2
     # assets must lie inside the own, installed package. Nothing of v1 is ever mounted. Repeated
@@ -39,7 +39,7 @@ def _plotly_path() -> str:
     return f"component/{component.name}/plotly.min.js?version={_PLOTLY_VERSION}"
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     """Copy of `value` made of JSON types only; NaN and infinities become None."""
     match value:
         case None | bool() | int() | str():
@@ -48,9 +48,9 @@ def _plain(value: Any) -> Any:
             # Shorter on the wire (float32 values print 17 digits as doubles), same on the screen.
             return float(f"{value:.7g}") if math.isfinite(value) else None
         case Mapping():
-            return {str(name): _plain(item) for name, item in value.items()}
+            return {str(name): _to_json_value(item) for name, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [_to_json_value(item) for item in value]
         case np.ndarray() | np.generic():
-            return _plain(value.tolist())
+            return _to_json_value(value.tolist())
     raise TypeError(f"a figure cannot hold a {type(value).__name__}")

@@ -45,7 +45,7 @@ def bundle_javascript(name: str) -> str:
     return "".join(modules.values())
 
 
-def png_url(png: bytes) -> str:
+def encode_png_url(png: bytes) -> str:
     """Encode a PNG as a data URL."""
     return "data:image/png;base64," + b64encode(png).decode("ascii")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from playground.ui.components.register import encode_array, png_url, register_component
+from playground.ui.components.register import encode_array, encode_png_url, register_component
 
 _RENDER = register_component("scatter_plot")
 
@@ -16,17 +16,17 @@ def scatter_plot(
     captions: Sequence[str],
     sprite: bytes,
     *,
-    names: Sequence[str],
-    colours: Sequence[str],
-    tile: tuple[int, int],
+    group_names: Sequence[str],
+    colors: Sequence[str],
+    tile_size: tuple[int, int],
     columns: int,
-    star: tuple[float, float] | None,
+    highlight: tuple[float, float] | None,
     key: str,
     height: int = 460,
 ) -> int | None:
     """Draw points (count, 2), coloured by group; the number of the one clicked in this run, else None.
 
-    ``sprite``: a PNG of all images, ``columns`` a row, each ``tile`` (width, height) pixels; ``star``: one place more.
+    ``sprite``: a PNG of all images, ``columns`` a row, each ``tile_size`` (width, height) pixels; ``highlight``: one place more.
     """
     result = _RENDER(
         key=key,
@@ -34,12 +34,12 @@ def scatter_plot(
             "points": encode_array(points),
             "groups": encode_array(groups.astype(np.uint8)),
             "captions": list(captions),
-            "sprite": png_url(sprite),
-            "names": list(names),
-            "colors": list(colours),
-            "tile": list(tile),
+            "sprite": encode_png_url(sprite),
+            "names": list(group_names),
+            "colors": list(colors),
+            "tile": list(tile_size),
             "columns": columns,
-            "star": star and [float(place) for place in star],
+            "star": highlight and [float(place) for place in highlight],
             "height": height,
         },
         on_clicked_change=lambda: None,  # without a callback the result has no `clicked`

@@ -2,85 +2,94 @@
 
 import streamlit as st
 
-from playground.charts.images import single_image
+from playground.charts.images import render_image
 from playground.core.datasets import Dataset
-from playground.core.shapes import shape_text
-from playground.engine.data.batch import Images
+from playground.core.shapes import format_shape
+from playground.engine.data.batch import LabeledImages
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import MAX_FILE_BYTES
 from playground.interpret.evaluation.predict import predict
-from playground.interpret.evaluation.predictions import images_of, place_among
+from playground.interpret.evaluation.predictions import find_index, load_run_test_images
 from playground.interpret.model import Model
 from playground.ui import html as markup
-from playground.ui.model_input import Sight, Subject, drawn_subject, example, picture_image, test_subject
-from playground.ui.state import AppState, Picture, app_state
+from playground.ui.model_input import (
+    InputSpec,
+    ModelInput,
+    build_canvas_input,
+    load_test_input,
+    make_example,
+    preprocess_upload,
+)
+from playground.ui.state import AppState, ImageUpload, get_app_state
 
-_INPUTS = ("Drawing", "Test image", "Upload")
+_INPUT_SOURCES = ("Drawing", "Test image", "Upload")
 
 
-def choose_input(state: AppState, sight: Sight) -> Subject:
+def choose_input(state: AppState, input_spec: InputSpec) -> ModelInput:
     """The drawing, a test image or an upload; errors beside the choice, an example in their place."""
-    st.session_state["inside-input"] = state.inside_input
+    st.session_state["inside-input"] = state.inspect_input_source
 
-    def choose() -> None:
-        app_state().inside_input = st.session_state["inside-input"] or _INPUTS[0]
+    def store_choice() -> None:
+        get_app_state().inspect_input_source = st.session_state["inside-input"] or _INPUT_SOURCES[0]
 
     st.segmented_control(
         "Input",
-        _INPUTS,
+        _INPUT_SOURCES,
         key="inside-input",
-        on_change=choose,
+        on_change=store_choice,
         required=True,
         help="The drawing is the one on the Playground page.",
     )
     try:
-        subject = _subject(state, sight)
+        subject = _load_input(state, input_spec)
     except PlaygroundError as problem:
-        markup.problem(problem)
-        subject = example(sight)
+        markup.render_error(problem)
+        subject = make_example(input_spec)
     with st.container(key="seen"):
-        st.image(single_image(subject.image, size=168), width=168, alt=f"The input: {subject.origin}")
-    label = "" if subject.label is None else f", labelled {sight.dataset.class_names[subject.label]}"
-    markup.hint(f"The input: {subject.origin}{label}; {shape_text(sight.shape)} values from 0 to 1.")
+        st.image(render_image(subject.image, size=168), width=168, alt=f"The input: {subject.source}")
+    label = "" if subject.label is None else f", labelled {input_spec.dataset.class_names[subject.label]}"
+    markup.render_hint(f"The input: {subject.source}{label}; {format_shape(input_spec.shape)} values from 0 to 1.")
     return subject
 
 
-def _subject(state: AppState, sight: Sight) -> Subject:
-    if state.inside_input == "Test image":
-        return test_subject(sight, _test_number(state, sight.dataset))
-    if state.inside_input == "Upload":
+def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
+    if state.inspect_input_source == "Test image":
+        return load_test_input(input_spec, _choose_test_index(state, input_spec.dataset))
+    if state.inspect_input_source == "Upload":
         file = st.file_uploader(
-            f"A picture of a {sight.dataset.noun}" if sight.reads_drawings else "A picture",
+            f"A picture of a {input_spec.dataset.sample_noun}" if input_spec.can_read_drawings else "A picture",
             type=["png", "jpg", "jpeg", "webp", "bmp"],
             key="inside-upload",
             max_upload_size=MAX_FILE_BYTES // 10**6,
         )
         if file is not None:
-            return Subject(picture_image(Picture(file.name, file.getvalue()), sight), file.name)
-    return drawn_subject(state, sight)
+            return ModelInput(preprocess_upload(ImageUpload(file.name, file.getvalue()), input_spec), file.name)
+    return build_canvas_input(state, input_spec)
 
 
-def _test_number(state: AppState, dataset: Dataset) -> int:
+def _choose_test_index(state: AppState, dataset: Dataset) -> int:
     last = max(0, dataset.test_size - 1)
-    st.session_state["inside-test"] = min(last, state.inside_test)
+    st.session_state["inside-test"] = min(last, state.inspect_test_index)
 
-    def choose() -> None:
-        app_state().inside_test = min(last, max(0, int(st.session_state["inside-test"] or 0)))
+    def store_choice() -> None:
+        get_app_state().inspect_test_index = min(last, max(0, int(st.session_state["inside-test"] or 0)))
 
-    st.number_input("Number", step=1, key="inside-test", on_change=choose, help=f"Of the test images, 0 to {last:,}.")
-    return min(last, state.inside_test)
+    st.number_input(
+        "Number", step=1, key="inside-test", on_change=store_choice, help=f"Of the test images, 0 to {last:,}."
+    )
+    return min(last, state.inspect_test_index)
 
 
-def guess(model: Model, subject: Subject, sight: Sight) -> None:
+def render_prediction(model: Model, model_input: ModelInput, input_spec: InputSpec) -> None:
     """What the net says of the input."""
-    prediction = predict(model, [subject.image])[0]
-    names = sight.dataset.class_names
-    markup.guess(names[prediction.first], prediction.words(names))
-    markup.bars(names, markup.Answer("", prediction.probabilities, prediction.first))
+    prediction = predict(model, [model_input.image])[0]
+    names = input_spec.dataset.class_names
+    markup.render_predicted_class(names[prediction.top_class], prediction.describe(names))
+    markup.render_probability_bars(names, markup.ClassProbabilities("", prediction.probabilities, prediction.top_class))
 
 
-def open_inside(state: AppState, run: Run, data: Images, place: int) -> None:
+def open_inspect_page(state: AppState, run: Run, data: LabeledImages, index: int) -> None:
     """Go to Look inside with one of the test images that a net was asked about."""
-    state.open_test_image(place_among(data, place, images_of(run)), run_id=run.id)
+    state.open_test_image(find_index(data, index, load_run_test_images(run)), run_id=run.id)
     st.switch_page(st.session_state["pages"]["inside"])

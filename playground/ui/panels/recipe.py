@@ -7,87 +7,89 @@ from typing import Annotated, Any, get_args, get_origin
 import streamlit as st
 from pydantic import BaseModel
 
-from playground.core.recipe import KNOBS, Augmentation, Optimizer, Recipe, Schedule
+from playground.core.recipe import LIVE_HYPERPARAMETERS, Augmentation, Optimizer, Recipe, Schedule
 from playground.ui import html as markup
-from playground.ui.forms import model_form
+from playground.ui.forms import render_model_form
 
-Changed = Callable[[str, Any], None]
+ChangeHandler = Callable[[str, Any], None]
 
 
-def _kinds(union: Any) -> dict[str, type[BaseModel]]:
+def _index_by_kind(union: Any) -> dict[str, type[BaseModel]]:
     members = get_args(get_args(union)[0]) if get_origin(union) is Annotated else get_args(union)
     return {member.model_fields["kind"].default: member for member in members}
 
 
-_KINDS = {"optimizer": _kinds(Optimizer), "schedule": _kinds(Schedule)}
-_AUGMENTATIONS = _kinds(Augmentation)
-_TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
-_TITLES |= {"one_cycle": "One-cycle", "step": "Step", "constant": "Constant", "cosine": "Cosine"}
+_KINDS_BY_FIELD = {"optimizer": _index_by_kind(Optimizer), "schedule": _index_by_kind(Schedule)}
+_AUGMENTATIONS = _index_by_kind(Augmentation)
+_KIND_TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
+_KIND_TITLES |= {"one_cycle": "One-cycle", "step": "Step", "constant": "Constant", "cosine": "Cosine"}
 
 
-def recipe_details(recipe: Recipe, *, on_change: Changed, active: bool) -> None:
+def render_recipe_form(recipe: Recipe, *, on_change: ChangeHandler, is_active: bool) -> None:
     """Controls for everything that does not stand in the panel itself; while a run goes on only knobs are enabled."""
-    fixed = [name for name in Recipe.model_fields if name not in KNOBS] if active else []
+    fixed = [name for name in Recipe.model_fields if name not in LIVE_HYPERPARAMETERS] if is_active else []
     left, right = st.columns(2, gap="medium")
     with left:
-        _part("optimizer", recipe.optimizer, on_change, kind_disabled=active, disabled=False)
+        _render_kind_form("optimizer", recipe.optimizer, on_change, kind_disabled=is_active, disabled=False)
     with right:
-        _part("schedule", recipe.schedule, on_change, kind_disabled=active, disabled=active)
-    augmentation_form(recipe, on_change)
-    model_form(
+        _render_kind_form("schedule", recipe.schedule, on_change, kind_disabled=is_active, disabled=is_active)
+    render_augmentation_form(recipe, on_change)
+    render_model_form(
         recipe,
         key="recipe",
         on_change=on_change,
-        only=("weight_decay", "label_smoothing", "validation_size", "precision", "device"),
+        field_names=("weight_decay", "label_smoothing", "validation_size", "precision", "device"),
         disabled=fixed,
     )
-    _limit(recipe, on_change, disabled=active)
+    _render_limit(recipe, on_change, disabled=is_active)
 
 
-def _part(
+def _render_kind_form(
     name: str,
-    part: BaseModel,
-    on_change: Changed,
+    model: BaseModel,
+    on_change: ChangeHandler,
     *,
     kind_disabled: bool,
     disabled: bool,
 ) -> None:
-    kind_choice(name, part, key="recipe", on_change=on_change, disabled=kind_disabled)
-    model_form(
-        part,
+    render_kind_choice(name, model, key="recipe", on_change=on_change, disabled=kind_disabled)
+    render_model_form(
+        model,
         key=f"recipe-{name}",
-        on_change=lambda field, value: on_change(name, part.model_copy(update={field: value})),
+        on_change=lambda field, value: on_change(name, model.model_copy(update={field: value})),
         columns=2,
         disabled=disabled,
     )
 
 
-def kind_choice(name: str, part: BaseModel, *, key: str, on_change: Changed, disabled: bool = False) -> None:
+def render_kind_choice(
+    name: str, model: BaseModel, *, key: str, on_change: ChangeHandler, disabled: bool = False
+) -> None:
     """The kind of optimizer or schedule; another one comes with its usual values."""
-    kinds = _KINDS[name]
+    kinds = _KINDS_BY_FIELD[name]
     widget = f"{key}-{name}"
-    st.session_state[widget] = part.kind  # type: ignore[attr-defined]
+    st.session_state[widget] = model.kind  # type: ignore[attr-defined]
 
-    def choose() -> None:
+    def store_choice() -> None:
         on_change(name, kinds[st.session_state[widget]]())
 
     st.selectbox(
         name.capitalize(),
         list(kinds),
         key=widget,
-        format_func=lambda kind: _TITLES.get(kind, kind),
-        on_change=choose,
+        format_func=lambda kind: _KIND_TITLES.get(kind, kind),
+        on_change=store_choice,
         disabled=disabled,
-        help=_first_line(type(part)),
+        help=_get_doc_summary(type(model)),
     )
 
 
-def augmentation_form(recipe: Recipe, on_change: Changed) -> None:
+def render_augmentation_form(recipe: Recipe, on_change: ChangeHandler) -> None:
     """Which changes, and how much of each."""
     present = {item.kind: item for item in recipe.augmentation}
     st.session_state["recipe-augmentation"] = list(present)
 
-    def choose() -> None:
+    def store_choice() -> None:
         chosen = [present.get(kind) or _AUGMENTATIONS[kind]() for kind in st.session_state["recipe-augmentation"]]
         on_change("augmentation", [item.model_dump(mode="json") for item in chosen])
 
@@ -95,13 +97,13 @@ def augmentation_form(recipe: Recipe, on_change: Changed) -> None:
         "Augmentation",
         list(_AUGMENTATIONS),
         key="recipe-augmentation",
-        on_change=choose,
+        on_change=store_choice,
         placeholder="none",
         help="Changes every training image a little, differently each time, so that there is more to learn from.",
     )
     for place, item in enumerate(recipe.augmentation):
-        markup.hint(f"{item.kind}: {_first_line(type(item))}")
-        model_form(
+        markup.render_hint(f"{item.kind}: {_get_doc_summary(type(item))}")
+        render_model_form(
             item,
             key=f"recipe-augmentation-{item.kind}",
             columns=2,
@@ -109,13 +111,13 @@ def augmentation_form(recipe: Recipe, on_change: Changed) -> None:
         )
 
 
-def _set_augmentation(recipe: Recipe, place: int, on_change: Changed, field: str, value: Any) -> None:
+def _set_augmentation(recipe: Recipe, index: int, on_change: ChangeHandler, field: str, value: Any) -> None:
     items = list(recipe.augmentation)
-    items[place] = items[place].model_copy(update={field: value})
+    items[index] = items[index].model_copy(update={field: value})
     on_change("augmentation", [item.model_dump(mode="json") for item in items])
 
 
-def _limit(recipe: Recipe, on_change: Changed, *, disabled: bool) -> None:
+def _render_limit(recipe: Recipe, on_change: ChangeHandler, *, disabled: bool) -> None:
     st.session_state["recipe-limit"] = recipe.limit
     st.number_input(
         "training images",
@@ -131,5 +133,5 @@ def _limit(recipe: Recipe, on_change: Changed, *, disabled: bool) -> None:
     )
 
 
-def _first_line(kind: type[BaseModel]) -> str:
-    return (kind.__doc__ or "").strip().splitlines()[0]
+def _get_doc_summary(model_class: type[BaseModel]) -> str:
+    return (model_class.__doc__ or "").strip().splitlines()[0]

@@ -29,11 +29,11 @@ from torchvision import datasets as tv
 
 from playground.core.datasets import DATASETS
 from playground.engine.data import fetch as fetching
-from playground.engine.data.fetch import fetch, files_wanted
-from playground.engine.data.registry import dataset_tensors, is_here
-from playground.engine.data.torchvision_sources import CheckedFile, Source, datasets_folder
-from playground.engine.file_lock import take_lock
-from playground.errors import DownloadError, MissingDataError, StoreError, UnknownNameError
+from playground.engine.data.fetch import download_dataset, list_required_files
+from playground.engine.data.registry import is_available, load_dataset_tensors
+from playground.engine.data.torchvision_sources import CheckedFile, DatasetSource, datasets_folder
+from playground.engine.file_lock import acquire_lock
+from playground.errors import DatasetUnavailableError, DownloadError, StorageError, UnknownNameError
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 NAME = "kmnist"
@@ -130,8 +130,8 @@ def offer(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
     def read(folder: Path) -> dict[str, Tensor]:
         return {"train_images": torch.frombuffer(bytearray((folder / "raw/data.bin").read_bytes()), dtype=torch.uint8)}
 
-    source = Source((CheckedFile("raw/data.bin", md5(CONTENT), urls),), read)
-    monkeypatch.setattr(fetching, "source_of", lambda name: source)
+    source = DatasetSource((CheckedFile("raw/data.bin", md5(CONTENT), urls),), read)
+    monkeypatch.setattr(fetching, "find_source", lambda name: source)
 
 
 def target() -> Path:
@@ -148,22 +148,22 @@ def put_part(content: bytes) -> None:
 
 
 def assert_arrived() -> None:
-    assert is_here(DATASETS[NAME])
-    assert dataset_tensors(NAME)["train_images"].numpy().tobytes() == CONTENT
+    assert is_available(DATASETS[NAME])
+    assert load_dataset_tensors(NAME)["train_images"].numpy().tobytes() == CONTENT
     assert target().read_bytes() == CONTENT
     assert not part().exists()
 
 
 def test_a_file_is_fetched_checked_read_and_never_asked_for_again(mirror: Mirror):
-    assert not is_here(DATASETS[NAME])
-    with pytest.raises(MissingDataError, match="21 MB"):
-        dataset_tensors(NAME)
-    told = list(fetch(NAME))
+    assert not is_available(DATASETS[NAME])
+    with pytest.raises(DatasetUnavailableError, match="21 MB"):
+        load_dataset_tensors(NAME)
+    told = list(download_dataset(NAME))
     assert_arrived()
-    fetched = [progress for progress in told if progress.doing == "Fetching data.bin"]
-    assert [progress.done for progress in fetched] == sorted({progress.done for progress in fetched})
-    assert (fetched[-1].done, {progress.total for progress in fetched}) == (len(CONTENT), {len(CONTENT)})
-    assert list(fetch(NAME)) == []
+    fetched = [progress for progress in told if progress.description == "Fetching data.bin"]
+    assert [progress.completed for progress in fetched] == sorted({progress.completed for progress in fetched})
+    assert (fetched[-1].completed, {progress.total for progress in fetched}) == (len(CONTENT), {len(CONTENT)})
+    assert list(download_dataset(NAME)) == []
     assert mirror.asked == [None]
 
 
@@ -171,30 +171,30 @@ def test_a_file_is_fetched_checked_read_and_never_asked_for_again(mirror: Mirror
 def test_a_download_that_broke_off_is_taken_up_again(mirror: Mirror, knows_ranges: bool):
     mirror.knows_ranges, mirror.breaks_after = knows_ranges, 300_000
     with pytest.raises(DownloadError, match="broke off"):
-        list(fetch(NAME))
+        list(download_dataset(NAME))
     assert part().read_bytes() == CONTENT[:300_000]
-    assert not is_here(DATASETS[NAME])
+    assert not is_available(DATASETS[NAME])
     mirror.breaks_after = None
-    told = [progress for progress in fetch(NAME) if progress.done]
+    told = [progress for progress in download_dataset(NAME) if progress.completed]
     assert_arrived()
     assert mirror.asked == [None, "bytes=300000-"]
-    assert (told[0].done > 300_000) == knows_ranges
-    assert (told[-1].done, told[-1].total) == (len(CONTENT), len(CONTENT))
+    assert (told[0].completed > 300_000) == knows_ranges
+    assert (told[-1].completed, told[-1].total) == (len(CONTENT), len(CONTENT))
 
 
 def test_another_address_goes_on_where_the_first_broke_off(two: tuple[Mirror, Mirror]):
     two[0].breaks_after = 300_000
-    list(fetch(NAME))
+    list(download_dataset(NAME))
     assert_arrived()
     assert [mirror.asked for mirror in two] == [[None], ["bytes=300000-"]]
 
 
 def test_who_leaves_in_the_middle_keeps_what_was_fetched(mirror: Mirror):
-    steps = fetch(NAME)
-    done = next(progress.done for progress in steps if progress.done)
+    steps = download_dataset(NAME)
+    done = next(progress.completed for progress in steps if progress.completed)
     steps.close()
     assert part().read_bytes() == CONTENT[:done]
-    list(fetch(NAME))
+    list(download_dataset(NAME))
     assert_arrived()
     assert mirror.asked == [None, f"bytes={done}-"]
 
@@ -202,24 +202,24 @@ def test_who_leaves_in_the_middle_keeps_what_was_fetched(mirror: Mirror):
 def test_a_wrong_checksum_is_refused(mirror: Mirror):
     mirror.content = CONTENT[:-1] + b"?"
     with pytest.raises(DownloadError, match="checksum is wrong") as told:
-        list(fetch(NAME))
+        list(download_dataset(NAME))
     assert mirror.url in told.value.what
     assert not target().exists()
     assert not part().exists()
-    assert not is_here(DATASETS[NAME])
+    assert not is_available(DATASETS[NAME])
     assert mirror.asked == [None]
 
 
 def test_a_server_that_gives_something_else_or_nothing_is_passed_over(two: tuple[Mirror, Mirror]):
     two[0].content = b"<html>Gone.</html>"
-    list(fetch(NAME))
+    list(download_dataset(NAME))
     assert_arrived()
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_a_server_that_says_no_is_passed_over(two: tuple[Mirror, Mirror], status: int):
     two[0].status = status
-    list(fetch(NAME))
+    list(download_dataset(NAME))
     assert_arrived()
 
 
@@ -227,37 +227,37 @@ def test_who_finds_no_server_is_told_which_files_to_put_where(two: tuple[Mirror,
     two[0].status = 404
     two[1].server_close()
     with pytest.raises(DownloadError) as told:
-        list(fetch(NAME))
+        list(download_dataset(NAME))
     assert "KMNIST (Kuzushiji) cannot be fetched" in told.value.what
     assert f"{two[0].url}: Not Found." in told.value.what
     assert f"{two[1].url}: [Errno " in told.value.what
     assert f"put data.bin into {target().parent} by hand" in told.value.fix
     target().write_bytes(CONTENT)
-    list(fetch(NAME))
-    assert is_here(DATASETS[NAME])
+    list(download_dataset(NAME))
+    assert is_available(DATASETS[NAME])
 
 
 def test_files_wanted_are_those_that_are_looked_for(mirror: Mirror):
-    assert files_wanted(NAME) == ((target(), mirror.url),)
+    assert list_required_files(NAME) == ((target(), mirror.url),)
 
 
 @pytest.mark.parametrize("beginning", [b"something else", CONTENT + b"and more", CONTENT[:-1] + b"?"])
 def test_a_beginning_of_something_else_is_thrown_away(mirror: Mirror, beginning: bytes):
     put_part(beginning)
-    list(fetch(NAME))
+    list(download_dataset(NAME))
     assert_arrived()
     assert mirror.asked == [f"bytes={len(beginning)}-", None]
 
 
 def test_a_part_that_is_all_of_the_file_is_taken(mirror: Mirror):
     put_part(CONTENT)
-    assert not any(progress.done for progress in fetch(NAME))
+    assert not any(progress.completed for progress in download_dataset(NAME))
     assert_arrived()
 
 
 def test_a_server_that_does_not_say_how_much_it_gives(mirror: Mirror):
     mirror.says_length = False
-    totals = {progress.total for progress in fetch(NAME)}
+    totals = {progress.total for progress in download_dataset(NAME)}
     assert_arrived()
     assert totals == {0}
 
@@ -265,33 +265,33 @@ def test_a_server_that_does_not_say_how_much_it_gives(mirror: Mirror):
 def test_two_who_fetch_the_same_do_not_mix_their_bytes(mirror: Mirror):
     put_part(CONTENT[:1000])
     with part().open("ab") as held:
-        assert take_lock(held)
+        assert acquire_lock(held)
         with pytest.raises(DownloadError, match=r"data\.bin is being fetched already"):
-            list(fetch(NAME))
+            list(download_dataset(NAME))
     assert part().read_bytes() == CONTENT[:1000]
     assert mirror.asked == []
 
 
 def test_a_disk_that_says_no_is_not_the_servers_fault(mirror: Mirror):
     part().mkdir(parents=True)
-    with pytest.raises(StoreError, match="cannot be written"):
-        list(fetch(NAME))
+    with pytest.raises(StorageError, match="cannot be written"):
+        list(download_dataset(NAME))
 
 
 def test_a_damaged_file_is_fetched_anew(mirror: Mirror):
     target().parent.mkdir(parents=True)
     target().write_bytes(CONTENT[:-1])
-    list(fetch(NAME))
+    list(download_dataset(NAME))
     assert_arrived()
 
 
 def test_a_damaged_cache_is_made_again_from_the_files(mirror: Mirror, home: Path):
-    list(fetch(NAME))
+    list(download_dataset(NAME))
     (home / "cache" / f"dataset-{NAME}.safetensors").write_bytes(b"torn")
-    with pytest.raises(MissingDataError):
-        dataset_tensors(NAME)
-    assert not is_here(DATASETS[NAME])
-    list(fetch(NAME))
+    with pytest.raises(DatasetUnavailableError):
+        load_dataset_tensors(NAME)
+    assert not is_available(DATASETS[NAME])
+    list(download_dataset(NAME))
     assert_arrived()
     assert mirror.asked == [None]
 
@@ -326,7 +326,7 @@ def test_the_module_as_a_process_without_a_network(home: Path):
 def test_what_is_not_fetched_from_anywhere():
     for name in ("mnist", "nope"):
         with pytest.raises(UnknownNameError, match="not fetched from anywhere"):
-            list(fetch(name))
+            list(download_dataset(name))
 
 
 # Readers: labels 0 to 9 (or 1, where a source counts from there), images of a pattern that shows which way is up.
@@ -474,8 +474,8 @@ def test_files_brought_by_hand_are_read_upright_with_labels_from_0(
     name: str, put_files: Callable[[Patch], Expected], monkeypatch: pytest.MonkeyPatch
 ):
     images, labels = put_files(monkeypatch)
-    assert [progress.done for progress in fetch(name)] == [0, 0]  # nothing was downloaded
-    found = dataset_tensors(name)
+    assert [progress.completed for progress in download_dataset(name)] == [0, 0]  # nothing was downloaded
+    found = load_dataset_tensors(name)
     assert all(values.is_contiguous() for values in found.values())
     for split, count in (("train", 3), ("test", 2)):
         assert found[f"{split}_images"].dtype == torch.uint8
@@ -495,14 +495,17 @@ def test_an_unpacked_folder_with_another_file_in_it_is_not_read(monkeypatch: pyt
     batch = datasets_folder() / tv.CIFAR10.base_folder / "test_batch"
     batch.write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
     with pytest.raises(DownloadError, match="CIFAR-10 cannot be fetched"):
-        list(fetch("cifar10"))
+        list(download_dataset("cifar10"))
 
 
 @pytest.mark.skipif(not (SHARED / "FashionMNIST").exists(), reason="Fashion-MNIST is not beside the project")
 def test_the_real_fashion_mnist_brought_by_hand(home: Path):
     shutil.copytree(SHARED / "FashionMNIST", home / "datasets" / "FashionMNIST")
-    assert [progress.doing for progress in fetch("fashion-mnist")] == ["Looking for its files", "Reading its files"]
-    found, info = dataset_tensors("fashion-mnist"), DATASETS["fashion-mnist"]
+    assert [progress.description for progress in download_dataset("fashion-mnist")] == [
+        "Looking for its files",
+        "Reading its files",
+    ]
+    found, info = load_dataset_tensors("fashion-mnist"), DATASETS["fashion-mnist"]
     assert found["train_images"].shape == (info.train_size, *info.input_shape)
     assert found["test_images"].shape == (info.test_size, *info.input_shape)
     assert found["train_labels"].bincount().tolist() == [6000] * 10

@@ -14,20 +14,20 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from playground.engine.background_task import Progress
 from playground.engine.data import feature_extraction as module
-from playground.engine.data.batch import Images
-from playground.engine.data.custom.image_folder import OwnImages
-from playground.engine.data.custom.store import own_datasets, save_own_dataset
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.custom.image_folder import CustomImages
+from playground.engine.data.custom.store import list_custom_datasets, save_custom_dataset
 from playground.engine.data.feature_extraction import (
     EXTRACTORS,
-    extract,
-    features_of_picture,
-    input_shape,
-    quantised,
-    scale_of,
+    compute_input_shape,
+    compute_quantization,
+    create_feature_dataset,
+    extract_image_features,
+    quantize,
 )
-from playground.engine.data.registry import dataset_tensors, find_dataset
-from playground.engine.model.device import Compute
-from playground.errors import DatasetError, DownloadError, MissingDataError, UnknownNameError
+from playground.engine.data.registry import find_dataset, load_dataset_tensors
+from playground.engine.model.device import DeviceConfig
+from playground.errors import DatasetUnavailableError, DownloadError, InvalidDatasetError, UnknownNameError
 from tests.engine.data.test_download import Mirror, mirrors  # noqa: F401 -- mirrors is a fixture
 from tests.random_extractor import expect_what_is_there, light_and_dark, put_random_weights
 
@@ -56,13 +56,15 @@ def one_of_each_class(channels: int = 3) -> tuple[str, Tensor, Tensor]:
     train, test = coarse.repeat_interleave(8, 3).repeat_interleave(8, 4)
     labels = torch.arange(CLASSES)
     names = tuple(f"class {label}" for label in range(CLASSES))
-    name = save_own_dataset("Blocks", OwnImages(Images(train, labels), Images(test, labels), names, (), 0))
+    name = save_custom_dataset(
+        "Blocks", CustomImages(LabeledImages(train, labels), LabeledImages(test, labels), names, (), 0)
+    )
     return name, train, test
 
 
 def made_of(name: str, extractor: str, **sizes: int) -> str:
     """The name of what comes out."""
-    *_, last = extract(name, extractor, **sizes)
+    *_, last = create_feature_dataset(name, extractor, **sizes)
     assert isinstance(last, str)
     return last
 
@@ -80,9 +82,9 @@ def theirs(extractor: str, path: Path, images: Tensor) -> Tensor:
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_the_table_is_torchvision_s(extractor: str) -> None:
     known, weights = EXTRACTORS[extractor], models.get_model_weights(extractor)["IMAGENET1K_V1"]
-    assert known.weights.urls == (weights.url,)
-    assert weights.url.endswith(f"-{known.weights.checksum}.pth")
-    assert len(known.weights.checksum) == 8
+    assert known.weights_file.urls == (weights.url,)
+    assert weights.url.endswith(f"-{known.weights_file.checksum}.pth")
+    assert len(known.weights_file.checksum) == 8
     assert known.download_mb == round(weights.meta["_file_size"] * 2**20 / 1e6)
     head = getattr(models.get_model(extractor), known.head)
     assert next(layer for layer in head.modules() if hasattr(layer, "in_features")).in_features == known.feature_count
@@ -93,7 +95,7 @@ def test_the_table_is_torchvision_s(extractor: str) -> None:
 def test_features_are_those_of_torchvision_s_net(
     home: Path, extractor: str, channels: int, bfloat16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "choose_compute", lambda recipe: Compute(torch.device("cpu"), bfloat16))
+    monkeypatch.setattr(module, "choose_device_config", lambda recipe: DeviceConfig(torch.device("cpu"), bfloat16))
     path = put(extractor, monkeypatch)
     name, train, test = one_of_each_class(channels)
     made = made_of(name, extractor)
@@ -102,7 +104,7 @@ def test_features_are_those_of_torchvision_s_net(
         "test": theirs(extractor, path, test),
     }
     low, high = np.quantile(expected["train"].numpy(), [0.001, 0.999])
-    tensors = dataset_tensors(made)
+    tensors = load_dataset_tensors(made)
     for part, values in expected.items():
         order = tensors[f"{part}_labels"].argsort()
         found = tensors[f"{part}_images"][order].flatten(1).float()
@@ -121,11 +123,11 @@ def test_the_new_set_says_what_it_is_and_keeps_classes_and_parts(weights: Path) 
     assert made.class_names == find_dataset("mnist").class_names
     assert made.input_shape == (1, 24, 24)
     assert "Yann LeCun" in made.credit
-    assert not made.mirrors
-    assert not made.strokes
-    tensors = dataset_tensors(made.name)
+    assert not made.is_flip_invariant
+    assert not made.has_strokes
+    tensors = load_dataset_tensors(made.name)
     for part, size in (("train", 60), ("test", 30)):
-        of_all = dataset_tensors("mnist")[f"{part}_labels"].bincount().double()
+        of_all = load_dataset_tensors("mnist")[f"{part}_labels"].bincount().double()
         shares = tensors[f"{part}_labels"].bincount()
         assert shares.sum() == size
         assert (shares - of_all / of_all.sum() * size).abs().max() < 1
@@ -134,21 +136,21 @@ def test_the_new_set_says_what_it_is_and_keeps_classes_and_parts(weights: Path) 
 def test_the_same_images_give_the_same_set(weights: Path) -> None:
     name = light_and_dark()
     assert made_of(name, SMALL) == made_of(name, SMALL)
-    assert len(own_datasets()) == 2
+    assert len(list_custom_datasets()) == 2
 
 
 def test_progress_is_told_and_who_leaves_makes_nothing(weights: Path) -> None:
     name = light_and_dark(100)
-    *steps, made = extract(name, SMALL)
+    *steps, made = create_feature_dataset(name, SMALL)
     looks = [step for step in steps if isinstance(step, Progress) and step.total]
-    assert [(step.done, step.total) for step in looks] == [(0, 200), (64, 200), (128, 200), (192, 200)]
-    assert looks[1].doing == "MobileNetV3-Small looks at image 64 of 200"
-    assert made in own_datasets()
-    kept = own_datasets().keys()
-    left = extract(name, SMALL, train_size=50)
-    assert next(step for step in left if isinstance(step, Progress) and step.done)
+    assert [(step.completed, step.total) for step in looks] == [(0, 200), (64, 200), (128, 200), (192, 200)]
+    assert looks[1].description == "MobileNetV3-Small looks at image 64 of 200"
+    assert made in list_custom_datasets()
+    kept = list_custom_datasets().keys()
+    left = create_feature_dataset(name, SMALL, train_size=50)
+    assert next(step for step in left if isinstance(step, Progress) and step.completed)
     left.close()  # type: ignore[attr-defined]
-    assert own_datasets().keys() == kept
+    assert list_custom_datasets().keys() == kept
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_progress_is_told_and_who_leaves_makes_nothing(weights: Path) -> None:
     ],
 )
 def test_images_are_brought_to_a_size_in_their_own_proportions(shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    assert input_shape(shape) == wanted
+    assert compute_input_shape(shape) == wanted
 
 
 @pytest.mark.parametrize("rectified", [False, True])
@@ -172,7 +174,7 @@ def test_eight_bits_cost_at_most_half_a_level_and_the_far_ends(rectified: bool) 
     features = torch.randn((400, 576), generator=torch.Generator().manual_seed(5)) * 7 + 2
     features = features.relu() if rectified else features
     features[:3, 0] = 1e6
-    found = quantised(features, *scale_of(features[:300]))
+    found = quantize(features, *compute_quantization(features[:300]))
     assert found.dtype == torch.uint8
     low, high = np.quantile(features[:300].numpy(), [0.001, 0.999])
     assert high < 30, "a few far values do not take the scale"
@@ -186,7 +188,7 @@ def test_eight_bits_cost_at_most_half_a_level_and_the_far_ends(rectified: bool) 
 
 def test_a_net_that_says_the_same_of_everything_is_no_error() -> None:
     features = torch.full((4, 6), 2.5)
-    assert not quantised(features, *scale_of(features)).any()
+    assert not quantize(features, *compute_quantization(features)).any()
 
 
 def test_one_picture_more_gets_the_features_that_it_has_in_the_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,11 +197,11 @@ def test_one_picture_more_gets_the_features_that_it_has_in_the_set(home: Path, m
     made = find_dataset(made_of(name, "resnet18"))
     assert made.features is not None
     assert (made.features.extractor, made.features.image_shape) == ("resnet18", (3, 32, 32))
-    tensors = dataset_tensors(made.name)
+    tensors = load_dataset_tensors(made.name)
     for part, images in (("train", train), ("test", test)):
         kept = tensors[f"{part}_images"][tensors[f"{part}_labels"].argsort()]
         for place in (0, CLASSES - 1):
-            found = features_of_picture(made.features, images[place].numpy().astype(np.float32) / np.float32(255))
+            found = extract_image_features(made.features, images[place].numpy().astype(np.float32) / np.float32(255))
             assert found.shape == (1, 16, 32)
             assert np.abs(found * 255 - kept[place].numpy()).max() <= 2, "bfloat16 sums depend on the batch"
 
@@ -208,9 +210,9 @@ def test_a_picture_without_the_net_that_looks_at_it_is_told_what_is_missing(weig
     made = find_dataset(made_of(light_and_dark(), SMALL))
     assert made.features is not None
     weights.unlink()
-    module._loaded.cache_clear()
-    with pytest.raises(MissingDataError, match="MobileNetV3-Small says of a picture") as told:
-        features_of_picture(made.features, np.zeros((3, 8, 8), dtype=np.float32))
+    module._load_cached_extractor.cache_clear()
+    with pytest.raises(DatasetUnavailableError, match="MobileNetV3-Small says of a picture") as told:
+        extract_image_features(made.features, np.zeros((3, 8, 8), dtype=np.float32))
     assert weights.name in str(told.value.expected)
 
 
@@ -232,7 +234,7 @@ def test_without_a_network_it_is_said_which_file_to_put_where(
     assert "ResNet-18 cannot be fetched" in told.value.what
     assert "https://download.pytorch.org/models/resnet18-f37072fd.pth: no way out." in told.value.what
     assert f"put resnet18-f37072fd.pth into {place.parent} by hand" in told.value.fix
-    assert own_datasets().keys() == {name}
+    assert list_custom_datasets().keys() == {name}
 
 
 def test_weights_are_fetched_once_and_checked(
@@ -242,7 +244,7 @@ def test_weights_are_fetched_once_and_checked(
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
     mirror, content = mirrors[0], weights.read_bytes()
-    monkeypatch.setattr(module, "_URL", mirror.url.removesuffix("data.bin"))
+    monkeypatch.setattr(module, "_WEIGHTS_BASE_URL", mirror.url.removesuffix("data.bin"))
     weights.unlink()
     name = light_and_dark()
     mirror.content = content[:-1] + b"?"
@@ -270,7 +272,7 @@ def test_what_is_in_a_weights_file_is_not_run(home: Path, monkeypatch: pytest.Mo
 
 
 def test_features_of_features_are_refused(weights: Path) -> None:
-    with pytest.raises(DatasetError, match="features already"):
+    with pytest.raises(InvalidDatasetError, match="features already"):
         made_of(made_of(light_and_dark(), SMALL), SMALL)
 
 
@@ -280,8 +282,8 @@ def test_what_cannot_be_made_is_said_before_anything_is_fetched(home: Path, monk
         made_of("mnist", "resnet50")
     with pytest.raises(UnknownNameError, match="no data set 'nope'"):
         made_of("nope", SMALL)
-    with pytest.raises(MissingDataError, match="31 MB"):
+    with pytest.raises(DatasetUnavailableError, match="31 MB"):
         made_of("fashion-mnist", SMALL)
     for sizes in ({"train_size": 9}, {"test_size": 9}, {"test_size": -1}):
-        with pytest.raises(DatasetError, match="10 classes of MNIST"):
+        with pytest.raises(InvalidDatasetError, match="10 classes of MNIST"):
             made_of("mnist", SMALL, **sizes)

@@ -10,32 +10,34 @@ from playground.core.history import History
 from playground.core.layers import Conv2d, Flatten, MaxPool2d, Output
 from playground.core.recipe import Recipe
 from playground.engine.data import registry as datasets
-from playground.engine.data.batch import Images
-from playground.engine.data.custom.drawn_classes import COPIES, drawn_images
-from playground.engine.data.custom.image_folder import OwnImages
-from playground.engine.data.custom.store import delete_own_dataset, own_datasets, save_own_dataset
-from playground.engine.data.splits import load_splits, load_test, splits_for
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.custom.drawn_classes import TRAIN_COPIES, create_images_from_drawings
+from playground.engine.data.custom.image_folder import CustomImages
+from playground.engine.data.custom.store import delete_custom_dataset, list_custom_datasets, save_custom_dataset
+from playground.engine.data.splits import load_recipe_splits, load_splits, load_test_images
 from playground.engine.runs.repository import create_run
-from playground.engine.training.checks import check_request
+from playground.engine.training.checks import check_training_config
 from playground.engine.training.trainer import Trainer
-from playground.errors import DrawingError, MissingDataError, RecipeError, UnknownNameError
+from playground.errors import DatasetUnavailableError, DrawingError, RecipeError, UnknownNameError
 
 COLOURS = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8)
 
 
-def _images(count: int = 6) -> Images:
+def _images(count: int = 6) -> LabeledImages:
     noise = torch.Generator().manual_seed(0)
-    return Images(torch.randint(256, (count, 3, 20, 30), generator=noise, dtype=torch.uint8), torch.arange(count) % 2)
+    return LabeledImages(
+        torch.randint(256, (count, 3, 20, 30), generator=noise, dtype=torch.uint8), torch.arange(count) % 2
+    )
 
 
 def test_grey_is_the_luminance() -> None:
-    flat = Images(COLOURS[:, :, None, None].expand(4, 3, 5, 5).contiguous(), torch.zeros(4, dtype=torch.long))
-    assert flat.resized((1, 5, 5)).images[:, 0, 2, 2].tolist() == [76, 150, 29, 255]
+    flat = LabeledImages(COLOURS[:, :, None, None].expand(4, 3, 5, 5).contiguous(), torch.zeros(4, dtype=torch.long))
+    assert flat.resize((1, 5, 5)).images[:, 0, 2, 2].tolist() == [76, 150, 29, 255]
 
 
 def test_colour_repeats_grey_and_size_changes() -> None:
-    grey = Images(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16), torch.zeros(1, dtype=torch.long))
-    found = grey.resized((3, 32, 8)).images
+    grey = LabeledImages(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16), torch.zeros(1, dtype=torch.long))
+    found = grey.resize((3, 32, 8)).images
     assert found.shape == (1, 3, 32, 8)
     assert torch.equal(found[:, 0], found[:, 2])
     assert abs(float(found.float().mean()) - 127.5) < 2
@@ -43,19 +45,21 @@ def test_colour_repeats_grey_and_size_changes() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_colour_becomes_its_luminance_in_any_other_number_of_channels(channels: int) -> None:
-    colour = Images(torch.tensor([10, 200, 90], dtype=torch.uint8).view(1, 3, 1, 1), torch.zeros(1, dtype=torch.long))
-    assert colour.resized((channels, 1, 1)).images.flatten().tolist() == [131] * channels
+    colour = LabeledImages(
+        torch.tensor([10, 200, 90], dtype=torch.uint8).view(1, 3, 1, 1), torch.zeros(1, dtype=torch.long)
+    )
+    assert colour.resize((channels, 1, 1)).images.flatten().tolist() == [131] * channels
 
 
 def test_the_same_shape_is_the_same_images() -> None:
     images = _images()
-    assert images.resized((3, 20, 30)) is images
+    assert images.resize((3, 20, 30)) is images
 
 
 def test_too_much_for_the_memory_is_refused_before_it_is_made() -> None:
-    many = Images(torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(60_000, 1, 1, 1), torch.zeros(60_000))
+    many = LabeledImages(torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(60_000, 1, 1, 1), torch.zeros(60_000))
     with pytest.raises(RecipeError, match="GB of memory"):
-        many.resized((3, 256, 256))
+        many.resize((3, 256, 256))
 
 
 def test_mnist_trains_a_colour_net_of_another_size(home: object) -> None:
@@ -64,68 +68,70 @@ def test_mnist_trains_a_colour_net_of_another_size(home: object) -> None:
         layers=(Conv2d(out_channels=4), MaxPool2d(), Flatten(), Output()),
     )
     recipe = Recipe(limit=200, batch_size=50, validation_size=50)
-    history = History.of(Trainer(net, recipe).run())
+    history = History.from_events(Trainer(net, recipe).run())
     assert history.failure is None
     assert len(history.steps) == 4
-    assert load_test("mnist", (3, 20, 24)).images.shape == (10_000, 3, 20, 24)
+    assert load_test_images("mnist", (3, 20, 24)).images.shape == (10_000, 3, 20, 24)
 
 
 def test_asking_for_the_own_shape_loads_nothing_twice() -> None:
     recipe = Recipe(limit=100, validation_size=50)
-    assert splits_for(recipe, (1, 28, 28)) is splits_for(recipe) is load_splits("mnist", 50, 100, None)
+    assert load_recipe_splits(recipe, (1, 28, 28)) is load_recipe_splits(recipe) is load_splits("mnist", 50, 100, None)
 
 
 def test_a_data_set_that_is_not_here_says_how_to_get_it(home: object) -> None:
-    with pytest.raises(MissingDataError, match="cnn-playground fetch kmnist"):
-        load_test("kmnist")
-    assert not datasets.is_here(DATASETS["kmnist"])
-    assert datasets.is_here(DATASETS["mnist"])
-    gone = datasets.dataset_for(Recipe(dataset="own:nonsense"), Architecture(layers=(Flatten(), Output())))
-    assert gone.is_gone
-    assert not datasets.is_here(gone)
+    with pytest.raises(DatasetUnavailableError, match="cnn-playground fetch kmnist"):
+        load_test_images("kmnist")
+    assert not datasets.is_available(DATASETS["kmnist"])
+    assert datasets.is_available(DATASETS["mnist"])
+    gone = datasets.resolve_dataset(Recipe(dataset="own:nonsense"), Architecture(layers=(Flatten(), Output())))
+    assert gone.is_missing
+    assert not datasets.is_available(gone)
 
 
 def test_a_recipe_is_fitted_to_a_small_data_set(home: object) -> None:
-    assert datasets.fitted_recipe(Recipe(dataset="usps")).validation_size == DATASETS["usps"].train_size // 5
-    assert datasets.fitted_recipe(Recipe()) == Recipe()
-    name = save_own_dataset("mine", drawn_images(_drawings(8)), drawn=True)  # 480 to train on
-    fitted = datasets.fitted_recipe(Recipe(dataset=name, batch_size=512))
+    assert datasets.fit_recipe_to_dataset(Recipe(dataset="usps")).validation_size == DATASETS["usps"].train_size // 5
+    assert datasets.fit_recipe_to_dataset(Recipe()) == Recipe()
+    name = save_custom_dataset("mine", create_images_from_drawings(_drawings(8)), is_drawn=True)  # 480 to train on
+    fitted = datasets.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=512))
     assert (fitted.validation_size, fitted.batch_size) == (96, 48)
-    assert datasets.training_images(fitted, datasets.find_dataset(name)) == 384
-    assert datasets.fitted_recipe(Recipe(dataset=name, batch_size=300)).batch_size == 300
+    assert datasets.count_training_images(fitted, datasets.find_dataset(name)) == 384
+    assert datasets.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=300)).batch_size == 300
 
 
 def test_what_leaves_nothing_to_train_on_is_said(home: object) -> None:
-    name = save_own_dataset("few", OwnImages(_bytes(8), _bytes(2), ("a", "b"), (), 0))
-    net = Architecture(classes=2, layers=(Flatten(), Output())).for_images((1, 4, 4), 2)
-    assert datasets.training_images(Recipe(dataset=name), datasets.find_dataset(name)) == 0
+    name = save_custom_dataset("few", CustomImages(_bytes(8), _bytes(2), ("a", "b"), (), 0))
+    net = Architecture(classes=2, layers=(Flatten(), Output())).adapt_to_images((1, 4, 4), 2)
+    assert datasets.count_training_images(Recipe(dataset=name), datasets.find_dataset(name)) == 0
     with pytest.raises(RecipeError, match="has 8 training images, and 10 are kept out"):
-        check_request(net, datasets.fitted_recipe(Recipe(dataset=name)))
+        check_training_config(net, datasets.fit_recipe_to_dataset(Recipe(dataset=name)))
 
 
-def _bytes(count: int) -> Images:
+def _bytes(count: int) -> LabeledImages:
     source = torch.Generator().manual_seed(count)
-    return Images(torch.randint(0, 256, (count, 1, 4, 4), generator=source, dtype=torch.uint8), torch.arange(count) % 2)
+    return LabeledImages(
+        torch.randint(0, 256, (count, 1, 4, 4), generator=source, dtype=torch.uint8), torch.arange(count) % 2
+    )
 
 
 def test_a_deleted_data_set_leaves_its_run_the_names_of_the_classes(home: object) -> None:
-    name = save_own_dataset("mine", drawn_images(_drawings()), drawn=True)
+    name = save_custom_dataset("mine", create_images_from_drawings(_drawings()), is_drawn=True)
     net = Architecture(classes=2, layers=(Flatten(), Output()))
     run = create_run(net, Recipe(dataset=name))
-    assert run.dataset().class_names == ("bar", "dot")
-    assert run.dataset().strokes
-    delete_own_dataset(name)
-    gone = run.dataset()
-    assert gone.is_gone
-    assert (gone.title, gone.class_names, gone.strokes) == ("mine (deleted)", ("bar", "dot"), True)
-    assert own_datasets() == {}
+    assert run.get_dataset().class_names == ("bar", "dot")
+    assert run.get_dataset().has_strokes
+    delete_custom_dataset(name)
+    gone = run.get_dataset()
+    assert gone.is_missing
+    assert (gone.title, gone.class_names, gone.has_strokes) == ("mine (deleted)", ("bar", "dot"), True)
+    assert list_custom_datasets() == {}
     with pytest.raises(UnknownNameError):
-        delete_own_dataset(name)
-    assert save_own_dataset("mine", drawn_images(_drawings()), drawn=True) == name
-    assert not run.dataset().is_gone
+        delete_custom_dataset(name)
+    assert save_custom_dataset("mine", create_images_from_drawings(_drawings()), is_drawn=True) == name
+    assert not run.get_dataset().is_missing
     elsewhere = create_run(net, Recipe(dataset="own:never-was-here"))
-    assert elsewhere.dataset().class_names == ("0", "1")
-    delete_own_dataset(name)
+    assert elsewhere.get_dataset().class_names == ("0", "1")
+    delete_custom_dataset(name)
     with pytest.raises(UnknownNameError, match=r"mine \(deleted\) has no images any more"):
         datasets.find_dataset(name)
 
@@ -142,24 +148,24 @@ def _drawings(count: int = 4) -> dict[str, list[list[list[tuple[float, float]]]]
 
 
 def test_drawn_classes_become_many_images_and_a_net_learns_them(home: object) -> None:
-    own = drawn_images(_drawings())
+    own = create_images_from_drawings(_drawings())
     assert own.class_names == ("bar", "dot")
-    assert len(own.images) == 2 * 3 * COPIES
+    assert len(own.train) == 2 * 3 * TRAIN_COPIES
     assert own.test is not None
-    name = save_own_dataset("bars and dots", own, drawn=True)
-    recipe = datasets.fitted_recipe(Recipe(dataset=name, batch_size=20, epochs=3, lr=0.01))
+    name = save_custom_dataset("bars and dots", own, is_drawn=True)
+    recipe = datasets.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=20, epochs=3, lr=0.01))
     net = Architecture(classes=2, layers=(Flatten(), Output(activation="sigmoid")))
-    history = History.of(Trainer(net, recipe).run())
+    history = History.from_events(Trainer(net, recipe).run())
     assert history.test is not None
     assert history.test.accuracy == 1.0
 
 
 def test_no_drawing_is_in_both_parts() -> None:
     """The last drawing of a class is the only one of the test: without it the training images are the same."""
-    whole = drawn_images(_drawings(4))
+    whole = create_images_from_drawings(_drawings(4))
     others = {name: [*drawn[:3], [[(10.0, 10.0), (90.0, 90.0)]]] for name, drawn in _drawings(4).items()}
-    changed = drawn_images(others)
-    assert torch.equal(whole.images.images, changed.images.images)
+    changed = create_images_from_drawings(others)
+    assert torch.equal(whole.train.images, changed.train.images)
     assert whole.test is not None
     assert changed.test is not None
     assert not torch.equal(whole.test.images, changed.test.images)
@@ -168,8 +174,8 @@ def test_no_drawing_is_in_both_parts() -> None:
 @pytest.mark.parametrize("drawings", [{}, {"dot": _drawings()["dot"]}, _drawings(3)])
 def test_too_little_to_learn_from_is_said(drawings: dict[str, list[list[list[tuple[float, float]]]]]) -> None:
     with pytest.raises(DrawingError):
-        drawn_images(drawings)
+        create_images_from_drawings(drawings)
 
 
 def test_image_is_scaled_to_one() -> None:
-    assert np.isclose(_images().image(0).max(), 1, atol=0.02)
+    assert np.isclose(_images().get_image(0).max(), 1, atol=0.02)

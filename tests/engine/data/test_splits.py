@@ -14,9 +14,9 @@ import torch
 from playground.core.recipe import Recipe
 from playground.engine.data import mnist
 from playground.engine.data import splits as data
-from playground.engine.data.batch import Images
-from playground.engine.data.splits import load_splits, load_test, splits_for
-from playground.errors import AssetError, RecipeError, StoreError, UnknownNameError
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.splits import load_recipe_splits, load_splits, load_test_images
+from playground.errors import AssetError, RecipeError, StorageError, UnknownNameError
 
 MNIST = Path(__file__).parents[3] / "assets" / "mnist"
 UNPACK = """
@@ -40,10 +40,10 @@ else:
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty data folder, and nothing remembered of MNIST before or after."""
     monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(tmp_path))
-    for remembered in (mnist.mnist, data.load_splits):
+    for remembered in (mnist.load_mnist, data.load_splits):
         remembered.cache_clear()
     yield tmp_path
-    for remembered in (mnist.mnist, data.load_splits):
+    for remembered in (mnist.load_mnist, data.load_splits):
         remembered.cache_clear()
 
 
@@ -60,12 +60,12 @@ def answer(process: subprocess.Popen[str]) -> list[str]:
     return found
 
 
-def digest(images: Images) -> str:
+def digest(images: LabeledImages) -> str:
     return hashlib.sha256(images.images.numpy().tobytes() + images.labels.numpy().tobytes()).hexdigest()
 
 
 def test_mnist_is_mnist():
-    splits, test = load_splits("mnist", 5000), load_test("mnist")
+    splits, test = load_splits("mnist", 5000), load_test_images("mnist")
     assert splits.train.images.shape == (55_000, 1, 28, 28)
     assert splits.validation.images.shape == (5_000, 1, 28, 28)
     assert test.images.shape == (10_000, 1, 28, 28)
@@ -120,13 +120,13 @@ def test_the_impossible_is_said():
         load_splits("mnist", 60_000)
     with pytest.raises(UnknownNameError, match="cifar"):
         load_splits("cifar", 5000)
-    assert len(splits_for(Recipe(limit=300, batch_size=300)).train) == 300
+    assert len(load_recipe_splits(Recipe(limit=300, batch_size=300)).train) == 300
 
 
 def bundled_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "assets"
     shutil.copytree(MNIST, folder)
-    monkeypatch.setattr(mnist, "bundled", lambda _: folder)
+    monkeypatch.setattr(mnist, "find_bundled", lambda _: folder)
     return folder
 
 
@@ -151,19 +151,19 @@ def test_a_damaged_asset_is_named(damage: str, fresh: Path, tmp_path: Path, monk
     # The files before the damaged one need not be unpacked to see that this one is found out.
     monkeypatch.setattr(mnist, "_SHA256", dict(reversed(mnist._SHA256.items())))
     with pytest.raises(AssetError, match=r"t10k-labels-idx1-ubyte\.xz") as caught:
-        load_test("mnist")
+        load_test_images("mnist")
     assert caught.value.fix
     assert not list((fresh / "cache").glob("*mnist*")), "nothing half-made stays"
 
 
 def test_a_damaged_cache_is_made_again(fresh: Path):
-    before = digest(load_test("mnist"))
+    before = digest(load_test_images("mnist"))
     (cached,) = (fresh / "cache").glob("mnist-*.safetensors")
     torn = cached.read_bytes()[:1000]
-    mnist.mnist.cache_clear()
+    mnist.load_mnist.cache_clear()
     cached.unlink()  # the mapped file itself must not be cut under the tensors that look into it
     cached.write_bytes(torn)
-    assert digest(load_test("mnist")) == before
+    assert digest(load_test_images("mnist")) == before
     assert [path.name for path in (fresh / "cache").iterdir()] == [cached.name]
 
 
@@ -180,6 +180,6 @@ def test_two_processes_unpack_at_once_and_agree(tmp_path: Path):
 def test_a_full_disk_is_said_in_words(tmp_path: Path):
     fifty_megabytes = 50 * 10**6  # each unpacked file fits, the cache of all four does not
     kind, message = answer(unpacking(tmp_path, str(fifty_megabytes)))
-    assert kind == StoreError.__name__
+    assert kind == StorageError.__name__
     assert "cannot be written" in message
     assert not list((tmp_path / "cache").iterdir())

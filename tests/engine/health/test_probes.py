@@ -23,12 +23,12 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.engine.data.batch import Images, scale_pixels
-from playground.engine.health.probes import Vitals
+from playground.engine.data.batch import LabeledImages, scale_pixels
+from playground.engine.health.probes import HealthProbes
 from playground.engine.health.rules import DeadChannels, LayerGradient
-from playground.engine.model.build import build
+from playground.engine.model.build import build_model
 from playground.engine.training import trainer as train
-from playground.engine.training.evaluate import measure
+from playground.engine.training.evaluate import evaluate
 from tests.engine.helpers import (
     AUGMENTATION,
     PLAIN,
@@ -86,18 +86,18 @@ def hooks_of(model: nn.Module) -> int:
     return sum(len(getattr(module, kind)) for module in model.modules() for kind in kinds)
 
 
-def watched(architecture: Architecture, data: Images | None = None) -> tuple[nn.Sequential, Vitals]:
-    model = build(architecture, seed=1)
-    vitals = Vitals(model, architecture)
-    with vitals.watching():
-        measure(model, data or tiny_images(40))
+def watched(architecture: Architecture, data: LabeledImages | None = None) -> tuple[nn.Sequential, HealthProbes]:
+    model = build_model(architecture, seed=1)
+    vitals = HealthProbes(model, architecture)
+    with vitals.record_activations():
+        evaluate(model, data or tiny_images(40))
     return model, vitals
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_every_relu_is_counted_where_it_stands(name: str):
     model, vitals = watched(NETS[name])
-    assert [(place, channels) for place, _, channels in vitals.dead_channels()] == RELUS[name]
+    assert [(place, channels) for place, _, channels in vitals.count_dead_channels()] == RELUS[name]
     assert hooks_of(model) == 0
 
 
@@ -105,14 +105,14 @@ def test_every_relu_is_counted_where_it_stands(name: str):
 def test_dead_channels_are_those_that_never_fire(name: str):
     """Against the network taken apart: each ReLU's output, over all images and places."""
     architecture, data = NETS[name], tiny_images(40)
-    model = build(architecture, seed=1)
+    model = build_model(architecture, seed=1)
     relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
     for module in (found for found in model.modules() if isinstance(found, nn.Conv2d | nn.Linear)):
         if module.bias is not None:
             module.bias.data[::3] = -100.0  # every third channel of every layer is silenced
-    vitals = Vitals(model, architecture)
-    with vitals.watching():
-        measure(model, data)
+    vitals = HealthProbes(model, architecture)
+    with vitals.record_activations():
+        evaluate(model, data)
     seen: dict[nn.Module, torch.Tensor] = {}
     handles = [relu.register_forward_hook(lambda module, _, output: seen.update({module: output})) for relu in relus]
     with torch.inference_mode():
@@ -120,14 +120,14 @@ def test_dead_channels_are_those_that_never_fire(name: str):
     for handle in handles:
         handle.remove()
     expected = [int((seen[relu].transpose(0, 1).flatten(1).sum(1) == 0).sum()) for relu in relus]
-    assert [dead for _, dead, _ in vitals.dead_channels()] == expected
+    assert [dead for _, dead, _ in vitals.count_dead_channels()] == expected
     assert sum(expected) > 0
 
 
 def test_dead_channels_by_hand():
     """Of three channels one fires on every image, one on the last image only, one never."""
     architecture = net(Conv2d(out_channels=3, kernel_size=1), GlobalAvgPool(), Output(), size=2)
-    model = build(architecture)
+    model = build_model(architecture)
     convolution = model[0]
     assert isinstance(convolution, nn.Conv2d)
     assert convolution.bias is not None
@@ -135,45 +135,45 @@ def test_dead_channels_by_hand():
     convolution.bias.data.copy_(torch.tensor([0.1, -0.5, -2.0]))
     images = torch.zeros(5, 1, 2, 2, dtype=torch.uint8)
     images[4, 0, 1, 1] = 200
-    vitals = Vitals(model, architecture)
-    assert vitals.dead_channels() == ()
-    with vitals.watching():
-        measure(model, Images(images, torch.zeros(5, dtype=torch.long)))
-    assert vitals.dead_channels() == (DeadChannels("layer 1 (Conv)", 1, 3),)
-    with vitals.watching():
-        measure(model, Images(images[:4], torch.zeros(4, dtype=torch.long)))
-    assert vitals.dead_channels() == (DeadChannels("layer 1 (Conv)", 2, 3),), "the look before is forgotten"
-    with vitals.watching():
+    vitals = HealthProbes(model, architecture)
+    assert vitals.count_dead_channels() == ()
+    with vitals.record_activations():
+        evaluate(model, LabeledImages(images, torch.zeros(5, dtype=torch.long)))
+    assert vitals.count_dead_channels() == (DeadChannels("layer 1 (Conv)", 1, 3),)
+    with vitals.record_activations():
+        evaluate(model, LabeledImages(images[:4], torch.zeros(4, dtype=torch.long)))
+    assert vitals.count_dead_channels() == (DeadChannels("layer 1 (Conv)", 2, 3),), "the look before is forgotten"
+    with vitals.record_activations():
         pass
-    assert vitals.dead_channels() == ()
+    assert vitals.count_dead_channels() == ()
 
 
 def test_a_unit_of_a_linear_layer_is_a_channel():
     architecture = net(Flatten(), Linear(out_features=4), Output())
-    model = build(architecture)
+    model = build_model(architecture)
     linear = model[1]
     assert isinstance(linear, nn.Linear)
     linear.weight.data.zero_()
     linear.bias.data.copy_(torch.tensor([1.0, 0.0, -1.0, 0.5]))
-    vitals = Vitals(model, architecture)
-    with vitals.watching():
-        measure(model, tiny_images(10))
-    assert vitals.dead_channels() == (DeadChannels("layer 2 (Linear)", 2, 4),)
+    vitals = HealthProbes(model, architecture)
+    with vitals.record_activations():
+        evaluate(model, tiny_images(10))
+    assert vitals.count_dead_channels() == (DeadChannels("layer 2 (Linear)", 2, 4),)
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_gradient_norms_are_those_of_the_loss(name: str):
     architecture, data = NETS[name], tiny_images(24)
-    model = build(architecture, seed=1).eval()
-    vitals = Vitals(model, architecture)
-    assert vitals.gradients() == ()
+    model = build_model(architecture, seed=1).eval()
+    vitals = HealthProbes(model, architecture)
+    assert vitals.compute_gradient_norms() == ()
     functional.cross_entropy(model(scale_pixels(data.images)), data.labels).backward()
-    found = vitals.gradients()
+    found = vitals.compute_gradient_norms()
     assert [(place, weights) for place, _, weights in found] == WEIGHTS[name]
     gradients = iter([weight.grad for weight in model.parameters() if weight.ndim > 1 and weight.grad is not None])
     for layer in found:
         parts: list[torch.Tensor] = []
-        while sum(part.numel() for part in parts) < layer.weights:
+        while sum(part.numel() for part in parts) < layer.weight_count:
             parts.append(next(gradients))
         flat = torch.cat([part.flatten() for part in parts])
         assert layer.norm == pytest.approx(float(flat.norm()), rel=1e-5)
@@ -184,14 +184,14 @@ def test_gradient_norms_are_those_of_the_loss(name: str):
 def test_gradient_norms_by_hand():
     """One weight a class, one pixel: the gradient is (probability - target) times the pixel."""
     architecture = net(Flatten(), Output(), classes=2, size=1)
-    model = build(architecture)
+    model = build_model(architecture)
     output = model[1]
     assert isinstance(output, nn.Linear)
     output.weight.data.zero_()
     output.bias.data.zero_()
-    images = Images(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8), torch.tensor([0]))
+    images = LabeledImages(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8), torch.tensor([0]))
     functional.cross_entropy(model(scale_pixels(images.images)), images.labels).backward()
-    (found,) = Vitals(model, architecture).gradients()
+    (found,) = HealthProbes(model, architecture).compute_gradient_norms()
     assert found == LayerGradient("layer 2 (Output)", pytest.approx(0.5**0.5), 2)
     assert found.rms == pytest.approx(0.5)
 
@@ -199,16 +199,16 @@ def test_gradient_norms_by_hand():
 @pytest.mark.parametrize("name", NETS)
 def test_hooks_are_gone_whatever_happens_while_watching(name: str):
     architecture = NETS[name]
-    model = build(architecture)
-    vitals = Vitals(model, architecture)
+    model = build_model(architecture)
+    vitals = HealthProbes(model, architecture)
     assert hooks_of(model) == 0
-    with vitals.watching():
+    with vitals.record_activations():
         assert hooks_of(model) == len(RELUS[name])
     assert hooks_of(model) == 0
-    with pytest.raises(RuntimeError), vitals.watching():
-        measure(model, Images(torch.zeros(4, 2, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)))
+    with pytest.raises(RuntimeError), vitals.record_activations():
+        evaluate(model, LabeledImages(torch.zeros(4, 2, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)))
     assert hooks_of(model) == 0
-    with pytest.raises(KeyboardInterrupt), vitals.watching():
+    with pytest.raises(KeyboardInterrupt), vitals.record_activations():
         raise KeyboardInterrupt
     assert hooks_of(model) == 0
 
@@ -220,19 +220,19 @@ def test_a_run_leaves_no_hook_behind_wherever_it_is_looked_at():
     for _ in trainer.run(script):
         assert hooks_of(trainer.model) == 0
     again = make_trainer(RICH)
-    again.restore(through_bytes(trainer.checkpoint()))
+    again.restore(through_bytes(trainer.create_checkpoint()))
     play(again)
     assert hooks_of(again.model) == 0
 
 
-class Blind(Vitals):
+class Blind(HealthProbes):
     """Sees nothing."""
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
+    def record_activations(self) -> Iterator[None]:
         yield
 
-    def gradients(self) -> tuple[LayerGradient, ...]:
+    def compute_gradient_norms(self) -> tuple[LayerGradient, ...]:
         return ()
 
 
@@ -241,11 +241,11 @@ def test_watching_changes_no_weight_and_no_figure(name: str, monkeypatch: pytest
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     seen = make_trainer(NETS[name], recipe)
     stream = play(seen)
-    monkeypatch.setattr(train, "Vitals", Blind)
+    monkeypatch.setattr(train, "HealthProbes", Blind)
     unseen = make_trainer(NETS[name], recipe)
-    assert isinstance(unseen._vitals, Blind)
+    assert isinstance(unseen._health_probes, Blind)
     assert figures(play(unseen)) == figures(stream)
-    assert_same_weights(seen.weights(), unseen.weights())
+    assert_same_weights(seen.get_weights(), unseen.get_weights())
 
 
 def test_what_a_run_saw_is_the_same_after_a_cut(monkeypatch: pytest.MonkeyPatch):
@@ -256,16 +256,16 @@ def test_what_a_run_saw_is_the_same_after_a_cut(monkeypatch: pytest.MonkeyPatch)
     first = make_trainer(RICH)
     play(first, Script({5: [Stop()]}))
     second = make_trainer(RICH)
-    second.restore(through_bytes(first.checkpoint()))
+    second.restore(through_bytes(first.create_checkpoint()))
     play(second)
-    assert [(signs.step, signs.dead, signs.gradients, signs.answers) for signs in noted] == [
-        (signs.step, signs.dead, signs.gradients, signs.answers) for signs in whole
+    assert [(signs.step, signs.dead_channels, signs.layer_gradients, signs.predicted_counts) for signs in noted] == [
+        (signs.step, signs.dead_channels, signs.layer_gradients, signs.predicted_counts) for signs in whole
     ]
     assert [signs.step for signs in whole] == [3, 6, 9, 12]
     for signs in whole:
-        assert len(signs.gradients) == 3
-        assert all(layer.norm > 0 for layer in signs.gradients)
-        assert sum(signs.answers) == sum(signs.answers_expected) in (20, 30)
+        assert len(signs.layer_gradients) == 3
+        assert all(layer.norm > 0 for layer in signs.layer_gradients)
+        assert sum(signs.predicted_counts) == sum(signs.label_counts) in (20, 30)
 
 
 DIAGNOSE = train.diagnose
@@ -274,8 +274,8 @@ DIAGNOSE = train.diagnose
 def test_a_net_without_relus_or_weights_can_be_looked_at():
     for layers in ((Flatten(), Output()), (MaxPool2d(), BatchNorm(), Flatten(), Output())):
         model, vitals = watched(net(*layers))
-        assert vitals.dead_channels() == ()
+        assert vitals.count_dead_channels() == ()
         assert hooks_of(model) == 0
     block = Residual(layers=(Conv2d(out_channels=1, padding="same"),))
     _, vitals = watched(net(block, Flatten(), Output()))
-    assert [place for place, _, _ in vitals.dead_channels()] == ["layer 1 (Residual)"] * 2
+    assert [place for place, _, _ in vitals.count_dead_channels()] == ["layer 1 (Residual)"] * 2

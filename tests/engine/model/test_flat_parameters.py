@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from playground.core.layers import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output, Residual
-from playground.engine.model.build import build
-from playground.engine.model.device import Compute
-from playground.engine.model.flat_parameters import WorkingCopy
+from playground.engine.model.build import build_model
+from playground.engine.model.device import DeviceConfig
+from playground.engine.model.flat_parameters import FlatParameters
 from tests import strategies
 from tests.engine.helpers import net
 
 # torch says so of every 'same' with an even kernel; the shapes are right all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
-FLOAT32, BFLOAT16 = (Compute(torch.device("cpu"), bfloat16=rounded) for rounded in (False, True))
+FLOAT32, BFLOAT16 = (DeviceConfig(torch.device("cpu"), is_bfloat16=rounded) for rounded in (False, True))
 MIXED = net(
     Conv2d(out_channels=4, padding="same"),
     MaxPool2d(),
@@ -52,7 +52,7 @@ def images_for(architecture: Any, count: int = 3) -> Tensor:
 def test_scores_gradients_and_running_statistics_are_those_of_the_model(architecture: Any):
     plain = laid_out(architecture).double()  # in which orders of summing leave no difference that batch norm enlarges
     model = copy.deepcopy(plain)
-    working = WorkingCopy(model, FLOAT32)
+    working = FlatParameters(model, FLOAT32)
     for module in plain.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and not module.weight.requires_grad:
             module.eval()
@@ -61,7 +61,7 @@ def test_scores_gradients_and_running_statistics_are_those_of_the_model(architec
     expected_scores = plain(images)
     expected = gradients(plain, cost(expected_scores))
     torch.manual_seed(7)
-    scores = working.scores(images)
+    scores = working.forward(images)
     working.backward(cost(scores))
     torch.testing.assert_close(scores, expected_scores)
     assert {name for name, weight in model.named_parameters() if weight.grad is not None} == expected.keys()
@@ -72,7 +72,7 @@ def test_scores_gradients_and_running_statistics_are_those_of_the_model(architec
 
 
 def laid_out(architecture: Any) -> nn.Sequential:
-    model = build(architecture, seed=3)
+    model = build_model(architecture, seed=3)
     model.to(memory_format=torch.channels_last)  # as the trainer does; dropout's masks follow the order in memory
     return model
 
@@ -85,13 +85,13 @@ def as_autocast(plain: nn.Sequential, images: Tensor) -> Tensor:
 def test_bfloat16_computes_as_autocast_does():
     plain = laid_out(MIXED)
     model = copy.deepcopy(plain)
-    working = WorkingCopy(model, BFLOAT16)
+    working = FlatParameters(model, BFLOAT16)
     images = images_for(MIXED, 16)
     torch.manual_seed(7)
     expected_scores = as_autocast(plain, images)
     expected = gradients(plain, cost(expected_scores))
     torch.manual_seed(7)
-    scores = working.scores(images)
+    scores = working.forward(images)
     working.backward(cost(scores))
     assert scores.dtype == torch.float32
     torch.testing.assert_close(scores, expected_scores, rtol=0.02, atol=0.02)
@@ -101,38 +101,38 @@ def test_bfloat16_computes_as_autocast_does():
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
-def test_one_buffer_holds_all_weights_and_all_gradients(compute: Compute):
-    model = build(MIXED, seed=3)
+def test_one_buffer_holds_all_weights_and_all_gradients(compute: DeviceConfig):
+    model = build_model(MIXED, seed=3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    working = WorkingCopy(model, compute)
+    working = FlatParameters(model, compute)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
     images = images_for(MIXED, 8)
     for _ in range(2):  # the second gradient replaces the first
         torch.manual_seed(7)
-        working.backward(cost(working.scores(images)))
-    (part,) = working.parts.values()
+        working.backward(cost(working.forward(images)))
+    (part,) = working.parameter_groups.values()
     total = sum(weight.grad.double().square().sum() for weight in model.parameters())
     assert part.grad.double().square().sum().item() == pytest.approx(total.item())
     with torch.no_grad():
         part.zero_()
     assert not any(weight.any() for weight in model.parameters())
-    assert not working.scores(images).any()  # the update reached the layers that compute
+    assert not working.forward(images).any()  # the update reached the layers that compute
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
-def test_each_part_holds_the_weights_that_learn_alike(compute: Compute):
-    model = build(MIXED.replaced(2, MIXED.layers[2].changed(trainable=False)), seed=3)
+def test_each_part_holds_the_weights_that_learn_alike(compute: DeviceConfig):
+    model = build_model(MIXED.replace_layer(2, MIXED.layers[2].replace(trainable=False)), seed=3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    working = WorkingCopy(model, compute, transferred={"0.weight", "0.bias", "3.body.0.weight"})
-    working.backward(cost(working.scores(images_for(MIXED, 8))))
-    assert {kind: part.numel() for kind, part in working.parts.items()} == {
+    working = FlatParameters(model, compute, transferred_names={"0.weight", "0.bias", "3.body.0.weight"})
+    working.backward(cost(working.forward(images_for(MIXED, 8))))
+    assert {kind: part.numel() for kind, part in working.parameter_groups.items()} == {
         "transferred": 4 * 9 + 4,
         "new": sum(value.numel() for name, value in before.items() if name[0] not in "03"),
     }
     with torch.no_grad():
-        working.parts["transferred"].fill_(1.0)
-        working.parts["new"].fill_(2.0)
+        working.parameter_groups["transferred"].fill_(1.0)
+        working.parameter_groups["new"].fill_(2.0)
     for name, weight in model.named_parameters():
         expected = {"0": 1.0, "3": before[name]}.get(name[0], 2.0)
         assert bool((weight == expected).all()), name
@@ -140,12 +140,12 @@ def test_each_part_holds_the_weights_that_learn_alike(compute: Compute):
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
-def test_nothing_is_kept_for_a_backward_pass_below_the_first_layer_that_learns(compute: Compute):
-    model = build(MIXED.frozen_up_to(4), seed=3)
+def test_nothing_is_kept_for_a_backward_pass_below_the_first_layer_that_learns(compute: DeviceConfig):
+    model = build_model(MIXED.freeze_up_to(4), seed=3)
     seen: list[bool] = []
     for module in model:  # before the copy is made, which takes hooks along
         module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].requires_grad))
-    WorkingCopy(model, compute).scores(images_for(MIXED))
+    FlatParameters(model, compute).forward(images_for(MIXED))
     first = next(place for place, module in enumerate(model) if any(one.requires_grad for one in module.parameters()))
     assert first == len(model) - 3  # its result goes through a ReLU into the output
     assert not any(seen[:-2])
@@ -153,24 +153,24 @@ def test_nothing_is_kept_for_a_backward_pass_below_the_first_layer_that_learns(c
 
 
 def test_a_frozen_batch_norm_keeps_its_mode_when_the_model_changes_its():
-    model = build(MIXED.frozen_up_to(2), seed=3)
-    working = WorkingCopy(model, FLOAT32)
+    model = build_model(MIXED.freeze_up_to(2), seed=3)
+    working = FlatParameters(model, FLOAT32)
     before = {name: value.clone() for name, value in model.named_buffers()}
     for mode in (True, False, True):
         model.train(mode)
-        working.scores(images_for(MIXED))
+        working.forward(images_for(MIXED))
     assert before
     assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
 
 
 def test_weights_loaded_into_the_model_are_trained_on():
-    model, other = build(MIXED, seed=3), build(MIXED, seed=4)
-    working = WorkingCopy(model, BFLOAT16)
+    model, other = build_model(MIXED, seed=3), build_model(MIXED, seed=4)
+    working = FlatParameters(model, BFLOAT16)
     model.load_state_dict(other.state_dict())
     images = images_for(MIXED)
     model.eval()
     other.eval()
-    torch.testing.assert_close(working.scores(images), as_autocast(other, images), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(working.forward(images), as_autocast(other, images), rtol=0.02, atol=0.02)
 
 
 TIES = [[[0.0, 0.0, -1.0, -1.0], [0.0, 0.0, -2.0, -1.0], [3.0, 3.0, -1.0, 0.0], [3.0, 1.0, 0.0, 2.0]]]

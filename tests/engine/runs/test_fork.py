@@ -11,16 +11,16 @@ import torch
 
 from playground.core.architecture import Architecture
 from playground.core.datasets import DATASETS, Dataset
-from playground.core.events import Change, Forked, Pause, Resume, Stop
+from playground.core.events import Forked, Pause, Resume, Stop, UpdateHyperparameters
 from playground.core.recipe import Adam, AdamW, Cosine, OneCycle, Recipe, RmsProp, Sgd
 from playground.engine.runs import recorder as record
-from playground.engine.runs.fork import fork_run, recipe_at
-from playground.engine.runs.log_reader import LogTail
+from playground.engine.runs.fork import fork_run, load_recipe_at
+from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.recorder import Recorder
-from playground.engine.runs.repository import all_runs, create_run, find_run
+from playground.engine.runs.repository import create_run, find_run, list_runs
 from playground.engine.runs.run import Run
 from playground.engine.training.trainer import Trainer
-from playground.errors import PlaygroundError, RecipeError, StoreError
+from playground.errors import PlaygroundError, RecipeError, StorageError
 from tests.engine.helpers import (
     AUGMENTATION,
     RICH,
@@ -50,7 +50,7 @@ def train(run: Run, script: Script | None = None, *, until: Callable[..., bool] 
     script = script or Script()
     script.trainer = trainer
     with Recorder(run) as recorder:
-        for event in recorder.follow(trainer, script):
+        for event in recorder.run_trainer(trainer, script):
             if until and until(event):
                 break
     return trainer
@@ -68,25 +68,25 @@ def content(run: Run) -> dict[str, str]:
 
 
 def forked_events(run: Run) -> list[Forked]:
-    return [event for event in run.events() if isinstance(event, Forked)]
+    return [event for event in run.read_events() if isinstance(event, Forked)]
 
 
 @pytest.mark.parametrize("step", MOMENTS)
 def test_a_fork_begins_with_the_parent_s_weights_at_that_moment(step: int):
     parent, _ = trained()
-    assert parent.checkpoints() == MOMENTS
+    assert parent.list_checkpoint_steps() == MOMENTS
     run = fork_run(parent, step, recipe(epochs=4, lr=0.003))
     trainer = make_trainer(run.record.architecture, run.record.recipe)
-    trainer.restore(run.checkpoint())
+    trainer.restore(run.load_checkpoint())
     assert trainer.step == step
-    assert_same_weights(trainer.weights(), parent.snapshot(step))
-    assert_same_weights(run.checkpoint()["model"], parent.checkpoint(step)["model"])
-    assert run.checkpoints() == (step,)
-    assert run.snapshots() == tuple(kept for kept in parent.snapshots() if kept <= step)
-    for kept in run.snapshots():
-        assert_same_weights(run.snapshot(kept), parent.snapshot(kept))
-        assert run.snapshot_path(kept).samefile(parent.snapshot_path(kept)), "it takes no room of its own"
-    assert run.checkpoint_path.samefile(run.checkpoint_path_at(step))
+    assert_same_weights(trainer.get_weights(), parent.load_snapshot(step))
+    assert_same_weights(run.load_checkpoint()["model"], parent.load_checkpoint(step)["model"])
+    assert run.list_checkpoint_steps() == (step,)
+    assert run.list_snapshot_steps() == tuple(kept for kept in parent.list_snapshot_steps() if kept <= step)
+    for kept in run.list_snapshot_steps():
+        assert_same_weights(run.load_snapshot(kept), parent.load_snapshot(kept))
+        assert run.get_snapshot_path(kept).samefile(parent.get_snapshot_path(kept)), "it takes no room of its own"
+    assert run.checkpoint_path.samefile(run.get_checkpoint_path(step))
 
 
 OPTIMIZERS = [Sgd(), Adam(), AdamW(), RmsProp(momentum=0.5)]
@@ -96,37 +96,37 @@ OPTIMIZERS = [Sgd(), Adam(), AdamW(), RmsProp(momentum=0.5)]
 def test_a_fork_that_changes_nothing_ends_as_its_parent_did(optimizer: Any):
     parent, whole = trained(optimizer=optimizer, schedule=OneCycle())
     for step in MOMENTS[:-1]:
-        run = fork_run(parent, step, recipe_at(parent, step))
+        run = fork_run(parent, step, load_recipe_at(parent, step))
         assert forked_events(run)[0].changes == {}
         forked = train(run)
-        assert_same_weights(forked.weights(), whole.weights())
-        assert figures(run.events()) == figures(parent.events())
-        assert_same_weights(run.snapshot(12), parent.snapshot(12))
-        assert run.history().phase == "completed"
+        assert_same_weights(forked.get_weights(), whole.get_weights())
+        assert figures(run.read_events()) == figures(parent.read_events())
+        assert_same_weights(run.load_snapshot(12), parent.load_snapshot(12))
+        assert run.read_history().status == "completed"
 
 
 def test_a_fork_at_the_end_trains_the_epochs_that_it_has_more():
     parent, _ = trained()
     longer, whole = trained(epochs=3)
     run = fork_run(parent, 12, recipe(epochs=3))
-    assert run.history().test is not None, "the parent's, until it goes on"
+    assert run.read_history().test is not None, "the parent's, until it goes on"
     forked = train(run)
-    assert_same_weights(forked.weights(), whole.weights())
-    assert len(run.history().epochs) == len(longer.history().epochs) == 3
-    assert [event.split for event in run.events() if event.kind == "evaluated"].count("test") == 2
-    assert figures([run.history().test]) == figures([longer.history().test])
+    assert_same_weights(forked.get_weights(), whole.get_weights())
+    assert len(run.read_history().completed_epochs) == len(longer.read_history().completed_epochs) == 3
+    assert [event.split for event in run.read_events() if event.kind == "evaluated"].count("test") == 2
+    assert figures([run.read_history().test]) == figures([longer.read_history().test])
 
 
 def test_the_optimizer_s_moments_are_kept_where_its_kind_is_the_same():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=Adam(beta1=0.5), lr=0.001))
-    before, after = (found.checkpoint(6)["optimizer"]["state"] for found in (parent, run))
+    before, after = (found.load_checkpoint(6)["optimizer"]["state"] for found in (parent, run))
     assert before.keys() == after.keys()
     assert before
     for weight in before:
         for name in ("exp_avg", "exp_avg_sq", "step"):
             assert torch.equal(before[weight][name], after[weight][name])
-    state = train(run).checkpoint()["optimizer"]
+    state = train(run).create_checkpoint()["optimizer"]
     assert state["param_groups"][0]["betas"] == (0.5, 0.999)
     assert {float(moments["step"]) for moments in state["state"].values()} == {12.0}
 
@@ -134,8 +134,8 @@ def test_the_optimizer_s_moments_are_kept_where_its_kind_is_the_same():
 def test_the_optimizer_s_moments_begin_anew_where_its_kind_is_another():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=Sgd(momentum=0.9), lr=0.05))
-    assert run.checkpoint()["optimizer"] is None
-    before = parent.snapshot(6)
+    assert run.load_checkpoint()["optimizer"] is None
+    before = parent.load_snapshot(6)
     trainer = train(run, Script({7: [Stop()]}))
     for name, weight in trainer.model.named_parameters():
         assert weight.grad is not None
@@ -147,8 +147,10 @@ def test_the_optimizer_s_moments_begin_anew_where_its_kind_is_another():
 def test_adam_and_adamw_are_two_kinds():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=AdamW()))
-    assert run.checkpoint()["optimizer"] is None
-    assert {float(moments["step"]) for moments in train(run).checkpoint()["optimizer"]["state"].values()} == {6.0}
+    assert run.load_checkpoint()["optimizer"] is None
+    assert {float(moments["step"]) for moments in train(run).create_checkpoint()["optimizer"]["state"].values()} == {
+        6.0
+    }
 
 
 @pytest.mark.parametrize(
@@ -168,26 +170,26 @@ def test_a_fork_goes_its_own_way_to_the_end(fields: dict[str, Any]):
     before = content(parent)
     run = fork_run(parent, 6, recipe(**fields))
     forked = train(run)
-    assert run.history().phase == "completed"
+    assert run.read_history().status == "completed"
     assert forked.recipe == recipe(**fields)
-    assert len(run.history().epochs) == recipe(**fields).epochs
-    assert any(not torch.equal(weight, whole.weights()[name]) for name, weight in forked.weights().items())
-    own = [event for event in figures(run.events()) if event["step"] <= 6]
-    assert own == [event for event in figures(parent.events()) if event["step"] <= 6]
+    assert len(run.read_history().completed_epochs) == recipe(**fields).epochs
+    assert any(not torch.equal(weight, whole.get_weights()[name]) for name, weight in forked.get_weights().items())
+    own = [event for event in figures(run.read_events()) if event["step"] <= 6]
+    assert own == [event for event in figures(parent.read_events()) if event["step"] <= 6]
     assert content(parent) == before
 
 
 def test_the_log_is_the_parent_s_up_to_that_moment_and_then_says_what_is_other():
     parent, _ = trained(Script({4: [Pause()]}, then=[Resume()]))
     run = fork_run(parent, 6, recipe(lr=0.5, epochs=7, optimizer=Adam(beta1=0.8)), name="Other", owner="me")
-    *prefix, forked = run.events()
-    told = list(parent.events())
+    *prefix, forked = run.read_events()
+    told = list(parent.read_events())
     last = max(place for place, event in enumerate(told) if event.kind == "checkpoint_saved" and event.step == 6)
     assert prefix[:-1] == told[:last]
     assert (prefix[-1].kind, prefix[-1].step) == ("checkpoint_saved", 6)
     assert forked == Forked(
         step=6,
-        elapsed_s=round(parent.checkpoint(6)["elapsed_s"], 4),
+        elapsed_s=round(parent.load_checkpoint(6)["elapsed_s"], 4),
         parent=parent.id,
         changes={
             "lr": (0.01, 0.5),
@@ -197,8 +199,8 @@ def test_the_log_is_the_parent_s_up_to_that_moment_and_then_says_what_is_other()
     )
     assert (run.record.parent, run.record.parent_step) == (parent.id, 6)
     assert (run.record.name, run.record.owner) == ("Other", "me")
-    history = run.history()
-    assert (history.phase, history.step, history.epochs_planned) == ("stopped", 6, 7.0)
+    history = run.read_history()
+    assert (history.status, history.step, history.planned_epochs) == ("stopped", 6, 7.0)
     assert run.can_resume()
     assert find_run(run.id) == run
     elapsed = [event.elapsed_s for event in train_and_read(run)]
@@ -207,54 +209,56 @@ def test_the_log_is_the_parent_s_up_to_that_moment_and_then_says_what_is_other()
 
 def train_and_read(run: Run) -> list[Any]:
     train(run)
-    return list(run.events())
+    return list(run.read_events())
 
 
 def test_a_fork_carries_the_knobs_that_were_turned_before():
     knobs = {"lr": 0.003, "batch_size": 8, "dropout": [0.0, 0.6], "optimizer": {"kind": "adam", "beta1": 0.7}}
-    parent, whole = trained(Script({4: [Change(knobs=knobs)]}))
+    parent, whole = trained(Script({4: [UpdateHyperparameters(knobs=knobs)]}))
     assert parent.record.architecture.dropout_rates == (0.1, 0.3)
-    early, late = min(parent.checkpoints()), max(parent.checkpoints())
-    assert recipe_at(parent, early) == recipe()
-    assert recipe_at(parent, late) == recipe().with_knobs({name: knobs[name] for name in knobs if name != "dropout"})
-    for step in parent.checkpoints()[1:-1]:
-        run = fork_run(parent, step, recipe_at(parent, step))
-        assert run.record.recipe == recipe_at(parent, step)
+    early, late = min(parent.list_checkpoint_steps()), max(parent.list_checkpoint_steps())
+    assert load_recipe_at(parent, early) == recipe()
+    assert load_recipe_at(parent, late) == recipe().update_hyperparameters(
+        {name: knobs[name] for name in knobs if name != "dropout"}
+    )
+    for step in parent.list_checkpoint_steps()[1:-1]:
+        run = fork_run(parent, step, load_recipe_at(parent, step))
+        assert run.record.recipe == load_recipe_at(parent, step)
         assert run.record.architecture.dropout_rates == (0.0, 0.6)
-        assert run.history().knobs == {}
-        assert_same_weights(train(run).weights(), whole.weights())
-        assert figures(run.events()) == figures(parent.events())
+        assert run.read_history().changed_hyperparameters == {}
+        assert_same_weights(train(run).get_weights(), whole.get_weights())
+        assert figures(run.read_events()) == figures(parent.read_events())
 
 
 def test_a_fork_from_before_a_knob_was_turned_knows_nothing_of_it():
-    parent, _ = trained(Script({4: [Change(knobs={"lr": 0.5, "dropout": [0.9, 0.9]})]}))
+    parent, _ = trained(Script({4: [UpdateHyperparameters(knobs={"lr": 0.5, "dropout": [0.9, 0.9]})]}))
     _, undisturbed = trained()
-    run = fork_run(parent, 3, recipe_at(parent, 3))
+    run = fork_run(parent, 3, load_recipe_at(parent, 3))
     assert run.record.architecture == RICH
-    assert_same_weights(train(run).weights(), undisturbed.weights())
-    assert run.history().knob_changes == []
+    assert_same_weights(train(run).get_weights(), undisturbed.get_weights())
+    assert run.read_history().hyperparameter_changes == []
 
 
 def test_a_knob_turned_at_the_very_moment_is_the_fork_s():
-    script = Script({6: [Change(knobs={"lr": 0.02}), Change(knobs={"lr": 0.03})]})
+    script = Script({6: [UpdateHyperparameters(knobs={"lr": 0.02}), UpdateHyperparameters(knobs={"lr": 0.03})]})
     parent, whole = trained(script)
-    run = fork_run(parent, 6, recipe_at(parent, 6))
+    run = fork_run(parent, 6, load_recipe_at(parent, 6))
     assert run.record.recipe.lr == 0.03
-    assert [event.after for event in run.history().knob_changes] == [0.02, 0.03]
-    assert_same_weights(train(run).weights(), whole.weights())
+    assert [event.after for event in run.read_history().hyperparameter_changes] == [0.02, 0.03]
+    assert_same_weights(train(run).get_weights(), whole.get_weights())
 
 
 def test_a_fork_of_a_fork():
     parent, whole = trained()
-    child = fork_run(parent, 3, recipe_at(parent, 3))
+    child = fork_run(parent, 3, load_recipe_at(parent, 3))
     train(child)
-    grandchild = fork_run(child, 9, recipe_at(child, 9), name="Third")
+    grandchild = fork_run(child, 9, load_recipe_at(child, 9), name="Third")
     assert [event.parent for event in forked_events(grandchild)] == [parent.id, child.id]
-    forked = grandchild.history().forked
+    forked = grandchild.read_history().fork_event
     assert forked is not None
     assert (forked.parent, forked.step, grandchild.record.parent_step) == (child.id, 9, 9)
-    assert_same_weights(train(grandchild).weights(), whole.weights())
-    assert figures(grandchild.events()) == figures(parent.events())
+    assert_same_weights(train(grandchild).get_weights(), whole.get_weights())
+    assert figures(grandchild.read_events()) == figures(parent.read_events())
     twin = fork_run(child, 3, recipe(lr=0.5))
     assert [event.step for event in forked_events(twin)] == [3, 3]
     train(twin)
@@ -264,11 +268,11 @@ def test_a_fork_of_a_fork():
 @pytest.mark.parametrize(("field", "value"), [("dataset", "mnist"), ("validation_size", 40), ("limit", 50)])
 def test_other_images_are_refused(field: str, value: Any):
     parent, _ = trained()
-    known = len(all_runs()[0])
+    known = len(list_runs()[0])
     with pytest.raises(RecipeError, match=f"{field} cannot change") as caught:
         fork_run(parent, 6, recipe(**{field: value}))
     assert "measured on images that it was trained on" in caught.value.expected
-    assert len(all_runs()[0]) == known
+    assert len(list_runs()[0]) == known
 
 
 @pytest.mark.parametrize(
@@ -276,7 +280,7 @@ def test_other_images_are_refused(field: str, value: Any):
 )
 def test_too_few_epochs_are_refused_with_the_number_that_would_do(step: int, epochs: int, needed: int | None):
     parent, _ = trained()
-    known = len(all_runs()[0])
+    known = len(list_runs()[0])
     if needed is None:
         run = fork_run(parent, step, recipe(epochs=epochs))
         assert train(run).step == 6 * epochs
@@ -284,40 +288,40 @@ def test_too_few_epochs_are_refused_with_the_number_that_would_do(step: int, epo
     with pytest.raises(RecipeError, match="are behind that moment already") as caught:
         fork_run(parent, step, recipe(epochs=epochs))
     assert f"Set epochs to {needed} or more" in caught.value.fix
-    assert len(all_runs()[0]) == known
+    assert len(list_runs()[0]) == known
     assert train(fork_run(parent, step, recipe(epochs=needed))).step == 6 * needed
 
 
 def test_what_cannot_be_trained_makes_no_folder():
     parent, _ = trained()
-    known = len(all_runs()[0])
+    known = len(list_runs()[0])
     with pytest.raises(RecipeError, match="batch of 97"):
         fork_run(parent, 6, recipe(batch_size=97))
-    with pytest.raises(StoreError, match="no such checkpoint") as caught:
+    with pytest.raises(StorageError, match="no such checkpoint") as caught:
         fork_run(parent, 5, recipe())
     assert "3, 6, 9, 12" in caught.value.expected
-    parent.checkpoint_path_at(9).write_bytes(b"rubbish")
-    with pytest.raises(StoreError, match="damaged"):
+    parent.get_checkpoint_path(9).write_bytes(b"rubbish")
+    with pytest.raises(StorageError, match="damaged"):
         fork_run(parent, 9, recipe())
-    with pytest.raises(StoreError, match="no checkpoint"):
+    with pytest.raises(StorageError, match="no checkpoint"):
         fork_run(create_run(RICH, recipe()), 0, recipe())
     with pytest.raises(PlaygroundError):
         fork_run(find_run("pretrained"), 1, recipe())
-    assert len(all_runs()[0]) == known + 1
+    assert len(list_runs()[0]) == known + 1
 
 
 def test_the_parent_may_be_deleted():
     parent, whole = trained()
-    run, other = (fork_run(parent, 6, recipe_at(parent, 6)) for _ in range(2))
-    kept = {step: parent.snapshot(step) for step in run.snapshots()}
+    run, other = (fork_run(parent, 6, load_recipe_at(parent, 6)) for _ in range(2))
+    kept = {step: parent.load_snapshot(step) for step in run.list_snapshot_steps()}
     train(other)
     other.delete()
-    assert parent.checkpoints() == MOMENTS
+    assert parent.list_checkpoint_steps() == MOMENTS
     parent.delete()
     for step, weights in kept.items():
-        assert_same_weights(run.snapshot(step), weights)
-    assert_same_weights(train(run).weights(), whole.weights())
-    assert_same_weights(train(fork_run(run, 9, recipe_at(run, 9))).weights(), whole.weights())
+        assert_same_weights(run.load_snapshot(step), weights)
+    assert_same_weights(train(run).get_weights(), whole.get_weights())
+    assert_same_weights(train(fork_run(run, 9, load_recipe_at(run, 9))).get_weights(), whole.get_weights())
 
 
 def test_a_fork_that_thins_its_snapshots_leaves_the_parent_s(monkeypatch: pytest.MonkeyPatch):
@@ -327,8 +331,8 @@ def test_a_fork_that_thins_its_snapshots_leaves_the_parent_s(monkeypatch: pytest
     monkeypatch.setattr(record, "MAX_SNAPSHOTS", 3)
     monkeypatch.setattr(record, "MAX_CHECKPOINTS", 2)
     train(run)
-    assert len(run.snapshots()) == 3
-    assert len(run.checkpoints()) == 2
+    assert len(run.list_snapshot_steps()) == 3
+    assert len(run.list_checkpoint_steps()) == 2
     assert content(parent) == before
 
 
@@ -338,20 +342,20 @@ def test_a_fork_that_is_killed_keeps_its_origin(killed_at: tuple[str, int]):
     settings = recipe(lr=0.003, epochs=3)
     run, whole = (fork_run(parent, 6, settings) for _ in range(2))
     train(run, until=lambda event: (event.kind, event.step) == killed_at)
-    assert run.history().phase == "interrupted"
+    assert run.read_history().status == "interrupted"
     assert [event.parent for event in forked_events(run)] == [parent.id]
     undisturbed = train(whole)
-    assert_same_weights(train(run).weights(), undisturbed.weights())
+    assert_same_weights(train(run).get_weights(), undisturbed.get_weights())
     assert forked_events(run) == forked_events(whole)
-    assert figures(run.events()) == figures(whole.events())
-    places = [event.kind for event in run.events()]
+    assert figures(run.read_events()) == figures(whole.read_events())
+    places = [event.kind for event in run.read_events()]
     assert places.index("forked") < places.index("resumed")
 
 
 def test_a_fork_never_started_can_be_gone_on_with_later():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(epochs=3))
-    assert LogTail(run).history().phase == "stopped"
+    assert LogReader(run).read_history().status == "stopped"
     assert run.can_resume()
     train(run, Script({6: [Stop()]}))
     assert len(forked_events(run)) == 1
@@ -366,15 +370,15 @@ def test_a_run_that_trains_can_be_forked():
     script.trainer = trainer
     forks = []
     with Recorder(run) as recorder:
-        for event in recorder.follow(trainer, script):
-            if event.kind in ("checkpoint_saved", "step_done") and run.checkpoints():
-                forks.append(fork_run(run, run.checkpoints()[-1], recipe(epochs=3)))
+        for event in recorder.run_trainer(trainer, script):
+            if event.kind in ("checkpoint_saved", "step_done") and run.list_checkpoint_steps():
+                forks.append(fork_run(run, run.list_checkpoint_steps()[-1], recipe(epochs=3)))
     _, longer = trained(epochs=3)
     assert len(forks) > 6
     for fork in forks[::4]:
         assert len(forked_events(fork)) == 1
-        assert_same_weights(train(fork).weights(), longer.weights())
-        assert fork.history().steps == list(range(1, 19))
+        assert_same_weights(train(fork).get_weights(), longer.get_weights())
+        assert fork.read_history().steps == list(range(1, 19))
 
 
 def test_where_nothing_can_be_linked_the_files_are_copied(monkeypatch: pytest.MonkeyPatch):
@@ -383,7 +387,7 @@ def test_where_nothing_can_be_linked_the_files_are_copied(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("os.link", refuse)
     parent, whole = trained()
-    run = fork_run(parent, 6, recipe_at(parent, 6))
+    run = fork_run(parent, 6, load_recipe_at(parent, 6))
     shutil.rmtree(parent.folder)
-    assert_same_weights(train(run).weights(), whole.weights())
-    assert run.checkpoint()["step"] == 12
+    assert_same_weights(train(run).get_weights(), whole.get_weights())
+    assert run.load_checkpoint()["step"] == 12

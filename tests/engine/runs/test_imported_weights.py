@@ -9,36 +9,36 @@ import torch
 from playground.core.architecture import Architecture
 from playground.core.layers import BatchNorm, Conv2d, Flatten, Output
 from playground.core.recipe import Recipe
-from playground.engine.model.build import build
+from playground.engine.model.build import build_model
 from playground.engine.runs.imported_weights import import_weights
-from playground.engine.runs.initial_state import material_of
-from playground.engine.runs.repository import all_runs
-from playground.engine.runs.run import snapshot_bytes
-from playground.errors import PlaygroundError, StoreError
+from playground.engine.runs.initial_state import load_initial_state
+from playground.engine.runs.repository import list_runs
+from playground.engine.runs.run import serialize_snapshot
+from playground.errors import PlaygroundError, StorageError
 
 NET = Architecture(layers=(Conv2d(out_channels=2), BatchNorm(), Flatten(), Output()))
-WEIGHTS = build(NET, seed=4).state_dict()
+WEIGHTS = build_model(NET, seed=4).state_dict()
 
 
 def test_a_run_is_made_that_has_these_weights_and_begins_with_them(home: object) -> None:
-    run = import_weights(snapshot_bytes(dict(WEIGHTS)), NET, Recipe(), name="Brought")
-    for kept in (run.snapshot(0), material_of(run).weights):
+    run = import_weights(serialize_snapshot(dict(WEIGHTS)), NET, Recipe(), name="Brought")
+    for kept in (run.load_snapshot(0), load_initial_state(run).weights):
         assert all(torch.equal(kept[name], value) for name, value in WEIGHTS.items())
     assert run.record.name == "Brought"
-    assert run.can_resume(run.history())
-    assert run.history().phase == "stopped"
+    assert run.can_resume(run.read_history())
+    assert run.read_history().status == "stopped"
 
 
 def test_weights_of_a_net_whose_data_are_not_here_can_be_looked_at(home: object) -> None:
     recipe = Recipe(dataset="kmnist", transferred_lr_share=0.0)
-    run = import_weights(snapshot_bytes(dict(WEIGHTS)), NET, recipe)
-    assert run.record.recipe == recipe.changed(transferred_lr_share=1.0), "a share is about a part of the weights"
+    run = import_weights(serialize_snapshot(dict(WEIGHTS)), NET, recipe)
+    assert run.record.recipe == recipe.replace(transferred_lr_share=1.0), "a share is about a part of the weights"
 
 
 def test_half_precision_is_brought_to_the_network_s_own(home: object) -> None:
     half = {name: value.half() if value.is_floating_point() else value for name, value in WEIGHTS.items()}
     run = import_weights(safetensors.torch.save(half), NET, Recipe())
-    assert all(value.dtype == WEIGHTS[name].dtype for name, value in run.snapshot(0).items())
+    assert all(value.dtype == WEIGHTS[name].dtype for name, value in run.load_snapshot(0).items())
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_weights_of_another_network_are_refused_by_name(
     changed: dict[str, torch.Tensor | None], words: str, home: object
 ) -> None:
     weights = {name: value for name, value in ({**WEIGHTS, **changed}).items() if value is not None}
-    with pytest.raises(StoreError, match=words):
+    with pytest.raises(StorageError, match=words):
         import_weights(safetensors.torch.save(weights), NET, Recipe())
-    assert all_runs()[0] == []
+    assert list_runs()[0] == []
 
 
 def test_damaged_files_are_refused_and_leave_nothing(home: object) -> None:
     """Every one of 400 files with bytes changed, cut off or put in is refused with a reason, or is sound after all."""
     dice = random.Random(3)
-    sound = snapshot_bytes(dict(WEIGHTS))
+    sound = serialize_snapshot(dict(WEIGHTS))
     refused = 0
     for _ in range(400):
         content = bytearray(sound)
@@ -80,4 +80,4 @@ def test_damaged_files_are_refused_and_leave_nothing(home: object) -> None:
         except PlaygroundError:
             refused += 1
     assert refused > 200
-    assert all_runs()[0] == []
+    assert list_runs()[0] == []

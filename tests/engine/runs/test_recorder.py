@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.core import events
-from playground.core.events import Change, Pause, Stop
+from playground.core.events import Pause, Stop, UpdateHyperparameters
 from playground.core.history import History
-from playground.engine.file_lock import is_locked, take_lock
+from playground.engine.file_lock import acquire_lock, is_locked
 from playground.engine.runs import recorder as record
-from playground.engine.runs.log_reader import LogTail
-from playground.engine.runs.recorder import Recorder, thinned
+from playground.engine.runs.log_reader import LogReader
+from playground.engine.runs.recorder import Recorder, select_for_pruning
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run, append_events
-from playground.errors import StoreError
+from playground.errors import StorageError
 from tests.engine.helpers import RICH, Script, assert_same_weights, figures, make_trainer, play, tiny_recipe, until
 
 RECIPE = tiny_recipe()
@@ -41,7 +41,7 @@ def recorded(run: Run, script: Script | None = None, *, until_event: tuple[str, 
     script.trainer = trainer
     found = []
     with Recorder(run) as recorder:
-        for event in recorder.follow(trainer, script):
+        for event in recorder.run_trainer(trainer, script):
             found.append(event)
             if (event.kind, event.step) == until_event:
                 break
@@ -52,17 +52,17 @@ def test_every_event_is_true_on_the_disk_when_it_is_told(run: Run):
     trainer = make_trainer(RICH, RECIPE)
     told = []
     with Recorder(run) as recorder:
-        for event in recorder.follow(trainer, _nobody(trainer)):
+        for event in recorder.run_trainer(trainer, _nobody(trainer)):
             told.append(event)
-            assert list(run.events()) == told
+            assert list(run.read_events()) == told
             if event.kind == "snapshot_saved":
-                assert_same_weights(run.snapshot(event.step), trainer.weights())
+                assert_same_weights(run.load_snapshot(event.step), trainer.get_weights())
             if event.kind == "checkpoint_saved":
-                assert run.checkpoint()["step"] == event.step
+                assert run.load_checkpoint()["step"] == event.step
             assert run.is_live()
     assert not run.is_live()
-    assert run.history().phase == "completed"
-    assert run.history().snapshots == list(run.snapshots())
+    assert run.read_history().status == "completed"
+    assert run.read_history().snapshot_steps == list(run.list_snapshot_steps())
 
 
 def _nobody(trainer) -> Script:
@@ -75,26 +75,26 @@ def _nobody(trainer) -> Script:
 def test_a_killed_and_resumed_run_reads_as_if_never_killed(run: Run, home: Path, killed_at: tuple[str, int]):
     script = Script({4: [Pause()]}, then=[events.Resume()])
     recorded(run, script, until_event=killed_at)
-    assert run.history().phase == "interrupted"
+    assert run.read_history().status == "interrupted"
     assert run.can_resume()
     _, trainer = recorded(run)
     whole = create_run(RICH, RECIPE)
     _, undisturbed = recorded(whole)
-    assert_same_weights(trainer.weights(), undisturbed.weights())
-    assert figures(run.events()) == figures(whole.events())
-    assert run.history().phase == "completed"
-    assert len(run.history().epochs) == 2
-    for step in run.snapshots():
-        if step in whole.snapshots():
-            assert_same_weights(run.snapshot(step), whole.snapshot(step))
+    assert_same_weights(trainer.get_weights(), undisturbed.get_weights())
+    assert figures(run.read_events()) == figures(whole.read_events())
+    assert run.read_history().status == "completed"
+    assert len(run.read_history().completed_epochs) == 2
+    for step in run.list_snapshot_steps():
+        if step in whole.list_snapshot_steps():
+            assert_same_weights(run.load_snapshot(step), whole.load_snapshot(step))
 
 
 def test_what_the_log_says_of_a_knob_holds_after_a_kill(run: Run):
-    script = Script({4: [Pause()]}, then=[Change(knobs={"lr": 0.123}), Stop()])
+    script = Script({4: [Pause()]}, then=[UpdateHyperparameters(knobs={"lr": 0.123}), Stop()])
     recorded(run, script, until_event=("knob_changed", 4))
     recorded(run)
-    changes = [event.after for event in run.events() if event.kind == "knob_changed"]
-    rate = next(event.lr for event in run.events() if event.kind == "step_done" and event.step == 5)
+    changes = [event.after for event in run.read_events() if event.kind == "knob_changed"]
+    rate = next(event.lr for event in run.read_events() if event.kind == "step_done" and event.step == 5)
     assert rate == (changes[-1] if changes else RECIPE.lr)
 
 
@@ -124,8 +124,8 @@ def test_a_full_disk_ends_the_run_in_words(run: Run, monkeypatch: pytest.MonkeyP
     assert isinstance(told[-1], events.RunFailed)
     assert "No space left" in told[-1].what
     assert told[-1].fix
-    assert list(run.events())[-1] == told[-1]
-    assert run.history().phase == "failed"
+    assert list(run.read_events())[-1] == told[-1]
+    assert run.read_history().status == "failed"
     assert {path: path.read_bytes() for path in kept} == kept
     assert not list(run.folder.rglob(".*")), "half-written files stay behind"
     assert not run.is_live()
@@ -140,45 +140,45 @@ def test_a_log_that_cannot_grow_loses_nothing_that_was_told(run: Run):
     told = []
     with Recorder(run) as recorder:
         try:
-            for event in recorder.follow(trainer, _nobody(trainer)):
+            for event in recorder.run_trainer(trainer, _nobody(trainer)):
                 told.append(event)
                 if event.kind == "step_done" and event.step == 5:  # 40 bytes are less than any line
                     resource.setrlimit(resource.RLIMIT_FSIZE, (run.log_path.stat().st_size + 40, before[1]))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert isinstance(told[-1], events.RunFailed)
-    assert list(run.events()) == told[:-1]
+    assert list(run.read_events()) == told[:-1]
 
 
 def test_snapshots_stay_few(run: Run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(record, "MAX_SNAPSHOTS", 4)
     recorded(run)
-    assert len(run.snapshots()) == 4
-    assert (run.snapshots()[0], run.snapshots()[-1]) == (0, 12)
+    assert len(run.list_snapshot_steps()) == 4
+    assert (run.list_snapshot_steps()[0], run.list_snapshot_steps()[-1]) == (0, 12)
 
 
 def test_snapshots_take_little_room(home: Path, monkeypatch: pytest.MonkeyPatch):
     run = create_run(RICH, RECIPE)
     monkeypatch.setattr(record, "MAX_KEPT_BYTES", 1)
     recorded(run)
-    assert run.snapshots() == (0, 12)
+    assert run.list_snapshot_steps() == (0, 12)
 
 
 @given(st.sets(st.integers(0, 10**6), max_size=60), st.integers(-1, 50))
 def test_thinned_keeps_the_ends_and_the_number(steps: set[int], allowed: int):
     ordered = tuple(sorted(steps))
-    dropped = thinned(ordered, allowed)
+    dropped = select_for_pruning(ordered, allowed)
     kept = [step for step in ordered if step not in dropped]
     assert len(kept) == min(len(ordered), max(2, allowed))
     assert len(dropped) + len(kept) == len(ordered)
     assert not ordered or (kept[0], kept[-1]) == (ordered[0], ordered[-1])
-    assert thinned(tuple(kept), allowed) == ()
+    assert select_for_pruning(tuple(kept), allowed) == ()
 
 
 @given(st.integers(10, 200))
 def test_thinned_keeps_early_moments_denser(count: int):
     steps = tuple(range(0, count * 10, 10))
-    dropped = set(thinned(steps, 8))
+    dropped = set(select_for_pruning(steps, 8))
     kept = [step for step in steps if step not in dropped]
     gaps = [right - left for left, right in pairwise(kept)]
     assert sum(gaps[:3]) <= sum(gaps[-3:])
@@ -186,9 +186,9 @@ def test_thinned_keeps_early_moments_denser(count: int):
 
 HOLD = """
 import sys
-from playground.engine.file_lock import take_lock
+from playground.engine.file_lock import acquire_lock
 with open(sys.argv[1], "ab") as log:
-    print(take_lock(log), flush=True)
+    print(acquire_lock(log), flush=True)
     sys.stdin.read()
 """
 
@@ -198,15 +198,15 @@ def test_a_run_is_live_while_another_process_lives(run: Run):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline().strip() == "True"
         assert run.is_live()
-        with pytest.raises(StoreError, match="another process"):
+        with pytest.raises(StorageError, match="another process"):
             recorded(run)
-        with pytest.raises(StoreError, match="training"):
+        with pytest.raises(StorageError, match="training"):
             run.delete()
         holder.kill()
         holder.wait()
         until(lambda: not run.is_live(), 5, "the lock's end")
     recorded(run)
-    assert run.history().phase == "completed"
+    assert run.read_history().status == "completed"
 
 
 def test_asking_who_holds_a_lock_disturbs_nobody(tmp_path: Path):
@@ -232,28 +232,28 @@ def test_a_lock_holds_until_its_file_is_closed(tmp_path: Path):
         path.touch()
         assert not is_locked(path)
         with path.open("ab") as other:
-            assert take_lock(holder)
+            assert acquire_lock(holder)
             assert is_locked(path)
-            assert not take_lock(other)
+            assert not acquire_lock(other)
     assert not is_locked(path)
 
 
 def test_the_tail_reads_every_line_once_and_begins_anew_with_the_log(run: Run):
-    tail = LogTail(run)
-    assert tail.history().phase == "waiting"
+    tail = LogReader(run)
+    assert tail.read_history().status == "waiting"
     stream = play(make_trainer(RICH, RECIPE), Script({5: [Stop()]}))
     lines = [event.model_dump_json().encode() + b"\n" for event in stream]
     content = b"".join(lines)
     for end in (10, len(lines[0]) + 3, len(content) // 2, len(content)):
         run.log_path.write_bytes(content[:end])
-        expected = History.of(run.events())
-        assert tail.history().steps == expected.steps
-        assert tail.history().snapshots == expected.snapshots
-    assert tail.history().phase == "stopped"
+        expected = History.from_events(run.read_events())
+        assert tail.read_history().steps == expected.steps
+        assert tail.read_history().snapshot_steps == expected.snapshot_steps
+    assert tail.read_history().status == "stopped"
     replaced = run.log_path.with_name("other")
     replaced.write_bytes(content + b"\n" * 50)
     replaced.rename(run.log_path)
-    assert tail.history().steps == [1, 2, 3, 4, 5]
+    assert tail.read_history().steps == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("step", [3, 6, 12])
@@ -266,16 +266,16 @@ def test_a_checkpoint_that_was_not_logged_yet_costs_no_history(run: Run, step: i
     recorded(run)
     whole = create_run(RICH, RECIPE)
     recorded(whole)
-    assert figures(run.events()) == figures(whole.events())
-    saved = [event.step for event in run.events() if event.kind == "checkpoint_saved"]
-    assert saved == [event.step for event in whole.events() if event.kind == "checkpoint_saved"]
+    assert figures(run.read_events()) == figures(whole.read_events())
+    saved = [event.step for event in run.read_events() if event.kind == "checkpoint_saved"]
+    assert saved == [event.step for event in whole.read_events() if event.kind == "checkpoint_saved"]
 
 
 def test_what_follows_a_torn_line_is_a_line_of_its_own(run: Run):
     recorded(run, until_event=("step_done", 2))
     run.log_path.write_bytes(run.log_path.read_bytes()[:-20])
     append_events(run, events.RunFailed(step=1, elapsed_s=1, what="It broke."))
-    failure = run.history().failure
+    failure = run.read_history().failure
     assert failure is not None
     assert failure.what == "It broke."
 
@@ -284,7 +284,7 @@ def test_a_run_deleted_while_it_trains_is_not_made_again_by_half(run: Run):
     trainer = make_trainer(RICH, RECIPE)
     told = []
     with Recorder(run) as recorder:
-        for event in recorder.follow(trainer, _nobody(trainer)):
+        for event in recorder.run_trainer(trainer, _nobody(trainer)):
             told.append(event)
             if event.step == 2:
                 shutil.rmtree(run.folder, ignore_errors=True)
@@ -296,5 +296,5 @@ def test_a_run_deleted_while_it_trains_is_not_made_again_by_half(run: Run):
 def test_a_failed_run_can_go_on_from_its_checkpoint(run: Run):
     recorded(run, Script({2: [Pause(), Stop()]}))
     append_events(run, events.RunFailed(step=3, elapsed_s=1, what="Memory ran out."))
-    assert run.history().phase == "failed"
+    assert run.read_history().status == "failed"
     assert run.can_resume()

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from playground.core.datasets import DATASETS, Dataset
-from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.core.recipe import OneCycle, Recipe, Sgd
 from playground.engine.runs import initial_state as material
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, snapshot_bytes
-from playground.errors import StoreError
+from playground.engine.runs.run import Run, serialize_snapshot
+from playground.errors import StorageError
 from tests.engine.helpers import AUGMENTATION, RICH, Script, assert_same_weights, figures, make_trainer, tiny_recipe
 
 KNOBS: list[dict[str, Any]] = [
@@ -43,7 +43,7 @@ def train(run: Run, script: Script | None = None) -> Run:
     script = script or Script()
     script.trainer = trainer
     with Recorder(run) as recorder:
-        list(recorder.follow(trainer, script))
+        list(recorder.run_trainer(trainer, script))
     return run
 
 
@@ -54,16 +54,16 @@ def trained(script: Script | None = None, **fields: Any) -> Run:
 def replayed(run: Run) -> tuple[dict[int, bool], list[Any]]:
     again = Replay(run)
     stream = list(again.run())
-    return again.compared, stream
+    return again.snapshot_matches, stream
 
 
 def test_an_undisturbed_run_comes_out_the_same_at_every_snapshot():
     run = trained()
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
     compared, stream = replayed(run)
-    assert compared == dict.fromkeys(run.snapshots(), True)
+    assert compared == dict.fromkeys(run.list_snapshot_steps(), True)
     assert {0, 1, 2, 3, 6, 12} <= compared.keys()
-    assert figures(stream) == figures(run.events())
+    assert figures(stream) == figures(run.read_events())
     assert stream[-1].status == "completed"
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before, "nothing is written"
 
@@ -71,13 +71,13 @@ def test_an_undisturbed_run_comes_out_the_same_at_every_snapshot():
 @pytest.mark.parametrize("step", [0, 3, 5, 6, 11])
 @pytest.mark.parametrize("knobs", KNOBS, ids=str)
 def test_knobs_are_turned_again_after_the_same_batches(knobs: dict[str, Any], step: int):
-    run = trained(Script({step: [Change(knobs=knobs)]}))
+    run = trained(Script({step: [UpdateHyperparameters(knobs=knobs)]}))
     compared, stream = replayed(run)
     assert compared
     assert all(compared.values()), compared
-    assert max(compared) == run.snapshots()[-1]
-    assert figures(stream) == figures(run.events())
-    changed = [event.after for event in run.events() if event.kind == "knob_changed"]
+    assert max(compared) == run.list_snapshot_steps()[-1]
+    assert figures(stream) == figures(run.read_events())
+    changed = [event.after for event in run.read_events() if event.kind == "knob_changed"]
     assert changed == [event.after for event in stream if event.kind == "knob_changed"]
     assert len(changed) == len(knobs)
 
@@ -85,55 +85,65 @@ def test_knobs_are_turned_again_after_the_same_batches(knobs: dict[str, Any], st
 def test_many_knobs_in_one_run_that_was_paused_stepped_stopped_and_resumed():
     run = trained(
         Script(
-            {2: [Change(knobs=KNOBS[0]), Change(knobs={"lr": 0.004})], 4: [Pause()], 7: [Stop()]},
-            then=[Change(knobs=KNOBS[3]), Snapshot(), Step(batches=2), Change(knobs=KNOBS[1]), Resume()],
+            {
+                2: [UpdateHyperparameters(knobs=KNOBS[0]), UpdateHyperparameters(knobs={"lr": 0.004})],
+                4: [Pause()],
+                7: [Stop()],
+            },
+            then=[
+                UpdateHyperparameters(knobs=KNOBS[3]),
+                SaveSnapshot(),
+                TrainSteps(batches=2),
+                UpdateHyperparameters(knobs=KNOBS[1]),
+                Resume(),
+            ],
         )
     )
-    train(run, Script({7: [Change(knobs=KNOBS[2])], 9: [Change(knobs=KNOBS[6])]}))
+    train(run, Script({7: [UpdateHyperparameters(knobs=KNOBS[2])], 9: [UpdateHyperparameters(knobs=KNOBS[6])]}))
     compared, stream = replayed(run)
     assert len(compared) >= 6
     assert all(compared.values()), compared
-    assert max(compared) == run.snapshots()[-1]
-    assert figures(stream) == figures(run.events())
+    assert max(compared) == run.list_snapshot_steps()[-1]
+    assert figures(stream) == figures(run.read_events())
 
 
 @pytest.mark.parametrize("ending", ["stopped", "interrupted"])
 def test_a_run_that_was_stopped_is_done_over_up_to_there(ending: Any):
-    run = trained(Script({3: [Change(knobs={"lr": 0.1})], 8: [Stop(status=ending)]}))
+    run = trained(Script({3: [UpdateHyperparameters(knobs={"lr": 0.1})], 8: [Stop(status=ending)]}))
     compared, stream = replayed(run)
-    assert compared == dict.fromkeys(run.snapshots(), True)
+    assert compared == dict.fromkeys(run.list_snapshot_steps(), True)
     assert stream[-1].step == 8
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_run_whose_epochs_were_cut_short_is_done_over_up_to_there(epochs: int):
-    run = trained(Script({8: [Change(knobs={"epochs": epochs})]}))
+    run = trained(Script({8: [UpdateHyperparameters(knobs={"epochs": epochs})]}))
     compared, stream = replayed(run)
     assert all(compared.values())
-    assert max(compared) == run.snapshots()[-1]
-    assert stream[-1].step == run.history().step
+    assert max(compared) == run.list_snapshot_steps()[-1]
+    assert stream[-1].step == run.read_history().step
 
 
 def test_a_changed_weight_is_found_out():
     run = trained()
-    weights = run.snapshot(6)
+    weights = run.load_snapshot(6)
     first = weights["0.weight"].view(-1)
     first[0] = torch.nextafter(first[0], torch.tensor(9.0))
-    run.snapshot_path(6).write_bytes(snapshot_bytes(weights))
+    run.get_snapshot_path(6).write_bytes(serialize_snapshot(weights))
     compared, _ = replayed(run)
     assert [step for step, same in compared.items() if not same] == [6]
 
 
 def test_other_layers_in_a_snapshot_are_found_out():
     run = trained()
-    weights = run.snapshot(3)
+    weights = run.load_snapshot(3)
     weights.pop(next(iter(weights)))
-    run.snapshot_path(3).write_bytes(snapshot_bytes(weights))
+    run.get_snapshot_path(3).write_bytes(serialize_snapshot(weights))
     assert replayed(run)[0][3] is False
 
 
 def test_a_log_that_says_otherwise_is_found_out():
-    run = trained(Script({4: [Change(knobs={"lr": 0.003})]}))
+    run = trained(Script({4: [UpdateHyperparameters(knobs={"lr": 0.003})]}))
     run.log_path.write_bytes(run.log_path.read_bytes().replace(b'"after":0.003', b'"after":0.0031'))
     compared, _ = replayed(run)
     assert [same for step, same in sorted(compared.items()) if step <= 4] == [True] * 5
@@ -142,7 +152,7 @@ def test_a_log_that_says_otherwise_is_found_out():
 
 def test_a_snapshot_that_was_thinned_away_is_not_asked_for():
     run = trained()
-    run.snapshot_path(6).unlink()
+    run.get_snapshot_path(6).unlink()
     compared, _ = replayed(run)
     assert 6 not in compared
     assert all(compared.values())
@@ -153,7 +163,7 @@ def test_a_fork_is_refused(monkeypatch: pytest.MonkeyPatch):
     parent = trained(dataset="tiny", validation_size=30)
     run = fork_run(parent, 6, recipe(dataset="tiny", validation_size=30), name="The fork")
     for _ in range(2):
-        with pytest.raises(StoreError, match="The fork is a fork") as caught:
+        with pytest.raises(StorageError, match="The fork is a fork") as caught:
             Replay(run)
         assert parent.id in str(caught.value)
         train(run)
@@ -161,13 +171,13 @@ def test_a_fork_is_refused(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_run_without_weights_is_refused():
-    with pytest.raises(StoreError, match="no weights"):
+    with pytest.raises(StorageError, match="no weights"):
         Replay(create_run(RICH, recipe()))
 
 
 def test_a_knob_turned_between_two_snapshots_of_one_step_changes_neither():
-    run = trained(Script({4: [Snapshot(), Change(knobs={"lr": 0.1}), Snapshot()]}))
+    run = trained(Script({4: [SaveSnapshot(), UpdateHyperparameters(knobs={"lr": 0.1}), SaveSnapshot()]}))
     compared, _ = replayed(run)
     assert compared[4]
     assert compared[12]
-    assert_same_weights(run.checkpoint()["model"], run.snapshot(12))
+    assert_same_weights(run.load_checkpoint()["model"], run.load_snapshot(12))

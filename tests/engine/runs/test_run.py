@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from playground.core.events import RunEnded, RunFailed, RunStarted, StepDone
-from playground.engine.file_lock import take_lock
-from playground.engine.paths import writing
+from playground.engine.file_lock import acquire_lock
+from playground.engine.paths import atomic_write
 from playground.engine.runs import run as store
-from playground.engine.runs.repository import all_runs, create_run, find_run, read_run
-from playground.engine.runs.run import log_line
-from playground.engine.workers.scheduler import Supervisor
-from playground.errors import PlaygroundError, SchemaError, StoreError, UnknownNameError
+from playground.engine.runs.repository import create_run, find_run, list_runs, read_run
+from playground.engine.runs.run import serialize_event
+from playground.engine.workers.scheduler import Scheduler
+from playground.errors import PlaygroundError, SchemaVersionError, StorageError, UnknownNameError
 from tests.engine.helpers import PLAIN, RICH, assert_same_weights, make_trainer, tiny_recipe
 
 STARTED = RunStarted(
@@ -56,9 +56,9 @@ def test_a_run_is_read_as_it_was_made(home: Path):
     assert (found.record.name, found.record.owner) == ("Mine", "me")
     assert found.record.versions["torch"] == torch.__version__
     assert run.folder == home / "runs" / run.id
-    assert list(found.events()) == []
-    assert found.history().phase == "waiting"
-    assert found.snapshots() == found.checkpoints() == ()
+    assert list(found.read_events()) == []
+    assert found.read_history().status == "waiting"
+    assert found.list_snapshot_steps() == found.list_checkpoint_steps() == ()
     assert found.can_resume()
     written = json.loads((run.folder / "run.json").read_text())
     assert written["schema"] == written["architecture"]["schema"] == written["recipe"]["schema"] == 1
@@ -70,19 +70,19 @@ def test_runs_are_numbered_and_listed_newest_first(home: Path):
     middle = rename_folder(new_run("Run 7"), "20210101-000000-bbbb")
     newest = new_run()
     assert newest.record.name == "Run 8"
-    assert [run.id for run in all_runs()[0]] == [newest.id, middle.id, old.id]
-    assert all_runs()[1] == []
+    assert [run.id for run in list_runs()[0]] == [newest.id, middle.id, old.id]
+    assert list_runs()[1] == []
 
 
 def test_rename_and_delete(home: Path):
     run = new_run()
-    assert run.renamed("  a   new\nname ").record.name == "a new name"
+    assert run.rename("  a   new\nname ").record.name == "a new name"
     assert read_run(run.folder).record.name == "a new name"
-    assert read_run(run.folder).renamed(" ").record.name == "a new name"
-    assert len(run.renamed("x" * 500).record.name) == 80
+    assert read_run(run.folder).rename(" ").record.name == "a new name"
+    assert len(run.rename("x" * 500).record.name) == 80
     run.delete()
     assert not run.folder.exists()
-    with pytest.raises(StoreError, match="cannot be"):
+    with pytest.raises(StorageError, match="cannot be"):
         run.delete()
 
 
@@ -125,20 +125,20 @@ def test_an_id_that_begins_another_is_still_found(home: Path):
 
 def test_the_pretrained_run_stays(home: Path):
     run = find_run("pretrained")
-    assert run.history().phase == "completed"
-    assert run.snapshots()
-    with pytest.raises(StoreError, match="stays"):
+    assert run.read_history().status == "completed"
+    assert run.list_snapshot_steps()
+    with pytest.raises(StorageError, match="stays"):
         run.delete()
     assert run.folder.exists()
 
 
 def test_a_torn_last_line_is_dropped(home: Path):
     run = new_run()
-    lines = log_line(STARTED) + log_line(batch(1)) + log_line(batch(2))
+    lines = serialize_event(STARTED) + serialize_event(batch(1)) + serialize_event(batch(2))
     run.log_path.write_bytes(lines[:-9])
-    assert list(run.events()) == [STARTED, batch(1)]
-    assert run.history().step == 1
-    assert run.history().phase == "interrupted"
+    assert list(run.read_events()) == [STARTED, batch(1)]
+    assert run.read_history().step == 1
+    assert run.read_history().status == "interrupted"
 
 
 def test_garbage_between_lines_is_left_out(home: Path):
@@ -150,21 +150,21 @@ def test_garbage_between_lines_is_left_out(home: Path):
         b'{"kind":"from_the_future","step":3,"elapsed_s":1}\n',
         b"{" * 5000,
     ]
-    parts = [log_line(STARTED), *rubbish, b"\n", log_line(batch(1)), b"null\n", log_line(batch(2))]
+    parts = [serialize_event(STARTED), *rubbish, b"\n", serialize_event(batch(1)), b"null\n", serialize_event(batch(2))]
     run.log_path.write_bytes(b"".join(parts))
-    assert list(run.events()) == [STARTED, batch(1), batch(2)]
+    assert list(run.read_events()) == [STARTED, batch(1), batch(2)]
 
 
 def test_fields_of_a_newer_version_do_not_hide_an_event(home: Path):
     run = new_run()
     run.log_path.write_text(json.dumps({**batch(4).model_dump(), "from_the_future": 1}) + "\n")
-    assert list(run.events()) == [batch(4)]
+    assert list(run.read_events()) == [batch(4)]
 
 
 def test_a_missing_log_is_an_empty_one(home: Path):
     run = new_run()
     run.log_path.unlink()
-    assert list(run.events()) == []
+    assert list(run.read_events()) == []
     assert not run.is_live()
 
 
@@ -188,7 +188,7 @@ def test_unreadable_folders_are_told_and_hide_nothing(home: Path):
     (home / "runs" / "directory" / "run.json").mkdir(parents=True)
     (home / "runs" / ".hidden").mkdir()
     (home / "runs" / "a-file").write_text("")
-    found, told = all_runs()
+    found, told = list_runs()
     assert found == [run]
     names = {*(f"broken-{name}" for name in BROKEN), "empty", "directory"}
     assert {sentence.split(":")[0] for sentence in told} == names
@@ -200,18 +200,18 @@ def test_a_record_of_a_newer_version_is_no_damage(home: Path):
     run = new_run()
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps({**record, "schema": 2}))
-    with pytest.raises(SchemaError, match="schema 2"):
+    with pytest.raises(SchemaVersionError, match="schema 2"):
         find_run(run.id)
 
 
 def test_checkpoints_are_read_back(home: Path):
     run = new_run()
     trainer = make_trainer(RICH, run.record.recipe)
-    run.checkpoint_path.write_bytes(store.checkpoint_bytes(trainer.checkpoint() | {"log_bytes": 0}))
-    found = run.checkpoint()
-    assert found.keys() == {*trainer.checkpoint(), "log_bytes"}
-    assert_same_weights(found["model"], trainer.weights())
-    assert found["recipe"] == trainer.recipe.canonical_json()
+    run.checkpoint_path.write_bytes(store.serialize_checkpoint(trainer.create_checkpoint() | {"log_bytes": 0}))
+    found = run.load_checkpoint()
+    assert found.keys() == {*trainer.create_checkpoint(), "log_bytes"}
+    assert_same_weights(found["model"], trainer.get_weights())
+    assert found["recipe"] == trainer.recipe.to_canonical_json()
 
 
 class Evil:
@@ -224,41 +224,41 @@ class Evil:
 def test_unusable_checkpoints_are_told(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     run = new_run()
-    with pytest.raises(StoreError, match="no checkpoint"):
-        run.checkpoint()
-    whole = store.checkpoint_bytes(make_trainer(PLAIN).checkpoint())
-    for content in (b"", b"rubbish", whole[:-200], store.checkpoint_bytes({"evil": Evil()})):
+    with pytest.raises(StorageError, match="no checkpoint"):
+        run.load_checkpoint()
+    whole = store.serialize_checkpoint(make_trainer(PLAIN).create_checkpoint())
+    for content in (b"", b"rubbish", whole[:-200], store.serialize_checkpoint({"evil": Evil()})):
         run.checkpoint_path.write_bytes(content)
-        with pytest.raises(StoreError, match="damaged"):
-            run.checkpoint()
+        with pytest.raises(StorageError, match="damaged"):
+            run.load_checkpoint()
     assert not (tmp_path / "evil").exists()
     for schema, said in ((store.CHECKPOINT_SCHEMA + 1, "newer"), (1, "older")):
-        other = {**make_trainer(PLAIN).checkpoint(), "schema": schema}
-        run.checkpoint_path.write_bytes(store.checkpoint_bytes(other))
-        with pytest.raises(SchemaError, match=said):
-            run.checkpoint()
+        other = {**make_trainer(PLAIN).create_checkpoint(), "schema": schema}
+        run.checkpoint_path.write_bytes(store.serialize_checkpoint(other))
+        with pytest.raises(SchemaVersionError, match=said):
+            run.load_checkpoint()
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"schema": "two"}, {"schema": 1}], ids=str)
 def test_a_checkpoint_that_holds_something_else_is_told(home: Path, content):
     run = new_run()
-    run.checkpoint_path.write_bytes(store.checkpoint_bytes(content))
+    run.checkpoint_path.write_bytes(store.serialize_checkpoint(content))
     with pytest.raises(PlaygroundError):
-        make_trainer(RICH).restore(run.checkpoint())
+        make_trainer(RICH).restore(run.load_checkpoint())
 
 
 def test_unusable_snapshots_are_told(home: Path):
     run = new_run()
     folder = run.folder / "snapshots"
-    (folder / "5.safetensors").write_bytes(store.snapshot_bytes(make_trainer(PLAIN).weights()))
+    (folder / "5.safetensors").write_bytes(store.serialize_snapshot(make_trainer(PLAIN).get_weights()))
     (folder / "12.safetensors").write_bytes(b"rubbish")
     (folder / "x.safetensors").write_bytes(b"")
     (folder / ".5.safetensors.abc").write_bytes(b"")
-    assert run.snapshots() == (5, 12)
-    torch.testing.assert_close(run.snapshot(5), make_trainer(PLAIN).weights())
+    assert run.list_snapshot_steps() == (5, 12)
+    torch.testing.assert_close(run.load_snapshot(5), make_trainer(PLAIN).get_weights())
     for step in (7, 12):
-        with pytest.raises(StoreError, match="5, 12"):
-            run.snapshot(step)
+        with pytest.raises(StorageError, match="5, 12"):
+            run.load_snapshot(step)
 
 
 ENDINGS = {
@@ -284,28 +284,28 @@ ENDINGS = {
 )
 def test_a_run_can_go_on_where_something_is_left(home: Path, ending: str, without: bool, with_one: bool):
     run = new_run()
-    run.log_path.write_bytes(b"".join(log_line(event) for event in ENDINGS[ending]))
+    run.log_path.write_bytes(b"".join(serialize_event(event) for event in ENDINGS[ending]))
     assert run.can_resume() is without
-    assert run.can_resume(run.history()) is without
+    assert run.can_resume(run.read_history()) is without
     run.checkpoint_path.write_bytes(b"x")
     assert run.can_resume() is with_one
-    assert run.can_resume(run.history()) is with_one
+    assert run.can_resume(run.read_history()) is with_one
     with run.lock_path.open("ab") as lock:
-        assert take_lock(lock)
+        assert acquire_lock(lock)
         assert not run.can_resume(), "a living process trains it"
     assert run.can_resume() is with_one
 
 
 def test_a_completed_run_goes_on_with_more_epochs_than_it_has(home: Path):
     run = new_run()
-    run.log_path.write_bytes(b"".join(log_line(event) for event in ENDINGS["completed"]))
+    run.log_path.write_bytes(b"".join(serialize_event(event) for event in ENDINGS["completed"]))
     assert not run.can_resume(epochs=3)
     run.checkpoint_path.write_bytes(b"x")
     assert [run.can_resume(epochs=epochs) for epochs in (None, 1, 2, 3)] == [False, False, False, True]
 
 
 def fail_halfway(path: Path, problem: BaseException) -> None:
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("half")
         raise problem
 
@@ -314,12 +314,12 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
     for problem in (OSError(28, "No space left on device"), KeyboardInterrupt()):
-        expected = StoreError if isinstance(problem, OSError) else KeyboardInterrupt
+        expected = StorageError if isinstance(problem, OSError) else KeyboardInterrupt
         with pytest.raises(expected):
             fail_halfway(path, problem)
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -329,11 +329,11 @@ def test_a_data_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytes
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(blocked))
-    with pytest.raises(StoreError, match="cannot be written") as caught:
+    with pytest.raises(StorageError, match="cannot be written") as caught:
         new_run()
     assert str(blocked) in caught.value.what + caught.value.expected
     assert "CNN_PLAYGROUND_HOME" in caught.value.fix
-    assert all_runs() == ([], [])
+    assert list_runs() == ([], [])
 
 
 def test_what_a_kill_left_of_runs_half_made_is_cleared_when_a_server_starts(home: Path):
@@ -343,5 +343,5 @@ def test_what_a_kill_left_of_runs_half_made_is_cleared_when_a_server_starts(home
         (folder / "snapshots").mkdir(parents=True)
         os.utime(folder, (time.time() - age_s,) * 2)
     os.utime(run.folder, (time.time() - 7200,) * 2)
-    Supervisor(keep_warm=False).close()
+    Scheduler(keep_spare_worker=False).close()
     assert sorted(folder.name for folder in run.folder.parent.iterdir()) == [".young", run.id]

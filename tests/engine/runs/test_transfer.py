@@ -12,26 +12,26 @@ from torch.nn import functional
 from playground.core.architecture import Architecture
 from playground.core.events import Forked, Stop
 from playground.core.layers import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output, Residual
-from playground.core.presets import architecture_preset
+from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Adagrad, Adam, AdamW, OneCycle, Recipe, RmsProp, Sgd
-from playground.engine.data.batch import Images, scale_pixels
-from playground.engine.data.custom.image_folder import OwnImages
-from playground.engine.data.custom.store import save_own_dataset
-from playground.engine.health.probes import Vitals
-from playground.engine.model.build import build
-from playground.engine.model.device import Compute
+from playground.engine.data.batch import LabeledImages, scale_pixels
+from playground.engine.data.custom.image_folder import CustomImages
+from playground.engine.data.custom.store import save_custom_dataset
+from playground.engine.health.probes import HealthProbes
+from playground.engine.model.build import build_model
+from playground.engine.model.device import DeviceConfig
 from playground.engine.runs.fork import fork_run
-from playground.engine.runs.initial_state import Material, material_of, trainer_for
+from playground.engine.runs.initial_state import InitialState, create_trainer, load_initial_state
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import create_run, find_run
 from playground.engine.runs.run import Run
-from playground.engine.runs.transfer import fitting_weights, last_step, transfer_run
-from playground.engine.runs.transfer_comparison import compare
-from playground.engine.training.checks import check_fit, check_request
+from playground.engine.runs.transfer import create_transfer_run, find_transferable_weights, get_last_snapshot_step
+from playground.engine.runs.transfer_comparison import compare_transfer
+from playground.engine.training.checks import check_training_config, check_training_data
 from playground.engine.training.learner import Learner
 from playground.engine.training.trainer import Trainer
-from playground.errors import ArchitectureError, PlaygroundError, RecipeError, StoreError, TrainingError
+from playground.errors import ArchitectureError, PlaygroundError, RecipeError, StorageError, TrainingError
 from tests.engine.helpers import (
     AUGMENTATION,
     EVERY_STEP,
@@ -50,7 +50,7 @@ from tests.engine.helpers import (
     tiny_splits,
 )
 
-CPU = Compute(torch.device("cpu"), bfloat16=False)
+CPU = DeviceConfig(torch.device("cpu"), is_bfloat16=False)
 OPTIMIZERS = (Sgd(), Sgd(momentum=0.8, nesterov=True), Adam(), AdamW(), RmsProp(momentum=0.5), Adagrad())
 INSIDE = net(
     Conv2d(out_channels=4, padding="same"),
@@ -68,12 +68,12 @@ INSIDE = net(
     Output(),
 )
 FROZEN: dict[str, tuple[Architecture, tuple[str, ...]]] = {
-    "convolution": (PLAIN.frozen_up_to(0), ("0.",)),
-    "all but the output": (RICH.frozen_up_to(5), ("0.", "1.", "3.")),
+    "convolution": (PLAIN.freeze_up_to(0), ("0.",)),
+    "all but the output": (RICH.freeze_up_to(5), ("0.", "1.", "3.")),
     "inside of a block": (INSIDE, ("2.", "3.body.0.", "3.body.2.")),
-    "the output alone": (PLAIN.replaced(4, Output(trainable=False)), ("6.",)),
+    "the output alone": (PLAIN.replace_layer(4, Output(trainable=False)), ("6.",)),
 }
-TINY = architecture_preset("tiny").architecture
+TINY = get_architecture_preset("tiny").architecture
 SHORT = Recipe(limit=320, batch_size=64, validation_size=100, precision="float32", device="cpu")
 
 
@@ -89,27 +89,27 @@ SHORT = Recipe(limit=320, batch_size=64, validation_size=100, precision="float32
 def test_frozen_weights_and_statistics_keep_every_bit_and_all_others_move(name: str, optimizer: Any, precision: Any):
     architecture, frozen = FROZEN[name]
     trainer = make_trainer(architecture, tiny_recipe(optimizer=optimizer, precision=precision, weight_decay=0.1))
-    before = trainer.weights()
+    before = trainer.get_weights()
     assert play(trainer)[-1].kind == "run_ended"
-    after = trainer.weights()
+    after = trainer.get_weights()
     assert {key for key in before if torch.equal(before[key], after[key])} == {
         key for key in before if key.startswith(frozen)
     }
 
 
 def test_frozen_layers_have_no_moments():
-    trainer = make_trainer(RICH.frozen_up_to(5), tiny_recipe(optimizer=Adam()))
+    trainer = make_trainer(RICH.freeze_up_to(5), tiny_recipe(optimizer=Adam()))
     play(trainer)
-    moments = trainer.checkpoint()["optimizer"]["state"]
+    moments = trainer.create_checkpoint()["optimizer"]["state"]
     assert [state["exp_avg"].numel() for state in moments.values()] == [6 * 3 + 3]
 
 
 def test_a_net_with_nothing_to_train_is_refused_with_a_way_out():
-    everything = PLAIN.frozen_up_to(4)
+    everything = PLAIN.freeze_up_to(4)
     checks = (
         lambda: make_trainer(everything),
-        lambda: check_fit(everything, tiny_recipe(), tiny_splits()),
-        lambda: check_request(TINY.frozen_up_to(len(TINY.layers)), SHORT),
+        lambda: check_training_data(everything, tiny_recipe(), tiny_splits()),
+        lambda: check_training_config(TINY.freeze_up_to(len(TINY.layers)), SHORT),
     )
     for check in checks:
         with pytest.raises(ArchitectureError, match="nothing to train") as caught:
@@ -122,8 +122,8 @@ def test_only_a_batch_norm_that_learns_refuses_batches_of_one():
     with pytest.raises(RecipeError, match="Batch norm"):
         make_trainer(RICH, recipe)
     with pytest.raises(RecipeError, match="Batch norm"):
-        make_trainer(RICH.frozen_up_to(1), recipe)
-    assert play(make_trainer(RICH.frozen_up_to(3), recipe, splits=tiny_splits(8)))[-1].kind == "run_ended"
+        make_trainer(RICH.freeze_up_to(1), recipe)
+    assert play(make_trainer(RICH.freeze_up_to(3), recipe, splits=tiny_splits(8)))[-1].kind == "run_ended"
 
 
 def test_frozen_layers_are_not_looked_at_for_dead_channels_and_vanishing_gradients():
@@ -132,17 +132,19 @@ def test_frozen_layers_are_not_looked_at_for_dead_channels_and_vanishing_gradien
         model = trainer.model
         learner = Learner(model, tiny_recipe(), tiny_images(48), CPU)
         learner.train_batch()
-        vitals = Vitals(model, architecture)
-        with vitals.watching():
+        vitals = HealthProbes(model, architecture)
+        with vitals.record_activations():
             model.eval()(scale_pixels(tiny_images(8).images))
-        return [one.place for one in vitals.dead_channels()], [one.place for one in vitals.gradients()]
+        return [one.layer_name for one in vitals.count_dead_channels()], [
+            one.layer_name for one in vitals.compute_gradient_norms()
+        ]
 
     first, fourth, output = "layer 1 (Conv)", "layer 4 (Linear)", "layer 5 (Output)"
     assert seen(PLAIN) == ([first, fourth], [first, fourth, output])
-    assert seen(PLAIN.frozen_up_to(0)) == ([fourth], [fourth, output])
-    assert seen(PLAIN.frozen_up_to(3)) == ([], [output])
+    assert seen(PLAIN.freeze_up_to(0)) == ([fourth], [fourth, output])
+    assert seen(PLAIN.freeze_up_to(3)) == ([], [output])
     # Frozen above a layer that learns: it may fall silent, since what it gets changes.
-    middle = PLAIN.replaced(3, PLAIN.layers[3].changed(trainable=False))
+    middle = PLAIN.replace_layer(3, PLAIN.layers[3].replace(trainable=False))
     assert seen(middle) == ([first, fourth], [first, output])
 
 
@@ -163,7 +165,7 @@ def as_doubles(images: Tensor) -> Tensor:
     return scale_pixels(images).double()
 
 
-def trained_by_torch(model: nn.Sequential, images: Images, optimizer: torch.optim.Optimizer, steps: int) -> None:
+def trained_by_torch(model: nn.Sequential, images: LabeledImages, optimizer: torch.optim.Optimizer, steps: int) -> None:
     """A plain loop, every batch all images."""
     for _ in range(steps):
         optimizer.zero_grad()
@@ -180,11 +182,11 @@ def test_a_tenth_of_the_learning_rate_is_what_torch_s_parameter_groups_make_of_i
     monkeypatch.setattr("playground.engine.training.learner.scale_pixels", as_doubles)
     images = tiny_images(48)
     recipe = tiny_recipe(optimizer=optimizer, weight_decay=0.01, transferred_lr_share=0.1, batch_size=48, epochs=6)
-    model = build(SMOOTH, seed=1).double()
+    model = build_model(SMOOTH, seed=1).double()
     plain = copy.deepcopy(model)
     names = [name for name, _ in model.named_parameters() if name.startswith(transferred)]
     learner = Learner(model, recipe, images, CPU, names)
-    while not learner.is_done:
+    while not learner.is_finished:
         assert learner.train_batch().lr == recipe.lr
     brought = [weight for name, weight in plain.named_parameters() if name in names]
     new = [weight for name, weight in plain.named_parameters() if name not in names]
@@ -196,27 +198,29 @@ def test_a_tenth_of_the_learning_rate_is_what_torch_s_parameter_groups_make_of_i
 
 def test_a_share_of_nothing_moves_no_transferred_weight_and_every_new_one():
     recipe = tiny_recipe(transferred_lr_share=0.0, weight_decay=0.1, optimizer=AdamW())
-    trainer = make_trainer(PLAIN, recipe, transferred={"0.weight", "0.bias"})
-    before = trainer.weights()
+    trainer = make_trainer(PLAIN, recipe, transferred_names={"0.weight", "0.bias"})
+    before = trainer.get_weights()
     play(trainer)
-    after = trainer.weights()
+    after = trainer.get_weights()
     assert {key for key in before if torch.equal(before[key], after[key])} == {"0.weight", "0.bias"}
 
 
 def test_a_share_of_one_is_as_if_nothing_had_been_transferred():
     found = []
     for names in ((), ("0.weight", "0.bias")):
-        trainer = make_trainer(PLAIN, tiny_recipe(optimizer=Adam()), transferred=names)
+        trainer = make_trainer(PLAIN, tiny_recipe(optimizer=Adam()), transferred_names=names)
         play(trainer)
-        found.append(trainer.weights())
+        found.append(trainer.get_weights())
     assert_same_weights(*found)
 
 
 # Exactness
 
 
-def begun(architecture: Architecture, recipe: Recipe, material: Material) -> Trainer:
-    return trainer_for(architecture, recipe, material, splits=tiny_splits(), cadence=EVERY_STEP, clock=FakeClock(0.001))
+def begun(architecture: Architecture, recipe: Recipe, material: InitialState) -> Trainer:
+    return create_trainer(
+        architecture, recipe, material, splits=tiny_splits(), evaluation_schedule=EVERY_STEP, clock=FakeClock(0.001)
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,9 +229,9 @@ def begun(architecture: Architecture, recipe: Recipe, material: Material) -> Tra
     ids=lambda value: getattr(value, "kind", str(value)),
 )
 def test_cut_anywhere_it_ends_in_the_same_weights(optimizer: Any, frozen_up_to: int):
-    architecture = RICH.frozen_up_to(frozen_up_to)
-    weights = make_trainer(RICH, tiny_recipe(seed=5)).weights()
-    material = Material({name: value for name, value in weights.items() if name[0] in "013"})
+    architecture = RICH.freeze_up_to(frozen_up_to)
+    weights = make_trainer(RICH, tiny_recipe(seed=5)).get_weights()
+    material = InitialState({name: value for name, value in weights.items() if name[0] in "013"})
     recipe = tiny_recipe(
         optimizer=optimizer, transferred_lr_share=0.2, augmentation=AUGMENTATION, schedule=OneCycle(), seed=7
     )
@@ -236,23 +240,23 @@ def test_cut_anywhere_it_ends_in_the_same_weights(optimizer: Any, frozen_up_to: 
     trainer, stream = begun(architecture, recipe, material), []
     for step in (1, 5, 6, 11):
         stream += play(trainer, Script({step: [Stop()]}))
-        checkpoint = through_bytes(trainer.checkpoint())
+        checkpoint = through_bytes(trainer.create_checkpoint())
         trainer = begun(architecture, recipe, material)
         trainer.restore(checkpoint)
     assert figures([*stream, *play(trainer)]) == expected
-    assert_same_weights(trainer.weights(), whole.weights())
+    assert_same_weights(trainer.get_weights(), whole.get_weights())
 
 
 def test_what_is_not_brought_along_is_drawn_from_the_seed():
-    drawn, other = (make_trainer(PLAIN, tiny_recipe(seed=seed)).weights() for seed in (1, 2))
-    found = begun(PLAIN, tiny_recipe(seed=1), Material({"0.weight": other["0.weight"]})).weights()
+    drawn, other = (make_trainer(PLAIN, tiny_recipe(seed=seed)).get_weights() for seed in (1, 2))
+    found = begun(PLAIN, tiny_recipe(seed=1), InitialState({"0.weight": other["0.weight"]})).get_weights()
     assert_same_weights(found, drawn | {"0.weight": other["0.weight"]})
 
 
 @pytest.mark.parametrize(("name", "shape"), [("0.weight", (4, 1, 5, 5)), ("0.scale", (4,)), ("99.weight", (1,))])
 def test_weights_with_a_name_or_shape_of_another_network_are_told(name: str, shape: tuple[int, ...]):
-    with pytest.raises(StoreError, match="do not fit") as caught:
-        begun(PLAIN, tiny_recipe(), Material({name: torch.zeros(shape)}))
+    with pytest.raises(StorageError, match="do not fit") as caught:
+        begun(PLAIN, tiny_recipe(), InitialState({name: torch.zeros(shape)}))
     assert name in caught.value.expected
 
 
@@ -261,33 +265,33 @@ def test_weights_with_a_name_or_shape_of_another_network_are_told(name: str, sha
 
 @pytest.fixture
 def parent(home: Path) -> Run:
-    return trained(create_run(TINY, SHORT.changed(lr=5e-3), name="Parent"))
+    return trained(create_run(TINY, SHORT.replace(lr=5e-3), name="Parent"))
 
 
 def trained(run: Run) -> Run:
-    trainer = trainer_for(run.record.architecture, run.record.recipe, material_of(run))
+    trainer = create_trainer(run.record.architecture, run.record.recipe, load_initial_state(run))
     script = Script()
     script.trainer = trainer
     with Recorder(run) as recorder:
-        for _ in recorder.follow(trainer, script):
+        for _ in recorder.run_trainer(trainer, script):
             pass
     return run
 
 
 def parent_of(architecture: Architecture, weights: dict[str, Tensor] | None = None) -> Run:
     """A run that has weights, as if it had been trained."""
-    from playground.engine.runs.run import snapshot_bytes
+    from playground.engine.runs.run import serialize_snapshot
 
-    found = weights or {name: value.clone() for name, value in build(architecture, seed=9).state_dict().items()}
+    found = weights or {name: value.clone() for name, value in build_model(architecture, seed=9).state_dict().items()}
     run = create_run(architecture, SHORT)
-    run.snapshot_path(4).write_bytes(snapshot_bytes(found))
+    run.get_snapshot_path(4).write_bytes(serialize_snapshot(found))
     return run
 
 
 def fitting(parent: Architecture, new: Architecture, dataset: str = "mnist") -> tuple[set[str], tuple[int, ...]]:
-    weights, taken = fitting_weights(parent_of(parent), 4, new, dataset)
+    weights, taken = find_transferable_weights(parent_of(parent), 4, new, dataset)
     for name, value in weights.items():
-        assert value.shape == build(new).state_dict()[name].shape
+        assert value.shape == build_model(new).state_dict()[name].shape
     return set(weights), taken
 
 
@@ -305,12 +309,12 @@ DEEP = net(
     size=12,
 )
 HEAD = {"8.weight", "8.bias", "10.weight", "10.bias"}
-BODY = {name for name in build(DEEP).state_dict() if name not in HEAD}
+BODY = {name for name in build_model(DEEP).state_dict() if name not in HEAD}
 
 
 def test_the_same_network_with_the_same_classes_takes_everything(home: Path):
     assert fitting(DEEP, DEEP) == (BODY | HEAD, (0, 1, 4, 7, 8))
-    assert fitting(DEEP, DEEP.frozen_up_to(4)) == (BODY | HEAD, (0, 1, 4, 7, 8))
+    assert fitting(DEEP, DEEP.freeze_up_to(4)) == (BODY | HEAD, (0, 1, 4, 7, 8))
 
 
 def test_the_output_stays_behind_where_the_classes_are_others(home: Path):
@@ -321,30 +325,30 @@ def test_the_output_stays_behind_where_the_classes_are_others(home: Path):
 
 
 def test_dropout_is_no_part_of_what_has_to_be_the_same(home: Path):
-    without = DEEP.with_dropout_rates((0.9, 0.1)).replaced(5)
+    without = DEEP.with_dropout_rates((0.9, 0.1)).replace_layer(5)
     names = {"7.weight", "7.bias", "9.weight", "9.bias"}
     assert fitting(DEEP, without) == (BODY | names, (0, 1, 4, 6, 7))
 
 
 def test_layers_are_taken_up_to_the_first_that_is_another(home: Path):
     first = {"0.weight", "0.bias"}
-    assert fitting(DEEP, DEEP.toggled(1)) == (first, (0,))
-    assert fitting(DEEP, DEEP.replaced(1, BatchNorm(eps=1e-3))) == (first, (0,))
-    pooled_otherwise = DEEP.replaced(3, MaxPool2d(kernel_size=3))
+    assert fitting(DEEP, DEEP.toggle_layer(1)) == (first, (0,))
+    assert fitting(DEEP, DEEP.replace_layer(1, BatchNorm(eps=1e-3))) == (first, (0,))
+    pooled_otherwise = DEEP.replace_layer(3, MaxPool2d(kernel_size=3))
     assert fitting(DEEP, pooled_otherwise)[1] == (0, 1)
-    assert fitting(DEEP, DEEP.replaced(7, Linear(out_features=7)))[1] == (0, 1, 4)
+    assert fitting(DEEP, DEEP.replace_layer(7, Linear(out_features=7)))[1] == (0, 1, 4)
 
 
 def test_other_image_sizes_take_what_does_not_depend_on_them(home: Path):
-    assert fitting(DEEP, DEEP.for_images((1, 20, 16), 10)) == (BODY, (0, 1, 4))
-    assert fitting(DEEP, DEEP.for_images((3, 12, 12), 10)) == (set(), ())
+    assert fitting(DEEP, DEEP.adapt_to_images((1, 20, 16), 10)) == (BODY, (0, 1, 4))
+    assert fitting(DEEP, DEEP.adapt_to_images((3, 12, 12), 10)) == (set(), ())
 
 
 def test_the_values_are_the_parent_s_under_the_new_names(home: Path):
     run = parent_of(DEEP)
-    new = DEEP.inserted(0, Dropout(p=0.2))
-    weights, _ = fitting_weights(run, 4, new, "mnist")
-    before = run.snapshot(4)
+    new = DEEP.insert_layer(0, Dropout(p=0.2))
+    weights, _ = find_transferable_weights(run, 4, new, "mnist")
+    before = run.load_snapshot(4)
     assert_same_weights(
         weights, {f"{int(place) + 1}.{rest}": before[f"{place}.{rest}"] for place, rest in map(_split, before)}
     )
@@ -359,93 +363,98 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def test_a_transferred_run_begins_with_the_weights_and_says_where_they_come_from(parent: Run):
-    new = TINY.frozen_up_to(0)
-    run = transfer_run(parent, new, SHORT.changed(seed=3), owner="ann")
+    new = TINY.freeze_up_to(0)
+    run = create_transfer_run(parent, new, SHORT.replace(seed=3), owner="ann")
     assert (run.record.name, run.record.owner) == ("Parent, transferred", "ann")
-    assert (run.record.parent, run.record.parent_step) == (parent.id, last_step(parent))
+    assert (run.record.parent, run.record.parent_step) == (parent.id, get_last_snapshot_step(parent))
     assert run.record.architecture.digest == new.digest
     assert find_run("latest").id == run.id
     trained(run)
-    assert_same_weights(run.snapshot(0), parent.snapshot(last_step(parent)))
-    assert torch.equal(run.snapshot(last_step(run))["0.weight"], run.snapshot(0)["0.weight"])
-    early = transfer_run(parent, new, SHORT, step=1, name="Early")
+    assert_same_weights(run.load_snapshot(0), parent.load_snapshot(get_last_snapshot_step(parent)))
+    assert torch.equal(run.load_snapshot(get_last_snapshot_step(run))["0.weight"], run.load_snapshot(0)["0.weight"])
+    early = create_transfer_run(parent, new, SHORT, step=1, name="Early")
     assert (early.record.name, early.record.parent_step) == ("Early", 1)
-    assert_same_weights(material_of(early).weights, parent.snapshot(1))
+    assert_same_weights(load_initial_state(early).weights, parent.load_snapshot(1))
 
 
 def test_replay_and_forks_of_a_transferred_run_are_exact(parent: Run):
-    new = TINY.frozen_up_to(0).replaced(4)
-    run = trained(transfer_run(parent, new, SHORT.changed(transferred_lr_share=0.3)))
+    new = TINY.freeze_up_to(0).replace_layer(4)
+    run = trained(create_transfer_run(parent, new, SHORT.replace(transferred_lr_share=0.3)))
     replay = Replay(run)
     list(replay.run())
-    assert len(replay.compared) == len(run.snapshots()) > 2
-    assert all(replay.compared.values())
-    step = run.checkpoints()[0]
+    assert len(replay.snapshot_matches) == len(run.list_snapshot_steps()) > 2
+    assert all(replay.snapshot_matches.values())
+    step = run.list_checkpoint_steps()[0]
     same = trained(fork_run(run, step, run.record.recipe))
-    assert_same_weights(same.snapshot(last_step(same)), run.snapshot(last_step(run)))
-    other = fork_run(run, step, run.record.recipe.changed(transferred_lr_share=1.0))
-    (forked,) = [event for event in other.events() if isinstance(event, Forked)]
+    assert_same_weights(
+        same.load_snapshot(get_last_snapshot_step(same)), run.load_snapshot(get_last_snapshot_step(run))
+    )
+    other = fork_run(run, step, run.record.recipe.replace(transferred_lr_share=1.0))
+    (forked,) = [event for event in other.read_events() if isinstance(event, Forked)]
     assert forked.changes == {"transferred_lr_share": (0.3, 1.0)}
     trained(other)
-    assert not torch.equal(other.snapshot(last_step(other))["3.weight"], run.snapshot(last_step(run))["3.weight"])
+    assert not torch.equal(
+        other.load_snapshot(get_last_snapshot_step(other))["3.weight"],
+        run.load_snapshot(get_last_snapshot_step(run))["3.weight"],
+    )
 
 
 def test_a_parent_without_weights_is_told(home: Path):
-    with pytest.raises(StoreError, match="no weights") as caught:
-        transfer_run(create_run(TINY, SHORT), TINY, SHORT)
+    with pytest.raises(StorageError, match="no weights") as caught:
+        create_transfer_run(create_run(TINY, SHORT), TINY, SHORT)
     assert caught.value.fix
 
 
 def test_a_network_that_nothing_fits_is_told_what_both_begin_with(parent: Run):
-    other = architecture_preset("guide").architecture
+    other = get_architecture_preset("guide").architecture
     with pytest.raises(ArchitectureError, match="Nothing of run") as caught:
-        transfer_run(parent, other, SHORT)
-    assert TINY.layers[0].detail() in caught.value.what
+        create_transfer_run(parent, other, SHORT)
+    assert TINY.layers[0].format_arguments() in caught.value.what
     assert "32 · 3×3 · ReLU on 1×28×28" in caught.value.what
 
 
 def test_a_layer_that_would_stay_frozen_as_it_was_drawn_is_told(parent: Run):
-    wider = TINY.replaced(2, TINY.layers[2].changed(out_channels=13, trainable=False))
+    wider = TINY.replace_layer(2, TINY.layers[2].replace(out_channels=13, trainable=False))
     with pytest.raises(ArchitectureError, match=r"Layer 3 .* is frozen"):
-        transfer_run(parent, wider, SHORT)
+        create_transfer_run(parent, wider, SHORT)
     assert len(list(parent.folder.parent.iterdir())) == 1
 
 
 def test_a_share_of_nothing_for_everything_that_learns_is_refused(parent: Run):
-    still = SHORT.changed(transferred_lr_share=0.0)
+    still = SHORT.replace(transferred_lr_share=0.0)
     with pytest.raises(ArchitectureError, match="nothing would learn"):
-        transfer_run(parent, TINY, still)
+        create_transfer_run(parent, TINY, still)
     with pytest.raises(ArchitectureError, match="nothing would learn"):
-        transfer_run(parent, TINY.frozen_up_to(2), still)
+        create_transfer_run(parent, TINY.freeze_up_to(2), still)
     new = TINY.with_new_head(10)
-    wider = new.replaced(4, new.layers[4].changed(out_channels=24))
-    before = parent.snapshot(last_step(parent))
-    run = trained(transfer_run(parent, wider, still))
-    after = run.snapshot(last_step(run))
+    wider = new.replace_layer(4, new.layers[4].replace(out_channels=24))
+    before = parent.load_snapshot(get_last_snapshot_step(parent))
+    run = trained(create_transfer_run(parent, wider, still))
+    after = run.load_snapshot(get_last_snapshot_step(run))
     assert torch.equal(after["0.weight"], before["0.weight"])
-    brought = material_of(run).weights.keys()
+    brought = load_initial_state(run).weights.keys()
     assert brought
-    start = run.snapshot(0)
+    start = run.load_snapshot(0)
     for name, value in after.items():
         assert torch.equal(value, start[name]) == (name in brought), name
 
 
 def test_classes_of_a_data_set_that_nobody_knows_any_more_are_nobody_else_s(home: Path):
     net = Architecture(layers=(Flatten(), Output()), classes=2)
-    run = create_run(net, SHORT.changed(dataset="own:never-was-here"))
+    run = create_run(net, SHORT.replace(dataset="own:never-was-here"))
     labels = torch.tensor([0, 1] * 20)
-    images = Images(torch.zeros(40, 1, 28, 28, dtype=torch.uint8), labels)
-    name = save_own_dataset("Other", OwnImages(images, None, ("0", "1"), (), 0))
-    from playground.engine.runs.run import snapshot_bytes
+    images = LabeledImages(torch.zeros(40, 1, 28, 28, dtype=torch.uint8), labels)
+    name = save_custom_dataset("Other", CustomImages(images, None, ("0", "1"), (), 0))
+    from playground.engine.runs.run import serialize_snapshot
 
-    run.snapshot_path(4).write_bytes(snapshot_bytes(dict(build(net, seed=9).state_dict())))
-    assert fitting_weights(run, 4, net, name) == ({}, ())
+    run.get_snapshot_path(4).write_bytes(serialize_snapshot(dict(build_model(net, seed=9).state_dict())))
+    assert find_transferable_weights(run, 4, net, name) == ({}, ())
 
 
 def test_a_frozen_layer_within_a_block_needs_weights_too(parent: Run):
     block = Residual(layers=(Conv2d(out_channels=4, padding="same", trainable=False),))
     with pytest.raises(ArchitectureError, match="is frozen"):
-        transfer_run(parent, TINY.inserted(2, block), SHORT)
+        create_transfer_run(parent, TINY.insert_layer(2, block), SHORT)
 
 
 # What it gains
@@ -453,25 +462,25 @@ def test_a_frozen_layer_within_a_block_needs_weights_too(parent: Run):
 
 def parity(home: Path) -> str:
     """A data set of MNIST's images in two classes, of which the parent's classes are no part."""
-    from playground.engine.data.splits import first_images
+    from playground.engine.data.splits import load_first_train_images
 
-    images = first_images("mnist", 600)
-    own = OwnImages(Images(images.images, images.labels % 2), None, ("even", "odd"), (), 0)
-    return save_own_dataset("Parity", own)
+    images = load_first_train_images("mnist", 600)
+    own = CustomImages(LabeledImages(images.images, images.labels % 2), None, ("even", "odd"), (), 0)
+    return save_custom_dataset("Parity", own)
 
 
 def test_with_few_images_transfer_gains_on_new_classes(home: Path):
-    before = trained(create_run(TINY, SHORT.changed(limit=6400, lr=5e-3)))
-    recipe = SHORT.changed(dataset=parity(home), limit=40, validation_size=50, batch_size=10, epochs=10, lr=2e-3)
-    new = TINY.with_new_head(2).frozen_up_to(3)
-    gain = compare(before, new, recipe)
-    assert gain.difference == gain.transferred - gain.scratch > 0.03
-    assert gain == compare(before, new, recipe)
+    before = trained(create_run(TINY, SHORT.replace(limit=6400, lr=5e-3)))
+    recipe = SHORT.replace(dataset=parity(home), limit=40, validation_size=50, batch_size=10, epochs=10, lr=2e-3)
+    new = TINY.with_new_head(2).freeze_up_to(3)
+    gain = compare_transfer(before, new, recipe)
+    assert gain.accuracy_gain == gain.transfer_accuracy - gain.scratch_accuracy > 0.03
+    assert gain == compare_transfer(before, new, recipe)
     assert list((home / "runs").iterdir()) == [before.folder]
 
 
 def test_a_comparison_whose_training_fails_says_why(parent: Run):
     with pytest.raises(TrainingError, match="loss") as caught:
-        compare(parent, TINY, SHORT.changed(lr=1000.0, optimizer=Sgd().model_dump()))
+        compare_transfer(parent, TINY, SHORT.replace(lr=1000.0, optimizer=Sgd().model_dump()))
     assert isinstance(caught.value, PlaygroundError)
     assert caught.value.fix

@@ -2,41 +2,46 @@
 
 import pytest
 
-from playground.core.presets import ARCHITECTURES, architecture_preset
+from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
 from playground.core.recipe import Recipe
 from playground.core.summary import summarize
-from playground.engine.training.cost_model import guide_speed, seconds_per_epoch
+from playground.engine.training.cost_model import convert_to_reference_speed, estimate_seconds_per_epoch
 
-GUIDE = architecture_preset("guide").architecture
+GUIDE = get_architecture_preset("guide").architecture
 
 
 def test_nothing_is_told_before_anything_was_measured():
-    assert seconds_per_epoch(summarize(GUIDE), Recipe(), 60_000, None) is None
+    assert estimate_seconds_per_epoch(summarize(GUIDE), Recipe(), 60_000, None) is None
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
 def test_a_speed_measured_on_a_network_tells_that_network_s_own_time(name: str):
-    summary = summarize(architecture_preset(name).architecture)
+    summary = summarize(get_architecture_preset(name).architecture)
     for batch_size in (1, 32, 128, 4096):
         recipe = Recipe(batch_size=batch_size, validation_size=10)
-        measured = guide_speed(summary, batch_size, 250.0)
-        assert seconds_per_epoch(summary, recipe, 1000, measured) == pytest.approx(4.0, rel=0.01)
-        longer = seconds_per_epoch(summary, recipe.changed(validation_size=1000), 1000, measured)
+        measured = convert_to_reference_speed(summary, batch_size, 250.0)
+        assert estimate_seconds_per_epoch(summary, recipe, 1000, measured) == pytest.approx(4.0, rel=0.01)
+        longer = estimate_seconds_per_epoch(summary, recipe.replace(validation_size=1000), 1000, measured)
         assert longer is not None
         assert 4.0 < longer < 6.0
 
 
 def test_small_batches_take_longer():
-    times = [seconds_per_epoch(summarize(GUIDE), Recipe(batch_size=size), 1000, 1000.0) for size in (512, 64, 8, 1)]
+    times = [
+        estimate_seconds_per_epoch(summarize(GUIDE), Recipe(batch_size=size), 1000, 1000.0) for size in (512, 64, 8, 1)
+    ]
     assert times == sorted(times)
     assert times[-1] > 3 * times[0]
 
 
 def test_the_deeper_the_layers_are_frozen_the_shorter_it_takes():
-    times = [seconds_per_epoch(summarize(GUIDE.frozen_up_to(index)), Recipe(), 1000, 1000.0) for index in (-1, 0, 2, 4)]
+    times = [
+        estimate_seconds_per_epoch(summarize(GUIDE.freeze_up_to(index)), Recipe(), 1000, 1000.0)
+        for index in (-1, 0, 2, 4)
+    ]
     assert times == sorted(times, reverse=True)
     assert len(set(times)) == len(times)
-    last_only = GUIDE.with_layers([*GUIDE.layers[:-1], GUIDE.layers[-1].changed(trainable=False)])
-    assert seconds_per_epoch(summarize(last_only), Recipe(), 1000, 1000.0) == times[0], (
+    last_only = GUIDE.with_layers([*GUIDE.layers[:-1], GUIDE.layers[-1].replace(trainable=False)])
+    assert estimate_seconds_per_epoch(summarize(last_only), Recipe(), 1000, 1000.0) == times[0], (
         "gradients still go all the way down"
     )

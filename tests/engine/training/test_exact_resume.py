@@ -10,11 +10,11 @@ import torch
 
 from playground.core import events
 from playground.core.architecture import Architecture
-from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
 from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
-from playground.engine.training.evaluate import measure
-from playground.engine.training.trainer import Cadence, Trainer
+from playground.engine.training.evaluate import evaluate
+from playground.engine.training.trainer import EvaluationSchedule, Trainer
 from tests.engine.helpers import (
     AUGMENTATION,
     PLAIN,
@@ -48,7 +48,7 @@ class Result:
     """A run's weights and its events, as its log would hold them in the end."""
 
     def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
-        self.weights, self.figures = trainer.weights(), figures(stream)
+        self.weights, self.figures = trainer.get_weights(), figures(stream)
 
     def assert_equals(self, other: "Result") -> None:
         assert_same_weights(self.weights, other.weights)
@@ -75,7 +75,7 @@ def cut(architecture: Architecture, recipe: Recipe, *steps: int) -> Result:
         part = play(trainer, Script({step: [Stop()]}))
         assert part[-1].model_dump(include={"kind", "step"}) == {"kind": "run_ended", "step": step}
         stream += part
-        trainer = resumed(architecture, recipe, trainer.checkpoint())
+        trainer = resumed(architecture, recipe, trainer.create_checkpoint())
     return Result(trainer, stream + play(trainer))
 
 
@@ -87,7 +87,7 @@ def killed(architecture: Architecture, recipe: Recipe, step: int) -> Result:
     for event in trainer.run():
         stream.append(event)
         if event.kind == "checkpoint_saved":
-            kept = through_bytes(trainer.checkpoint())
+            kept = through_bytes(trainer.create_checkpoint())
         if event.kind == "step_done" and event.step == step:
             break
     assert kept is not None
@@ -137,7 +137,7 @@ def test_killed_between_the_last_batch_and_the_end():
         stream.append(event)
         if event.kind == "checkpoint_saved" and event.step == TOTAL:
             break
-    second = resumed(RICH, recipe, trainer.checkpoint())
+    second = resumed(RICH, recipe, trainer.create_checkpoint())
     rest = play(second)
     assert [event.kind for event in rest] == ["resumed", "evaluated", "checkpoint_saved", "run_ended"]
     Result(second, stream + rest).assert_equals(undisturbed(RICH, recipe))
@@ -153,7 +153,7 @@ def test_in_every_precision(precision: str):
 
 def test_a_changed_knob_survives_the_cut():
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
-    knobs = Change(
+    knobs = UpdateHyperparameters(
         knobs={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
     )
     trainer = make_trainer(RICH, recipe)
@@ -161,7 +161,7 @@ def test_a_changed_knob_survives_the_cut():
     assert whole.figures != undisturbed(RICH, recipe).figures
     trainer = make_trainer(RICH, recipe)
     first = play(trainer, Script({3: [knobs], 8: [Stop()]}))
-    second = resumed(RICH, recipe, trainer.checkpoint())
+    second = resumed(RICH, recipe, trainer.create_checkpoint())
     Result(second, first + play(second)).assert_equals(whole)
 
 
@@ -172,15 +172,23 @@ def test_the_diagnosis_is_told_once_however_the_run_is_cut():
     assert expected
     trainer = make_trainer(PLAIN, recipe)
     stream = play(trainer, Script({7: [Stop()]}))
-    stream += play(resumed(PLAIN, recipe, trainer.checkpoint()))
+    stream += play(resumed(PLAIN, recipe, trainer.create_checkpoint()))
     assert [(event.step, event.message) for event in stream if event.kind == "diagnosed"] == expected
 
 
 def test_pauses_steps_and_snapshots_change_nothing():
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     script = Script(
-        {0: [Pause()], 4: [Snapshot()], 5: [Pause()], 10: [Snapshot()]},
-        then=[Step(batches=1), Snapshot(), Step(batches=2), Resume(), Snapshot(), Step(batches=3), Resume()],
+        {0: [Pause()], 4: [SaveSnapshot()], 5: [Pause()], 10: [SaveSnapshot()]},
+        then=[
+            TrainSteps(batches=1),
+            SaveSnapshot(),
+            TrainSteps(batches=2),
+            Resume(),
+            SaveSnapshot(),
+            TrainSteps(batches=3),
+            Resume(),
+        ],
     )
     trainer = make_trainer(RICH, recipe)
     Result(trainer, play(trainer, script)).assert_equals(undisturbed(RICH, recipe))
@@ -194,11 +202,11 @@ def test_looking_between_events_changes_nothing():
     for event in trainer.run():
         stream.append(event)
         was_training = trainer.model.training
-        measure(trainer.model, trainer._validation)
+        evaluate(trainer.model, trainer._validation)
         assert trainer.model.training == was_training
-        taken = trainer.weights()
+        taken = trainer.get_weights()
         next(iter(taken.values())).fill_(float("nan"))  # a copy: what is done to it is nobody else's business
-        through_bytes(trainer.checkpoint())
+        through_bytes(trainer.create_checkpoint())
         torch.manual_seed(0)
         torch.rand(7)
     Result(trainer, stream).assert_equals(undisturbed(RICH, recipe))
@@ -214,9 +222,11 @@ def test_the_process_s_own_random_numbers_are_left_alone():
 
 def test_how_often_it_reports_changes_no_weight():
     recipe = tiny_recipe()
-    trainer = make_trainer(RICH, recipe, cadence=Cadence(evaluations_per_epoch=1, report_s=1e9))
+    trainer = make_trainer(
+        RICH, recipe, evaluation_schedule=EvaluationSchedule(max_evaluations_per_epoch=1, report_interval_s=1e9)
+    )
     play(trainer)
-    assert_same_weights(trainer.weights(), undisturbed(RICH, recipe).weights)
+    assert_same_weights(trainer.get_weights(), undisturbed(RICH, recipe).weights)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -242,9 +252,9 @@ def test_with_several_threads(precision: str):
         first = make_trainer(architecture, recipe, splits=images)
         stream = play(first, Script({2: [Stop()]}))
         second = make_trainer(architecture, recipe, splits=images)
-        second.restore(through_bytes(first.checkpoint()))
+        second.restore(through_bytes(first.create_checkpoint()))
         assert figures(stream + play(second)) == expected
-        assert_same_weights(second.weights(), whole.weights())
+        assert_same_weights(second.get_weights(), whole.get_weights())
     finally:
         torch.set_num_threads(before)
 
@@ -288,7 +298,7 @@ def turns_at(turns: dict[int, Knobs], extra: dict[int, Sequence[events.Command]]
     """The commands by step: knobs, and others before or after them."""
     found: Turns = {}
     for step in sorted(turns.keys() | extra.keys()):
-        change = [Change(knobs=turns[step])] if step in turns else []
+        change = [UpdateHyperparameters(knobs=turns[step])] if step in turns else []
         found[step] = [*change, *extra.get(step, ())] if first else [*extra.get(step, ()), *change]
     return found
 
@@ -314,7 +324,7 @@ def stopped_and_resumed(
         stream += play(trainer, Script(turns_at(before, {cut_step: [Stop()]})))
         assert (stream[-1].kind, stream[-1].step) == ("run_ended", cut_step)
         left = {step: knobs for step, knobs in left.items() if step not in before}
-        trainer = resumed(architecture, recipe, trainer.checkpoint())
+        trainer = resumed(architecture, recipe, trainer.create_checkpoint())
     return Told(trainer, stream + play(trainer, Script(turns_at(left, {}))))
 
 
@@ -326,7 +336,7 @@ def killed_and_resumed(architecture: Architecture, recipe: Recipe, turns: dict[i
     for event in trainer.run(script):
         stream.append(event)
         if event.kind == "checkpoint_saved":
-            kept, cut_at = through_bytes(trainer.checkpoint()), len(stream)
+            kept, cut_at = through_bytes(trainer.create_checkpoint()), len(stream)
         if event.kind == "step_done" and event.step == step:
             break
     trainer = resumed(architecture, recipe, kept) if kept else make_trainer(architecture, recipe)

@@ -12,13 +12,13 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from playground.core import events
-from playground.core.events import Change
+from playground.core.events import UpdateHyperparameters
 from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, Output, Residual
 from playground.core.recipe import Adam, Constant, Cosine, Noise, OneCycle, Recipe, RmsProp, Schedule, Sgd, StepDecay
-from playground.engine.data.batch import Images
-from playground.engine.model.build import build
-from playground.engine.model.device import Compute
-from playground.engine.training.learner import Batch, Learner
+from playground.engine.data.batch import LabeledImages
+from playground.engine.model.build import build_model
+from playground.engine.model.device import DeviceConfig
+from playground.engine.training.learner import BatchResult, Learner
 from tests import strategies
 from tests.engine.helpers import (
     RICH,
@@ -34,23 +34,23 @@ from tests.engine.helpers import (
 )
 from tests.engine.training.test_optim import rates_of_torch
 
-CPU = Compute(torch.device("cpu"), bfloat16=False)
+CPU = DeviceConfig(torch.device("cpu"), is_bfloat16=False)
 SMALL = net(Flatten(), Output(), classes=2, size=2)
 
 
-def numbered(count: int) -> Images:
+def numbered(count: int) -> LabeledImages:
     """Images that carry their own number in their first two pixels."""
     images = torch.zeros(count, 1, 2, 2, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(count) % 250
     images[:, 0, 0, 1] = torch.arange(count) // 250
-    return Images(images, torch.arange(count) % 2)
+    return LabeledImages(images, torch.arange(count) % 2)
 
 
 class Watched(Learner):
     """A learner that knows which images each batch held."""
 
     def __init__(self, count: int, recipe: Recipe) -> None:
-        model = build(SMALL)
+        model = build_model(SMALL)
         super().__init__(model, recipe, numbered(count), CPU)
         self.seen: list[list[int]] = []
         model[0].register_forward_pre_hook(self._note)
@@ -60,12 +60,14 @@ class Watched(Learner):
         self.seen.append((pixels[:, 0, 0, 0] + 250 * pixels[:, 0, 0, 1]).tolist())
 
 
-def train_epoch(learner: Watched, sizes: list[int]) -> tuple[list[Batch], int]:
+def train_epoch(learner: Watched, sizes: list[int]) -> tuple[list[BatchResult], int]:
     """One epoch, each batch with the next of ``sizes`` and the rest with the last one; its batches and that last."""
     learner.seen.clear()
     epoch, batches = learner.epoch, []
     while learner.epoch == epoch:
-        learner.change(learner.recipe.with_knobs({"batch_size": sizes[min(len(batches), len(sizes) - 1)]}))
+        learner.update_hyperparameters(
+            learner.recipe.update_hyperparameters({"batch_size": sizes[min(len(batches), len(sizes) - 1)]})
+        )
         batches.append(learner.train_batch())
     return batches, learner.recipe.batch_size
 
@@ -82,14 +84,14 @@ def test_every_image_once_an_epoch_for_any_batch_sizes(data: st.DataObject, coun
         assert len(set(seen)) == len(seen), "no image twice"
         assert set(seen) <= set(range(count))
         assert count - len(seen) in ((0,) if last_size == 1 else (0, 1)), "only a last single image may be left out"
-        assert [batch.count for batch in batches] == [len(batch) for batch in learner.seen]
+        assert [batch.size for batch in batches] == [len(batch) for batch in learner.seen]
         assert [batch.step for batch in batches] == list(range(done + 1, done + len(batches) + 1))
         done += len(batches)
-        places = [batch.epochs for batch in batches]
+        places = [batch.epochs_trained for batch in batches]
         assert places[:-1] == pytest.approx(
             [epoch + sum(map(len, learner.seen[: i + 1])) / count for i in range(len(batches) - 1)]
         )
-        assert places[-1] == learner.epochs == epoch + 1
+        assert places[-1] == learner.epochs_trained == epoch + 1
         assert learner.position == 0
 
 
@@ -114,7 +116,7 @@ def test_steps_per_epoch_is_how_many_there_are(count: int, batch_size: int):
     expected = learner.steps_per_epoch
     batches, _ = train_epoch(learner, [batch_size])
     assert len(batches) == expected
-    assert sum(batch.count for batch in batches) == count - (count % batch_size == 1 and batch_size > 1)
+    assert sum(batch.size for batch in batches) == count - (count % batch_size == 1 and batch_size > 1)
 
 
 def test_a_single_last_image_is_left_out_unless_every_batch_is_a_single_image():
@@ -128,7 +130,7 @@ def test_batch_norm_never_meets_a_single_image():
     """From any place that batches of at least two can lead to, at least two are left."""
     architecture = net(Conv2d(out_channels=2, kernel_size=8), BatchNorm(), Flatten(), Output())
     for sizes in ([16, 15, 2], [3], [7, 6, 5, 4, 3, 2], [46, 2], [45, 16], [2] * 22 + [48]):
-        changes = {step: [Change(knobs={"batch_size": size})] for step, size in enumerate(sizes)}
+        changes = {step: [UpdateHyperparameters(knobs={"batch_size": size})] for step, size in enumerate(sizes)}
         stream = play(make_trainer(architecture, splits=tiny_splits(48)), Script(changes))
         assert stream[-1].kind == "run_ended", stream[-1]
 
@@ -155,7 +157,7 @@ def test_the_learning_rate_of_every_batch_is_torch_s(name: str, count: int, batc
     schedule, of_torch = SCHEDULES[name]
     learner = Watched(count, tiny_recipe(schedule=schedule, lr=0.1, batch_size=batch_size, epochs=5))
     per_epoch, found = learner.steps_per_epoch, []
-    while not learner.is_done:
+    while not learner.is_finished:
         expected = learner.lr
         found.append(learner.train_batch().lr)
         assert found[-1] == expected
@@ -166,7 +168,7 @@ def test_the_learning_rate_of_every_batch_is_torch_s(name: str, count: int, batc
 def rate_at(learner: Learner, images: float, batch_size: int) -> float:
     """The learning rate after so many images, in batches of another size."""
     count = 96
-    learner.recipe = learner.recipe.changed(batch_size=batch_size)
+    learner.recipe = learner.recipe.replace(batch_size=batch_size)
     inside = min(max(images, 0.0), learner.recipe.epochs * count - 1e-6)
     learner.epoch, learner.position = int(inside // count), inside % count  # type: ignore[assignment]
     return learner.lr
@@ -209,7 +211,9 @@ def test_a_change_of_batch_size_shifts_the_schedule_by_less_than_a_batch(
 
 def test_the_learning_rate_of_a_run_goes_on_where_it_was():
     recipe = tiny_recipe(schedule=Cosine(), lr=0.1, epochs=2)
-    script = Script({3: [Change(knobs={"batch_size": 48})], 4: [Change(knobs={"batch_size": 4})]})
+    script = Script(
+        {3: [UpdateHyperparameters(knobs={"batch_size": 48})], 4: [UpdateHyperparameters(knobs={"batch_size": 4})]}
+    )
     done = [event for event in play(make_trainer(recipe=recipe), script) if event.kind == "step_done"]
     assert [event.epochs for event in done[:5]] == pytest.approx([16 / 96, 32 / 96, 0.5, 1.0, 100 / 96])
     assert len(done) == 4 + 24
@@ -224,7 +228,7 @@ def test_the_learning_rate_of_a_run_goes_on_where_it_was():
 
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_epochs_changed_in_mid_run_are_the_epochs_trained(epochs: int):
-    script = Script({7: [Change(knobs={"epochs": epochs})]})
+    script = Script({7: [UpdateHyperparameters(knobs={"epochs": epochs})]})
     stream = play(make_trainer(recipe=tiny_recipe(epochs=3)), script)
     assert stream[-1] == events.RunEnded(step=stream[-1].step, elapsed_s=stream[-1].elapsed_s, status="completed")
     assert stream[-1].step == max(7, 6 * epochs)  # a run that has more than it is to have ends where it is
@@ -232,7 +236,7 @@ def test_epochs_changed_in_mid_run_are_the_epochs_trained(epochs: int):
 
 
 def test_evaluations_and_checkpoints_keep_their_places_when_the_batch_size_changes():
-    script = Script({6: [Change(knobs={"batch_size": 3})]})
+    script = Script({6: [UpdateHyperparameters(knobs={"batch_size": 3})]})
     stream = play(make_trainer(), script)
     measured = [event.step for event in stream if event.kind == "evaluated" and event.split == "validation"]
     assert measured == [3, 6, 6 + 16, 6 + 32]
@@ -247,19 +251,19 @@ def rates_of(model: nn.Sequential) -> list[float]:
 @given(architecture=strategies.architectures(), data=st.data())
 @settings(max_examples=40)
 def test_dropout_rates_reach_their_modules_in_order(architecture: Any, data: st.DataObject):
-    model = build(architecture)
+    model = build_model(architecture)
     assert rates_of(model) == list(architecture.dropout_rates)
     images = tiny_images(4)
     learner = Learner(model, tiny_recipe(), images, CPU)
     rates = tuple(data.draw(st.floats(0, 0.95)) for _ in architecture.dropout_rates)
-    learner.change(learner.recipe, rates)
-    assert rates_of(model) == list(rates) == rates_of(build(architecture.with_dropout_rates(rates)))
-    learner.change(learner.recipe.changed(lr=0.5))
+    learner.update_hyperparameters(learner.recipe, rates)
+    assert rates_of(model) == list(rates) == rates_of(build_model(architecture.with_dropout_rates(rates)))
+    learner.update_hyperparameters(learner.recipe.replace(lr=0.5))
     assert rates_of(model) == list(rates)
 
 
 def test_a_change_of_dropout_is_told_and_takes_effect():
-    stream = play(make_trainer(RICH), Script({5: [Change(knobs={"dropout": [0.0, 0.9]})]}))
+    stream = play(make_trainer(RICH), Script({5: [UpdateHyperparameters(knobs={"dropout": [0.0, 0.9]})]}))
     (changed,) = [event for event in stream if event.kind == "knob_changed"]
     assert (changed.knob, changed.before, changed.after) == ("dropout", [0.1, 0.3], [0.0, 0.9])
     after = {event.step: event.loss for event in stream if event.kind == "step_done"}
@@ -280,9 +284,9 @@ def test_an_optimizer_s_fields_change_between_two_batches_and_its_moments_stay(o
     learner = Watched(48, tiny_recipe(optimizer=optimizer))
     for _ in range(3):
         learner.train_batch()
-    before = through_bytes(learner.state())["optimizer"]["state"]
-    learner.change(learner.recipe.changed(optimizer=changed.model_dump()))
-    state = learner.state()["optimizer"]
+    before = through_bytes(learner.state_dict())["optimizer"]["state"]
+    learner.update_hyperparameters(learner.recipe.replace(optimizer=changed.model_dump()))
+    state = learner.state_dict()["optimizer"]
     for weight, moments in before.items():
         for name, value in moments.items():
             if isinstance(value, torch.Tensor):
@@ -296,12 +300,12 @@ def test_a_state_without_an_optimizer_begins_its_moments_anew():
     learner = Watched(48, tiny_recipe())
     for _ in range(4):
         learner.train_batch()
-    state = through_bytes(learner.state())
+    state = through_bytes(learner.state_dict())
     fresh = Watched(48, tiny_recipe(optimizer=Sgd()))
-    fresh.restore(state | {"optimizer": None})
+    fresh.load_state_dict(state | {"optimizer": None})
     assert (fresh.step, fresh.epoch, fresh.position) == (4, 1, 16)
     assert_same_weights(fresh.model.state_dict(), learner.model.state_dict())
-    assert not fresh.state()["optimizer"]["state"]
+    assert not fresh.state_dict()["optimizer"]["state"]
 
 
 def test_an_image_is_augmented_differently_in_every_epoch():
@@ -316,7 +320,7 @@ def test_an_image_is_augmented_differently_in_every_epoch():
 
 
 def test_a_net_without_dropout_draws_no_random_numbers():
-    learner = Learner(build(net(GlobalAvgPool(), Output())), tiny_recipe(), tiny_images(48), CPU)
+    learner = Learner(build_model(net(GlobalAvgPool(), Output())), tiny_recipe(), tiny_images(48), CPU)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -327,4 +331,4 @@ def test_a_net_without_dropout_draws_no_random_numbers():
 def test_residual_blocks_are_made_for_the_rates_inside():
     block = Residual(layers=(Conv2d(out_channels=1, padding="same"), Dropout(p=0.4), Dropout(p=0.2, enabled=False)))
     architecture = net(Dropout(p=0.1), block, Flatten(), Dropout(p=0.3), Output())
-    assert rates_of(build(architecture)) == [0.1, 0.4, 0.3]
+    assert rates_of(build_model(architecture)) == [0.1, 0.4, 0.3]

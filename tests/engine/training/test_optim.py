@@ -5,11 +5,11 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
 from playground.core.recipe import Adagrad, Adam, AdamW, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
-from playground.engine.training.optim import apply_knobs, lr_at, make_optimizer
+from playground.engine.training.optim import compute_lr, make_optimizer, update_optimizer
 
 
 def rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
-    return [lr_at(recipe, step, steps_per_epoch) for step in range(steps_per_epoch * recipe.epochs)]
+    return [compute_lr(recipe, step, steps_per_epoch) for step in range(steps_per_epoch * recipe.epochs)]
 
 
 def rates_of_torch(make: type[LRScheduler], total: int, lr: float, every: int = 1, **options: object) -> list[float]:
@@ -108,7 +108,7 @@ def test_optimizers_update_as_torch_does(optimizer, torch_optimizer):
 def test_nesterov_without_momentum_is_plain(nesterov: bool):
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=Sgd(momentum=0.5, nesterov=True)))
-    apply_knobs(optimizer, Recipe(optimizer=Sgd(momentum=0.0, nesterov=nesterov)))
+    update_optimizer(optimizer, Recipe(optimizer=Sgd(momentum=0.0, nesterov=nesterov)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model(torch.ones(1, 2)).sum().backward()
@@ -123,7 +123,7 @@ def test_momentum_switched_on_in_mid_run(momentum):
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=kind(momentum=0.0)))
     for value in (0.0, 0.9, 0.9, 0.0, 0.9):
-        apply_knobs(optimizer, Recipe(optimizer=kind(momentum=value)))
+        update_optimizer(optimizer, Recipe(optimizer=kind(momentum=value)))
         optimizer.zero_grad()
         model(torch.ones(1, 2)).sum().backward()
         optimizer.step()

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from playground.core.presets import ARCHITECTURES
+from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.presets.base import ArchitecturePreset
 from playground.core.recipe import Recipe
-from playground.engine.data.batch import Images
-from playground.engine.data.fetch import fetch
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.fetch import download_dataset
 from playground.engine.data.splits import Splits
 from playground.engine.training.trainer import Trainer
 
 ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "cifar-10-batches-py.tar.xz"
-WORKING = [preset for preset in ARCHITECTURES.values() if not preset.broken]
+WORKING = [preset for preset in ARCHITECTURE_PRESETS.values() if not preset.is_broken]
 GREY = [preset for preset in WORKING if preset.architecture.input.channels == 1]
 COLOUR = [preset for preset in WORKING if preset.architecture.input.channels == 3]
 BATCHES, BATCH_SIZE, VALIDATION_SIZE = 3, 32, 50
@@ -26,11 +26,11 @@ BATCHES, BATCH_SIZE, VALIDATION_SIZE = 3, 32, 50
 def few_steps(preset: ArchitecturePreset) -> Recipe:
     """The preset's own settings, for a few small batches."""
     few = {"batch_size": BATCH_SIZE, "limit": BATCHES * BATCH_SIZE, "validation_size": VALIDATION_SIZE, "epochs": 1}
-    return (preset.recipe or Recipe()).changed(**few)
+    return (preset.recipe or Recipe()).replace(**few)
 
 
 def check_steps(trainer: Trainer) -> None:
-    before = trainer.weights()
+    before = trainer.get_weights()
     told = []
     for event in trainer.run():
         told.append(event)
@@ -40,7 +40,7 @@ def check_steps(trainer: Trainer) -> None:
     assert len(losses) == BATCHES
     assert all(math.isfinite(loss) for loss in losses)
     assert [event.size for event in told if event.kind == "evaluated"] == [VALIDATION_SIZE]
-    after = trainer.weights()
+    after = trainer.get_weights()
     unchanged = [name for name, _ in trainer.model.named_parameters() if torch.equal(before[name], after[name])]
     assert not unchanged
 
@@ -62,7 +62,7 @@ def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         opened.extractall(home / "datasets", filter="data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNN_PLAYGROUND_HOME", str(home))
-        assert not any(progress.done for progress in fetch("cifar10"))
+        assert not any(progress.completed for progress in download_dataset("cifar10"))
         yield
 
 
@@ -77,9 +77,9 @@ def test_a_preset_for_colour_images_trains_on_cifar10(preset: ArchitecturePreset
 def test_a_preset_for_colour_images_trains_on_made_up_images(preset: ArchitecturePreset):
     source = torch.Generator().manual_seed(0)
 
-    def made_up(count: int) -> Images:
+    def made_up(count: int) -> LabeledImages:
         images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=source)
-        return Images(images, torch.arange(count) % 10).resized(preset.architecture.input.shape)
+        return LabeledImages(images, torch.arange(count) % 10).resize(preset.architecture.input.shape)
 
     splits = Splits(made_up(BATCHES * BATCH_SIZE), made_up(VALIDATION_SIZE), made_up(10))
     check_steps(Trainer(preset.architecture, few_steps(preset), splits=splits))

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from playground.core import events
-from playground.core.events import Change, Pause, Resume, Snapshot, Step, Stop
+from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.core.layers import BatchNorm, Conv2d, Flatten, Output, Residual
 from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, RmsProp, Sgd, StepDecay
-from playground.engine.training.trainer import Cadence, Trainer
+from playground.engine.training.trainer import EvaluationSchedule, Trainer
 from playground.errors import ArchitectureError, RecipeError
 from tests.engine.helpers import (
     PLAIN,
@@ -45,8 +45,8 @@ def structure(stream: list[events.Event]) -> list[str]:
 
 def test_event_stream_is_the_golden_one():
     script = Script(
-        {3: [Snapshot()], 5: [Change(knobs={"lr": 0.02, "weight_decay": 0.01})], 8: [Pause()]},
-        then=[Step(batches=2), Resume()],
+        {3: [SaveSnapshot()], 5: [UpdateHyperparameters(knobs={"lr": 0.02, "weight_decay": 0.01})], 8: [Pause()]},
+        then=[TrainSteps(batches=2), Resume()],
     )
     stream = play(make_trainer(recipe=tiny_recipe(schedule=Cosine())), script)
     found = "\n".join(structure(stream)) + "\n"
@@ -70,8 +70,10 @@ def test_stream_begins_ends_and_is_ordered():
 
 
 def test_late_reports_tell_every_batch_all_the_same():
-    rare = Cadence(evaluations_per_epoch=1, quick_size=20, checkpoints_per_epoch=1, report_s=1e9)
-    stream = play(make_trainer(cadence=rare))
+    rare = EvaluationSchedule(
+        max_evaluations_per_epoch=1, validation_subset_size=20, checkpoints_per_epoch=1, report_interval_s=1e9
+    )
+    stream = play(make_trainer(evaluation_schedule=rare))
     assert [event.step for event in stream if event.kind == "step_done"] == list(range(1, 13))
     frequent = play(make_trainer())
     assert [f for f in figures(stream) if f["kind"] == "step_done"] == [
@@ -101,12 +103,12 @@ def test_same_seed_same_stream_and_weights():
     recipe = tiny_recipe(seed=5)
     first, second = make_trainer(RICH, recipe), make_trainer(RICH, recipe)
     assert play(first) == play(second)
-    assert_same_weights(first.weights(), second.weights())
+    assert_same_weights(first.get_weights(), second.get_weights())
 
 
 def test_other_seed_other_weights_and_order():
     first, second = (make_trainer(RICH, tiny_recipe(seed=seed)) for seed in (1, 2))
-    assert not torch.equal(first.weights()["0.weight"], second.weights()["0.weight"])
+    assert not torch.equal(first.get_weights()["0.weight"], second.get_weights()["0.weight"])
     assert figures(play(first)) != figures(play(second))
 
 
@@ -121,7 +123,7 @@ def test_pause_and_resume_at_the_batch():
 
 @pytest.mark.parametrize("batches", [1, 3])
 def test_step_trains_so_many_and_waits(batches: int):
-    script = Script({2: [Pause()]}, then=[Step(batches=batches), Step(batches=1), Stop()])
+    script = Script({2: [Pause()]}, then=[TrainSteps(batches=batches), TrainSteps(batches=1), Stop()])
     stream = play(make_trainer(), script)
     assert [event.step for event in stream if event.kind == "paused"] == [2, 2 + batches, 3 + batches]
     assert [event.step for event in stream if event.kind == "step_done"] == list(range(1, batches + 4))
@@ -129,7 +131,7 @@ def test_step_trains_so_many_and_waits(batches: int):
 
 
 def test_step_over_the_end_completes():
-    stream = play(make_trainer(), Script({10: [Pause()]}, then=[Step(batches=50)]))
+    stream = play(make_trainer(), Script({10: [Pause()]}, then=[TrainSteps(batches=50)]))
     assert kinds(stream)[-1] == ("run_ended", 12)
     assert stream[-1].status == "completed"
 
@@ -139,7 +141,7 @@ def test_step_over_the_end_completes():
     [
         ([Pause(), Stop()], [4], 4),
         ([Pause(), Resume()], [4], 12),
-        ([Pause(), Step(batches=2), Stop()], [4], 4),
+        ([Pause(), TrainSteps(batches=2), Stop()], [4], 4),
         ([Stop(), Pause()], [], 4),
     ],
     ids=["pause-stop", "pause-resume", "pause-step-stop", "stop-pause"],
@@ -151,7 +153,7 @@ def test_commands_that_come_together(commands: list[events.Command], paused: lis
 
 
 def test_pause_and_step_before_the_first_batch():
-    stream = play(make_trainer(), Script({0: [Pause(), Step(batches=3)]}, then=[Stop()]))
+    stream = play(make_trainer(), Script({0: [Pause(), TrainSteps(batches=3)]}, then=[Stop()]))
     assert [event.step for event in stream if event.kind == "paused"] == [0, 3]
     assert kinds(stream)[-1] == ("run_ended", 3)
 
@@ -173,7 +175,7 @@ def test_time_stands_still_in_a_pause():
             clock.now += 1000
             return super().wait()
 
-    stream = play(trainer, Slow({5: [Pause()]}, then=[Snapshot(), Resume()]))
+    stream = play(trainer, Slow({5: [Pause()]}, then=[SaveSnapshot(), Resume()]))
     assert stream[-1].elapsed_s == 0
     assert [event.step for event in stream if event.kind == "snapshot_saved"].count(5) == 2
 
@@ -181,7 +183,7 @@ def test_time_stands_still_in_a_pause():
 def test_knobs_change_and_take_effect():
     knobs = {"lr": 0.5, "optimizer": {"kind": "sgd", "momentum": 0.1}, "label_smoothing": 0.1, "weight_decay": 0.01}
     trainer = make_trainer(recipe=tiny_recipe(optimizer=Sgd()))
-    stream = play(trainer, Script({5: [Change(knobs=knobs)]}))
+    stream = play(trainer, Script({5: [UpdateHyperparameters(knobs=knobs)]}))
     changed = {event.knob: (event.step, event.after) for event in stream if event.kind == "knob_changed"}
     assert changed["lr"] == (5, 0.5)
     assert changed["optimizer"] == (5, {"kind": "sgd", "momentum": 0.1, "nesterov": False})
@@ -189,7 +191,7 @@ def test_knobs_change_and_take_effect():
     rates = {event.step: event.lr for event in stream if event.kind == "step_done"}
     assert rates[5] == 0.01
     assert rates[6] == 0.5
-    group = trainer.checkpoint()["optimizer"]["param_groups"][0]
+    group = trainer.create_checkpoint()["optimizer"]["param_groups"][0]
     assert (group["momentum"], group["weight_decay"]) == (0.1, 0.01)
     undisturbed = play(make_trainer(recipe=tiny_recipe(optimizer=Sgd())))
     assert figures(stream)[:5] == figures(undisturbed)[:5]
@@ -215,7 +217,7 @@ def test_knobs_change_and_take_effect():
 )
 def test_a_change_that_cannot_be_is_let_be(knobs: dict[str, object]):
     recipe = tiny_recipe(optimizer=Sgd())
-    stream = play(make_trainer(recipe=recipe), Script({5: [Change(knobs=knobs)]}))
+    stream = play(make_trainer(recipe=recipe), Script({5: [UpdateHyperparameters(knobs=knobs)]}))
     assert not [event for event in stream if event.kind == "knob_changed"]
     assert figures(stream) == figures(play(make_trainer(recipe=recipe)))
     assert stream[-1].status == "completed"
@@ -294,8 +296,8 @@ SCHEDULES = (Constant(), StepDecay(step_size=4), Cosine(), OneCycle())
 def test_every_optimizer_and_schedule_learns(name: str, schedule):
     optimizer, lr = OPTIMIZERS[name]
     recipe = tiny_recipe(optimizer=optimizer, schedule=schedule, lr=lr, epochs=8, precision="auto")
-    rare = Cadence(evaluations_per_epoch=1, report_s=1e9)
-    stream = play(make_trainer(recipe=recipe, splits=tiny_splits(160), cadence=rare))
+    rare = EvaluationSchedule(max_evaluations_per_epoch=1, report_interval_s=1e9)
+    stream = play(make_trainer(recipe=recipe, splits=tiny_splits(160), evaluation_schedule=rare))
     measured = [event for event in stream if event.kind == "evaluated"]
     assert measured[-1].split == "test"
     assert measured[-1].accuracy > 0.95

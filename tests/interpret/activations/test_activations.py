@@ -18,7 +18,7 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.interpret.activations.activations import layer_values, statistics
+from playground.interpret.activations.activations import compute_activations, compute_statistics
 from playground.interpret.model import Model
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
@@ -50,26 +50,26 @@ def _tiny() -> Model:
 
 
 def test_a_tiny_net_by_hand() -> None:
-    conv, pool, flat, linear, dropout, output = layer_values(_tiny(), IMAGE)
+    conv, pool, flat, linear, dropout, output = compute_activations(_tiny(), IMAGE)
     # Map 0: upper left − lower right + 0.5; map 1: twice the upper right − 1.
-    assert conv.before is not None
-    np.testing.assert_allclose(conv.before, [[[0.5, 1.0], [0.75, -0.5]], [[1.0, 0.0], [-1.0, 0.0]]])
-    np.testing.assert_allclose(conv.after, [[[0.5, 1.0], [0.75, 0.0]], [[1.0, 0.0], [0.0, 0.0]]])
-    np.testing.assert_allclose(pool.after, [[[1.0]], [[1.0]]])
-    np.testing.assert_allclose(flat.after, [1.0, 1.0])
-    np.testing.assert_allclose(linear.after, [2.0, 2.0])
-    np.testing.assert_allclose(dropout.after, [2.0, 2.0])
-    np.testing.assert_allclose(output.after, [2.25, 4.0])
-    assert [values.before is None for values in (pool, flat, linear, dropout, output)] == [True] * 5
+    assert conv.pre_activation is not None
+    np.testing.assert_allclose(conv.pre_activation, [[[0.5, 1.0], [0.75, -0.5]], [[1.0, 0.0], [-1.0, 0.0]]])
+    np.testing.assert_allclose(conv.output, [[[0.5, 1.0], [0.75, 0.0]], [[1.0, 0.0], [0.0, 0.0]]])
+    np.testing.assert_allclose(pool.output, [[[1.0]], [[1.0]]])
+    np.testing.assert_allclose(flat.output, [1.0, 1.0])
+    np.testing.assert_allclose(linear.output, [2.0, 2.0])
+    np.testing.assert_allclose(dropout.output, [2.0, 2.0])
+    np.testing.assert_allclose(output.output, [2.25, 4.0])
+    assert [values.pre_activation is None for values in (pool, flat, linear, dropout, output)] == [True] * 5
 
 
 def test_values_know_their_layers() -> None:
     model = _tiny()
-    values = layer_values(model, IMAGE)
+    values = compute_activations(model, IMAGE)
     assert [value.layer_index for value in values] == [0, 2, 3, 4, 5, 6]
     assert [value.layer_id for value in values] == [model.architecture.layers[i].id for i in (0, 2, 3, 4, 5, 6)]
     assert (values[0].layer_id, values[-1].layer_id) == ("first", "last")
-    assert all(value.after.dtype == np.float32 for value in values)
+    assert all(value.output.dtype == np.float32 for value in values)
 
 
 def test_before_and_after_of_a_residual_block() -> None:
@@ -85,13 +85,13 @@ def test_before_and_after_of_a_residual_block() -> None:
     block = model.module[0]
     assert isinstance(block.body, torch.nn.Sequential)
     set_weights(block.body[0], [[[[-1]]]], [0.25])
-    residual, pooled, _ = layer_values(model, IMAGE)
+    residual, pooled, _ = compute_activations(model, IMAGE)
     wanted = IMAGE + np.maximum(0.25 - IMAGE, 0)
-    assert residual.before is not None
-    np.testing.assert_allclose(residual.before, wanted)
-    np.testing.assert_allclose(residual.after, wanted)
-    np.testing.assert_allclose(pooled.after, [wanted.mean()], rtol=1e-6)
-    assert pooled.before is None
+    assert residual.pre_activation is not None
+    np.testing.assert_allclose(residual.pre_activation, wanted)
+    np.testing.assert_allclose(residual.output, wanted)
+    np.testing.assert_allclose(pooled.output, [wanted.mean()], rtol=1e-6)
+    assert pooled.pre_activation is None
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_before_and_after_of_a_residual_block() -> None:
 def test_after_is_the_activation_of_before(name: str, function: object) -> None:
     layers = (Conv2d(out_channels=3, kernel_size=2, activation=name), GlobalAvgPool(), Output())  # type: ignore[arg-type]
     model = model_of(Architecture(input=InputShape(height=3, width=3), layers=layers), seed=5)
-    conv = layer_values(model, IMAGE)[0]
-    assert conv.before is not None
-    assert (conv.before < 0).any()
-    np.testing.assert_allclose(conv.after, function(conv.before), rtol=1e-5, atol=1e-6)  # type: ignore[operator]
+    conv = compute_activations(model, IMAGE)[0]
+    assert conv.pre_activation is not None
+    assert (conv.pre_activation < 0).any()
+    np.testing.assert_allclose(conv.output, function(conv.pre_activation), rtol=1e-5, atol=1e-6)  # type: ignore[operator]
 
 
 def test_batch_norm_uses_its_running_figures() -> None:
@@ -125,9 +125,9 @@ def test_batch_norm_uses_its_running_figures() -> None:
     norm.running_mean.fill_(0.5)
     norm.running_var.fill_(0.15)
     before = norm.running_mean.clone()
-    values = layer_values(model, IMAGE)[0]
-    np.testing.assert_allclose(values.after, (IMAGE - 0.5) / 0.25**0.5, rtol=1e-5, atol=1e-6)
-    assert values.before is None
+    values = compute_activations(model, IMAGE)[0]
+    np.testing.assert_allclose(values.output, (IMAGE - 0.5) / 0.25**0.5, rtol=1e-5, atol=1e-6)
+    assert values.pre_activation is None
     assert torch.equal(norm.running_mean, before)
 
 
@@ -137,37 +137,37 @@ def test_the_last_values_are_the_models_scores(architecture: Architecture) -> No
     model = model_of(architecture)
     image = np.random.default_rng(0).random(architecture.input.shape, dtype=np.float32)
     kept = image.copy()
-    values = layer_values(model, image)
+    values = compute_activations(model, image)
     with torch.inference_mode():
         logits = model.module(torch.from_numpy(image)[None])[0].numpy()
-    np.testing.assert_array_equal(values[-1].after, logits)
-    steps = architecture.steps()
-    assert [value.after.shape for value in values] == [step.output_shape for step in steps]
+    np.testing.assert_array_equal(values[-1].output, logits)
+    steps = architecture.resolve_layers()
+    assert [value.output.shape for value in values] == [step.output_shape for step in steps]
     for value, step in zip(values, steps, strict=True):
         has_own = (
             getattr(step.layer, "activation", "none") not in ("none", "softmax") and step.layer.kind != "activation"
         )
         if step.layer.kind != "output":
-            assert (value.before is not None) == has_own, step.layer
-        if value.before is not None:
-            assert value.before.shape == value.after.shape
+            assert (value.pre_activation is not None) == has_own, step.layer
+        if value.pre_activation is not None:
+            assert value.pre_activation.shape == value.output.shape
     np.testing.assert_array_equal(image, kept)
 
 
 def test_looking_leaves_nothing_behind() -> None:
     model = _tiny()
-    first = layer_values(model, IMAGE)
-    first[0].after[:] = 99
-    again = layer_values(model, IMAGE)
-    assert again[0].after.max() == 1.0
+    first = compute_activations(model, IMAGE)
+    first[0].output[:] = 99
+    again = compute_activations(model, IMAGE)
+    assert again[0].output.max() == 1.0
     assert not model.module.training
     assert not any(module._forward_hooks for module in model.module.modules())
 
 
 def test_statistics_by_hand() -> None:
     values = np.array([[[0, 0], [0, 0]], [[-1, 0], [2, 3]], [[0, 0], [0, 0]]], dtype=np.float32)
-    figures = statistics(values)
-    assert (figures.minimum, figures.maximum, figures.silent) == (-1.0, 3.0, 2)
+    figures = compute_statistics(values)
+    assert (figures.minimum, figures.maximum, figures.dead_channels) == (-1.0, 3.0, 2)
     assert figures.mean == pytest.approx(4 / 12)
-    assert figures.zeros == pytest.approx(9 / 12)
-    assert statistics(np.array([0, 1, 0], dtype=np.float32)).silent == 2
+    assert figures.zero_fraction == pytest.approx(9 / 12)
+    assert compute_statistics(np.array([0, 1, 0], dtype=np.float32)).dead_channels == 2

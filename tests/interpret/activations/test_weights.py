@@ -17,8 +17,8 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.engine.model.build import spans
-from playground.interpret.activations.weights import layer_weights
+from playground.engine.model.build import list_module_ranges
+from playground.interpret.activations.weights import get_layer_weights
 from tests import strategies
 from tests.interpret.nets import model_of
 
@@ -27,9 +27,9 @@ IMAGE = InputShape(channels=2, height=6, width=5)
 
 def test_kernels_of_a_convolution() -> None:
     model = model_of(Architecture(input=IMAGE, layers=(Conv2d(out_channels=4), GlobalAvgPool(), Output())))
-    (weights,) = layer_weights(model, 0)
+    (weights,) = get_layer_weights(model, 0)
     assert weights.kernels.shape == (4, 2, 3, 3)
-    assert weights.on_maps
+    assert weights.is_spatial
     assert weights.name == ""
     module = model.module[0]
     assert isinstance(module, torch.nn.Conv2d)
@@ -41,7 +41,7 @@ def test_kernels_of_a_convolution() -> None:
 
 def test_kernels_of_groups_and_no_bias() -> None:
     conv = Conv2d(out_channels=4, groups=2, bias=False)
-    (weights,) = layer_weights(model_of(Architecture(input=IMAGE, layers=(conv, GlobalAvgPool(), Output()))), 0)
+    (weights,) = get_layer_weights(model_of(Architecture(input=IMAGE, layers=(conv, GlobalAvgPool(), Output()))), 0)
     assert weights.kernels.shape == (4, 1, 3, 3)
     assert weights.bias is None
 
@@ -56,9 +56,9 @@ def test_a_linear_layer_after_flatten_lies_on_its_maps() -> None:
         Output(),
     )
     model = model_of(Architecture(input=IMAGE, layers=layers))
-    (weights,) = layer_weights(model, 3)
+    (weights,) = get_layer_weights(model, 3)
     assert weights.kernels.shape == (4, 3, 6, 5)
-    assert weights.on_maps
+    assert weights.is_spatial
     maps = torch.rand(3, 6, 5)
     linear = model.module[4]
     assert isinstance(linear, torch.nn.Linear)
@@ -70,27 +70,27 @@ def test_a_linear_layer_after_flatten_lies_on_its_maps() -> None:
 def test_other_linear_layers_are_rows() -> None:
     layers = (MaxPool2d(), Flatten(), Linear(out_features=7), Output())
     model = model_of(Architecture(input=IMAGE, layers=layers))
-    (weights,) = layer_weights(model, 3)
+    (weights,) = get_layer_weights(model, 3)
     assert weights.kernels.shape == (10, 7, 1, 1)
-    assert not weights.on_maps
+    assert not weights.is_spatial
     after_pool = model_of(Architecture(input=IMAGE, layers=(GlobalAvgPool(), Output())))
-    (weights,) = layer_weights(after_pool, 1)
+    (weights,) = get_layer_weights(after_pool, 1)
     assert weights.kernels.shape == (10, 2, 1, 1)
-    assert not weights.on_maps
+    assert not weights.is_spatial
 
 
 def test_a_flatten_that_is_switched_off_does_not_count() -> None:
     layers = (Flatten(), Conv2d(enabled=False), Flatten(enabled=False), Output())
     model = model_of(Architecture(input=IMAGE, layers=layers))
-    (weights,) = layer_weights(model, 3)
+    (weights,) = get_layer_weights(model, 3)
     assert weights.kernels.shape == (10, 2, 6, 5)
-    assert layer_weights(model, 1) == layer_weights(model, 2) == ()
+    assert get_layer_weights(model, 1) == get_layer_weights(model, 2) == ()
 
 
 def test_a_residual_block_shows_all_inside_and_the_way_around() -> None:
     inside = (Conv2d(out_channels=3, padding=1), BatchNorm(), Conv2d(out_channels=4, kernel_size=1, activation="none"))
     model = model_of(Architecture(input=IMAGE, layers=(Residual(layers=inside), GlobalAvgPool(), Output())))
-    found = layer_weights(model, 0)
+    found = get_layer_weights(model, 0)
     assert [weights.kernels.shape for weights in found] == [(3, 2, 3, 3), (4, 3, 1, 1), (4, 2, 1, 1)]
     assert len({weights.name for weights in found}) == 3
     assert found[-1].name == "way around"
@@ -99,13 +99,13 @@ def test_a_residual_block_shows_all_inside_and_the_way_around() -> None:
             input=IMAGE, layers=(Residual(layers=(Conv2d(out_channels=2, padding=1),)), GlobalAvgPool(), Output())
         )
     )
-    assert len(layer_weights(plain, 0)) == 1
+    assert len(get_layer_weights(plain, 0)) == 1
 
 
 def test_layers_without_weights() -> None:
     model = model_of(Architecture(input=IMAGE, layers=(BatchNorm(), MaxPool2d(), Flatten(), Output())))
-    assert [layer_weights(model, index) for index in (0, 1, 2)] == [(), (), ()]
-    assert layer_weights(model, 99) == ()
+    assert [get_layer_weights(model, index) for index in (0, 1, 2)] == [(), (), ()]
+    assert get_layer_weights(model, 99) == ()
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -113,10 +113,10 @@ def test_layers_without_weights() -> None:
 @settings(max_examples=50)
 def test_every_convolution_and_linear_weight_is_shown_once(architecture: Architecture) -> None:
     model = model_of(architecture)
-    for span in spans(architecture):
+    for span in list_module_ranges(architecture):
         parts = [part for module in model.module[span.start : span.stop] for part in module.modules()]
         drawn = [part for part in parts if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
-        found = layer_weights(model, span.layer_index)
+        found = get_layer_weights(model, span.layer_index)
         assert sum(weights.kernels.size for weights in found) == sum(part.weight.numel() for part in drawn)
         for weights in found:
             assert weights.kernels.ndim == 4

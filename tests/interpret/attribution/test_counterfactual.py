@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Flatten, Output
-from playground.engine.data.rasterize import fit_strokes
-from playground.engine.runs.repository import pretrained_run
+from playground.engine.data.rasterize import rasterize
+from playground.engine.runs.repository import load_pretrained_run
 from playground.errors import PlaygroundError
-from playground.interpret.attribution.counterfactual import Counterfactual, counterfactual
+from playground.interpret.attribution.counterfactual import Counterfactual, find_counterfactual
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import Model, load_model
 from tests import strategies
@@ -34,7 +34,7 @@ def _row(*pixels: float) -> np.ndarray:
 
 
 def _last(model: Model, image: np.ndarray, target: int | None = None, steps: int = 150) -> Counterfactual:
-    *_, (progress, answer) = counterfactual(model, image, target, steps=steps)
+    *_, (progress, answer) = find_counterfactual(model, image, target, steps=steps)
     assert progress == 1
     return answer
 
@@ -44,21 +44,21 @@ def test_the_distance_to_the_border_of_a_linear_net(scale: float) -> None:
     """Class 1 trails by 3·0.5 + 4·0.5 − 4.5 = −1; the border's normal is (3, 4), of length 5: distance 0.2."""
     model = _linear([[1 * scale, 2 * scale], [4 * scale, 6 * scale]], [0, -4.5 * scale])
     answer = _last(model, _row(0.5, 0.5))
-    assert answer.found
+    assert answer.is_successful
     assert answer.target == 1
     assert answer.distance == pytest.approx(0.2, rel=0.02)
-    np.testing.assert_allclose(answer.change, _row(0.12, 0.16), atol=0.01)
-    assert predict(model, [answer.image])[0].first == 1
+    np.testing.assert_allclose(answer.difference, _row(0.12, 0.16), atol=0.01)
+    assert predict(model, [answer.image])[0].top_class == 1
 
 
 @pytest.mark.parametrize(("bias", "target"), [(-4.5, 1), (-2.5, 0)])
 def test_both_classes_of_a_sigmoid(bias: float, target: int) -> None:
     model = _linear([[3, 4]], [bias])
-    assert predict(model, [_row(0.5, 0.5)])[0].first == 1 - target
+    assert predict(model, [_row(0.5, 0.5)])[0].top_class == 1 - target
     answer = _last(model, _row(0.5, 0.5))
-    assert (answer.found, answer.target) == (True, target)
+    assert (answer.is_successful, answer.target) == (True, target)
     assert answer.distance == pytest.approx(0.2, rel=0.02)
-    assert (answer.change > 0).all() == (target == 1)
+    assert (answer.difference > 0).all() == (target == 1)
     assert answer.probability == pytest.approx(0.5, abs=0.01)
 
 
@@ -69,23 +69,23 @@ def test_a_border_nearer_than_a_step(seed: int) -> None:
     weight, image = random.normal(size=100), random.uniform(0.3, 0.7, (1, 1, 100)).astype(np.float32)
     model = _linear([[0] * 100, weight.tolist()], [0, -float(weight @ image.ravel()) - 0.05])
     answer = _last(model, image)
-    assert answer.found
+    assert answer.is_successful
     assert answer.distance == pytest.approx(0.05 / np.linalg.norm(weight), rel=0.02)
 
 
 def test_a_coarse_search_ends_on_the_border_too() -> None:
     """Class 1 trails by 1 at slopes (3, 3): steps of 0.15 each way go too far, and are shortened to 1/√18."""
     model, image = _linear([[0, 0], [3, 3]], [4, 0]), _row(0.5, 0.5)
-    *_, (_, answer) = counterfactual(model, image, steps=4, lr=0.15)
-    assert answer.found
+    *_, (_, answer) = find_counterfactual(model, image, steps=4, lr=0.15)
+    assert answer.is_successful
     assert answer.distance == pytest.approx(18**-0.5, rel=0.002)
 
 
 def test_pixels_stay_between_black_and_white() -> None:
     """Class 1 trails by 0.5, slopes (4, 1): the first pixel can add 0.1 at most, the second makes up for the rest."""
     answer = _last(_linear([[0, 0], [4, 1]], [4.3, 0]), _row(0.9, 0.2))
-    assert answer.found
-    np.testing.assert_allclose(answer.change, _row(0.1, 0.1), atol=0.005)
+    assert answer.is_successful
+    np.testing.assert_allclose(answer.difference, _row(0.1, 0.1), atol=0.005)
     assert answer.distance == pytest.approx(0.02**0.5, rel=0.02)
     assert answer.image.max() <= 1
 
@@ -105,9 +105,9 @@ def test_among_many_classes_the_nearest_border_of_the_one_asked_for() -> None:
 
 def test_no_change_where_the_guess_is_the_target_already() -> None:
     image = _row(0.5, 0.5)
-    answers = list(counterfactual(_linear([[1, 2], [4, 6]], [0, -4.5]), image, target=0))
+    answers = list(find_counterfactual(_linear([[1, 2], [4, 6]], [0, -4.5]), image, target=0))
     ((progress, answer),) = answers
-    assert (progress, answer.found, answer.distance) == (1.0, True, 0.0)
+    assert (progress, answer.is_successful, answer.distance) == (1.0, True, 0.0)
     np.testing.assert_array_equal(answer.image, image)
     assert answer.probability == pytest.approx(1 / (1 + np.exp(-1)))
 
@@ -115,7 +115,7 @@ def test_no_change_where_the_guess_is_the_target_already() -> None:
 def test_what_cannot_be_turned_comes_as_near_as_it_can() -> None:
     """Class 1 trails by 5 − x + y at least 4, in the corner (1, 0)."""
     answer = _last(_linear([[0, 0], [1, -1]], [5, 0]), _row(0.5, 0.5))
-    assert not answer.found
+    assert not answer.is_successful
     np.testing.assert_allclose(answer.image, _row(1, 0), atol=0.02)
     assert answer.probability == pytest.approx(1 / (1 + np.exp(4)), rel=0.05)
 
@@ -123,42 +123,42 @@ def test_what_cannot_be_turned_comes_as_near_as_it_can() -> None:
 def test_a_net_that_sees_nothing() -> None:
     image = _row(0.5, 0.25)
     answer = _last(_linear([[0, 0], [0, 0], [0, 0]], [1, 0, 0]), image)
-    assert not answer.found
+    assert not answer.is_successful
     np.testing.assert_array_equal(answer.image, image)
 
 
 def test_the_best_so_far_only_gets_better() -> None:
     model = _linear([[1, 2], [4, 6]], [0, -4.5])
-    answers = list(counterfactual(model, _row(0.5, 0.5)))
+    answers = list(find_counterfactual(model, _row(0.5, 0.5)))
     progress = [part for part, _ in answers]
     assert progress == sorted(set(progress))
     assert len(progress) == 15
     assert (progress[0], progress[-1]) == (pytest.approx(1 / 15), 1.0)
-    distances = [answer.distance for _, answer in answers if answer.found]
+    distances = [answer.distance for _, answer in answers if answer.is_successful]
     assert len(distances) > 10
     assert distances == sorted(distances, reverse=True)
 
 
 def test_no_steps_no_change() -> None:
     answer = _last(_linear([[1, 2], [4, 6]], [0, -4.5]), _row(0.5, 0.5), steps=0)
-    assert (answer.found, answer.distance) == (False, 0.0)
+    assert (answer.is_successful, answer.distance) == (False, 0.0)
 
 
 def test_it_is_the_least_of_its_kind_on_the_pretrained_net() -> None:
     """A drawn 1 made into a 7: found, near, and 99 % of the change are not enough."""
-    model = load_model(pretrained_run())
-    one = fit_strokes([[(0.0, 0.0), (0.0, 10.0)]])
-    assert predict(model, [one])[0].first == 1
+    model = load_model(load_pretrained_run())
+    one = rasterize([[(0.0, 0.0), (0.0, 10.0)]])
+    assert predict(model, [one])[0].top_class == 1
     answer = _last(model, one, target=7)
-    assert answer.found
+    assert answer.is_successful
     assert 0.1 < answer.distance < 4
-    after, almost = predict(model, [answer.image, one + 0.99 * answer.change])
-    assert (after.first, almost.first) == (7, 1)
+    after, almost = predict(model, [answer.image, one + 0.99 * answer.difference])
+    assert (after.top_class, almost.top_class) == (7, 1)
     assert answer.probability == pytest.approx(after.probabilities[7], abs=1e-4)
     # Its size is not just any: noise of the same length leaves the guess as it is.
     noise = np.random.default_rng(0).normal(size=one.shape)
     noisy = (one + answer.distance * noise / np.linalg.norm(noise)).astype(np.float32)
-    assert predict(model, [noisy])[0].first == 1
+    assert predict(model, [noisy])[0].top_class == 1
 
 
 @given(architecture=strategies.architectures(), data=st.data())
@@ -168,19 +168,19 @@ def test_promises_on_any_net(architecture: Architecture, data: st.DataObject) ->
     image = np.random.default_rng(0).random(architecture.input.shape, dtype=np.float32)
     target = data.draw(st.none() | st.integers(0, architecture.classes - 1))
     kept, weights = image.copy(), {name: value.clone() for name, value in model.module.state_dict().items()}
-    answers = list(counterfactual(model, image, target, steps=25))
+    answers = list(find_counterfactual(model, image, target, steps=25))
     for _, answer in answers:
-        assert answer.target == (predict(model, [image])[0].second if target is None else target)
-        assert answer.image.shape == answer.change.shape == image.shape
+        assert answer.target == (predict(model, [image])[0].second_class if target is None else target)
+        assert answer.image.shape == answer.difference.shape == image.shape
         assert answer.image.dtype == np.float32
         assert answer.image.min() >= 0
         assert answer.image.max() <= 1
-        np.testing.assert_allclose(image + answer.change, answer.image, atol=1e-6)
-        assert answer.distance == pytest.approx(np.linalg.norm(answer.change), rel=1e-4, abs=1e-6)
+        np.testing.assert_allclose(image + answer.difference, answer.image, atol=1e-6)
+        assert answer.distance == pytest.approx(np.linalg.norm(answer.difference), rel=1e-4, abs=1e-6)
         after = predict(model, [answer.image])[0]
         assert answer.probability == pytest.approx(after.probabilities[answer.target], abs=1e-5)
-        if answer.found:
-            assert after.first == answer.target
+        if answer.is_successful:
+            assert after.top_class == answer.target
     assert answers[-1][1].distance == _last(model, image, target, steps=25).distance
     np.testing.assert_array_equal(image, kept)
     assert all(torch.equal(value, weights[name]) for name, value in model.module.state_dict().items())
@@ -190,4 +190,4 @@ def test_promises_on_any_net(architecture: Architecture, data: st.DataObject) ->
 @pytest.mark.parametrize("target", [-1, 2])
 def test_a_class_that_there_is_not(target: int) -> None:
     with pytest.raises(PlaygroundError, match=f"no class {target}.*0 to 1"):
-        counterfactual(_linear([[3, 4]], [0]), _row(0, 0), target)
+        find_counterfactual(_linear([[3, 4]], [0]), _row(0, 0), target)

@@ -23,7 +23,7 @@ from playground.core.layers import (
     Residual,
 )
 from playground.errors import ArchitectureError, PlaygroundError
-from playground.interpret.attribution.pixel_attribution import METHODS, Method, attribute, cam_layers
+from playground.interpret.attribution.pixel_attribution import METHODS, Method, attribute, list_cam_layers
 from playground.interpret.model import Model
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
@@ -93,7 +93,12 @@ def _four(upper_left: float, upper_right: float, lower_left: float, lower_right:
 def test_saliency_of_a_linear_net_is_its_largest_weights(target: int) -> None:
     found = attribute(_linear(), IMAGE, target, "saliency")
     np.testing.assert_allclose(found.values, np.abs(WEIGHTS[target]).max(axis=0), rtol=1e-6)
-    assert (found.method, found.target, found.raw, found.values.dtype) == ("saliency", target, None, np.float32)
+    assert (found.method, found.target, found.layer_attribution, found.values.dtype) == (
+        "saliency",
+        target,
+        None,
+        np.float32,
+    )
 
 
 @pytest.mark.parametrize("target", [0, 1])
@@ -139,19 +144,19 @@ def test_grad_cam_by_hand() -> None:
     Added up: 0.2 0.3 / −0.5 −0.3; what is below 0 speaks against and is left out.
     """
     found = attribute(_two_maps(), _four(0.2, 0.6, 1.0, 0.9), 0, "grad_cam")
-    assert found.raw is not None
-    np.testing.assert_allclose(found.raw, [[0.2, 0.3], [0.0, 0.0]], atol=1e-6)
+    assert found.layer_attribution is not None
+    np.testing.assert_allclose(found.layer_attribution, [[0.2, 0.3], [0.0, 0.0]], atol=1e-6)
     # Bilinear from 2 to 4: the ends stay, between them ¾ of the nearer and ¼ of the other.
     across = np.array([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
-    np.testing.assert_allclose(found.values, across @ found.raw @ across.T, atol=1e-6)
+    np.testing.assert_allclose(found.values, across @ found.layer_attribution @ across.T, atol=1e-6)
     assert found.values[0].tolist() == pytest.approx([0.2, 0.225, 0.275, 0.3])
 
 
 def test_grad_cam_of_another_class() -> None:
     """Slopes: 0 for map 0, 1 for map 1, which is the upper left pixels less 0.5."""
     found = attribute(_two_maps(), _four(0.5, 1.0, 1.0, 0.75), 1, "grad_cam")
-    assert found.raw is not None
-    np.testing.assert_allclose(found.raw, [[0.0, 0.5], [0.5, 0.25]], atol=1e-6)
+    assert found.layer_attribution is not None
+    np.testing.assert_allclose(found.layer_attribution, [[0.0, 0.5], [0.5, 0.25]], atol=1e-6)
 
 
 def test_grad_cam_of_a_residual_block_by_hand() -> None:
@@ -185,12 +190,12 @@ def test_grad_cam_looks_at_the_layer_asked_for() -> None:
     )
     model = model_of(Architecture(input=InputShape(height=8, width=6), classes=3, layers=layers), seed=2)
     image = np.random.default_rng(0).random((1, 8, 6), dtype=np.float32)
-    assert cam_layers(model) == (1, 4)
+    assert list_cam_layers(model) == (1, 4)
     first, last = (attribute(model, image, 0, "grad_cam", layer_index=index) for index in (1, 4))
-    assert first.raw is not None
-    assert last.raw is not None
-    assert (first.raw.shape, last.raw.shape) == ((8, 6), (4, 3))
-    np.testing.assert_array_equal(first.raw, first.values)
+    assert first.layer_attribution is not None
+    assert last.layer_attribution is not None
+    assert (first.layer_attribution.shape, last.layer_attribution.shape) == ((8, 6), (4, 3))
+    np.testing.assert_array_equal(first.layer_attribution, first.values)
     np.testing.assert_array_equal(attribute(model, image, 0, "grad_cam").values, last.values)
     for index in (0, 3, 5, 7, 8, -1):
         with pytest.raises(ArchitectureError, match=r"Choose one of the layers 2, 5\."):
@@ -249,7 +254,7 @@ def test_every_method_on_any_net(architecture: Architecture, data: st.DataObject
     target = data.draw(st.integers(0, architecture.classes - 1))
     kept, weights = image.copy(), {name: value.clone() for name, value in model.module.state_dict().items()}
     for method in METHODS:
-        if method == "grad_cam" and not cam_layers(model):
+        if method == "grad_cam" and not list_cam_layers(model):
             with pytest.raises(PlaygroundError, match="nothing to look at"):
                 attribute(model, image, target, method)
             continue
@@ -257,7 +262,7 @@ def test_every_method_on_any_net(architecture: Architecture, data: st.DataObject
         assert found.values.shape == architecture.input.shape[1:]
         assert found.values.dtype == np.float32
         assert np.isfinite(found.values).all()
-        assert (found.raw is not None) == (method == "grad_cam")
+        assert (found.layer_attribution is not None) == (method == "grad_cam")
         if method in ("saliency", "grad_cam"):
             assert (found.values >= 0).all()
         np.testing.assert_array_equal(attribute(model, image, target, method).values, found.values)
@@ -284,12 +289,12 @@ def test_the_shares_of_integrated_gradients_add_up(architecture: Architecture, d
 @settings(max_examples=15)
 def test_grad_cam_on_every_layer_that_it_offers(architecture: Architecture) -> None:
     model, image = _any_model(architecture)
-    shapes = {step.index: step.output_shape for step in architecture.steps()}
-    for index in cam_layers(model):
+    shapes = {step.index: step.output_shape for step in architecture.resolve_layers()}
+    for index in list_cam_layers(model):
         found = attribute(model, image, 0, "grad_cam", layer_index=index)
-        assert found.raw is not None
-        assert found.raw.shape == shapes[index][1:]
-        assert found.values.max() <= found.raw.max() + 1e-6
+        assert found.layer_attribution is not None
+        assert found.layer_attribution.shape == shapes[index][1:]
+        assert found.values.max() <= found.layer_attribution.max() + 1e-6
 
 
 def test_no_hook_is_put_on_the_model_not_even_for_a_moment() -> None:
@@ -332,4 +337,4 @@ def test_a_method_that_there_is_not() -> None:
 
 def test_every_method_is_described() -> None:
     assert tuple(METHODS) == get_args(Method)
-    assert all(info.words.endswith(".") and info.title for info in METHODS.values())
+    assert all(info.description.endswith(".") and info.title for info in METHODS.values())

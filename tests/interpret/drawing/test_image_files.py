@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from playground.engine.data.rasterize import fit_strokes
+from playground.engine.data.rasterize import rasterize
 from playground.errors import DataError, DrawingError, ImageFileError
 from playground.interpret.drawing import image_files as pictures
-from playground.interpret.drawing.image_files import ink_of, read_inputs, uploaded_input
+from playground.interpret.drawing.image_files import decode_ink, read_inputs, read_uploaded_input
 from tests.strategies import settings
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -46,7 +46,7 @@ def _close(first: NDArray[Any], second: NDArray[Any], tolerance: float = 0.02) -
 def test_every_format_in_either_polarity(kind: str, inverted: bool) -> None:
     sheet = _seven()
     grey = Image.fromarray(255 - sheet if inverted else sheet)
-    _close(ink_of("seven", _bytes(grey, kind)), sheet / 255)
+    _close(decode_ink("seven", _bytes(grey, kind)), sheet / 255)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK"])
@@ -54,7 +54,7 @@ def test_every_mode(mode: str) -> None:
     sheet = 255 - _seven()
     image = Image.fromarray(sheet).convert(mode)
     kind = "TIFF" if mode == "CMYK" else "PNG"
-    _close(ink_of("seven", _bytes(image, kind)), _seven() / 255)
+    _close(decode_ink("seven", _bytes(image, kind)), _seven() / 255)
 
 
 @pytest.mark.parametrize("ink", [(0, 0, 0), (200, 30, 30)])
@@ -64,7 +64,7 @@ def test_transparent_paper_is_paper(ink: tuple[int, int, int]) -> None:
     layered = np.zeros((*sheet.shape, 4), dtype=np.uint8)
     layered[sheet > 0, :3] = ink
     layered[..., 3] = sheet
-    _close(ink_of("seven", _bytes(Image.fromarray(layered))), sheet / 255)
+    _close(decode_ink("seven", _bytes(Image.fromarray(layered))), sheet / 255)
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -73,7 +73,7 @@ def test_sixteen_bits(kind: str, inverted: bool) -> None:
     deep = _seven().astype(np.uint16) * 257
     image = Image.fromarray(65535 - deep if inverted else deep)
     assert image.mode == "I;16"
-    _close(ink_of("seven", _bytes(image, kind)), _seven() / 255)
+    _close(decode_ink("seven", _bytes(image, kind)), _seven() / 255)
 
 
 def test_a_turned_photograph_is_set_upright() -> None:
@@ -81,15 +81,15 @@ def test_a_turned_photograph_is_set_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90° clockwise to see it upright
     stored = Image.fromarray(np.rot90(sheet))
-    _close(ink_of("seven", _bytes(stored, "JPEG", exif=exif, quality=95)), sheet / 255, 0.03)
+    _close(decode_ink("seven", _bytes(stored, "JPEG", exif=exif, quality=95)), sheet / 255, 0.03)
 
 
 def test_ink_of_an_even_sheet_is_none() -> None:
     for shade in (0, 128, 255):
         image = Image.fromarray(np.full((30, 30), shade, dtype=np.uint8))
-        assert ink_of("blank", _bytes(image)).max() == 0
+        assert decode_ink("blank", _bytes(image)).max() == 0
         with pytest.raises(DrawingError, match=r"blank\.png.*empty"):
-            uploaded_input("blank.png", _bytes(image))
+            read_uploaded_input("blank.png", _bytes(image))
 
 
 def test_an_empty_picture_names_its_file(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_what_is_no_picture_is_told_so(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(ImageFileError, match=r"photo\.png"):
         read_inputs(path)
     with pytest.raises(ImageFileError, match=r"upload\.gif"):
-        uploaded_input("upload.gif", content)
+        read_uploaded_input("upload.gif", content)
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_huge_files_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(ImageFileError, match="larger than 20 MB"):
         read_inputs(path)
     with pytest.raises(ImageFileError, match="larger than 20 MB"):
-        uploaded_input("huge.png", bytes(pictures.MAX_FILE_BYTES + 1))
+        read_uploaded_input("huge.png", bytes(pictures.MAX_FILE_BYTES + 1))
 
 
 @pytest.mark.parametrize("side", [6_400, 10_000, 30_000])
@@ -133,7 +133,7 @@ def test_huge_pictures_are_not_unpacked(side: int) -> None:
     small[18:22] = side.to_bytes(4, "little")
     small[22:26] = side.to_bytes(4, "little")
     with pytest.raises(ImageFileError, match=r"bomb\.bmp"):
-        ink_of("bomb.bmp", bytes(small))
+        decode_ink("bomb.bmp", bytes(small))
 
 
 _PICTURES = {kind: _bytes(Image.fromarray(_seven()).convert("RGB"), kind) for kind in FORMATS}
@@ -151,7 +151,7 @@ def test_damaged_pictures_never_escape(kind: str, data: st.DataObject) -> None:
         if content:
             content[data.draw(st.integers(0, min(len(content), 200) - 1))] = data.draw(st.integers(0, 255))
     try:
-        image = uploaded_input("damaged", bytes(content))
+        image = read_uploaded_input("damaged", bytes(content))
     except DataError:
         return
     assert image.shape == (1, 28, 28)
@@ -163,8 +163,8 @@ def test_strokes_from_json(tmp_path: Path) -> None:
     path = tmp_path / "drawings.json"
     path.write_text(json.dumps([{"strokes": corner, "label": 4}, {"strokes": line}]))
     first, second = read_inputs(path)
-    np.testing.assert_array_equal(first, fit_strokes(corner))
-    np.testing.assert_array_equal(second, fit_strokes(line))
+    np.testing.assert_array_equal(first, rasterize(corner))
+    np.testing.assert_array_equal(second, rasterize(line))
     path.write_text(json.dumps({"strokes": line}))
     (alone,) = read_inputs(path)
     np.testing.assert_array_equal(alone, second)
@@ -205,9 +205,9 @@ def test_a_photograph_as_large_as_allowed_is_read() -> None:
     """Six thousand pixels a side are within the limit; they must not need many times their own memory."""
     sheet = np.kron(_seven(), np.ones((75, 75), dtype=np.uint8))
     tracemalloc.start()
-    image = uploaded_input("photo.png", _bytes(Image.fromarray(sheet)))
+    image = read_uploaded_input("photo.png", _bytes(Image.fromarray(sheet)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 25 * sheet.size
-    small = uploaded_input("small.png", _bytes(Image.fromarray(_seven())))
+    small = read_uploaded_input("small.png", _bytes(Image.fromarray(_seven())))
     assert np.abs(image - small).mean() < 0.03

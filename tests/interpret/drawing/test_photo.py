@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from playground.engine.data.rasterize import render
-from playground.engine.runs.repository import pretrained_run
-from playground.interpret.drawing.image_files import uploaded_input
-from playground.interpret.drawing.photo import drawn_anew, has_usual_lines, photo_ink
+from playground.engine.data.rasterize import render_lines
+from playground.engine.runs.repository import load_pretrained_run
+from playground.interpret.drawing.image_files import read_uploaded_input
+from playground.interpret.drawing.photo import extract_ink, has_typical_stroke_width, redraw_skeleton
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import Model, load_model
 
@@ -31,19 +31,19 @@ DIGITS: dict[int, list[list[tuple[float, float]]]] = {
 
 @pytest.fixture(scope="module")
 def pretrained() -> Model:
-    return load_model(pretrained_run())
+    return load_model(load_pretrained_run())
 
 
 def _drawn(digit: int, *, pen: float = 18.0, size: float = 150, corner: tuple[float, float] = (70, 60)) -> Array:
     """Ink 0 to 1 on a sheet of 300 × 300."""
     lines = [np.array(line) / 100 * size + np.array(corner) for line in DIGITS[digit]]
-    return render(lines, pen, SIDE)
+    return render_lines(lines, pen, SIDE)
 
 
 def _guess(model: Model, grey: Array) -> int:
     buffer = BytesIO()
     Image.fromarray((np.clip(grey, 0, 1) * 255).astype(np.uint8)).save(buffer, "PNG")
-    return predict(model, [uploaded_input("photo.png", buffer.getvalue())])[0].first
+    return predict(model, [read_uploaded_input("photo.png", buffer.getvalue())])[0].top_class
 
 
 @pytest.mark.parametrize("digit", DIGITS)
@@ -68,7 +68,7 @@ def test_a_box_around_the_digit_and_specks_are_no_part_of_it(digit: int, pretrai
     pen.rectangle((20, 20, 280, 280), outline=0, width=4)
     for x, y in ((35, 250), (260, 40), (250, 255)):
         pen.ellipse((x, y, x + 4, y + 4), fill=60)
-    ink = photo_ink(np.asarray(sheet, dtype=np.float32) / 255)
+    ink = extract_ink(np.asarray(sheet, dtype=np.float32) / 255)
     inked = np.argwhere(ink > 0.5)
     assert (inked.min(axis=0) > 15).all()
     assert (inked.max(axis=0) < 110).all()
@@ -79,7 +79,7 @@ def test_a_lone_zero_as_large_as_the_picture_is_no_box(pretrained: Model) -> Non
     assert _guess(pretrained, 1 - _drawn(0, size=260, corner=(20, 20))) == 0
     square = Image.new("L", (SIDE, SIDE), 255)
     ImageDraw.Draw(square).rectangle((20, 20, 280, 280), outline=0, width=12)
-    assert photo_ink(np.asarray(square, dtype=np.float32) / 255).any()
+    assert extract_ink(np.asarray(square, dtype=np.float32) / 255).any()
 
 
 @pytest.mark.parametrize("digit", DIGITS)
@@ -87,15 +87,15 @@ def test_a_lone_zero_as_large_as_the_picture_is_no_box(pretrained: Model) -> Non
 def test_thin_and_thick_lines_are_drawn_anew(digit: int, pen: float, pretrained: Model) -> None:
     ink = _drawn(digit, pen=pen)
     if digit != 1:  # a bare line has no other size than its length
-        assert has_usual_lines(_drawn(digit))
-        assert not has_usual_lines(ink)
-    again = drawn_anew(ink)
+        assert has_typical_stroke_width(_drawn(digit))
+        assert not has_typical_stroke_width(ink)
+    again = redraw_skeleton(ink)
     assert again.shape == (1, 28, 28)
-    assert has_usual_lines(again[0])
+    assert has_typical_stroke_width(again[0])
     assert _guess(pretrained, 1 - ink) == digit
 
 
 def test_nothing_stands_out_of_an_even_or_a_noisy_sheet() -> None:
-    assert not photo_ink(np.full((200, 150), 0.7, dtype=np.float32)).any()
+    assert not extract_ink(np.full((200, 150), 0.7, dtype=np.float32)).any()
     noise = np.random.default_rng(0).normal(0.7, 0.01, (200, 150)).astype(np.float32)
-    assert not photo_ink(noise).any()
+    assert not extract_ink(noise).any()

@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from playground.engine.data.rasterize import (
-    AS_MNIST,
-    BOX,
+    BOX_SIZE,
+    IMAGE_SIZE,
     MNIST_PEN_WIDTH,
-    SHRUNK,
-    SIZE,
-    Fitting,
-    fit_canvas,
-    fit_strokes,
-    render,
-    stroke_width,
+    MNIST_PREPROCESSING,
+    RESIZE_ONLY,
+    Preprocessing,
+    measure_stroke_width,
+    rasterize,
+    rasterize_canvas,
+    render_lines,
 )
-from playground.engine.data.splits import load_test
-from playground.engine.runs.repository import pretrained_run
+from playground.engine.data.splits import load_test_images
+from playground.engine.runs.repository import load_pretrained_run
 from playground.errors import DrawingError
-from playground.interpret.drawing.image_files import ink_of
-from playground.interpret.drawing.preprocess import Drawing, fit_image, net_input
+from playground.interpret.drawing.image_files import decode_ink
+from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing, preprocess_ink
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import Model, load_model
 from tests.strategies import settings
@@ -43,11 +43,11 @@ _drawings = st.lists(st.lists(_place, min_size=1, max_size=8), min_size=1, max_s
 
 @pytest.fixture(scope="module")
 def pretrained() -> Model:
-    return load_model(pretrained_run())
+    return load_model(load_pretrained_run())
 
 
 def _digits(count: int) -> tuple[list[Array], list[int]]:
-    data = load_test("mnist")
+    data = load_test_images("mnist")
     images = data.images[:count].to(torch.float32).div(255).numpy()
     return list(images), data.labels[:count].tolist()
 
@@ -61,7 +61,7 @@ def _centre(image: Array) -> NDArray[np.float64]:
 
 def _right(model: Model, images: list[Array], labels: list[int]) -> float:
     predictions = predict(model, images)
-    return float(np.mean([one.first == label for one, label in zip(predictions, labels, strict=True)]))
+    return float(np.mean([one.top_class == label for one, label in zip(predictions, labels, strict=True)]))
 
 
 def _off_middle(image: Array) -> float:
@@ -75,7 +75,7 @@ def test_where_mnist_puts_its_digits() -> None:
     for image in images:
         assert _off_middle(image) <= 0.5 + 2e-3
         inked = np.argwhere(image[0] > 0)
-        assert (inked.max(axis=0) - inked.min(axis=0) + 1).max() == BOX
+        assert (inked.max(axis=0) - inked.min(axis=0) + 1).max() == BOX_SIZE
     mean = np.mean([_centre(image) for image in images], axis=0)
     np.testing.assert_allclose(mean, [14.5, 14.5], atol=0.05)
 
@@ -83,19 +83,19 @@ def test_where_mnist_puts_its_digits() -> None:
 @given(strokes=_drawings)
 @settings(max_examples=150)
 def test_fitted_strokes_are_an_image(strokes: Any) -> None:
-    image = fit_strokes(strokes)
-    assert image.shape == (1, SIZE, SIZE)
+    image = rasterize(strokes)
+    assert image.shape == (1, IMAGE_SIZE, IMAGE_SIZE)
     assert image.dtype == np.float32
     assert 0 <= image.min() <= image.max() <= 1
     assert image.max() >= 0.5
     inked = np.argwhere(image[0] > 0.5)
-    assert (inked.max(axis=0) - inked.min(axis=0) + 1).max() <= BOX + 1
+    assert (inked.max(axis=0) - inked.min(axis=0) + 1).max() <= BOX_SIZE + 1
 
 
 @given(strokes=_drawings)
 @settings(max_examples=150)
 def test_fitted_strokes_lie_in_the_middle(strokes: Any) -> None:
-    image = fit_strokes(strokes)
+    image = rasterize(strokes)
     framed = image[0].copy()
     framed[2:-2, 2:-2] = 0
     if framed.max() == 0:  # ink at the frame: a lopsided drawing, see below
@@ -106,8 +106,8 @@ def test_fitted_strokes_lie_in_the_middle(strokes: Any) -> None:
 def test_a_lopsided_drawing_keeps_its_ink(lean: tuple[int, int]) -> None:
     """A line and a far dot: the centre of mass is near the line, but the dot must not be pushed out of the image."""
     right, down = lean
-    image = fit_strokes([[(0, down), (1, down)], [(right, 1 - down)]])
-    whole = fit_strokes([[(0, 0), (1, 0)]]).sum() + fit_strokes([[(0, 0)]]).sum()
+    image = rasterize([[(0, down), (1, down)], [(right, 1 - down)]])
+    whole = rasterize([[(0, 0), (1, 0)]]).sum() + rasterize([[(0, 0)]]).sum()
     assert image.sum() == pytest.approx(whole, rel=0.04)
 
 
@@ -123,28 +123,28 @@ def test_place_and_size_of_a_drawing_do_not_matter(strokes: Any, scale: float, s
     if 0 < extent < 1:
         return  # a blot of less than a pixel, blown up: rounding of the shift would show
     moved = [[(x * scale + shift[0], y * scale + shift[1]) for x, y in stroke] for stroke in strokes]
-    np.testing.assert_allclose(fit_strokes(moved), fit_strokes(strokes), atol=0.05)
+    np.testing.assert_allclose(rasterize(moved), rasterize(strokes), atol=0.05)
 
 
 def test_a_dot_and_a_line() -> None:
-    dot = fit_strokes([[(100, 3)]])[0]
+    dot = rasterize([[(100, 3)]])[0]
     assert dot.sum() == pytest.approx(np.pi * (MNIST_PEN_WIDTH / 2) ** 2, rel=0.25)
     assert _off_middle(dot[None]) <= 0.6
-    line = fit_strokes([[(5, 0), (5, 90)]])[0]
+    line = rasterize([[(5, 0), (5, 90)]])[0]
     rows = np.flatnonzero(line.max(axis=1) > 0.5)
     columns = np.flatnonzero(line.max(axis=0) > 0.5)
-    assert len(rows) == pytest.approx(BOX, abs=1)
+    assert len(rows) == pytest.approx(BOX_SIZE, abs=1)
     assert len(columns) == pytest.approx(MNIST_PEN_WIDTH, abs=1)
-    assert line.sum() == pytest.approx(BOX * MNIST_PEN_WIDTH, rel=0.1)
-    np.testing.assert_allclose(fit_strokes([[(0, 0), (90, 0)]])[0], line.T, atol=1e-6)
-    one_point_twice = fit_strokes([[(100, 3), (100, 3)], []])
+    assert line.sum() == pytest.approx(BOX_SIZE * MNIST_PEN_WIDTH, rel=0.1)
+    np.testing.assert_allclose(rasterize([[(0, 0), (90, 0)]])[0], line.T, atol=1e-6)
+    one_point_twice = rasterize([[(100, 3), (100, 3)], []])
     np.testing.assert_allclose(one_point_twice[0], dot, atol=1e-6)
 
 
 def test_a_scribble_of_thousands_of_points() -> None:
     turns = np.linspace(0, 200, 20_000)
     scribble = np.stack([turns * np.cos(turns), turns * np.sin(turns)], axis=1)
-    assert fit_strokes([scribble.tolist()]).mean() > 0.3
+    assert rasterize([scribble.tolist()]).mean() > 0.3
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_scribble_of_thousands_of_points() -> None:
 )
 def test_unreadable_strokes_are_told_so(strokes: Any) -> None:
     with pytest.raises(DrawingError, match=r"[sS]troke"):
-        fit_strokes(strokes)
+        rasterize(strokes)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_unreadable_strokes_are_told_so(strokes: Any) -> None:
 )
 def test_finite_points_of_any_size_give_an_image_or_an_error(strokes: Any) -> None:
     try:
-        image = fit_strokes(strokes)
+        image = rasterize(strokes)
     except DrawingError:
         return
     assert np.isfinite(image).all()
@@ -187,33 +187,33 @@ def test_an_empty_canvas_is_told_so() -> None:
     for drawing in (Drawing(), Drawing(strokes=((),))):
         assert drawing.is_empty
         with pytest.raises(DrawingError, match="Nothing is drawn"):
-            net_input(drawing)
+            preprocess_drawing(drawing)
 
 
 def test_without_centring_the_canvas_is_only_shrunk() -> None:
     drawing = Drawing(strokes=(((20.0, 20.0), (20.0, 80.0)),), canvas_size=280, pen_width=20)
-    shrunk = net_input(drawing, SHRUNK)
+    shrunk = preprocess_drawing(drawing, RESIZE_ONLY)
     assert shrunk.shape == (1, 28, 28)
     np.testing.assert_allclose(_centre(shrunk), [2, 5], atol=0.05)
     rows = np.flatnonzero(shrunk[0].max(axis=1) > 0.5)
     assert (rows[0], rows[-1]) == (1, 8)
-    centred = net_input(drawing)
-    np.testing.assert_array_equal(centred, fit_strokes(drawing.strokes))
+    centred = preprocess_drawing(drawing)
+    np.testing.assert_array_equal(centred, rasterize(drawing.strokes))
 
 
 def test_strokes_over_a_picture() -> None:
     under = np.zeros((28, 28), dtype=np.float32)
     under[4:24, 13:15] = 1
-    drawing = Drawing(strokes=(((100.0, 140.0), (180.0, 140.0)),), under=under)
-    shrunk = net_input(drawing, SHRUNK)
+    drawing = Drawing(strokes=(((100.0, 140.0), (180.0, 140.0)),), background=under)
+    shrunk = preprocess_drawing(drawing, RESIZE_ONLY)
     assert shrunk[0, 5, 13] == 1
     assert shrunk[0, 14, 10] > 0.8
-    assert _off_middle(net_input(drawing)) <= 0.6
+    assert _off_middle(preprocess_drawing(drawing)) <= 0.6
 
 
 def test_an_empty_picture_is_told_so() -> None:
     with pytest.raises(DrawingError, match="empty"):
-        fit_image(np.zeros((28, 28), dtype=np.float32))
+        preprocess_ink(np.zeros((28, 28), dtype=np.float32))
 
 
 def _png(image: Array, *, inverted: bool = False) -> bytes:
@@ -230,7 +230,7 @@ def test_an_mnist_image_comes_back_as_it_is(inverted: bool) -> None:
     changed = []
     for number, image in enumerate(images):
         wanted = image[0] / image.max()
-        fitted = fit_image(ink_of("digit.png", _png(image[0], inverted=inverted)))
+        fitted = preprocess_ink(decode_ink("digit.png", _png(image[0], inverted=inverted)))
         if np.abs(fitted[0] - wanted).max() > 0.01:
             changed.append(number)
     assert len(changed) <= 2, f"{len(changed)} of 200 were changed: {changed[:10]} …"
@@ -244,7 +244,7 @@ def test_enlarged_and_off_centre_digits_are_still_right(pretrained: Model) -> No
         paper = np.zeros((400, 420), dtype=np.float32)
         top, left = number * 7 % 120, number * 11 % 140
         paper[top : top + 280, left : left + 280] = np.clip(large, 0, 1)
-        fitted.append(fit_image(ink_of("digit.png", _png(paper, inverted=number % 2 == 0))))
+        fitted.append(preprocess_ink(decode_ink("digit.png", _png(paper, inverted=number % 2 == 0))))
     assert _right(pretrained, fitted, labels) >= 0.95
     assert max(_off_middle(image) for image in fitted) <= 0.6
 
@@ -254,16 +254,16 @@ def test_pen_drawn_digits_are_right(pretrained: Model) -> None:
         pytest.skip(f"no pen-drawn digits at {STROKES}: they are data for trying, not part of the project")
     drawings = json.loads(STROKES.read_text())[::15][:500]
     assert len(drawings) == 500
-    images = [fit_strokes(drawing["strokes"]) for drawing in drawings]
+    images = [rasterize(drawing["strokes"]) for drawing in drawings]
     right = _right(pretrained, images, [drawing["label"] for drawing in drawings])
     assert right >= 0.9, f"{right:.1%} of {len(drawings)}"
     assert max(_off_middle(image) for image in images) <= 0.7
 
 
-def _squares(fitting: Fitting, pen_width: float, shift: float = 0.0) -> Array:
+def _squares(fitting: Preprocessing, pen_width: float, shift: float = 0.0) -> Array:
     """A square of 100 on a canvas of 280, as it reaches the net."""
     corners = [(40, 60), (140, 60), (140, 160), (40, 160), (40, 60)]
-    return fit_canvas([[(x + shift, y + shift) for x, y in corners]], 280, pen_width, fitting)[0]
+    return rasterize_canvas([[(x + shift, y + shift) for x, y in corners]], 280, pen_width, fitting)[0]
 
 
 def _box(image: Array) -> tuple[int, int, int, int]:
@@ -272,33 +272,40 @@ def _box(image: Array) -> tuple[int, int, int, int]:
 
 
 def test_every_step_of_the_fitting_does_what_its_switch_says() -> None:
-    shrunk = _squares(SHRUNK, 20)
+    shrunk = _squares(RESIZE_ONLY, 20)
     assert _box(shrunk) == (5, 17, 3, 15)  # (60 - 10) / 10 to (160 + 10) / 10, (40 - 10) / 10 to (140 + 10) / 10
-    assert _box(_squares(Fitting(centred=False), 20)) == (1, 21, 0, 20)  # about its middle on the canvas, kept inside
-    boxed = _squares(Fitting(thinned=False), 20)
+    assert _box(_squares(Preprocessing(centred=False), 20)) == (
+        1,
+        21,
+        0,
+        20,
+    )  # about its middle on the canvas, kept inside
+    boxed = _squares(Preprocessing(thinned=False), 20)
     assert _box(boxed) == (4, 24, 4, 24)
-    thick, thin = _squares(Fitting(thinned=False), 40), _squares(Fitting(thinned=False), 10)
-    assert stroke_width(thick) > 1.5 * stroke_width(thin)
-    assert _box(_squares(Fitting(boxed=False), 20)) == (8, 21, 8, 21)  # 10 pixels and MNIST's pen, in the middle
+    thick, thin = _squares(Preprocessing(thinned=False), 40), _squares(Preprocessing(thinned=False), 10)
+    assert measure_stroke_width(thick) > 1.5 * measure_stroke_width(thin)
+    assert _box(_squares(Preprocessing(boxed=False), 20)) == (8, 21, 8, 21)  # 10 pixels and MNIST's pen, in the middle
 
 
 @pytest.mark.parametrize("pen_width", [8, 16, 24, 32, 40])
 @pytest.mark.parametrize("shift", [-30, 0, 90])
 def test_as_mnist_neither_pen_nor_place_matters(pen_width: float, shift: float) -> None:
-    np.testing.assert_allclose(_squares(AS_MNIST, pen_width, shift), _squares(AS_MNIST, 18), atol=1e-6)
+    np.testing.assert_allclose(
+        _squares(MNIST_PREPROCESSING, pen_width, shift), _squares(MNIST_PREPROCESSING, 18), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("width", [2.4, 4.0, 7.0])
 @pytest.mark.parametrize("turn", [0.0, 0.3, 0.8])
 def test_the_width_of_lines_is_measured(width: float, turn: float) -> None:
     across = np.array([np.cos(turn), np.sin(turn)]) * 10
-    image = render([np.array([14 - across, 14 + across])], width)
-    assert stroke_width(image) == pytest.approx(width, rel=0.2)
-    assert stroke_width(np.zeros((5, 5), dtype=np.float32)) == 0
+    image = render_lines([np.array([14 - across, 14 + across])], width)
+    assert measure_stroke_width(image) == pytest.approx(width, rel=0.2)
+    assert measure_stroke_width(np.zeros((5, 5), dtype=np.float32)) == 0
 
 
 def test_mnist_s_own_lines_are_as_wide_as_the_pen_that_draws_like_it() -> None:
     images, _ = _digits(1000)
-    widths = [stroke_width(image[0]) for image in images]
+    widths = [measure_stroke_width(image[0]) for image in images]
     lines = [np.array([(4.0, 6.0), (22.0, 6.0), (10.0, 24.0)])]
-    assert np.median(widths) == pytest.approx(stroke_width(render(lines, MNIST_PEN_WIDTH)), rel=0.1)
+    assert np.median(widths) == pytest.approx(measure_stroke_width(render_lines(lines, MNIST_PEN_WIDTH)), rel=0.1)

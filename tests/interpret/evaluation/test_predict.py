@@ -9,10 +9,10 @@ from hypothesis import given, settings
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Flatten, Output
-from playground.engine.data.batch import Images
-from playground.engine.data.splits import load_test
-from playground.engine.runs.repository import pretrained_run
-from playground.interpret.evaluation.predict import Prediction, course, evaluate, predict
+from playground.engine.data.batch import LabeledImages
+from playground.engine.data.splits import load_test_images
+from playground.engine.runs.repository import load_pretrained_run
+from playground.interpret.evaluation.predict import Prediction, evaluate_model, predict, predict_snapshots
 from playground.interpret.model import Model, load_model
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
@@ -34,7 +34,7 @@ def test_probabilities_by_hand() -> None:
     (prediction,) = predict(_reader(), [_image(0.1, 0.3, 0.2)])
     powers = [math.exp(score) for score in (1, 3, 2)]
     assert prediction.probabilities == pytest.approx([power / sum(powers) for power in powers], rel=1e-6)
-    assert (prediction.first, prediction.second) == (1, 2)
+    assert (prediction.top_class, prediction.second_class) == (1, 2)
 
 
 def test_no_image_no_prediction() -> None:
@@ -43,7 +43,7 @@ def test_no_image_no_prediction() -> None:
 
 def test_images_keep_their_order() -> None:
     images = [_image(*(1.0 if place == digit else 0.0 for place in range(3))) for digit in (2, 0, 1, 2)]
-    assert [prediction.first for prediction in predict(_reader(), images)] == [2, 0, 1, 2]
+    assert [prediction.top_class for prediction in predict(_reader(), images)] == [2, 0, 1, 2]
 
 
 def test_huge_scores_do_not_overflow() -> None:
@@ -61,8 +61,8 @@ def test_a_sigmoid_output_has_two_probabilities() -> None:
         (prediction,) = predict(model, [_image(*pixels)])
         sure = 1 / (1 + math.exp(-score))
         assert prediction.probabilities == pytest.approx((1 - sure, sure), rel=1e-6)
-        assert prediction.first == int(score > 0)
-        assert prediction.second == 1 - prediction.first
+        assert prediction.top_class == int(score > 0)
+        assert prediction.second_class == 1 - prediction.top_class
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -80,9 +80,9 @@ def test_probabilities_are_the_softmax_of_the_scores(architecture: Architecture)
         assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-9)
         assert prediction.probabilities == pytest.approx(row, rel=1e-6, abs=1e-12)
         ranked = sorted(prediction.probabilities, reverse=True)
-        assert prediction.probabilities[prediction.first] == ranked[0]
-        assert prediction.probabilities[prediction.second] == ranked[1]
-        assert prediction.first != prediction.second
+        assert prediction.probabilities[prediction.top_class] == ranked[0]
+        assert prediction.probabilities[prediction.second_class] == ranked[1]
+        assert prediction.top_class != prediction.second_class
 
 
 @pytest.mark.parametrize(
@@ -98,21 +98,21 @@ def test_probabilities_are_the_softmax_of_the_scores(architecture: Architecture)
 def test_words(probabilities: tuple[float, ...], words: str) -> None:
     order = sorted(range(3), key=lambda digit: -probabilities[digit])
     names = [str(place) for place in range(len(probabilities))]
-    assert Prediction(probabilities, order[0], order[1]).words(names) == words
+    assert Prediction(probabilities, order[0], order[1]).describe(names) == words
 
 
 def test_words_name_the_classes() -> None:
-    assert Prediction((0.45, 0.5, 0.05), 1, 0).words(["cat", "dog", "frog"]) == "torn between dog and cat"
+    assert Prediction((0.45, 0.5, 0.05), 1, 0).describe(["cat", "dog", "frog"]) == "torn between dog and cat"
 
 
 def test_an_evaluation_by_hand() -> None:
     """Five images of classes 0, 0, 1, 1, 2; the second and the fifth are taken for class 1."""
     pixels = [[255, 0, 0], [0, 255, 0], [0, 255, 0], [0, 255, 0], [0, 255, 0]]
-    data = Images(
+    data = LabeledImages(
         torch.tensor(pixels, dtype=torch.uint8).reshape(5, 1, 1, 3), torch.tensor([0, 0, 1, 1, 2], dtype=torch.int64)
     )
     model = _reader()
-    evaluation = evaluate(model, data, "test")
+    evaluation = evaluate_model(model, data, "test")
     assert (evaluation.split, evaluation.size) == ("test", 5)
     assert evaluation.accuracy == pytest.approx(3 / 5)
     assert evaluation.per_class_accuracy == pytest.approx((0.5, 1.0, 0.0))
@@ -123,15 +123,18 @@ def test_an_evaluation_by_hand() -> None:
 
 
 def test_a_class_without_images() -> None:
-    data = Images(torch.zeros(2, 1, 1, 3, dtype=torch.uint8), torch.tensor([0, 0]))
-    assert evaluate(_reader(), data, "test").per_class_accuracy[1:] == (0.0, 0.0)
+    data = LabeledImages(torch.zeros(2, 1, 1, 3, dtype=torch.uint8), torch.tensor([0, 0]))
+    assert evaluate_model(_reader(), data, "test").per_class_accuracy[1:] == (0.0, 0.0)
 
 
 def test_the_course_of_a_drawing_is_what_each_moment_says_of_it() -> None:
-    run = pretrained_run()
-    image = load_test("mnist").images[3].numpy().astype(np.float32) / 255
-    told = course(run, image)
-    assert [step for step, _ in told] == list(run.snapshots())
+    run = load_pretrained_run()
+    image = load_test_images("mnist").images[3].numpy().astype(np.float32) / 255
+    told = predict_snapshots(run, image)
+    assert [step for step, _ in told] == list(run.list_snapshot_steps())
     for step, said in told:
         assert said == predict(load_model(run, step), [image])[0]
-    assert [step for step, _ in course(run, image, most=2)] == [run.snapshots()[0], run.snapshots()[-1]]
+    assert [step for step, _ in predict_snapshots(run, image, max_snapshots=2)] == [
+        run.list_snapshot_steps()[0],
+        run.list_snapshot_steps()[-1],
+    ]

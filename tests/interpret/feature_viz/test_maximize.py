@@ -23,24 +23,30 @@ from playground.core.layers import (
     Residual,
 )
 from playground.errors import PlaygroundError
-from playground.interpret.activations.activations import layer_values
-from playground.interpret.feature_viz.maximize import OBJECTIVES, Dream, DreamSettings, Objective, dream
+from playground.interpret.activations.activations import compute_activations
+from playground.interpret.feature_viz.maximize import (
+    OBJECTIVES,
+    MaximizationResult,
+    MaximizationSettings,
+    Objective,
+    maximize_activation,
+)
 from playground.interpret.model import Model
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
-PARAMETERISATIONS = ("pixel", "fourier")
-QUICK = DreamSettings(steps=40)
+PARAMETERIZATIONS = ("pixel", "fourier")
+QUICK = MaximizationSettings(steps=40)
 
 
 def _model(*layers: Layer, side: int = 9, classes: int = 2) -> Model:
     return model_of(Architecture(input=InputShape(height=side, width=side), classes=classes, layers=layers))
 
 
-def _last(*arguments: Any, **changed: Any) -> Dream:
-    return list(dream(*arguments, settings=replace(DreamSettings(), **changed)))[-1]
+def _last(*arguments: Any, **changed: Any) -> MaximizationResult:
+    return list(maximize_activation(*arguments, settings=replace(MaximizationSettings(), **changed)))[-1]
 
 
 def _edge_net() -> Model:
@@ -51,19 +57,19 @@ def _edge_net() -> Model:
     return model
 
 
-@pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
-def test_the_middle_value_of_an_edge_kernel_finds_the_edge(parameterisation: str) -> None:
-    found = _last(_edge_net(), 0, 0, "centre", parameterisation=parameterisation)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+def test_the_middle_value_of_an_edge_kernel_finds_the_edge(parameterization: str) -> None:
+    found = _last(_edge_net(), 0, 0, "centre", parameterization=parameterization)
     # The middle of 7×7 values is (3, 3): it sees rows and columns 3 to 5 of the image.
     assert (found.image[0, 3:6, 5] > 0.9).all()
     assert (found.image[0, 3:6, 3] < 0.1).all()
     assert found.score == pytest.approx(3 - 10, abs=0.3)
-    assert found.first_score == pytest.approx(-10, abs=0.3)
+    assert found.initial_score == pytest.approx(-10, abs=0.3)
 
 
-@pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
-def test_the_mean_of_an_edge_kernel_finds_the_edges_that_count(parameterisation: str) -> None:
-    found = _last(_edge_net(), 0, 0, "channel", parameterisation=parameterisation)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+def test_the_mean_of_an_edge_kernel_finds_the_edges_that_count(parameterization: str) -> None:
+    found = _last(_edge_net(), 0, 0, "channel", parameterization=parameterization)
     # A column counts −1 as a left one and 1 as a right one: only the outer two on each side count as one of them.
     assert found.image[0, 1:8, 7:].mean() > 0.9
     assert found.image[0, 1:8, :2].mean() < 0.1
@@ -74,24 +80,24 @@ def test_the_mean_of_an_edge_kernel_finds_the_edges_that_count(parameterisation:
 def test_a_channel_that_nothing_moves_keeps_its_score() -> None:
     for objective in ("channel", "centre"):
         found = _last(_edge_net(), 0, 1, objective, steps=16)
-        assert found.score == found.first_score == 0.5
+        assert found.score == found.initial_score == 0.5
 
 
-@pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_the_class_of_a_linear_net_is_bright_where_its_weights_are_positive(
-    parameterisation: str, activation: str
+    parameterization: str, activation: str
 ) -> None:
     model = _model(Flatten(), Output(activation=activation), side=12)
     weights = np.where(np.arange(12) < 6, 0.5, -0.25) * np.ones((12, 1))
     rows = [weights.ravel().tolist()] if activation == "sigmoid" else [(-weights).ravel().tolist(), weights.ravel()]
     set_weights(model.module[1], [list(row) for row in rows], [0.125] * len(rows))
-    towards = _last(model, 1, 1, "class", parameterisation=parameterisation)
+    towards = _last(model, 1, 1, "class", parameterization=parameterization)
     # The borders of the halves, where a shift changes the sign, are left out.
     assert towards.image[0, :, 2:4].mean() > 0.9
     assert towards.image[0, :, 8:10].mean() < 0.1
     assert towards.score == pytest.approx(6 * 12 * 0.5 + 0.125, rel=0.2)
-    away = _last(model, 1, 0, "class", parameterisation=parameterisation)
+    away = _last(model, 1, 0, "class", parameterization=parameterization)
     assert away.image[0, :, 2:4].mean() < 0.1
     assert away.image[0, :, 8:10].mean() > 0.9
     with torch.inference_mode():
@@ -102,14 +108,14 @@ def test_the_class_of_a_linear_net_is_bright_where_its_weights_are_positive(
 
 def test_the_output_layer_speaks_of_classes_with_any_objective() -> None:
     model = _model(Flatten(), Output(activation="sigmoid"))
-    wanted = [frame.score for frame in dream(model, 1, 0, "class", QUICK)]
+    wanted = [frame.score for frame in maximize_activation(model, 1, 0, "class", QUICK)]
     for objective in ("channel", "centre"):
-        assert [frame.score for frame in dream(model, 1, 0, objective, QUICK)] == wanted  # type: ignore[arg-type]
+        assert [frame.score for frame in maximize_activation(model, 1, 0, objective, QUICK)] == wanted  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 @pytest.mark.parametrize("inside", [False, True], ids=["plain", "in a block"])
-def test_a_way_out_is_found_where_every_relu_is_shut(parameterisation: str, inside: bool) -> None:
+def test_a_way_out_is_found_where_every_relu_is_shut(parameterization: str, inside: bool) -> None:
     conv = Conv2d(out_channels=1, kernel_size=1, activation="relu")
     first = Residual(layers=(conv, Conv2d(out_channels=2, kernel_size=1, activation="none"))) if inside else conv
     model = _model(first, GlobalAvgPool(), Linear(out_features=1), Output())
@@ -120,37 +126,39 @@ def test_a_way_out_is_found_where_every_relu_is_shut(parameterisation: str, insi
         set_weights(model.module[0].shortcut, [[[[0.0]]]] * 2, [0.0, 0.0])  # type: ignore[arg-type]
     linear: Any = model.module[4]
     set_weights(linear, [[1.0] * linear.in_features], [0.0])
-    found = _last(model, 2, 0, parameterisation=parameterisation)
-    assert found.first_score == 0
+    found = _last(model, 2, 0, parameterization=parameterization)
+    assert found.initial_score == 0
     assert found.score > 0.05
 
 
 @given(
     architecture=strategies.architectures(),
     objective=st.sampled_from(tuple(OBJECTIVES)),
-    parameterisation=st.sampled_from(PARAMETERISATIONS),
+    parameterization=st.sampled_from(PARAMETERIZATIONS),
     draws=st.data(),
 )
 @settings(max_examples=25)
 def test_any_layer_of_any_net(
-    architecture: Architecture, objective: Objective, parameterisation: Any, draws: st.DataObject
+    architecture: Architecture, objective: Objective, parameterization: Any, draws: st.DataObject
 ) -> None:
     model = model_of(architecture)
-    steps = architecture.steps()
+    steps = architecture.resolve_layers()
     place = len(steps) - 1 if objective == "class" else draws.draw(st.integers(0, len(steps) - 1))
     is_output = place == len(steps) - 1
     count = architecture.classes if is_output else steps[place].output_shape[0]
     channel = draws.draw(st.integers(0, count - 1))
     kept = {name: weight.clone() for name, weight in model.module.state_dict().items()}
     frames = list(
-        dream(model, steps[place].index, channel, objective, replace(QUICK, parameterisation=parameterisation))
+        maximize_activation(
+            model, steps[place].index, channel, objective, replace(QUICK, parameterization=parameterization)
+        )
     )
 
     assert [frame.step for frame in frames] == [0, 8, 16, 24, 32, 40]
     assert all(frame.image.shape == architecture.input.shape for frame in frames)
     assert all(frame.image.dtype == np.float32 for frame in frames)
     assert all(frame.image.min() >= 0 and frame.image.max() <= 1 for frame in frames)
-    assert frames[0].score == frames[0].first_score == frames[-1].first_score
+    assert frames[0].score == frames[0].initial_score == frames[-1].initial_score
     scores = [frame.score for frame in frames]
     assert scores == sorted(scores)
     for frame in (frames[0], frames[-1]):
@@ -165,11 +173,11 @@ def test_any_layer_of_any_net(
 
 def _objective(model: Model, place: int, channel: int, objective: Objective, image: np.ndarray) -> float:
     """The same number from the lens for one image's values."""
-    values = layer_values(model, image)
+    values = compute_activations(model, image)
     found = values[place]
-    after = found.after if found.before is None else found.before
-    if model.architecture.steps()[place].layer.kind == "activation":
-        after = values[place - 1].after if place else image
+    after = found.output if found.pre_activation is None else found.pre_activation
+    if model.architecture.resolve_layers()[place].layer.kind == "activation":
+        after = values[place - 1].output if place else image
     if place == len(values) - 1 and len(after) == 1:
         return float(after[0]) * (1 if channel else -1)
     chosen = after[channel]
@@ -192,15 +200,15 @@ def test_ink_that_is_no_use_is_left_out_for_its_price() -> None:
     weights = torch.zeros(2, 1, 10, 10)
     weights[1, 0, :, :5] = 1
     set_weights(model.module[1], weights.flatten(1).tolist(), [0.0, 0.0])
-    plain = {"blur": 0.0, "jitter": 0, "parameterisation": "pixel"}
-    priced, free = (_last(model, 1, 1, "class", sparsity=price, **plain).image[0, :, 8] for price in (0.1, 0.0))
+    plain = {"total_variation_weight": 0.0, "jitter": 0, "parameterization": "pixel"}
+    priced, free = (_last(model, 1, 1, "class", sparsity_weight=price, **plain).image[0, :, 8] for price in (0.1, 0.0))
     assert priced.max() < 0.05
     assert 0.05 < free.min() < free.max() < 0.25  # the noise that it began as
 
 
 def test_differences_cost_by_the_smoothness() -> None:
     model = _model(Conv2d(out_channels=3, kernel_size=5), GlobalAvgPool(), Output(), side=14)
-    rough, smooth = (_last(model, 2, 1, "class", blur=blur).image for blur in (0.0, 0.2))
+    rough, smooth = (_last(model, 2, 1, "class", total_variation_weight=blur).image for blur in (0.0, 0.2))
 
     def variation(image: np.ndarray) -> float:
         return float(np.abs(np.diff(image, axis=1)).sum() + np.abs(np.diff(image, axis=2)).sum())
@@ -216,7 +224,7 @@ def test_a_pixel_that_went_black_comes_back_when_it_is_wanted() -> None:
     # a − b / 2, but with a bright, b counts 3.5: until then it is driven into the black.
     set_weights(model.module[1], [[1, 0], [0, 1], [1, 1]], [0.0, 0.0, -0.9])
     set_weights(model.module[3], [[0, 0, 0], [1, -0.5, 4]], [0.0, 0.0])
-    found = _last(model, 2, 1, "class", parameterisation="pixel", jitter=0, lr=2.0)
+    found = _last(model, 2, 1, "class", parameterization="pixel", jitter=0, lr=2.0)
     assert found.image.min() > 0.95
     assert found.score == pytest.approx(1 - 0.5 + 4 * 1.1, abs=0.3)
 
@@ -232,7 +240,9 @@ def test_shifts_are_undone() -> None:
 def test_the_seed_decides_and_nothing_else() -> None:
     model = _model(Conv2d(out_channels=2), MaxPool2d(), Flatten(), Output())
     state = torch.get_rng_state()
-    first, again, other = (list(dream(model, 3, 1, "class", replace(QUICK, seed=seed))) for seed in (4, 4, 5))
+    first, again, other = (
+        list(maximize_activation(model, 3, 1, "class", replace(QUICK, seed=seed))) for seed in (4, 4, 5)
+    )
     assert all(np.array_equal(one.image, two.image) for one, two in zip(first, again, strict=True))
     assert not np.array_equal(first[-1].image, other[-1].image)
     assert torch.equal(torch.get_rng_state(), state)
@@ -240,13 +250,15 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
 def test_steps_are_told_as_they_are_made() -> None:
     model = _model(Flatten(), Output())
-    assert [(frame.step, frame.steps) for frame in dream(model, 1, 0, settings=DreamSettings(steps=20))] == [
+    assert [
+        (frame.step, frame.steps) for frame in maximize_activation(model, 1, 0, settings=MaximizationSettings(steps=20))
+    ] == [
         (0, 20),
         (8, 20),
         (16, 20),
         (20, 20),
     ]
-    frames = dream(model, 1, 0)
+    frames = maximize_activation(model, 1, 0)
     next(frames)
     with torch.no_grad():  # a caller's mode is neither needed nor changed
         assert next(frames).step == 8
@@ -268,8 +280,8 @@ def test_steps_are_told_as_they_are_made() -> None:
         (0, 0, "channel", {"steps": 0}, "steps=0"),
         (0, 0, "channel", {"lr": 0.0}, "lr above 0"),
         (0, 0, "channel", {"jitter": -1}, "nothing below 0"),
-        (0, 0, "channel", {"blur": -0.1}, "nothing below 0"),
-        (0, 0, "channel", {"parameterisation": "wavelet"}, "wavelet"),
+        (0, 0, "channel", {"total_variation_weight": -0.1}, "nothing below 0"),
+        (0, 0, "channel", {"parameterization": "wavelet"}, "wavelet"),
     ],
 )
 def test_what_cannot_be_dreamt_of_is_told_at_once(
@@ -279,5 +291,5 @@ def test_what_cannot_be_dreamt_of_is_told_at_once(
         Conv2d(out_channels=3), Dropout(enabled=False), Activation(), Flatten(), Output(activation="sigmoid")
     )
     with pytest.raises(PlaygroundError) as problem:
-        dream(model, layer_index, channel, objective, replace(DreamSettings(), **changed))
+        maximize_activation(model, layer_index, channel, objective, replace(MaximizationSettings(), **changed))
     assert told in str(problem.value)

@@ -23,12 +23,12 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.core.shapes import ReceptiveField, is_map
-from playground.engine.data.batch import Images, scale_pixels
-from playground.engine.model.build import spans
+from playground.core.shapes import ReceptiveField, is_spatial
+from playground.engine.data.batch import LabeledImages, scale_pixels
+from playground.engine.model.build import list_module_ranges
 from playground.errors import DataError, PlaygroundError
-from playground.interpret.activations.receptive_field import receptive_box
-from playground.interpret.feature_viz.top_activations import Exemplar, Exemplars, exemplars
+from playground.interpret.activations.receptive_field import compute_receptive_box
+from playground.interpret.feature_viz.top_activations import TopActivation, TopActivations, find_top_activations
 from playground.interpret.model import Model
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
@@ -40,20 +40,20 @@ def _net(*layers: Layer, height: int = 4, width: int = 5) -> Architecture:
     return Architecture(input=InputShape(height=height, width=width), classes=2, layers=layers)
 
 
-def _found(*arguments: Any, **options: Any) -> Exemplars:
-    *_, (progress, result) = exemplars(*arguments, **options)
+def _found(*arguments: Any, **options: Any) -> TopActivations:
+    *_, (progress, result) = find_top_activations(*arguments, **options)
     assert progress == 1.0
     assert result is not None
     return result
 
 
-def _dots(*dots: tuple[int, int, int] | None) -> Images:
+def _dots(*dots: tuple[int, int, int] | None) -> LabeledImages:
     """One image of 4×5 pixels a dot (row, column, brightness), black elsewhere; labels 9, 8, …"""
     images = torch.zeros(len(dots), 1, 4, 5, dtype=torch.uint8)
     for image, dot in zip(images, dots, strict=True):
         if dot:
             image[0, dot[0], dot[1]] = dot[2]
-    return Images(images, 9 - torch.arange(len(dots)))
+    return LabeledImages(images, 9 - torch.arange(len(dots)))
 
 
 def _two_channels() -> Model:
@@ -69,27 +69,27 @@ FIVE = _dots((0, 1, 102), (2, 2, 255), None, (1, 0, 204), (2, 1, 102))
 
 
 def test_five_images_by_hand() -> None:
-    found = _found(_two_channels(), FIVE, 0, most=3)
-    assert (found.layer_index, found.count, len(found.top)) == (0, 5, 2)
+    found = _found(_two_channels(), FIVE, 0, k=3)
+    assert (found.layer_index, found.image_count, len(found.per_channel)) == (0, 5, 2)
     # Twice 255/255, 204/255 and 102/255; of the two images with 102 the earlier one. A window lies below and to the
     # right of its upper left pixel.
-    assert found.top[0] == (
-        Exemplar(1, 8, 2.0, (2, 2, 4, 4)),
-        Exemplar(3, 6, pytest.approx(1.6), (1, 0, 3, 2)),
-        Exemplar(0, 9, pytest.approx(0.8), (0, 1, 2, 3)),
+    assert found.per_channel[0] == (
+        TopActivation(1, 8, 2.0, (2, 2, 4, 4)),
+        TopActivation(3, 6, pytest.approx(1.6), (1, 0, 3, 2)),
+        TopActivation(0, 9, pytest.approx(0.8), (0, 1, 2, 3)),
     )
     # Every image has a window with nothing at its lower right: all are equal, and the first place of each counts;
     # no window has (0, 1) or (1, 0) there, and the first one has (1, 1).
-    assert found.top[1] == tuple(Exemplar(index, 9 - index, 1.0, (0, 0, 2, 2)) for index in range(3))
+    assert found.per_channel[1] == tuple(TopActivation(index, 9 - index, 1.0, (0, 0, 2, 2)) for index in range(3))
 
 
 def test_a_pooled_value_sees_all_windows_below() -> None:
-    found = _found(_two_channels(), FIVE, 2, most=2)
+    found = _found(_two_channels(), FIVE, 2, k=2)
     # The pooled map is 1×2. The convolution's map is 3×4, the last row of which no window of the pooling takes: a dot
     # in row 2 has no influence, the other two lie in the first window: rows 0 and 1 of the map, rows 0 to 2 below.
-    assert found.top[0] == (
-        Exemplar(3, 6, pytest.approx(1.6), (0, 0, 3, 3)),
-        Exemplar(0, 9, pytest.approx(0.8), (0, 0, 3, 3)),
+    assert found.per_channel[0] == (
+        TopActivation(3, 6, pytest.approx(1.6), (0, 0, 3, 3)),
+        TopActivation(0, 9, pytest.approx(0.8), (0, 0, 3, 3)),
     )
 
 
@@ -98,28 +98,30 @@ def test_units_of_a_vector_see_everything() -> None:
     weights = torch.zeros(2, 20)
     weights[0, 12], weights[1, 5] = 3, -1  # pixels (2, 2) and (1, 0)
     set_weights(model.module[1], weights.tolist(), [-1.0, 0.5])
-    found = _found(model, FIVE, 1, most=2)
+    found = _found(model, FIVE, 1, k=2)
     # After the activation, so the four images of −1 are four of 0, of which the first one counts.
-    assert found.top[0] == (Exemplar(1, 8, 2.0, None), Exemplar(0, 9, 0.0, None))
-    assert found.top[1] == (Exemplar(0, 9, 0.5, None), Exemplar(1, 8, 0.5, None))
+    assert found.per_channel[0] == (TopActivation(1, 8, 2.0, None), TopActivation(0, 9, 0.0, None))
+    assert found.per_channel[1] == (TopActivation(0, 9, 0.5, None), TopActivation(1, 8, 0.5, None))
     flat = _found(model, FIVE, 0)
-    assert len(flat.top) == 20
-    assert [exemplar.index for exemplar in flat.top[12]] == [1, 0, 2, 3, 4]
+    assert len(flat.per_channel) == 20
+    assert [exemplar.index for exemplar in flat.per_channel[12]] == [1, 0, 2, 3, 4]
 
 
 def test_the_best_are_found_in_all_batches() -> None:
     model = model_of(_net(Conv2d(out_channels=1, kernel_size=1), GlobalAvgPool(), Output(), height=1, width=1))
     set_weights(model.module[0], [[[[1]]]], [0.0])
     brightness = (torch.arange(250) * 101 % 250).to(torch.uint8)
-    data = Images(brightness.view(-1, 1, 1, 1), torch.arange(250))
-    reports = list(exemplars(model, data, 0))
+    data = LabeledImages(brightness.view(-1, 1, 1, 1), torch.arange(250))
+    reports = list(find_top_activations(model, data, 0))
     assert [progress for progress, _ in reports] == pytest.approx([0.4, 0.8, 1.0, 1.0])
     assert [result is None for _, result in reports] == [True, True, True, False]
     found = reports[-1][1]
     assert found is not None
     wanted = sorted(range(250), key=lambda index: -int(brightness[index]))[:9]
-    assert [exemplar.index for exemplar in found.top[0]] == wanted
-    assert [exemplar.value for exemplar in found.top[0]] == pytest.approx([(249 - place) / 255 for place in range(9)])
+    assert [exemplar.index for exemplar in found.per_channel[0]] == wanted
+    assert [exemplar.value for exemplar in found.per_channel[0]] == pytest.approx(
+        [(249 - place) / 255 for place in range(9)]
+    )
     assert {index // 100 for index in wanted} == {0, 1, 2}
 
 
@@ -128,41 +130,41 @@ def test_the_budget_counts_the_layers_up_to_this_one(budget: float, count: int) 
     layers = (Conv2d(out_channels=1, kernel_size=2), Conv2d(out_channels=1, kernel_size=2))
     architecture = _net(*layers, Flatten(), Linear(out_features=1000), Output())
     # 3×4 places of four weights, then 2×3: 48 + 24 = 72 for each image.
-    data = Images(torch.zeros(300, 1, 4, 5, dtype=torch.uint8), torch.arange(300))
+    data = LabeledImages(torch.zeros(300, 1, 4, 5, dtype=torch.uint8), torch.arange(300))
     found = _found(model_of(architecture), data, 1, budget=budget)
-    assert found.count == count
+    assert found.image_count == count
     taken = data.sample(count).labels[:9].tolist()
-    assert [exemplar.index for exemplar in found.top[0]] == taken
-    assert [exemplar.label for exemplar in found.top[0]] == taken
+    assert [exemplar.index for exemplar in found.per_channel[0]] == taken
+    assert [exemplar.label for exemplar in found.per_channel[0]] == taken
 
 
 @given(architecture=strategies.architectures(), draws=st.data())
 @settings(max_examples=25)
 def test_the_same_as_a_search_by_brute_force(architecture: Architecture, draws: st.DataObject) -> None:
     model = model_of(architecture)
-    place = draws.draw(st.integers(0, len(architecture.steps()) - 1))
-    step = architecture.steps()[place]
+    place = draws.draw(st.integers(0, len(architecture.resolve_layers()) - 1))
+    step = architecture.resolve_layers()[place]
     pixels = torch.randint(0, 256, (30, *architecture.input.shape), generator=torch.Generator().manual_seed(1))
-    data = Images(pixels.to(torch.uint8), torch.arange(30) % 7)
+    data = LabeledImages(pixels.to(torch.uint8), torch.arange(30) % 7)
     kept = {name: weight.clone() for name, weight in model.module.state_dict().items()}
-    found = _found(model, data, step.index, most=4)
+    found = _found(model, data, step.index, k=4)
 
     values = scale_pixels(data.images)
     with torch.no_grad():
-        for module in list(model.module)[: spans(architecture)[place].stop]:
+        for module in list(model.module)[: list_module_ranges(architecture)[place].stop]:
             values = module(values)
     array = values.numpy().reshape(30, step.output_shape[0], -1)
-    assert len(found.top) == step.output_shape[0]
-    for channel, exemplar_row in enumerate(found.top):
+    assert len(found.per_channel) == step.output_shape[0]
+    for channel, exemplar_row in enumerate(found.per_channel):
         wanted = sorted(range(30), key=lambda index: (-array[index, channel].max(), index))[:4]
         assert [exemplar.index for exemplar in exemplar_row] == wanted
         for exemplar in exemplar_row:
             own = array[exemplar.index, channel]
             assert exemplar.value == own.max()
             assert exemplar.label == exemplar.index % 7
-            if is_map(step.output_shape):
+            if is_spatial(step.output_shape):
                 row, column = divmod(int(own.argmax()), step.output_shape[2])
-                assert exemplar.box == receptive_box(architecture, step.index, row, column)
+                assert exemplar.box == compute_receptive_box(architecture, step.index, row, column)
             else:
                 assert exemplar.box is None
     assert all(torch.equal(weight, kept[name]) for name, weight in model.module.state_dict().items())
@@ -170,17 +172,17 @@ def test_the_same_as_a_search_by_brute_force(architecture: Architecture, draws: 
 
 def _changes(architecture: Architecture, layer_index: int, seed: int) -> None:
     """Whatever is changed outside of a value's box, the value stays; for some places, those at the edges included."""
-    place = next(place for place, step in enumerate(architecture.steps()) if step.index == layer_index)
+    place = next(place for place, step in enumerate(architecture.resolve_layers()) if step.index == layer_index)
     model = model_of(architecture, seed=seed)
-    maps = model.module[: spans(architecture)[place].stop].double()
+    maps = model.module[: list_module_ranges(architecture)[place].stop].double()
     dice = np.random.default_rng(seed)
     images = torch.from_numpy(dice.random((1, *architecture.input.shape)))
-    height, width = architecture.steps()[place].output_shape[1:]
+    height, width = architecture.resolve_layers()[place].output_shape[1:]
     places = {(0, 0), (height - 1, width - 1), (height // 2, width // 2), (0, width - 1)}
     with torch.no_grad():
         before = maps(images)
         for row, column in places:
-            box = receptive_box(architecture, layer_index, row, column)
+            box = compute_receptive_box(architecture, layer_index, row, column)
             if box is not None:
                 other = torch.from_numpy(dice.random(images.shape))
                 top, left, bottom, right = box
@@ -202,8 +204,8 @@ def test_nothing_outside_of_the_box_counts_in_stacks_of_windows(
 @given(architecture=strategies.architectures(most_maps=6))
 @settings(max_examples=25)
 def test_nothing_outside_of_the_box_counts_in_any_net(architecture: Architecture) -> None:
-    for step in architecture.steps():
-        if is_map(step.output_shape):
+    for step in architecture.resolve_layers():
+        if is_spatial(step.output_shape):
             _changes(architecture, step.index, 0)
 
 
@@ -214,7 +216,7 @@ def _influence(architecture: Architecture, layer_index: int, row: int, column: i
         for weight in module.parameters():
             weight.fill_(0.5)
     image = torch.ones(1, *architecture.input.shape, requires_grad=True)
-    module[: spans(architecture)[layer_index].stop](image)[0, 0, row, column].backward()
+    module[: list_module_ranges(architecture)[layer_index].stop](image)[0, 0, row, column].backward()
     assert image.grad is not None
     return image.grad[0, 0] != 0
 
@@ -225,15 +227,15 @@ def test_the_box_is_no_larger_than_it_must_be(architecture: Architecture, draws:
     if len(architecture.layers) == 2:
         return
     last = len(architecture.layers) - 3
-    height, width = architecture.steps()[last].output_shape[1:]
+    height, width = architecture.resolve_layers()[last].output_shape[1:]
     row, column = draws.draw(st.integers(0, height - 1)), draws.draw(st.integers(0, width - 1))
     rows, columns = torch.nonzero(_influence(architecture, last, row, column), as_tuple=True)
     wanted = (int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)
-    box = receptive_box(architecture, last, row, column)
+    box = compute_receptive_box(architecture, last, row, column)
     assert wanted == (box or (0, 0, 64, 64))
     field = ReceptiveField()
-    for step in architecture.steps()[: last + 1]:
-        field = step.layer.receptive_field(field, step.input_shape)
+    for step in architecture.resolve_layers()[: last + 1]:
+        field = step.layer.compute_receptive_field(field, step.input_shape)
     assert (wanted[0], wanted[2]) == (field.start + row * field.jump, field.start + row * field.jump + field.size)
 
 
@@ -257,34 +259,34 @@ BLOCK = (Conv2d(out_channels=2, padding=2, dilation=2), BatchNorm(), Conv2d(out_
 )
 def test_boxes_by_hand(layers: tuple[Layer, ...], row: int, column: int, box: tuple[int, ...]) -> None:
     architecture = _net(*layers, Flatten(), Output(), height=12, width=14)
-    assert receptive_box(architecture, len(layers) - 1, row, column) == box
+    assert compute_receptive_box(architecture, len(layers) - 1, row, column) == box
 
 
 def test_a_block_whose_two_ways_have_unlike_strides() -> None:
     # Both ways make two values of four, one in steps of 3, the other of 2: the spec's field knows one step alone.
     block = Residual(layers=(Conv2d(out_channels=2, kernel_size=1, stride=3),), activation="none")
     architecture = _net(block, Conv2d(out_channels=1, kernel_size=1), Flatten(), Output(), height=4, width=4)
-    assert [receptive_box(architecture, 0, place, place) for place in (0, 1)] == [(0, 0, 1, 1), (2, 2, 4, 4)]
+    assert [compute_receptive_box(architecture, 0, place, place) for place in (0, 1)] == [(0, 0, 1, 1), (2, 2, 4, 4)]
     assert torch.nonzero(_influence(architecture, 0, 1, 1)).tolist() == [[2, 2], [3, 3]]
     _changes(architecture, 0, 0)
     # The inner one has padding enough to keep the size in spite of its stride; the way around is the identity.
     wide = Residual(layers=(Conv2d(out_channels=1, kernel_size=1, stride=2, padding=2),), activation="none")
     architecture = _net(wide, Flatten(), Output(), height=4, width=4)
-    assert receptive_box(architecture, 0, 1, 2) == (0, 2, 2, 3)
+    assert compute_receptive_box(architecture, 0, 1, 2) == (0, 2, 2, 3)
     _changes(architecture, 0, 0)
 
 
 def test_values_that_see_everything_have_no_box() -> None:
     everything = _net(Conv2d(kernel_size=3), Conv2d(kernel_size=2), Flatten(), Output(), height=4, width=4)
-    assert receptive_box(everything, 0, 0, 0) == (0, 0, 3, 3)
-    assert receptive_box(everything, 1, 0, 0) is None
-    assert receptive_box(everything, 2, 0, 0) is None
+    assert compute_receptive_box(everything, 0, 0, 0) == (0, 0, 3, 3)
+    assert compute_receptive_box(everything, 1, 0, 0) is None
+    assert compute_receptive_box(everything, 2, 0, 0) is None
     # All rows, but not all columns: there is something to show.
-    assert receptive_box(_net(Conv2d(kernel_size=4), Flatten(), Output()), 0, 0, 1) == (0, 1, 4, 5)
+    assert compute_receptive_box(_net(Conv2d(kernel_size=4), Flatten(), Output()), 0, 0, 1) == (0, 1, 4, 5)
 
 
 def test_the_mode_of_the_caller_is_left_alone_between_batches() -> None:
-    search = exemplars(_two_channels(), FIVE, 0)
+    search = find_top_activations(_two_channels(), FIVE, 0)
     next(search)
     assert not torch.is_inference_mode_enabled()
     assert torch.is_grad_enabled()
@@ -294,13 +296,15 @@ def test_the_mode_of_the_caller_is_left_alone_between_batches() -> None:
 def test_a_layer_that_is_not_there_is_told_at_once(layer_index: int) -> None:
     model = _two_channels()
     with pytest.raises(PlaygroundError, match=f"no layer {layer_index + 1} to"):
-        exemplars(model, FIVE, layer_index)
+        find_top_activations(model, FIVE, layer_index)
     with pytest.raises(PlaygroundError, match=f"no layer {layer_index + 1} to"):
-        receptive_box(model.architecture, layer_index, 0, 0)
+        compute_receptive_box(model.architecture, layer_index, 0, 0)
 
 
 def test_images_that_do_not_fit_are_told_at_once() -> None:
     with pytest.raises(DataError, match=r"2 of 1×5×4.*of 1×4×5"):
-        exemplars(_two_channels(), Images(torch.zeros(2, 1, 5, 4, dtype=torch.uint8), torch.zeros(2)), 0)
+        find_top_activations(
+            _two_channels(), LabeledImages(torch.zeros(2, 1, 5, 4, dtype=torch.uint8), torch.zeros(2)), 0
+        )
     with pytest.raises(DataError, match="0 of 1×4×5"):
-        exemplars(_two_channels(), _dots(), 0)
+        find_top_activations(_two_channels(), _dots(), 0)

@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
 from playground.errors import DataError, PlaygroundError
-from playground.interpret.activations.activations import layer_values
+from playground.interpret.activations.activations import compute_activations
 from playground.interpret.model import Model
 from playground.interpret.projection import embedding
-from playground.interpret.projection.embedding import Pca, features, place_by_neighbours, tsne
+from playground.interpret.projection.embedding import (
+    PcaProjection,
+    compute_tsne,
+    extract_layer_features,
+    project_by_neighbors,
+)
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
 
@@ -57,7 +62,7 @@ def test_features_by_hand() -> None:
     images = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
     images[1, 0, 0, 1] = 255
     images[2] = 51
-    found = features(_doubling(Flatten()), images, 0)
+    found = extract_layer_features(_doubling(Flatten()), images, 0)
     assert (found.dtype, found.shape) == (np.float32, (3, 32))
     np.testing.assert_array_equal(found[0], [0.0] * 16 + [1.0] * 16)
     np.testing.assert_array_equal(found[1], [0, 2, *[0] * 14, 1, 0, *[1] * 14])
@@ -70,10 +75,12 @@ def test_large_maps_are_averaged_over_parts() -> None:
     wanted = np.concatenate([2 * corners, 1 - corners])
     model = _doubling(Flatten(), Dropout())
     for layer_index in (0, 1, 2):
-        found = features(model, images, layer_index, most_values=8)
+        found = extract_layer_features(model, images, layer_index, max_values=8)
         np.testing.assert_allclose(found, [wanted], rtol=1e-5)
-    np.testing.assert_allclose(features(model, images, 0, most_values=7).shape, (1, 4))  # 2 maps of 2×1
-    np.testing.assert_allclose(features(model, images, 0, most_values=1), [[15 / 255, 1 - 7.5 / 255]], rtol=1e-5)
+    np.testing.assert_allclose(extract_layer_features(model, images, 0, max_values=7).shape, (1, 4))  # 2 maps of 2×1
+    np.testing.assert_allclose(
+        extract_layer_features(model, images, 0, max_values=1), [[15 / 255, 1 - 7.5 / 255]], rtol=1e-5
+    )
 
 
 def test_vectors_that_are_no_maps_stay_as_they_are() -> None:
@@ -82,24 +89,27 @@ def test_vectors_that_are_no_maps_stay_as_they_are() -> None:
     images = _images(2, 1, 4, 4)
     for layer_index in (1, 2):
         np.testing.assert_array_equal(
-            features(model, images, layer_index, most_values=3), features(model, images, layer_index)
+            extract_layer_features(model, images, layer_index, max_values=3),
+            extract_layer_features(model, images, layer_index),
         )
-    assert features(model, images, 3, most_values=3).shape == (2, 10)
+    assert extract_layer_features(model, images, 3, max_values=3).shape == (2, 10)
 
 
 def test_features_of_many_images_come_in_their_order() -> None:
     model, images = _doubling(MaxPool2d(), Flatten()), _images(230, 1, 4, 4)
-    found = features(model, images, 1)
+    found = extract_layer_features(model, images, 1)
     assert found.shape == (230, 8)
     for place in (0, 99, 100, 229):
-        np.testing.assert_allclose(found[place], features(model, images[place : place + 1], 1)[0], rtol=1e-6)
+        np.testing.assert_allclose(
+            found[place], extract_layer_features(model, images[place : place + 1], 1)[0], rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("layer_index", [-1, 1, 4])
 def test_features_of_no_layer(layer_index: int) -> None:
     model = _doubling(Dropout(enabled=False), Flatten())
     with pytest.raises(PlaygroundError, match="no layer"):
-        features(model, _images(1, 1, 4, 4), layer_index)
+        extract_layer_features(model, _images(1, 1, 4, 4), layer_index)
 
 
 @given(architecture=strategies.architectures())
@@ -107,12 +117,12 @@ def test_features_of_no_layer(layer_index: int) -> None:
 def test_features_are_what_the_layers_put_out(architecture: Architecture) -> None:
     model = model_of(architecture)
     images = _images(3, *architecture.input.shape)
-    wanted = [layer_values(model, (image / 255).numpy()) for image in images]
-    for place, step in enumerate(architecture.steps()):
-        whole = features(model, images, step.index, most_values=10**9)
+    wanted = [compute_activations(model, (image / 255).numpy()) for image in images]
+    for place, step in enumerate(architecture.resolve_layers()):
+        whole = extract_layer_features(model, images, step.index, max_values=10**9)
         for row, values in zip(whole, wanted, strict=True):
-            np.testing.assert_allclose(row, values[place].after.ravel(), rtol=1e-4, atol=1e-5)
-        few = features(model, images, step.index, most_values=20)
+            np.testing.assert_allclose(row, values[place].output.ravel(), rtol=1e-4, atol=1e-5)
+        few = extract_layer_features(model, images, step.index, max_values=20)
         assert len(few) == 3
         if len(step.output_shape) == 3:
             assert few.shape[1] <= max(20, step.output_shape[0])
@@ -126,16 +136,16 @@ def test_features_are_what_the_layers_put_out(architecture: Architecture) -> Non
 
 def test_pca_by_hand() -> None:
     rows = np.array([[5, 1, 2], [-1, 1, 2], [2, 2, 2], [2, 0, 2]], dtype=np.float32)
-    fitted = Pca.fit(rows)
+    fitted = PcaProjection.fit(rows)
     np.testing.assert_allclose(fitted.points, [[3, 0], [-3, 0], [0, 1], [0, -1]], atol=1e-6)
-    assert fitted.explained == pytest.approx((0.9, 0.1))
-    np.testing.assert_allclose(fitted.place(np.array([[2, 1, 9], [4, 3, 0]], dtype=np.float32)), [[0, 0], [2, 2]])
+    assert fitted.explained_variance_ratio == pytest.approx((0.9, 0.1))
+    np.testing.assert_allclose(fitted.transform(np.array([[2, 1, 9], [4, 3, 0]], dtype=np.float32)), [[0, 0], [2, 2]])
 
 
 @pytest.mark.parametrize("shape", [(40, 7), (12, 300), (2, 5), (5, 2)])
 def test_pca_is_that_of_an_svd(shape: tuple[int, int]) -> None:
     rows = _rows(*shape) * np.linspace(1, 3, shape[1], dtype=np.float32) + 7
-    fitted = Pca.fit(rows)
+    fitted = PcaProjection.fit(rows)
     left, sizes, axes = np.linalg.svd((rows - rows.mean(0)).astype(np.float64), full_matrices=False)
     for place in range(2):
         if sizes[place] < 1e-4 * sizes[0]:  # two rows span one axis
@@ -143,21 +153,21 @@ def test_pca_is_that_of_an_svd(shape: tuple[int, int]) -> None:
             continue
         sign = np.sign(axes[place][np.abs(axes[place]).argmax()])
         np.testing.assert_allclose(fitted.points[:, place], sign * left[:, place] * sizes[place], atol=1e-4)
-    np.testing.assert_allclose(fitted.explained, sizes[:2] ** 2 / (sizes**2).sum(), atol=1e-9)
+    np.testing.assert_allclose(fitted.explained_variance_ratio, sizes[:2] ** 2 / (sizes**2).sum(), atol=1e-9)
     assert fitted.points.dtype == np.float32
-    np.testing.assert_array_equal(fitted.place(rows), fitted.points)
+    np.testing.assert_array_equal(fitted.transform(rows), fitted.points)
 
 
 @pytest.mark.parametrize("count", [3, 50])
 def test_rows_along_a_line_have_one_axis(count: int) -> None:
     along = np.linspace(-1, 1, count, dtype=np.float32)
-    fitted = Pca.fit(along[:, None] * np.array([3, -4, 0, 0, 0], dtype=np.float32))
+    fitted = PcaProjection.fit(along[:, None] * np.array([3, -4, 0, 0, 0], dtype=np.float32))
     np.testing.assert_allclose(fitted.points, np.stack([-5 * along, 0 * along], axis=1), atol=1e-5)
-    assert fitted.explained == pytest.approx((1, 0))
+    assert fitted.explained_variance_ratio == pytest.approx((1, 0))
 
 
 def test_one_value_an_image_has_one_axis() -> None:
-    fitted = Pca.fit(np.array([[1], [2], [6]], dtype=np.float32))
+    fitted = PcaProjection.fit(np.array([[1], [2], [6]], dtype=np.float32))
     np.testing.assert_allclose(fitted.points, [[-2, 0], [-1, 0], [3, 0]])
 
 
@@ -175,15 +185,15 @@ def test_one_value_an_image_has_one_axis() -> None:
 def test_what_cannot_be_laid_out(rows: Array, message: str) -> None:
     rows = rows.astype(np.float32)
     with pytest.raises(DataError, match=message):
-        Pca.fit(rows)
+        PcaProjection.fit(rows)
     if len(rows) > 1:
         with pytest.raises(DataError, match=message):
-            tsne(rows)
+            compute_tsne(rows)
 
 
 def test_too_few_rows_for_neighbours() -> None:
     with pytest.raises(DataError, match="more than 3"):
-        tsne(_rows(3, 5))
+        compute_tsne(_rows(3, 5))
 
 
 @pytest.fixture
@@ -197,13 +207,13 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[str]"]:
     """The programs that were started."""
     found: list[subprocess.Popen[str]] = []
-    start = embedding._program
+    start = embedding._start_tsne_process
 
     def recorded(*arguments: str) -> "subprocess.Popen[str]":
         found.append(start(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(embedding, "_program", recorded)
+    monkeypatch.setattr(embedding, "_start_tsne_process", recorded)
     return found
 
 
@@ -215,7 +225,7 @@ def _final(course: Map) -> Array:
 
 
 def test_tsne_parts_two_clusters(scratch: Path) -> None:
-    course = list(tsne(_two_clusters(), iterations=300))
+    course = list(compute_tsne(_two_clusters(), iterations=300))
     progress = [share for share, _ in course]
     assert progress[0] == 0
     assert progress[-1] == 1
@@ -233,20 +243,20 @@ def test_tsne_parts_two_clusters(scratch: Path) -> None:
 
 def test_tsne_of_few_rows_is_always_the_same() -> None:
     # The second seed is more than scikit-learn takes, and stands for the first.
-    first, second = (_final(tsne(_rows(4, 3), seed=seed, iterations=250)) for seed in (3, 3 + 2**32))
+    first, second = (_final(compute_tsne(_rows(4, 3), seed=seed, iterations=250)) for seed in (3, 3 + 2**32))
     assert first.shape == (4, 2)
     assert np.isfinite(first).all()
     np.testing.assert_array_equal(first, second)
 
 
 def test_tsne_of_one_value_an_image_some_of_them_equal() -> None:
-    points = _final(tsne(np.repeat(_rows(3, 1), 3, axis=0), iterations=250))
+    points = _final(compute_tsne(np.repeat(_rows(3, 1), 3, axis=0), iterations=250))
     assert points.shape == (9, 2)
     assert np.isfinite(points).all()
 
 
 def test_closing_ends_the_work_and_leaves_nothing(scratch: Path, started: list["subprocess.Popen[str]"]) -> None:
-    course = tsne(_rows(200, 60), iterations=10**6)
+    course = compute_tsne(_rows(200, 60), iterations=10**6)
     assert next(course) == (0.0, None)
     assert len(list(scratch.iterdir())) == 1
     progress, points = next((progress, points) for progress, points in course if progress > 0)
@@ -262,7 +272,7 @@ def test_closing_ends_the_work_and_leaves_nothing(scratch: Path, started: list["
 
 
 def test_a_program_that_dies_is_told(scratch: Path, started: list["subprocess.Popen[str]"]) -> None:
-    course = tsne(_rows(20, 5))
+    course = compute_tsne(_rows(20, 5))
     next(course)
     started[0].kill()
     with pytest.raises(PlaygroundError, match=r"could not be computed: the process was ended"):
@@ -271,7 +281,7 @@ def test_a_program_that_dies_is_told(scratch: Path, started: list["subprocess.Po
 
 
 def test_what_a_program_died_of_is_told(scratch: Path) -> None:
-    course = tsne(_rows(20, 5), perplexity=-1)
+    course = compute_tsne(_rows(20, 5), perplexity=-1)
     with pytest.raises(PlaygroundError, match=r"could not be computed: .*perplexity"):
         list(course)
     assert not list(scratch.iterdir())
@@ -295,16 +305,18 @@ def test_a_place_by_neighbours_by_hand() -> None:
     known = np.array([[0.0], [3.0], [100.0]], dtype=np.float32)
     points = np.array([[10, 0], [20, 6], [-90, -90]], dtype=np.float32)
     # From 1 it is 1 to the first and 2 to the second: weights 2/3 and 1/3.
-    placed = place_by_neighbours(known, points, np.array([[1.0], [1.5]], dtype=np.float32), k=2)
+    placed = project_by_neighbors(known, points, np.array([[1.0], [1.5]], dtype=np.float32), k=2)
     np.testing.assert_allclose(placed, [[40 / 3, 2], [15, 3]], rtol=1e-6)
-    everything = place_by_neighbours(known, points, np.array([[50.0]], dtype=np.float32), k=9)
+    everything = project_by_neighbors(known, points, np.array([[50.0]], dtype=np.float32), k=9)
     weights = 1 / np.array([50, 47, 50])
     np.testing.assert_allclose(everything[0], weights @ points / weights.sum(), rtol=1e-5)
 
 
 def test_known_rows_lie_where_they_are() -> None:
     known, points = _rows(30, 8), _rows(30, 2, 5)
-    np.testing.assert_allclose(place_by_neighbours(known, points, known), points, atol=1e-5)
+    np.testing.assert_allclose(project_by_neighbors(known, points, known), points, atol=1e-5)
     twice = np.repeat(known[:1], 6, axis=0)
-    np.testing.assert_allclose(place_by_neighbours(twice, points[:6], known[:1], k=6)[0], points[:6].mean(0), atol=1e-5)
-    assert place_by_neighbours(known, points, known[:0]).shape == (0, 2)
+    np.testing.assert_allclose(
+        project_by_neighbors(twice, points[:6], known[:1], k=6)[0], points[:6].mean(0), atol=1e-5
+    )
+    assert project_by_neighbors(known, points, known[:0]).shape == (0, 2)

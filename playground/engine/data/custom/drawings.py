@@ -9,106 +9,108 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from playground.core.json_io import read_model
-from playground.engine.data.rasterize import SIZE, Array, fit_strokes
-from playground.engine.paths import home, make_folder, writing
-from playground.engine.rng import mixed_seed
-from playground.errors import DrawingError, StoreError
+from playground.core.json_io import parse_json
+from playground.engine.data.rasterize import IMAGE_SIZE, Array, rasterize
+from playground.engine.paths import atomic_write, get_data_folder, make_folder
+from playground.engine.rng import derive_seed
+from playground.errors import DrawingError, StorageError
 
 MAX_DRAWINGS = 500
-_PEN_WIDTHS = (1.8, 3.2)
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_PEN_WIDTH_RANGE = (1.8, 3.2)
+_FROZEN_CONFIG = ConfigDict(frozen=True, extra="forbid")
 
 
-class OwnDrawing(BaseModel):
+class LabeledDrawing(BaseModel):
     """What a drawing is, as its owner says; its strokes if it has any, and the net's input when it was labelled."""
 
-    model_config = _FROZEN
+    model_config = _FROZEN_CONFIG
 
     label: int = Field(ge=0, le=9)
     strokes: tuple[tuple[tuple[float, float], ...], ...] = ()
     pixels: str = Field(max_length=2000)  # base64 of 28×28 bytes
 
     @classmethod
-    def of(cls, label: int, strokes: tuple[tuple[tuple[float, float], ...], ...], image: Array) -> "OwnDrawing":
+    def from_image(
+        cls, label: int, strokes: tuple[tuple[tuple[float, float], ...], ...], image: Array
+    ) -> "LabeledDrawing":
         """From the net's input (1, 28, 28), values 0 to 1."""
         content = np.round(image * 255).astype(np.uint8).tobytes()
         return cls(label=label, strokes=strokes, pixels=base64.b64encode(content).decode())
 
-    def images(self, count: int) -> list[Array]:
+    def render_images(self, count: int) -> list[Array]:
         """``count`` images (1, 28, 28) of it: strokes with pens of other widths, a picture as it is."""
         if not self.strokes:
-            return [self._image()] * count
-        source = np.random.default_rng(mixed_seed("own", self.pixels))
-        widths = source.uniform(*_PEN_WIDTHS, size=count)
-        return [fit_strokes(self.strokes, pen_width=float(width)) for width in widths]
+            return [self._decode_pixels()] * count
+        source = np.random.default_rng(derive_seed("own", self.pixels))
+        widths = source.uniform(*_PEN_WIDTH_RANGE, size=count)
+        return [rasterize(self.strokes, pen_width=float(width)) for width in widths]
 
-    def _image(self) -> Array:
+    def _decode_pixels(self) -> Array:
         content = np.frombuffer(base64.b64decode(self.pixels), dtype=np.uint8)
-        if content.size != SIZE * SIZE:
+        if content.size != IMAGE_SIZE * IMAGE_SIZE:
             raise DrawingError("A drawing of the personal set is damaged.", fix="Delete the set and draw again.")
-        image: Array = content.reshape(1, SIZE, SIZE).astype(np.float32) / np.float32(255)
+        image: Array = content.reshape(1, IMAGE_SIZE, IMAGE_SIZE).astype(np.float32) / np.float32(255)
         return image
 
 
-class OwnDrawings(BaseModel):
+class DrawingCollection(BaseModel):
     """The personal set, as it lies in its file."""
 
-    model_config = _FROZEN
+    model_config = _FROZEN_CONFIG
 
     schema_version: int = Field(default=1, alias="schema")
-    drawings: tuple[OwnDrawing, ...] = Field(default=(), max_length=MAX_DRAWINGS)
+    drawings: tuple[LabeledDrawing, ...] = Field(default=(), max_length=MAX_DRAWINGS)
 
 
-def own_drawings(owner: str | None) -> OwnDrawings:
+def load_drawings(owner: str | None) -> DrawingCollection:
     """The set of a person (None: whoever sits at the machine); raises StoreError for a damaged file."""
     try:
-        text = _path(owner).read_text(encoding="utf-8")
+        text = _drawings_path(owner).read_text(encoding="utf-8")
     except FileNotFoundError:
-        return OwnDrawings()
+        return DrawingCollection()
     except (OSError, UnicodeDecodeError) as problem:
-        raise StoreError(f"{_path(owner)} cannot be read: {problem}.", fix="Delete the set.") from problem
-    return read_model(OwnDrawings, text, StoreError)
+        raise StorageError(f"{_drawings_path(owner)} cannot be read: {problem}.", fix="Delete the set.") from problem
+    return parse_json(DrawingCollection, text, StorageError)
 
 
-def add_drawing(owner: str | None, drawing: OwnDrawing) -> OwnDrawings:
+def add_drawing(owner: str | None, drawing: LabeledDrawing) -> DrawingCollection:
     """Keep one more; the same picture again takes its new label. Raises StoreError when the set is full."""
-    others = [one for one in own_drawings(owner).drawings if one.pixels != drawing.pixels]
+    others = [one for one in load_drawings(owner).drawings if one.pixels != drawing.pixels]
     if len(others) >= MAX_DRAWINGS:
-        raise StoreError(f"The personal set is full: {MAX_DRAWINGS} drawings.", fix="Download it and delete it.")
-    kept = OwnDrawings(drawings=(*others, drawing))
-    make_folder(_path(owner).parent)
-    with writing(_path(owner)) as temporary:
+        raise StorageError(f"The personal set is full: {MAX_DRAWINGS} drawings.", fix="Download it and delete it.")
+    kept = DrawingCollection(drawings=(*others, drawing))
+    make_folder(_drawings_path(owner).parent)
+    with atomic_write(_drawings_path(owner)) as temporary:
         temporary.write_text(kept.model_dump_json(by_alias=True), encoding="utf-8")
     return kept
 
 
 def delete_drawings(owner: str | None) -> None:
     """Throw the set away; nothing that was trained on it changes."""
-    _path(owner).unlink(missing_ok=True)
+    _drawings_path(owner).unlink(missing_ok=True)
 
 
-def read_labelled(name: str, content: bytes) -> tuple[OwnDrawing, ...]:
+def read_labeled_drawings(name: str, content: bytes) -> tuple[LabeledDrawing, ...]:
     """Labelled strokes from a JSON file; raises DrawingError, naming the file, for anything else."""
     expected = 'A list of drawings: [{"label": 3, "strokes": [[[x, y], ...], ...]}, ...], y down, any unit.'
     try:
         listed = json.loads(content)
         if isinstance(listed, dict):  # the file of a personal set, or a single drawing
             listed = listed.get("drawings", [listed])
-        return tuple(_labelled(one) for one in listed[:MAX_DRAWINGS])
+        return tuple(_parse_drawing(one) for one in listed[:MAX_DRAWINGS])
     except DrawingError as problem:
         raise DrawingError(f"{name}: {problem.what}", expected=expected) from None
     except (ValueError, TypeError, KeyError, RecursionError) as problem:
         raise DrawingError(f"{name} holds no labelled drawings: {problem}", expected=expected) from None
 
 
-def _labelled(drawing: dict[str, Any]) -> OwnDrawing:
+def _parse_drawing(drawing: dict[str, Any]) -> LabeledDrawing:
     if "pixels" in drawing:
-        return OwnDrawing.model_validate(drawing)
-    return OwnDrawing.of(drawing["label"], drawing["strokes"], fit_strokes(drawing["strokes"]))
+        return LabeledDrawing.model_validate(drawing)
+    return LabeledDrawing.from_image(drawing["label"], drawing["strokes"], rasterize(drawing["strokes"]))
 
 
-def _path(owner: str | None) -> Path:
+def _drawings_path(owner: str | None) -> Path:
     """The file of a person, who may be called anything."""
     name = "mine" if owner is None else hashlib.blake2b(owner.encode(), digest_size=8).hexdigest()
-    return home() / "drawings" / f"{name}.json"
+    return get_data_folder() / "drawings" / f"{name}.json"

@@ -7,48 +7,50 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from playground.charts.images import map_grid, single_image
-from playground.charts.theme import theme
-from playground.core.summary import Row
+from playground.charts.images import render_feature_maps, render_image
+from playground.charts.theme import get_theme
+from playground.core.summary import LayerSummary
 from playground.errors import PlaygroundError
-from playground.interpret.attribution.counterfactual import Counterfactual, counterfactual
-from playground.interpret.attribution.pixel_attribution import METHODS, Attribution, Method, attribute, cam_layers
+from playground.interpret.attribution.counterfactual import Counterfactual, find_counterfactual
+from playground.interpret.attribution.pixel_attribution import METHODS, Attribution, Method, attribute, list_cam_layers
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import Model
 from playground.ui import html as markup
-from playground.ui.model_input import Subject
-from playground.ui.progress import stoppable
+from playground.ui.model_input import ModelInput
+from playground.ui.progress import show_stop_button
 
 Array = NDArray[np.float32]
-_SIZE = 168
-_MOST_PILLS = 12
+_IMAGE_SIZE = 168
+_MAX_PILLS = 12
 
 
-def why_view(model: Model, subject: Subject, row: Row, names: Sequence[str]) -> None:
+def render_attribution_view(
+    model: Model, model_input: ModelInput, row: LayerSummary, class_names: Sequence[str]
+) -> None:
     """For a class: what speaks for it, by every method, with what each of them does and does not show."""
-    prediction = predict(model, [subject.image])[0]
-    target = _choose_class(names, prediction.first)
-    layers = cam_layers(model)
+    prediction = predict(model, [model_input.image])[0]
+    target = _choose_class(class_names, prediction.top_class)
+    layers = list_cam_layers(model)
     layer_index = row.index if row.index in layers else (layers[-1] if layers else None)
     with st.container(horizontal=True, gap="medium", key="why"):
         for method, info in METHODS.items():
             if method != "grad_cam" or layer_index is not None:
-                _tile(model, subject, target, method, info.title, info.words, layer_index)
+                _render_attribution(model, model_input, target, method, info.title, info.description, layer_index)
     if layer_index is None:
-        markup.hint("Grad-CAM needs a convolution, and this net has none.")
-    _counterfactual(model, subject, prediction.first, target, names)
+        markup.render_hint("Grad-CAM needs a convolution, and this net has none.")
+    _render_counterfactual(model, model_input, prediction.top_class, target, class_names)
 
 
-def _choose_class(names: Sequence[str], guess: int) -> int:
-    classes = len(names)
-    if classes > _MOST_PILLS:
+def _choose_class(class_names: Sequence[str], predicted_class: int) -> int:
+    classes = len(class_names)
+    if classes > _MAX_PILLS:
         return int(
             st.selectbox(
                 "What speaks for",
                 range(classes),
-                index=guess,
-                key=f"why-class-{classes}-{guess}",
-                format_func=lambda place: names[place],
+                index=predicted_class,
+                key=f"why-class-{classes}-{predicted_class}",
+                format_func=lambda place: class_names[place],
                 width=260,
             )
         )
@@ -56,85 +58,99 @@ def _choose_class(names: Sequence[str], guess: int) -> int:
     chosen = st.pills(
         "What speaks for",
         list(range(classes)),
-        key=f"why-class-{classes}-{guess}",
-        default=guess,
+        key=f"why-class-{classes}-{predicted_class}",
+        default=predicted_class,
         required=True,
-        format_func=lambda place: names[place] + (" (the guess)" if place == guess else ""),
+        format_func=lambda place: class_names[place] + (" (the guess)" if place == predicted_class else ""),
     )
-    return int(guess if chosen is None else chosen)
+    return int(predicted_class if chosen is None else chosen)
 
 
-def _tile(
-    model: Model, subject: Subject, target: int, method: Method, title: str, words: str, layer_index: int | None
+def _render_attribution(
+    model: Model,
+    model_input: ModelInput,
+    target: int,
+    method: Method,
+    title: str,
+    description: str,
+    layer_index: int | None,
 ) -> None:
-    with st.container(width=_SIZE + 8, gap="small"):
+    with st.container(width=_IMAGE_SIZE + 8, gap="small"):
         layer = layer_index if method == "grad_cam" else None
         where = "" if layer is None else f" at layer {layer + 1}"
-        markup.title(title + where)
+        markup.render_title(title + where)
         try:
-            found = _attribution(model, subject.image.tobytes(), subject.image.shape, target, method, layer)
+            found = _compute_attribution(
+                model, model_input.image.tobytes(), model_input.image.shape, target, method, layer
+            )
         except PlaygroundError as problem:
-            markup.problem(problem)
+            markup.render_error(problem)
             return
         values = found.values
         signed = float(values.min()) < 0
-        palette = theme(st.context.theme.type).diverging if signed else "sequential"
-        grid = map_grid(values[None], palette=palette, tile_size=_SIZE, gap=0)
-        st.image(grid.png, width=_SIZE, alt=f"{title}: from {values.min():.3g} to {values.max():.3g}")
-        markup.legend(palette, grid.low, grid.high)
-        markup.hint(words)
+        palette = get_theme(st.context.theme.type).diverging_palette if signed else "sequential"
+        grid = render_feature_maps(values[None], palette=palette, tile_size=_IMAGE_SIZE, gap=0)
+        st.image(grid.png, width=_IMAGE_SIZE, alt=f"{title}: from {values.min():.3g} to {values.max():.3g}")
+        markup.render_legend(palette, grid.min_value, grid.max_value)
+        markup.render_hint(description)
 
 
 @lru_cache(maxsize=12)
-def _attribution(
-    model: Model, content: bytes, shape: tuple[int, ...], target: int, method: Method, layer_index: int | None
+def _compute_attribution(
+    model: Model, image_bytes: bytes, shape: tuple[int, ...], target: int, method: Method, layer_index: int | None
 ) -> Attribution:
-    image = np.frombuffer(content, dtype=np.float32).reshape(shape)
+    image = np.frombuffer(image_bytes, dtype=np.float32).reshape(shape)
     return attribute(model, image, target, method, layer_index=layer_index)
 
 
-def _counterfactual(model: Model, subject: Subject, guess: int, target: int, names: Sequence[str]) -> None:
-    markup.title("The smallest change that turns the answer", note="how close the image is to another class")
-    wanted = None if target == guess else target
-    whom = "the second guess" if wanted is None else names[wanted]
-    key = (model, subject.image.tobytes(), wanted)
+def _render_counterfactual(
+    model: Model, model_input: ModelInput, predicted_class: int, target: int, class_names: Sequence[str]
+) -> None:
+    markup.render_title("The smallest change that turns the answer", note="how close the image is to another class")
+    wanted = None if target == predicted_class else target
+    whom = "the second guess" if wanted is None else class_names[wanted]
+    key = (model, model_input.image.tobytes(), wanted)
     if st.button(f"Find the smallest change to {whom}", key="counterfactual-start"):
-        st.session_state["counterfactual"] = (key, _search(model, subject.image, wanted))
+        st.session_state["counterfactual"] = (key, _search_counterfactual(model, model_input.image, wanted))
     kept = st.session_state.get("counterfactual")
     if kept and kept[0] == key and kept[1] is not None:
-        _changed(subject.image, kept[1], names[kept[1].target])
+        _render_counterfactual_result(model_input.image, kept[1], class_names[kept[1].target])
 
 
-def _search(model: Model, image: Array, target: int | None) -> Counterfactual | None:
+def _search_counterfactual(model: Model, image: Array, target: int | None) -> Counterfactual | None:
     found: Counterfactual | None = None
     try:
-        with stoppable("counterfactual-stop") as place:
-            for progress, found in counterfactual(model, image, target):
-                place.progress(progress, f"changed by {found.distance:.2f}" if found.found else "not turned yet")
+        with show_stop_button("counterfactual-stop") as place:
+            for progress, found in find_counterfactual(model, image, target):
+                place.progress(
+                    progress, f"changed by {found.distance:.2f}" if found.is_successful else "not turned yet"
+                )
     except PlaygroundError as problem:
-        markup.problem(problem)
+        markup.render_error(problem)
     return found
 
 
-def _changed(image: Array, found: Counterfactual, name: str) -> None:
-    around_zero = theme(st.context.theme.type).diverging
+def _render_counterfactual_result(image: Array, result: Counterfactual, class_name: str) -> None:
+    around_zero = get_theme(st.context.theme.type).diverging_palette
     with st.container(horizontal=True, gap="medium"):
         for title, png in (
-            ("before", single_image(image, size=_SIZE)),
+            ("before", render_image(image, size=_IMAGE_SIZE)),
             (
                 "the change",
-                map_grid(found.change.mean(axis=0, keepdims=True), palette=around_zero, tile_size=_SIZE, gap=0).png,
+                render_feature_maps(
+                    result.difference.mean(axis=0, keepdims=True), palette=around_zero, tile_size=_IMAGE_SIZE, gap=0
+                ).png,
             ),
-            (f"now {name}", single_image(found.image, size=_SIZE)),
+            (f"now {class_name}", render_image(result.image, size=_IMAGE_SIZE)),
         ):
-            with st.container(width=_SIZE + 8, gap="small"):
-                st.image(png, width=_SIZE, alt=title)
-                markup.hint(title)
-    if found.found:
+            with st.container(width=_IMAGE_SIZE + 8, gap="small"):
+                st.image(png, width=_IMAGE_SIZE, alt=title)
+                markup.render_hint(title)
+    if result.is_successful:
         size = float(np.linalg.norm(image))
-        markup.line(
-            f"A change of length {found.distance:.2f} (the image itself has {size:.2f}) makes it {name} for "
-            f"the net, {found.probability:.0%}. The smaller, the closer the net was to changing its mind."
+        markup.render_message(
+            f"A change of length {result.distance:.2f} (the image itself has {size:.2f}) makes it {class_name} for "
+            f"the net, {result.probability:.0%}. The smaller, the closer the net was to changing its mind."
         )
     else:
-        markup.line(f"No change was found that makes it {name}; this is the closest.", kind="warn")
+        markup.render_message(f"No change was found that makes it {class_name}; this is the closest.", severity="warn")

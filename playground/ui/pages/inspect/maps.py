@@ -7,149 +7,163 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from playground.charts.images import Scaling, alternative_text, as_maps, map_grid, suitable_palette
-from playground.charts.theme import theme
+from playground.charts.images import (
+    Scaling,
+    describe_feature_maps,
+    render_feature_maps,
+    select_palette,
+    to_feature_maps,
+)
+from playground.charts.theme import get_theme
 from playground.engine.runs.run import Run
-from playground.interpret.activations.activations import LayerValues, layer_values, statistics
-from playground.interpret.activations.arithmetic import class_steps
-from playground.interpret.activations.breakdown import look_at_channel
+from playground.interpret.activations.activations import LayerActivations, compute_activations, compute_statistics
+from playground.interpret.activations.arithmetic import compute_softmax_steps
+from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.model import Model
 from playground.ui import html as markup
-from playground.ui.components.arithmetic_view import MapGrid, arithmetic_view
-from playground.ui.forms import first_of_part, one_of
-from playground.ui.model_input import Subject
-from playground.ui.pages.inspect.film import film_of_layer
-from playground.ui.progress import redraw
+from playground.ui.components.arithmetic_view import FeatureMapGrid, arithmetic_view
+from playground.ui.forms import choose_one, choose_page_start
+from playground.ui.model_input import ModelInput
+from playground.ui.pages.inspect.film import render_layer_film
+from playground.ui.progress import rerun_fragment_or_page
 from playground.ui.state import AppState
 
 Array = NDArray[np.float32]
-SHOWN_AT_ONCE = 32
+MAPS_PER_PAGE = 32
 
 
-class _Look(NamedTuple):
+class _MapDisplay(NamedTuple):
     """How the maps are shown."""
 
-    before: bool
+    is_pre_activation: bool
     scaling: Scaling
 
 
-def maps_view(state: AppState, run: Run, model: Model, subject: Subject, index: int) -> None:
+def render_maps_view(state: AppState, run: Run, model: Model, model_input: ModelInput, layer_index: int) -> None:
     """The maps of a layer; a click on a value puts its arithmetic under the microscope."""
-    every = layer_values(model, subject.image)
-    place = next(place for place, found in enumerate(every) if found.layer_index == index)
+    every = compute_activations(model, model_input.image)
+    place = next(place for place, found in enumerate(every) if found.layer_index == layer_index)
     values = every[place]
-    layer = model.architecture.layers[index]
-    look = _choose_look(values)
-    shown = values.before if look.before and values.before is not None else values.after
-    number = chosen_channel(state, values)
-    channel = look_at_channel(model, subject.image, index, number)
+    layer = model.architecture.layers[layer_index]
+    look = _choose_display(values)
+    shown = values.pre_activation if look.is_pre_activation and values.pre_activation is not None else values.output
+    number = get_selected_channel(state, values)
+    channel = explain_channel(model, model_input.image, layer_index, number)
     chosen = (layer.id, number)
     # Until a place is chosen, the one that the channel finds most exciting.
-    best = np.unravel_index(int(np.argmax(channel.after)), channel.after.shape)
-    place_shown = state.inside_place[2:] if state.inside_place and state.inside_place[:2] == chosen else best
+    best = np.unravel_index(int(np.argmax(channel.output)), channel.output.shape)
+    place_shown = (
+        state.inspect_position[2:] if state.inspect_position and state.inspect_position[:2] == chosen else best
+    )
     below = model.architecture.layers[every[place - 1].layer_index].title if place else "input"
-    name = _name(run, layer.kind, values.after.ndim, number)
-    picture = _picture(number, layer.title, shown, look.scaling)
+    name = _name_channel(run, layer.kind, values.output.ndim, number)
+    picture = _build_map_grid(number, layer.title, shown, look.scaling)
     with st.container(key="microscope"):
         clicked = arithmetic_view(
             channel,
             picture,
-            subject.image.mean(axis=0),
-            place=(int(place_shown[0]), int(place_shown[1])),
-            titles={"output": f"{layer.title}, {name}{', before' if look.before else ''}", "below": below},
-            before=look.before,
-            around_zero=theme(st.context.theme.type).diverging,
-            key=f"microscope-{model.run_id}-{index}",
+            model_input.image.mean(axis=0),
+            position=(int(place_shown[0]), int(place_shown[1])),
+            titles={"output": f"{layer.title}, {name}{', before' if look.is_pre_activation else ''}", "below": below},
+            is_pre_activation=look.is_pre_activation,
+            diverging_palette=get_theme(st.context.theme.type).diverging_palette,
+            key=f"microscope-{model.run_id}-{layer_index}",
         )
-    markup.legend(picture.palette, picture.grid.low, picture.grid.high)
-    if clicked and clicked.channel < len(shown) and (layer.id, *clicked) != state.inside_place:
+    markup.render_legend(picture.palette, picture.grid.min_value, picture.grid.max_value)
+    if clicked and clicked.channel < len(shown) and (layer.id, *clicked) != state.inspect_position:
         is_other = clicked.channel != number
-        state.inside_channel, state.inside_place = clicked.channel, (layer.id, *clicked)
+        state.inspect_channel, state.inspect_position = clicked.channel, (layer.id, *clicked)
         if is_other:  # else the browser shows it already
-            redraw()
+            rerun_fragment_or_page()
     if layer.kind == "output":
-        _softmax(values, run.dataset().class_names)
-    _figures(shown)
-    film_of_layer(run, subject, index, layer.title)
+        _render_softmax(values, run.get_dataset().class_names)
+    _render_statistics(shown)
+    render_layer_film(run, model_input, layer_index, layer.title)
 
 
-def chosen_channel(state: AppState, values: LayerValues) -> int:
+def get_selected_channel(state: AppState, values: LayerActivations) -> int:
     """The channel that Look inside is about; until one is chosen, the one that this input excites most."""
-    if state.inside_channel is None:
-        return int(np.nan_to_num(values.after).reshape(len(values.after), -1).max(axis=1).argmax())
-    return min(state.inside_channel, len(values.after) - 1)
+    if state.inspect_channel is None:
+        return int(np.nan_to_num(values.output).reshape(len(values.output), -1).max(axis=1).argmax())
+    return min(state.inspect_channel, len(values.output) - 1)
 
 
-def _name(run: Run, kind: str, dimensions: int, number: int) -> str:
-    names = run.dataset().class_names
-    if kind == "output" and number < len(names):
-        return f"class {names[number]}"
-    return f"channel {number + 1}" if dimensions == 3 else f"value {number + 1}"
+def _name_channel(run: Run, kind: str, ndim: int, channel: int) -> str:
+    names = run.get_dataset().class_names
+    if kind == "output" and channel < len(names):
+        return f"class {names[channel]}"
+    return f"channel {channel + 1}" if ndim == 3 else f"value {channel + 1}"
 
 
-def _choose_look(values: LayerValues) -> _Look:
+def _choose_display(values: LayerActivations) -> _MapDisplay:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         moments = ("after activation", "before activation")
-        before = values.before is not None and one_of("Values", moments, key="inside-before") == moments[1]
-        scale = one_of(
+        before = values.pre_activation is not None and choose_one("Values", moments, key="inside-before") == moments[1]
+        scale = choose_one(
             "Colour scale",
             ("one scale", "a scale for each map"),
             key="inside-scale",
-            help="One scale: maps can be compared. A scale for each: faint ones show too.",
+            help_text="One scale: maps can be compared. A scale for each: faint ones show too.",
         )
-    return _Look(before, "layer" if scale == "one scale" else "map")
+    return _MapDisplay(before, "layer" if scale == "one scale" else "map")
 
 
-def _picture(channel: int, title: str, shown: Array, scaling: Scaling) -> MapGrid:
-    is_map = shown.ndim == 3
-    first = first_of_part("maps", len(shown), SHOWN_AT_ONCE, key="inside-maps", default=channel) if is_map else 0
-    maps = as_maps(shown)[first : first + SHOWN_AT_ONCE]
-    colours = theme(st.context.theme.type)
-    palette = suitable_palette(shown, colours.diverging)
-    grid = map_grid(
+def _build_map_grid(channel: int, title: str, activations: Array, scaling: Scaling) -> FeatureMapGrid:
+    is_map = activations.ndim == 3
+    first = (
+        choose_page_start("maps", len(activations), MAPS_PER_PAGE, key="inside-maps", default=channel) if is_map else 0
+    )
+    maps = to_feature_maps(activations)[first : first + MAPS_PER_PAGE]
+    colours = get_theme(st.context.theme.type)
+    palette = select_palette(activations, colours.diverging_palette)
+    grid = render_feature_maps(
         maps,
         palette=palette,
         columns=min(len(maps), 8),
         tile_size=320 if len(maps) == 1 else 96 if len(maps) > 8 else 110,
         gap=6,
         scaling=scaling,
-        gap_colour=colours.gap,
+        gap_color=colours.gap_color,
     )
-    figures = statistics(shown)
-    many = f"Maps {first + 1} to {first + len(maps)} of {len(shown)}" if is_map else f"All {len(shown)} values"
-    return MapGrid(
+    figures = compute_statistics(activations)
+    many = (
+        f"Maps {first + 1} to {first + len(maps)} of {len(activations)}" if is_map else f"All {len(activations)} values"
+    )
+    return FeatureMapGrid(
         grid,
-        maps if is_map else shown,
+        maps if is_map else activations,
         first,
-        alternative_text(title, shown.shape, figures.minimum, figures.maximum, figures.zeros),
+        describe_feature_maps(title, activations.shape, figures.minimum, figures.maximum, figures.zero_fraction),
         f"{many}. Click any value to see where it comes from.",
         palette,
         scaling == "layer",
     )
 
 
-def _softmax(values: LayerValues, names: Sequence[str]) -> None:
+def _render_softmax(values: LayerActivations, class_names: Sequence[str]) -> None:
     """From each class's score to its probability, step by step."""
-    steps = class_steps(values.after)
+    steps = compute_softmax_steps(values.output)
     total = sum(step.exponential for step in steps)
-    markup.title("From scores to probabilities", note="softmax: e to the power of each score, over the sum of all")
-    markup.columns_table(
+    markup.render_title(
+        "From scores to probabilities", note="softmax: e to the power of each score, over the sum of all"
+    )
+    markup.render_data_table(
         ("class", "score", "e^(score − largest)", f"÷ {total:.4f}"),
         [
-            (name, f"{step.score:+.4f}", f"{step.exponential:.4f}", f"{step.probability:.2%}")
-            for name, step in zip(names, steps, strict=True)
+            (name, f"{step.logit:+.4f}", f"{step.exponential:.4f}", f"{step.probability:.2%}")
+            for name, step in zip(class_names, steps, strict=True)
         ],
     )
 
 
-def _figures(shown: Array) -> None:
-    figures = statistics(shown)
-    noun = "maps" if shown.ndim == 3 else "values"
-    markup.table(
+def _render_statistics(activations: Array) -> None:
+    figures = compute_statistics(activations)
+    noun = "maps" if activations.ndim == 3 else "values"
+    markup.render_key_value_table(
         [
             ("Smallest, largest", f"{figures.minimum:.4g}, {figures.maximum:.4g}"),
             ("Mean", f"{figures.mean:.4g}"),
-            ("Exactly zero", f"{figures.zeros:.1%} of the values"),
-            ("Silent for this input", f"{figures.silent} of {len(shown)} {noun}"),
+            ("Exactly zero", f"{figures.zero_fraction:.1%} of the values"),
+            ("Silent for this input", f"{figures.dead_channels} of {len(activations)} {noun}"),
         ]
     )

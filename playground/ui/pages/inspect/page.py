@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import streamlit as st
 
-from playground.core.shapes import shape_text
-from playground.core.summary import Row, summarize
+from playground.core.shapes import format_shape
+from playground.core.summary import LayerSummary, summarize
 from playground.engine.runs.run import Run
-from playground.interpret.activations.activations import layer_values
+from playground.interpret.activations.activations import compute_activations
 from playground.interpret.model import Model
 from playground.ui import html as markup
-from playground.ui.model_input import Subject, sight_of
-from playground.ui.pages.inspect.attribution import why_view
-from playground.ui.pages.inspect.maps import chosen_channel, maps_view
-from playground.ui.pages.inspect.top_activations import excites_view
-from playground.ui.pages.inspect.weights import filters_view
-from playground.ui.panels.edit import operate_view, operated_line
-from playground.ui.panels.input_picker import choose_input, guess
-from playground.ui.panels.snapshot_slider import choose_moment, choose_run, page_in_time
-from playground.ui.state import AppState, app_state
+from playground.ui.model_input import ModelInput, get_input_spec
+from playground.ui.pages.inspect.attribution import render_attribution_view
+from playground.ui.pages.inspect.maps import get_selected_channel, render_maps_view
+from playground.ui.pages.inspect.top_activations import render_top_activations_view
+from playground.ui.pages.inspect.weights import render_weights_view
+from playground.ui.panels.edit import render_edit_notice, render_edit_view
+from playground.ui.panels.input_picker import choose_input, render_prediction
+from playground.ui.panels.snapshot_slider import choose_run, choose_snapshot, render_playable_page
+from playground.ui.state import AppState, get_app_state
 
 VIEWS = {
     "Maps": "What the layer makes of the input, and the arithmetic behind every value.",
@@ -29,96 +29,96 @@ VIEWS = {
 }
 
 
-_MOVING = ("Maps", "Filters")
+_LIVE_VIEWS = ("Maps", "Filters")
 """Views that go on to a training run's newest moment by themselves."""
-_NEWS_S = 3.0
+_POLL_INTERVAL_S = 3.0
 
 
-def page() -> None:
+def render_inspect_page() -> None:
     """Choose on the left, look on the right."""
-    page_in_time(_page)
+    render_playable_page(_render_page)
 
 
-def _page(state: AppState) -> None:
+def _render_page(state: AppState) -> None:
     left, right = st.columns([24, 76], gap="medium")
     with left:
-        markup.title("Look inside")
+        markup.render_title("Look inside")
         run = choose_run(state, key="inside-run")
-        model = choose_moment(run, key="inside-step")
-        if state.inside_view in _MOVING and not state.is_playing and run.is_live():
-            st.fragment(_newer_moments, run_every=_NEWS_S)(run, run.snapshots()[-1])
-        operated_line(state, run)
-        sight = sight_of(run)
+        model = choose_snapshot(run, key="inside-step")
+        if state.inspect_view in _LIVE_VIEWS and not state.is_playing and run.is_live():
+            st.fragment(_follow_newest_snapshot, run_every=_POLL_INTERVAL_S)(run, run.list_snapshot_steps()[-1])
+        render_edit_notice(state, run)
+        sight = get_input_spec(run)
         subject = choose_input(state, sight)
-        guess(model, subject, sight)
+        render_prediction(model, subject, sight)
     with right:
-        row = _layer_choice(state, model)
-        _view(state, run, model, subject, row)
+        row = _choose_layer(state, model)
+        _render_view(state, run, model, subject, row)
 
 
-def _newer_moments(run: Run, known: int) -> None:
+def _follow_newest_snapshot(run: Run, known_step: int) -> None:
     """While the run trains: draw the page anew when there is a newer moment, unless an older one was chosen."""
-    markup.hint("Training goes on: this page follows its newest moment.")
-    newest = max(run.snapshots(), default=known)
-    if app_state().moments.get(run.id) is None and newest != known:
+    markup.render_hint("Training goes on: this page follows its newest moment.")
+    newest = max(run.list_snapshot_steps(), default=known_step)
+    if get_app_state().selected_steps.get(run.id) is None and newest != known_step:
         st.rerun()
 
 
-def _layer_choice(state: AppState, model: Model) -> Row:
-    rows = {row.id: row for row in summarize(model.architecture).rows if row.enabled}
-    wanted = state.inside_layer if state.inside_layer in rows else next(iter(rows))
+def _choose_layer(state: AppState, model: Model) -> LayerSummary:
+    rows = {row.id: row for row in summarize(model.architecture).layers if row.enabled}
+    wanted = state.inspect_layer_id if state.inspect_layer_id in rows else next(iter(rows))
     st.session_state["inside-layer"] = wanted
 
-    def choose() -> None:
-        now = app_state()
-        now.inside_layer = st.session_state["inside-layer"] or now.inside_layer
-        now.inside_channel = None
+    def store_choice() -> None:
+        now = get_app_state()
+        now.inspect_layer_id = st.session_state["inside-layer"] or now.inspect_layer_id
+        now.inspect_channel = None
 
     st.pills(
         "Layer",
         list(rows),
         key="inside-layer",
         format_func=lambda layer_id: f"{rows[layer_id].index + 1} {rows[layer_id].title}",
-        on_change=choose,
+        on_change=store_choice,
         required=True,
         label_visibility="collapsed",
     )
     row = rows[wanted]
-    markup.title(
-        f"{row.title} {row.detail}",
-        note=f"{shape_text(row.input_shape)} → {shape_text(row.output_shape)} · {row.parameters:,} parameters · "
-        f"{row.multiply_adds:,} multiply-adds · one value sees {shape_text(row.receptive_field)} of the input",
+    markup.render_title(
+        f"{row.title} {row.arguments_text}",
+        note=f"{format_shape(row.input_shape)} → {format_shape(row.output_shape)} · {row.parameters:,} parameters · "
+        f"{row.multiply_adds:,} multiply-adds · one value sees {format_shape(row.receptive_field)} of the input",
     )
     return row
 
 
-def _view(state: AppState, run: Run, model: Model, subject: Subject, row: Row) -> None:
-    st.session_state["inside-view"] = state.inside_view
+def _render_view(state: AppState, run: Run, model: Model, model_input: ModelInput, row: LayerSummary) -> None:
+    st.session_state["inside-view"] = state.inspect_view
 
-    def choose() -> None:
-        app_state().inside_view = st.session_state["inside-view"] or "Maps"
+    def store_choice() -> None:
+        get_app_state().inspect_view = st.session_state["inside-view"] or "Maps"
 
     st.segmented_control(
         "View",
         list(VIEWS),
         key="inside-view",
-        on_change=choose,
+        on_change=store_choice,
         required=True,
         label_visibility="collapsed",
         help="\n\n".join(f"**{name}**: {words}" for name, words in VIEWS.items()),
     )
-    if state.inside_view not in _MOVING and run.is_live() and state.moments.get(run.id) is None:
-        state.moments[run.id] = model.step  # what is worked on must not change under the hands
-    values = next(found for found in layer_values(model, subject.image) if found.layer_index == row.index)
-    strongest = chosen_channel(replace(state, inside_channel=None), values)
-    match state.inside_view:
+    if state.inspect_view not in _LIVE_VIEWS and run.is_live() and state.selected_steps.get(run.id) is None:
+        state.selected_steps[run.id] = model.step  # what is worked on must not change under the hands
+    values = next(found for found in compute_activations(model, model_input.image) if found.layer_index == row.index)
+    strongest = get_selected_channel(replace(state, inspect_channel=None), values)
+    match state.inspect_view:
         case "Filters":
-            filters_view(run, model, row.index)
+            render_weights_view(run, model, row.index)
         case "Excites":
-            excites_view(state, run, model, row, strongest)
+            render_top_activations_view(state, run, model, row, strongest)
         case "Why":
-            why_view(model, subject, row, run.dataset().class_names)
+            render_attribution_view(model, model_input, row, run.get_dataset().class_names)
         case "Operate":
-            operate_view(state, run, model, row, strongest)
+            render_edit_view(state, run, model, row, strongest)
         case _:
-            maps_view(state, run, model, subject, row.index)
+            render_maps_view(state, run, model, model_input, row.index)

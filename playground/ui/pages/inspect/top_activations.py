@@ -5,123 +5,134 @@ from typing import get_args
 
 import streamlit as st
 
-from playground.charts.images import single_image
-from playground.core.summary import Row
-from playground.engine.data.batch import Images
+from playground.charts.images import render_image
+from playground.core.summary import LayerSummary
+from playground.engine.data.batch import LabeledImages
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
-from playground.interpret.evaluation.predictions import images_of
+from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.interpret.feature_viz.maximize import (
     OBJECTIVES,
-    Dream,
-    DreamSettings,
+    MaximizationResult,
+    MaximizationSettings,
     Objective,
-    Parameterisation,
-    dream,
+    Parameterization,
+    maximize_activation,
 )
-from playground.interpret.feature_viz.top_activations import Exemplars, exemplars
+from playground.interpret.feature_viz.top_activations import TopActivations, find_top_activations
 from playground.interpret.model import Model
 from playground.ui import html as markup
-from playground.ui.components.gallery import Tile, gallery
-from playground.ui.progress import redraw, shown_progress, stoppable
+from playground.ui.components.gallery import Tile, render_gallery
+from playground.ui.progress import rerun_fragment_or_page, run_with_progress, show_stop_button
 from playground.ui.state import AppState
 
-_IMAGE = 168
-_SMALL_FIELD = 8
+_IMAGE_SIZE = 168
+_SMALL_RECEPTIVE_FIELD = 8
 
 
-def excites_view(state: AppState, run: Run, model: Model, row: Row, strongest: int) -> None:
+def render_top_activations_view(
+    state: AppState, run: Run, model: Model, row: LayerSummary, strongest_channel: int
+) -> None:
     """For a channel of a layer: its nine most exciting test images, and the image that maximises it."""
-    channel = choose_channel(state, run, row, strongest, key="excites-channel")
-    data = images_of(run)
-    found = _exemplars(model, data, row.index)
-    _images(state, found, data, channel, row, run.dataset().class_names)
-    _dreams(model, row, channel)
+    channel = choose_channel(state, run, row, strongest_channel, key="excites-channel")
+    data = load_run_test_images(run)
+    found = _find_top_activations(model, data, row.index)
+    _render_top_activations(state, found, data, channel, row, run.get_dataset().class_names)
+    _render_maximization(model, row, channel)
 
 
-def choose_channel(state: AppState, run: Run, row: Row, strongest: int, *, key: str) -> int:
+def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_channel: int, *, key: str) -> int:
     """A number field for the channel that Look inside is about; the output's are its classes.
 
-    Until one is chosen it is ``strongest``, which the input excites most.
+    Until one is chosen it is ``strongest_channel``, which the input excites most.
     """
     channels = row.output_shape[0]
-    present = strongest if state.inside_channel is None else min(state.inside_channel, channels - 1)
-    names = run.dataset().class_names
+    present = strongest_channel if state.inspect_channel is None else min(state.inspect_channel, channels - 1)
+    names = run.get_dataset().class_names
     if row.kind == "output" and len(names) == channels:
         st.session_state[f"{key}-class"] = present
 
-        def choose_class() -> None:
-            state.inside_channel = st.session_state[f"{key}-class"]
+        def store_class() -> None:
+            state.inspect_channel = st.session_state[f"{key}-class"]
 
         st.selectbox(
             "Class",
             list(range(channels)),
             key=f"{key}-class",
             format_func=lambda place: names[place],
-            on_change=choose_class,
+            on_change=store_class,
             width=160,
         )
         return present
     st.session_state[key] = present + 1
 
-    def choose() -> None:
-        state.inside_channel = min(channels, max(1, int(st.session_state[key] or 1))) - 1
+    def store_choice() -> None:
+        state.inspect_channel = min(channels, max(1, int(st.session_state[key] or 1))) - 1
 
     st.number_input(
-        f"Channel, 1 to {channels}", step=1, key=key, on_change=choose, width=160, help="Of this layer's output."
+        f"Channel, 1 to {channels}", step=1, key=key, on_change=store_choice, width=160, help="Of this layer's output."
     )
     return present
 
 
-def _exemplars(model: Model, data: Images, index: int) -> Exemplars:
+def _find_top_activations(model: Model, data: LabeledImages, layer_index: int) -> TopActivations:
     asked, kept = st.session_state.setdefault("exemplars", (model, {}))
     if asked is not model:
         asked, kept = st.session_state["exemplars"] = (model, {})
-    if index in kept:
-        before: Exemplars = kept[index]
+    if layer_index in kept:
+        before: TopActivations = kept[layer_index]
         return before
-    found = shown_progress(exemplars(model, data, index), "Showing the test images to the layer …")
-    kept[index] = found
+    found = run_with_progress(find_top_activations(model, data, layer_index), "Showing the test images to the layer …")
+    kept[layer_index] = found
     return found
 
 
-def _images(state: AppState, found: Exemplars, data: Images, channel: int, row: Row, names: Sequence[str]) -> None:
-    best = found.top[channel]
-    markup.title(
+def _render_top_activations(
+    state: AppState,
+    top_activations: TopActivations,
+    data: LabeledImages,
+    channel: int,
+    row: LayerSummary,
+    class_names: Sequence[str],
+) -> None:
+    best = top_activations.per_channel[channel]
+    markup.render_title(
         "The test images that excite it most",
-        note=f"of {found.count:,}; outlined: what the most excited value sees. Click one to look at it.",
+        note=f"of {top_activations.image_count:,}; outlined: what the most excited value sees. Click one to look at it.",
     )
     if not best or best[0].value == best[-1].value == 0:
-        markup.line("No test image excites this channel: its value is 0 for all of them. It may be dead.", kind="warn")
+        markup.render_message(
+            "No test image excites this channel: its value is 0 for all of them. It may be dead.", severity="warn"
+        )
         return
     height, width = data.images.shape[2:]
     tiles = [
         Tile(
             name=str(one.index),
-            png=single_image(data.image(one.index), size=84),
-            caption=f"{one.value:.3g}\n{names[one.label]}",
-            alt=f"Test image {one.index}, {names[one.label]}: {one.value:.3g}",
+            png=render_image(data.get_image(one.index), size=84),
+            caption=f"{one.value:.3g}\n{class_names[one.label]}",
+            alt=f"Test image {one.index}, {class_names[one.label]}: {one.value:.3g}",
             box=one.box and (one.box[0] / height, one.box[1] / width, one.box[2] / height, one.box[3] / width),
         )
         for one in best
     ]
-    clicked = gallery(tiles, key=f"exemplars-{row.id}", size=84)
+    clicked = render_gallery(tiles, key=f"exemplars-{row.id}", size=84)
     if clicked:
         state.open_test_image(int(clicked))
-        state.inside_view = "Maps"
-        redraw()
+        state.inspect_view = "Maps"
+        rerun_fragment_or_page()
 
 
 # The image made for a channel
 
 
-def _dreams(model: Model, row: Row, channel: int) -> None:
-    markup.title("The image that maximises it", note="found by climbing the gradient from faint noise")
+def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
+    markup.render_title("The image that maximises it", note="found by climbing the gradient from faint noise")
     is_output = row.kind == "output"
     objectives = [name for name in get_args(Objective) if (name == "class") == is_output]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="dream-controls"):
         # The mean of a first layer's map says little: white, black or edges. One value shows its kernel.
-        sees_little = not is_output and max(row.receptive_field) < _SMALL_FIELD
+        sees_little = not is_output and max(row.receptive_field) < _SMALL_RECEPTIVE_FIELD
         objective = st.selectbox(
             "What is maximised",
             objectives,
@@ -132,9 +143,9 @@ def _dreams(model: Model, row: Row, channel: int) -> None:
             help="\n\n".join(f"**{OBJECTIVES[name][0]}**: {OBJECTIVES[name][1]}" for name in objectives),
         )
         steps = st.selectbox("Steps", [64, 128, 256, 512], index=1, key="dream-steps", width=100)
-        painting: Parameterisation = st.selectbox(
+        painting: Parameterization = st.selectbox(
             "Painted in",
-            get_args(Parameterisation),
+            get_args(Parameterization),
             key="dream-parameterisation",
             width=130,
             help="fourier: in waves, which gives smoother images. pixel: each pixel for itself.",
@@ -143,31 +154,34 @@ def _dreams(model: Model, row: Row, channel: int) -> None:
         begin = st.button("Find it", key="dream-start", type="primary")
     key = (model, row.id, channel, objective)
     if begin:
-        settings = DreamSettings(steps=steps, parameterisation=painting, jitter=jitter)
-        st.session_state["dream"] = (key, _climb(dream(model, row.index, channel, objective, settings)))
+        settings = MaximizationSettings(steps=steps, parameterization=painting, jitter=jitter)
+        st.session_state["dream"] = (
+            key,
+            _run_maximization(maximize_activation(model, row.index, channel, objective, settings)),
+        )
     kept = st.session_state.get("dream")
     if kept and kept[0] == key and kept[1] is not None:
-        _dreamt(kept[1])
+        _render_maximized_image(kept[1])
 
 
-def _climb(steps: Iterator[Dream]) -> Dream | None:
+def _run_maximization(steps: Iterator[MaximizationResult]) -> MaximizationResult | None:
     """Show how it comes about; Stop, like any other click, ends the script here and keeps nothing."""
-    found: Dream | None = None
+    found: MaximizationResult | None = None
     try:
-        with stoppable("dream-stop") as place:
+        with show_stop_button("dream-stop") as place:
             for found in steps:
                 with place.container():
                     st.progress(found.step / found.steps, f"{found.score:.4g} after {found.step} steps")
-                    st.image(single_image(found.image, size=_IMAGE), width=_IMAGE)
+                    st.image(render_image(found.image, size=_IMAGE_SIZE), width=_IMAGE_SIZE)
     except PlaygroundError as problem:
-        markup.problem(problem)
+        markup.render_error(problem)
     return found
 
 
-def _dreamt(found: Dream) -> None:
-    alt = f"The image found: {found.score:.4g}"
-    st.image(single_image(found.image, size=_IMAGE), width=_IMAGE, alt=alt)
-    shut = " Even so the channel stays shut: it may be dead." if found.score <= 0 else ""
-    markup.hint(
-        f"From {found.first_score:.4g} for the noise to {found.score:.4g} for this image, {found.steps} steps.{shut}"
+def _render_maximized_image(result: MaximizationResult) -> None:
+    alt = f"The image found: {result.score:.4g}"
+    st.image(render_image(result.image, size=_IMAGE_SIZE), width=_IMAGE_SIZE, alt=alt)
+    shut = " Even so the channel stays shut: it may be dead." if result.score <= 0 else ""
+    markup.render_hint(
+        f"From {result.initial_score:.4g} for the noise to {result.score:.4g} for this image, {result.steps} steps.{shut}"
     )

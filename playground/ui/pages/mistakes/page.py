@@ -4,79 +4,81 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from playground.charts.images import single_image
-from playground.engine.data.batch import Images
+from playground.charts.images import render_image
+from playground.engine.data.batch import LabeledImages
 from playground.engine.runs.run import Run
-from playground.interpret.evaluation.predictions import Verdicts, images_of, judge
-from playground.interpret.evaluation.robustness import changes_for
+from playground.interpret.evaluation.predictions import Predictions, load_run_test_images, predict_dataset
+from playground.interpret.evaluation.robustness import list_perturbations
 from playground.interpret.model import Model
 from playground.ui import html as markup
-from playground.ui.components.confusion_matrix import confusion_matrix
-from playground.ui.components.gallery import Tile, gallery
-from playground.ui.forms import one_of
-from playground.ui.pages.mistakes.calibration import robustness_view, trust_view
-from playground.ui.pages.mistakes.embedding import embedding_view
-from playground.ui.panels.edit import operated_line
-from playground.ui.panels.input_picker import open_inside
-from playground.ui.panels.snapshot_slider import choose_moment, choose_run, page_in_time
-from playground.ui.progress import redraw, shown_progress
+from playground.ui.components.confusion_matrix import render_confusion_matrix
+from playground.ui.components.gallery import Tile, render_gallery
+from playground.ui.forms import choose_one
+from playground.ui.pages.mistakes.calibration import render_calibration_view, render_robustness_view
+from playground.ui.pages.mistakes.embedding import render_embedding_view
+from playground.ui.panels.edit import render_edit_notice
+from playground.ui.panels.input_picker import open_inspect_page
+from playground.ui.panels.snapshot_slider import choose_run, choose_snapshot, render_playable_page
+from playground.ui.progress import rerun_fragment_or_page, run_with_progress
 from playground.ui.state import AppState
 
-_SAMPLE = 1000
-_MOST_IMAGES = 60
+_SAMPLE_SIZE = 1000
+_MAX_IMAGES = 60
 _VIEWS = ("Confusion", "Trust", "Robustness", "Map")
 
 
-def page() -> None:
+def render_mistakes_page() -> None:
     """The matrix and what lies behind its cells; how far the net can be trusted; a map of what it sees."""
-    page_in_time(_page)
+    render_playable_page(_render_page)
 
 
-def _page(state: AppState) -> None:
+def _render_page(state: AppState) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="mistakes-head"):
         with st.container(width=260):
-            markup.title("Mistakes")
+            markup.render_title("Mistakes")
             run = choose_run(state, key="mistakes-run")
         with st.container():
-            model = choose_moment(run, key="mistakes-step")
-    operated_line(state, run)
-    data = _images(state, run)
-    verdicts = shown_progress(judge(model, data), f"Asking the net about {len(data):,} test images …")
-    _figures(verdicts, len(data))
-    view = one_of("View", _VIEWS, key="mistakes-view")
-    names = run.dataset().class_names
+            model = choose_snapshot(run, key="mistakes-step")
+    render_edit_notice(state, run)
+    data = _choose_test_images(state, run)
+    verdicts = run_with_progress(predict_dataset(model, data), f"Asking the net about {len(data):,} test images …")
+    _render_metrics(verdicts, len(data))
+    view = choose_one("View", _VIEWS, key="mistakes-view")
+    names = run.get_dataset().class_names
     match view:
         case "Trust":
-            trust_view(verdicts, names)
+            render_calibration_view(verdicts, names)
         case "Robustness":
-            robustness_view(model, data, changes_for(run.dataset()))
+            render_robustness_view(model, data, list_perturbations(run.get_dataset()))
         case "Map":
-            embedding_view(state, run, model)
+            render_embedding_view(state, run, model)
         case _:
-            _confusion(state, run, model, data, verdicts, names)
+            _render_confusion(state, run, model, data, verdicts, names)
 
 
-def _images(state: AppState, run: Run) -> Images:
+def _choose_test_images(state: AppState, run: Run) -> LabeledImages:
     """All test images; of a moment of the past so few, unless all are asked for, that time can play."""
-    if state.moments.get(run.id) is None:
-        return images_of(run)
+    if state.selected_steps.get(run.id) is None:
+        return load_run_test_images(run)
     st.toggle(
         "All test images at this moment too",
         key="mistakes-all",
         persist_state="session",
         disabled=state.is_playing,
-        help=f"Moments of the past are measured on {_SAMPLE:,} of the test images, so that time can play.",
+        help=f"Moments of the past are measured on {_SAMPLE_SIZE:,} of the test images, so that time can play.",
     )
-    return images_of(run, None if st.session_state["mistakes-all"] and not state.is_playing else _SAMPLE)
+    return load_run_test_images(
+        run, None if st.session_state["mistakes-all"] and not state.is_playing else _SAMPLE_SIZE
+    )
 
 
-def _figures(verdicts: Verdicts, count: int) -> None:
-    wrong = int((verdicts.guesses != verdicts.labels).sum())
-    _, error = verdicts.reliability()
-    unsure = int((verdicts.confidence < 0.5).sum())
-    markup.figures(
+def _render_metrics(predictions: Predictions, count: int) -> None:
+    wrong = int((predictions.predicted_labels != predictions.labels).sum())
+    _, error = predictions.compute_calibration()
+    unsure = int((predictions.confidence < 0.5).sum())
+    markup.render_metrics(
         [
-            (f"{verdicts.accuracy:.2%}", f"right of {count:,} test images"),
+            (f"{predictions.accuracy:.2%}", f"right of {count:,} test images"),
             (f"{wrong:,}", "wrong"),
             (f"{unsure:,}", "guesses under 50 %"),
             (f"{error:.1%}", "calibration error"),
@@ -84,60 +86,70 @@ def _figures(verdicts: Verdicts, count: int) -> None:
     )
 
 
-def _confusion(state: AppState, run: Run, model: Model, data: Images, verdicts: Verdicts, names: Sequence[str]) -> None:
+def _render_confusion(
+    state: AppState, run: Run, model: Model, data: LabeledImages, predictions: Predictions, class_names: Sequence[str]
+) -> None:
     left, right = st.columns([48, 52], gap="medium")
     with left:
-        clicked = confusion_matrix(verdicts.confusion.tolist(), names, chosen=state.mistakes_cell, key="confusion")
+        clicked = render_confusion_matrix(
+            predictions.confusion.tolist(), class_names, selected=state.confusion_cell, key="confusion"
+        )
         if clicked:
-            state.mistakes_cell = None if clicked == state.mistakes_cell else clicked
-            redraw()
-        markup.hint("Rows: what an image is. Columns: what the net takes it for. Click a cell to see its images.")
+            state.confusion_cell = None if clicked == state.confusion_cell else clicked
+            rerun_fragment_or_page()
+        markup.render_hint(
+            "Rows: what an image is. Columns: what the net takes it for. Click a cell to see its images."
+        )
     with right:
-        _behind(state, run, model, data, verdicts, names)
+        _render_cell_images(state, run, model, data, predictions, class_names)
 
 
-def _behind(state: AppState, run: Run, model: Model, data: Images, verdicts: Verdicts, names: Sequence[str]) -> None:
+def _render_cell_images(
+    state: AppState, run: Run, model: Model, data: LabeledImages, predictions: Predictions, class_names: Sequence[str]
+) -> None:
     """The images of the chosen cell, or those most worth a look."""
-    if state.mistakes_cell:
-        label, guess = state.mistakes_cell
-        places = verdicts.cell(label, guess)
-        words = "taken for what they are" if label == guess else f"taken for {names[guess]}"
-        note = "the most confident first" + (f", {_MOST_IMAGES} of them" if len(places) > _MOST_IMAGES else "")
-        markup.title(f"{len(places):,} images of {names[label]} {words}", note=note)
-        _gallery(state, run, data, verdicts, places[:_MOST_IMAGES].tolist(), "cell", names)
+    if state.confusion_cell:
+        label, guess = state.confusion_cell
+        places = predictions.find_confusions(label, guess)
+        words = "taken for what they are" if label == guess else f"taken for {class_names[guess]}"
+        note = "the most confident first" + (f", {_MAX_IMAGES} of them" if len(places) > _MAX_IMAGES else "")
+        markup.render_title(f"{len(places):,} images of {class_names[label]} {words}", note=note)
+        _render_gallery(state, run, data, predictions, places[:_MAX_IMAGES].tolist(), "cell", class_names)
         if not len(places):
-            markup.hint("No such image at this moment.")
+            markup.render_hint("No such image at this moment.")
         return
-    markup.title("Most confident errors", note="what it is → what the net said, and how sure")
-    _gallery(state, run, data, verdicts, verdicts.confident_errors(21).tolist(), "errors", names)
-    markup.title("Most torn", note="the first two guesses are closest")
-    _gallery(state, run, data, verdicts, verdicts.torn(14).tolist(), "torn", names)
+    markup.render_title("Most confident errors", note="what it is → what the net said, and how sure")
+    _render_gallery(
+        state, run, data, predictions, predictions.find_confident_errors(21).tolist(), "errors", class_names
+    )
+    markup.render_title("Most torn", note="the first two guesses are closest")
+    _render_gallery(state, run, data, predictions, predictions.find_smallest_margins(14).tolist(), "torn", class_names)
 
 
-def _gallery(
+def _render_gallery(
     state: AppState,
     run: Run,
-    data: Images,
-    verdicts: Verdicts,
-    places: list[int],
+    data: LabeledImages,
+    predictions: Predictions,
+    indices: list[int],
     key: str,
-    names: Sequence[str],
+    class_names: Sequence[str],
 ) -> None:
     tiles = []
-    for place in places:
-        label, guess = names[verdicts.labels[place]], names[verdicts.guesses[place]]
-        sure = f"{verdicts.confidence[place]:.0%}"
+    for place in indices:
+        label, guess = class_names[predictions.labels[place]], class_names[predictions.predicted_labels[place]]
+        sure = f"{predictions.confidence[place]:.0%}"
         tiles.append(
             Tile(
                 name=str(place),
-                png=single_image(data.image(place), size=84),
+                png=render_image(data.get_image(place), size=84),
                 caption=f"{label} → {guess}\n{sure}",
                 alt=f"{label} taken for {guess}, {sure} sure: look inside",
-                is_bad=label != guess,
+                is_error=label != guess,
             )
         )
     if not tiles:
         return
-    clicked = gallery(tiles, key=f"gallery-{key}", size=60)
+    clicked = render_gallery(tiles, key=f"gallery-{key}", size=60)
     if clicked:
-        open_inside(state, run, data, int(clicked))
+        open_inspect_page(state, run, data, int(clicked))

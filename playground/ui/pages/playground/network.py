@@ -8,185 +8,197 @@ import streamlit as st
 
 from playground.core.architecture import MAX_LAYERS, Architecture
 from playground.core.layers import LAYER_KINDS, Layer, Output, Residual
-from playground.core.layers.base import joined_detail
-from playground.core.shapes import Shape, shape_text
-from playground.core.summary import Row, Summary, summarize
-from playground.core.validation import Problem, find_problems
-from playground.engine.data.registry import dataset_for, is_here, training_images
-from playground.engine.training.cost_model import seconds_per_epoch
+from playground.core.layers.base import join_arguments
+from playground.core.shapes import Shape, format_shape
+from playground.core.summary import LayerSummary, Summary, summarize
+from playground.core.validation import Problem, validate
+from playground.engine.data.registry import count_training_images, is_available, resolve_dataset
+from playground.engine.training.cost_model import estimate_seconds_per_epoch
 from playground.ui import html as markup
-from playground.ui.actions import follow_network, is_active
-from playground.ui.forms import model_form
-from playground.ui.pages.playground.presets import dataset_choice, look_at, preset_choice
-from playground.ui.pages.playground.transfer import transfer_line, transfer_popover
-from playground.ui.panels.download import fetch_panel
-from playground.ui.panels.share import import_popover, share_popover
-from playground.ui.services import supervisor
-from playground.ui.state import AppState, Draft, app_state
+from playground.ui.actions import is_active, sync_dropout_rates
+from playground.ui.forms import render_model_form
+from playground.ui.pages.playground.presets import render_dataset_choice, render_preset_choice, render_preset_note
+from playground.ui.pages.playground.transfer import render_transfer_notice, render_transfer_popover
+from playground.ui.panels.download import render_download_panel
+from playground.ui.panels.share import render_import_popover, render_share_popover
+from playground.ui.services import get_scheduler
+from playground.ui.state import AppState, UndoEntry, get_app_state
 
-INPUT_ROW = "input"
+INPUT_ROW_ID = "input"
 
 
-def network_panel(state: AppState) -> None:
+def render_network_panel(state: AppState) -> None:
     """Everything about the architecture; opening a row draws nothing else of the page anew."""
-    st.fragment(_panel)(_concern(state))
+    st.fragment(_render_panel)(_get_page_dependencies(state))
 
 
-def _concern(state: AppState) -> tuple[str, str, str | None]:
+def _get_page_dependencies(state: AppState) -> tuple[str, str, str | None]:
     """What of this panel the rest of the page depends on."""
     return state.architecture.digest, state.recipe.digest, state.run_id
 
 
-def _panel(known: tuple[str, str, str | None]) -> None:
-    state = app_state()
-    if known != _concern(state):
+def _render_panel(previous: tuple[str, str, str | None]) -> None:
+    state = get_app_state()
+    if previous != _get_page_dependencies(state):
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="network-head"):
-        markup.title("Network")
-        preset_choice(state)
-        dataset_choice(state)
-    look_at(state)
+        markup.render_title("Network")
+        render_preset_choice(state)
+        render_dataset_choice(state)
+    render_preset_note(state)
     summary = summarize(state.architecture)
-    problems = find_problems(state.architecture, supervisor().limits.for_recipe(state.recipe))
+    problems = validate(state.architecture, get_scheduler().limits.compute_model_limits(state.recipe))
     with st.container(gap=None, key="stack"):
-        costliest = max([row.multiply_adds for row in summary.rows], default=0)
-        _input_row(state)
-        halves = summary.halves
-        for row in summary.rows:
+        costliest = max([row.multiply_adds for row in summary.layers], default=0)
+        _render_input_row(state)
+        halves = summary.backbone_and_head
+        for row in summary.layers:
             if row.index in halves:
-                _half(halves[row.index])
-            _layer_row(state, row, costliest, [found for found in problems if found.layer_id == row.id])
+                _render_part_heading(halves[row.index])
+            _render_layer_row(state, row, costliest, [found for found in problems if found.layer_id == row.id])
     for number, problem in enumerate(problems):
         if problem.layer_id is None:
-            _problem(problem, f"whole-{number}")
+            _render_problem(problem, f"whole-{number}")
     if state.network_error:
-        markup.problem(state.network_error)
-    _buttons(state)
-    _totals(summary, state)
+        markup.render_error(state.network_error)
+    _render_buttons(state)
+    _render_totals(summary, state)
 
 
-def _input_row(state: AppState) -> None:
+def _render_input_row(state: AppState) -> None:
     """The images as they go in; opened, their size."""
     shape = state.architecture.input
-    dataset = dataset_for(state.recipe, state.architecture)
+    dataset = resolve_dataset(state.recipe, state.architecture)
     resized = dataset.input_shape != shape.shape
     detail = f"{dataset.title}{', resized' if resized else ''} · {state.architecture.classes} classes"
-    is_open, gone = state.open_layer == INPUT_ROW, dataset.is_gone
+    is_open, gone = state.open_layer_id == INPUT_ROW_ID, dataset.is_missing
     with st.container(key="layer-input", gap=None):
-        _row("Input", detail, shape.shape, " ".join(filter(None, ("open" if is_open else "", "wrong" if gone else ""))))
-        label = f"Input: {shape_text(shape.shape)} images of {dataset.title}"
-        st.button(label, key="open-input", on_click=_toggle_open, args=(INPUT_ROW,), width="stretch")
+        _render_row(
+            "Input", detail, shape.shape, " ".join(filter(None, ("open" if is_open else "", "wrong" if gone else "")))
+        )
+        label = f"Input: {format_shape(shape.shape)} images of {dataset.title}"
+        st.button(label, key="open-input", on_click=_toggle_layer_editor, args=(INPUT_ROW_ID,), width="stretch")
         if gone:
-            markup.line("The images that this recipe names are not here: choose a data set above.", kind="warn")
-        elif not is_here(dataset):
+            markup.render_message(
+                "The images that this recipe names are not here: choose a data set above.", severity="warn"
+            )
+        elif not is_available(dataset):
             with st.container(key="editor-fetch", gap="small"):
-                fetch_panel(dataset)
+                render_download_panel(dataset)
         if is_open:
             with st.container(key="editor-input", gap="small"):
-                markup.hint("Images of the data set are brought to this size, and to grey (1 channel) or colour (3).")
-                model_form(shape, key="input", columns=3, on_change=_set_input)
+                markup.render_hint(
+                    "Images of the data set are brought to this size, and to grey (1 channel) or colour (3)."
+                )
+                render_model_form(shape, key="input", columns=3, on_change=_set_input_shape)
 
 
-def _set_input(name: str, value: Any) -> None:
-    state = app_state()
+def _set_input_shape(name: str, value: Any) -> None:
+    state = get_app_state()
 
-    def edited() -> Architecture:
+    def build_architecture() -> Architecture:
         sizes = {**state.architecture.input.model_dump(), name: value}
-        return state.architecture.for_images(
+        return state.architecture.adapt_to_images(
             (sizes["channels"], sizes["height"], sizes["width"]), state.architecture.classes
         )
 
-    state.attempt(edited)
+    state.try_set_architecture(build_architecture)
 
 
-def _half(title: str) -> None:
+def _render_part_heading(title: str) -> None:
     st.html(f'<div class="pg-half">{escape(title)}</div>')
 
 
-def _layer_row(state: AppState, row: Row, costliest: int, problems: list[Problem]) -> None:
-    is_open = state.open_layer == row.id
-    share = row.multiply_adds / costliest if costliest else 0
+def _render_layer_row(state: AppState, row: LayerSummary, max_multiply_adds: int, problems: list[Problem]) -> None:
+    is_open = state.open_layer_id == row.id
+    share = row.multiply_adds / max_multiply_adds if max_multiply_adds else 0
     kinds = " ".join(
         name for name, holds in (("open", is_open), ("off", not row.enabled), ("wrong", bool(problems))) if holds
     )
     with st.container(key=f"layer-{row.id}", gap=None):
         cost = f'<i title="{row.multiply_adds:,} multiply-adds"><u style="width:{share:.0%}"></u></i>'
         frozen = "" if state.architecture.layers[row.index].trainable else "frozen"
-        detail = joined_detail(row.detail, frozen)
-        _row(row.title, detail, row.output_shape, f"{kinds} {frozen}", f"{row.parameters:,}", cost)
+        detail = join_arguments(row.arguments_text, frozen)
+        _render_row(row.title, detail, row.output_shape, f"{kinds} {frozen}", f"{row.parameters:,}", cost)
         st.button(
-            f"Layer {row.index + 1}: {row.title} {row.detail}, output {shape_text(row.output_shape)}",
+            f"Layer {row.index + 1}: {row.title} {row.arguments_text}, output {format_shape(row.output_shape)}",
             key=f"open-{row.id}",
-            on_click=_toggle_open,
+            on_click=_toggle_layer_editor,
             args=(row.id,),
             width="stretch",
         )
         for number, problem in enumerate(problems):
-            _problem(problem, f"{row.id}-{number}")
+            _render_problem(problem, f"{row.id}-{number}")
         if is_open:
-            _layer_editor(state, row)
+            _render_layer_editor(state, row)
 
 
-def _row(title: str, detail: str, shape: Shape, kinds: str, parameters: str = "", cost: str = "<s></s>") -> None:
+def _render_row(
+    title: str, detail: str, shape: Shape, css_classes: str, parameters: str = "", cost_html: str = "<s></s>"
+) -> None:
     st.html(
-        f'<div class="pg-row {kinds}"><b>{escape(title)}</b><span class="d">{escape(detail)}</span>'
-        f'<span class="s">{escape(shape_text(shape))}</span><span class="p">{parameters}</span>{cost}</div>'
+        f'<div class="pg-row {css_classes}"><b>{escape(title)}</b><span class="d">{escape(detail)}</span>'
+        f'<span class="s">{escape(format_shape(shape))}</span><span class="p">{parameters}</span>{cost_html}</div>'
     )
 
 
-def _toggle_open(layer_id: str) -> None:
-    state = app_state()
-    state.open_layer = None if state.open_layer == layer_id else layer_id
+def _toggle_layer_editor(layer_id: str) -> None:
+    state = get_app_state()
+    state.open_layer_id = None if state.open_layer_id == layer_id else layer_id
 
 
-def _problem(problem: Problem, place: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"problem-{place}"):
+def _render_problem(problem: Problem, key_suffix: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"problem-{key_suffix}"):
         st.html(
             f'<div class="pg-wrong" role="alert">{escape(problem.what)} <span>{escape(problem.expected)}</span></div>'
         )
         for number, fix in enumerate(problem.fixes[:2]):
             st.button(
                 fix.label,
-                key=f"fix-{place}-{number}",
-                on_click=lambda architecture: app_state().edit(architecture),
+                key=f"fix-{key_suffix}-{number}",
+                on_click=lambda architecture: get_app_state().set_architecture(architecture),
                 args=(fix.architecture,),
             )
 
 
-def _layer_editor(state: AppState, row: Row) -> None:
+def _render_layer_editor(state: AppState, row: LayerSummary) -> None:
     layer = state.architecture.layers[row.index]
     with st.container(key=f"editor-{row.id}", gap="small"):
-        markup.hint(layer.summary)
-        model_form(layer, key=f"field-{row.id}", on_change=lambda name, value: _set_field(row.id, name, value))
+        markup.render_hint(layer.description)
+        render_model_form(
+            layer, key=f"field-{row.id}", on_change=lambda name, value: _set_layer_field(row.id, name, value)
+        )
         if isinstance(layer, Residual):
-            _inner_layers(row.id, layer)
-        _layer_actions(row, len(state.architecture.layers))
+            _render_inner_layers(row.id, layer)
+        _render_layer_actions(row, len(state.architecture.layers))
 
 
-def _set_field(layer_id: str, name: str, value: Any) -> None:
-    state = app_state()
-    index = state.architecture.index_of(layer_id)
+def _set_layer_field(layer_id: str, name: str, value: Any) -> None:
+    state = get_app_state()
+    index = state.architecture.find_layer_index(layer_id)
     layer = state.architecture.layers[index]
-    state.attempt(lambda: state.architecture.replaced(index, layer.changed(**{name: value})))
-    follow_network()
+    state.try_set_architecture(lambda: state.architecture.replace_layer(index, layer.replace(**{name: value})))
+    sync_dropout_rates()
 
 
-def _inner_layers(layer_id: str, block: Residual) -> None:
+def _render_inner_layers(layer_id: str, block: Residual) -> None:
     for number, inner in enumerate(block.layers):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            st.html(f'<div class="pg-inner">{number + 1} {escape(inner.title)} {escape(inner.detail())}</div>')
+            st.html(
+                f'<div class="pg-inner">{number + 1} {escape(inner.title)} {escape(inner.format_arguments())}</div>'
+            )
             st.button(
                 "Remove",
                 key=f"inner-delete-{layer_id}-{number}",
                 disabled=len(block.layers) == 1,
-                on_click=_set_field,
+                on_click=_set_layer_field,
                 args=(layer_id, "layers", (*block.layers[:number], *block.layers[number + 1 :])),
             )
-        model_form(
+        render_model_form(
             inner,
             key=f"inner-{layer_id}-{number}",
-            on_change=partial(_set_inner, layer_id, block, number),
-            only=("out_channels", "kernel_size", "stride", "padding", "activation", "p"),
+            on_change=partial(_set_inner_layer_field, layer_id, block, number),
+            field_names=("out_channels", "kernel_size", "stride", "padding", "activation", "p"),
         )
     kinds = {"conv2d": "Conv", "batch_norm": "Batch norm", "activation": "Activation", "dropout": "Dropout"}
     chosen = st.menu_button(
@@ -198,25 +210,25 @@ def _inner_layers(layer_id: str, block: Residual) -> None:
     )
     if chosen:
         fields = {"padding": "same"} if chosen == "conv2d" else {}
-        _set_field(layer_id, "layers", (*block.layers, LAYER_KINDS[chosen].model_validate(fields)))
+        _set_layer_field(layer_id, "layers", (*block.layers, LAYER_KINDS[chosen].model_validate(fields)))
         st.rerun()
 
 
-def _set_inner(layer_id: str, block: Residual, number: int, name: str, value: Any) -> None:
-    state = app_state()
-    index = state.architecture.index_of(layer_id)
+def _set_inner_layer_field(layer_id: str, block: Residual, inner_index: int, name: str, value: Any) -> None:
+    state = get_app_state()
+    index = state.architecture.find_layer_index(layer_id)
 
-    def edited() -> Architecture:
+    def build_architecture() -> Architecture:
         layers = list(block.layers)
-        layers[number] = layers[number].changed(**{name: value})
-        return state.architecture.replaced(index, block.changed(layers=tuple(layers)))
+        layers[inner_index] = layers[inner_index].replace(**{name: value})
+        return state.architecture.replace_layer(index, block.replace(layers=tuple(layers)))
 
-    state.attempt(edited)
-    follow_network()
+    state.try_set_architecture(build_architecture)
+    sync_dropout_rates()
 
 
-def _layer_actions(row: Row, count: int) -> None:
-    state = app_state()
+def _render_layer_actions(row: LayerSummary, layer_count: int) -> None:
+    state = get_app_state()
     index = row.index
     actions: tuple[tuple[str, str, str, bool, Any], ...] = (
         (
@@ -224,35 +236,35 @@ def _layer_actions(row: Row, count: int) -> None:
             "Up",
             ":material/arrow_upward:",
             index == 0,
-            lambda: state.attempt(lambda: state.architecture.moved(index, -1)),
+            lambda: state.try_set_architecture(lambda: state.architecture.move_layer(index, -1)),
         ),
         (
             "down",
             "Down",
             ":material/arrow_downward:",
-            index == count - 1,
-            lambda: state.attempt(lambda: state.architecture.moved(index, 1)),
+            index == layer_count - 1,
+            lambda: state.try_set_architecture(lambda: state.architecture.move_layer(index, 1)),
         ),
         (
             "duplicate",
             "Duplicate",
             ":material/content_copy:",
             False,
-            lambda: state.attempt(lambda: state.architecture.duplicated(index)),
+            lambda: state.try_set_architecture(lambda: state.architecture.duplicate_layer(index)),
         ),
         (
             "toggle",
             "Switch off" if row.enabled else "Switch on",
             ":material/visibility_off:" if row.enabled else ":material/visibility:",
             False,
-            lambda: state.attempt(lambda: state.architecture.toggled(index)),
+            lambda: state.try_set_architecture(lambda: state.architecture.toggle_layer(index)),
         ),
         (
             "delete",
             "Delete",
             ":material/delete:",
             False,
-            lambda: state.attempt(lambda: state.architecture.replaced(index)),
+            lambda: state.try_set_architecture(lambda: state.architecture.replace_layer(index)),
         ),
     )
     with st.container(horizontal=True, gap="small", key=f"actions-{row.id}"):
@@ -262,7 +274,7 @@ def _layer_actions(row: Row, count: int) -> None:
             )
 
 
-def _buttons(state: AppState) -> None:
+def _render_buttons(state: AppState) -> None:
     with st.container(horizontal=True, gap="small", key="network-buttons"):
         kinds = {kind: layer.title for kind, layer in LAYER_KINDS.items()}
         chosen = st.menu_button(
@@ -274,70 +286,74 @@ def _buttons(state: AppState) -> None:
             help="Below the open layer, or else at the last place where it fits.",
         )
         if chosen:
-            _add(state, LAYER_KINDS[chosen].model_validate({}))
+            _add_layer(state, LAYER_KINDS[chosen].model_validate({}))
             st.rerun()
-        back, again = (_may_take(state, drafts) for drafts in (state.past, state.future))
-        st.button("Undo", key="undo", on_click=_undo, disabled=not back, shortcut="Z", help="Undo the last edit.")
-        st.button("Redo", key="redo", on_click=_redo, disabled=not again, help="Bring the undone edit back.")
+        back, again = (_can_apply(state, drafts) for drafts in (state.undo_stack, state.redo_stack))
+        st.button(
+            "Undo", key="undo", on_click=_undo_network_edit, disabled=not back, shortcut="Z", help="Undo the last edit."
+        )
+        st.button(
+            "Redo", key="redo", on_click=_redo_network_edit, disabled=not again, help="Bring the undone edit back."
+        )
     with st.container(horizontal=True, gap="small", key="network-exchange"):
-        transfer_popover(state)
-        import_popover(state)
-        share_popover(state)
-    transfer_line(state)
+        render_transfer_popover(state)
+        render_import_popover(state)
+        render_share_popover(state)
+    render_transfer_notice(state)
 
 
-def _may_take(state: AppState, drafts: list[Draft]) -> bool:
+def _can_apply(state: AppState, entries: list[UndoEntry]) -> bool:
     """Whether there is a draft, and none with settings while a run goes on by others."""
-    return bool(drafts) and not (drafts[-1].values and is_active(state.run))
+    return bool(entries) and not (entries[-1].recipe_values and is_active(state.run))
 
 
-def _undo() -> None:
-    app_state().undo()
-    follow_network()
+def _undo_network_edit() -> None:
+    get_app_state().undo()
+    sync_dropout_rates()
 
 
-def _redo() -> None:
-    app_state().redo()
-    follow_network()
+def _redo_network_edit() -> None:
+    get_app_state().redo()
+    sync_dropout_rates()
 
 
-def _add(state: AppState, layer: Layer) -> None:
+def _add_layer(state: AppState, layer: Layer) -> None:
     layers = state.architecture.layers
     ids = [known.id for known in layers]
-    index = ids.index(state.open_layer) + 1 if state.open_layer in ids else _last_fitting_place(state, layer)
-    state.attempt(lambda: state.architecture.inserted(index, layer))
+    index = ids.index(state.open_layer_id) + 1 if state.open_layer_id in ids else _find_last_valid_index(state, layer)
+    state.try_set_architecture(lambda: state.architecture.insert_layer(index, layer))
     if state.network_error is None:
-        state.open_layer = state.architecture.layers[index].id
+        state.open_layer_id = state.architecture.layers[index].id
 
 
-def _last_fitting_place(state: AppState, layer: Layer) -> int:
+def _find_last_valid_index(state: AppState, layer: Layer) -> int:
     """The last place before the output at which the layer brings no new problem; else right before the output."""
     layers = state.architecture.layers
     before_output = next((place for place, known in enumerate(layers) if isinstance(known, Output)), len(layers))
     if len(layers) >= MAX_LAYERS:
         return before_output
-    known_problems = len(find_problems(state.architecture))
+    known_problems = len(validate(state.architecture))
     places = range(before_output, -1, -1)
-    fitting = (p for p in places if len(find_problems(state.architecture.inserted(p, layer))) <= known_problems)
+    fitting = (p for p in places if len(validate(state.architecture.insert_layer(p, layer))) <= known_problems)
     return next(fitting, before_output)
 
 
-def _totals(summary: Summary, state: AppState) -> None:
-    images = training_images(state.recipe, dataset_for(state.recipe, state.architecture))
-    seconds = seconds_per_epoch(summary, state.recipe, images, supervisor().images_per_second)
+def _render_totals(summary: Summary, state: AppState) -> None:
+    images = count_training_images(state.recipe, resolve_dataset(state.recipe, state.architecture))
+    seconds = estimate_seconds_per_epoch(summary, state.recipe, images, get_scheduler().reference_images_per_second)
     parts = [
         (f"{summary.parameters:,}", "parameters"),
-        (_short(summary.multiply_adds), "multiply-adds"),
-        (shape_text(summary.receptive_field), "seen"),
+        (_format_count(summary.multiply_adds), "multiply-adds"),
+        (format_shape(summary.receptive_field), "seen"),
     ]
-    if seconds is not None and summary.rows and images:
+    if seconds is not None and summary.layers and images:
         parts.append((f"{seconds:.0f} s" if seconds >= 1 else "under 1 s", "an epoch"))
     st.html(
         '<div class="pg-totals">' + "".join(f"<span><b>{value}</b> {name}</span>" for value, name in parts) + "</div>"
     )
 
 
-def _short(count: int) -> str:
+def _format_count(count: int) -> str:
     if count < 1_000:
         return str(count)
     return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count / 1e3:.0f} k"

@@ -4,21 +4,27 @@ from functools import lru_cache
 
 import streamlit as st
 
-from playground.engine.data.custom.drawings import OwnDrawing, OwnDrawings, add_drawing, delete_drawings, own_drawings
-from playground.engine.runs.initial_state import material_of
+from playground.engine.data.custom.drawings import (
+    DrawingCollection,
+    LabeledDrawing,
+    add_drawing,
+    delete_drawings,
+    load_drawings,
+)
+from playground.engine.runs.initial_state import load_initial_state
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import PRETRAINED, Run
 from playground.errors import PlaygroundError
-from playground.interpret.evaluation.predict import evaluate
-from playground.interpret.evaluation.predictions import images_of
+from playground.interpret.evaluation.predict import evaluate_model
+from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.interpret.model import load_model
 from playground.ui import html as markup
-from playground.ui.model_input import Subject, drawn_subject, shown_sight
-from playground.ui.services import asker, supervisor, visitor
-from playground.ui.state import AppState, app_state, run_history
+from playground.ui.model_input import ModelInput, build_canvas_input, get_active_input_spec
+from playground.ui.services import get_requester_id, get_scheduler, get_visitor_id
+from playground.ui.state import AppState, get_app_state, get_run_history
 
 
-def teach_popover(state: AppState, subject: Subject | None) -> None:
+def render_teach_popover(state: AppState, model_input: ModelInput | None) -> None:
     """Label the drawing, see the set, start teaching."""
     popover = st.popover(
         "Teach", key="teach", on_change="rerun", help="Say what the drawing is, and let the net learn it."
@@ -27,118 +33,122 @@ def teach_popover(state: AppState, subject: Subject | None) -> None:
         return
     with popover:
         try:
-            kept = own_drawings(asker()).drawings
+            kept = load_drawings(get_requester_id()).drawings
         except PlaygroundError as problem:
-            markup.problem(problem)
+            markup.render_error(problem)
             kept = ()
-        _label_choice(state, is_drawn=subject is not None and not subject.is_example)
+        _render_label_choice(state, is_drawn=model_input is not None and not model_input.is_example)
         labels = sorted(str(drawing.label) for drawing in kept)
-        markup.hint(f"Your set: {_counted(len(kept))}{': ' + ' '.join(labels[:40]) if kept else ''}.")
-        _set_buttons(state, kept)
+        markup.render_hint(
+            f"Your set: {_format_drawing_count(len(kept))}{': ' + ' '.join(labels[:40]) if kept else ''}."
+        )
+        _render_buttons(state, kept)
         if state.teach_error:
-            markup.problem(state.teach_error)
+            markup.render_error(state.teach_error)
 
 
-def _label_choice(state: AppState, *, is_drawn: bool) -> None:
-    markup.hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
-    marks = len(state.ink.strokes) + len(state.ink.erased)
+def _render_label_choice(state: AppState, *, is_drawn: bool) -> None:
+    markup.render_hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
+    marks = len(state.ink.strokes) + len(state.ink.eraser_strokes)
     key = f"teach-label-{state.canvas_revision}-{marks}"  # another drawing has no label yet
     st.segmented_control(
         "The drawing is a",
-        shown_sight(state).dataset.class_names,
+        get_active_input_spec(state).dataset.class_names,
         key=key,
         label_visibility="collapsed",
         disabled=not is_drawn,
-        on_change=_keep,
+        on_change=_save_drawing,
         args=(key,),
     )
 
 
-def _set_buttons(state: AppState, kept: tuple[OwnDrawing, ...]) -> None:
+def _render_buttons(state: AppState, drawings: tuple[LabeledDrawing, ...]) -> None:
     with st.container(horizontal=True, gap="small"):
         # No callback: that of a fragment draws only the fragment anew, and the run stands outside of it.
         if st.button(
             "Teach the net",
             key="teach-start",
             type="primary",
-            disabled=not kept or _is_busy(state),
+            disabled=not drawings or _is_busy(state),
             help="A new run goes on from this net's weights for some seconds: your drawings among 4,000 images of "
             "MNIST, all a little changed each time.",
         ):
-            _teach(state, kept)
-        content = OwnDrawings(drawings=kept).model_dump_json(by_alias=True)
-        st.download_button("Download", content, "drawings.json", key="teach-download", disabled=not kept)
-        st.button("Delete", key="teach-delete", disabled=not kept, on_click=_delete, help="Throw your set away.")
+            _start_teaching(state, drawings)
+        content = DrawingCollection(drawings=drawings).model_dump_json(by_alias=True)
+        st.download_button("Download", content, "drawings.json", key="teach-download", disabled=not drawings)
+        st.button(
+            "Delete", key="teach-delete", disabled=not drawings, on_click=_delete_drawings, help="Throw your set away."
+        )
 
 
-def taught_line(run: Run | None) -> None:
+def render_teach_result(run: Run | None) -> None:
     """What teaching did to the accuracy on the test images, once a run that was taught is over."""
     if run is None or run.record.parent is None or not _has_drawings(run.id):
         return
-    after = run_history(run).test
-    if after is not None and run_history(run).step == 0:  # operated on, and not trained since
+    after = get_run_history(run).test
+    if after is not None and get_run_history(run).step == 0:  # operated on, and not trained since
         return
     try:
         parent = find_run(run.record.parent)
-        before = run_history(parent).test if parent.id != PRETRAINED else None
-        accuracy = before.accuracy if before else _measured(parent.id, run.record.parent_step or 0)
+        before = get_run_history(parent).test if parent.id != PRETRAINED else None
+        accuracy = before.accuracy if before else _measure_accuracy(parent.id, run.record.parent_step or 0)
     except PlaygroundError:  # the parent was deleted
         return
     if after is None:
-        markup.line("Learning your drawings …")
+        markup.render_message("Learning your drawings …")
     else:
-        markup.line(
+        markup.render_message(
             f"Taught. On the {after.size:,} test images: {accuracy:.2%} before, {after.accuracy:.2%} after.",
-            behind={"before": accuracy, "after": after.accuracy},
+            details={"before": accuracy, "after": after.accuracy},
         )
 
 
 @lru_cache(maxsize=64)
 def _has_drawings(run_id: str) -> bool:
-    return material_of(find_run(run_id)).images is not None
+    return load_initial_state(find_run(run_id)).extra_images is not None
 
 
 @lru_cache(maxsize=16)
-def _measured(run_id: str, step: int) -> float:
+def _measure_accuracy(run_id: str, step: int) -> float:
     run = find_run(run_id)
-    return evaluate(load_model(run, step), images_of(run), "test").accuracy
+    return evaluate_model(load_model(run, step), load_run_test_images(run), "test").accuracy
 
 
-def _counted(count: int) -> str:
+def _format_drawing_count(count: int) -> str:
     return "1 drawing" if count == 1 else f"{count} drawings"
 
 
 def _is_busy(state: AppState) -> bool:
-    return state.run is not None and (supervisor().is_active(state.run.id) or state.run.is_live())
+    return state.run is not None and (get_scheduler().is_active(state.run.id) or state.run.is_live())
 
 
-def _keep(key: str) -> None:
-    state = app_state()
+def _save_drawing(key: str) -> None:
+    state = get_app_state()
     label = st.session_state.get(key)
     if label is None:
         return
-    state.look_at_canvas()
+    state.sync_canvas()
     state.teach_error = None
     try:
-        subject = drawn_subject(state, shown_sight(state))
-        strokes = state.ink.strokes if state.picture is None and state.test_index is None else ()
-        add_drawing(asker(), OwnDrawing.of(int(label), strokes, subject.image))
+        subject = build_canvas_input(state, get_active_input_spec(state))
+        strokes = state.ink.strokes if state.upload is None and state.test_index is None else ()
+        add_drawing(get_requester_id(), LabeledDrawing.from_image(int(label), strokes, subject.image))
     except PlaygroundError as problem:
         state.teach_error = problem
 
 
-def _teach(state: AppState, drawings: tuple[OwnDrawing, ...]) -> None:
+def _start_teaching(state: AppState, drawings: tuple[LabeledDrawing, ...]) -> None:
     state.teach_error = None
     try:
-        parent = state.run.id if state.run and state.run.snapshots() else PRETRAINED
-        run = supervisor().teach(parent, drawings, owner=visitor())
+        parent = state.run.id if state.run and state.run.list_snapshot_steps() else PRETRAINED
+        run = get_scheduler().finetune(parent, drawings, owner=get_visitor_id())
     except PlaygroundError as problem:
         state.teach_error = problem
         return
     state.attach(run)
-    state.edit(run.record.architecture)
+    state.set_architecture(run.record.architecture)
     st.rerun()
 
 
-def _delete() -> None:
-    delete_drawings(asker())
+def _delete_drawings() -> None:
+    delete_drawings(get_requester_id())

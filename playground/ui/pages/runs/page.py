@@ -6,45 +6,45 @@ from typing import Any, cast
 
 import streamlit as st
 
-from playground.charts.curves import Metric, NamedHistory, comparison_figure
-from playground.charts.theme import theme
-from playground.core.presets import ARCHITECTURES
+from playground.charts.curves import Metric, NamedHistory, make_comparison_figure
+from playground.charts.theme import get_theme
+from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.shapes import Shape
 from playground.core.summary import summarize
 from playground.engine.runs.owner import check_owner
-from playground.engine.runs.repository import all_runs
+from playground.engine.runs.repository import list_runs
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
-from playground.export.targets import Exported
+from playground.export.targets import ExportSource
 from playground.ui import html as markup
-from playground.ui.panels.share import export_buttons
-from playground.ui.services import asker, supervisor
-from playground.ui.state import app_state, run_history
+from playground.ui.panels.share import render_export_buttons
+from playground.ui.services import get_requester_id, get_scheduler
+from playground.ui.state import get_app_state, get_run_history
 
-_MOST_COMPARED = 7
+_MAX_COMPARED = 7
 
 
-def page() -> None:
+def render_runs_page() -> None:
     """All runs of this data folder."""
-    runs, unreadable = all_runs()
-    markup.title("Runs", note="choose rows to compare their curves")
+    runs, unreadable = list_runs()
+    markup.render_title("Runs", note="choose rows to compare their curves")
     for sentence in unreadable:
-        markup.problem(PlaygroundError(sentence))
+        markup.render_error(PlaygroundError(sentence))
     if not runs:
-        markup.line("No run yet. Train a network on the Playground page: it will be kept here.")
+        markup.render_message("No run yet. Train a network on the Playground page: it will be kept here.")
         return
-    chosen = _table(runs)
+    chosen = _choose_runs(runs)
     if not chosen:
-        markup.hint("Click the box at the left of a row.")
+        markup.render_hint("Click the box at the left of a row.")
         return
     if len(chosen) == 1:
-        _actions(chosen[0])
-    _comparison(chosen)
+        _render_actions(chosen[0])
+    _render_comparison(chosen)
 
 
-def _table(runs: list[Run]) -> list[Run]:
+def _choose_runs(runs: list[Run]) -> list[Run]:
     names = {run.id: run.record.name for run in runs}
-    rows = [_row(run) | {"Came from": _origin(run, names)} for run in runs]
+    rows = [_make_row(run) | {"Came from": _describe_parent(run, names)} for run in runs]
     if not any(row["Came from"] for row in rows):
         rows = [{name: value for name, value in row.items() if name != "Came from"} for row in rows]
     answer = st.dataframe(
@@ -63,20 +63,20 @@ def _table(runs: list[Run]) -> list[Run]:
         },
     )
     selected = cast(Any, answer).selection.rows
-    return [runs[place] for place in selected if place < len(runs)][:_MOST_COMPARED]
+    return [runs[place] for place in selected if place < len(runs)][:_MAX_COMPARED]
 
 
-def _row(run: Run) -> dict[str, Any]:
-    figures = run_history(run).figures()
+def _make_row(run: Run) -> dict[str, Any]:
+    figures = get_run_history(run).summarize()
     architecture = run.record.architecture
-    presets = _preset_titles(architecture.input.shape, architecture.classes)
-    net = presets.get(architecture.frozen_up_to(-1).digest, "Own")
-    position = supervisor().queue_position(run.id)
+    presets = _map_preset_titles(architecture.input.shape, architecture.classes)
+    net = presets.get(architecture.freeze_up_to(-1).digest, "Own")
+    position = get_scheduler().get_queue_position(run.id)
     return {
         "Name": run.record.name,
         "Net": net,
-        "Data": run.dataset().title,
-        "State": f"waiting, {position} in the queue" if position else _state(run, figures["status"]),
+        "Data": run.get_dataset().title,
+        "State": f"waiting, {position} in the queue" if position else _describe_status(run, figures["status"]),
         "Validation": figures["validation_accuracy"],
         "Test": figures["test_accuracy"],
         "Parameters": summarize(run.record.architecture).parameters,
@@ -88,73 +88,75 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=32)
-def _preset_titles(shape: Shape, classes: int) -> dict[str, str]:
+def _map_preset_titles(shape: Shape, classes: int) -> dict[str, str]:
     """The presets for such images by their digests; of the same networks the first one's title."""
-    fitted = {name: preset.architecture.for_images(shape, classes) for name, preset in ARCHITECTURES.items()}
-    return {architecture.digest: ARCHITECTURES[name].title for name, architecture in reversed(fitted.items())}
+    fitted = {
+        name: preset.architecture.adapt_to_images(shape, classes) for name, preset in ARCHITECTURE_PRESETS.items()
+    }
+    return {architecture.digest: ARCHITECTURE_PRESETS[name].title for name, architecture in reversed(fitted.items())}
 
 
-def _origin(run: Run, names: dict[str, str]) -> str:
+def _describe_parent(run: Run, run_names: dict[str, str]) -> str:
     """Which run it branched off, and where; empty for one that began at the beginning."""
     parent, step = run.record.parent, run.record.parent_step
-    return f"{names.get(parent, parent)}, step {step:,}" if parent and step is not None else ""
+    return f"{run_names.get(parent, parent)}, step {step:,}" if parent and step is not None else ""
 
 
-def _state(run: Run, phase: str) -> str:
-    return "never started" if phase == "waiting" and not supervisor().is_active(run.id) else phase
+def _describe_status(run: Run, phase: str) -> str:
+    return "never started" if phase == "waiting" and not get_scheduler().is_active(run.id) else phase
 
 
-def _actions(run: Run) -> None:
+def _render_actions(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="run-actions"):
         if st.button(
             "Open", key="run-open", type="primary", help="Show it on the Playground page, network and recipe too."
         ):
-            app_state().attach(run, adopt=True)
+            get_app_state().attach(run, load_into_editor=True)
             st.switch_page(st.session_state["pages"]["playground"])
         if st.button("Look inside", key="run-inside", help="Its filters and feature maps."):
-            app_state().inside_run = run.id
+            get_app_state().viewed_run_id = run.id
             st.switch_page(st.session_state["pages"]["inside"])
         with st.popover("Rename", key=f"run-rename-{run.id}"):
             name = st.text_input("New name", run.record.name, key=f"run-name-{run.id}", max_chars=80)
             if st.button("Save", key=f"run-rename-save-{run.id}") and name:
-                _try(lambda: _rename(run, name))
+                _run_action(lambda: _rename_run(run, name))
         with st.popover("Export", key=f"run-export-{run.id}", on_change="rerun") as export:
             if export.open:
-                export_buttons(Exported.of(run), key="run-export")
+                render_export_buttons(ExportSource.from_run(run), key="run-export")
         with st.popover("Delete", key=f"run-delete-{run.id}"):
-            markup.hint(f"Delete {run.record.name} with its weights and its log? It cannot be brought back.")
+            markup.render_hint(f"Delete {run.record.name} with its weights and its log? It cannot be brought back.")
             if st.button("Delete for good", key=f"run-delete-sure-{run.id}", type="primary"):
-                _try(lambda: _delete(run))
+                _run_action(lambda: _delete_run(run))
 
 
-def _rename(run: Run, name: str) -> None:
-    check_owner(run, asker())
-    run.renamed(name)
+def _rename_run(run: Run, name: str) -> None:
+    check_owner(run, get_requester_id())
+    run.rename(name)
 
 
-def _delete(run: Run) -> None:
-    state = app_state()
-    check_owner(run, asker())
+def _delete_run(run: Run) -> None:
+    state = get_app_state()
+    check_owner(run, get_requester_id())
     run.delete()
-    supervisor().forget(run.id)
+    get_scheduler().discard_log_reader(run.id)
     if state.run_id == run.id:
         state.detach()
-    if state.inside_run == run.id:
-        state.inside_run = None
+    if state.viewed_run_id == run.id:
+        state.viewed_run_id = None
 
 
-def _try(act: Callable[[], object]) -> None:
+def _run_action(action: Callable[[], object]) -> None:
     try:
-        act()
+        action()
     except PlaygroundError as problem:
-        markup.problem(problem)
+        markup.render_error(problem)
     else:
         st.rerun()
 
 
-def _comparison(runs: list[Run]) -> None:
+def _render_comparison(runs: list[Run]) -> None:
     metric = st.segmented_control("Chart", ["accuracy", "loss"], key="runs-metric", default="accuracy", required=True)
-    named = [NamedHistory(run.record.name, run_history(run)) for run in runs]
-    figure = comparison_figure(named, cast(Metric, metric or "accuracy"), theme(st.context.theme.type))
+    named = [NamedHistory(run.record.name, get_run_history(run)) for run in runs]
+    figure = make_comparison_figure(named, cast(Metric, metric or "accuracy"), get_theme(st.context.theme.type))
     st.plotly_chart(figure, key="runs-curves", height=380, theme=None)
-    markup.hint("Strong lines: validation. Faint lines: training, batch by batch.")
+    markup.render_hint("Strong lines: validation. Faint lines: training, batch by batch.")

@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, picture_values
+from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, decode_image
 from playground.errors import ImageFileError
 from tests.engine.data.custom.picture_files import BLUE, GREEN, RED, WHITE, encoded, plain
 
 
 def values(content: bytes, height: int = 8, width: int = 8, channels: Any = 3) -> NDArray[np.uint8]:
-    found = picture_values(content, height=height, width=width, channels=channels)
+    found = decode_image(content, height=height, width=width, channels=channels)
     assert found.shape == (channels, height, width)
     assert found.dtype == np.uint8
     return found

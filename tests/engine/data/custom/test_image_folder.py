@@ -19,25 +19,25 @@ from PIL import Image
 
 from playground.engine.data.custom import archive as own_files
 from playground.engine.data.custom import image_folder as own_images
-from playground.engine.data.custom.image_folder import OwnImages, read_own_images
-from playground.engine.data.custom.layout import natural_key
-from playground.errors import DatasetError, PlaygroundError
+from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
+from playground.engine.data.custom.layout import natural_sort_key
+from playground.errors import InvalidDatasetError, PlaygroundError
 from tests.engine.data.custom.picture_files import FOUR, encoded, plain, unpacked, zipped
 
 
-def read(source: Path | BytesIO, **options: Any) -> OwnImages:
-    return read_own_images(source, **{"height": 8, "width": 8, "channels": 1} | options)
+def read(source: Path | BytesIO, **options: Any) -> CustomImages:
+    return read_image_folder(source, **{"height": 8, "width": 8, "channels": 1} | options)
 
 
-def shades(own: OwnImages) -> dict[str, list[int]]:
+def shades(own: CustomImages) -> dict[str, list[int]]:
     """The images by class, each told by its middle."""
     found: dict[str, list[int]] = {name: [] for name in own.class_names}
-    for image, label in zip(own.images.images, own.images.labels, strict=True):
+    for image, label in zip(own.train.images, own.train.labels, strict=True):
         found[own.class_names[label]].append(int(image[0, 4, 4]))
     return found
 
 
-def left_out(own: OwnImages) -> dict[str, str]:
+def left_out(own: CustomImages) -> dict[str, str]:
     return {one.name: one.reason for one in own.skipped}
 
 
@@ -52,9 +52,9 @@ def test_every_class_folder_is_a_class(tmp_path: Path):
     for source in (zipped(FOUR), unpacked(tmp_path, FOUR)):
         own = read(source)
         assert own.class_names == ("cat", "dog")
-        assert own.images.images.shape == (4, 1, 8, 8)
-        assert own.images.images.dtype == torch.uint8
-        assert own.images.labels.dtype == torch.int64
+        assert own.train.images.shape == (4, 1, 8, 8)
+        assert own.train.images.dtype == torch.uint8
+        assert own.train.labels.dtype == torch.int64
         assert shades(own) == IN_ORDER
         assert own.test is None
         assert own.skipped == ()
@@ -64,7 +64,7 @@ def test_every_class_folder_is_a_class(tmp_path: Path):
 def test_names_are_sorted_as_people_sort_them():
     names = ["10", "2", "1", "dog", "Cat", "cat", "img10", "img9", "img010", "9" * 5000, "1" * 5001, ""]
     expected = ["", "1", "2", "10", "9" * 5000, "1" * 5001, "Cat", "cat", "dog", "img9", "img010", "img10"]
-    assert sorted(names, key=natural_key) == expected
+    assert sorted(names, key=natural_sort_key) == expected
 
 
 def test_the_order_in_the_zip_changes_nothing(tmp_path: Path):
@@ -166,7 +166,7 @@ def test_a_train_is_a_thing_as_well():
     ],
 )
 def test_what_makes_no_data_set_is_told_so(files: dict[str, bytes], said: str):
-    with pytest.raises(DatasetError, match=said) as caught:
+    with pytest.raises(InvalidDatasetError, match=said) as caught:
         read(zipped(files))
     assert caught.value.expected
 
@@ -176,21 +176,23 @@ def test_what_makes_no_data_set_is_told_so(files: dict[str, bytes], said: str):
 )
 def test_what_is_no_zip_file_is_told_so(content: bytes, tmp_path: Path):
     path = unpacked(tmp_path, {"pets.zip": content}) / "pets.zip"
-    with pytest.raises(DatasetError, match=r"This file is no ZIP|no class folders|only one class|hardly a picture"):
+    with pytest.raises(
+        InvalidDatasetError, match=r"This file is no ZIP|no class folders|only one class|hardly a picture"
+    ):
         read(BytesIO(content))
-    with pytest.raises(DatasetError):
+    with pytest.raises(InvalidDatasetError):
         read(path)
 
 
 def test_a_source_that_is_not_there_is_named(tmp_path: Path):
     for path in (tmp_path / "missing", tmp_path / "missing" / "below", Path("\0")):
-        with pytest.raises(DatasetError, match="is no ZIP file that can be read, nor a folder"):
+        with pytest.raises(InvalidDatasetError, match="is no ZIP file that can be read, nor a folder"):
             read(path)
 
 
 @pytest.mark.parametrize("size", [{"height": 0}, {"width": 0}, {"height": 257}, {"width": -3}])
 def test_sizes_that_no_network_takes_are_refused(size: dict[str, int]):
-    with pytest.raises(DatasetError, match="cannot become"):
+    with pytest.raises(InvalidDatasetError, match="cannot become"):
         read(zipped(FOUR), **size)
 
 
@@ -231,7 +233,7 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path):
 def test_the_list_of_files_left_out_is_bounded_and_their_number_is_not():
     own = read(zipped(FOUR | {f"cat/{number}.txt": b"?" for number in range(250)}))
     assert own.skipped_count == 250
-    assert [one.name for one in own.skipped] == [f"cat/{number}.txt" for number in range(own_images.MAX_SKIPPED)]
+    assert [one.name for one in own.skipped] == [f"cat/{number}.txt" for number in range(own_images.MAX_REPORTED_SKIPS)]
 
 
 # ZIP files that mean harm
@@ -387,16 +389,16 @@ def test_too_much_is_said_before_anything_is_read(
     constant: str, module: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, constant, 3)
-    monkeypatch.setattr(own_images, "_images", lambda *_: pytest.fail("was read"))
+    monkeypatch.setattr(own_images, "_decode_images", lambda *_: pytest.fail("was read"))
     for source in (zipped(FOUR), unpacked(tmp_path, FOUR)):
-        with pytest.raises(DatasetError, match=said) as caught:
+        with pytest.raises(InvalidDatasetError, match=said) as caught:
             read(source)
         assert caught.value.fix
 
 
 def test_a_table_of_contents_of_millions_is_not_even_read(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(own_files, "MAX_FILE_BYTES", 100_000)
-    with pytest.raises(DatasetError, match="too many files"):
+    with pytest.raises(InvalidDatasetError, match="too many files"):
         read(zipped({f"{'a' * 200}/{number}": b"" for number in range(500)}))
 
 
@@ -492,25 +494,25 @@ def test_progress_is_told_about_a_hundred_times_in_the_callers_thread():
         told.append((done, total))
         threads.add(threading.current_thread())
 
-    read(zipped({f"{name}/{number}.png": plain(1) for name in "ab" for number in range(200)}), progress=progress)
+    read(zipped({f"{name}/{number}.png": plain(1) for name in "ab" for number in range(200)}), on_progress=progress)
     assert told == [(4 * number, 400) for number in range(1, 101)]
     assert threads == {threading.current_thread()}
     told.clear()
-    read(zipped(FOUR), progress=progress)
+    read(zipped(FOUR), on_progress=progress)
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_who_is_told_of_the_progress_can_end_the_work(monkeypatch: pytest.MonkeyPatch):
     decoded = []
-    inner = own_images.picture_values
-    monkeypatch.setattr(own_images, "picture_values", lambda *a, **k: decoded.append(1) or inner(*a, **k))
+    inner = own_images.decode_image
+    monkeypatch.setattr(own_images, "decode_image", lambda *a, **k: decoded.append(1) or inner(*a, **k))
 
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
-        read(zipped({f"{name}/{number}.png": plain(1) for name in "ab" for number in range(1000)}), progress=stop)
+        read(zipped({f"{name}/{number}.png": plain(1) for name in "ab" for number in range(1000)}), on_progress=stop)
     assert len(decoded) < 2000
     assert threading.active_count() == before
 
@@ -594,8 +596,8 @@ def test_anything_gives_images_or_an_error_of_ours_and_leaves_no_trace(
             refused += 1
         else:
             read_well += 1
-            assert len(own.images) == len(own.images.images)
-            assert own.images.labels.bincount(minlength=len(own.class_names)).min() >= own_images.MIN_IMAGES
+            assert len(own.train) == len(own.train.images)
+            assert own.train.labels.bincount(minlength=len(own.class_names)).min() >= own_images.MIN_IMAGES_PER_CLASS
             assert all(one.name.encode() and one.reason for one in own.skipped)
         assert time.monotonic() - start < 5
     assert sorted(tmp_path.rglob("*")) == before

@@ -11,17 +11,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from playground.engine.data.batch import Images
+from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom import store as module
-from playground.engine.data.custom.image_folder import OwnImages, read_own_images
+from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
 from playground.engine.data.custom.store import (
-    delete_own_dataset,
-    deleted_dataset,
-    load_own_tensors,
-    own_datasets,
-    save_own_dataset,
+    delete_custom_dataset,
+    find_deleted_dataset,
+    list_custom_datasets,
+    load_custom_tensors,
+    save_custom_dataset,
 )
-from playground.errors import OwnerError, StoreError, UnknownNameError
+from playground.errors import OwnershipError, StorageError, UnknownNameError
 from tests.engine.data.custom.picture_files import FOUR, zipped
 
 KEYS = {"train_images", "train_labels", "test_images", "test_labels"}
@@ -36,16 +36,16 @@ def own_folder(home: Path) -> Path:
     return home / "datasets" / "own"
 
 
-def images(*counts: int, first: int = 0, shape: tuple[int, int, int] = (3, 4, 5)) -> Images:
+def images(*counts: int, first: int = 0, shape: tuple[int, int, int] = (3, 4, 5)) -> LabeledImages:
     """So many images of every class, sorted by class, each filled with a number of its own."""
     labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     numbers = torch.arange(first, first + len(labels)).to(torch.uint8)
-    return Images(numbers.view(-1, 1, 1, 1).expand(-1, *shape).contiguous(), labels)
+    return LabeledImages(numbers.view(-1, 1, 1, 1).expand(-1, *shape).contiguous(), labels)
 
 
-def own(*counts: int, test: Images | None = None) -> OwnImages:
+def own(*counts: int, test: LabeledImages | None = None) -> CustomImages:
     names = tuple(f"class {number}" for number in range(len(counts)))
-    return OwnImages(images=images(*counts), test=test, class_names=names, skipped=(), skipped_count=0)
+    return CustomImages(train=images(*counts), test=test, class_names=names, skipped=(), skipped_count=0)
 
 
 def numbers(tensors: dict[str, torch.Tensor], part: str) -> list[tuple[int, int]]:
@@ -56,15 +56,15 @@ def numbers(tensors: dict[str, torch.Tensor], part: str) -> list[tuple[int, int]
 
 
 def test_what_is_saved_is_listed_and_loaded(home: Path):
-    assert own_datasets() == {}
-    name = save_own_dataset("Cats & dogs", own(12, 18))
-    (listed,) = own_datasets().values()
+    assert list_custom_datasets() == {}
+    name = save_custom_dataset("Cats & dogs", own(12, 18))
+    (listed,) = list_custom_datasets().values()
     assert listed.name == name
     assert listed.title == "Cats & dogs"
     assert listed.input_shape == (3, 4, 5)
     assert listed.class_names == ("class 0", "class 1")
     assert (listed.train_size, listed.test_size) == (25, 5)
-    tensors = load_own_tensors(name)
+    tensors = load_custom_tensors(name)
     assert tensors.keys() == KEYS
     assert tensors["train_images"].shape == (25, 3, 4, 5)
     assert tensors["train_images"].dtype == tensors["test_images"].dtype == torch.uint8
@@ -78,46 +78,46 @@ def test_what_is_saved_is_listed_and_loaded(home: Path):
 
 
 def test_what_a_zip_holds_can_be_kept():
-    name = save_own_dataset("Pets", read_own_images(zipped(FOUR), height=8, width=8, channels=1))
-    assert own_datasets()[name].class_names == ("cat", "dog")
-    assert load_own_tensors(name)["train_images"].shape == (2, 1, 8, 8)
+    name = save_custom_dataset("Pets", read_image_folder(zipped(FOUR), height=8, width=8, channels=1))
+    assert list_custom_datasets()[name].class_names == ("cat", "dog")
+    assert load_custom_tensors(name)["train_images"].shape == (2, 1, 8, 8)
 
 
 @pytest.mark.parametrize(
     ("counts", "tested"), [((2, 2), [1, 1]), ((6, 60), [1, 10]), ((3, 100, 7), [1, 17, 1]), ((9, 9), [2, 2])]
 )
 def test_a_sixth_of_every_class_is_to_test_with(counts: tuple[int, ...], tested: list[int]):
-    tensors = load_own_tensors(save_own_dataset("Mine", own(*counts)))
+    tensors = load_custom_tensors(save_custom_dataset("Mine", own(*counts)))
     assert tensors["test_labels"].bincount().tolist() == tested
     assert (tensors["train_labels"].bincount() + tensors["test_labels"].bincount()).tolist() == list(counts)
 
 
 def test_images_to_test_with_that_came_along_are_the_ones():
-    tensors = load_own_tensors(save_own_dataset("Mine", own(10, 10, test=images(2, 3, first=100))))
+    tensors = load_custom_tensors(save_custom_dataset("Mine", own(10, 10, test=images(2, 3, first=100))))
     assert sorted(numbers(tensors, "test")) == [(100, 0), (101, 0), (102, 1), (103, 1), (104, 1)]
     assert len(tensors["train_labels"]) == 20
 
 
 def test_the_first_images_are_of_all_classes():
-    tensors = load_own_tensors(save_own_dataset("Mine", own(60, 60, 60)))
+    tensors = load_custom_tensors(save_custom_dataset("Mine", own(60, 60, 60)))
     assert set(tensors["train_labels"][:20].tolist()) == set(tensors["test_labels"][:15].tolist()) == {0, 1, 2}
 
 
 def test_the_same_images_have_the_same_name_and_others_another():
-    name = save_own_dataset("Mine", own(10, 10))
-    stamp = (module._own_folder() / name[4:]).stat().st_mtime_ns
-    assert save_own_dataset("Mine", own(10, 10)) == name
-    assert (module._own_folder() / name[4:]).stat().st_mtime_ns == stamp
+    name = save_custom_dataset("Mine", own(10, 10))
+    stamp = (module._custom_datasets_folder() / name[4:]).stat().st_mtime_ns
+    assert save_custom_dataset("Mine", own(10, 10)) == name
+    assert (module._custom_datasets_folder() / name[4:]).stat().st_mtime_ns == stamp
     others = [
         own(10, 11),
         own(11, 10),
         own(10, 10, test=images(1, 1)),
-        OwnImages(images(10, 10, shape=(3, 5, 4)), None, ("class 0", "class 1"), (), 0),
-        OwnImages(images(10, 10), None, ("class 1", "class 0"), (), 0),
+        CustomImages(images(10, 10, shape=(3, 5, 4)), None, ("class 0", "class 1"), (), 0),
+        CustomImages(images(10, 10), None, ("class 1", "class 0"), (), 0),
     ]
-    names = {name, *(save_own_dataset("Mine", other) for other in others), save_own_dataset("Yours", own(10, 10))}
+    names = {name, *(save_custom_dataset("Mine", other) for other in others), save_custom_dataset("Yours", own(10, 10))}
     assert len(names) == 7
-    assert own_datasets().keys() == names
+    assert list_custom_datasets().keys() == names
 
 
 @pytest.mark.parametrize(
@@ -139,15 +139,15 @@ def test_the_same_images_have_the_same_name_and_others_another():
 )
 def test_any_title_becomes_one_harmless_folder(title: str, slug: str, home: Path):
     around = sorted(home.parent.iterdir())
-    name = save_own_dataset(title, own(2, 2))
+    name = save_custom_dataset(title, own(2, 2))
     prefix, _, digest = name.rpartition("-")
     assert prefix == f"own:{slug}"
     assert len(digest) == 8
     assert [path.name for path in own_folder(home).iterdir()] == [name[4:]]
     assert sorted(path.name for path in home.iterdir()) == ["cache", "datasets"]
     assert sorted(home.parent.iterdir()) == around
-    assert load_own_tensors(name).keys() == KEYS
-    assert own_datasets()[name].title
+    assert load_custom_tensors(name).keys() == KEYS
+    assert list_custom_datasets()[name].title
 
 
 @pytest.mark.parametrize(
@@ -168,46 +168,51 @@ def test_any_title_becomes_one_harmless_folder(title: str, slug: str, home: Path
     ],
 )
 def test_only_names_that_are_there_lead_anywhere(name: str, home: Path):
-    kept = save_own_dataset("Mine", own(2, 2))
+    kept = save_custom_dataset("Mine", own(2, 2))
     wrong = name.replace("{}", kept[4:])
-    for use in (load_own_tensors, delete_own_dataset):
+    for use in (load_custom_tensors, delete_custom_dataset):
         with pytest.raises(UnknownNameError, match="There is no data set") as caught:
             use(wrong)
         assert kept in caught.value.expected
     assert (home / "cache").exists()
-    assert own_datasets().keys() == {kept}
+    assert list_custom_datasets().keys() == {kept}
 
 
 def test_a_deleted_set_is_gone_and_the_others_stay(home: Path):
-    doomed, kept = save_own_dataset("Doomed", own(2, 2)), save_own_dataset("Kept", own(2, 2))
-    mapped = load_own_tensors(doomed)
-    delete_own_dataset(doomed)
-    assert own_datasets().keys() == {kept}
+    doomed, kept = save_custom_dataset("Doomed", own(2, 2)), save_custom_dataset("Kept", own(2, 2))
+    mapped = load_custom_tensors(doomed)
+    delete_custom_dataset(doomed)
+    assert list_custom_datasets().keys() == {kept}
     assert not [path.name for path in own_folder(home).rglob(".*")], "nothing is left of the images"
     assert [path.name for path in (own_folder(home) / doomed[4:]).iterdir()] == ["dataset.json"]
-    gone = deleted_dataset(doomed)
+    gone = find_deleted_dataset(doomed)
     assert gone is not None
-    assert (gone.title, gone.is_gone, gone.class_names) == ("Doomed (deleted)", True, ("class 0", "class 1"))
-    assert deleted_dataset("own:never") is deleted_dataset("mnist") is deleted_dataset("own:../kept") is None
+    assert (gone.title, gone.is_missing, gone.class_names) == ("Doomed (deleted)", True, ("class 0", "class 1"))
+    assert (
+        find_deleted_dataset("own:never")
+        is find_deleted_dataset("mnist")
+        is find_deleted_dataset("own:../kept")
+        is None
+    )
     assert len(numbers(mapped, "train")) == 2, "who is training on it goes on"
     with pytest.raises(UnknownNameError):
-        load_own_tensors(doomed)
-    assert save_own_dataset("Doomed", own(2, 2)) == doomed
+        load_custom_tensors(doomed)
+    assert save_custom_dataset("Doomed", own(2, 2)) == doomed
 
 
 def test_a_set_is_deleted_by_its_owner_or_at_the_machine(home: Path):
-    name = save_own_dataset("Mine", own(2, 2), owner="me")
-    with pytest.raises(OwnerError, match="another person"):
-        delete_own_dataset(name, "somebody")
-    delete_own_dataset(name, "me")
-    assert save_own_dataset("Mine", own(2, 2), owner="me") == name
-    delete_own_dataset(name)
-    assert save_own_dataset("Mine", own(2, 2), owner="me") == name
-    assert save_own_dataset("Mine", own(2, 2), owner="you") == name
-    delete_own_dataset(name, "you")
-    anybody = save_own_dataset("Anybody's", own(2, 2))
-    delete_own_dataset(anybody, "somebody")
-    assert own_datasets() == {}
+    name = save_custom_dataset("Mine", own(2, 2), owner="me")
+    with pytest.raises(OwnershipError, match="another person"):
+        delete_custom_dataset(name, "somebody")
+    delete_custom_dataset(name, "me")
+    assert save_custom_dataset("Mine", own(2, 2), owner="me") == name
+    delete_custom_dataset(name)
+    assert save_custom_dataset("Mine", own(2, 2), owner="me") == name
+    assert save_custom_dataset("Mine", own(2, 2), owner="you") == name
+    delete_custom_dataset(name, "you")
+    anybody = save_custom_dataset("Anybody's", own(2, 2))
+    delete_custom_dataset(anybody, "somebody")
+    assert list_custom_datasets() == {}
 
 
 def changed_record(**fields: object) -> Callable[[Path], None]:
@@ -237,20 +242,20 @@ UNLISTED = {
 
 @pytest.mark.parametrize("damage", UNLISTED)
 def test_a_damaged_record_is_left_out_and_can_be_made_again_or_deleted(damage: str, home: Path):
-    kept, name = save_own_dataset("Kept", own(2, 2)), save_own_dataset("Mine", own(2, 2))
+    kept, name = save_custom_dataset("Kept", own(2, 2)), save_custom_dataset("Mine", own(2, 2))
     UNLISTED[damage](own_folder(home) / name[4:])
-    assert own_datasets().keys() == {kept}
-    assert module.own_dataset(name) is None
-    with pytest.raises((StoreError, module.SchemaError)):
-        load_own_tensors(name)
-    assert save_own_dataset("Mine", own(2, 2)) == name
-    assert own_datasets().keys() == {kept, name}
-    assert load_own_tensors(name).keys() == KEYS
+    assert list_custom_datasets().keys() == {kept}
+    assert module.find_custom_dataset(name) is None
+    with pytest.raises((StorageError, module.SchemaVersionError)):
+        load_custom_tensors(name)
+    assert save_custom_dataset("Mine", own(2, 2)) == name
+    assert list_custom_datasets().keys() == {kept, name}
+    assert load_custom_tensors(name).keys() == KEYS
     UNLISTED[damage](own_folder(home) / name[4:])
-    delete_own_dataset(name)
+    delete_custom_dataset(name)
     assert not (own_folder(home) / name[4:] / "images.safetensors").exists()
-    assert deleted_dataset(name) is None, "what it was nobody knows"
-    assert own_datasets().keys() == {kept}
+    assert find_deleted_dataset(name) is None, "what it was nobody knows"
+    assert list_custom_datasets().keys() == {kept}
 
 
 def changed_tensors(**changes: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
@@ -280,48 +285,48 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_images_are_told_so(damage: str, home: Path):
-    name = save_own_dataset("Mine", own(20, 20))
+    name = save_custom_dataset("Mine", own(20, 20))
     DAMAGES[damage](own_folder(home) / name[4:])
-    with pytest.raises(StoreError, match=name) as caught:
-        load_own_tensors(name)
+    with pytest.raises(StorageError, match=name) as caught:
+        load_custom_tensors(name)
     assert caught.value.fix
-    delete_own_dataset(name)
-    assert own_datasets() == {}
+    delete_custom_dataset(name)
+    assert list_custom_datasets() == {}
 
 
 def test_a_full_disk_leaves_nothing_behind(home: Path, monkeypatch: pytest.MonkeyPatch):
-    kept = save_own_dataset("Kept", own(2, 2))
+    kept = save_custom_dataset("Kept", own(2, 2))
 
     def full(tensors: dict[str, torch.Tensor], path: Path) -> None:
         path.write_bytes(b"half of it")
         raise module.SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(module, "save_file", full)
-    with pytest.raises(StoreError, match=r"cannot be written: .*No space left"):
-        save_own_dataset("Mine", own(2, 2))
+    with pytest.raises(StorageError, match=r"cannot be written: .*No space left"):
+        save_custom_dataset("Mine", own(2, 2))
     assert [path.name for path in own_folder(home).iterdir()] == [kept[4:]]
 
 
 def test_a_folder_that_cannot_be_made_is_told_so(home: Path):
     (home / "datasets").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot be written"):
-        save_own_dataset("Mine", own(2, 2))
-    assert own_datasets() == {}
+    with pytest.raises(StorageError, match="cannot be written"):
+        save_custom_dataset("Mine", own(2, 2))
+    assert list_custom_datasets() == {}
 
 
 def test_a_set_that_is_being_made_or_deleted_is_not_listed(home: Path):
-    name = save_own_dataset("Mine", own(2, 2))
+    name = save_custom_dataset("Mine", own(2, 2))
     shutil.copytree(own_folder(home) / name[4:], own_folder(home) / ".half-made")
     shutil.copytree(own_folder(home) / name[4:], own_folder(home) / "By Hand")
     (own_folder(home) / "file").write_text("")
-    assert own_datasets().keys() == {name}
+    assert list_custom_datasets().keys() == {name}
 
 
 def test_many_at_once_do_not_disturb_each_other(home: Path):
     def save(number: int) -> str:
-        return save_own_dataset(f"Mine {number}", own(4 + number, 4))
+        return save_custom_dataset(f"Mine {number}", own(4 + number, 4))
 
     with ThreadPoolExecutor(4) as pool:
         names = list(pool.map(save, range(12)))
-    assert own_datasets().keys() == set(names)
+    assert list_custom_datasets().keys() == set(names)
     assert len(names) == len(set(names)) == len(list(own_folder(home).iterdir()))
