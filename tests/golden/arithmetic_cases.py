@@ -82,9 +82,9 @@ def make_case(name: str, channel: ChannelExplanation) -> dict[str, Any]:
     """Encode a channel with the totals of every position."""
     encoded = encode_channel(channel, ramp(2, 2), "Conv")
     expected = []
-    for row, column in np.ndindex(*channel.after.shape):
-        found = channel.explain(row, column)
-        totals = [term.total for term in found.terms]
+    for row, column in np.ndindex(*channel.output.shape):
+        found = channel.explain_value(row, column)
+        totals = [term.total for term in found.contributions]
         expected.append({"row": row, "column": column, "contributions": totals, "total": found.total})
     return {"name": name, "detail": encoded | {"displayed": encoded["output"]}, "expected": expected}
 
