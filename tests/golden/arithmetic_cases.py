@@ -85,7 +85,7 @@ def make_case(name: str, channel: ChannelExplanation) -> dict[str, Any]:
     for row, column in np.ndindex(*channel.output.shape):
         found = channel.explain_value(row, column)
         totals = [term.total for term in found.contributions]
-        expected.append({"row": row, "column": column, "contributions": totals, "total": found.total})
+        expected.append({"row": row, "column": column, "contributions": totals, "total": found.pre_activation})
     return {"name": name, "detail": encoded | {"displayed": encoded["output"]}, "expected": expected}
 
 
