@@ -77,7 +77,8 @@ def make_training_figure(
     elif not history.steps:
         layout["yaxis"]["range"] = [0, 2.5]
     changes = [
-        (event.step, _format_change(event.knob, event.before, event.after)) for event in history.hyperparameter_changes
+        (event.step, _format_change(event.hyperparameter, event.before, event.after))
+        for event in history.hyperparameter_changes
     ]
     if history.fork_event:
         texts = (_format_change(name, before, after) for name, (before, after) in history.fork_event.changes.items())

@@ -93,7 +93,7 @@ def _stop_on_interrupt(hyperparameters: dict[str, Any]) -> Iterator[Any]:
         def __init__(self) -> None:
             self.stopped = False
             self._first: list[events.Command] = (
-                [events.UpdateHyperparameters(knobs=hyperparameters)] if hyperparameters else []
+                [events.UpdateHyperparameters(hyperparameters=hyperparameters)] if hyperparameters else []
             )
 
         def poll(self) -> list[events.Command]:

@@ -1,18 +1,21 @@
-"""What happens in a run (events, past tense) and what may be asked of it (commands, imperative): the whole protocol.
+"""Protocol of a run: events (past tense) report what happened, commands (imperative) control it.
 
-Which event ends a run, and how:
+Last events of a log:
 
 =============== ====================================================== ==========
-last event      because                                                resumable
+last event      reason                                                 resumable
 =============== ====================================================== ==========
 ``run_ended``   ``completed``: every epoch was trained                 with more
-``run_ended``   ``stopped``: somebody asked for it                     yes
-``run_ended``   ``interrupted``: the program around it went away       yes
+``run_ended``   ``stopped``: a user stopped it                         yes
+``run_ended``   ``interrupted``: the program that ran it ended         yes
 ``run_failed``  the loss diverged, memory ran out, the disk is full …  from before
-(none)          the process was killed; the log just ends              yes
+(none)          the process was killed                                 yes
 =============== ====================================================== ==========
+
+Logs of version 0.1 have other names for some events and fields; ``parse_event`` reads them too.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -25,11 +28,11 @@ class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     step: int = Field(description="Batches trained so far.")
-    elapsed_s: float = Field(description="Seconds of training so far, pauses left out.")
+    elapsed_s: float = Field(description="Seconds of training so far, without pauses.")
 
 
 class RunStarted(_Event):
-    """Training began; ``device`` and ``precision`` are what was chosen."""
+    """Training began; ``device`` and ``precision`` are the resolved values, never ``auto``."""
 
     kind: Literal["run_started"] = "run_started"
     train_size: int
@@ -42,10 +45,10 @@ class RunStarted(_Event):
 
 
 class StepDone(_Event):
-    """A batch was trained: mean loss and share of right answers on it, before its update."""
+    """A batch was trained. Loss (mean) and accuracy are of this batch, before its update."""
 
     kind: Literal["step_done"] = "step_done"
-    epochs: float = Field(ge=0, description="Epochs trained so far, with the fraction.")
+    epochs: float = Field(ge=0, description="Epochs trained so far, as a fraction.")
     loss: float
     accuracy: float
     lr: float
@@ -53,7 +56,7 @@ class StepDone(_Event):
 
 
 class Evaluated(_Event):
-    """The network was measured on ``size`` images of a split."""
+    """The network was evaluated on ``size`` images of a split."""
 
     kind: Literal["evaluated"] = "evaluated"
     split: Split
@@ -63,7 +66,7 @@ class Evaluated(_Event):
 
 
 class EpochDone(_Event):
-    """Every training image was seen once more; the figures are means over the epoch's batches."""
+    """An epoch was completed; loss and accuracy are means over its images."""
 
     kind: Literal["epoch_done"] = "epoch_done"
     epoch: int
@@ -72,18 +75,26 @@ class EpochDone(_Event):
 
 
 class HyperparameterChanged(_Event):
-    """A recipe value, or the network's ``dropout`` rates, changed in mid-run."""
+    """A live hyperparameter changed: a field of the recipe, or ``dropout`` (one rate for each dropout layer)."""
 
-    kind: Literal["knob_changed"] = "knob_changed"
-    knob: str
+    kind: Literal["hyperparameter_changed"] = "hyperparameter_changed"
+    hyperparameter: str
     before: Any
     after: Any
 
 
-class Forked(_Event):
-    """Everything before this line is the parent's log; from here on the run is one of its own.
+class HyperparametersRejected(_Event):
+    """A change of live hyperparameters was invalid and had no effect; ``reason`` names the error and its fix."""
 
-    ``changes``: the recipe's fields that differ from the parent's at that moment, each as (before, after).
+    kind: Literal["hyperparameters_rejected"] = "hyperparameters_rejected"
+    hyperparameters: dict[str, Any]
+    reason: str
+
+
+class Forked(_Event):
+    """The run was forked: the log before this line is a copy of the parent's.
+
+    ``changes``: recipe fields that differ from the parent's recipe at this step, each as (before, after).
     """
 
     kind: Literal["forked"] = "forked"
@@ -92,59 +103,59 @@ class Forked(_Event):
 
 
 class SnapshotSaved(_Event):
-    """The weights at this step can be looked at."""
+    """The weights of this step were saved for inspection."""
 
     kind: Literal["snapshot_saved"] = "snapshot_saved"
 
 
 class CheckpointSaved(_Event):
-    """The run can be resumed from exactly here."""
+    """The full training state was saved; resuming from here is exact."""
 
     kind: Literal["checkpoint_saved"] = "checkpoint_saved"
 
 
 class Paused(_Event):
-    """Training waits."""
+    """Training is paused."""
 
     kind: Literal["paused"] = "paused"
 
 
 class Resumed(_Event):
-    """Training goes on, after a pause or from a checkpoint."""
+    """Training continues, after a pause or from a checkpoint."""
 
     kind: Literal["resumed"] = "resumed"
 
 
 class Suggestion(BaseModel):
-    """What one click changes: fields of the recipe, or the whole network; ``anew``: only a new run can take it up."""
+    """A change that one click applies: recipe fields, or a whole architecture, in this run or only in a new one."""
 
     model_config = ConfigDict(frozen=True)
 
     label: str
-    recipe: dict[str, Any] = {}
+    recipe_changes: dict[str, Any] = {}
     architecture: dict[str, Any] | None = None
-    anew: bool = False
+    requires_restart: bool = False
 
 
 class Diagnosed(_Event):
-    """A finding in plain words, with the figures behind it and, where something can be done, a suggestion."""
+    """A diagnosis of the run: its code, a message, the metrics it is based on and, if there is one, a suggestion."""
 
     kind: Literal["diagnosed"] = "diagnosed"
-    finding: str
+    diagnosis: str
     message: str
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     suggestion: Suggestion | None = None
 
 
 class RunEnded(_Event):
-    """Training is over."""
+    """Training ended."""
 
     kind: Literal["run_ended"] = "run_ended"
     status: EndStatus
 
 
 class RunFailed(_Event):
-    """Training cannot go on: what happened, what was expected, how to fix it."""
+    """Training failed: what happened, what was expected, how to fix it."""
 
     kind: Literal["run_failed"] = "run_failed"
     what: str
@@ -158,6 +169,7 @@ Event = Annotated[
     | Evaluated
     | EpochDone
     | HyperparameterChanged
+    | HyperparametersRejected
     | Forked
     | SnapshotSaved
     | CheckpointSaved
@@ -176,26 +188,26 @@ class _Command(BaseModel):
 
 
 class Pause(_Command):
-    """Wait after the current batch."""
+    """Pause after the current batch."""
 
     kind: Literal["pause"] = "pause"
 
 
 class Resume(_Command):
-    """Go on."""
+    """Continue a paused run."""
 
     kind: Literal["resume"] = "resume"
 
 
 class TrainSteps(_Command):
-    """Train so many batches, then wait."""
+    """Train ``batches`` batches, then pause."""
 
     kind: Literal["step"] = "step"
     batches: int = Field(default=1, ge=1, le=100_000)
 
 
 class Stop(_Command):
-    """End here, with a checkpoint; ``status`` says on whose behalf, ``reason`` what the user should be told."""
+    """Save a checkpoint and end; ``reason``, if given, is shown to the user as a diagnosis."""
 
     kind: Literal["stop"] = "stop"
     status: Literal["stopped", "interrupted"] = "stopped"
@@ -203,14 +215,14 @@ class Stop(_Command):
 
 
 class UpdateHyperparameters(_Command):
-    """Set knobs to other values: fields of the recipe, and ``dropout`` with one rate for each dropout layer."""
+    """Change live hyperparameters: recipe fields, and ``dropout`` with one rate for each dropout layer."""
 
-    kind: Literal["change"] = "change"
-    knobs: dict[str, Any]
+    kind: Literal["update_hyperparameters"] = "update_hyperparameters"
+    hyperparameters: dict[str, Any]
 
 
 class SaveSnapshot(_Command):
-    """Save the weights as they are now."""
+    """Save a snapshot of the weights now."""
 
     kind: Literal["snapshot"] = "snapshot"
 
@@ -221,16 +233,40 @@ Command = Annotated[
 _COMMAND_ADAPTER: TypeAdapter[Command] = TypeAdapter(Command)
 
 
+# Version 0.1's names in logs: kind of event → (its name now, {field → its name now}).
+_LEGACY_EVENTS: dict[str, tuple[str, dict[str, str]]] = {
+    "knob_changed": ("hyperparameter_changed", {"knob": "hyperparameter"}),
+    "diagnosed": ("diagnosed", {"finding": "diagnosis", "figures": "metrics"}),
+}
+_LEGACY_SUGGESTION_FIELDS = {"recipe": "recipe_changes", "anew": "requires_restart"}
+
+
 def parse_event(line: str | bytes) -> Event | None:
-    """One line of a log; None for a torn line or an event of a newer version."""
+    """Parse one line of a log, also of version 0.1; None for an incomplete line or an event of a newer version."""
     try:
         return _EVENT_ADAPTER.validate_json(line)
     except ValidationError:
+        return _parse_legacy_event(line)
+
+
+def _parse_legacy_event(line: str | bytes) -> Event | None:
+    try:
+        fields = json.loads(line)
+        kind, new_names = _LEGACY_EVENTS[fields["kind"]]
+        fields = _rename_keys(fields, new_names) | {"kind": kind}
+        if isinstance(fields.get("suggestion"), dict):
+            fields["suggestion"] = _rename_keys(fields["suggestion"], _LEGACY_SUGGESTION_FIELDS)
+        return _EVENT_ADAPTER.validate_python(fields)
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
+def _rename_keys(fields: dict[str, Any], new_names: dict[str, str]) -> dict[str, Any]:
+    return {new_names.get(name, name): value for name, value in fields.items()}
+
+
 def parse_command(line: str | bytes) -> Command | None:
-    """One line from the supervisor; None if it is no command."""
+    """Parse one line from the scheduler; None if it is not a command."""
     try:
         return _COMMAND_ADAPTER.validate_json(line)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""A run's events folded into what charts, tables and the command line show."""
+"""State of a run, folded from its events."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from playground.core.events import (
     Event,
     Forked,
     HyperparameterChanged,
+    HyperparametersRejected,
     Paused,
     Resumed,
     RunEnded,
@@ -28,11 +29,12 @@ _MAX_EPOCHS = 10**6
 
 @dataclass
 class History:
-    """All that a log tells so far. Feed it events in order; reading it is free.
+    """Metrics and status of a run up to the last event added.
 
-    ``train_*`` and ``step_epochs`` (epochs trained, with the fraction) hold one value a batch; ``validation`` every
-    measurement on the validation split; ``changed_hyperparameters`` what differs from the run's record by now; ``is_over`` whether the
-    log says how the run ended, ``end_diagnosis`` why, where it was not its own end.
+    ``train_*`` and ``step_epochs`` (epochs trained, as a fraction) have one value per batch, ``validation`` one per
+    evaluation on the validation split. ``changed_hyperparameters`` are those that differ from the run's record.
+    ``is_over``: the last event is the end of the run; ``end_diagnosis`` explains an end that the run itself did not
+    choose. ``rejected_change`` is a rejected hyperparameter change that no valid change has followed yet.
     """
 
     status: RunStatus = "waiting"
@@ -48,6 +50,7 @@ class History:
     completed_epochs: list[EpochDone] = field(default_factory=list)
     hyperparameter_changes: list[HyperparameterChanged] = field(default_factory=list)
     changed_hyperparameters: dict[str, Any] = field(default_factory=dict)
+    rejected_change: HyperparametersRejected | None = None
     fork_event: Forked | None = None
     snapshot_steps: list[int] = field(default_factory=list)
     last_diagnosis: Diagnosed | None = None
@@ -59,19 +62,19 @@ class History:
 
     @classmethod
     def from_events(cls, events: Iterable[Event]) -> "History":
-        """The fold of a whole log."""
+        """Fold a whole log."""
         history = cls()
         for event in events:
             history.add(event)
         return history
 
     def copy(self) -> "History":
-        """A history of its own, which later events do not reach."""
+        """Copy the history; events added to the original do not change the copy."""
         lists: dict[str, Any] = {name: list(value) for name, value in vars(self).items() if isinstance(value, list)}
         return replace(self, **lists, changed_hyperparameters=dict(self.changed_hyperparameters))
 
     def add(self, event: Event) -> None:
-        """One event more."""
+        """Add the next event of the log."""
         self.elapsed_s = max(self.elapsed_s, event.elapsed_s)
         self.is_over = isinstance(event, RunEnded | RunFailed)
         match event:
@@ -88,8 +91,11 @@ class History:
                 self.completed_epochs.append(event)
             case HyperparameterChanged():
                 self.hyperparameter_changes.append(event)
-                self.changed_hyperparameters[event.knob] = event.after
-                self._set_planned_epochs(event.after if event.knob == "epochs" else None)
+                self.rejected_change = None
+                self.changed_hyperparameters[event.hyperparameter] = event.after
+                self._set_planned_epochs(event.after if event.hyperparameter == "epochs" else None)
+            case HyperparametersRejected():
+                self.rejected_change = event
             case Forked():
                 self.fork_event, self.status, self.changed_hyperparameters = event, "stopped", {}
                 self._set_planned_epochs(event.changes.get("epochs", (None, None))[1])
@@ -100,7 +106,8 @@ class History:
                 self.status = "paused"
             case Resumed():
                 self.status, self.failure, self.test, self.end_diagnosis = "training", None, None, None
-            case Diagnosed(finding="stopped" | "worker_died"):
+                self.rejected_change = None
+            case Diagnosed(diagnosis="stopped" | "worker_died"):
                 self.end_diagnosis = event
             case Diagnosed():
                 self.last_diagnosis = event
@@ -112,7 +119,7 @@ class History:
                 pass
 
     def _set_planned_epochs(self, epochs: Any) -> None:
-        if isinstance(epochs, int | float) and 0 < epochs <= _MAX_EPOCHS:  # what a log says may be anything
+        if isinstance(epochs, int | float) and 0 < epochs <= _MAX_EPOCHS:  # a log may hold any value
             self._planned_epochs = float(epochs)
 
     def _add_step(self, event: StepDone) -> None:
@@ -130,38 +137,38 @@ class History:
 
     @property
     def epoch(self) -> float:
-        """Epochs trained so far, with the fraction."""
+        """Epochs trained so far, as a fraction."""
         return self.last_step.epochs if self.last_step else 0.0
 
     def epoch_at(self, step: int) -> float:
-        """Epochs trained when ``step`` batches were."""
-        place = bisect_left(self.steps, step)
-        return self.step_epochs[min(place, len(self.step_epochs) - 1)] if step > 0 and self.step_epochs else 0.0
+        """Epochs trained after ``step`` batches, as a fraction."""
+        index = bisect_left(self.steps, step)
+        return self.step_epochs[min(index, len(self.step_epochs) - 1)] if step > 0 and self.step_epochs else 0.0
 
     @property
     def planned_epochs(self) -> float:
-        """How many epochs the run is to have, as its knobs stand now; 1 before it began."""
+        """Epochs that the run will have with its current hyperparameters; 1 before it started."""
         return self._planned_epochs
 
     @property
     def images_per_second(self) -> float:
-        """The recent speed: median over the last batches."""
+        """Recent throughput: median over the last 20 batches."""
         return sorted(self._throughputs)[len(self._throughputs) // 2] if self._throughputs else 0.0
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Until the last epoch ends, at the mean speed so far, evaluations included; None before the first batch."""
+        """Estimated time to the end of the last epoch, from the mean speed so far; None before the first batch."""
         if not self.epoch:
             return None
         return max(0.0, self._planned_epochs - self.epoch) * self.elapsed_s / self.epoch
 
     @property
     def last_validation(self) -> Evaluated | None:
-        """The newest measurement on the validation split."""
+        """The latest evaluation on the validation split."""
         return self.validation[-1] if self.validation else None
 
     def summarize(self) -> dict[str, Any]:
-        """The contract of ``train --json``, less the run's id."""
+        """Summary for ``train --json``, without the id of the run."""
         validation = self.last_validation
         return {
             "status": self.status,

@@ -172,7 +172,9 @@ def sync_dropout_rates() -> None:
     if present.dropout_rates != state.architecture.dropout_rates and present.is_equal_except_dropout_rates(
         state.architecture
     ):
-        _send_to_attached_run(UpdateHyperparameters(knobs={"dropout": list(state.architecture.dropout_rates)}))
+        _send_to_attached_run(
+            UpdateHyperparameters(hyperparameters={"dropout": list(state.architecture.dropout_rates)})
+        )
 
 
 def is_suggestion_applied(suggestion: Suggestion, state: AppState) -> bool:
@@ -180,13 +182,13 @@ def is_suggestion_applied(suggestion: Suggestion, state: AppState) -> bool:
     if suggestion.architecture and Architecture.from_json(suggestion.architecture).digest != state.architecture.digest:
         return False
     now = state.recipe.model_dump(mode="json")
-    return all(now[name] == value for name, value in suggestion.recipe.items())
+    return all(now[name] == value for name, value in suggestion.recipe_changes.items())
 
 
 def apply_suggestion(suggestion: Suggestion) -> None:
     """Follow a suggestion: in the running run, in a new one where it says so, else in the settings for the next."""
-    if not suggestion.anew:
-        _update_recipe(suggestion.recipe)
+    if not suggestion.requires_restart:
+        _update_recipe(suggestion.recipe_changes)
         return
     state = get_app_state()
     before = state.run
@@ -194,7 +196,7 @@ def apply_suggestion(suggestion: Suggestion) -> None:
         architecture = (
             Architecture.from_json(suggestion.architecture) if suggestion.architecture else state.architecture
         )
-        recipe = state.recipe.replace(**suggestion.recipe)
+        recipe = state.recipe.replace(**suggestion.recipe_changes)
         architecture, parent, step = _resolve_initial_weights(before, architecture, recipe)
         run = get_scheduler().submit(architecture, recipe, owner=get_visitor_id(), parent=parent, parent_step=step)
         if before and is_active(before) and can_control(before):  # only now that there is another
@@ -240,7 +242,7 @@ def _update_recipe(fields: dict[str, Any]) -> None:
         changed = state.recipe.replace(**fields)
         knobs = {name: value for name, value in changed.model_dump(mode="json").items() if name in fields}
         if state.run and is_active(state.run) and can_control(state.run) and set(fields) <= set(LIVE_HYPERPARAMETERS):
-            _send_command(state.run, UpdateHyperparameters(knobs=knobs))
+            _send_command(state.run, UpdateHyperparameters(hyperparameters=knobs))
         state.recipe = changed
         state.training_error = None
     except PlaygroundError as problem:

@@ -54,8 +54,10 @@ def _history(steps: int = 12) -> History:
         history.add(
             Evaluated(step=number, elapsed_s=1, split="validation", loss=1 - accuracy, accuracy=accuracy, size=5000)
         )
-    history.add(HyperparameterChanged(step=5, elapsed_s=1, knob="lr", before=0.001, after=0.0005))
-    history.add(HyperparameterChanged(step=8, elapsed_s=1, knob="augmentation", before=[], after=[{"kind": "flip"}]))
+    history.add(HyperparameterChanged(step=5, elapsed_s=1, hyperparameter="lr", before=0.001, after=0.0005))
+    history.add(
+        HyperparameterChanged(step=8, elapsed_s=1, hyperparameter="augmentation", before=[], after=[{"kind": "flip"}])
+    )
     return history
 
 
@@ -139,7 +141,7 @@ def test_places_are_epochs_whatever_the_batches() -> None:
         [started(), *(step(number, epochs=number / 10 if number < 5 else 1.0) for number in range(1, 6))]
     )
     history.add(Evaluated(step=5, elapsed_s=1, split="validation", loss=0.5, accuracy=0.9, size=10))
-    history.add(HyperparameterChanged(step=3, elapsed_s=1, knob="batch_size", before=10, after=20))
+    history.add(HyperparameterChanged(step=3, elapsed_s=1, hyperparameter="batch_size", before=10, after=20))
     figure = make_training_figure(history, "loss", LIGHT, revision="r")
     np.testing.assert_allclose(figure["data"][0]["x"], [0.1, 0.2, 0.3, 0.4, 1.0])
     assert figure["data"][1]["x"] == [1.0]
@@ -177,7 +179,7 @@ def test_a_fork_is_marked_and_its_parent_goes_on_faintly() -> None:
 @settings(max_examples=150)
 def test_whatever_a_log_says_of_a_knob_the_chart_is_drawn(knob: str, before: Any, after: Any) -> None:
     history = _history(3)
-    history.add(HyperparameterChanged(step=2, elapsed_s=1, knob=knob, before=before, after=after))
+    history.add(HyperparameterChanged(step=2, elapsed_s=1, hyperparameter=knob, before=before, after=after))
     history.add(Forked(step=3, elapsed_s=1, parent="x", changes={knob: (before, after)}))
     figure = make_training_figure(history, "loss", LIGHT, revision="r")
     assert all("<" not in note["text"] for note in figure["layout"]["annotations"])

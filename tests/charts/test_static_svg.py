@@ -28,7 +28,7 @@ def history(*, losses: tuple[float, ...] = (2.0, 1.0, 0.5), knob: str = "lr") ->
         for number, loss in enumerate(losses, 1)
     ]
     measured = Evaluated(step=2, elapsed_s=1, split="validation", loss=1.5, accuracy=0.6, size=10)
-    changed = HyperparameterChanged(step=2, elapsed_s=1, knob=knob, before=0.1, after=0.2)
+    changed = HyperparameterChanged(step=2, elapsed_s=1, hyperparameter=knob, before=0.1, after=0.2)
     return History.from_events([begun, *seen[:2], measured, changed, *seen[2:]])
 
 

@@ -16,6 +16,7 @@ from playground.core.events import (
     Evaluated,
     Forked,
     HyperparameterChanged,
+    HyperparametersRejected,
     RunEnded,
     RunFailed,
     RunStarted,
@@ -41,7 +42,11 @@ COMMANDS: dict[str, type[BaseModel]] = {
 _at = {"step": st.integers(0, 10**9), "elapsed_s": st.floats(0, 1e9)}
 _share = st.floats(0, 1)
 any_json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=6),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
@@ -52,7 +57,7 @@ _knob = st.sampled_from((*LIVE_HYPERPARAMETERS, "dropout")) | st.text(max_size=5
 
 def any_suggestion() -> st.SearchStrategy[Suggestion]:
     fields = st.dictionaries(_knob, any_json, max_size=2)
-    return st.builds(Suggestion, label=st.text(max_size=9), recipe=fields, architecture=st.none() | fields)
+    return st.builds(Suggestion, label=st.text(max_size=9), recipe_changes=fields, architecture=st.none() | fields)
 
 
 def any_event() -> st.SearchStrategy[Any]:
@@ -87,7 +92,13 @@ def any_event() -> st.SearchStrategy[Any]:
             **_at,
         ),
         st.builds(EpochDone, epoch=_count, train_loss=_loss, train_accuracy=_share, **_at),
-        st.builds(HyperparameterChanged, knob=_knob, before=any_json, after=any_json, **_at),
+        st.builds(HyperparameterChanged, hyperparameter=_knob, before=any_json, after=any_json, **_at),
+        st.builds(
+            HyperparametersRejected,
+            hyperparameters=st.dictionaries(_knob, any_json, max_size=3),
+            reason=st.text(max_size=9),
+            **_at,
+        ),
         st.builds(
             Forked,
             parent=st.text(max_size=9),
@@ -96,9 +107,9 @@ def any_event() -> st.SearchStrategy[Any]:
         ),
         st.builds(
             Diagnosed,
-            finding=st.text(max_size=5),
+            diagnosis=st.text(max_size=5),
             message=st.text(max_size=20),
-            figures=st.dictionaries(st.text(max_size=4), _loss, max_size=3),
+            metrics=st.dictionaries(st.text(max_size=4), _loss, max_size=3),
             suggestion=st.none() | any_suggestion(),
             **_at,
         ),
@@ -113,7 +124,8 @@ def test_the_contract_names_every_event_and_command() -> None:
         "step_done",
         "evaluated",
         "epoch_done",
-        "knob_changed",
+        "hyperparameter_changed",
+        "hyperparameters_rejected",
         "forked",
         "snapshot_saved",
         "checkpoint_saved",
@@ -123,7 +135,7 @@ def test_the_contract_names_every_event_and_command() -> None:
         "run_ended",
         "run_failed",
     }
-    assert set(COMMANDS) == {"pause", "resume", "step", "stop", "change", "snapshot"}
+    assert set(COMMANDS) == {"pause", "resume", "step", "stop", "update_hyperparameters", "snapshot"}
 
 
 @given(event=any_event())
@@ -159,6 +171,53 @@ def test_events_of_another_version() -> None:
     assert parse_event("[" * 100_000) is None
 
 
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (
+            '{"step":5,"elapsed_s":1.5,"kind":"knob_changed","knob":"lr","before":0.1,"after":0.01}',
+            HyperparameterChanged(step=5, elapsed_s=1.5, hyperparameter="lr", before=0.1, after=0.01),
+        ),
+        (
+            '{"step":5,"elapsed_s":1.5,"kind":"diagnosed","finding":"learning","message":"Learning.",'
+            '"figures":{"train_accuracy":0.5},"suggestion":null}',
+            Diagnosed(
+                step=5, elapsed_s=1.5, diagnosis="learning", message="Learning.", metrics={"train_accuracy": 0.5}
+            ),
+        ),
+        (
+            '{"step":5,"elapsed_s":1.5,"kind":"diagnosed","finding":"no_learning","message":"No.","figures":{},'
+            '"suggestion":{"label":"Train anew","recipe":{"lr":0.01},"architecture":null,"anew":true}}',
+            Diagnosed(
+                step=5,
+                elapsed_s=1.5,
+                diagnosis="no_learning",
+                message="No.",
+                suggestion=Suggestion(label="Train anew", recipe_changes={"lr": 0.01}, requires_restart=True),
+            ),
+        ),
+    ],
+)
+def test_events_of_version_0_1_are_read(line: str, event: events.Event) -> None:
+    assert parse_event(line) == event
+    assert parse_event(serialize_event(event)) == event
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"step":5,"elapsed_s":1,"kind":"knob_changed"}',
+        '{"step":5,"elapsed_s":1,"kind":"diagnosed","finding":3,"message":"x"}',
+        '{"step":5,"elapsed_s":1,"kind":["knob_changed"]}',
+        '{"step":5,"elapsed_s":1,"kind":"diagnosed","finding":"x","message":"x","suggestion":{"recipe":1}}',
+        '["knob_changed"]',
+        "3",
+    ],
+)
+def test_incomplete_event_of_version_0_1_is_none(line: str) -> None:
+    assert parse_event(line) is None
+
+
 def test_a_loss_that_is_no_number_is_still_logged() -> None:
     """The step at which training diverged must not vanish from the log."""
     for loss in (math.nan, math.inf):
@@ -170,7 +229,9 @@ def test_a_loss_that_is_no_number_is_still_logged() -> None:
 
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_commands_survive_their_line(kind: str) -> None:
-    command = UpdateHyperparameters(knobs={"lr": 0.1}) if kind == "change" else COMMANDS[kind]()
+    command = (
+        UpdateHyperparameters(hyperparameters={"lr": 0.1}) if kind == "update_hyperparameters" else COMMANDS[kind]()
+    )
     assert parse_command(command.model_dump_json()) == command
     assert parse_command(command.model_dump_json()[:-1]) is None
 
@@ -181,7 +242,7 @@ def test_commands_survive_their_line(kind: str) -> None:
         '{"kind": "step", "batches": 0}',
         '{"kind": "step", "batches": 100001}',
         '{"kind": "stop", "status": "completed"}',
-        '{"kind": "change"}',
+        '{"kind": "update_hyperparameters"}',
         '{"kind": "pause", "hard": true}',
         '{"kind": "reboot"}',
         "pause",

@@ -86,9 +86,9 @@ def test_a_whole_run_by_hand() -> None:
     validation = [at(Evaluated, n, split="validation", loss=0.3, accuracy=n / 20, size=20) for n in (5, 10)]
     test = at(Evaluated, 10, split="test", loss=0.25, accuracy=0.75, size=20)
     on_train = at(Evaluated, 10, split="train", loss=0.1, accuracy=0.99, size=20)
-    change = at(HyperparameterChanged, 4, knob="lr", before=0.1, after=0.01)
+    change = at(HyperparameterChanged, 4, hyperparameter="lr", before=0.1, after=0.01)
     epoch = at(EpochDone, 10, epoch=1, train_loss=0.4, train_accuracy=0.8)
-    finding = at(Diagnosed, 9, finding="calm", message="All is well.")
+    finding = at(Diagnosed, 9, diagnosis="calm", message="All is well.")
     history = History()
     assert (history.step, history.epoch, history.images_per_second, history.remaining_seconds) == (0, 0.0, 0.0, None)
     history.add(started())
@@ -166,8 +166,8 @@ def test_epochs_are_what_the_batches_say_whatever_their_size() -> None:
     """100 images: three batches of 20, then two of 10, then one of 20."""
     places = [0.2, 0.4, 0.6, 0.7, 0.8, 1.0]
     log = [started(), *(step(number, epochs=place) for number, place in enumerate(places, 1))]
-    log.insert(4, at(HyperparameterChanged, 3, knob="batch_size", before=20, after=10))
-    log.insert(7, at(HyperparameterChanged, 5, knob="batch_size", before=10, after=20))
+    log.insert(4, at(HyperparameterChanged, 3, hyperparameter="batch_size", before=20, after=10))
+    log.insert(7, at(HyperparameterChanged, 5, hyperparameter="batch_size", before=10, after=20))
     history = History.from_events(log)
     assert history.step_epochs == places
     assert history.epoch == 1.0
@@ -190,18 +190,18 @@ def test_epochs_planned_follow_the_knob() -> None:
     history = History.from_events([started(), step(10)])
     assert history.planned_epochs == 3.0
     assert history.remaining_seconds == pytest.approx(10.0)
-    history.add(at(HyperparameterChanged, 10, knob="epochs", before=3, after=5))
+    history.add(at(HyperparameterChanged, 10, hyperparameter="epochs", before=3, after=5))
     assert history.planned_epochs == 5.0
     assert history.remaining_seconds == pytest.approx(20.0)
-    history.add(at(HyperparameterChanged, 10, knob="epochs", before=5, after=1))
+    history.add(at(HyperparameterChanged, 10, hyperparameter="epochs", before=5, after=1))
     assert history.remaining_seconds == 0.0
-    history.add(at(HyperparameterChanged, 10, knob="lr", before=0.1, after=7))
+    history.add(at(HyperparameterChanged, 10, hyperparameter="lr", before=0.1, after=7))
     assert history.planned_epochs == 1.0
     assert history.changed_hyperparameters == {"epochs": 1, "lr": 7}
 
 
 def test_a_fork_begins_with_its_parent_s_curve_and_knobs_of_its_own() -> None:
-    before = [started(), step(1), at(HyperparameterChanged, 1, knob="epochs", before=3, after=4), step(2)]
+    before = [started(), step(1), at(HyperparameterChanged, 1, hyperparameter="epochs", before=3, after=4), step(2)]
     history = History.from_events([*before, at(CheckpointSaved, 2)])
     assert (history.fork_event, history.changed_hyperparameters, history.planned_epochs) == (None, {"epochs": 4}, 4.0)
     fork = at(Forked, 2, parent="parent", changes={"epochs": (4, 6), "lr": (0.1, 0.2)})
@@ -228,11 +228,13 @@ def test_the_test_accuracy_is_that_of_the_end_and_gone_when_the_run_goes_on() ->
 
 
 def test_a_copy_is_a_history_of_its_own() -> None:
-    history = History.from_events([started(), step(1), at(HyperparameterChanged, knob="lr", before=1, after=2)])
+    history = History.from_events(
+        [started(), step(1), at(HyperparameterChanged, hyperparameter="lr", before=1, after=2)]
+    )
     copied, expected = history.copy(), history.copy()
     for event in (
         step(2),
-        at(HyperparameterChanged, knob="epochs", before=3, after=9),
+        at(HyperparameterChanged, hyperparameter="epochs", before=3, after=9),
         at(Forked, parent="x"),
         at(Paused),
     ):
@@ -250,7 +252,7 @@ def test_a_copy_is_a_history_of_its_own() -> None:
 def test_whatever_a_log_says_of_a_knob_the_figures_stay_usable(knob: str, values: Any, kind: type[Any]) -> None:
     told = {"parent": "x", "changes": {knob: values}}
     if kind is HyperparameterChanged:
-        told = {"knob": knob, "before": values[0], "after": values[1]}
+        told = {"hyperparameter": knob, "before": values[0], "after": values[1]}
     event = parse_event(serialize_event(at(kind, 1, **told)))
     assert event is not None
     history = History.from_events([started(), step(1), event, step(2)])
@@ -262,7 +264,7 @@ def test_whatever_a_log_says_of_a_knob_the_figures_stay_usable(knob: str, values
 
 @pytest.mark.parametrize("epochs", ["1" + "0" * 400, "-" + "9" * 400, "1e400", "true", "NaN", "[]", '"3"'])
 def test_an_absurd_number_of_epochs_in_a_log_breaks_nothing(epochs: str) -> None:
-    line = f'{{"kind":"knob_changed","step":1,"elapsed_s":1,"knob":"epochs","before":1,"after":{epochs}}}'
+    line = f'{{"kind":"hyperparameter_changed","step":1,"elapsed_s":1,"hyperparameter":"epochs","before":1,"after":{epochs}}}'
     event = parse_event(line)
     assert event is not None
     history = History.from_events([started(), step(1), event])

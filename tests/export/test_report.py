@@ -232,9 +232,11 @@ def test_what_comes_from_outside_stays_text(made: Any) -> None:
     log = (
         BEGUN.model_copy(update={"device": HOSTILE, "precision": HOSTILE}),
         *BATCHES,
-        HyperparameterChanged(**said, knob=HOSTILE, before={"kind": HOSTILE, HOSTILE: HOSTILE}, after=[HOSTILE]),
+        HyperparameterChanged(
+            **said, hyperparameter=HOSTILE, before={"kind": HOSTILE, HOSTILE: HOSTILE}, after=[HOSTILE]
+        ),
         Forked(**said, parent=HOSTILE, changes={HOSTILE: (HOSTILE, None)}),
-        Diagnosed(**said, finding="learning", message=HOSTILE),
+        Diagnosed(**said, diagnosis="learning", message=HOSTILE),
         RunFailed(**said, what=HOSTILE, expected=HOSTILE, fix=HOSTILE),
     )
     recipe = Recipe(dataset=HOSTILE)
@@ -290,8 +292,8 @@ def test_what_the_run_said_and_what_was_changed_is_told(made: Any) -> None:
     log = (
         BEGUN,
         *BATCHES[:2],
-        HyperparameterChanged(**at, knob="batch_size", before=128, after=64),
-        Diagnosed(**at, finding="overfitting", message="Overfitting: more images would help."),
+        HyperparameterChanged(**at, hyperparameter="batch_size", before=128, after=64),
+        Diagnosed(**at, diagnosis="overfitting", message="Overfitting: more images would help."),
         *BATCHES[2:],
         COMPLETED,
     )

@@ -185,7 +185,7 @@ def whole(run: Run) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     return undisturbed_tiny() if run.record.architecture == SLIM else undisturbed(run.record.recipe)
 
 
-LASTING = {"step_done", "evaluated", "epoch_done", "snapshot_saved", "checkpoint_saved", "knob_changed"}
+LASTING = {"step_done", "evaluated", "epoch_done", "snapshot_saved", "checkpoint_saved", "hyperparameter_changed"}
 
 
 Told = set[tuple[str, int]]

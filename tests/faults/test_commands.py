@@ -48,11 +48,11 @@ def test_garbage_among_the_commands_is_let_be(fleet: Scheduler):
     worker_session = fleet._running_workers[run.id]
     worker_session.process.stdin.buffer.write(b"\xff\xfe\n")
     nonsense = [{"lr": "high", "nonsense": 1}, {"dropout": "much"}]
-    for line in [*GARBAGE, *(UpdateHyperparameters(knobs=knobs).model_dump_json() for knobs in nonsense)]:
+    for line in [*GARBAGE, *(UpdateHyperparameters(hyperparameters=knobs).model_dump_json() for knobs in nonsense)]:
         worker_session._write_line(line)
     for knobs in nonsense:
         with pytest.raises(PlaygroundError):
-            fleet.send_command(run.id, UpdateHyperparameters(knobs=knobs))
+            fleet.send_command(run.id, UpdateHyperparameters(hyperparameters=knobs))
     fleet.send_command(run.id, Resume())
     wait_for_end(fleet, run)
     assert_whole(run)
@@ -79,7 +79,7 @@ def test_commands_that_come_after_the_end_change_nothing(fleet: Scheduler):
         Pause(),
         TrainSteps(batches=3),
         SaveSnapshot(),
-        UpdateHyperparameters(knobs={"lr": 0.5}),
+        UpdateHyperparameters(hyperparameters={"lr": 0.5}),
         Stop(),
         Resume(),
     ]

@@ -253,7 +253,7 @@ def test_a_lost_newest_checkpoint_costs_only_time(quick_disk: Path):
 
 
 def test_a_knob_that_was_turned_outlives_the_newest_checkpoint(quick_disk: Path):
-    frozen = killed("batch", 5, Script({2: [UpdateHyperparameters(knobs={"lr": 0.123})]}))
+    frozen = killed("batch", 5, Script({2: [UpdateHyperparameters(hyperparameters={"lr": 0.123})]}))
     intact = thaw(frozen, "intact")
     go_on(intact)
     expected = intact.load_checkpoint()["model"]

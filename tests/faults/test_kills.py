@@ -160,7 +160,7 @@ def test_a_kill_between_any_two_changes_of_a_resumed_run_costs_nothing(quick_dis
 
 
 def test_a_kill_after_any_turn_of_a_knob_leaves_log_and_weights_of_one_mind(quick_disk: Path):
-    left = moments(create_run(SLIM, TINY), Script({4: [UpdateHyperparameters(knobs={"lr": 0.123})]}))
+    left = moments(create_run(SLIM, TINY), Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.123})]}))
     for moment, (frozen, reported) in left.items():
         if ("step_done", 4) not in reported or ("epoch_done", 6) in reported:
             continue
@@ -176,7 +176,7 @@ def test_a_kill_after_any_turn_of_a_knob_leaves_log_and_weights_of_one_mind(quic
 
 def test_a_knob_turned_where_a_checkpoint_was_is_told_by_whoever_goes_on_with_it(quick_disk: Path):
     """Killed with the new checkpoint kept and its line not logged: the old one's line is the last of that step."""
-    run = thaw(killed("log checkpoint_saved", 3, Script({3: [UpdateHyperparameters(knobs={"lr": 0.123})]})))
+    run = thaw(killed("log checkpoint_saved", 3, Script({3: [UpdateHyperparameters(hyperparameters={"lr": 0.123})]})))
     go_on(run)
     history = run.read_history()
     assert history.last_step.lr == 0.123
@@ -185,7 +185,7 @@ def test_a_knob_turned_where_a_checkpoint_was_is_told_by_whoever_goes_on_with_it
 
 def test_a_kill_of_a_completed_run_that_goes_on_costs_nothing(quick_disk: Path):
     def more() -> Script:
-        return Script({6: [UpdateHyperparameters(knobs={"epochs": 3})]})
+        return Script({6: [UpdateHyperparameters(hyperparameters={"epochs": 3})]})
 
     frozen = freeze(new_run())
     cold = thaw(frozen)
@@ -202,7 +202,7 @@ def test_a_kill_of_a_completed_run_that_goes_on_costs_nothing(quick_disk: Path):
             go_on(cold, more())
         assert cold.read_history().status == "completed"
         assert cold.read_history().steps == steps
-        assert_on_disk(cold, reported - {("knob_changed", 6)})
+        assert_on_disk(cold, reported - {("hyperparameter_changed", 6)})
         assert_same_weights(cold.load_checkpoint()["model"], expected)
 
 
@@ -252,10 +252,10 @@ def test_a_run_that_another_process_took_further_is_resumed_from_there(quick_dis
     class Late(Recorder):
         def __enter__(self) -> Recorder:
             patch.setattr(worker, "Recorder", Recorder)
-            go_on(run, Script({4: [UpdateHyperparameters(knobs={"lr": 0.123})], 5: [Stop()]}))
+            go_on(run, Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.123})], 5: [Stop()]}))
             return super().__enter__()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "Recorder", Late)
         go_on(run)
-    assert [event.after for event in run.read_events() if event.kind == "knob_changed"] == [0.123]
+    assert [event.after for event in run.read_events() if event.kind == "hyperparameter_changed"] == [0.123]

@@ -13,6 +13,7 @@ from playground.core.events import (
     Diagnosed,
     Evaluated,
     HyperparameterChanged,
+    HyperparametersRejected,
     RunEnded,
     StepDone,
     Stop,
@@ -419,7 +420,7 @@ def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatc
     app.run()
     assert not app.button(key="train-stop").disabled
     app.number_input(key="recipe-lr").set_value(0.25).run()
-    assert _queued_commands(run) == (UpdateHyperparameters(knobs={"lr": 0.25}),)
+    assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"lr": 0.25}),)
     app.button(key="train-stop").click().run()
     assert run.read_history().status == "stopped"
     assert not app.exception
@@ -451,14 +452,14 @@ def test_a_completed_run_goes_on_with_more_epochs(app: AppTest) -> None:
     assert app.button(key="train-start").label == "Resume"
     app.button(key="train-start").click().run()
     assert find_run("latest").id == run.id
-    assert _queued_commands(run) == (UpdateHyperparameters(knobs={"epochs": 6}),)
+    assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"epochs": 6}),)
 
 
 def test_a_page_shows_the_knobs_as_they_were_turned(app: AppTest) -> None:
     run = _run_with(
         _batch(5, 0.5),
-        HyperparameterChanged(step=5, elapsed_s=1, knob="lr", before=0.001, after=0.25),
-        HyperparameterChanged(step=5, elapsed_s=1, knob="batch_size", before=32, after=64),
+        HyperparameterChanged(step=5, elapsed_s=1, hyperparameter="lr", before=0.001, after=0.25),
+        HyperparameterChanged(step=5, elapsed_s=1, hyperparameter="batch_size", before=32, after=64),
         RunEnded(step=5, elapsed_s=1, status="stopped"),
     )
     app.query_params["run"] = run.id
@@ -473,7 +474,7 @@ def test_a_page_shows_the_knobs_as_they_were_turned(app: AppTest) -> None:
 def test_a_log_that_was_written_by_hand_does_not_break_the_page(app: AppTest, knob: str, after: object) -> None:
     run = _run_with(
         _batch(5, 0.5),
-        HyperparameterChanged(step=5, elapsed_s=1, knob=knob, before=None, after=after),
+        HyperparameterChanged(step=5, elapsed_s=1, hyperparameter=knob, before=None, after=after),
         RunEnded(step=5, elapsed_s=1, status="stopped"),
         net="normalized",
     )
@@ -484,12 +485,27 @@ def test_a_log_that_was_written_by_hand_does_not_break_the_page(app: AppTest, kn
 
 
 def _told(suggestion: Suggestion) -> Diagnosed:
-    return Diagnosed(step=5, elapsed_s=1, finding="overfitting", message="Overfitting.", suggestion=suggestion)
+    return Diagnosed(step=5, elapsed_s=1, diagnosis="overfitting", message="Overfitting.", suggestion=suggestion)
 
 
 def _suggestion(app: AppTest) -> Any:
     (button,) = (button for button in app.button if str(button.key).startswith("suggestion-"))
     return button
+
+
+def test_rejected_hyperparameter_change_is_shown_with_its_reason(app: AppTest) -> None:
+    app.run()
+    run = server.get_scheduler().submit(
+        get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe
+    )
+    rejected = HyperparametersRejected(
+        step=5, elapsed_s=1, hyperparameters={"batch_size": 9}, reason="A batch of 9 is too large."
+    )
+    run.log_path.write_bytes(serialize_event(_batch(5, 0.5)) + serialize_event(rejected))
+    state_of(app).attach(run, load_into_editor=True)
+    app.run()
+    assert "Change rejected: A batch of 9 is too large." in html_of(app)
+    assert not app.exception
 
 
 def test_a_suggestion_is_taken_up_in_the_run_that_goes_on(app: AppTest) -> None:
@@ -498,13 +514,13 @@ def test_a_suggestion_is_taken_up_in_the_run_that_goes_on(app: AppTest) -> None:
         get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe
     )
     run.log_path.write_bytes(
-        serialize_event(_batch(5, 0.5)) + serialize_event(_told(Suggestion(label="Do it", recipe={"lr": 0.02})))
+        serialize_event(_batch(5, 0.5)) + serialize_event(_told(Suggestion(label="Do it", recipe_changes={"lr": 0.02})))
     )
     state_of(app).attach(run, load_into_editor=True)
     app.run()
     assert _suggestion(app).label == "Do it"
     _suggestion(app).click().run()
-    assert _queued_commands(run) == (UpdateHyperparameters(knobs={"lr": 0.02}),)
+    assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"lr": 0.02}),)
     assert state_of(app).recipe.lr == 0.02
     assert not [button for button in app.button if button.label == "Do it"], "it is taken up"
     assert not app.exception
@@ -512,7 +528,9 @@ def test_a_suggestion_is_taken_up_in_the_run_that_goes_on(app: AppTest) -> None:
 
 def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
     wider = get_architecture_preset("lenet5").architecture.model_dump(mode="json", by_alias=True)
-    told = _told(Suggestion(label="Train anew", architecture=wider, recipe={"weight_decay": 0.01}, anew=True))
+    told = _told(
+        Suggestion(label="Train anew", architecture=wider, recipe_changes={"weight_decay": 0.01}, requires_restart=True)
+    )
     run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
@@ -526,7 +544,7 @@ def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
 
 
 def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
-    told = _told(Suggestion(label="Train anew", recipe={"lr": 0.002}, anew=True))
+    told = _told(Suggestion(label="Train anew", recipe_changes={"lr": 0.002}, requires_restart=True))
     run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
@@ -554,7 +572,7 @@ def test_a_new_run_begins_as_the_one_did_that_it_is_about(app: AppTest) -> None:
     parent = server.get_pretrained()
     frozen = parent.record.architecture.freeze_up_to(0)
     run = create_transfer_run(parent, frozen, get_recipe_preset("tutorial").recipe)
-    told = _told(Suggestion(label="Train anew", recipe={"lr": 0.002}, anew=True))
+    told = _told(Suggestion(label="Train anew", recipe_changes={"lr": 0.002}, requires_restart=True))
     new = _begun_anew(app, run, told)
     assert (new.id != run.id, new.record.parent) == (True, parent.id)
     assert not new.record.architecture.layers[0].trainable
@@ -565,7 +583,9 @@ def test_weights_that_do_not_fit_a_new_run_any_more_are_left_out(app: AppTest) -
     parent = server.get_pretrained()
     run = create_transfer_run(parent, parent.record.architecture, get_recipe_preset("tutorial").recipe)
     wider = get_architecture_preset("lenet5").architecture
-    told = _told(Suggestion(label="Train anew", architecture=wider.model_dump(mode="json", by_alias=True), anew=True))
+    told = _told(
+        Suggestion(label="Train anew", architecture=wider.model_dump(mode="json", by_alias=True), requires_restart=True)
+    )
     new = _begun_anew(app, run, told, begin_with=parent.id)
     assert new.record.architecture.digest == wider.digest
     assert new.record.parent is None
@@ -794,6 +814,6 @@ def test_dropout_edited_while_a_run_waits_is_told_to_it(app: AppTest) -> None:
     app.run()
     app.button(key=f"open-{layer.id}").click().run()
     app.number_input(key=f"field-{layer.id}-p").set_value(0.5).run()
-    assert _queued_commands(run) == (UpdateHyperparameters(knobs={"dropout": [0.5]}),)
+    assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"dropout": [0.5]}),)
     app.button(key="undo").click().run()
     assert not app.exception

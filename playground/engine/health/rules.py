@@ -209,7 +209,7 @@ def _detect_dead_relus(metrics: TrainingMetrics, metric_history: MetricHistory) 
         f"Dead ReLUs: {worst.dead_count} of {worst.channel_count} channels of {worst.layer_name} never fire, "
         "and what never fires never learns again. Too long a step does that.",
         {"dead": float(worst.dead_count), "channels": float(worst.channel_count), "lr": metrics.lr},
-        Suggestion(label=f"Train anew with lr {lr:g}", recipe={"lr": lr}, anew=True),
+        Suggestion(label=f"Train anew with lr {lr:g}", recipe_changes={"lr": lr}, requires_restart=True),
     )
 
 
@@ -222,7 +222,7 @@ def _detect_excessive_lr(metrics: TrainingMetrics, metric_history: MetricHistory
         f"The learning rate ({lr:g}) is far above the usual {usual:g}, and only "
         f"{metrics.train_accuracy:.0%} of the images it trains on come out right.",
         _collect_accuracies(metrics) | {"lr": lr},
-        Suggestion(label=f"Set lr to {usual:g}", recipe={"lr": usual}),
+        Suggestion(label=f"Set lr to {usual:g}", recipe_changes={"lr": usual}),
     )
 
 
@@ -260,7 +260,7 @@ def _detect_too_few_steps(metrics: TrainingMetrics, metric_history: MetricHistor
         f"No better than guessing yet ({metrics.validation_accuracy:.0%}), but these were {metrics.step} batches only: "
         "train longer, or on more images.",
         _collect_accuracies(metrics) | {"steps": float(metrics.step)},
-        Suggestion(label=f"Train {epochs} epochs", recipe={"epochs": epochs}),
+        Suggestion(label=f"Train {epochs} epochs", recipe_changes={"epochs": epochs}),
     )
 
 
@@ -275,7 +275,7 @@ def _detect_no_learning(metrics: TrainingMetrics, metric_history: MetricHistory)
         "lr_too_high" if too_high else "lr_too_low",
         f"{guess} The learning rate is {metrics.recipe.lr:g}: {reason}.",
         _collect_accuracies(metrics) | {"lr": metrics.recipe.lr},
-        Suggestion(label=f"Set lr to {lr:g}", recipe={"lr": lr}),
+        Suggestion(label=f"Set lr to {lr:g}", recipe_changes={"lr": lr}),
     )
 
 
@@ -310,7 +310,7 @@ def _detect_slow_learning(metrics: TrainingMetrics, metric_history: MetricHistor
         f"Crawling: guessing gives a loss of {guessing:.2f}, and after {metrics.step:,} batches it is "
         f"{metrics.recent_loss:.2f}. The learning rate, {metrics.recipe.lr:g}, is low.",
         {"recent_loss": metrics.recent_loss, "loss_of_guessing": guessing, "lr": metrics.recipe.lr},
-        Suggestion(label=f"Set lr to {lr:g}", recipe={"lr": lr}),
+        Suggestion(label=f"Set lr to {lr:g}", recipe_changes={"lr": lr}),
     )
 
 
@@ -333,7 +333,7 @@ def _detect_never_predicted_class(metrics: TrainingMetrics, metric_history: Metr
         f"It never answers {names}: {'this class is' if len(missing) == 1 else 'these classes are'} taken for others. "
         "More training usually mends that; if not, a lower learning rate.",
         {f"answers_{place}": float(metrics.predicted_counts[place]) for place in missing},
-        Suggestion(label=f"Train {epochs} epochs", recipe={"epochs": epochs})
+        Suggestion(label=f"Train {epochs} epochs", recipe_changes={"epochs": epochs})
         if metrics.recipe.epochs < epochs <= 1000
         else None,
     )
@@ -352,7 +352,7 @@ def _detect_too_little_data(metrics: TrainingMetrics, metric_history: MetricHist
         f"Too little data: {metrics.train_size:,} images, {a_class:.0f} a class. "
         f"It gets {metrics.train_accuracy:.1%} of them right and {metrics.validation_accuracy:.1%} of others.",
         _collect_accuracies(metrics) | {"train_size": float(metrics.train_size), "gap": metrics.generalization_gap},
-        Suggestion(label="Train anew on all images", recipe={"limit": None}, anew=True)
+        Suggestion(label="Train anew on all images", recipe_changes={"limit": None}, requires_restart=True)
         if metrics.recipe.limit
         else suggest_augmentation(metrics.recipe),
     )

@@ -23,7 +23,7 @@ def get_typical_lr(recipe: Recipe) -> float:
 def suggest_lower_lr(recipe: Recipe) -> Suggestion:
     """Shorter steps."""
     lr = max(1e-6, round_to_one_digit(recipe.lr / 10))
-    return Suggestion(label=f"Set lr to {lr:g}", recipe={"lr": lr})
+    return Suggestion(label=f"Set lr to {lr:g}", recipe_changes={"lr": lr})
 
 
 def suggest_augmentation(recipe: Recipe) -> Suggestion | None:
@@ -31,17 +31,17 @@ def suggest_augmentation(recipe: Recipe) -> Suggestion | None:
     if recipe.augmentation:
         return None
     mild = [item.model_dump(mode="json") for item in _MILD_AUGMENTATION]
-    return Suggestion(label="Shift, rotate and scale the images", recipe={"augmentation": mild})
+    return Suggestion(label="Shift, rotate and scale the images", recipe_changes={"augmentation": mild})
 
 
 def suggest_less_regularization(architecture: Architecture, recipe: Recipe) -> Suggestion | None:
     """Take away what holds the network back; if nothing does, make it wider."""
     if recipe.weight_decay > 0.01:
-        return Suggestion(label="Set weight decay to 0", recipe={"weight_decay": 0.0})
+        return Suggestion(label="Set weight decay to 0", recipe_changes={"weight_decay": 0.0})
     if recipe.lr < get_typical_lr(recipe) / 2:
-        return Suggestion(label=f"Set lr to {get_typical_lr(recipe):g}", recipe={"lr": get_typical_lr(recipe)})
+        return Suggestion(label=f"Set lr to {get_typical_lr(recipe):g}", recipe_changes={"lr": get_typical_lr(recipe)})
     if recipe.augmentation:
-        return Suggestion(label="Switch augmentation off", recipe={"augmentation": []})
+        return Suggestion(label="Switch augmentation off", recipe_changes={"augmentation": []})
     return suggest_restart("Train anew with twice the channels", architecture, _widen(architecture))
 
 
@@ -49,7 +49,9 @@ def suggest_restart(label: str, architecture: Architecture, new_architecture: Ar
     """A new run of another network, where that is one and can be built."""
     if new_architecture.digest == architecture.digest or validate(new_architecture):
         return None
-    return Suggestion(label=label, architecture=new_architecture.model_dump(mode="json", by_alias=True), anew=True)
+    return Suggestion(
+        label=label, architecture=new_architecture.model_dump(mode="json", by_alias=True), requires_restart=True
+    )
 
 
 def round_to_one_digit(value: float) -> float:

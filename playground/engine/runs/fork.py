@@ -36,7 +36,7 @@ def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None,
         changed["optimizer"] = None
     if changes:
         changed |= {
-            "course": asdict(MetricHistory()),
+            "metric_history": asdict(MetricHistory()),
             "recent_losses": [],
         }  # losses under other settings say little here
     at = {"step": step, "elapsed_s": round(checkpoint["elapsed_s"], 4)}

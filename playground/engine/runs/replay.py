@@ -24,7 +24,9 @@ class ReplayCommandSource(NullCommandSource):
         """The knobs that were turned after the batch that was just trained."""
         due = [turn for turn in self._hyperparameter_changes if turn.step <= self._trainer.step]
         self._hyperparameter_changes = self._hyperparameter_changes[len(due) :]
-        found: list[Command] = [UpdateHyperparameters(knobs={turn.knob: turn.after}) for turn in due]
+        found: list[Command] = [
+            UpdateHyperparameters(hyperparameters={turn.hyperparameter: turn.after}) for turn in due
+        ]
         return [*found, Stop()] if self._trainer.step >= self._last_step and not self._trainer.is_finished else found
 
 

@@ -33,7 +33,7 @@ from playground.core.recipe import Recipe
 from playground.engine.data.registry import resolve_dataset
 from playground.engine.file_lock import acquire_lock, is_locked
 from playground.engine.paths import atomic_write, clean_name, make_write_error
-from playground.engine.training.checkpoint import CHECKPOINT_SCHEMA, REQUIRED_CHECKPOINT_KEYS
+from playground.engine.training.checkpoint import CHECKPOINT_SCHEMA, REQUIRED_CHECKPOINT_KEYS, rename_legacy_keys
 from playground.errors import PlaygroundError, SchemaVersionError, StorageError
 
 PRETRAINED = "pretrained"
@@ -81,8 +81,9 @@ class Run:
 
     @property
     def initial_state_path(self) -> Path:
-        """Weights and images that the run began with beside its recipe; most runs have none."""
-        return self.folder / "material.safetensors"
+        """Initial weights and extra images (most runs have none); an older run's file keeps its older name."""
+        legacy_path = self.folder / "material.safetensors"  # version 0.1
+        return legacy_path if legacy_path.exists() else self.folder / "initial_state.safetensors"
 
     @property
     def lock_path(self) -> Path:
@@ -229,7 +230,7 @@ class Run:
             )
         if schema != CHECKPOINT_SCHEMA or not loaded.keys() >= REQUIRED_CHECKPOINT_KEYS:
             raise StorageError(f"The checkpoint of run {self.id} is not one.", fix="Train again to go on.")
-        checkpoint: dict[str, Any] = loaded
+        checkpoint = rename_legacy_keys(loaded)
         if not _is_checkpoint_of_run(checkpoint, self.record):
             raise StorageError(f"The checkpoint of run {self.id} is another run's.", fix="Train again to go on.")
         return checkpoint

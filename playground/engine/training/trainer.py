@@ -158,9 +158,9 @@ class Trainer:
             "elapsed_s": self.elapsed_s,
             "epoch_sums": list(self._epoch_sums),
             "recent_losses": list(self._recent_losses),
-            "course": asdict(self._metric_history),
-            "last_finding": self._last_diagnosis,
-            "tested_at": self._tested_at_step,
+            "metric_history": asdict(self._metric_history),
+            "last_diagnosis": self._last_diagnosis,
+            "tested_at_step": self._tested_at_step,
             **self._learner.state_dict(),
         }
 
@@ -185,9 +185,9 @@ class Trainer:
         self._elapsed_before = checkpoint["elapsed_s"]
         self._epoch_sums = list(checkpoint["epoch_sums"])
         self._recent_losses.extend(checkpoint["recent_losses"])
-        self._metric_history = MetricHistory(**checkpoint["course"])
-        self._last_diagnosis = checkpoint["last_finding"]
-        self._tested_at_step = checkpoint["tested_at"]
+        self._metric_history = MetricHistory(**checkpoint["metric_history"])
+        self._last_diagnosis = checkpoint["last_diagnosis"]
+        self._tested_at_step = checkpoint["tested_at_step"]
 
     # Between batches
 
@@ -356,7 +356,7 @@ class Trainer:
             yield from self._report_save()
         elif isinstance(command, events.UpdateHyperparameters):
             yield from self._report_batches()
-            yield from self._update_hyperparameters(command.knobs)
+            yield from self._update_hyperparameters(command.hyperparameters)
 
     def _update_hyperparameters(self, hyperparameters: dict[str, Any]) -> Iterator[events.Event]:
         before, rates_before = self.recipe, self.architecture.dropout_rates
@@ -364,19 +364,21 @@ class Trainer:
             rates = tuple(hyperparameters.get("dropout", rates_before))
             architecture = self.architecture.with_dropout_rates(rates)
             recipe = before.update_hyperparameters(
-                {knob: value for knob, value in hyperparameters.items() if knob != "dropout"}
+                {name: value for name, value in hyperparameters.items() if name != "dropout"}
             )
             check_training_data(architecture, recipe, self._splits)
-        except (RecipeError, ArchitectureError, TypeError):
-            return  # the server refuses such a change before it gets here, with words; a run does not end over it
+        except (RecipeError, ArchitectureError, TypeError) as error:
+            reason = "Dropout rates must be a list of numbers." if isinstance(error, TypeError) else str(error)
+            yield self._make_event(events.HyperparametersRejected, hyperparameters=hyperparameters, reason=reason)
+            return
         self.architecture = architecture
         self._learner.update_hyperparameters(recipe, rates)
         old = before.model_dump(mode="json") | {"dropout": list(rates_before)}
         new = recipe.model_dump(mode="json") | {"dropout": list(rates)}
-        changed = [knob for knob in hyperparameters if old[knob] != new[knob]]
+        changed = [name for name in hyperparameters if old[name] != new[name]]
         self._reset_incomparable_metrics(set(changed))
-        for knob in changed:
-            yield self._make_event(events.HyperparameterChanged, knob=knob, before=old[knob], after=new[knob])
+        for name in changed:
+            yield self._make_event(events.HyperparameterChanged, hyperparameter=name, before=old[name], after=new[name])
         if changed:
             yield self._make_event(events.CheckpointSaved)  # a run killed from here on resumes with the new values
 
@@ -417,7 +419,7 @@ class Trainer:
         )
 
     def _make_diagnosed_event(self, diagnosis: Diagnosis) -> events.Event:
-        words = {"finding": diagnosis.code, "message": diagnosis.message, "figures": diagnosis.evidence}
+        words = {"diagnosis": diagnosis.code, "message": diagnosis.message, "metrics": diagnosis.evidence}
         return self._make_event(events.Diagnosed, **words, suggestion=diagnosis.suggestion)
 
     def _make_failed_event(self, error: PlaygroundError) -> events.Event:

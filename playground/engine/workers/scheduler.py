@@ -133,7 +133,7 @@ class Scheduler:
                 run.record.architecture, self._apply_hyperparameters(run, hyperparameters or {})
             )
             self._check_queue_limits(user)
-            first = (UpdateHyperparameters(knobs=hyperparameters),) if hyperparameters else ()
+            first = (UpdateHyperparameters(hyperparameters=hyperparameters),) if hyperparameters else ()
             self._enqueue(_QueuedRun(run, (*first, *_make_initial_commands(pause_after_batches)), user))
         return run
 
@@ -169,7 +169,7 @@ class Scheduler:
                 return
             check_owner(run, user)
             if isinstance(command, UpdateHyperparameters):
-                self._check_hyperparameters(run, command.knobs)
+                self._check_hyperparameters(run, command.hyperparameters)
             session = self._running_workers.get(run_id)
             if session:
                 session.send_command(command)
@@ -391,8 +391,8 @@ class Scheduler:
             ended = RunEnded(status=status, **at)
             if not message:
                 return (ended,)
-            figures = {"exit_code": float(exit_code)}
-            return (Diagnosed(finding="worker_died", message=message, figures=figures, **at), ended)
+            metrics = {"exit_code": float(exit_code)}
+            return (Diagnosed(diagnosis="worker_died", message=message, metrics=metrics, **at), ended)
 
         self._append_final_events(run, last_events)
 

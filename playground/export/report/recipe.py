@@ -12,7 +12,9 @@ from playground.export.report.html import Html, element, note, section, table
 def render_recipe_section(recipe: Recipe, history: History) -> Html:
     """The settings in a table, and a list of those that were changed while the run went on."""
     usual, names = Recipe(), [name for name in Recipe.model_fields if name != "schema_version"]
-    changes = [(event.step, event.knob, event.before, event.after) for event in history.hyperparameter_changes]
+    changes = [
+        (event.step, event.hyperparameter, event.before, event.after) for event in history.hyperparameter_changes
+    ]
     if history.fork_event:
         changes += [(history.fork_event.step, name, *values) for name, values in history.fork_event.changes.items()]
     said = [

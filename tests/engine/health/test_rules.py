@@ -89,14 +89,14 @@ def check_suggestion(found: Diagnosis, given_signs: TrainingMetrics) -> None:
     if suggestion is None:
         return
     assert suggestion.label
-    assert suggestion.recipe or suggestion.architecture
-    recipe = given_signs.recipe.replace(**suggestion.recipe)
-    if not suggestion.anew:
+    assert suggestion.recipe_changes or suggestion.architecture
+    recipe = given_signs.recipe.replace(**suggestion.recipe_changes)
+    if not suggestion.requires_restart:
         assert suggestion.architecture is None, "a run's network cannot change while it trains"
-        assert given_signs.recipe.update_hyperparameters(suggestion.recipe) == recipe
-    if "lr" in suggestion.recipe:
+        assert given_signs.recipe.update_hyperparameters(suggestion.recipe_changes) == recipe
+    if "lr" in suggestion.recipe_changes:
         assert f"{recipe.lr:g}" in suggestion.label
-    if "epochs" in suggestion.recipe:
+    if "epochs" in suggestion.recipe_changes:
         assert f"{recipe.epochs}" in suggestion.label
     if suggestion.architecture:
         architecture = Architecture.from_json(suggestion.architecture)
@@ -111,7 +111,7 @@ def finding(given_signs: TrainingMetrics, given_course: MetricHistory | None = N
     event = Diagnosed(
         step=1,
         elapsed_s=1,
-        finding=found.code,
+        diagnosis=found.code,
         message=found.message,
         figures=found.evidence,
         suggestion=found.suggestion,
@@ -138,8 +138,8 @@ def test_a_climbing_loss():
     assert found.code == "diverging"
     assert "it was 0.25 and is 1.75" in found.message
     assert found.evidence == {"best_loss": 0.25, "recent_loss": 1.75, "lr": 0.02}
-    assert found.suggestion.recipe == {"lr": 0.002}
-    assert not found.suggestion.anew
+    assert found.suggestion.recipe_changes == {"lr": 0.002}
+    assert not found.suggestion.requires_restart
     assert finding(signs(recent_loss=0.7), course(best_loss=0.25)).code == "learning", "less than half a unit"
     assert finding(signs(recent_loss=3.9), course(best_loss=2.0)).code == "learning", "less than twice"
     assert finding(signs(recent_loss=9.0), MetricHistory()).code == "learning", "nothing to compare with"
@@ -153,7 +153,7 @@ def test_exploding_gradients():
     assert "500" in found.message
     assert "layer 8 (Output)" in found.message
     assert found.evidence == {"gradient_norm": 500.0, "lr": 1e-3}
-    assert found.suggestion.recipe == {"lr": 0.001}
+    assert found.suggestion.recipe_changes == {"lr": 0.001}
     calm = (LayerGradient("layer 1 (Convolution)", 60.0, 9), LayerGradient("layer 8 (Output)", 79.0, 640))
     assert finding(signs(layer_gradients=calm)).code == "learning"
 
@@ -169,8 +169,8 @@ def test_dead_relus(dead: int, channels: int, told: bool):
     if told:
         assert f"{dead} of {channels} channels of layer 3 (Convolution)" in found.message
         assert found.evidence == {"dead": float(dead), "channels": float(channels), "lr": 1e-3}
-        assert found.suggestion.anew
-        assert found.suggestion.recipe == {"lr": 0.001}
+        assert found.suggestion.requires_restart
+        assert found.suggestion.recipe_changes == {"lr": 0.001}
 
 
 def test_of_several_layers_the_one_with_the_largest_dead_share_is_named():
@@ -185,7 +185,7 @@ def test_of_several_layers_the_one_with_the_largest_dead_share_is_named():
 @pytest.mark.parametrize(("lr", "suggested"), [(1.0, 0.001), (0.003, 0.001), (0.0009, 0.0003), (1e-6, 1e-6)])
 def test_dead_relus_suggest_a_shorter_step(lr: float, suggested: float):
     found = finding(signs(dead_channels=(DeadChannels("x", 8, 8),), recipe=Recipe(lr=lr)))
-    assert found.suggestion.recipe == {"lr": suggested}
+    assert found.suggestion.recipe_changes == {"lr": suggested}
 
 
 def weak(**fields: Any) -> TrainingMetrics:
@@ -204,7 +204,7 @@ def test_vanishing_gradients_of_a_saturating_net():
     assert "layer 1 (Convolution) gets 1e-04 of what layer 5 (Output) gets" in found.message
     assert "Sigmoid flattens them" in found.message
     assert found.evidence == {"first_layer_gradient": pytest.approx(1e-7), "last_layer_gradient": pytest.approx(1e-3)}
-    assert found.suggestion.anew
+    assert found.suggestion.requires_restart
     better = Architecture.from_json(found.suggestion.architecture)
     assert [getattr(layer, "activation", None) for layer in better.layers] == ["relu", "relu", None, "relu", "softmax"]
 
@@ -266,7 +266,7 @@ def test_few_batches_are_no_reason_to_blame_the_learning_rate():
     assert "11%" in found.message
     assert "15 batches only" in found.message
     assert found.evidence["steps"] == 15.0
-    assert found.suggestion.recipe == {"epochs": 14}
+    assert found.suggestion.recipe_changes == {"epochs": 14}
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_net_that_only_guesses(lr: float, optimizer: Any, name: str, suggested
     assert found.code == name
     assert "11% is what guessing gives" in found.message or "far above the usual" in found.message
     assert f"{lr:g}" in found.message
-    assert found.suggestion.recipe == {"lr": suggested}
+    assert found.suggestion.recipe_changes == {"lr": suggested}
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_an_accuracy_that_falls_at_a_high_learning_rate():
     assert found.code == "lr_too_high"
     assert "(0.0123)" in found.message
     assert "from 93.0% to 80.0%" in found.message
-    assert found.suggestion.recipe == {"lr": 0.001}
+    assert found.suggestion.recipe_changes == {"lr": 0.001}
     slow = signs(validation_accuracy=0.80, train_accuracy=0.81)
     assert finding(slow, course(best_validation_accuracy=0.93)).code == "learning", "the learning rate is a usual one"
 
@@ -353,7 +353,7 @@ def test_a_loss_that_crawls():
     assert found.code == "lr_too_low"
     assert "guessing gives a loss of 2.30, and after 430 batches it is 2.00" in found.message
     assert "1e-05" in found.message
-    assert found.suggestion.recipe == {"lr": 1e-4}
+    assert found.suggestion.recipe_changes == {"lr": 1e-4}
     usual = signs(recipe=Recipe(lr=1e-3), recent_loss=2.0, validation_accuracy=0.5, train_accuracy=0.5)
     assert finding(usual, course(best_loss=2.0)).code == "learning"
 
@@ -364,7 +364,7 @@ def test_a_class_that_is_never_answered():
     assert found.code == "class_never_predicted"
     assert "never answers 1, 8: these classes are" in found.message
     assert found.evidence == {"answers_1": 0.0, "answers_8": 0.0}
-    assert found.suggestion.recipe == {"epochs": 3}
+    assert found.suggestion.recipe_changes == {"epochs": 3}
     single = finding(signs(predicted_counts=(0, *[100] * 9)))
     assert "never answers 0: this class is" in single.message
     rare = (9, *[100] * 9)
@@ -377,17 +377,17 @@ def test_overfitting_and_too_little_data_tell_the_gap():
     assert much.code == "overfitting"
     assert "99.9% on the images it trains on, 91.3% on others" in much.message
     assert much.evidence["gap"] == pytest.approx(0.086)
-    assert [item["kind"] for item in much.suggestion.recipe["augmentation"]] == ["shift", "rotate", "scale"]
+    assert [item["kind"] for item in much.suggestion.recipe_changes["augmentation"]] == ["shift", "rotate", "scale"]
     little = finding(signs(**gap, train_size=100, recipe=Recipe(limit=100, batch_size=10)))
     assert little.code == "too_little_data"
     assert "100 images, 10 a class" in little.message
     assert "99.9%" in little.message
     assert "91.3%" in little.message
     assert little.evidence["train_size"] == 100.0
-    assert little.suggestion.recipe == {"limit": None}
-    assert little.suggestion.anew
+    assert little.suggestion.recipe_changes == {"limit": None}
+    assert little.suggestion.requires_restart
     small = finding(signs(**gap, train_size=1999))
-    assert (small.code, set(small.suggestion.recipe)) == ("too_little_data", {"augmentation"})
+    assert (small.code, set(small.suggestion.recipe_changes)) == ("too_little_data", {"augmentation"})
     assert finding(signs(**gap, train_size=2000)).code == "overfitting"
     assert finding(signs(**gap, recipe=Recipe(augmentation=(Flip(),)))).suggestion is None
     assert finding(signs(**gap, epochs_trained=0.9)).code == "learning"
@@ -406,9 +406,11 @@ def test_underfitting_tells_the_rise_and_takes_away_what_holds_the_net_back():
     assert "60.0% even on the images" in found.message
     assert "+0.2% in an epoch" in found.message
     assert found.evidence["rise"] == pytest.approx(0.002)
-    assert flat(recipe=Recipe(weight_decay=0.1, augmentation=(Flip(),))).suggestion.recipe == {"weight_decay": 0.0}
-    assert flat(recipe=Recipe(lr=3e-4, augmentation=(Flip(),))).suggestion.recipe == {"lr": 1e-3}
-    assert flat(recipe=Recipe(augmentation=(Flip(),))).suggestion.recipe == {"augmentation": []}
+    assert flat(recipe=Recipe(weight_decay=0.1, augmentation=(Flip(),))).suggestion.recipe_changes == {
+        "weight_decay": 0.0
+    }
+    assert flat(recipe=Recipe(lr=3e-4, augmentation=(Flip(),))).suggestion.recipe_changes == {"lr": 1e-3}
+    assert flat(recipe=Recipe(augmentation=(Flip(),))).suggestion.recipe_changes == {"augmentation": []}
     assert flat(epochs=2.5).code == "learning", "it rose in the last whole epoch"
     assert flat(lr=1e-5).code == "learning", "the schedule is at its end"
     assert flat(validation_accuracy=0.96).code == "learning", "training is hard on purpose"
@@ -419,7 +421,7 @@ def test_underfitting_tells_the_rise_and_takes_away_what_holds_the_net_back():
 def test_underfitting_makes_the_net_wider():
     layers = (Conv2d(out_channels=1), MaxPool2d(), Flatten(), Linear(out_features=2), Output())
     found = flat(architecture=Architecture(layers=layers))
-    assert found.suggestion.anew
+    assert found.suggestion.requires_restart
     wider = Architecture.from_json(found.suggestion.architecture).layers
     assert (wider[0].out_channels, wider[3].out_features) == (2, 4)  # type: ignore[union-attr]
 
@@ -569,9 +571,9 @@ def told_by(architecture: Architecture, splits: Splits, script: Script | None = 
 
 
 def checked(event: Diagnosed, trainer: Trainer) -> Diagnosis:
-    found = Diagnosis(event.finding, event.message, event.figures, event.suggestion)
+    found = Diagnosis(event.diagnosis, event.message, event.metrics, event.suggestion)
     if found.suggestion:
-        assert trainer.recipe.replace(**found.suggestion.recipe)
+        assert trainer.recipe.replace(**found.suggestion.recipe_changes)
         if found.suggestion.architecture:
             assert validate(Architecture.from_json(found.suggestion.architecture)) == ()
     return found
@@ -598,8 +600,8 @@ def test_healthy_runs_are_left_in_peace(architecture: Architecture, fields: dict
 def test_a_run_whose_relus_died():
     last = told_by(PLAIN, clear(960), lr=0.3)[-1]
     assert last.code == "dead_relu"
-    assert last.suggestion.recipe == {"lr": 0.001}
-    cured = told_by(PLAIN, clear(960), epochs=4, **last.suggestion.recipe)
+    assert last.suggestion.recipe_changes == {"lr": 0.001}
+    cured = told_by(PLAIN, clear(960), epochs=4, **last.suggestion.recipe_changes)
     assert cured[-1].code == "learning"
 
 
@@ -612,12 +614,12 @@ def test_a_run_whose_gradients_vanish():
 
 
 def test_a_run_that_diverges():
-    script = Script({60: [UpdateHyperparameters(knobs={"lr": 100.0})]})
+    script = Script({60: [UpdateHyperparameters(hyperparameters={"lr": 100.0})]})
     told = told_by(LINEAR, faint(960), script, lr=0.05, optimizer=Sgd(), epochs=4)
     assert "diverging" in {found.code for found in told}
     climbing = next(found for found in told if found.code == "diverging")
     assert climbing.evidence["recent_loss"] > 2 * climbing.evidence["best_loss"]
-    assert climbing.suggestion.recipe == {"lr": 10.0}
+    assert climbing.suggestion.recipe_changes == {"lr": 10.0}
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "leaky_relu"])
@@ -630,13 +632,13 @@ def test_steps_far_too_long_are_named_where_nothing_can_die(activation: str):
 def test_a_run_whose_steps_are_too_long():
     told = told_by(LINEAR, faint(960), lr=20.0, optimizer=Sgd(), epochs=6)
     (found, *_) = (found for found in told if found.code == "lr_too_high")
-    assert found.suggestion.recipe == {"lr": 0.05}
+    assert found.suggestion.recipe_changes == {"lr": 0.05}
 
 
 def test_a_run_whose_steps_are_too_short():
     told = told_by(PLAIN, clear(1920), lr=1e-5)
     assert [found.code for found in told][-1] == "lr_too_low"
-    cured = told_by(PLAIN, clear(1920), epochs=4, **told[-1].suggestion.recipe)
+    cured = told_by(PLAIN, clear(1920), epochs=4, **told[-1].suggestion.recipe_changes)
     assert cured[-1].code == "learning"
 
 
@@ -656,7 +658,7 @@ def test_a_run_on_a_hundred_digits():
         Recipe(limit=100, batch_size=10, epochs=8, validation_size=500, precision="float32", device="cpu"),
     )
     told = [event for event in trainer.run() if event.kind == "diagnosed"]
-    assert told[-1].finding == "too_little_data"
+    assert told[-1].diagnosis == "too_little_data"
     assert "100 images, 10 a class" in told[-1].message
     assert told[-1].suggestion.label == "Train anew on all images"
 
@@ -665,7 +667,7 @@ def test_a_run_of_a_net_with_one_channel():
     layers = (Conv2d(out_channels=1, kernel_size=5, stride=3), MaxPool2d(), Flatten(), Output())
     recipe = Recipe(limit=2000, batch_size=32, lr=1e-2, epochs=12, validation_size=500, precision="float32")
     stream = list(Trainer(Architecture(layers=layers), recipe).run())
-    told = [event for event in stream if event.kind == "diagnosed" and event.finding == "underfitting"]
+    told = [event for event in stream if event.kind == "diagnosed" and event.diagnosis == "underfitting"]
     assert told
     wider = Architecture.from_json(told[-1].suggestion.architecture)
     assert wider.layers[0].out_channels == 2  # type: ignore[union-attr]

@@ -214,7 +214,7 @@ def train_and_read(run: Run) -> list[Any]:
 
 def test_a_fork_carries_the_knobs_that_were_turned_before():
     knobs = {"lr": 0.003, "batch_size": 8, "dropout": [0.0, 0.6], "optimizer": {"kind": "adam", "beta1": 0.7}}
-    parent, whole = trained(Script({4: [UpdateHyperparameters(knobs=knobs)]}))
+    parent, whole = trained(Script({4: [UpdateHyperparameters(hyperparameters=knobs)]}))
     assert parent.record.architecture.dropout_rates == (0.1, 0.3)
     early, late = min(parent.list_checkpoint_steps()), max(parent.list_checkpoint_steps())
     assert load_recipe_at(parent, early) == recipe()
@@ -231,7 +231,7 @@ def test_a_fork_carries_the_knobs_that_were_turned_before():
 
 
 def test_a_fork_from_before_a_knob_was_turned_knows_nothing_of_it():
-    parent, _ = trained(Script({4: [UpdateHyperparameters(knobs={"lr": 0.5, "dropout": [0.9, 0.9]})]}))
+    parent, _ = trained(Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.5, "dropout": [0.9, 0.9]})]}))
     _, undisturbed = trained()
     run = fork_run(parent, 3, load_recipe_at(parent, 3))
     assert run.record.architecture == RICH
@@ -240,7 +240,9 @@ def test_a_fork_from_before_a_knob_was_turned_knows_nothing_of_it():
 
 
 def test_a_knob_turned_at_the_very_moment_is_the_fork_s():
-    script = Script({6: [UpdateHyperparameters(knobs={"lr": 0.02}), UpdateHyperparameters(knobs={"lr": 0.03})]})
+    script = Script(
+        {6: [UpdateHyperparameters(hyperparameters={"lr": 0.02}), UpdateHyperparameters(hyperparameters={"lr": 0.03})]}
+    )
     parent, whole = trained(script)
     run = fork_run(parent, 6, load_recipe_at(parent, 6))
     assert run.record.recipe.lr == 0.03

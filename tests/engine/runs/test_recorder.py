@@ -90,10 +90,10 @@ def test_a_killed_and_resumed_run_reads_as_if_never_killed(run: Run, home: Path,
 
 
 def test_what_the_log_says_of_a_knob_holds_after_a_kill(run: Run):
-    script = Script({4: [Pause()]}, then=[UpdateHyperparameters(knobs={"lr": 0.123}), Stop()])
-    recorded(run, script, until_event=("knob_changed", 4))
+    script = Script({4: [Pause()]}, then=[UpdateHyperparameters(hyperparameters={"lr": 0.123}), Stop()])
+    recorded(run, script, until_event=("hyperparameter_changed", 4))
     recorded(run)
-    changes = [event.after for event in run.read_events() if event.kind == "knob_changed"]
+    changes = [event.after for event in run.read_events() if event.kind == "hyperparameter_changed"]
     rate = next(event.lr for event in run.read_events() if event.kind == "step_done" and event.step == 5)
     assert rate == (changes[-1] if changes else RECIPE.lr)
 

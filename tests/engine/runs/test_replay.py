@@ -71,14 +71,14 @@ def test_an_undisturbed_run_comes_out_the_same_at_every_snapshot():
 @pytest.mark.parametrize("step", [0, 3, 5, 6, 11])
 @pytest.mark.parametrize("knobs", KNOBS, ids=str)
 def test_knobs_are_turned_again_after_the_same_batches(knobs: dict[str, Any], step: int):
-    run = trained(Script({step: [UpdateHyperparameters(knobs=knobs)]}))
+    run = trained(Script({step: [UpdateHyperparameters(hyperparameters=knobs)]}))
     compared, stream = replayed(run)
     assert compared
     assert all(compared.values()), compared
     assert max(compared) == run.list_snapshot_steps()[-1]
     assert figures(stream) == figures(run.read_events())
-    changed = [event.after for event in run.read_events() if event.kind == "knob_changed"]
-    assert changed == [event.after for event in stream if event.kind == "knob_changed"]
+    changed = [event.after for event in run.read_events() if event.kind == "hyperparameter_changed"]
+    assert changed == [event.after for event in stream if event.kind == "hyperparameter_changed"]
     assert len(changed) == len(knobs)
 
 
@@ -86,20 +86,28 @@ def test_many_knobs_in_one_run_that_was_paused_stepped_stopped_and_resumed():
     run = trained(
         Script(
             {
-                2: [UpdateHyperparameters(knobs=KNOBS[0]), UpdateHyperparameters(knobs={"lr": 0.004})],
+                2: [
+                    UpdateHyperparameters(hyperparameters=KNOBS[0]),
+                    UpdateHyperparameters(hyperparameters={"lr": 0.004}),
+                ],
                 4: [Pause()],
                 7: [Stop()],
             },
             then=[
-                UpdateHyperparameters(knobs=KNOBS[3]),
+                UpdateHyperparameters(hyperparameters=KNOBS[3]),
                 SaveSnapshot(),
                 TrainSteps(batches=2),
-                UpdateHyperparameters(knobs=KNOBS[1]),
+                UpdateHyperparameters(hyperparameters=KNOBS[1]),
                 Resume(),
             ],
         )
     )
-    train(run, Script({7: [UpdateHyperparameters(knobs=KNOBS[2])], 9: [UpdateHyperparameters(knobs=KNOBS[6])]}))
+    train(
+        run,
+        Script(
+            {7: [UpdateHyperparameters(hyperparameters=KNOBS[2])], 9: [UpdateHyperparameters(hyperparameters=KNOBS[6])]}
+        ),
+    )
     compared, stream = replayed(run)
     assert len(compared) >= 6
     assert all(compared.values()), compared
@@ -109,7 +117,7 @@ def test_many_knobs_in_one_run_that_was_paused_stepped_stopped_and_resumed():
 
 @pytest.mark.parametrize("ending", ["stopped", "interrupted"])
 def test_a_run_that_was_stopped_is_done_over_up_to_there(ending: Any):
-    run = trained(Script({3: [UpdateHyperparameters(knobs={"lr": 0.1})], 8: [Stop(status=ending)]}))
+    run = trained(Script({3: [UpdateHyperparameters(hyperparameters={"lr": 0.1})], 8: [Stop(status=ending)]}))
     compared, stream = replayed(run)
     assert compared == dict.fromkeys(run.list_snapshot_steps(), True)
     assert stream[-1].step == 8
@@ -117,7 +125,7 @@ def test_a_run_that_was_stopped_is_done_over_up_to_there(ending: Any):
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_run_whose_epochs_were_cut_short_is_done_over_up_to_there(epochs: int):
-    run = trained(Script({8: [UpdateHyperparameters(knobs={"epochs": epochs})]}))
+    run = trained(Script({8: [UpdateHyperparameters(hyperparameters={"epochs": epochs})]}))
     compared, stream = replayed(run)
     assert all(compared.values())
     assert max(compared) == run.list_snapshot_steps()[-1]
@@ -143,7 +151,7 @@ def test_other_layers_in_a_snapshot_are_found_out():
 
 
 def test_a_log_that_says_otherwise_is_found_out():
-    run = trained(Script({4: [UpdateHyperparameters(knobs={"lr": 0.003})]}))
+    run = trained(Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.003})]}))
     run.log_path.write_bytes(run.log_path.read_bytes().replace(b'"after":0.003', b'"after":0.0031'))
     compared, _ = replayed(run)
     assert [same for step, same in sorted(compared.items()) if step <= 4] == [True] * 5
@@ -176,7 +184,7 @@ def test_a_run_without_weights_is_refused():
 
 
 def test_a_knob_turned_between_two_snapshots_of_one_step_changes_neither():
-    run = trained(Script({4: [SaveSnapshot(), UpdateHyperparameters(knobs={"lr": 0.1}), SaveSnapshot()]}))
+    run = trained(Script({4: [SaveSnapshot(), UpdateHyperparameters(hyperparameters={"lr": 0.1}), SaveSnapshot()]}))
     compared, _ = replayed(run)
     assert compared[4]
     assert compared[12]

@@ -154,7 +154,7 @@ def test_in_every_precision(precision: str):
 def test_a_changed_knob_survives_the_cut():
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
     knobs = UpdateHyperparameters(
-        knobs={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
+        hyperparameters={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
     )
     trainer = make_trainer(RICH, recipe)
     whole = Result(trainer, play(trainer, Script({3: [knobs]})))
@@ -298,7 +298,7 @@ def turns_at(turns: dict[int, Knobs], extra: dict[int, Sequence[events.Command]]
     """The commands by step: knobs, and others before or after them."""
     found: Turns = {}
     for step in sorted(turns.keys() | extra.keys()):
-        change = [UpdateHyperparameters(knobs=turns[step])] if step in turns else []
+        change = [UpdateHyperparameters(hyperparameters=turns[step])] if step in turns else []
         found[step] = [*change, *extra.get(step, ())] if first else [*extra.get(step, ()), *change]
     return found
 
@@ -309,7 +309,9 @@ class Told(Result):
     def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
         super().__init__(trainer, stream)
         self.figures += [
-            event.model_dump(exclude={"elapsed_s"}) for event in stream if event.kind in ("knob_changed", "diagnosed")
+            event.model_dump(exclude={"elapsed_s"})
+            for event in stream
+            if event.kind in ("hyperparameter_changed", "diagnosed")
         ]
         self.steps = trainer.step
 

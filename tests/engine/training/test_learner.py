@@ -130,7 +130,9 @@ def test_batch_norm_never_meets_a_single_image():
     """From any place that batches of at least two can lead to, at least two are left."""
     architecture = net(Conv2d(out_channels=2, kernel_size=8), BatchNorm(), Flatten(), Output())
     for sizes in ([16, 15, 2], [3], [7, 6, 5, 4, 3, 2], [46, 2], [45, 16], [2] * 22 + [48]):
-        changes = {step: [UpdateHyperparameters(knobs={"batch_size": size})] for step, size in enumerate(sizes)}
+        changes = {
+            step: [UpdateHyperparameters(hyperparameters={"batch_size": size})] for step, size in enumerate(sizes)
+        }
         stream = play(make_trainer(architecture, splits=tiny_splits(48)), Script(changes))
         assert stream[-1].kind == "run_ended", stream[-1]
 
@@ -212,7 +214,10 @@ def test_a_change_of_batch_size_shifts_the_schedule_by_less_than_a_batch(
 def test_the_learning_rate_of_a_run_goes_on_where_it_was():
     recipe = tiny_recipe(schedule=Cosine(), lr=0.1, epochs=2)
     script = Script(
-        {3: [UpdateHyperparameters(knobs={"batch_size": 48})], 4: [UpdateHyperparameters(knobs={"batch_size": 4})]}
+        {
+            3: [UpdateHyperparameters(hyperparameters={"batch_size": 48})],
+            4: [UpdateHyperparameters(hyperparameters={"batch_size": 4})],
+        }
     )
     done = [event for event in play(make_trainer(recipe=recipe), script) if event.kind == "step_done"]
     assert [event.epochs for event in done[:5]] == pytest.approx([16 / 96, 32 / 96, 0.5, 1.0, 100 / 96])
@@ -228,7 +233,7 @@ def test_the_learning_rate_of_a_run_goes_on_where_it_was():
 
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_epochs_changed_in_mid_run_are_the_epochs_trained(epochs: int):
-    script = Script({7: [UpdateHyperparameters(knobs={"epochs": epochs})]})
+    script = Script({7: [UpdateHyperparameters(hyperparameters={"epochs": epochs})]})
     stream = play(make_trainer(recipe=tiny_recipe(epochs=3)), script)
     assert stream[-1] == events.RunEnded(step=stream[-1].step, elapsed_s=stream[-1].elapsed_s, status="completed")
     assert stream[-1].step == max(7, 6 * epochs)  # a run that has more than it is to have ends where it is
@@ -236,7 +241,7 @@ def test_epochs_changed_in_mid_run_are_the_epochs_trained(epochs: int):
 
 
 def test_evaluations_and_checkpoints_keep_their_places_when_the_batch_size_changes():
-    script = Script({6: [UpdateHyperparameters(knobs={"batch_size": 3})]})
+    script = Script({6: [UpdateHyperparameters(hyperparameters={"batch_size": 3})]})
     stream = play(make_trainer(), script)
     measured = [event.step for event in stream if event.kind == "evaluated" and event.split == "validation"]
     assert measured == [3, 6, 6 + 16, 6 + 32]
@@ -263,9 +268,9 @@ def test_dropout_rates_reach_their_modules_in_order(architecture: Any, data: st.
 
 
 def test_a_change_of_dropout_is_told_and_takes_effect():
-    stream = play(make_trainer(RICH), Script({5: [UpdateHyperparameters(knobs={"dropout": [0.0, 0.9]})]}))
-    (changed,) = [event for event in stream if event.kind == "knob_changed"]
-    assert (changed.knob, changed.before, changed.after) == ("dropout", [0.1, 0.3], [0.0, 0.9])
+    stream = play(make_trainer(RICH), Script({5: [UpdateHyperparameters(hyperparameters={"dropout": [0.0, 0.9]})]}))
+    (changed,) = [event for event in stream if event.kind == "hyperparameter_changed"]
+    assert (changed.hyperparameter, changed.before, changed.after) == ("dropout", [0.1, 0.3], [0.0, 0.9])
     after = {event.step: event.loss for event in stream if event.kind == "step_done"}
     before = {event.step: event.loss for event in play(make_trainer(RICH)) if event.kind == "step_done"}
     assert [after[step] == before[step] for step in (4, 5, 6)] == [True, True, False]

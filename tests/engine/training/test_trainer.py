@@ -45,7 +45,11 @@ def structure(stream: list[events.Event]) -> list[str]:
 
 def test_event_stream_is_the_golden_one():
     script = Script(
-        {3: [SaveSnapshot()], 5: [UpdateHyperparameters(knobs={"lr": 0.02, "weight_decay": 0.01})], 8: [Pause()]},
+        {
+            3: [SaveSnapshot()],
+            5: [UpdateHyperparameters(hyperparameters={"lr": 0.02, "weight_decay": 0.01})],
+            8: [Pause()],
+        },
         then=[TrainSteps(batches=2), Resume()],
     )
     stream = play(make_trainer(recipe=tiny_recipe(schedule=Cosine())), script)
@@ -183,8 +187,10 @@ def test_time_stands_still_in_a_pause():
 def test_knobs_change_and_take_effect():
     knobs = {"lr": 0.5, "optimizer": {"kind": "sgd", "momentum": 0.1}, "label_smoothing": 0.1, "weight_decay": 0.01}
     trainer = make_trainer(recipe=tiny_recipe(optimizer=Sgd()))
-    stream = play(trainer, Script({5: [UpdateHyperparameters(knobs=knobs)]}))
-    changed = {event.knob: (event.step, event.after) for event in stream if event.kind == "knob_changed"}
+    stream = play(trainer, Script({5: [UpdateHyperparameters(hyperparameters=knobs)]}))
+    changed = {
+        event.hyperparameter: (event.step, event.after) for event in stream if event.kind == "hyperparameter_changed"
+    }
     assert changed["lr"] == (5, 0.5)
     assert changed["optimizer"] == (5, {"kind": "sgd", "momentum": 0.1, "nesterov": False})
     assert set(changed) == set(knobs)
@@ -199,26 +205,30 @@ def test_knobs_change_and_take_effect():
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    ("knobs", "has_reason"),
     [
-        {"batch_size": 0},
-        {"batch_size": 97},
-        {"seed": 1},
-        {"nonsense": 1},
-        {"dropout": [0.5]},
-        {"dropout": 3},
-        {"lr": -1},
-        {"lr": "fast"},
-        {"optimizer": {"kind": "adam"}},
-        {},
-        {"lr": 0.01},
+        ({"batch_size": 0}, True),
+        ({"batch_size": 97}, True),
+        ({"seed": 1}, True),
+        ({"nonsense": 1}, True),
+        ({"dropout": [0.5]}, True),
+        ({"dropout": 3}, True),
+        ({"lr": -1}, True),
+        ({"lr": "fast"}, True),
+        ({"optimizer": {"kind": "adam"}}, True),
+        ({}, False),
+        ({"lr": 0.01}, False),
     ],
     ids=str,
 )
-def test_a_change_that_cannot_be_is_let_be(knobs: dict[str, object]):
+def test_invalid_hyperparameter_change_is_rejected_with_an_event(knobs: dict[str, object], has_reason: bool):
     recipe = tiny_recipe(optimizer=Sgd())
-    stream = play(make_trainer(recipe=recipe), Script({5: [UpdateHyperparameters(knobs=knobs)]}))
-    assert not [event for event in stream if event.kind == "knob_changed"]
+    stream = play(make_trainer(recipe=recipe), Script({5: [UpdateHyperparameters(hyperparameters=knobs)]}))
+    assert not [event for event in stream if event.kind == "hyperparameter_changed"]
+    rejections = [event for event in stream if event.kind == "hyperparameters_rejected"]
+    assert [(event.step, event.hyperparameters, bool(event.reason)) for event in rejections] == (
+        [(5, knobs, True)] if has_reason else []
+    )
     assert figures(stream) == figures(play(make_trainer(recipe=recipe)))
     assert stream[-1].status == "completed"
 

@@ -156,10 +156,10 @@ def test_too_many_epochs_however_they_are_asked_for(home: Path):
     refused(lambda: fleet.submit(TINY, long), RecipeError, "4 epochs are more than this server allows")
     run, stopped = fleet.submit(TINY, SHORT), with_checkpoint()
     knobs = {"epochs": 4}
-    refused(lambda: fleet.send_command(run.id, UpdateHyperparameters(knobs=knobs)), RecipeError, "At most 3")
+    refused(lambda: fleet.send_command(run.id, UpdateHyperparameters(hyperparameters=knobs)), RecipeError, "At most 3")
     refused(lambda: fleet.resume(stopped.id, hyperparameters=knobs), RecipeError, "Set epochs to 3 or fewer")
     refused(lambda: fleet.fork(stopped.id, 2, long), RecipeError, "4 epochs")
-    fleet.send_command(run.id, UpdateHyperparameters(knobs={"epochs": 3}))
+    fleet.send_command(run.id, UpdateHyperparameters(hyperparameters={"epochs": 3}))
     fleet.resume(stopped.id, hyperparameters={"epochs": 3})
     fleet.fork(with_checkpoint().id, 2, SHORT.replace(epochs=3))
     assert len(fleet.list_active_runs()) == 3
@@ -180,7 +180,7 @@ def test_a_net_that_a_server_no_longer_allows_is_not_gone_on_with(home: Path):
 def test_epochs_turned_up_in_mid_run_count_when_it_is_gone_on_with(home: Path):
     run = create_run(TINY, SHORT)
     trainer = Trainer(TINY, SHORT)
-    script = Script({1: [UpdateHyperparameters(knobs={"epochs": 50}), Stop()]})
+    script = Script({1: [UpdateHyperparameters(hyperparameters={"epochs": 50}), Stop()]})
     script.trainer = trainer
     with Recorder(run) as recorder:
         list(recorder.run_trainer(trainer, script))
@@ -195,18 +195,24 @@ def test_too_much_memory_however_it_is_asked_for(home: Path):
     refused(lambda: fleet.submit(TINY, large), ArchitectureError, "At most 105 MB")
     run, stopped = fleet.submit(TINY, small), with_checkpoint(recipe=small, at=1)
     knobs = {"batch_size": 8192}
-    refused(lambda: fleet.send_command(run.id, UpdateHyperparameters(knobs=knobs)), ArchitectureError, "At most 105 MB")
+    refused(
+        lambda: fleet.send_command(run.id, UpdateHyperparameters(hyperparameters=knobs)),
+        ArchitectureError,
+        "At most 105 MB",
+    )
     refused(lambda: fleet.resume(stopped.id, hyperparameters=knobs), ArchitectureError, "At most 105 MB")
     refused(lambda: fleet.fork(stopped.id, 1, large), ArchitectureError, "At most 105 MB")
-    fleet.send_command(run.id, UpdateHyperparameters(knobs={"batch_size": 128}))
-    assert fleet._queue[0].commands == (UpdateHyperparameters(knobs={"batch_size": 128}),)
+    fleet.send_command(run.id, UpdateHyperparameters(hyperparameters={"batch_size": 128}))
+    assert fleet._queue[0].commands == (UpdateHyperparameters(hyperparameters={"batch_size": 128}),)
 
 
 def test_a_batch_larger_than_the_data_is_refused_as_a_knob_too(home: Path):
     fleet = Waiting()
     run, stopped = fleet.submit(TINY, SHORT), with_checkpoint()
     refused(
-        lambda: fleet.send_command(run.id, UpdateHyperparameters(knobs={"batch_size": 65})), RecipeError, "batch of 65"
+        lambda: fleet.send_command(run.id, UpdateHyperparameters(hyperparameters={"batch_size": 65})),
+        RecipeError,
+        "batch of 65",
     )
     refused(lambda: fleet.resume(stopped.id, hyperparameters={"batch_size": 65}), RecipeError, "batch of 65")
     refused(lambda: fleet.fork(stopped.id, 2, SHORT.replace(batch_size=65)), RecipeError, "batch of 65")
@@ -217,7 +223,9 @@ def test_a_batch_of_one_image_is_refused_before_it_waits_where_batch_norm_needs_
     normalized = get_architecture_preset("normalized").architecture
     run = fleet.submit(normalized, SHORT)
     refused(
-        lambda: fleet.send_command(run.id, UpdateHyperparameters(knobs={"batch_size": 1})), RecipeError, "Batch norm"
+        lambda: fleet.send_command(run.id, UpdateHyperparameters(hyperparameters={"batch_size": 1})),
+        RecipeError,
+        "Batch norm",
     )
     refused(lambda: fleet.submit(normalized, SHORT.replace(batch_size=1)), RecipeError, "Batch norm")
 
@@ -235,7 +243,7 @@ def test_a_batch_of_one_image_is_refused_before_it_waits_where_batch_norm_needs_
 def test_what_is_no_knob_is_refused_as_one(home: Path, knobs: dict[str, Any], told: str):
     fleet = Waiting()
     run, stopped = fleet.submit(TINY, SHORT), with_checkpoint()
-    refused(lambda: fleet.send_command(run.id, UpdateHyperparameters(knobs=knobs)), RecipeError, told)
+    refused(lambda: fleet.send_command(run.id, UpdateHyperparameters(hyperparameters=knobs)), RecipeError, told)
     refused(lambda: fleet.resume(stopped.id, hyperparameters=knobs), RecipeError, told)
 
 
@@ -289,7 +297,7 @@ def test_a_run_is_steered_by_its_owner_and_the_machine(home: Path, owner: str | 
         Pause(),
         Resume(),
         TrainSteps(),
-        UpdateHyperparameters(knobs={"lr": 0.1}),
+        UpdateHyperparameters(hyperparameters={"lr": 0.1}),
         Stop(),
         Stop(status="interrupted"),
     ]
@@ -363,7 +371,7 @@ def test_a_run_whose_time_is_over_is_saved_says_why_and_goes_on_later(home: Path
     history = run.read_history()
     assert (history.status, history.step, run.load_checkpoint()["step"]) == ("stopped", 5, 5)
     assert history.end_diagnosis is not None
-    assert history.end_diagnosis.finding == "stopped"
+    assert history.end_diagnosis.diagnosis == "stopped"
     assert history.end_diagnosis.message == "The time that a run has here (5 s) is over. Resume goes on."
     assert run.can_resume()
     again = make_trainer()
@@ -396,7 +404,7 @@ def test_what_the_server_said_of_a_run_is_not_said_any_more_when_it_goes_on(home
             if event.kind == "step_done" and event.step == 9:
                 break
     found = run.read_history().end_diagnosis
-    assert found is None or found.finding != "stopped", f"it trains, and the page says: {found.message}"
+    assert found is None or found.diagnosis != "stopped", f"it trains, and the page says: {found.message}"
 
 
 def test_a_pause_does_not_count_as_training(pipe: IO[str]):

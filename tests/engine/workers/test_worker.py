@@ -121,7 +121,7 @@ def test_killed_resumed_and_undisturbed_runs_end_in_the_same_weights(fleet: Sche
     history = killed.read_history()
     assert history.status == fleet.get_log_reader(killed).read_history().status == "interrupted"
     assert history.end_diagnosis is not None
-    assert history.end_diagnosis.finding == "worker_died"
+    assert history.end_diagnosis.diagnosis == "worker_died"
     assert "killed (signal 9)" in history.end_diagnosis.message
     assert "Resume" in history.end_diagnosis.message
     wait_for_phase(fleet, undisturbed, "completed")

@@ -178,10 +178,12 @@ def _render_status(run: Run | None, history: History) -> None:
         message = found.message if found else f"{history.step:,} batches so far."
         if not history.step and run.initial_state_path.exists() and history.status == "stopped":
             message = "It has the weights that were given to it, and trained none of its own yet."
-        warns = found is not None and found.finding != "learning"
+        warns = found is not None and found.diagnosis != "learning"
         if history.status == "completed" and not warns:
             message = _describe_final_accuracy(history)
-        markup.render_message(done + message, severity="warn" if warns else "", details=found.figures if found else {})
+        markup.render_message(done + message, severity="warn" if warns else "", details=found.metrics if found else {})
+    if history.rejected_change:
+        markup.render_message(f"Change rejected: {history.rejected_change.reason}", severity="warn")
 
 
 def _describe_final_accuracy(history: History) -> str:
