@@ -20,31 +20,44 @@ def augment(images: Tensor, augmentations: Sequence[Augmentation], *, seed: int,
     """``images`` float (batch, channels, height, width), values 0 to 1; a new tensor of the same kind."""
     if not augmentations:
         return images
-    # Drawn on the CPU so that a seed gives the same images on every device; a batch's numbers are few.
-    source = make_generator("augmentation", seed, step)
+    # Drawn on the CPU, so that a seed gives the same images on every device whose steps run eagerly.
+    return augment_with_generator(images, augmentations, make_generator("augmentation", seed, step))
+
+
+def augment_with_generator(images: Tensor, augmentations: Sequence[Augmentation], rng: torch.Generator) -> Tensor:
+    """Augment a batch with random numbers of ``rng``, drawn on the generator's device.
+
+    Nothing is copied to the host, so a CUDA graph can capture the call.
+    """
     for item in augmentations:
         if isinstance(item, Thickness):
-            images = _change_thickness(images, item, source)
-    images = _apply_geometric(images, augmentations, source)
+            images = _change_thickness(images, item, rng)
+    images = _apply_geometric(images, augmentations, rng)
     for item in augmentations:
         if isinstance(item, Erase):
-            images = _erase(images, item, source)
+            images = _erase(images, item, rng)
         elif isinstance(item, Noise):
-            noise = torch.randn(images.shape, generator=source).to(images.device)
+            noise = torch.randn(images.shape, generator=rng, device=rng.device).to(images.device)
             images = (images + item.std * noise).clamp_(0, 1)
     return images
 
 
+def _draw_fractions(count: int, rng: torch.Generator) -> Tensor:
+    """Uniform numbers from 0 to 1."""
+    return torch.rand(count, generator=rng, device=rng.device)
+
+
 def _draw_uniform(count: int, rng: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=rng) * 2 - 1
+    """Uniform numbers from -1 to 1."""
+    return _draw_fractions(count, rng) * 2 - 1
 
 
 def _apply_geometric(images: Tensor, augmentations: Sequence[Augmentation], rng: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
-    matrix = torch.eye(3).repeat(count, 1, 1)
+    matrix = torch.eye(3, device=rng.device).repeat(count, 1, 1)
     moved = False
     for item in augmentations:
-        part = torch.eye(3).repeat(count, 1, 1)
+        part = torch.eye(3, device=rng.device).repeat(count, 1, 1)
         if isinstance(item, Shift):
             part[:, 0, 2] = _draw_uniform(count, rng) * item.pixels * 2 / width
             part[:, 1, 2] = _draw_uniform(count, rng) * item.pixels * 2 / height
@@ -57,7 +70,7 @@ def _apply_geometric(images: Tensor, augmentations: Sequence[Augmentation], rng:
         elif isinstance(item, Shear):
             part[:, 0, 1] = (_draw_uniform(count, rng) * math.radians(item.degrees)).tan()
         elif isinstance(item, Flip):
-            part[:, 0, 0] = 1 - 2 * (torch.rand(count, generator=rng) < item.p).float()
+            part[:, 0, 0] = 1 - 2 * (_draw_fractions(count, rng) < item.p).float()
         else:
             continue
         matrix, moved = part @ matrix, True
@@ -72,9 +85,10 @@ def _apply_geometric(images: Tensor, augmentations: Sequence[Augmentation], rng:
 
 def _draw_elastic_displacement(item: Elastic, count: int, height: int, width: int, rng: torch.Generator) -> Tensor:
     """Smooth displacements (count, height, width, 2) in the grid's units, where an image is 2 wide and 2 high."""
-    corners = torch.rand(count, 2, _ELASTIC_GRID_SIZE, _ELASTIC_GRID_SIZE, generator=rng) * 2 - 1
+    corners = torch.rand(count, 2, _ELASTIC_GRID_SIZE, _ELASTIC_GRID_SIZE, generator=rng, device=rng.device) * 2 - 1
     field = functional.interpolate(corners, size=(height, width), mode="bicubic", align_corners=True)
-    return field.permute(0, 2, 3, 1) * item.pixels * 2 / torch.tensor([width, height])
+    scaled = field.permute(0, 2, 3, 1) * item.pixels * 2
+    return torch.stack([scaled[..., 0] / width, scaled[..., 1] / height], dim=-1)
 
 
 def _change_thickness(images: Tensor, item: Thickness, rng: torch.Generator) -> Tensor:
@@ -86,10 +100,10 @@ def _change_thickness(images: Tensor, item: Thickness, rng: torch.Generator) -> 
 
 def _erase(images: Tensor, item: Erase, rng: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
-    chosen = torch.rand(count, generator=rng) < item.p
-    top = (torch.rand(count, generator=rng) * max(1, height - item.size + 1)).long()
-    left = (torch.rand(count, generator=rng) * max(1, width - item.size + 1)).long()
-    rows, columns = torch.arange(height), torch.arange(width)
+    chosen = _draw_fractions(count, rng) < item.p
+    top = (_draw_fractions(count, rng) * max(1, height - item.size + 1)).long()
+    left = (_draw_fractions(count, rng) * max(1, width - item.size + 1)).long()
+    rows, columns = torch.arange(height, device=rng.device), torch.arange(width, device=rng.device)
     in_rows = (rows >= top[:, None]) & (rows < top[:, None] + item.size)
     in_columns = (columns >= left[:, None]) & (columns < left[:, None] + item.size)
     square = in_rows[:, :, None] & in_columns[:, None, :] & chosen[:, None, None]

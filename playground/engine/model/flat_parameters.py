@@ -5,7 +5,7 @@ a ReLU that runs on the pooled map instead of the whole one.
 """
 
 import copy
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,9 @@ class FlatParameters:
         self.parameter_groups = {
             kind: _make_flat_parameter(own_values, own_gradient) for kind, own_values, own_gradient in stretches
         }
+        self._gradient = gradient
         self._gradient_views = list(_split_into_views(gradient, learning))
+        self._trainable_parameters = learning
         leaves = dict(zip(model.parameters(), self._training_module.parameters(), strict=True))
         self._leaf_parameters = [leaves[weight] for weight in learning]
         for weight, leaf, view in zip(learning, self._leaf_parameters, self._gradient_views, strict=True):
@@ -61,14 +63,44 @@ class FlatParameters:
         scores: Tensor = self._training_module(images)
         return scores.to(self.buffer.dtype)
 
-    def backward(self, loss: Tensor) -> None:
-        """Leave the gradient of ``loss`` in that of ``parameter_groups``, and so in the model's weights."""
+    def backward(self, output: Tensor, output_gradient: Tensor | None = None) -> None:
+        """Write the gradient of a loss to that of ``parameter_groups``, which the model's weights share.
+
+        ``output`` is the loss itself, or another tensor with the loss's gradient by it in ``output_gradient``.
+        """
         for leaf in self._leaf_parameters:
             leaf.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch._foreach_copy_(
-            self._gradient_views, [leaf.grad for leaf in self._leaf_parameters if leaf.grad is not None]
-        )
+        output.backward(output_gradient)  # type: ignore[no-untyped-call]
+        gradients = [leaf.grad for leaf in self._leaf_parameters if leaf.grad is not None]
+        if output.device.type == "cuda" and len({gradient.dtype for gradient in gradients}) == 1:
+            # One kernel over the whole GPU; a foreach copy gives each 65,536 values to a single multiprocessor.
+            self._gradient.copy_(torch.cat([_flatten_in_buffer_order(gradient) for gradient in gradients]))
+        else:
+            torch._foreach_copy_(self._gradient_views, gradients)
+
+    def attach_gradient_views(self) -> None:
+        """Set ``grad`` of the model's trainable weights to views of the gradient of ``parameter_groups``."""
+        for weight, view in zip(self._trainable_parameters, self._gradient_views, strict=True):
+            weight.grad = view
+
+
+def copy_to_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous copies on the CPU, with one transfer for all tensors that share a storage."""
+    buffers: dict[tuple[int, torch.dtype], Tensor] = {}
+    copies = {}
+    for name, value in tensors.items():
+        storage = value.untyped_storage()
+        key = storage.data_ptr(), value.dtype
+        if key not in buffers:
+            buffers[key] = torch.empty(0, dtype=value.dtype, device=value.device).set_(storage).cpu()
+        view = buffers[key].as_strided(value.size(), value.stride(), value.storage_offset())
+        copies[name] = view.contiguous().clone()
+    return copies
+
+
+def _flatten_in_buffer_order(gradient: Tensor) -> Tensor:
+    """All values in one row, in the order of ``_split_into_views``."""
+    return (gradient.permute(0, 2, 3, 1) if gradient.ndim == 4 else gradient).reshape(-1)
 
 
 def _group_trainable_parameters(model: nn.Module, transferred_names: Collection[str]) -> dict[str, list[nn.Parameter]]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from playground.core.layers import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output, Residual
 from playground.engine.model.build import build_model
 from playground.engine.model.device import DeviceConfig
-from playground.engine.model.flat_parameters import FlatParameters
+from playground.engine.model.flat_parameters import FlatParameters, copy_to_cpu
 from tests import strategies
 from tests.engine.helpers import net
 
@@ -171,6 +171,42 @@ def test_weights_loaded_into_the_model_are_trained_on():
     model.eval()
     other.eval()
     torch.testing.assert_close(working.forward(images), as_autocast(other, images), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("device_config", [FLOAT32, BFLOAT16], ids=lambda device_config: device_config.precision)
+def test_copies_of_views_of_one_buffer_are_contiguous_and_stay_as_they_are(device_config: DeviceConfig):
+    model = laid_out(MIXED)
+    FlatParameters(model, device_config)
+    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    copies = copy_to_cpu(model.state_dict())
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            value.zero_()
+    assert copies.keys() == expected.keys()
+    for name, value in copies.items():
+        assert torch.equal(value, expected[name]), name
+        assert value.is_contiguous()
+        assert value.dtype == expected[name].dtype
+    assert len({value.untyped_storage().data_ptr() for value in copies.values()}) == len(copies)
+
+
+def test_a_gradient_of_scores_is_the_gradient_of_the_loss():
+    model, twin = (laid_out(MIXED) for _ in range(2))
+    by_loss, by_scores = FlatParameters(model, FLOAT32), FlatParameters(twin, FLOAT32)
+    images = images_for(MIXED, 8)
+    torch.manual_seed(7)
+    by_loss.backward(cost(by_loss.forward(images)))
+    torch.manual_seed(7)
+    scores = by_scores.forward(images)
+    (gradient,) = torch.autograd.grad(cost(scores), scores, retain_graph=True)
+    by_scores.backward(scores, gradient)
+    by_scores.attach_gradient_views()
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(twin.get_parameter(name).grad, weight.grad)
+    (part,) = by_scores.parameter_groups.values()
+    assert part.grad is not None
+    part.grad.zero_()
+    assert not any(weight.grad.any() for weight in twin.parameters())
 
 
 TIES = [[[0.0, 0.0, -1.0, -1.0], [0.0, 0.0, -2.0, -1.0], [3.0, 3.0, -1.0, 0.0], [3.0, 1.0, 0.0, 2.0]]]
