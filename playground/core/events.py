@@ -42,6 +42,11 @@ class RunStarted(_Event):
     total_steps: int
     device: str
     precision: str
+    eager_reason: str = Field(
+        default="",
+        exclude_if=lambda reason: not reason,  # absent from the logs of most runs, as from those of older versions
+        description="Why steps are not replayed as captured CUDA graphs; empty where they are, and on a CPU.",
+    )
 
 
 class StepDone(_Event):

@@ -1,5 +1,6 @@
 """Tiny data, tiny networks, a clock and an inbox that do what they are told."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,9 @@ from playground.engine.data.batch import LabeledImages
 from playground.engine.data.splits import Splits
 from playground.engine.runs.run import serialize_checkpoint
 from playground.engine.training.trainer import EvaluationSchedule, Trainer
+
+DEVICE = os.environ.get("TEST_DEVICE", "cpu")
+"""Device of the recipes; ``TEST_DEVICE=cuda`` runs the tests of resume, fork and replay on a GPU."""
 
 EVERY_STEP = EvaluationSchedule(
     max_evaluations_per_epoch=2, validation_subset_size=20, checkpoints_per_epoch=2, report_interval_s=0.0
@@ -78,7 +82,7 @@ def tiny_splits(train: int = 96, validation: int = 30, test: int = 30, *, classe
 
 
 def tiny_recipe(**fields: Any) -> Recipe:
-    return Recipe(**({"batch_size": 16, "epochs": 2, "lr": 1e-2, "precision": "float32", "device": "cpu"} | fields))
+    return Recipe(**({"batch_size": 16, "epochs": 2, "lr": 1e-2, "precision": "float32", "device": DEVICE} | fields))
 
 
 class FakeClock:

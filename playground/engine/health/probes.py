@@ -46,6 +46,18 @@ class HealthProbes:
             for handle in handles:
                 handle.remove()
 
+    @property
+    def max_activations(self) -> list[Tensor | None]:
+        """Largest recorded activation of every channel, for every ReLU: (channels,) each, None if not recorded.
+
+        A replayed CUDA graph runs no hooks, so the replay sets the tensors that the captured hooks filled.
+        """
+        return self._max_activations
+
+    @max_activations.setter
+    def max_activations(self, max_activations: list[Tensor | None]) -> None:
+        self._max_activations = max_activations
+
     def count_dead_channels(self) -> tuple[DeadChannels, ...]:
         """For every ReLU that was watched, how many of its channels never fired."""
         seen = [

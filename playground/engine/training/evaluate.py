@@ -27,17 +27,22 @@ def evaluate(model: nn.Module, data: LabeledImages) -> Evaluation:
     model.eval()
     try:
         with torch.inference_mode():
-            scores = torch.cat(
-                [
-                    expand_to_class_logits(model(scale_pixels(batch))).float()
-                    for batch in torch.split(data.images, EVALUATION_BATCH_SIZE)
-                ]
-            )
-            loss = functional.cross_entropy(scores, data.labels).item()
-            accuracy = (scores.argmax(1) == data.labels).double().mean().item()
+            batches = torch.split(data.images, EVALUATION_BATCH_SIZE)
+            return evaluate_logits(torch.cat([compute_logits(model, batch) for batch in batches]), data)
     finally:
         model.train(was_training)
-    return Evaluation(loss, accuracy, scores.cpu())
+
+
+def compute_logits(model: nn.Module, images: Tensor) -> Tensor:
+    """Class logits, float32 (count, classes), of one batch of images uint8 (count, channels, height, width)."""
+    return expand_to_class_logits(model(scale_pixels(images))).float()
+
+
+def evaluate_logits(logits: Tensor, data: LabeledImages) -> Evaluation:
+    """Loss and accuracy of a network's class logits (count, classes) for all of ``data``."""
+    loss = functional.cross_entropy(logits, data.labels).item()
+    accuracy = (logits.argmax(1) == data.labels).double().mean().item()
+    return Evaluation(loss, accuracy, logits.cpu())
 
 
 def confusion_matrix(logits: Tensor, labels: Tensor) -> Tensor:

@@ -24,7 +24,10 @@ from playground.engine.training.optim import compute_lr, make_optimizer, update_
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What training on one batch gave; ``loss`` (its mean) and ``correct_count`` still lie on the device."""
+    """Metrics of one training batch; ``loss`` (the mean) and ``correct_count`` are still on the device.
+
+    They are valid after ``Learner.compute_metrics``.
+    """
 
     step: int
     epochs_trained: float
@@ -41,6 +44,9 @@ class Learner:
     names weights that come from another network, for which the recipe has a learning rate of their own.
     """
 
+    eager_reason = ""
+    """Reason why steps are not replayed as captured CUDA graphs; empty if they are, and on a CPU."""
+
     def __init__(
         self,
         model: nn.Sequential,
@@ -56,6 +62,8 @@ class Learner:
         self.position = 0  # images of this epoch that were trained on
         self._images = images
         self._device_config = device_config
+        if device_config.device.type == "mps":
+            self.eager_reason = "Captured steps need CUDA."
         self._flat_parameters = FlatParameters(model, device_config, transferred_names)
         first, *others = self._flat_parameters.parameter_groups.values()
         self._optimizer = make_optimizer([first], recipe)
@@ -83,8 +91,11 @@ class Learner:
     @property
     def lr(self) -> float:
         """The learning rate of the next batch."""
+        return self._compute_lr_at(self.position)
+
+    def _compute_lr_at(self, position: int) -> float:
         # In batches of the present size, so that the schedule goes on from the same place when the size changes.
-        done = self.epoch * self.steps_per_epoch + self.position / self.recipe.batch_size
+        done = self.epoch * self.steps_per_epoch + position / self.recipe.batch_size
         return compute_lr(self.recipe, done, self.steps_per_epoch)
 
     def has_crossed_interval(self, intervals_per_epoch: int, previous_position: int) -> bool:
@@ -114,6 +125,9 @@ class Learner:
         self._advance_to(end)
         correct = (scores.detach().argmax(1) == labels).sum()
         return BatchResult(self.step, self.epochs_trained, loss.detach(), correct, len(labels), lr)
+
+    def compute_metrics(self) -> None:
+        """Fill in ``loss`` and ``correct_count`` of every batch so far, if ``train_batch`` has deferred them."""
 
     def update_hyperparameters(self, recipe: Recipe, dropout_rates: tuple[float, ...] | None = None) -> None:
         """Go on by another recipe and with other dropout rates; the optimizer's moments stay."""

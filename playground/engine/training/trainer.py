@@ -4,6 +4,7 @@ Whatever drives it (a loop, a test, the worker process, the command line) takes 
 events the trainer stands still and ``weights()`` and ``checkpoint()`` may be taken.
 """
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -24,6 +25,9 @@ from playground.engine.health.probes import HealthProbes
 from playground.engine.health.rules import Diagnosis, MetricHistory, TrainingMetrics, diagnose, update_metric_history
 from playground.engine.model.build import build_model
 from playground.engine.model.device import choose_device_config
+from playground.engine.model.flat_parameters import copy_to_cpu
+from playground.engine.training.captured_evaluation import CapturedEvaluator
+from playground.engine.training.captured_step import CapturedLearner
 from playground.engine.training.checkpoint import CHECKPOINT_SCHEMA
 from playground.engine.training.checks import (
     DIVERGENCE_THRESHOLD,
@@ -47,6 +51,11 @@ class _PendingBatches:
 
     batches: list[BatchResult]
     started_at: float
+
+
+def select_learner_class(device: torch.device) -> type[Learner]:
+    """Captured steps on CUDA, eager steps on other devices."""
+    return CapturedLearner if device.type == "cuda" else Learner
 
 
 class Trainer:
@@ -80,10 +89,13 @@ class Trainer:
         check_training_data(architecture, recipe, self._splits)
         self._validation = self._splits.validation.to(device)
         self._validation_subset = self._validation.sample(self._evaluation_schedule.validation_subset_size)
-        self._learner = Learner(
+        self._test = self._splits.test.to(device)
+        learner_class = select_learner_class(device)
+        self._learner = learner_class(
             self.model, recipe, self._splits.train.to(device), self._device_config, transferred_names
         )
         self._health_probes = HealthProbes(self.model, architecture)
+        self._captured_evaluator = self._create_captured_evaluator()
         self._metric_history = MetricHistory()
         self._recent_losses: deque[float] = deque(maxlen=_RECENT_BATCHES)
         self._epoch_sums = [0.0, 0.0, 0.0]  # loss × images, right answers, images
@@ -147,7 +159,7 @@ class Trainer:
 
     def get_weights(self) -> dict[str, Tensor]:
         """The weights and running statistics as they are now, on the CPU."""
-        return {name: value.detach().cpu().contiguous().clone() for name, value in self.model.state_dict().items()}
+        return copy_to_cpu(self.model.state_dict())
 
     def create_checkpoint(self) -> dict[str, Any]:
         """All that exact resumption needs: tensors, numbers and texts only."""
@@ -204,6 +216,7 @@ class Trainer:
                 total_steps=self.steps_per_epoch * self.recipe.epochs,
                 device=self._device_config.device.type,
                 precision=self._device_config.precision,
+                eager_reason=self._learner.eager_reason,
             )
             yield self._make_event(events.SnapshotSaved)
         self._pending = self._make_pending_batches()
@@ -236,6 +249,7 @@ class Trainer:
         pending, self._pending = self._pending, self._make_pending_batches()
         if not pending.batches:
             return
+        self._learner.compute_metrics()
         losses = torch.stack([batch.loss for batch in pending.batches]).tolist()
         corrects = torch.stack([batch.correct_count for batch in pending.batches]).tolist()
         # The clock is read after the figures are here, so that what the device still had to do is counted.
@@ -262,8 +276,7 @@ class Trainer:
             if is_epoch_end and len(self._validation) <= len(self._splits.train)
             else self._validation_subset
         )
-        with self._health_probes.record_activations():
-            measured = self._evaluate_or_raise(data)
+        measured = self._evaluate_or_raise(data, with_probes=True)
         yield self._make_evaluated_event("validation", measured, len(data))
         signs = self._collect_metrics(measured, data)
         finding = diagnose(signs, self._metric_history)
@@ -271,6 +284,17 @@ class Trainer:
         if finding.message != self._last_diagnosis:
             self._last_diagnosis = finding.message
             yield self._make_diagnosed_event(finding)
+
+    def _create_captured_evaluator(self) -> CapturedEvaluator | None:
+        """The evaluator of a learner with captured steps, with graphs for every split that a run evaluates."""
+        if not isinstance(self._learner, CapturedLearner):
+            return None
+        evaluator = CapturedEvaluator(self.model, self._health_probes, self._learner.graph_capture)
+        with contextlib.suppress(torch.OutOfMemoryError):  # raised again by the first evaluation
+            for data in (self._validation_subset, self._validation):
+                evaluator.capture(data, with_probes=True)
+            evaluator.capture(self._test)
+        return evaluator
 
     def _collect_metrics(self, evaluation: Evaluation, data: LabeledImages) -> TrainingMetrics:
         _, correct, count = self._epoch_sums
@@ -293,8 +317,12 @@ class Trainer:
             label_counts=tuple(torch.bincount(data.labels, minlength=classes).tolist()),
         )
 
-    def _evaluate_or_raise(self, data: LabeledImages) -> Evaluation:
-        measured = evaluate(self.model, data)
+    def _evaluate_or_raise(self, data: LabeledImages, *, with_probes: bool = False) -> Evaluation:
+        if self._captured_evaluator is not None:
+            measured = self._captured_evaluator.evaluate(data, with_probes=with_probes)
+        else:
+            with self._health_probes.record_activations() if with_probes else contextlib.nullcontext():
+                measured = evaluate(self.model, data)
         if not measured.loss < DIVERGENCE_THRESHOLD:  # the last batch may have been the one too many
             raise make_divergence_error(self.step, measured.loss, self._learner.lr)
         return measured
@@ -392,7 +420,7 @@ class Trainer:
     def _complete_run(self) -> Iterator[events.Event]:
         yield from self._report_batches()
         if self._tested_at_step != self.step:  # else it was cut right after its test
-            measured = self._evaluate_or_raise(self._splits.test.to(self._device_config.device))
+            measured = self._evaluate_or_raise(self._test)
             self._tested_at_step = self.step
             yield self._make_evaluated_event("test", measured, len(self._splits.test))
             yield self._make_event(events.CheckpointSaved)

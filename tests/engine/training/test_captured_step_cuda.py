@@ -1,0 +1,199 @@
+"""Captured CUDA graphs on a GPU: every step is replayed, and a step gives the same bits however it comes about."""
+
+import hashlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+
+from playground.core.architecture import Architecture
+from playground.core.events import Stop, UpdateHyperparameters
+from playground.core.presets import get_architecture_preset
+from playground.core.recipe import Adagrad, Adam, AdamW, Augmentation, OneCycle, Recipe, RmsProp, Sgd
+from playground.engine.training import trainer as train
+from playground.engine.training.captured_step import CapturedLearner
+from playground.engine.training.cuda_graph import GraphCapture
+from tests.engine.helpers import (
+    AUGMENTATION,
+    PLAIN,
+    RICH,
+    Script,
+    assert_same_weights,
+    figures,
+    make_trainer,
+    play,
+    through_bytes,
+    tiny_recipe,
+    tiny_splits,
+)
+from tests.engine.training.test_captured_step import EVERY_AUGMENTATION, OPTIMIZERS
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need an NVIDIA GPU")
+
+PRESETS = (
+    "guide",
+    "simple",
+    "lenet5",
+    "dash",
+    "tiny",
+    "normalized",
+    "residual",
+    "vgg",
+    "separable",
+    "all-convolutional",
+)
+
+
+def cuda_recipe(**fields: Any) -> Recipe:
+    return tiny_recipe(**({"device": "cuda", "precision": "auto", "schedule": OneCycle()} | fields))
+
+
+def digit_sized(architecture: Architecture, recipe: Recipe) -> train.Trainer:
+    """Trained on images of MNIST's size: three batches of 128 an epoch, and a smaller one."""
+    return make_trainer(architecture, recipe, splits=tiny_splits(3 * 128 + 40, classes=10, size=28))
+
+
+def assert_captured(trainer: train.Trainer) -> None:
+    assert isinstance(trainer._learner, CapturedLearner)
+    assert trainer._learner.eager_reason == ""
+    replays = trainer._learner._captured_steps.values()
+    assert replays
+    assert all(replay.graph is not None for replay in replays)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_captured_and_resumes_in_identical_weights(name: str):
+    """At the sizes at which convolution algorithms are chosen, with augmentation and the smaller last batch."""
+    architecture = get_architecture_preset(name).architecture
+    recipe = cuda_recipe(batch_size=128, lr=2e-3, augmentation=AUGMENTATION, label_smoothing=0.1)
+    whole = digit_sized(architecture, recipe)
+    expected = figures(play(whole))
+    assert_captured(whole)
+    first = digit_sized(architecture, recipe)
+    stream = play(first, Script({3: [Stop()]}))
+    second = digit_sized(architecture, recipe)
+    second.restore(through_bytes(first.create_checkpoint()))
+    assert figures(stream + play(second)) == expected
+    assert_same_weights(second.get_weights(), whole.get_weights())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("optimizer", [Sgd(), Sgd(momentum=0.0), Adam(), AdamW(), RmsProp(momentum=0.5), Adagrad()])
+def test_every_optimizer_resumes_in_identical_weights(optimizer: Any, precision: str):
+    recipe = cuda_recipe(optimizer=optimizer, precision=precision, augmentation=AUGMENTATION, weight_decay=0.01)
+    whole = make_trainer(RICH, recipe, splits=tiny_splits(50))
+    expected = figures(play(whole))
+    assert_captured(whole)
+    first = make_trainer(RICH, recipe, splits=tiny_splits(50))
+    stream = play(first, Script({5: [Stop()]}))
+    second = make_trainer(RICH, recipe, splits=tiny_splits(50))
+    second.restore(through_bytes(first.create_checkpoint()))
+    assert figures(stream + play(second)) == expected
+    assert_same_weights(second.get_weights(), whole.get_weights())
+
+
+@pytest.mark.parametrize("augmentation", [(), *((item,) for item in EVERY_AUGMENTATION), EVERY_AUGMENTATION], ids=str)
+def test_replayed_steps_give_the_bits_of_the_same_steps_run_eagerly(
+    augmentation: tuple[Augmentation, ...], monkeypatch: pytest.MonkeyPatch
+):
+    recipe = cuda_recipe(augmentation=augmentation)
+    whole = make_trainer(RICH, recipe, splits=tiny_splits(50))
+    expected = figures(play(whole))
+    assert_captured(whole)
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(GraphCapture, "_capture_graph", refuse)
+    eager = make_trainer(RICH, recipe, splits=tiny_splits(50))
+    stream = play(eager)
+    assert figures(stream) == expected
+    assert "operation not permitted" in stream[0].eager_reason
+    assert_same_weights(eager.get_weights(), whole.get_weights())
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_replayed_steps_follow_the_cpu_s(optimizer: str):
+    """Without rounding and drawing, a GPU trains as a CPU does, but for the order of its sums."""
+    recipe = tiny_recipe(optimizer=OPTIMIZERS[optimizer], weight_decay=0.01, schedule=OneCycle(), epochs=1)
+    losses = []
+    for device in ("cpu", "cuda"):
+        trainer = make_trainer(PLAIN, recipe.replace(device=device), splits=tiny_splits(50))
+        losses.append([event.loss for event in play(trainer) if event.kind == "step_done"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+
+
+def test_changed_hyperparameters_survive_a_cut():
+    changes = {
+        "lr": 0.02,
+        "optimizer": {"kind": "sgd", "momentum": 0.3},
+        "augmentation": [{"kind": "flip"}],
+        "dropout": [0.0, 0.5],
+        "batch_size": 9,
+    }
+    script = {3: [UpdateHyperparameters(knobs=changes)]}
+    recipe = cuda_recipe(optimizer=Sgd())
+    whole = make_trainer(RICH, recipe, splits=tiny_splits(50))
+    expected = figures(play(whole, Script(script)))
+    assert_captured(whole)
+    first = make_trainer(RICH, recipe, splits=tiny_splits(50))
+    stream = play(first, Script(script | {6: [Stop()]}))
+    second = make_trainer(RICH, recipe, splits=tiny_splits(50))
+    second.restore(through_bytes(first.create_checkpoint()))
+    assert figures(stream + play(second)) == expected
+    assert_same_weights(second.get_weights(), whole.get_weights())
+
+
+def test_two_runs_of_a_fork_end_in_identical_weights():
+    parent = make_trainer(RICH, cuda_recipe(), splits=tiny_splits(50))
+    play(parent, Script({4: [Stop()]}))
+    checkpoint = through_bytes(parent.create_checkpoint())
+    ends = []
+    for _ in range(2):
+        fork = make_trainer(RICH, cuda_recipe(), splits=tiny_splits(50))
+        fork.restore(checkpoint)
+        play(fork, Script({4: [UpdateHyperparameters(knobs={"lr": 0.003, "epochs": 4})]}))
+        ends.append(fork.get_weights())
+    assert_same_weights(*ends)
+
+
+def test_captured_evaluation_gives_the_bits_of_the_eager_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    trainer = make_trainer(RICH, cuda_recipe(epochs=1), splits=tiny_splits(96, 2050, 30))
+    play(trainer)
+    assert trainer._captured_evaluator is not None
+    found = trainer._captured_evaluator.evaluate(trainer._validation, with_probes=True)
+    dead = trainer._health_probes.count_dead_channels()
+    with trainer._health_probes.record_activations():
+        expected = train.evaluate(trainer.model, trainer._validation)
+    assert torch.equal(found.logits, expected.logits)
+    assert (found.loss, found.accuracy, dead) == (
+        expected.loss,
+        expected.accuracy,
+        trainer._health_probes.count_dead_channels(),
+    )
+
+
+def test_the_process_s_own_random_numbers_are_left_alone():
+    torch.cuda.manual_seed(11)
+    expected = torch.rand(4, device="cuda")
+    torch.cuda.manual_seed(11)
+    play(make_trainer(RICH, cuda_recipe(epochs=1, augmentation=AUGMENTATION)))
+    assert torch.equal(torch.rand(4, device="cuda"), expected)
+
+
+def digest_of_a_run() -> str:
+    """Of the weights that a short run of the guide's network ends in."""
+    recipe = cuda_recipe(batch_size=128, augmentation=AUGMENTATION)
+    trainer = digit_sized(get_architecture_preset("normalized").architecture, recipe)
+    play(trainer)
+    content = b"".join(value.numpy().tobytes() for value in trainer.get_weights().values())
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_another_process_trains_to_the_same_bits():
+    script = f"from {__name__} import digest_of_a_run; print(digest_of_a_run())"
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
+    assert other.stdout.split()[-1] == digest_of_a_run()
