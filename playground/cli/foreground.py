@@ -13,7 +13,7 @@ from playground.core.architecture import Architecture
 from playground.core.recipe import Recipe
 
 if TYPE_CHECKING:
-    from playground.engine.background_task import Progress
+    from playground.engine.progress import Progress
     from playground.engine.runs.initial_state import InitialState
     from playground.engine.runs.run import Run
 
@@ -81,7 +81,7 @@ def run_with_progress_bar(steps: Iterator["Progress | str"], *, as_json: bool) -
             if isinstance(step, str):
                 made = step
             else:
-                shown.update(task, description=step.description, completed=step.completed, total=step.total or None)
+                shown.update(task, description=step.stage, completed=step.completed, total=step.total or None)
     return made
 
 

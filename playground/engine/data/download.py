@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
-from playground.engine.background_task import Progress
 from playground.engine.data.torchvision_sources import CheckedFile
 from playground.engine.file_lock import acquire_lock
 from playground.engine.paths import make_folder, make_write_error
+from playground.engine.progress import Progress
 from playground.errors import DownloadError
 
 _CHUNK_BYTES = 1 << 18

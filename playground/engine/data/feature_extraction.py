@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from playground.core.datasets import Dataset, ExtractedFeatures
 from playground.core.recipe import Recipe
 from playground.core.shapes import Shape
-from playground.engine.background_task import Progress, report_progress
+from playground.engine.background_task import report_progress
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
@@ -28,6 +28,7 @@ from playground.engine.data.registry import find_dataset
 from playground.engine.data.splits import load_first_train_images, load_test_images, shuffle_stratified
 from playground.engine.data.torchvision_sources import CheckedFile
 from playground.engine.model.device import DeviceConfig, choose_device_config
+from playground.engine.progress import Progress
 from playground.errors import DatasetUnavailableError, InvalidDatasetError, UnknownNameError
 
 DEFAULT_TRAIN_SIZE, DEFAULT_TEST_SIZE = 5_000, 2_000

@@ -11,11 +11,12 @@ from typing import NoReturn
 from torch import Tensor
 
 from playground.core.datasets import DATASETS, Dataset
-from playground.engine.background_task import Progress, report_progress
+from playground.engine.background_task import report_progress
 from playground.engine.data.cache import is_cached, load_or_create_tensors
 from playground.engine.data.download import download_files
 from playground.engine.data.torchvision_sources import DatasetSource, datasets_folder, find_source
 from playground.engine.paths import make_write_error
+from playground.engine.progress import Progress
 from playground.errors import DatasetUnavailableError
 
 

@@ -41,7 +41,6 @@ def _render_progress(dataset: Dataset) -> None:
     if fetch is None or not fetch.is_running or is_available(dataset):
         st.rerun()
     progress = fetch.progress
-    share = progress.completed / progress.total if progress.total else 0.0
     amount = f": {progress.completed / 1e6:.1f} of {progress.total / 1e6:.1f} MB" if progress.total else " …"
-    st.progress(min(1.0, share), f"{progress.description}{amount}")
+    st.progress(progress.fraction, f"{progress.stage}{amount}")
     st.button("Cancel", key="data-fetch-cancel", on_click=fetch.cancel, help="What was fetched is kept.")

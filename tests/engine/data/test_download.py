@@ -160,7 +160,7 @@ def test_a_file_is_fetched_checked_read_and_never_asked_for_again(mirror: Mirror
         load_dataset_tensors(NAME)
     told = list(download_dataset(NAME))
     assert_arrived()
-    fetched = [progress for progress in told if progress.description == "Fetching data.bin"]
+    fetched = [progress for progress in told if progress.stage == "Fetching data.bin"]
     assert [progress.completed for progress in fetched] == sorted({progress.completed for progress in fetched})
     assert (fetched[-1].completed, {progress.total for progress in fetched}) == (len(CONTENT), {len(CONTENT)})
     assert list(download_dataset(NAME)) == []
@@ -302,13 +302,13 @@ def test_a_process_that_reads_along_gets_json_lines(mirror: Mirror, capsys: pyte
     mirror.breaks_after = None
     fetching.main(NAME)
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    broke = next(place for place, value in enumerate(told) if "problem" in value)
-    what, expected, fix = told[broke]["problem"]
+    broke = next(place for place, value in enumerate(told) if "error" in value)
+    what, expected, fix = told[broke]["error"]
     assert "broke off" in what
     assert expected
     assert "by hand" in fix
-    done = {"doing": "Fetching data.bin", "done": len(CONTENT), "total": len(CONTENT)}
-    assert told[-2:] == [done, {"doing": "Reading its files", "done": 0, "total": 0}]
+    done = {"stage": "Fetching data.bin", "completed": len(CONTENT), "total": len(CONTENT)}
+    assert told[-2:] == [done, {"stage": "Reading its files", "completed": 0, "total": 0}]
 
 
 def test_the_module_as_a_process_without_a_network(home: Path):
@@ -318,9 +318,9 @@ def test_the_module_as_a_process_without_a_network(home: Path):
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert told.stderr == ""
     first, last = (json.loads(line) for line in told.stdout.splitlines())
-    assert first["doing"] == "Looking for its files"
-    assert "USPS cannot be fetched" in last["problem"][0]
-    assert f"put usps.bz2, usps.t.bz2 into {home / 'datasets'} by hand" in last["problem"][2]
+    assert first["stage"] == "Looking for its files"
+    assert "USPS cannot be fetched" in last["error"][0]
+    assert f"put usps.bz2, usps.t.bz2 into {home / 'datasets'} by hand" in last["error"][2]
 
 
 def test_what_is_not_fetched_from_anywhere():
@@ -501,7 +501,7 @@ def test_an_unpacked_folder_with_another_file_in_it_is_not_read(monkeypatch: pyt
 @pytest.mark.skipif(not (SHARED / "FashionMNIST").exists(), reason="Fashion-MNIST is not beside the project")
 def test_the_real_fashion_mnist_brought_by_hand(home: Path):
     shutil.copytree(SHARED / "FashionMNIST", home / "datasets" / "FashionMNIST")
-    assert [progress.description for progress in download_dataset("fashion-mnist")] == [
+    assert [progress.stage for progress in download_dataset("fashion-mnist")] == [
         "Looking for its files",
         "Reading its files",
     ]

@@ -12,7 +12,6 @@ from torch import Tensor
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from playground.engine.background_task import Progress
 from playground.engine.data import feature_extraction as module
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
@@ -27,6 +26,7 @@ from playground.engine.data.feature_extraction import (
 )
 from playground.engine.data.registry import find_dataset, load_dataset_tensors
 from playground.engine.model.device import DeviceConfig
+from playground.engine.progress import Progress
 from playground.errors import DatasetUnavailableError, DownloadError, InvalidDatasetError, UnknownNameError
 from tests.engine.data.test_download import Mirror, mirrors  # noqa: F401 -- mirrors is a fixture
 from tests.random_extractor import expect_what_is_there, light_and_dark, put_random_weights
@@ -144,7 +144,7 @@ def test_progress_is_told_and_who_leaves_makes_nothing(weights: Path) -> None:
     *steps, made = create_feature_dataset(name, SMALL)
     looks = [step for step in steps if isinstance(step, Progress) and step.total]
     assert [(step.completed, step.total) for step in looks] == [(0, 200), (64, 200), (128, 200), (192, 200)]
-    assert looks[1].description == "MobileNetV3-Small looks at image 64 of 200"
+    assert looks[1].stage == "MobileNetV3-Small looks at image 64 of 200"
     assert made in list_custom_datasets()
     kept = list_custom_datasets().keys()
     left = create_feature_dataset(name, SMALL, train_size=50)

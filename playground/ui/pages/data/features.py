@@ -80,5 +80,5 @@ def _render_progress(task: BackgroundTask) -> None:
     if not task.is_running:
         st.rerun()
     progress = task.progress
-    st.progress(min(1.0, progress.completed / max(1, progress.total)), progress.description)
+    st.progress(progress.fraction, progress.stage)
     st.button("Cancel", key="features-cancel", on_click=task.cancel, help="What was downloaded is kept.")

@@ -1,0 +1,144 @@
+"""Thread-safe in-memory caches that are bounded by bytes and evict the least recently used value."""
+
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from cachetools import LRUCache
+from cachetools.keys import hashkey
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+_MIN_ENTRY_BYTES = 64  # else values without arrays would never be evicted
+
+
+class ByteBoundedCache(Generic[Key, Value]):
+    """Least-recently-used cache whose values take at most ``max_bytes`` together.
+
+    The newest value is always kept, also one that is larger than ``max_bytes``: it then is the only one.
+    All methods may be called from any thread. ``measure`` gives the size of a value in bytes.
+    """
+
+    def __init__(self, max_bytes: int, measure: Callable[[Value], int] | None = None) -> None:
+        measure = measure or count_bytes
+        self._values: LRUCache[Key, Value] = LRUCache(
+            max_bytes, getsizeof=lambda value: min(max(measure(value), _MIN_ENTRY_BYTES), max_bytes)
+        )
+        self._lock = threading.Lock()
+        self._key_locks: dict[Key, tuple[threading.Lock, int]] = {}  # with the number of threads that use it
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._values)
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all cached values; an oversized one counts as ``max_bytes``."""
+        with self._lock:
+            return int(self._values.currsize)
+
+    def get(self, key: Key) -> Value | None:
+        """Return the cached value, or None."""
+        with self._lock:
+            return self._values.get(key)
+
+    def put(self, key: Key, value: Value) -> None:
+        """Cache a value, evicting the least recently used ones while the cache is full."""
+        with self._lock:
+            self._values[key] = value
+
+    def get_or_compute(self, key: Key, compute: Callable[[], Value]) -> Value:
+        """Return the cached value, or compute and cache it.
+
+        Of several threads that ask for the same missing key, one computes and the others wait for its value. After an
+        error the next of them tries. Other keys are not blocked meanwhile. ``compute`` may not ask for its own key.
+        """
+        with self._hold_key(key):
+            with self._lock:
+                if key in self._values:
+                    return self._values[key]
+            value = compute()
+            self.put(key, value)
+            return value
+
+    def clear(self) -> None:
+        """Drop all values."""
+        with self._lock:
+            self._values.clear()
+
+    @contextmanager
+    def _hold_key(self, key: Key) -> Iterator[None]:
+        with self._lock:
+            lock, users = self._key_locks.get(key, (threading.Lock(), 0))
+            self._key_locks[key] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, users = self._key_locks.pop(key)
+                if users > 1:
+                    self._key_locks[key] = lock, users - 1
+
+
+class CachedFunction(Generic[Parameters, Result]):
+    """A function of hashable arguments with a ByteBoundedCache of its results."""
+
+    def __init__(self, function: Callable[Parameters, Result], max_bytes: int) -> None:
+        self._function = function
+        self.cache: ByteBoundedCache[tuple[Hashable, ...], Result] = ByteBoundedCache(max_bytes)
+        update_wrapper(self, function)
+
+    def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        """Return the cached result, or call the function."""
+        return self.cache.get_or_compute(
+            hashkey(*args, **cast("dict[str, Hashable]", kwargs)), lambda: self._function(*args, **kwargs)
+        )
+
+    def cache_clear(self) -> None:
+        """Drop all results, as ``functools.lru_cache`` does under this name."""
+        self.cache.clear()
+
+
+def cached(*, max_bytes: int) -> Callable[[Callable[Parameters, Result]], CachedFunction[Parameters, Result]]:
+    """Decorate a function with a ByteBoundedCache of its results."""
+    return lambda function: CachedFunction(function, max_bytes)
+
+
+def count_bytes(value: object) -> int:
+    """Count the bytes of the arrays, tensors, weights, bytes and texts in a value.
+
+    Containers and dataclasses are searched; an array that occurs twice counts once. Objects of other types count 0.
+    """
+    return _count_bytes(value, set())
+
+
+def _count_bytes(value: Any, counted: set[int]) -> int:
+    if value is None or isinstance(value, int | float | complex | type):
+        return 0
+    if id(value) in counted:
+        return 0
+    counted.add(id(value))
+    if isinstance(value, str | bytes | bytearray):
+        return len(value)
+    if isinstance(size := getattr(value, "nbytes", None), int):
+        return size
+    if callable(state_dict := getattr(value, "state_dict", None)):  # a torch module, without importing torch
+        return _sum_bytes(state_dict().values(), counted)
+    if isinstance(value, Mapping):
+        return _sum_bytes((*value.keys(), *value.values()), counted)
+    if isinstance(value, list | tuple | set | frozenset):
+        return _sum_bytes(value, counted)
+    if is_dataclass(value):
+        return _sum_bytes((getattr(value, field.name) for field in fields(value)), counted)
+    return 0
+
+
+def _sum_bytes(values: Iterable[Any], counted: set[int]) -> int:
+    return sum(_count_bytes(value, counted) for value in values)

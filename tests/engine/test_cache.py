@@ -1,0 +1,108 @@
+"""Caches bounded by bytes: eviction, one computation per key, sizes of nested values."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from playground.engine.cache import ByteBoundedCache, cached, count_bytes
+
+
+def test_least_recently_used_value_is_evicted_by_bytes() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(300)
+    for key in "abc":
+        cache.put(key, bytes(100))
+    assert cache.get("a") == bytes(100)  # used, so b is now the oldest
+    cache.put("d", bytes(100))
+    assert cache.get("b") is None
+    assert (len(cache), cache.total_bytes) == (3, 300)
+    cache.put("e", bytes(200))
+    assert [cache.get(key) is not None for key in "acde"] == [False, False, True, True]
+
+
+def test_newest_value_is_kept_even_if_it_is_larger_than_the_bound() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(300)
+    cache.put("small", bytes(100))
+    cache.put("large", bytes(1000))
+    assert (cache.get("small"), cache.get("large")) == (None, bytes(1000))
+    cache.put("small", bytes(100))
+    assert (cache.get("small"), cache.get("large")) == (bytes(100), None)
+
+
+def test_threads_that_ask_for_one_key_compute_it_once() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(300)
+    started, finish, computed = threading.Event(), threading.Event(), []
+
+    def compute() -> bytes:
+        computed.append(1)
+        started.set()
+        assert finish.wait(10)
+        return b"value"
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(cache.get_or_compute, "key", compute)
+        assert started.wait(10)
+        others = [pool.submit(cache.get_or_compute, "key", compute) for _ in range(3)]
+        assert cache.get_or_compute("other key", lambda: b"other") == b"other", "other keys are not blocked"
+        finish.set()
+        assert {future.result(10) for future in (first, *others)} == {b"value"}
+    assert computed == [1]
+    assert not cache._key_locks
+
+
+def test_failed_computation_is_tried_again_by_the_next_caller() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(300)
+
+    def fail() -> bytes:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        cache.get_or_compute("key", fail)
+    assert cache.get_or_compute("key", lambda: b"value") == b"value"
+    assert not cache._key_locks
+
+
+def test_none_is_a_value_that_is_computed_once() -> None:
+    cache: ByteBoundedCache[str, None] = ByteBoundedCache(300)
+    calls: list[int] = []
+    for _ in range(2):
+        cache.get_or_compute("key", lambda: calls.append(1))
+    assert calls == [1]
+
+
+def test_decorated_function_is_cached_by_its_arguments() -> None:
+    calls = []
+
+    @cached(max_bytes=10_000)
+    def make_zeros(size: int, *, fill: float = 0.0) -> np.ndarray:
+        """Make an array."""
+        calls.append((size, fill))
+        return np.full(size, fill)
+
+    assert make_zeros(3) is make_zeros(3)
+    assert make_zeros(3, fill=1.0)[0] == 1.0
+    assert calls == [(3, 0.0), (3, 1.0)]
+    assert make_zeros.__doc__ == "Make an array."
+    make_zeros.cache_clear()
+    make_zeros(3)
+    assert calls[-1] == (3, 0.0)
+
+
+@dataclass(frozen=True)
+class _Holder:
+    array: np.ndarray
+    more: tuple[torch.Tensor, ...]
+    name: str
+
+
+def test_bytes_of_nested_values_are_counted_once() -> None:
+    array, tensor = np.zeros((2, 3), np.float32), torch.zeros(5, dtype=torch.int64)
+    assert count_bytes(array) == 24
+    assert count_bytes({"one": [array, array], "two": tensor}) == 24 + 40 + 6
+    assert count_bytes(_Holder(array, (tensor,), "name")) == 24 + 40 + 4
+    assert count_bytes(nn.Linear(3, 2)) == (6 + 2) * 4
+    assert count_bytes((1, 2.5, None, True)) == 0
