@@ -8,7 +8,7 @@ from math import log2, sqrt
 
 from playground.core.architecture import Architecture
 from playground.core.layers import Conv2d, Layer, Residual
-from playground.core.layers.pooling import WindowPool
+from playground.core.layers.window_pool import WindowPool
 from playground.core.shapes import Shape, format_shape, is_spatial
 from playground.core.summary import summarize
 

@@ -4,11 +4,17 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from playground.core.layers.activation import Activation
+from playground.core.layers.avg_pool2d import AvgPool2d
 from playground.core.layers.base import Layer, LayerFix, LayerProblem, TorchCall
-from playground.core.layers.convolution import Conv2d
-from playground.core.layers.dense import Linear, Output
-from playground.core.layers.pointwise import Activation, BatchNorm, Dropout
-from playground.core.layers.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d
+from playground.core.layers.batch_norm import BatchNorm
+from playground.core.layers.conv2d import Conv2d
+from playground.core.layers.dropout import Dropout
+from playground.core.layers.flatten import Flatten
+from playground.core.layers.global_avg_pool import GlobalAvgPool
+from playground.core.layers.linear import Linear
+from playground.core.layers.max_pool2d import MaxPool2d
+from playground.core.layers.output import Output
 from playground.core.layers.residual import Residual
 
 AnyLayer = Annotated[

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from playground.core.layers.activation import Activation
 from playground.core.layers.base import (
     ACTIVATION_HELP,
     ACTIVATION_TITLES,
@@ -16,8 +17,9 @@ from playground.core.layers.base import (
     join_arguments,
     validate_spatial_input,
 )
-from playground.core.layers.convolution import Conv2d
-from playground.core.layers.pointwise import Activation, BatchNorm, Dropout
+from playground.core.layers.batch_norm import BatchNorm
+from playground.core.layers.conv2d import Conv2d
+from playground.core.layers.dropout import Dropout
 from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
 
 InnerLayer = Annotated[Conv2d | BatchNorm | Dropout | Activation, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""Convolution: the layer this playground is about."""
+"""Two-dimensional convolution."""
 
 from typing import Annotated, Literal
 

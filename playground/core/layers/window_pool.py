@@ -1,6 +1,6 @@
-"""Pooling: making maps smaller, and the way from maps to a vector."""
+"""Base class of pooling layers with a sliding window."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ from playground.core.shapes import ReceptiveField, Shape, compute_output_size, i
 
 
 class WindowPool(Layer):
-    """What max and average pooling share: a window that slides over each channel by itself."""
+    """Pooling with a window that slides over each channel on its own."""
 
     torch_module: ClassVar[str]
 
@@ -85,68 +85,3 @@ class WindowPool(Layer):
                 fixes=tuple(repairs),
             ),
         )
-
-
-class MaxPool2d(WindowPool):
-    """Keeps the largest value of each window."""
-
-    title = "Max-pool"
-    description = "Keeps the largest value of each window: smaller maps that care less about exact position."
-    torch_module = "MaxPool2d"
-
-    kind: Literal["max_pool2d"] = "max_pool2d"
-
-
-class AvgPool2d(WindowPool):
-    """Keeps the mean of each window."""
-
-    title = "Avg-pool"
-    description = "Keeps the mean of each window: smaller, smoother maps."
-    torch_module = "AvgPool2d"
-
-    kind: Literal["avg_pool2d"] = "avg_pool2d"
-
-
-class GlobalAvgPool(Layer):
-    """One number a channel: the mean of its whole map."""
-
-    title = "Global avg-pool"
-    description = "Turns each map into its mean: a vector with one value a channel, without any weight."
-
-    kind: Literal["global_avg_pool"] = "global_avg_pool"
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(channels,)."""
-        return input_shape[:1]
-
-    def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
-        """Everything that any position of the map sees."""
-        return field.expand_to_feature_map(max(input_shape[1:])) if is_spatial(input_shape) else field
-
-    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """``AdaptiveAvgPool2d(1)`` and ``Flatten``."""
-        return (TorchCall("AdaptiveAvgPool2d", {"output_size": 1}), TorchCall("Flatten"))
-
-    def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """A vector below."""
-        return validate_spatial_input(self, input_shape)
-
-
-class Flatten(Layer):
-    """All values of all maps, laid in one row."""
-
-    title = "Flatten"
-    description = "Lays all values of all maps in one row, as linear layers need them."
-
-    kind: Literal["flatten"] = "flatten"
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(channels × height × width,)."""
-        product = 1
-        for size in input_shape:
-            product *= size
-        return (product,)
-
-    def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """``Flatten``."""
-        return (TorchCall("Flatten"),)

@@ -1,0 +1,24 @@
+"""Shared parts of layers that take a vector."""
+
+from playground.core.layers.base import Layer, LayerFix, LayerProblem
+from playground.core.layers.flatten import Flatten
+from playground.core.shapes import ReceptiveField, Shape, format_shape, is_spatial
+
+
+def validate_vector_input(layer: Layer, input_shape: Shape) -> tuple[LayerProblem, ...]:
+    """The problem of a vector layer that follows feature maps without a Flatten between."""
+    if not is_spatial(input_shape):
+        return ()
+    return (
+        LayerProblem(
+            field="kind",
+            what=f"{layer.title} needs a vector, but gets {format_shape(input_shape)} maps.",
+            expected="The maps must be laid out in one row first.",
+            fixes=(LayerFix("Insert Flatten", (Flatten(), layer)),),
+        ),
+    )
+
+
+def expand_to_whole_input(field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
+    """The receptive field of a value that depends on the whole input, larger than any allowed image."""
+    return ReceptiveField(size=10**6, jump=field.jump, start=-(10**5))
