@@ -136,16 +136,27 @@ def evaluate(run: RunArgument, as_json: JsonOption = False) -> None:
 
     found = catalogue.find_run(run)
     test = data.load_test_images(found.record.recipe.dataset, found.record.architecture.input.shape)
-    result = predict.evaluate_model(model.load_model(found), test, "test")
+    result = predict.evaluate_model(model.load_model(found), test)
+    confusion = result.confusion_matrix.tolist()
     if as_json:
-        print_json({"run": found.id, **vars(result)})
+        print_json(
+            {
+                "run": found.id,
+                "split": "test",
+                "size": result.size,
+                "accuracy": result.accuracy,
+                "loss": result.loss,
+                "per_class_accuracy": result.per_class_accuracy,
+                "confusion": confusion,
+            }
+        )
         return
-    console.print(f"{result.accuracy:.2%} of {result.size:,} {result.split} images, loss {result.loss:.4f}")
+    console.print(f"{result.accuracy:.2%} of {result.size:,} test images, loss {result.loss:.4f}")
     table = Table(title="Rows: what it is. Columns: what the net says.", title_justify="left", box=None, pad_edge=False)
     names = found.get_dataset().class_names
     for heading in ("", *names, "right"):
         table.add_column(heading, justify="right")
-    for name, row, right in zip(names, result.confusion, result.per_class_accuracy, strict=True):
+    for name, row, right in zip(names, confusion, result.per_class_accuracy, strict=True):
         table.add_row(name, *(str(count) for count in row), f"{right:.1%}")
     console.print(table)
 

@@ -1,18 +1,20 @@
-"""Operating on a net: channels scaled or switched off, kernels edited, and what that does to its accuracy."""
+"""Model editing: scale or ablate channels, edit kernels, and measure the change in accuracy."""
 
 import copy
+import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from playground.core.events import Evaluated
 from playground.core.summary import summarize
 from playground.engine.data.batch import LabeledImages, scale_pixels
+from playground.engine.metrics import Evaluation
 from playground.engine.model.build import ModuleRange, expand_to_class_logits, list_module_ranges
 from playground.engine.runs.imported_weights import create_run_from_weights
 from playground.engine.runs.run import Run
@@ -20,19 +22,20 @@ from playground.errors import PlaygroundError
 from playground.interpret.model import Model
 
 EDITABLE_KINDS = ("conv2d", "linear", "batch_norm", "output")
-"""Kinds of layers whose channels have weights of their own to operate on."""
+"""Kinds of layers whose channels have their own weights."""
 
 _BATCH_SIZE = 250
 _MAX_MULTIPLY_ADDS = 6e10
-"""Multiply-adds that one look at the effect may take: about two seconds on a core."""
+"""Multiply-adds of one measurement: about two seconds on a core."""
 _MIN_IMAGES = 64
 _MAX_ABLATION_IMAGES = 1000
 _MAX_CACHED_BYTES = 128 * 2**20
+_MAX_CACHED_COMPARISONS = 8  # a page asks again whenever it is drawn
 
 
 @dataclass(frozen=True)
 class ChannelScale:
-    """A channel's weights and bias times ``factor``; 0 switches it off."""
+    """Multiply a channel's weights and bias by ``factor``; 0 switches it off."""
 
     layer_index: int
     channel: int
@@ -41,7 +44,7 @@ class ChannelScale:
 
 @dataclass(frozen=True)
 class KernelEdit:
-    """Other weights from one channel below to one channel: a kernel (rows, columns) of a convolution."""
+    """Replace the kernel (rows, columns) of a convolution between an input channel and an output channel."""
 
     layer_index: int
     channel: int
@@ -52,23 +55,18 @@ class KernelEdit:
 Edit = ChannelScale | KernelEdit
 
 
-@dataclass(frozen=True)
-class EditEffect:
-    """Accuracy on ``size`` images, in all and per class (in their order), of the net as it was and as it is now."""
+class EditComparison(NamedTuple):
+    """Evaluations of a network before and after its edits, on the same images."""
 
-    size: int
-    accuracy_before: float
-    accuracy_after: float
-    per_class_before: tuple[float, ...]
-    per_class_after: tuple[float, ...]
-    loss_after: float
+    before: Evaluation
+    after: Evaluation
 
 
 @dataclass(frozen=True)
 class AblationScore:
-    """What switching off a channel costs on ``size`` images: the fall of accuracy, as a share, and the loss's rise.
+    """Decrease of the accuracy (0 to 1) and increase of the loss on ``size`` images without a channel.
 
-    Negative ones are gains. The loss tells channels apart that cost no single answer.
+    Negative values are improvements. The loss ranks channels that change no prediction.
     """
 
     channel: int
@@ -78,24 +76,26 @@ class AblationScore:
 
 
 def add_edit(edits: tuple[Edit, ...], edit: Edit) -> tuple[Edit, ...]:
-    """One edit more; in the place of an earlier one of the same weights, none where it leaves a channel as it was."""
+    """Add an edit; it replaces an earlier one of the same weights, and a scale of 1 removes it."""
 
-    def target(one: Edit) -> tuple[object, ...]:
-        return type(one), one.layer_index, one.channel, getattr(one, "below", None)
+    def get_target(other: Edit) -> tuple[object, ...]:
+        return type(other), other.layer_index, other.channel, getattr(other, "input_channel", None)
 
-    is_none = isinstance(edit, ChannelScale) and edit.factor == 1
-    if any(target(one) == target(edit) for one in edits):
+    is_identity = isinstance(edit, ChannelScale) and edit.factor == 1
+    if any(get_target(other) == get_target(edit) for other in edits):
         return tuple(
-            edit if target(one) == target(edit) else one for one in edits if not is_none or target(one) != target(edit)
+            edit if get_target(other) == get_target(edit) else other
+            for other in edits
+            if not is_identity or get_target(other) != get_target(edit)
         )
-    return edits if is_none else (*edits, edit)
+    return edits if is_identity else (*edits, edit)
 
 
 @lru_cache(maxsize=4)
 def apply_edits(model: Model, edits: tuple[Edit, ...]) -> Model:
-    """A copy of the net with the edits done, in their order; the given one stays as it is.
+    """Apply edits in their order to a copy of the network.
 
-    Raises PlaygroundError for an edit of a layer or channel that is not there or has no weights.
+    Raises PlaygroundError for a layer or channel that does not exist or has no weights.
     """
     return _copy_with_edits(model, edits) if edits else model
 
@@ -108,8 +108,8 @@ def _copy_with_edits(model: Model, edits: tuple[Edit, ...]) -> Model:
             weight = part.weight
             if not isinstance(weight, Tensor) or not 0 <= edit.channel < len(weight):
                 raise PlaygroundError(
-                    f"Layer {edit.layer_index + 1} has no channel {edit.channel + 1} to operate on.",
-                    expected="Convolutions, linear layers and batch norm have channels with weights.",
+                    f"Layer {edit.layer_index + 1} has no editable channel {edit.channel + 1}.",
+                    expected="A channel of a convolution, a linear layer, batch norm or the output.",
                 )
             if isinstance(edit, ChannelScale):
                 weight[edit.channel] *= edit.factor
@@ -124,11 +124,13 @@ def _write_kernel(weight: Tensor, edit: KernelEdit) -> None:
     kernel = torch.tensor(edit.kernel, dtype=weight.dtype)
     if weight.ndim != 4 or not 0 <= edit.input_channel < weight.shape[1] or kernel.shape != weight.shape[2:]:
         raise PlaygroundError(
-            "This kernel cannot be written there.",
-            expected=f"The layer's kernels are {'×'.join(map(str, weight.shape[2:])) or 'single weights'}.",
+            "The kernel does not fit the layer.",
+            expected=f"Kernels of this layer are {'×'.join(map(str, weight.shape[2:])) or 'single weights'}.",
         )
     if not torch.isfinite(kernel).all():
-        raise PlaygroundError("A kernel holds finite numbers only.", fix="Fill in the empty cells.")
+        raise PlaygroundError(
+            "The kernel has empty or non-finite cells.", expected="Finite numbers.", fix="Fill in every cell."
+        )
     weight[edit.channel, edit.input_channel] = kernel
 
 
@@ -136,66 +138,61 @@ def _find_editable_span(model: Model, layer_index: int) -> ModuleRange:
     span = next((span for span in list_module_ranges(model.architecture) if span.layer_index == layer_index), None)
     if span is None or model.architecture.layers[layer_index].kind not in EDITABLE_KINDS:
         raise PlaygroundError(
-            f"Layer {layer_index + 1} cannot be operated on.",
-            expected="Convolutions, linear layers and batch norm have channels with weights.",
+            f"Layer {layer_index + 1} cannot be edited.",
+            expected="A convolution, a linear layer, batch norm or the output.",
         )
     return span
 
 
-def measure_edits(model: Model, edits: tuple[Edit, ...], data: LabeledImages) -> EditEffect:
-    """What the edits do to the accuracy on ``images``, or on as many of its images as two seconds allow.
+def measure_edits(model: Model, edits: tuple[Edit, ...], data: LabeledImages) -> EditComparison:
+    """Evaluate a network before and after edits, on as many images of ``data`` as fit two seconds.
 
-    What the layers below the first edit make of the images does not change, and is remembered where it fits.
+    The outputs of the layers below the first edit are cached where they fit in memory.
     """
-    known = next(
-        (
-            seen
-            for net, done, images, seen in list(_effect_cache)
-            if net is model and done == edits and images is data.images
-        ),
-        None,
-    )
-    if known is not None:
-        return known
+    with _lock:
+        for cached_model, cached_edits, images, cached_comparison in _comparison_cache:
+            if cached_model is model and cached_edits == edits and images is data.images:
+                return cached_comparison
     first = min(_find_editable_span(model, edit.layer_index).start for edit in edits) if edits else 0
-    bench = _get_prefix_cache(model, data, _limit_image_count(model, len(data)), first)
-    before = bench.baseline
-    after = bench.evaluate(apply_edits(model, edits)) if edits else before
-    seen = EditEffect(len(bench.images), before.accuracy, after.accuracy, before.per_class, after.per_class, after.loss)
-    _effect_cache.append((model, edits, data.images, seen))
-    return seen
+    prefix = _get_prefix_cache(model, data, _limit_image_count(model, len(data)), first)
+    before = prefix.baseline
+    after = prefix.evaluate(apply_edits(model, edits)) if edits else before
+    comparison = EditComparison(before, after)
+    with _lock:
+        _comparison_cache.append((model, edits, data.images, comparison))
+    return comparison
 
 
 def compute_ablation_scores(
     model: Model, layer_index: int, data: LabeledImages
 ) -> Iterator[tuple[float, tuple[AblationScore, ...]]]:
-    """Switch off one channel of a layer after the other: (progress 0 to 1, those known so far, least important first).
+    """Ablate the channels of a layer one by one: (progress 0 to 1, scores so far, least important first).
 
-    On so many images that all channels together take a few times ``measure_edits``'s budget, 64 to 1,000.
+    The number of images, 64 to 1,000, is chosen so that all channels together take four times as long as
+    ``measure_edits``.
     """
     span = _find_editable_span(model, layer_index)
     weight = model.module[span.start].weight
     channels = len(weight) if isinstance(weight, Tensor) else 0
     count = min(_MAX_ABLATION_IMAGES, _limit_image_count(model, len(data), 4 * _MAX_MULTIPLY_ADDS / max(1, channels)))
-    bench = _get_prefix_cache(model, data, count, span.start)
-    before = bench.baseline
-    found: list[AblationScore] = []
+    prefix = _get_prefix_cache(model, data, count, span.start)
+    before = prefix.baseline
+    scores: list[AblationScore] = []
     for channel in range(channels):
-        after = bench.evaluate(_copy_with_edits(model, (ChannelScale(layer_index, channel, 0.0),)))
-        fall, rise = before.accuracy - after.accuracy, after.loss - before.loss
-        found.append(AblationScore(channel, fall, rise, len(bench.images)))
+        after = prefix.evaluate(_copy_with_edits(model, (ChannelScale(layer_index, channel, 0.0),)))
+        scores.append(AblationScore(channel, before.accuracy - after.accuracy, after.loss - before.loss, after.size))
         yield (
             (channel + 1) / channels,
-            tuple(sorted(found, key=lambda one: (one.accuracy_drop, one.loss_increase, one.channel))),
+            tuple(sorted(scores, key=lambda score: (score.accuracy_drop, score.loss_increase, score.channel))),
         )
 
 
 def save_edited(
-    parent: Run, model: Model, edits: tuple[Edit, ...], effect: EditEffect, *, owner: str | None = None
+    parent: Run, model: Model, edits: tuple[Edit, ...], evaluation: Evaluation, *, owner: str | None = None
 ) -> Run:
-    """A run that begins with the operated net's weights; it can be looked into at once, and trained on.
+    """Save the edited network as a new run, which can be inspected and trained on.
 
-    Raises StoreError where the disk says no.
+    ``evaluation`` is the edited network's. Raises StorageError for a failed write.
     """
     weights = {name: value.detach().clone() for name, value in apply_edits(model, edits).module.state_dict().items()}
     return create_run_from_weights(
@@ -203,9 +200,14 @@ def save_edited(
         parent.record.recipe,
         weights,
         Evaluated(
-            step=0, elapsed_s=0, split="test", loss=effect.loss_after, accuracy=effect.accuracy_after, size=effect.size
+            step=0,
+            elapsed_s=0,
+            split="test",
+            loss=evaluation.loss,
+            accuracy=evaluation.accuracy,
+            size=evaluation.size,
         ),
-        name=f"{parent.record.name}, operated",
+        name=f"{parent.record.name} › edited",
         owner=owner,
         parent=parent.id,
         parent_step=model.step,
@@ -219,7 +221,7 @@ def _limit_image_count(model: Model, count: int, budget: float = _MAX_MULTIPLY_A
 
 @dataclass(eq=False)
 class _PrefixCache:
-    """Images with what reaches module ``first`` of a net, kept where it fits, and what the net makes of them."""
+    """Images with the inputs of module ``first_module``, cached where they fit, and the unedited network's evaluation."""
 
     model: Model
     data: LabeledImages
@@ -230,60 +232,45 @@ class _PrefixCache:
     def __post_init__(self) -> None:
         self.baseline = self.evaluate(self.model)
 
-    def evaluate(self, model: Model) -> "_EditMetrics":
-        """What a net makes of the images that differs from ``first`` on only."""
-        labels = self.images.labels
+    def evaluate(self, model: Model) -> Evaluation:
+        """Evaluate a network that is the same below ``first_module``."""
         with torch.inference_mode():
             inputs = self.prefix_outputs or _iterate_prefix_outputs(self.model, self.images, self.first_module)
-            scores = torch.cat([expand_to_class_logits(model.module[self.first_module :](maps)) for maps in inputs])
-            right = scores.argmax(1) == labels
-            loss = float(functional.cross_entropy(scores, labels))
-        classes = model.architecture.classes
-        return _EditMetrics(float(right.double().mean()), loss, _compute_class_accuracies(right, labels, classes))
+            logits = torch.cat([expand_to_class_logits(model.module[self.first_module :](maps)) for maps in inputs])
+            return Evaluation.from_logits(logits, self.images.labels)
 
 
-@dataclass(frozen=True)
-class _EditMetrics:
-    accuracy: float
-    loss: float
-    per_class: tuple[float, ...]
-
-
-_prefix_caches: list[_PrefixCache] = []  # at most one: the memory of one is enough
-_effect_cache: deque[tuple[Model, tuple[Edit, ...], Tensor, EditEffect]] = deque(
-    maxlen=8
-)  # pages are drawn again and again
+_lock = threading.Lock()  # the sessions of a server are threads
+_prefix_caches: list[_PrefixCache] = []  # at most one, for its size
+_comparison_cache: deque[tuple[Model, tuple[Edit, ...], Tensor, EditComparison]] = deque(maxlen=_MAX_CACHED_COMPARISONS)
 
 
 def _get_prefix_cache(model: Model, data: LabeledImages, count: int, first_module: int) -> _PrefixCache:
-    for known in tuple(_prefix_caches):  # other pages may put theirs there meanwhile
-        same = known.model == model and known.data.images is data.images and known.first_module == first_module
-        if same and len(known.images) == min(count, len(data)):
-            return known
+    with _lock:
+        for cached in _prefix_caches:
+            is_same = cached.model == model and cached.data.images is data.images
+            if is_same and cached.first_module == first_module and len(cached.images) == min(count, len(data)):
+                return cached
+        _prefix_caches.clear()  # frees its memory before the next one is computed
     images = data if count >= len(data) else data.sample(count)
-    _prefix_caches.clear()
-    bench = _PrefixCache(model, data, images, first_module, _compute_prefix_outputs(model, images, first_module))
-    _prefix_caches[:] = [bench]
-    return bench
+    prefix = _PrefixCache(model, data, images, first_module, _compute_prefix_outputs(model, images, first_module))
+    with _lock:
+        _prefix_caches[:] = [prefix]
+    return prefix
 
 
 def _compute_prefix_outputs(model: Model, images: LabeledImages, first_module: int) -> list[Tensor] | None:
-    kept, size = [], 0
+    outputs, size = [], 0
     with torch.inference_mode():
         for maps in _iterate_prefix_outputs(model, images, first_module):
             size += maps.nbytes
             if size > _MAX_CACHED_BYTES:
                 return None
-            kept.append(maps)
-    return kept
+            outputs.append(maps)
+    return outputs
 
 
 def _iterate_prefix_outputs(model: Model, images: LabeledImages, first_module: int) -> Iterator[Tensor]:
-    """What reaches module ``first_module``, in batches."""
+    """Compute the inputs of module ``first_module``, batch by batch."""
     for batch in torch.split(images.images, _BATCH_SIZE):
         yield model.module[:first_module](scale_pixels(batch))
-
-
-def _compute_class_accuracies(is_correct: Tensor, labels: Tensor, classes: int) -> tuple[float, ...]:
-    counts = torch.bincount(labels, minlength=classes).clamp(min=1)
-    return tuple((torch.bincount(labels[is_correct], minlength=classes) / counts).tolist())

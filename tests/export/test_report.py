@@ -31,6 +31,7 @@ from playground.core.layers import Conv2d, Dropout, Flatten, Output
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
 from playground.core.recipe import Adam, Cosine, Flip, Recipe, Sgd, Shift
 from playground.engine.data.batch import LabeledImages
+from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model
 from playground.engine.runs.initial_state import InitialState, save_initial_state
 from playground.engine.runs.repository import create_run
@@ -41,7 +42,7 @@ from playground.export.report import test_results as tested
 from playground.export.report.html import Html, element, join
 from playground.export.report.recipe import format_value
 from playground.export.report.reproduce import build_train_command
-from playground.interpret.evaluation.predictions import Predictions, predict_dataset
+from playground.interpret.evaluation.predictions import predict_dataset
 from playground.interpret.model import load_model
 from tests.cli.command_line import say
 
@@ -150,7 +151,7 @@ def made(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return make
 
 
-def verdicts_of(run: Run) -> Predictions:
+def verdicts_of(run: Run) -> Evaluation:
     *_, (_, found) = predict_dataset(load_model(run), some_images(run.record.architecture))
     assert found is not None
     return found
@@ -175,9 +176,9 @@ def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
     assert f"{verdicts.accuracy:.2%} of 60 test images are named rightly, with the weights of step 4." in page.words
     for one in verdicts.compute_class_metrics():
         assert f"kind{one.label} {one.support} {one.precision:.1%} {one.recall:.1%} {one.f1:.1%}" in page.words
-    for name, row in enumerate(verdicts.confusion.tolist()):
+    for name, row in enumerate(verdicts.confusion_matrix.tolist()):
         assert " ".join([f"kind{name}", *(str(count) for count in row if count)]) in page.words
-    _, error = verdicts.compute_calibration()
+    error = verdicts.compute_calibration().expected_error
     assert f"differ by {error:.1%} on average" in page.words
     assert "Conv 3 · 3×3 · ReLU 1×8×8 3×6×6 30 972 3×3" in page.words
     assert "Dropout switched off" in page.words

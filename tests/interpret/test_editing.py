@@ -1,6 +1,7 @@
-"""Operating: by hand on a net whose every channel decides one class, and against torch for random architectures."""
+"""Model editing: by hand on a network with one channel per class, and against PyTorch for random architectures."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from playground.engine.runs.initial_state import load_initial_state
 from playground.engine.runs.repository import create_run, find_run
 from playground.engine.training.evaluate import evaluate
 from playground.errors import PlaygroundError
+from playground.interpret import editing
 from playground.interpret.editing import (
     EDITABLE_KINDS,
     ChannelScale,
     KernelEdit,
+    add_edit,
     apply_edits,
     compute_ablation_scores,
     measure_edits,
@@ -32,7 +35,7 @@ from tests.strategies import architectures
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
 
-def deciding_net() -> Model:
+def make_one_channel_per_class_model() -> Model:
     """Four pixels; hidden unit i is pixel i, and class i is hidden unit i. A fifth unit does nothing."""
     layers = (Flatten(), Linear(out_features=5), Output())
     model = model_of(Architecture(input=InputShape(height=2, width=2), classes=4, layers=layers))
@@ -42,25 +45,25 @@ def deciding_net() -> Model:
     return model
 
 
-def lit_pixels(times: int = 60) -> LabeledImages:
+def make_lit_pixel_images(times: int = 60) -> LabeledImages:
     """Each image has one pixel lit, which is its class."""
     images = (torch.eye(4) * 255).to(torch.uint8).reshape(4, 1, 2, 2).repeat(times, 1, 1, 1)
     return LabeledImages(images, torch.arange(4).repeat(times))
 
 
-def test_switching_a_channel_off_takes_its_class_away() -> None:
-    model = deciding_net()
-    seen = measure_edits(model, (ChannelScale(1, 2, 0.0),), lit_pixels())
-    assert seen.size == 240
-    assert seen.accuracy_before == 1.0
-    assert seen.accuracy_after == 0.75
-    assert seen.per_class_before == (1.0,) * 4
-    assert seen.per_class_after == (1.0, 1.0, 0.0, 1.0)
-    assert model.module[1].weight[2, 2] == 1.0  # the given net is as it was
-    assert measure_edits(model, (), lit_pixels()).accuracy_after == 1.0
+def test_ablating_a_channel_removes_its_class() -> None:
+    model = make_one_channel_per_class_model()
+    before, after = measure_edits(model, (ChannelScale(1, 2, 0.0),), make_lit_pixel_images())
+    assert before.size == after.size == 240
+    assert before.accuracy == 1.0
+    assert after.accuracy == 0.75
+    assert before.per_class_accuracy == (1.0,) * 4
+    assert after.per_class_accuracy == (1.0, 1.0, 0.0, 1.0)
+    assert model.module[1].weight[2, 2] == 1.0  # the original is unchanged
+    assert measure_edits(model, (), make_lit_pixel_images()).after.accuracy == 1.0
 
 
-def test_edits_are_done_in_their_order_and_the_net_stays() -> None:
+def test_edits_apply_in_order_to_a_copy() -> None:
     layers = (Conv2d(out_channels=2, kernel_size=2), Flatten(), Output())
     model = model_of(Architecture(input=InputShape(height=3, width=3), classes=2, layers=layers))
     before = copy.deepcopy(model.module.state_dict())
@@ -74,32 +77,57 @@ def test_edits_are_done_in_their_order_and_the_net_stays() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
 
 
-def test_the_channel_that_does_nothing_is_the_least_important() -> None:
-    *_, (progress, found) = compute_ablation_scores(deciding_net(), 1, lit_pixels())
+def test_unused_channel_has_the_lowest_ablation_score() -> None:
+    *_, (progress, scores) = compute_ablation_scores(make_one_channel_per_class_model(), 1, make_lit_pixel_images())
     assert progress == 1.0
-    # Without the first one its images have no score at all, and a tie is decided for the first class: no fall either.
-    assert [(one.channel, one.accuracy_drop) for one in found[:2]] == [(4, 0.0), (0, 0.0)]
-    assert [one.accuracy_drop for one in found[2:]] == pytest.approx([0.25] * 3, abs=0.08)  # of a sample of the images
+    # Without channel 0 all logits of its images are equal, and argmax takes the first class: no decrease either.
+    assert [(one.channel, one.accuracy_drop) for one in scores[:2]] == [(4, 0.0), (0, 0.0)]
+    assert [one.accuracy_drop for one in scores[2:]] == pytest.approx([0.25] * 3, abs=0.08)  # of a sample of the images
 
 
 @given(architecture=architectures(), data=st.data())
 @settings(max_examples=20)
-def test_the_effect_is_what_measuring_the_operated_net_says(architecture: Architecture, data: st.DataObject) -> None:
-    """Whatever is remembered of the layers below: the figure is that of the whole net on the same images."""
+def test_measured_edits_equal_evaluating_the_edited_model(architecture: Architecture, data: st.DataObject) -> None:
+    """Cached outputs of the layers below the edit do not change the result."""
     model = model_of(architecture)
-    places = [step.index for step in architecture.resolve_layers() if step.layer.kind in EDITABLE_KINDS]
-    if not places:
+    indices = [step.index for step in architecture.resolve_layers() if step.layer.kind in EDITABLE_KINDS]
+    if not indices:
         return
     source = torch.Generator().manual_seed(3)
     pixels = torch.randint(0, 256, (250, *architecture.input.shape), dtype=torch.uint8, generator=source)
     labels = torch.randint(0, architecture.classes, (250,), generator=source)
     for _ in range(2):
-        index = data.draw(st.sampled_from(places))
+        index = data.draw(st.sampled_from(indices))
         edits = (ChannelScale(index, 0, data.draw(st.sampled_from((0.0, 0.5, -1.0)))),)
-        seen = measure_edits(model, edits, LabeledImages(pixels, labels))
-        images = LabeledImages(pixels, labels).sample(seen.size)
-        assert seen.accuracy_before == pytest.approx(evaluate(model.module, images).accuracy)
-        assert seen.accuracy_after == pytest.approx(evaluate(apply_edits(model, edits).module, images).accuracy)
+        before, after = measure_edits(model, edits, LabeledImages(pixels, labels))
+        images = LabeledImages(pixels, labels).sample(before.size)
+        assert before.accuracy == pytest.approx(evaluate(model.module, images).accuracy)
+        assert after.accuracy == pytest.approx(evaluate(apply_edits(model, edits).module, images).accuracy)
+
+
+def test_edits_of_threads_with_different_models_do_not_mix() -> None:
+    models = [make_one_channel_per_class_model() for _ in range(4)]
+    data = make_lit_pixel_images()
+
+    def measure(index: int) -> tuple[float, ...]:
+        edits = (ChannelScale(1, index % 4, 0.0), ChannelScale(2, index % 3, -1.0))
+        return measure_edits(models[index % 4], edits, data).after.per_class_accuracy
+
+    expected = [measure(index) for index in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(measure, range(24))) == expected
+    assert len(editing._prefix_caches) == 1
+    assert len(editing._comparison_cache) == editing._MAX_CACHED_COMPARISONS
+
+
+def test_add_edit_replaces_an_edit_of_the_same_weights_only() -> None:
+    first, second = KernelEdit(0, 1, 0, ((1.0,),)), KernelEdit(0, 1, 2, ((1.0,),))
+    replacement, scale = KernelEdit(0, 1, 2, ((3.0,),)), ChannelScale(0, 1, 0.5)
+    assert add_edit((first,), second) == (first, second), "another input channel"
+    assert add_edit((first, second), replacement) == (first, replacement)
+    assert add_edit((first,), scale) == (first, scale)
+    assert add_edit((first, scale), ChannelScale(0, 1, 1.0)) == (first,), "a scale of 1 is no edit"
+    assert add_edit((first,), ChannelScale(0, 1, 1.0)) == (first,)
 
 
 @pytest.mark.parametrize(
@@ -112,12 +140,12 @@ def test_the_effect_is_what_measuring_the_operated_net_says(architecture: Archit
         KernelEdit(1, 0, 0, ((1.0,),)),
     ],
 )
-def test_what_cannot_be_operated_on_is_refused(edit: ChannelScale | KernelEdit) -> None:
+def test_invalid_edit_raises(edit: ChannelScale | KernelEdit) -> None:
     with pytest.raises(PlaygroundError):
-        apply_edits(deciding_net(), (edit,))
+        apply_edits(make_one_channel_per_class_model(), (edit,))
 
 
-def test_a_kernel_with_a_hole_is_refused() -> None:
+def test_kernel_with_empty_cell_or_wrong_shape_raises() -> None:
     layers = (Conv2d(out_channels=1, kernel_size=1), Flatten(), Output())
     model = model_of(Architecture(input=InputShape(height=2, width=2), classes=2, layers=layers))
     with pytest.raises(PlaygroundError, match="finite"):
@@ -127,14 +155,14 @@ def test_a_kernel_with_a_hole_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_an_operated_net_is_saved_as_a_run_to_look_into_and_to_train_on() -> None:
-    model = deciding_net()
+def test_edited_model_is_saved_as_a_resumable_run() -> None:
+    model = make_one_channel_per_class_model()
     parent = create_run(model.architecture, get_recipe_preset("sprint").recipe, name="Mine")
     edits = (ChannelScale(1, 2, 0.0),)
-    saved = save_edited(parent, model, edits, measure_edits(model, edits, lit_pixels()))
+    saved = save_edited(parent, model, edits, measure_edits(model, edits, make_lit_pixel_images()).after)
     found = find_run(saved.id)
-    assert (found.record.parent, found.record.name) == (parent.id, "Mine, operated")
-    images = scale_pixels(lit_pixels(1).images)
+    assert (found.record.parent, found.record.name) == (parent.id, "Mine › edited")
+    images = scale_pixels(make_lit_pixel_images(1).images)
     with torch.inference_mode():
         torch.testing.assert_close(load_model(found).module(images), apply_edits(model, edits).module(images))
     history = found.read_history()

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from playground.engine.data.batch import LabeledImages
 from playground.engine.health.probes import HealthProbes
+from playground.engine.metrics import Evaluation
 from playground.engine.training.cuda_graph import GraphCapture
-from playground.engine.training.evaluate import EVALUATION_BATCH_SIZE, Evaluation, compute_logits, evaluate_logits
+from playground.engine.training.evaluate import EVALUATION_BATCH_SIZE, compute_logits
 
 
 @dataclass
@@ -47,7 +48,7 @@ class CapturedEvaluator:
             found.append(forward.logits.clone())
             if with_probes and place == 0:
                 self._probes.max_activations = forward.max_activations
-        return evaluate_logits(torch.cat(found), data)
+        return Evaluation.from_logits(torch.cat(found), data.labels)
 
     def _get_forward(self, images: Tensor, *, with_probes: bool) -> _CapturedForward:
         key = len(images), with_probes

@@ -23,6 +23,7 @@ from playground.engine.data.registry import get_class_names
 from playground.engine.data.splits import Splits, load_recipe_splits
 from playground.engine.health.probes import HealthProbes
 from playground.engine.health.rules import Diagnosis, MetricHistory, TrainingMetrics, diagnose, update_metric_history
+from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model
 from playground.engine.model.device import choose_device_config
 from playground.engine.model.flat_parameters import copy_to_cpu
@@ -37,7 +38,7 @@ from playground.engine.training.checks import (
     make_divergence_error,
 )
 from playground.engine.training.commands import CommandSource, NullCommandSource
-from playground.engine.training.evaluate import Evaluation, evaluate
+from playground.engine.training.evaluate import evaluate
 from playground.engine.training.evaluation_schedule import EvaluationSchedule
 from playground.engine.training.learner import BatchResult, Learner
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError, StorageError
@@ -277,8 +278,8 @@ class Trainer:
             else self._validation_subset
         )
         measured = self._evaluate_or_raise(data, with_probes=True)
-        yield self._make_evaluated_event("validation", measured, len(data))
-        signs = self._collect_metrics(measured, data)
+        yield self._make_evaluated_event("validation", measured)
+        signs = self._collect_metrics(measured)
         finding = diagnose(signs, self._metric_history)
         self._metric_history = update_metric_history(self._metric_history, signs)
         if finding.message != self._last_diagnosis:
@@ -296,9 +297,8 @@ class Trainer:
             evaluator.capture(self._test)
         return evaluator
 
-    def _collect_metrics(self, evaluation: Evaluation, data: LabeledImages) -> TrainingMetrics:
+    def _collect_metrics(self, evaluation: Evaluation) -> TrainingMetrics:
         _, correct, count = self._epoch_sums
-        classes = self.architecture.classes
         return TrainingMetrics(
             architecture=self.architecture,
             recipe=self.recipe,
@@ -313,8 +313,8 @@ class Trainer:
             validation_loss=evaluation.loss,
             dead_channels=self._health_probes.count_dead_channels(),
             layer_gradients=self._health_probes.compute_gradient_norms(),
-            predicted_counts=tuple(torch.bincount(evaluation.logits.argmax(1), minlength=classes).tolist()),
-            label_counts=tuple(torch.bincount(data.labels, minlength=classes).tolist()),
+            predicted_counts=evaluation.predicted_counts,
+            label_counts=evaluation.label_counts,
         )
 
     def _evaluate_or_raise(self, data: LabeledImages, *, with_probes: bool = False) -> Evaluation:
@@ -422,7 +422,7 @@ class Trainer:
         if self._tested_at_step != self.step:  # else it was cut right after its test
             measured = self._evaluate_or_raise(self._test)
             self._tested_at_step = self.step
-            yield self._make_evaluated_event("test", measured, len(self._splits.test))
+            yield self._make_evaluated_event("test", measured)
             yield self._make_event(events.CheckpointSaved)
         yield self._make_event(events.RunEnded, status="completed")
 
@@ -441,9 +441,9 @@ class Trainer:
     def _make_event(self, kind: Callable[..., events.Event], **fields: Any) -> events.Event:
         return kind(**{"step": self.step, "elapsed_s": round(self.elapsed_s, 4)} | fields)
 
-    def _make_evaluated_event(self, split: events.Split, evaluation: Evaluation, size: int) -> events.Event:
+    def _make_evaluated_event(self, split: events.Split, evaluation: Evaluation) -> events.Event:
         return self._make_event(
-            events.Evaluated, split=split, loss=evaluation.loss, accuracy=evaluation.accuracy, size=size
+            events.Evaluated, split=split, loss=evaluation.loss, accuracy=evaluation.accuracy, size=evaluation.size
         )
 
     def _make_diagnosed_event(self, diagnosis: Diagnosis) -> events.Event:

@@ -9,10 +9,11 @@ import torch
 
 from playground.charts.images import render_image
 from playground.engine.data.batch import LabeledImages
+from playground.engine.metrics import Evaluation
 from playground.engine.runs.run import Run
 from playground.errors import InvalidDatasetError, PlaygroundError
 from playground.export.report.html import Html, element, join, note, section, table, wrap_scrollable
-from playground.interpret.evaluation.predictions import Predictions, load_run_test_images, predict_dataset
+from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
 from playground.interpret.model import load_model
 
 _MAX_ERRORS, _MAX_CORRECT, _MAX_CONFUSIONS = 24, 12, 5
@@ -28,7 +29,7 @@ class EvaluatedRun:
     step: int
     class_names: Sequence[str]
     images: LabeledImages
-    predictions: Predictions
+    evaluation: Evaluation
 
 
 def evaluate_run(run: Run) -> EvaluatedRun:
@@ -40,8 +41,8 @@ def evaluate_run(run: Run) -> EvaluatedRun:
         raise InvalidDatasetError(
             f"The data set has {len(names)} classes by now, the network knows {run.record.architecture.classes}."
         )
-    verdicts = next(found for _, found in predict_dataset(model, data) if found)
-    return EvaluatedRun(model.step, names, data, verdicts)
+    evaluation = next(result for _, result in predict_dataset(model, data) if result)
+    return EvaluatedRun(model.step, names, data, evaluation)
 
 
 def render_test_sections(run: Run) -> Html:
@@ -50,17 +51,15 @@ def render_test_sections(run: Run) -> Html:
         tested = evaluate_run(run)
     except PlaygroundError as problem:
         return section("Test", note(f"What the network says of single images is left out. {problem}"))
-    right = tested.predictions.predicted_labels == tested.predictions.labels
-    words = (
-        f"{right.mean():.2%} of {len(right):,} test images are named rightly, with the weights of step {tested.step:,}."
-    )
+    evaluation = tested.evaluation
+    words = f"{evaluation.accuracy:.2%} of {evaluation.size:,} test images are named rightly, with the weights of step {tested.step:,}."
     return join(
         section(
             "Test",
             element("p", words),
             element("div", _render_class_metrics(tested), _render_confusion_matrix(tested), class_="columns"),
             element("p", _describe_top_confusions(tested)),
-            element("p", _describe_calibration(tested.predictions)),
+            element("p", _describe_calibration(evaluation)),
         ),
         _render_examples(tested),
     )
@@ -69,7 +68,7 @@ def render_test_sections(run: Run) -> Html:
 def _render_class_metrics(evaluated: EvaluatedRun) -> Html:
     rows = [
         (name, f"{one.support:,}", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}")
-        for name, one in zip(evaluated.class_names, evaluated.predictions.compute_class_metrics(), strict=True)
+        for name, one in zip(evaluated.class_names, evaluated.evaluation.compute_class_metrics(), strict=True)
     ]
     return element(
         "div",
@@ -81,7 +80,7 @@ def _render_class_metrics(evaluated: EvaluatedRun) -> Html:
 
 def _render_confusion_matrix(evaluated: EvaluatedRun) -> Html:
     is_numbered = len(evaluated.class_names) <= _MAX_NUMBERED_CLASSES
-    matrix = evaluated.predictions.confusion.tolist()
+    matrix = evaluated.evaluation.confusion_matrix.tolist()
     head = element(
         "tr", element("th"), *(element("th", element("span", name), scope="col") for name in evaluated.class_names)
     )
@@ -117,15 +116,9 @@ def _render_cells(row: Sequence[int], label: int, is_numbered: bool) -> list[Htm
 
 
 def _describe_top_confusions(evaluated: EvaluatedRun) -> str:
-    cells = [
-        (count, label, guess)
-        for label, row in enumerate(evaluated.predictions.confusion.tolist())
-        for guess, count in enumerate(row)
-        if count and label != guess
-    ]
-    most = sorted(cells, key=lambda cell: -cell[0])[:_MAX_CONFUSIONS]
+    most = evaluated.evaluation.find_top_confusions(_MAX_CONFUSIONS)
     words = (
-        f"{evaluated.class_names[label]} for {evaluated.class_names[guess]} ({count:,})" for count, label, guess in most
+        f"{evaluated.class_names[label]} for {evaluated.class_names[guess]} ({count:,})" for label, guess, count in most
     )
     return (
         f"Most often one is taken for another: {', '.join(words)}."
@@ -134,25 +127,24 @@ def _describe_top_confusions(evaluated: EvaluatedRun) -> str:
     )
 
 
-def _describe_calibration(predictions: Predictions) -> str:
-    bins, error = predictions.compute_calibration()
-    over = sum(one.count * (one.confidence - one.accuracy) for one in bins)
-    tendency = "surer than it should be" if over > 0 else "less sure than it could be"
+def _describe_calibration(evaluation: Evaluation) -> str:
+    calibration = evaluation.compute_calibration()
+    tendency = "surer than it should be" if calibration.overconfidence > 0 else "less sure than it could be"
     words = (
-        f"How sure it is and how often it is right differ by {error:.1%} on average (calibration error); "
+        f"How sure it is and how often it is right differ by {calibration.expected_error:.1%} on average (calibration error); "
         f"on the whole it is {tendency}."
     )
-    sure = predictions.confidence >= _HIGH_CONFIDENCE
+    sure = evaluation.confidence >= _HIGH_CONFIDENCE
     if not sure.any():
         return f"{words} It is at least {_HIGH_CONFIDENCE:.0%} sure of no image."
-    right = float((predictions.predicted_labels == predictions.labels)[sure].mean())
+    right = float(evaluation.is_correct[sure].mean())
     return f"{words} Of the {int(sure.sum()):,} images that it is at least {_HIGH_CONFIDENCE:.0%} sure of, {right:.1%} are right."
 
 
 def _render_examples(evaluated: EvaluatedRun) -> Html:
-    verdicts = evaluated.predictions
-    wrong = verdicts.find_confident_errors(_MAX_ERRORS).tolist()
-    surest = (verdicts.find_confusions(label, label)[:1].tolist() for label in range(len(evaluated.class_names)))
+    evaluation = evaluated.evaluation
+    wrong = evaluation.find_confident_errors(_MAX_ERRORS).tolist()
+    surest = (evaluation.find_confusions(label, label)[:1].tolist() for label in range(len(evaluated.class_names)))
     right = [place for places in surest for place in places][:_MAX_CORRECT]
     return section(
         "Examples",
@@ -173,12 +165,12 @@ def _render_images(evaluated: EvaluatedRun, indices: Sequence[int]) -> Html:
     figures = []
     for number, place in enumerate(indices):
         label, guess = (
-            evaluated.class_names[evaluated.predictions.labels[place]],
-            evaluated.class_names[evaluated.predictions.predicted_labels[place]],
+            evaluated.class_names[evaluated.evaluation.labels[place]],
+            evaluated.class_names[evaluated.evaluation.predicted_labels[place]],
         )
         words = label if label == guess else f"{label} → {guess}"
         png = base64.b64encode(render_image(small.get_image(number), size=1)).decode()
         picture = element("img", src=f"data:image/png;base64,{png}", alt=words)
-        caption = element("figcaption", element("b", words), f" {evaluated.predictions.confidence[place]:.0%}")
+        caption = element("figcaption", element("b", words), f" {evaluated.evaluation.confidence[place]:.0%}")
         figures.append(element("figure", picture, caption))
     return element("div", *figures, class_="pictures")

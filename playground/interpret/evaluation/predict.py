@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from playground.engine.data.batch import LabeledImages
+from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits
 from playground.engine.runs.repository import read_run
 from playground.engine.runs.run import Run
-from playground.engine.training.evaluate import confusion_matrix, evaluate
+from playground.engine.training.evaluate import evaluate
 from playground.errors import StorageError
 from playground.interpret.model import Model, load_model
 
@@ -42,21 +43,6 @@ class Prediction:
         if first - second < 0.2:
             return f"torn between {class_names[self.top_class]} and {class_names[self.second_class]}"
         return f"leaning to {class_names[self.top_class]} ({first:.0%}), then {class_names[self.second_class]} ({second:.0%})"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A network measured on a split: figures over all images and per class, and the confusion matrix.
-
-    ``confusion[i][j]``: how many images of class i were taken for class j.
-    """
-
-    split: str
-    size: int
-    accuracy: float
-    loss: float
-    per_class_accuracy: tuple[float, ...]
-    confusion: tuple[tuple[int, ...], ...]
 
 
 def predict(model: Model, images: Sequence[Array]) -> tuple[Prediction, ...]:
@@ -103,16 +89,6 @@ def _to_prediction(scores: Tensor) -> Prediction:
     return Prediction(tuple(probabilities.tolist()), int(order[0]), int(order[1]))
 
 
-def evaluate_model(model: Model, data: LabeledImages, split: str) -> Evaluation:
-    """Measure a network on images it was not trained on."""
-    measured = evaluate(model.module, data)
-    matrix = confusion_matrix(measured.logits, data.labels)
-    right = matrix.diagonal().double() / matrix.sum(1).clamp(min=1)
-    return Evaluation(
-        split=split,
-        size=len(data),
-        accuracy=measured.accuracy,
-        loss=measured.loss,
-        per_class_accuracy=tuple(right.tolist()),
-        confusion=tuple(tuple(row) for row in matrix.tolist()),
-    )
+def evaluate_model(model: Model, data: LabeledImages) -> Evaluation:
+    """Evaluate a network on labeled images."""
+    return evaluate(model.module, data)

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from playground.core.datasets import Dataset
 from playground.engine.data.batch import LabeledImages, scale_pixels
+from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits
 from playground.engine.rng import make_generator
 from playground.errors import DataError
@@ -165,14 +166,14 @@ def _measure_points(
     images = scale_pixels(sample.images)
     for change in perturbations:
         for level in PERTURBATIONS[change].levels:
-            accuracy = _compute_accuracy(model, perturb(images, change, level), sample.labels)
-            yield RobustnessPoint(change, level, accuracy, len(sample))
+            evaluation = _evaluate_pixels(model, perturb(images, change, level), sample.labels)
+            yield RobustnessPoint(change, level, evaluation.accuracy, evaluation.size)
 
 
-def _compute_accuracy(model: Model, images: Tensor, labels: Tensor) -> float:
+def _evaluate_pixels(model: Model, images: Tensor, labels: Tensor) -> Evaluation:
     with torch.inference_mode():
-        guesses = [expand_to_class_logits(model.module(batch)).argmax(1) for batch in torch.split(images, _BATCH_SIZE)]
-        return float((torch.cat(guesses) == labels).double().mean())
+        logits = [expand_to_class_logits(model.module(batch)) for batch in torch.split(images, _BATCH_SIZE)]
+        return Evaluation.from_logits(torch.cat(logits), labels)
 
 
 def perturb_at_every_level(image: Array, perturbation: Perturbation) -> tuple[tuple[float, Array], ...]:

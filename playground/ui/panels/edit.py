@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from playground.core.summary import LayerSummary
+from playground.engine.metrics import Evaluation
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.activations.weights import get_layer_weights
@@ -12,7 +13,6 @@ from playground.interpret.editing import (
     AblationScore,
     ChannelScale,
     Edit,
-    EditEffect,
     KernelEdit,
     add_edit,
     apply_edits,
@@ -209,9 +209,9 @@ def _render_measured_edits(run: Run, original_model: Model, edits: tuple[Edit, .
         seen = measure_edits(original_model, edits, load_run_test_images(run))
     markup.render_metrics(
         [
-            (f"{seen.accuracy_before:.2%}", f"as trained, {seen.size:,} test images"),
-            (f"{seen.accuracy_after:.2%}", "with the changes") if edits else ("–", "with the changes"),
-            (f"{(seen.accuracy_after - seen.accuracy_before) * 100:+.2f}", "points") if edits else ("–", "points"),
+            (f"{seen.before.accuracy:.2%}", f"as trained, {seen.before.size:,} test images"),
+            (f"{seen.after.accuracy:.2%}", "with the changes") if edits else ("–", "with the changes"),
+            (f"{(seen.after.accuracy - seen.before.accuracy) * 100:+.2f}", "points") if edits else ("–", "points"),
         ]
     )
     if not edits:
@@ -222,13 +222,15 @@ def _render_measured_edits(run: Run, original_model: Model, edits: tuple[Edit, .
         ("class", "as trained", "now", "points"),
         [
             (name, f"{before:.1%}", f"{after:.1%}", f"{(after - before) * 100:+.1f}")
-            for name, before, after in zip(names, seen.per_class_before, seen.per_class_after, strict=False)
+            for name, before, after in zip(
+                names, seen.before.per_class_accuracy, seen.after.per_class_accuracy, strict=False
+            )
         ],
     )
-    _render_save_button(run, original_model, edits, seen)
+    _render_save_button(run, original_model, edits, seen.after)
 
 
-def _render_save_button(run: Run, original_model: Model, edits: tuple[Edit, ...], evaluation: EditEffect) -> None:
+def _render_save_button(run: Run, original_model: Model, edits: tuple[Edit, ...], evaluation: Evaluation) -> None:
     if not st.button("Save as a new run", key="operate-save", help="Look into it later, or train it on from here."):
         return
     state = get_app_state()

@@ -112,11 +112,11 @@ def test_an_evaluation_by_hand() -> None:
         torch.tensor(pixels, dtype=torch.uint8).reshape(5, 1, 1, 3), torch.tensor([0, 0, 1, 1, 2], dtype=torch.int64)
     )
     model = _reader()
-    evaluation = evaluate_model(model, data, "test")
-    assert (evaluation.split, evaluation.size) == ("test", 5)
+    evaluation = evaluate_model(model, data)
+    assert evaluation.size == 5
     assert evaluation.accuracy == pytest.approx(3 / 5)
     assert evaluation.per_class_accuracy == pytest.approx((0.5, 1.0, 0.0))
-    assert evaluation.confusion == ((1, 1, 0), (0, 2, 0), (0, 1, 0))
+    assert evaluation.confusion_matrix.tolist() == [[1, 1, 0], [0, 2, 0], [0, 1, 0]]
     both = math.log(math.exp(10) + 2)
     assert evaluation.loss == pytest.approx((3 * (both - 10) + 2 * both) / 5, rel=1e-5)
     assert not model.module.training
@@ -124,7 +124,7 @@ def test_an_evaluation_by_hand() -> None:
 
 def test_a_class_without_images() -> None:
     data = LabeledImages(torch.zeros(2, 1, 1, 3, dtype=torch.uint8), torch.tensor([0, 0]))
-    assert evaluate_model(_reader(), data, "test").per_class_accuracy[1:] == (0.0, 0.0)
+    assert evaluate_model(_reader(), data).per_class_accuracy[1:] == (0.0, 0.0)
 
 
 def test_the_course_of_a_drawing_is_what_each_moment_says_of_it() -> None:

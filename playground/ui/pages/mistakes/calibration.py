@@ -9,8 +9,8 @@ from playground.charts.calibration import make_reliability_figure, make_robustne
 from playground.charts.images import render_image_grid
 from playground.charts.theme import get_theme
 from playground.engine.data.batch import LabeledImages
+from playground.engine.metrics import Evaluation
 from playground.errors import PlaygroundError
-from playground.interpret.evaluation.predictions import Predictions
 from playground.interpret.evaluation.robustness import (
     PERTURBATIONS,
     Perturbation,
@@ -24,7 +24,7 @@ from playground.ui import html as markup
 _SAMPLE_SIZE = 500
 
 
-def render_calibration_view(predictions: Predictions, class_names: Sequence[str]) -> None:
+def render_calibration_view(evaluation: Evaluation, class_names: Sequence[str]) -> None:
     """Precision and recall of every class, and confidence against accuracy."""
     left, right = st.columns(2, gap="medium")
     with left:
@@ -33,24 +33,24 @@ def render_calibration_view(predictions: Predictions, class_names: Sequence[str]
             ("class", "images", "precision", "recall", "F1"),
             [
                 (name, f"{one.support:,}", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}")
-                for name, one in zip(class_names, predictions.compute_class_metrics(), strict=False)
+                for name, one in zip(class_names, evaluation.compute_class_metrics(), strict=False)
             ],
         )
         markup.render_hint("Precision: how many of those called so are. Recall: how many of those that are were found.")
     with right:
-        bins, error = predictions.compute_calibration()
-        markup.render_title("Confidence and truth", note=f"calibration error {error:.1%}")
+        calibration = evaluation.compute_calibration()
+        markup.render_title("Confidence and truth", note=f"calibration error {calibration.expected_error:.1%}")
         st.plotly_chart(
             make_reliability_figure(
-                [(one.confidence, one.accuracy, one.count) for one in bins], get_theme(st.context.theme.type)
+                [(one.confidence, one.accuracy, one.count) for one in calibration.bins],
+                get_theme(st.context.theme.type),
             ),
             key="reliability",
             config={"displayModeBar": False},
         )
-        over = sum(one.count * (one.confidence - one.accuracy) for one in bins)
         markup.render_hint(
             "Each point: images of which the net is about as sure. On the line it is as often right as it says; "
-            f"this net is on the whole {'surer than it should be' if over > 0 else 'less sure than it could be'}."
+            f"this net is on the whole {'surer than it should be' if calibration.overconfidence > 0 else 'less sure than it could be'}."
         )
 
 

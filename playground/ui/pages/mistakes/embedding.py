@@ -54,17 +54,17 @@ def render_embedding_view(state: AppState, run: Run, model: Model) -> None:
     except PlaygroundError as problem:
         markup.render_error(problem)
         return
-    verdicts = run_with_progress(predict_dataset(model, data), "Asking the net …")
-    wrong = verdicts.predicted_labels != verdicts.labels
+    evaluation = run_with_progress(predict_dataset(model, data), "Asking the net …")
+    wrong = ~evaluation.is_correct
     names = list(run.get_dataset().class_names)
     captions = [
         f"{names[label]} → {names[guess]}" if bad else names[label]
-        for label, guess, bad in zip(verdicts.labels, verdicts.predicted_labels, wrong, strict=True)
+        for label, guess, bad in zip(evaluation.labels, evaluation.predicted_labels, wrong, strict=True)
     ]
     columns = math.ceil(math.sqrt(len(data)))
     clicked = scatter_plot(
         points,
-        verdicts.labels if by == "class" else wrong.astype(np.intp),
+        evaluation.labels if by == "class" else wrong.astype(np.intp),
         captions,
         _render_sprite(run.record.recipe.dataset, run.record.architecture.input.shape, columns),
         group_names=names if by == "class" else ["right", "wrong"],

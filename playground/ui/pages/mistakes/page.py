@@ -6,8 +6,9 @@ import streamlit as st
 
 from playground.charts.images import render_image
 from playground.engine.data.batch import LabeledImages
+from playground.engine.metrics import Evaluation
 from playground.engine.runs.run import Run
-from playground.interpret.evaluation.predictions import Predictions, load_run_test_images, predict_dataset
+from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
 from playground.interpret.evaluation.robustness import list_perturbations
 from playground.interpret.model import Model
 from playground.ui import html as markup
@@ -41,19 +42,19 @@ def _render_page(state: AppState) -> None:
             model = choose_snapshot(run, key="mistakes-step")
     render_edit_notice(state, run)
     data = _choose_test_images(state, run)
-    verdicts = run_with_progress(predict_dataset(model, data), f"Asking the net about {len(data):,} test images …")
-    _render_metrics(verdicts, len(data))
+    evaluation = run_with_progress(predict_dataset(model, data), f"Asking the net about {len(data):,} test images …")
+    _render_metrics(evaluation)
     view = choose_one("View", _VIEWS, key="mistakes-view")
     names = run.get_dataset().class_names
     match view:
         case "Trust":
-            render_calibration_view(verdicts, names)
+            render_calibration_view(evaluation, names)
         case "Robustness":
             render_robustness_view(model, data, list_perturbations(run.get_dataset()))
         case "Map":
             render_embedding_view(state, run, model)
         case _:
-            _render_confusion(state, run, model, data, verdicts, names)
+            _render_confusion(state, run, model, data, evaluation, names)
 
 
 def _choose_test_images(state: AppState, run: Run) -> LabeledImages:
@@ -72,27 +73,26 @@ def _choose_test_images(state: AppState, run: Run) -> LabeledImages:
     )
 
 
-def _render_metrics(predictions: Predictions, count: int) -> None:
-    wrong = int((predictions.predicted_labels != predictions.labels).sum())
-    _, error = predictions.compute_calibration()
-    unsure = int((predictions.confidence < 0.5).sum())
+def _render_metrics(evaluation: Evaluation) -> None:
+    wrong = int((~evaluation.is_correct).sum())
+    unsure = int((evaluation.confidence < 0.5).sum())
     markup.render_metrics(
         [
-            (f"{predictions.accuracy:.2%}", f"right of {count:,} test images"),
+            (f"{evaluation.accuracy:.2%}", f"right of {evaluation.size:,} test images"),
             (f"{wrong:,}", "wrong"),
             (f"{unsure:,}", "guesses under 50 %"),
-            (f"{error:.1%}", "calibration error"),
+            (f"{evaluation.compute_calibration().expected_error:.1%}", "calibration error"),
         ]
     )
 
 
 def _render_confusion(
-    state: AppState, run: Run, model: Model, data: LabeledImages, predictions: Predictions, class_names: Sequence[str]
+    state: AppState, run: Run, model: Model, data: LabeledImages, evaluation: Evaluation, class_names: Sequence[str]
 ) -> None:
     left, right = st.columns([48, 52], gap="medium")
     with left:
         clicked = render_confusion_matrix(
-            predictions.confusion.tolist(), class_names, selected=state.confusion_cell, key="confusion"
+            evaluation.confusion_matrix.tolist(), class_names, selected=state.confusion_cell, key="confusion"
         )
         if clicked:
             state.confusion_cell = None if clicked == state.confusion_cell else clicked
@@ -101,44 +101,42 @@ def _render_confusion(
             "Rows: what an image is. Columns: what the net takes it for. Click a cell to see its images."
         )
     with right:
-        _render_cell_images(state, run, model, data, predictions, class_names)
+        _render_cell_images(state, run, model, data, evaluation, class_names)
 
 
 def _render_cell_images(
-    state: AppState, run: Run, model: Model, data: LabeledImages, predictions: Predictions, class_names: Sequence[str]
+    state: AppState, run: Run, model: Model, data: LabeledImages, evaluation: Evaluation, class_names: Sequence[str]
 ) -> None:
     """The images of the chosen cell, or those most worth a look."""
     if state.confusion_cell:
         label, guess = state.confusion_cell
-        places = predictions.find_confusions(label, guess)
+        places = evaluation.find_confusions(label, guess)
         words = "taken for what they are" if label == guess else f"taken for {class_names[guess]}"
         note = "the most confident first" + (f", {_MAX_IMAGES} of them" if len(places) > _MAX_IMAGES else "")
         markup.render_title(f"{len(places):,} images of {class_names[label]} {words}", note=note)
-        _render_gallery(state, run, data, predictions, places[:_MAX_IMAGES].tolist(), "cell", class_names)
+        _render_gallery(state, run, data, evaluation, places[:_MAX_IMAGES].tolist(), "cell", class_names)
         if not len(places):
             markup.render_hint("No such image at this moment.")
         return
     markup.render_title("Most confident errors", note="what it is → what the net said, and how sure")
-    _render_gallery(
-        state, run, data, predictions, predictions.find_confident_errors(21).tolist(), "errors", class_names
-    )
+    _render_gallery(state, run, data, evaluation, evaluation.find_confident_errors(21).tolist(), "errors", class_names)
     markup.render_title("Most torn", note="the first two guesses are closest")
-    _render_gallery(state, run, data, predictions, predictions.find_smallest_margins(14).tolist(), "torn", class_names)
+    _render_gallery(state, run, data, evaluation, evaluation.find_smallest_margins(14).tolist(), "torn", class_names)
 
 
 def _render_gallery(
     state: AppState,
     run: Run,
     data: LabeledImages,
-    predictions: Predictions,
+    evaluation: Evaluation,
     indices: list[int],
     key: str,
     class_names: Sequence[str],
 ) -> None:
     tiles = []
     for place in indices:
-        label, guess = class_names[predictions.labels[place]], class_names[predictions.predicted_labels[place]]
-        sure = f"{predictions.confidence[place]:.0%}"
+        label, guess = class_names[evaluation.labels[place]], class_names[evaluation.predicted_labels[place]]
+        sure = f"{evaluation.confidence[place]:.0%}"
         tiles.append(
             Tile(
                 name=str(place),

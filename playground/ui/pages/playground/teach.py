@@ -111,7 +111,7 @@ def _has_drawings(run_id: str) -> bool:
 @lru_cache(maxsize=16)
 def _measure_accuracy(run_id: str, step: int) -> float:
     run = find_run(run_id)
-    return evaluate_model(load_model(run, step), load_run_test_images(run), "test").accuracy
+    return evaluate_model(load_model(run, step), load_run_test_images(run)).accuracy
 
 
 def _format_drawing_count(count: int) -> str:
