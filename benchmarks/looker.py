@@ -33,7 +33,7 @@ def main(run_id: str, interval_s: str) -> None:
         begun = time.monotonic()
         app.run()
         assert not app.exception
-        app.session_state["playground"].inside_layer = layers[number % len(layers)]
+        app.session_state["playground"].inspect.layer_id = layers[number % len(layers)]
         number += 1
         time.sleep(max(0.0, float(interval_s) - (time.monotonic() - begun)))
 

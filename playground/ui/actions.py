@@ -35,19 +35,20 @@ def can_continue(state: AppState, run: Run | None, history: History) -> bool:
 
     Not where the next run is to begin with other weights than this one did.
     """
-    parent = state.parent_run
+    parent = state.editor.find_parent_run()
     if parent and run and run.record.parent != parent.id:
         return False
-    if run is None or not can_control(run) or not run.can_resume(history, epochs=state.recipe.epochs):
+    if run is None or not can_control(run) or not run.can_resume(history, epochs=state.editor.recipe.epochs):
         return False
-    same_recipe = run.record.recipe.is_equal_except_live_hyperparameters(state.recipe)
-    return same_recipe and run.record.architecture.is_equal_except_dropout_rates(state.architecture)
+    same_recipe = run.record.recipe.is_equal_except_live_hyperparameters(state.editor.recipe)
+    return same_recipe and run.record.architecture.is_equal_except_dropout_rates(state.editor.architecture)
 
 
 def start_or_resume(batches: int | None = None) -> None:
     """Train: go on where the run waits or was cut, else a new one; with ``batches`` only so many."""
     state = get_app_state()
-    run, history = state.run, get_run_history(state.run)
+    run = state.training.find_run()
+    history = get_run_history(run)
     try:
         if run and is_active(run):
             # A browser may send an earlier click along with the next one: only a run that waits is told to go on.
@@ -59,38 +60,39 @@ def start_or_resume(batches: int | None = None) -> None:
         else:
             state.attach(
                 get_scheduler().submit(
-                    state.architecture,
-                    state.recipe,
+                    state.editor.architecture,
+                    state.editor.recipe,
                     pause_after_batches=batches,
                     owner=get_visitor_id(),
                     parent=_get_parent_run_id(state),
                 )
             )
-        state.training_error = None
+        state.training.error = None
     except PlaygroundError as problem:
-        state.training_error = problem
+        state.training.error = problem
 
 
 def _get_parent_run_id(state: AppState) -> str | None:
-    return state.parent_run.id if state.parent_run else None
+    parent = state.editor.find_parent_run()
+    return parent.id if parent else None
 
 
 def start_transfer_comparison() -> None:
     """Train with weights brought along, and the same from scratch after it, to compare."""
     state = get_app_state()
     try:
-        made = (state.architecture, state.recipe)
+        made = (state.editor.architecture, state.editor.recipe)
         transferred = get_scheduler().submit(*made, owner=get_visitor_id(), parent=_get_parent_run_id(state))
         state.attach(transferred)
         name = f"{transferred.record.name}: from scratch"
         get_scheduler().submit(made[0].freeze_up_to(-1), made[1], owner=get_visitor_id(), name=name)
     except PlaygroundError as problem:
-        state.training_error = problem
+        state.training.error = problem
 
 
 def pause() -> None:
     """Have the run wait."""
-    if get_run_history(get_app_state().run).status == "training":
+    if get_run_history(get_app_state().training.find_run()).status == "training":
         _send_to_attached_run(Pause())
 
 
@@ -102,7 +104,7 @@ def stop() -> None:
 def reset() -> None:
     """Stop the run if it is this page's own, and show none."""
     state = get_app_state()
-    if can_control(state.run):
+    if can_control(state.training.find_run()):
         _send_to_attached_run(Stop())
     state.detach()
 
@@ -116,16 +118,17 @@ def set_recipe_field(name: str, value: Any) -> None:
 def apply_preset(preset: ArchitecturePreset) -> None:
     """The preset's network, and its settings if it has any; other networks are fitted to the data set at hand."""
     state = get_app_state()
-    came = ARCHITECTURE_PRESETS.get(state.preset_name or "")
-    own = None if is_active(state.run) else preset.recipe
+    came = ARCHITECTURE_PRESETS.get(state.editor.preset_name or "")
+    active = is_active(state.training.find_run())
+    own = None if active else preset.recipe
     architecture = preset.architecture
     if own is None:
-        data = resolve_dataset(state.recipe, state.architecture)
+        data = resolve_dataset(state.editor.recipe, state.editor.architecture)
         architecture = architecture.adapt_to_images(data.input_shape, len(data.class_names))
-        if came and came.recipe == state.recipe and not is_active(state.run):
-            own = _make_default_recipe(state.recipe.dataset)  # what the preset before came with goes with it
+        if came and came.recipe == state.editor.recipe and not active:
+            own = _make_default_recipe(state.editor.recipe.dataset)  # what the preset before came with goes with it
     state.set_architecture(architecture, own)
-    state.preset_name, state.open_layer_id = preset.name, None
+    state.editor.preset_name, state.editor.open_layer_id = preset.name, None
 
 
 def _make_default_recipe(dataset: str) -> Recipe | None:
@@ -141,47 +144,52 @@ def switch_dataset(name: str) -> None:
         data = find_dataset(name)
         wished = _get_requested_recipe(state).replace(dataset=name)
         fitted = fit_recipe_to_dataset(wished)
-        state.fitted_and_requested_recipe = (fitted, wished)
-        state.set_architecture(state.architecture.adapt_to_images(data.input_shape, len(data.class_names)), fitted)
+        state.editor.fitted_and_requested_recipe = (fitted, wished)
+        state.set_architecture(
+            state.editor.architecture.adapt_to_images(data.input_shape, len(data.class_names)), fitted
+        )
     except PlaygroundError as problem:
-        state.network_error = problem
+        state.editor.error = problem
 
 
 def _get_requested_recipe(state: AppState) -> Recipe:
     """The recipe without what the present data set cut away, where nobody set that since."""
-    if state.fitted_and_requested_recipe is None:
-        return state.recipe
-    fitted, wished = state.fitted_and_requested_recipe
-    if state.recipe.dataset != fitted.dataset:
-        return state.recipe
+    if state.editor.fitted_and_requested_recipe is None:
+        return state.editor.recipe
+    fitted, wished = state.editor.fitted_and_requested_recipe
+    if state.editor.recipe.dataset != fitted.dataset:
+        return state.editor.recipe
     cut = {
         name: getattr(wished, name)
         for name in _DATASET_DEPENDENT_FIELDS
-        if getattr(state.recipe, name) == getattr(fitted, name)
+        if getattr(state.editor.recipe, name) == getattr(fitted, name)
     }
-    return state.recipe.replace(**cut)
+    return state.editor.recipe.replace(**cut)
 
 
 def sync_dropout_rates() -> None:
     """After an edit: if all that changed is dropout, the running run takes it up."""
     state = get_app_state()
-    run = state.run
+    run = state.training.find_run()
     if run is None or not is_active(run) or not can_control(run):
         return
     present = get_current_architecture(run)
-    if present.dropout_rates != state.architecture.dropout_rates and present.is_equal_except_dropout_rates(
-        state.architecture
+    if present.dropout_rates != state.editor.architecture.dropout_rates and present.is_equal_except_dropout_rates(
+        state.editor.architecture
     ):
         _send_to_attached_run(
-            UpdateHyperparameters(hyperparameters={"dropout": list(state.architecture.dropout_rates)})
+            UpdateHyperparameters(hyperparameters={"dropout": list(state.editor.architecture.dropout_rates)})
         )
 
 
 def is_suggestion_applied(suggestion: Suggestion, state: AppState) -> bool:
     """Whether the settings already are as a suggestion wants them."""
-    if suggestion.architecture and Architecture.from_json(suggestion.architecture).digest != state.architecture.digest:
+    if (
+        suggestion.architecture
+        and Architecture.from_json(suggestion.architecture).digest != state.editor.architecture.digest
+    ):
         return False
-    now = state.recipe.model_dump(mode="json")
+    now = state.editor.recipe.model_dump(mode="json")
     return all(now[name] == value for name, value in suggestion.recipe_changes.items())
 
 
@@ -191,12 +199,12 @@ def apply_suggestion(suggestion: Suggestion) -> None:
         _update_recipe(suggestion.recipe_changes)
         return
     state = get_app_state()
-    before = state.run
+    before = state.training.find_run()
     try:
         architecture = (
-            Architecture.from_json(suggestion.architecture) if suggestion.architecture else state.architecture
+            Architecture.from_json(suggestion.architecture) if suggestion.architecture else state.editor.architecture
         )
-        recipe = state.recipe.replace(**suggestion.recipe_changes)
+        recipe = state.editor.recipe.replace(**suggestion.recipe_changes)
         architecture, parent, step = _resolve_initial_weights(before, architecture, recipe)
         run = get_scheduler().submit(architecture, recipe, owner=get_visitor_id(), parent=parent, parent_step=step)
         if before and is_active(before) and can_control(before):  # only now that there is another
@@ -204,7 +212,7 @@ def apply_suggestion(suggestion: Suggestion) -> None:
         state.set_init_from(parent, architecture, recipe)
         state.attach(run)
     except PlaygroundError as problem:
-        state.training_error = problem
+        state.training.error = problem
 
 
 def _resolve_initial_weights(
@@ -227,35 +235,38 @@ def _resolve_initial_weights(
 def fork(step: int, recipe: Recipe) -> None:
     """Go on from a moment of the attached run with other settings, in a run of its own, and show that."""
     state = get_app_state()
-    if state.run is None:
+    run = state.training.find_run()
+    if run is None:
         return
     try:
-        state.attach(get_scheduler().fork(state.run.id, step, recipe, owner=get_visitor_id()), load_into_editor=True)
-        state.fork_error = None
+        state.attach(get_scheduler().fork(run.id, step, recipe, owner=get_visitor_id()), load_into_editor=True)
+        state.training.fork_error = None
     except PlaygroundError as problem:
-        state.fork_error = problem
+        state.training.fork_error = problem
 
 
 def _update_recipe(fields: dict[str, Any]) -> None:
     state = get_app_state()
     try:
-        changed = state.recipe.replace(**fields)
+        changed = state.editor.recipe.replace(**fields)
         knobs = {name: value for name, value in changed.model_dump(mode="json").items() if name in fields}
-        if state.run and is_active(state.run) and can_control(state.run) and set(fields) <= set(LIVE_HYPERPARAMETERS):
-            _send_command(state.run, UpdateHyperparameters(hyperparameters=knobs))
-        state.recipe = changed
-        state.training_error = None
+        run = state.training.find_run()
+        if run and is_active(run) and can_control(run) and set(fields) <= set(LIVE_HYPERPARAMETERS):
+            _send_command(run, UpdateHyperparameters(hyperparameters=knobs))
+        state.editor.recipe = changed
+        state.training.error = None
     except PlaygroundError as problem:
-        state.training_error = problem
+        state.training.error = problem
 
 
 def _send_to_attached_run(command: Command) -> None:
     state = get_app_state()
     try:
-        if state.run:
-            _send_command(state.run, command)
+        run = state.training.find_run()
+        if run:
+            _send_command(run, command)
     except PlaygroundError as problem:
-        state.training_error = problem
+        state.training.error = problem
 
 
 def _send_command(run: Run, command: Command) -> None:
@@ -264,7 +275,7 @@ def _send_command(run: Run, command: Command) -> None:
 
 def _diff_hyperparameters(run: Run, state: AppState) -> dict[str, Any]:
     """The knobs that were turned while the run stood still."""
-    before, now = get_current_recipe(run).model_dump(mode="json"), state.recipe.model_dump(mode="json")
+    before, now = get_current_recipe(run).model_dump(mode="json"), state.editor.recipe.model_dump(mode="json")
     knobs = {knob: now[knob] for knob in LIVE_HYPERPARAMETERS if before[knob] != now[knob]}
-    rates = state.architecture.dropout_rates
+    rates = state.editor.architecture.dropout_rates
     return knobs | ({"dropout": list(rates)} if rates != get_current_architecture(run).dropout_rates else {})

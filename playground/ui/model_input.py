@@ -18,8 +18,9 @@ from playground.interpret.drawing.image_files import get_image_shape, read_uploa
 from playground.interpret.drawing.preprocess import Drawing, overlay_drawing, prepare_input, preprocess_drawing
 from playground.interpret.model import Model, load_model
 from playground.ui.canvas import ERASER_WIDTH
+from playground.ui.page_states import ImageUpload
 from playground.ui.services import get_pretrained
-from playground.ui.state import CANVAS_SIZE, AppState, ImageUpload
+from playground.ui.state import CANVAS_SIZE, AppState
 
 Array = NDArray[np.float32]
 
@@ -69,7 +70,8 @@ def get_input_spec(run: Run) -> InputSpec:
 
 def get_active_input_spec(state: AppState) -> InputSpec:
     """The same of the net that answers on the Playground page: the attached run's, or the pretrained one."""
-    return get_input_spec(state.run if state.run is not None and state.run.list_snapshot_steps() else get_pretrained())
+    run = state.training.find_run()
+    return get_input_spec(run if run is not None and run.list_snapshot_steps() else get_pretrained())
 
 
 def make_example(input_spec: InputSpec) -> ModelInput:
@@ -93,27 +95,27 @@ def load_test_input(input_spec: InputSpec, index: int) -> ModelInput:
 def build_canvas_input(state: AppState, input_spec: InputSpec) -> ModelInput:
     """What is on the canvas as the net sees it; the example while it is empty."""
     drawing = _build_drawing(state, input_spec)
-    if drawing.is_empty and state.upload is None and state.test_index is None:
+    if drawing.is_empty and state.drawing.upload is None and state.drawing.test_index is None:
         return make_example(input_spec)
-    if input_spec.dataset.features and state.upload is None and not state.ink.strokes:
-        return load_test_input(input_spec, state.test_index or 0)
+    if input_spec.dataset.features and state.drawing.upload is None and not state.drawing.ink.strokes:
+        return load_test_input(input_spec, state.drawing.test_index or 0)
     picture = (
-        preprocess_drawing(drawing, state.preprocessing)
+        preprocess_drawing(drawing, state.drawing.preprocessing)
         if input_spec.can_read_drawings
         else overlay_drawing(_load_background(state, input_spec), drawing)
     )
     image = prepare_input(picture, input_spec.dataset, input_spec.shape)
-    if state.ink.strokes or state.ink.eraser_strokes:
+    if state.drawing.ink.strokes or state.drawing.ink.eraser_strokes:
         return ModelInput(image, "your drawing")
-    if state.upload is not None:
-        return ModelInput(image, state.upload.name)
-    under = load_test_input(input_spec, state.test_index or 0)
+    if state.drawing.upload is not None:
+        return ModelInput(image, state.drawing.upload.name)
+    under = load_test_input(input_spec, state.drawing.test_index or 0)
     return ModelInput(image, under.source, under.label)
 
 
 def render_canvas_background(state: AppState, input_spec: InputSpec) -> bytes | None:
     """The picture under the strokes, as a PNG for the canvas; raises what loading the data raises."""
-    if state.upload is None and _load_test_background(state, input_spec) is None:
+    if state.drawing.upload is None and _load_test_background(state, input_spec) is None:
         return None
     if input_spec.can_read_drawings:
         under = _build_drawing(state, input_spec).background
@@ -127,7 +129,7 @@ def compute_preprocessing_stages(state: AppState, input_spec: InputSpec) -> tupl
     if drawing.is_empty:
         return None
     return preprocess_drawing(drawing, RESIZE_ONLY), preprocess_drawing(
-        drawing, replace(state.preprocessing, centred=False)
+        drawing, replace(state.drawing.preprocessing, centred=False)
     )
 
 
@@ -148,26 +150,33 @@ def _decode_upload(upload: ImageUpload, input_spec: InputSpec) -> Array:
 
 def _load_test_background(state: AppState, input_spec: InputSpec) -> Array | None:
     """The chosen test image, to be drawn on; None where there is none, or it is no picture but features of one."""
-    if state.test_index is None or input_spec.dataset.features:
+    if state.drawing.test_index is None or input_spec.dataset.features:
         return None
-    return load_test_input(input_spec, state.test_index).image
+    return load_test_input(input_spec, state.drawing.test_index).image
 
 
 def _load_background(state: AppState, input_spec: InputSpec) -> Array:
     """The image under the strokes, for a net that sees pictures; black where there is none."""
-    if state.upload is not None:
-        return _decode_upload(state.upload, input_spec)
+    if state.drawing.upload is not None:
+        return _decode_upload(state.drawing.upload, input_spec)
     under = _load_test_background(state, input_spec)
     return np.zeros(get_image_shape(input_spec.dataset, input_spec.shape), dtype=np.float32) if under is None else under
 
 
 def _build_drawing(state: AppState, input_spec: InputSpec) -> Drawing:
     under = None
-    if state.upload is not None and input_spec.can_read_drawings:
-        under = _decode_upload_grayscale(state.upload)
+    if state.drawing.upload is not None and input_spec.can_read_drawings:
+        under = _decode_upload_grayscale(state.drawing.upload)
     elif input_spec.can_read_drawings and (image := _load_test_background(state, input_spec)) is not None:
         under = image.max(axis=0)
-    return Drawing(state.ink.strokes, CANVAS_SIZE, state.pen_width, under, state.ink.eraser_strokes, ERASER_WIDTH)
+    return Drawing(
+        state.drawing.ink.strokes,
+        CANVAS_SIZE,
+        state.drawing.pen_width,
+        under,
+        state.drawing.ink.eraser_strokes,
+        ERASER_WIDTH,
+    )
 
 
 @lru_cache(maxsize=8)

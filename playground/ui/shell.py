@@ -44,7 +44,7 @@ def render_app() -> None:
 
 
 def _render_status() -> None:
-    run = get_app_state().run
+    run = get_app_state().training.find_run()
     if run is None:
         text = f"no run · {', '.join(list_available_devices())}"
     else:

@@ -64,7 +64,7 @@ def test_a_flip_of_digits_is_warned_of(data_page: AppTest) -> None:
     assert "Mirrored" not in html_of(data_page)
     data_page.multiselect(key="recipe-augmentation").set_value(["flip"]).run()
     assert "Mirrored, most digits are something else" in html_of(data_page)
-    assert [item.kind for item in state_of(data_page).recipe.augmentation] == ["flip"]
+    assert [item.kind for item in state_of(data_page).editor.recipe.augmentation] == ["flip"]
 
 
 def test_a_data_set_that_is_not_here_offers_to_be_fetched(data_page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,20 +85,20 @@ def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
     assert "Pets" in html_of(data_page)
     data_page.button(key="data-use").click().run()
     state = state_of(data_page)
-    assert state.recipe.dataset == name
-    assert state.architecture.input.shape == (3, 28, 32)
-    assert state.architecture.classes == 2
+    assert state.editor.recipe.dataset == name
+    assert state.editor.architecture.input.shape == (3, 28, 32)
+    assert state.editor.architecture.classes == 2
     data_page.button(key="data-delete-sure").click().run()
     assert list_custom_datasets() == {}
-    assert state_of(data_page).recipe.dataset == "mnist"
-    assert state_of(data_page).architecture.classes == 10
+    assert state_of(data_page).editor.recipe.dataset == "mnist"
+    assert state_of(data_page).editor.architecture.classes == 10
     assert not data_page.exception
 
 
 def test_an_upload_says_what_it_left_out(data_page: AppTest) -> None:
     data_page.run()
     own = read_image_folder(zipped(), height=28, width=28, channels=1)
-    state_of(data_page).dataset_upload_result = (own.skipped_count, own.skipped)
+    state_of(data_page).data.upload_result = (own.skipped_count, own.skipped)
     data_page.session_state["bring"] = True
     data_page.run()
     assert not data_page.exception
@@ -109,7 +109,7 @@ def test_an_upload_says_what_it_left_out(data_page: AppTest) -> None:
 def test_drawn_classes_are_kept_and_become_a_data_set(data_page: AppTest) -> None:
     data_page.run()
     strokes = {"dot": (((50.0, 50.0), (53.0, 52.0)),), "bar": (((50.0, 10.0), (50.0, 90.0)),)}
-    state_of(data_page).class_drawings = {
+    state_of(data_page).data.class_drawings = {
         name: (drawn,) * bring.MIN_DRAWINGS_PER_CLASS for name, drawn in strokes.items()
     }
     data_page.session_state["draw-classes"] = True
@@ -118,7 +118,7 @@ def test_drawn_classes_are_kept_and_become_a_data_set(data_page: AppTest) -> Non
     assert not data_page.exception
     (name,) = list_custom_datasets()
     assert list_custom_datasets()[name].class_names == ("bar", "dot")
-    assert state_of(data_page).viewed_dataset_name == name
+    assert state_of(data_page).data.dataset_name == name
 
 
 # The network panel
@@ -128,7 +128,7 @@ def test_a_preset_brings_its_settings_and_says_what_to_look_at(app: AppTest) -> 
     app.run()
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
     state = state_of(app)
-    assert state.recipe == get_architecture_preset("overfitting").recipe
+    assert state.editor.recipe == get_architecture_preset("overfitting").recipe
     assert "learnt by heart" in html_of(app)
     assert app.selectbox(key="architecture-preset").value == "overfitting"
     app.selectbox(key="architecture-preset").set_value("tiny").run()
@@ -138,15 +138,15 @@ def test_a_preset_brings_its_settings_and_says_what_to_look_at(app: AppTest) -> 
 def test_another_data_set_changes_input_and_classes_and_undo_brings_them_back(app: AppTest) -> None:  # noqa: F811
     app.run()
     app.selectbox(key="dataset").set_value("emnist-letters").run()
-    assert state_of(app).architecture.classes == 26
+    assert state_of(app).editor.architecture.classes == 26
     app.selectbox(key="dataset").set_value("cifar10").run()
-    assert state_of(app).architecture.input.shape == (3, 32, 32)
+    assert state_of(app).editor.architecture.input.shape == (3, 32, 32)
     app.selectbox(key="architecture-preset").set_value("lenet5").run()
-    assert state_of(app).architecture.input.shape == (3, 32, 32)
+    assert state_of(app).editor.architecture.input.shape == (3, 32, 32)
     assert app.selectbox(key="architecture-preset").value == "lenet5"
     app.button(key="undo").click().run()
     app.button(key="undo").click().run()
-    assert state_of(app).architecture.classes == 26
+    assert state_of(app).editor.architecture.classes == 26
     assert not app.exception
 
 
@@ -154,7 +154,7 @@ def test_the_input_has_a_form(app: AppTest) -> None:  # noqa: F811
     app.run()
     app.button(key="open-input").click().run()
     app.number_input(key="input-height").set_value(40).run()
-    assert state_of(app).architecture.input.shape == (1, 40, 28)
+    assert state_of(app).editor.architecture.input.shape == (1, 40, 28)
     assert "resized" in html_of(app)
 
 
@@ -168,7 +168,7 @@ def test_a_link_opens_its_network_and_recipe(app: AppTest) -> None:  # noqa: F81
     net, recipe = get_architecture_preset("residual").architecture, get_recipe_preset("careful").recipe.replace(seed=11)
     app.query_params["net"] = encode_link(net, recipe)
     app.run()
-    assert (state_of(app).architecture.digest, state_of(app).recipe) == (net.digest, recipe)
+    assert (state_of(app).editor.architecture.digest, state_of(app).editor.recipe) == (net.digest, recipe)
     assert "net" not in app.query_params
 
 
@@ -177,7 +177,7 @@ def test_a_damaged_link_is_said_and_the_page_stands(app: AppTest) -> None:  # no
     app.run()
     assert not app.exception
     assert "link" in html_of(app).lower()
-    assert state_of(app).architecture.digest == get_architecture_preset("guide").architecture.digest
+    assert state_of(app).editor.architecture.digest == get_architecture_preset("guide").architecture.digest
 
 
 def test_pasted_code_is_read_and_what_cannot_be_is_said(app: AppTest) -> None:  # noqa: F811
@@ -186,7 +186,7 @@ def test_pasted_code_is_read_and_what_cannot_be_is_said(app: AppTest) -> None:  
     code = "nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))"
     app.text_area(key="import-text").set_value(code)
     app.button(key="import-read").click().run()
-    assert [layer.kind for layer in state_of(app).architecture.layers] == ["flatten", "linear", "output"]
+    assert [layer.kind for layer in state_of(app).editor.architecture.layers] == ["flatten", "linear", "output"]
     app.text_area(key="import-text").set_value("nn.Sequential(nn.Flatten(), nn.Transformer())").run()
     app.button(key="import-read").click().run()
     assert "Transformer" in html_of(app)
@@ -202,15 +202,15 @@ def test_the_pretrained_model_s_weights_can_be_brought_along(app: AppTest) -> No
     assert app.button(key="transfer-network").disabled, "it is the network already"
     assert "Brought along" in html_of(app)
     app.selectbox(key="transfer-freeze").set_value(4).run()
-    frozen = [layer.kind for layer in state_of(app).architecture.layers if not layer.trainable]
+    frozen = [layer.kind for layer in state_of(app).editor.architecture.layers if not layer.trainable]
     assert frozen == ["conv2d"] * 3
     assert "frozen" in html_of(app)
     app.number_input(key="transfer-few").set_value(10).run()
-    assert state_of(app).recipe.limit == 100
+    assert state_of(app).editor.recipe.limit == 100
     app.button(key="transfer-both").click().run()
     runs = list_runs()[0]
     assert sorted(run.record.parent is None for run in runs) == [False, True]
-    assert state_of(app).run_id in {run.id for run in runs if run.record.parent}
+    assert state_of(app).training.run_id in {run.id for run in runs if run.record.parent}
     assert not app.exception
 
 

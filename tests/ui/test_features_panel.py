@@ -24,7 +24,7 @@ def panel(data_page: AppTest) -> AppTest:  # noqa: F811
 
 
 def errand_of(page: AppTest) -> BackgroundTask:
-    command = state_of(page).extraction_task_key
+    command = state_of(page).data.extraction_task_key
     assert command is not None
     errand = server.get_background_tasks().get_latest(*command)
     assert errand is not None
@@ -47,7 +47,7 @@ def test_features_become_the_data_set_that_is_shown(panel: AppTest, monkeypatch:
     assert "Light by MobileNetV3-Small" in html_of(panel)
     assert "What a pretrained net sees in Light. Your own images." in html_of(panel)
     panel.button(key="data-use").click().run()
-    assert state_of(panel).architecture.input.shape == (1, 24, 24)
+    assert state_of(panel).editor.architecture.input.shape == (1, 24, 24)
     assert not panel.exception
 
 

@@ -29,6 +29,7 @@ from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
 from playground.interpret.editing import ChannelScale, KernelEdit
 from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.ui import services as server
+from playground.ui.page_states import EditorState, InspectState, MistakesState
 from playground.ui.pages.inspect import top_activations as excites
 from playground.ui.pages.inspect.page import VIEWS
 from playground.ui.pages.mistakes import calibration as trust
@@ -109,10 +110,8 @@ def _server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def inside(run: Run, **fields: object) -> AppTest:
     page = AppTest.from_function(_inside, default_timeout=120)
     page.session_state["playground"] = AppState(
-        run.record.architecture,
-        run.record.recipe,
-        viewed_run_id=run.id,
-        **fields,  # type: ignore[arg-type]
+        EditorState(run.record.architecture, run.record.recipe),
+        inspect=InspectState(run_id=run.id, **fields),  # type: ignore[arg-type]
     )
     return page.run()
 
@@ -122,7 +121,7 @@ def inside(run: Run, **fields: object) -> AppTest:
 def test_every_view_of_every_kind_of_layer(architecture: Architecture, view: str) -> None:
     run = run_of(architecture)
     for layer in run.record.architecture.layers:
-        page = inside(run, inspect_view=view, inspect_layer_id=layer.id, inspect_channel=3)
+        page = inside(run, view=view, layer_id=layer.id, channel=3)
         assert not page.exception, (layer.id, page.exception)
         assert layer.title in html_of(page)
 
@@ -130,10 +129,8 @@ def test_every_view_of_every_kind_of_layer(architecture: Architecture, view: str
 def test_only_kernels_that_see_the_image_s_colours_are_shown_in_them() -> None:
     run = run_of(COLOUR)
     _, sees, does_not, *_ = run.record.architecture.layers
-    assert "Kernels 1 to 5 as red, green and blue" in html_of(
-        inside(run, inspect_view="Filters", inspect_layer_id=sees.id)
-    )
-    assert "as red, green" not in html_of(inside(run, inspect_view="Filters", inspect_layer_id=does_not.id))
+    assert "Kernels 1 to 5 as red, green and blue" in html_of(inside(run, view="Filters", layer_id=sees.id))
+    assert "as red, green" not in html_of(inside(run, view="Filters", layer_id=does_not.id))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -145,42 +142,42 @@ def test_a_net_that_diverged_or_died_can_still_be_looked_at(
     run = run_of(architecture, spoil=spoil)
     first = next(layer for layer in run.record.architecture.layers if layer.has_weights)
     for layer in (first, run.record.architecture.layers[-1]):
-        page = inside(run, inspect_view=view, inspect_layer_id=layer.id)
+        page = inside(run, view=view, layer_id=layer.id)
         assert not page.exception, (layer.id, page.exception)
 
 
 def test_the_moment_moves_everything() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, inspect_view="Filters")
+    page = inside(run, view="Filters")
     newest = html_of(page)
     page.select_slider(key=f"inside-step-{run.id}").set_value(0).run()
     assert not page.exception
-    assert page.session_state["playground"].selected_steps[run.id] == 0
+    assert page.session_state["playground"].inspect.selected_steps[run.id] == 0
     assert html_of(page) != newest
 
 
 def test_a_channel_is_switched_off_scaled_and_brought_back() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, inspect_view="Operate", inspect_channel=1)
+    page = inside(run, view="Operate", channel=1)
     state: AppState = page.session_state["playground"]
     page.button(key="operate-off").click().run()
-    assert state.edits[run.id] == (ChannelScale(0, 1, 0.0),)
+    assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 0.0),)
     assert "Operated on: 1 change." in html_of(page)
     page.slider(key="operate-factor").set_value(1.5).run()
-    assert state.edits[run.id] == (ChannelScale(0, 1, 1.5),)  # one change a channel, the last one
+    assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 1.5),)  # one change a channel, the last one
     page.button(key="operate-zero").click().run()
     zeros = ((0.0, 0.0, 0.0),) * 3
-    assert state.edits[run.id] == (ChannelScale(0, 1, 1.5), KernelEdit(0, 1, 0, zeros))
+    assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 1.5), KernelEdit(0, 1, 0, zeros))
     page.button(key="operate-undo-0").click().run()
-    assert state.edits[run.id] == (KernelEdit(0, 1, 0, zeros),)
+    assert state.inspect.edits[run.id] == (KernelEdit(0, 1, 0, zeros),)
     page.button(key="operate-revert").click().run()
-    assert not state.edits.get(run.id)
+    assert not state.inspect.edits.get(run.id)
     assert not page.exception
 
 
 def test_the_channel_that_was_switched_off_stays_the_chosen_one() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, inspect_view="Operate")
+    page = inside(run, view="Operate")
     chosen = page.number_input(key="operate-channel").value
     page.button(key="operate-off").click().run()
     assert page.number_input(key="operate-channel").value == chosen
@@ -191,23 +188,23 @@ def test_the_channel_that_was_switched_off_stays_the_chosen_one() -> None:
 
 def test_the_least_important_channels_are_found_and_switched_off_and_saved() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, inspect_view="Operate")
+    page = inside(run, view="Operate")
     page.button(key="operate-find").click().run()
     assert "change of accuracy" in html_of(page)
     page.button(key="operate-off").click().run()
     page.button(key="operate-save").click().run()
     assert not page.exception
     state: AppState = page.session_state["playground"]
-    assert state.viewed_run_id not in (None, run.id)
-    assert not state.edits.get(run.id)
+    assert state.inspect.run_id not in (None, run.id)
+    assert not state.inspect.edits.get(run.id)
 
 
 def test_a_dream_and_a_counterfactual_are_found() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, inspect_view="Excites")
+    page = inside(run, view="Excites")
     page.button(key="dream-start").click().run()
     assert "for the noise to" in html_of(page)
-    page = inside(run, inspect_view="Why")
+    page = inside(run, view="Why")
     page.button(key="counterfactual-start").click().run()
     assert "change" in html_of(page)
     assert not page.exception
@@ -225,7 +222,11 @@ def test_a_film_is_made() -> None:
 def test_every_view_of_the_mistakes(view: str, spoil: float | None) -> None:
     run = run_of(get_architecture_preset("tiny").architecture, spoil=spoil)
     page = AppTest.from_function(_mistakes, default_timeout=120)
-    state = AppState(run.record.architecture, run.record.recipe, viewed_run_id=run.id, confusion_cell=(4, 9))
+    state = AppState(
+        EditorState(run.record.architecture, run.record.recipe),
+        inspect=InspectState(run_id=run.id),
+        mistakes=MistakesState(confusion_cell=(4, 9)),
+    )
     page.session_state["playground"] = state
     page.session_state["mistakes-view"] = view
     page.run()

@@ -72,7 +72,7 @@ def html_of(app: AppTest) -> str:
 
 
 def kinds_of(app: AppTest) -> list[str]:
-    return [layer.kind for layer in state_of(app).architecture.layers]
+    return [layer.kind for layer in state_of(app).editor.architecture.layers]
 
 
 def test_the_first_page_is_complete_and_answers_before_any_training(app: AppTest) -> None:
@@ -93,7 +93,7 @@ def test_every_preset_shows_its_rows(app: AppTest, name: str) -> None:
     app.selectbox(key="architecture-preset").set_value(name).run()
     assert not app.exception
     preset = ARCHITECTURE_PRESETS[name]
-    assert state_of(app).architecture.digest == preset.architecture.digest
+    assert state_of(app).editor.architecture.digest == preset.architecture.digest
     rows = [button for button in app.button if (button.key or "").startswith("open-")]
     assert len(rows) == len(preset.architecture.layers) + 1  # the input has a row too
     assert app.button(key="train-start").disabled == preset.is_broken
@@ -101,25 +101,25 @@ def test_every_preset_shows_its_rows(app: AppTest, name: str) -> None:
 
 def test_layers_are_edited_moved_copied_switched_and_deleted_and_undone(app: AppTest) -> None:
     app.run()
-    before = state_of(app).architecture
+    before = state_of(app).editor.architecture
     app.button(key="open-conv2d-2").click().run()
     app.number_input(key="field-conv2d-2-out_channels").set_value(48).run()
-    assert state_of(app).architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
+    assert state_of(app).editor.architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
     assert "48 · 3×3 · ReLU" in html_of(app)
     app.selectbox(key="field-conv2d-2-padding").set_value("same").run()
     app.button(key="duplicate-conv2d-2").click().run()
     assert kinds_of(app).count("conv2d") == 4
     app.button(key="down-conv2d-2").click().run()
     app.button(key="toggle-conv2d-2").click().run()
-    assert not state_of(app).architecture.layers[3].enabled
+    assert not state_of(app).editor.architecture.layers[3].enabled
     app.button(key="delete-conv2d-2").click().run()
     assert kinds_of(app).count("conv2d") == 3
     for _ in range(6):
         app.button(key="undo").click().run()
-    assert state_of(app).architecture.to_canonical_json() == before.to_canonical_json()
+    assert state_of(app).editor.architecture.to_canonical_json() == before.to_canonical_json()
     assert app.button(key="undo").disabled
     app.button(key="redo").click().run()
-    assert state_of(app).architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
+    assert state_of(app).editor.architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
     assert not app.exception
 
 
@@ -149,7 +149,7 @@ def test_a_residual_block_can_be_edited_inside(app: AppTest) -> None:
     app.selectbox(key="architecture-preset").set_value("residual").run()
     app.button(key="open-residual-1").click().run()
     app.button(key="inner-delete-residual-1-4").click().run()
-    block = state_of(app).architecture.layers[3]
+    block = state_of(app).editor.architecture.layers[3]
     assert len(block.layers) == 4  # type: ignore[union-attr]
     assert not app.exception
 
@@ -169,7 +169,7 @@ def test_train_queues_a_run_with_the_network_and_recipe_on_the_screen(app: AppTe
     app.button(key="train-stop").click().run()
     assert find_run("latest").read_history().status == "stopped"
     app.button(key="train-reset").click().run()
-    assert state_of(app).run_id is None
+    assert state_of(app).training.run_id is None
     assert not app.exception
 
 
@@ -223,23 +223,23 @@ def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
     raw = make_fabric_json(one, pen_width=17, offset_y=0.0)
     app.session_state["canvas-1"] = {"drawing": {"raw": raw, "data": None}}
     app.run()
-    assert state_of(app).ink.strokes == one
+    assert state_of(app).drawing.ink.strokes == one
     assert "<b>1</b>" in html_of(app)
     for step in ("centred", "thinned", "boxed"):
         app.toggle(key=f"fit-{step}").set_value(False).run()
-        assert not getattr(state_of(app).preprocessing, step)
+        assert not getattr(state_of(app).drawing.preprocessing, step)
     app.session_state["canvas-more"] = True  # the popover is open
     app.run()
     app.slider(key="canvas-pen").set_value(30).run()
-    assert (state_of(app).pen_width, state_of(app).ink.strokes) == (30, one)
+    assert (state_of(app).drawing.pen_width, state_of(app).drawing.ink.strokes) == (30, one)
     app.button(key="canvas-clear").click().run()
-    assert state_of(app).ink == Ink()
+    assert state_of(app).drawing.ink == Ink()
     app.button(key="canvas-random").click().run()
-    assert state_of(app).test_index is not None
+    assert state_of(app).drawing.test_index is not None
     assert "labelled" in html_of(app)
     for shown in ((), one, ()):  # before the test image, before it was cleared, before it was drawn
         app.button(key="canvas-undo").click().run()
-        assert (state_of(app).test_index, state_of(app).ink.strokes) == (None, shown)
+        assert (state_of(app).drawing.test_index, state_of(app).drawing.ink.strokes) == (None, shown)
     assert not app.exception
 
 
@@ -247,9 +247,9 @@ def test_a_session_finds_the_run_named_in_its_address(app: AppTest) -> None:
     run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("careful").recipe, name="Mine")
     app.query_params["run"] = run.id
     app.run()
-    assert state_of(app).run_id == run.id
-    assert state_of(app).architecture.digest == run.record.architecture.digest
-    assert state_of(app).recipe == run.record.recipe
+    assert state_of(app).training.run_id == run.id
+    assert state_of(app).editor.architecture.digest == run.record.architecture.digest
+    assert state_of(app).editor.recipe == run.record.recipe
     assert "Mine" in html_of(app)
 
 
@@ -285,14 +285,14 @@ def test_a_run_stopped_before_its_first_checkpoint_goes_on_as_itself(app: AppTes
 def test_an_unknown_run_in_the_address_does_no_harm(app: AppTest) -> None:
     app.query_params["run"] = "../../etc/passwd"
     app.run()
-    assert state_of(app).run_id is None
+    assert state_of(app).training.run_id is None
     assert not app.exception
 
 
 def test_look_inside_shows_every_layer_of_the_pretrained_net(app: AppTest) -> None:
     app.run()
     for layer in load_pretrained_run().record.architecture.layers:
-        state_of(app).inspect_layer_id = layer.id
+        state_of(app).inspect.layer_id = layer.id
         page = AppTest.from_function(_inside_page, default_timeout=60)
         page.session_state["playground"] = state_of(app)
         page.run()
@@ -346,11 +346,12 @@ def test_a_layer_is_added_where_it_fits(app: AppTest, kind: str) -> None:
     app.run()
     state = state_of(app)
     _add_layer(state, LAYER_KINDS[kind].model_validate({}))
-    assert validate(state.architecture) == ()
+    assert validate(state.editor.architecture) == ()
     app.run()
     assert not app.exception
     assert (
-        kinds_of(app).count(kind) == [layer.kind for layer in state.undo_stack[-1].architecture.layers].count(kind) + 1
+        kinds_of(app).count(kind)
+        == [layer.kind for layer in state.editor.undo_stack[-1].architecture.layers].count(kind) + 1
     )
 
 
@@ -360,7 +361,7 @@ def test_many_problems_on_one_row_are_all_shown(app: AppTest) -> None:
     state = state_of(app)
     inner = Conv2d(out_channels=8, padding="same", stride=2)
     layers = (Output(), Residual(layers=(inner, inner)), Output(), Conv2d(kernel_size=31), Output(units=3))
-    state.set_architecture(state.architecture.with_layers(layers))
+    state.set_architecture(state.editor.architecture.with_layers(layers))
     app.run()
     assert not app.exception
     assert html_of(app).count("pg-wrong") >= 5
@@ -369,7 +370,7 @@ def test_many_problems_on_one_row_are_all_shown(app: AppTest) -> None:
 def test_a_number_out_of_bounds_becomes_the_nearest_and_is_shown(app: AppTest) -> None:
     app.run()
     app.number_input(key="recipe-batch_size").set_value(60_000).run()
-    assert state_of(app).recipe.batch_size == 8192
+    assert state_of(app).editor.recipe.batch_size == 8192
     assert app.number_input(key="recipe-batch_size").value == 8192
     app.button(key="open-conv2d-1").click().run()
     app.number_input(key="field-conv2d-1-stride").set_value(0).run()
@@ -377,7 +378,7 @@ def test_a_number_out_of_bounds_becomes_the_nearest_and_is_shown(app: AppTest) -
     app.button(key="open-max-pool2d-1").click().run()
     assert app.selectbox(key="field-max-pool2d-1-stride").value == "auto"
     app.selectbox(key="field-max-pool2d-1-stride").set_value(3).run()
-    assert state_of(app).architecture.layers[1].stride == 3  # type: ignore[union-attr]
+    assert state_of(app).editor.architecture.layers[1].stride == 3  # type: ignore[union-attr]
     assert not app.exception
 
 
@@ -410,10 +411,10 @@ def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatc
     assert "Somebody else" in html_of(app)
     app.number_input(key="recipe-lr").set_value(0.5).run()
     assert not app.number_input(key="recipe-lr").disabled, "one's own settings stay one's own"
-    assert state_of(app).recipe.lr == 0.5
+    assert state_of(app).editor.recipe.lr == 0.5
     assert _queued_commands(run) == ()
     app.button(key="train-reset").click().run()
-    assert state_of(app).run_id is None
+    assert state_of(app).training.run_id is None
     assert server.get_scheduler().is_active(run.id)
     monkeypatch.setattr(steering, "get_requester_id", lambda: "somebody")
     state_of(app).attach(run, load_into_editor=True)
@@ -481,7 +482,7 @@ def test_a_log_that_was_written_by_hand_does_not_break_the_page(app: AppTest, kn
     app.query_params["run"] = run.id
     app.run()
     assert not app.exception
-    assert state_of(app).run_id == run.id
+    assert state_of(app).training.run_id == run.id
 
 
 def _told(suggestion: Suggestion) -> Diagnosed:
@@ -521,7 +522,7 @@ def test_a_suggestion_is_taken_up_in_the_run_that_goes_on(app: AppTest) -> None:
     assert _suggestion(app).label == "Do it"
     _suggestion(app).click().run()
     assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"lr": 0.02}),)
-    assert state_of(app).recipe.lr == 0.02
+    assert state_of(app).editor.recipe.lr == 0.02
     assert not [button for button in app.button if button.label == "Do it"], "it is taken up"
     assert not app.exception
 
@@ -536,11 +537,11 @@ def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
     app.run()
     _suggestion(app).click().run()
     assert not app.exception
-    new = find_run(state_of(app).run_id or "")
+    new = find_run(state_of(app).training.run_id or "")
     assert new.id != run.id
     assert new.record.architecture.digest == get_architecture_preset("lenet5").architecture.digest
     assert new.record.recipe == run.record.recipe.replace(weight_decay=0.01)
-    assert state_of(app).architecture.digest == new.record.architecture.digest
+    assert state_of(app).editor.architecture.digest == new.record.architecture.digest
 
 
 def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
@@ -548,11 +549,11 @@ def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
     run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
-    state_of(app).set_architecture(state_of(app).architecture.freeze_up_to(0))
+    state_of(app).set_architecture(state_of(app).editor.architecture.freeze_up_to(0))
     app.run()
     assert "1 layer frozen" in html_of(app)
     _suggestion(app).click().run()
-    new = find_run(state_of(app).run_id or "")
+    new = find_run(state_of(app).training.run_id or "")
     assert all(layer.trainable for layer in new.record.architecture.layers)
     assert not app.exception
 
@@ -563,9 +564,9 @@ def _begun_anew(app: AppTest, run: Run, told: Diagnosed, begin_with: str | None 
     run.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), told, ended))))
     app.query_params["run"] = run.id
     app.run()
-    state_of(app).init_from = begin_with
+    state_of(app).editor.init_from = begin_with
     _suggestion(app).click().run()
-    return find_run(state_of(app).run_id or "")
+    return find_run(state_of(app).training.run_id or "")
 
 
 def test_a_new_run_begins_as_the_one_did_that_it_is_about(app: AppTest) -> None:
@@ -589,7 +590,7 @@ def test_weights_that_do_not_fit_a_new_run_any_more_are_left_out(app: AppTest) -
     new = _begun_anew(app, run, told, begin_with=parent.id)
     assert new.record.architecture.digest == wider.digest
     assert new.record.parent is None
-    assert state_of(app).parent_run is None, "else Train would not go on with it"
+    assert state_of(app).editor.find_parent_run() is None, "else Train would not go on with it"
     assert not app.exception
 
 
@@ -597,13 +598,13 @@ def test_what_a_preset_came_with_goes_with_it(app: AppTest) -> None:
     app.run()
     state = state_of(app)
     app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
-    assert state.recipe.lr == 0.1
+    assert state.editor.recipe.lr == 0.1
     app.selectbox(key="architecture-preset").set_value("lenet5").run()
-    assert state.recipe == get_recipe_preset("sprint").recipe
+    assert state.editor.recipe == get_recipe_preset("sprint").recipe
     app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
-    state.recipe = state.recipe.replace(lr=0.02)
+    state.editor.recipe = state.editor.recipe.replace(lr=0.02)
     app.selectbox(key="architecture-preset").set_value("lenet5").run()
-    assert state.recipe.lr == 0.02, "what somebody set stays"
+    assert state.editor.recipe.lr == 0.02, "what somebody set stays"
 
 
 def test_the_gain_is_said_by_itself_as_soon_as_both_are_done(app: AppTest) -> None:
@@ -631,40 +632,40 @@ def test_whose_weights_it_begins_with_is_undone_with_the_rest(app: AppTest) -> N
     app.run()
     state = state_of(app)
     state.set_init_from("pretrained")
-    state.set_architecture(state.architecture.freeze_up_to(0))
+    state.set_architecture(state.editor.architecture.freeze_up_to(0))
     app.run()
     app.button(key="transfer-off").click().run()
-    assert state.init_from is None
+    assert state.editor.init_from is None
     app.button(key="undo").click().run()
-    assert (state.init_from, state.architecture.layers[0].trainable) == ("pretrained", False)
+    assert (state.editor.init_from, state.editor.architecture.layers[0].trainable) == ("pretrained", False)
     app.button(key="undo").click().run()
     app.button(key="undo").click().run()
-    assert (state.init_from, state.architecture.layers[0].trainable) == (None, True)
-    assert not state.undo_stack
+    assert (state.editor.init_from, state.editor.architecture.layers[0].trainable) == (None, True)
+    assert not state.editor.undo_stack
 
 
 def test_from_scratch_frees_every_layer(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    state.init_from = server.get_pretrained().id
+    state.editor.init_from = server.get_pretrained().id
     state.set_architecture(server.get_pretrained().record.architecture.freeze_up_to(0))
-    state.recipe = state.recipe.replace(transferred_lr_share=0.2)
+    state.editor.recipe = state.editor.recipe.replace(transferred_lr_share=0.2)
     app.run()
     app.button(key="transfer-off").click().run()
-    assert (state.init_from, state.recipe.transferred_lr_share) == (None, 1.0)
-    assert all(layer.trainable for layer in state.architecture.layers)
+    assert (state.editor.init_from, state.editor.recipe.transferred_lr_share) == (None, 1.0)
+    assert all(layer.trainable for layer in state.editor.architecture.layers)
 
 
 def test_weights_of_a_run_that_was_deleted_keep_nobody_from_training(app: AppTest) -> None:
     app.run()
     state = state_of(app)
     gone = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
-    state.init_from = gone.id
+    state.editor.init_from = gone.id
     gone.delete()
     app.run()
     app.button(key="train-start").click().run()
-    assert state.training_error is None
-    assert find_run(state.run_id or "").record.parent is None
+    assert state.training.error is None
+    assert find_run(state.training.run_id or "").record.parent is None
     assert not app.exception
 
 
@@ -692,29 +693,31 @@ def test_a_data_set_that_was_not_fetched_is_offered_where_it_is_chosen_and_makes
     assert "21 MB, fetched once" in html_of(app)
     assert app.button(key="data-fetch")
     app.button(key="train-start").click().run()
-    assert isinstance(state_of(app).training_error, DatasetUnavailableError)
-    assert state_of(app).run_id is None
+    assert isinstance(state_of(app).training.error, DatasetUnavailableError)
+    assert state_of(app).training.run_id is None
     assert not app.exception
 
 
 def test_undo_brings_the_data_set_and_the_settings_back_with_the_network(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    before = (state.architecture.digest, state.recipe)
+    before = (state.editor.architecture.digest, state.editor.recipe)
     app.selectbox(key="dataset").set_value("cifar100").run()
-    assert (state.architecture.input.shape, state.architecture.classes) == ((3, 32, 32), 100)
+    assert (state.editor.architecture.input.shape, state.editor.architecture.classes) == ((3, 32, 32), 100)
     app.button(key="undo").click().run()
-    assert (state.architecture.digest, state.recipe) == before
+    assert (state.editor.architecture.digest, state.editor.recipe) == before
     app.button(key="redo").click().run()
-    assert (state.architecture.classes, state.recipe.dataset) == (100, "cifar100")
-    state.recipe = state.recipe.replace(epochs=7)
+    assert (state.editor.architecture.classes, state.editor.recipe.dataset) == (100, "cifar100")
+    state.editor.recipe = state.editor.recipe.replace(epochs=7)
     app.button(key="undo").click().run()
-    assert (state.recipe.dataset, state.recipe.epochs) == ("mnist", 7), "what was set since is no part of the edit"
-    state.recipe = state.recipe.replace(epochs=before[1].epochs)
+    assert (state.editor.recipe.dataset, state.editor.recipe.epochs) == ("mnist", 7), (
+        "what was set since is no part of the edit"
+    )
+    state.editor.recipe = state.editor.recipe.replace(epochs=before[1].epochs)
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
-    assert state.recipe.limit == 500
+    assert state.editor.recipe.limit == 500
     app.button(key="undo").click().run()
-    assert (state.architecture.digest, state.recipe) == before
+    assert (state.editor.architecture.digest, state.editor.recipe) == before
     assert not app.exception
 
 
@@ -726,12 +729,14 @@ def test_a_small_data_set_cuts_settings_down_and_a_large_one_brings_them_back(ap
     name = save_custom_dataset("few", CustomImages(images, None, ("a", "b"), (), 0))
     app.run()
     state = state_of(app)
-    state.recipe = state.recipe.replace(batch_size=128, validation_size=4000)
+    state.editor.recipe = state.editor.recipe.replace(batch_size=128, validation_size=4000)
     app.selectbox(key="dataset").set_value(name).run()
-    assert (state.recipe.validation_size, state.recipe.batch_size) == (10, 5)
-    state.recipe = state.recipe.replace(batch_size=4)
+    assert (state.editor.recipe.validation_size, state.editor.recipe.batch_size) == (10, 5)
+    state.editor.recipe = state.editor.recipe.replace(batch_size=4)
     app.selectbox(key="dataset").set_value("mnist").run()
-    assert (state.recipe.validation_size, state.recipe.batch_size) == (4000, 4), "what was set since is kept"
+    assert (state.editor.recipe.validation_size, state.editor.recipe.batch_size) == (4000, 4), (
+        "what was set since is kept"
+    )
     assert not app.exception
 
 
@@ -739,12 +744,12 @@ def test_settings_that_are_not_the_preset_s_can_be_made_so(app: AppTest) -> None
     app.run()
     state = state_of(app)
     app.selectbox(key="architecture-preset").set_value("cifar-exercise").run()
-    wanted = state.recipe
+    wanted = state.editor.recipe
     assert "preset-take" not in {button.key for button in app.button}
-    state.recipe = state.recipe.replace(limit=5000)
+    state.editor.recipe = state.editor.recipe.replace(limit=5000)
     app.run()
     app.button(key="preset-take").click().run()
-    assert state.recipe == wanted
+    assert state.editor.recipe == wanted
     assert not app.exception
 
 
@@ -771,13 +776,13 @@ def test_a_fork_from_the_page(app: AppTest) -> None:
     app.number_input(key="fork-lr").set_value(0.02).run()
     app.number_input(key="fork-epochs").set_value(9).run()
     app.select_slider(key="fork-step").set_value(3).run()
-    assert state_of(app).recipe == run.record.recipe, "the run on the screen is as it was"
+    assert state_of(app).editor.recipe == run.record.recipe, "the run on the screen is as it was"
     app.button(key="fork-start").click().run()
     assert not app.exception
-    fork = find_run(state_of(app).run_id or "")
+    fork = find_run(state_of(app).training.run_id or "")
     assert (fork.record.parent, fork.record.parent_step) == (run.id, 3)
     assert (fork.record.recipe.lr, fork.record.recipe.epochs) == (0.02, 9)
-    assert state_of(app).recipe == fork.record.recipe
+    assert state_of(app).editor.recipe == fork.record.recipe
     assert server.get_scheduler().get_queue_position(fork.id) == 1
 
 
@@ -802,7 +807,7 @@ def test_a_fork_that_cannot_be_is_said_beside_its_button(app: AppTest, monkeypat
     app.button(key="fork-start").click().run()
     assert not app.exception
     assert "4 epochs are more than this server allows" in html_of(app)
-    assert state_of(app).run_id == run.id
+    assert state_of(app).training.run_id == run.id
 
 
 def test_dropout_edited_while_a_run_waits_is_told_to_it(app: AppTest) -> None:

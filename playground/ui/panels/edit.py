@@ -34,7 +34,7 @@ _MAX_LISTED = 12
 
 def render_edit_notice(state: AppState, run: Run) -> None:
     """That the net on the page is not as it was trained, with the way back."""
-    count = len(state.edits.get(run.id, ()))
+    count = len(state.inspect.edits.get(run.id, ()))
     if not count:
         return
     markup.render_message(
@@ -46,7 +46,7 @@ def render_edit_notice(state: AppState, run: Run) -> None:
 def render_edit_view(state: AppState, run: Run, model: Model, row: LayerSummary, strongest_channel: int) -> None:
     """Tools on the left, what they did on the right."""
     untouched = load_model(run, model.step)
-    edits = state.edits.get(run.id, ())
+    edits = state.inspect.edits.get(run.id, ())
     tools, outcome = st.columns([46, 54], gap="medium")
     with tools:
         if row.kind in EDITABLE_KINDS:
@@ -55,8 +55,8 @@ def render_edit_view(state: AppState, run: Run, model: Model, row: LayerSummary,
             markup.render_message(
                 f"{row.title} cannot be operated on: choose a convolution, a linear layer, batch norm or the output."
             )
-        if state.edit_error:
-            markup.render_error(state.edit_error)
+        if state.inspect.edit_error:
+            markup.render_error(state.inspect.edit_error)
         _render_edit_list(run, untouched, edits)
     with outcome:
         _render_measured_edits(run, untouched, edits)
@@ -66,8 +66,8 @@ def render_edit_view(state: AppState, run: Run, model: Model, row: LayerSummary,
 
 def _revert_edits(run_id: str) -> None:
     state = get_app_state()
-    state.edits.pop(run_id, None)
-    state.edit_error = None
+    state.inspect.edits.pop(run_id, None)
+    state.inspect.edit_error = None
 
 
 def _handle_edit(run: Run, original_model: Model, edit: Edit) -> None:
@@ -77,15 +77,15 @@ def _handle_edit(run: Run, original_model: Model, edit: Edit) -> None:
 def _try_apply_edit(run: Run, original_model: Model, edit: Edit) -> bool:
     """Take an edit up, or tell why not; whether it was taken."""
     state = get_app_state()
-    edits = add_edit(state.edits.get(run.id, ()), edit)
+    edits = add_edit(state.inspect.edits.get(run.id, ()), edit)
     try:
         apply_edits(original_model, edits)
     except PlaygroundError as problem:
-        state.edit_error = problem
+        state.inspect.edit_error = problem
         return False
-    state.edit_error = None
-    state.edits[run.id] = edits
-    state.inspect_channel = edit.channel  # switched off, it is no longer the one that the input excites most
+    state.inspect.edit_error = None
+    state.inspect.edits[run.id] = edits
+    state.inspect.channel = edit.channel  # switched off, it is no longer the one that the input excites most
     return True
 
 
@@ -98,7 +98,7 @@ def _render_tools(state: AppState, run: Run, model: Model, row: LayerSummary, st
     present = next(
         (
             one.factor
-            for one in state.edits.get(run.id, ())
+            for one in state.inspect.edits.get(run.id, ())
             if isinstance(one, ChannelScale) and (one.layer_index, one.channel) == (row.index, channel)
         ),
         1.0,
@@ -197,8 +197,8 @@ def _render_edit_list(run: Run, original_model: Model, edits: tuple[Edit, ...]) 
 
 def _undo_edit(run_id: str, edit_index: int) -> None:
     state = get_app_state()
-    edits = state.edits.get(run_id, ())
-    state.edits[run_id] = (*edits[:edit_index], *edits[edit_index + 1 :])
+    edits = state.inspect.edits.get(run_id, ())
+    state.inspect.edits[run_id] = (*edits[:edit_index], *edits[edit_index + 1 :])
 
 
 # What came of it
@@ -237,10 +237,10 @@ def _render_save_button(run: Run, original_model: Model, edits: tuple[Edit, ...]
     try:
         saved = save_edited(run, original_model, edits, evaluation, owner=get_visitor_id())
     except PlaygroundError as problem:
-        state.edit_error = problem
+        state.inspect.edit_error = problem
     else:
         _revert_edits(run.id)
-        state.viewed_run_id = saved.id
+        state.inspect.run_id = saved.id
     st.rerun()
 
 

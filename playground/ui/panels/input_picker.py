@@ -21,17 +21,18 @@ from playground.ui.model_input import (
     make_example,
     preprocess_upload,
 )
-from playground.ui.state import AppState, ImageUpload, get_app_state
+from playground.ui.page_states import ImageUpload
+from playground.ui.state import AppState, get_app_state
 
 _INPUT_SOURCES = ("Drawing", "Test image", "Upload")
 
 
 def choose_input(state: AppState, input_spec: InputSpec) -> ModelInput:
     """The drawing, a test image or an upload; errors beside the choice, an example in their place."""
-    st.session_state["inside-input"] = state.inspect_input_source
+    st.session_state["inside-input"] = state.inspect.input_source
 
     def store_choice() -> None:
-        get_app_state().inspect_input_source = st.session_state["inside-input"] or _INPUT_SOURCES[0]
+        get_app_state().inspect.input_source = st.session_state["inside-input"] or _INPUT_SOURCES[0]
 
     st.segmented_control(
         "Input",
@@ -54,9 +55,9 @@ def choose_input(state: AppState, input_spec: InputSpec) -> ModelInput:
 
 
 def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
-    if state.inspect_input_source == "Test image":
+    if state.inspect.input_source == "Test image":
         return load_test_input(input_spec, _choose_test_index(state, input_spec.dataset))
-    if state.inspect_input_source == "Upload":
+    if state.inspect.input_source == "Upload":
         file = st.file_uploader(
             f"A picture of a {input_spec.dataset.sample_noun}" if input_spec.can_read_drawings else "A picture",
             type=["png", "jpg", "jpeg", "webp", "bmp"],
@@ -70,15 +71,15 @@ def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
 
 def _choose_test_index(state: AppState, dataset: Dataset) -> int:
     last = max(0, dataset.test_size - 1)
-    st.session_state["inside-test"] = min(last, state.inspect_test_index)
+    st.session_state["inside-test"] = min(last, state.inspect.test_index)
 
     def store_choice() -> None:
-        get_app_state().inspect_test_index = min(last, max(0, int(st.session_state["inside-test"] or 0)))
+        get_app_state().inspect.test_index = min(last, max(0, int(st.session_state["inside-test"] or 0)))
 
     st.number_input(
         "Number", step=1, key="inside-test", on_change=store_choice, help=f"Of the test images, 0 to {last:,}."
     )
-    return min(last, state.inspect_test_index)
+    return min(last, state.inspect.test_index)
 
 
 def render_prediction(model: Model, model_input: ModelInput, input_spec: InputSpec) -> None:
@@ -91,5 +92,5 @@ def render_prediction(model: Model, model_input: ModelInput, input_spec: InputSp
 
 def open_inspect_page(state: AppState, run: Run, data: LabeledImages, index: int) -> None:
     """Go to Look inside with one of the test images that a net was asked about."""
-    state.open_test_image(find_index(data, index, load_run_test_images(run)), run_id=run.id)
+    state.inspect.open_test_image(find_index(data, index, load_run_test_images(run)), run_id=run.id)
     st.switch_page(st.session_state["pages"]["inside"])

@@ -26,19 +26,31 @@ def render_share_popover(state: AppState) -> None:
     popover = st.popover("Share", key="share", on_change="rerun", help="A link, code, weights, a report.")
     if not popover.open:
         return
-    run = state.run
+    run = state.training.find_run()
     own = (
         run is not None
-        and run.record.architecture.digest == state.architecture.digest
+        and run.record.architecture.digest == state.editor.architecture.digest
         and bool(run.list_snapshot_steps())
     )
     with popover:
-        if state.architecture.layers:
+        if state.editor.architecture.layers:
             markup.render_hint("This link opens the app with this network, recipe and seed:")
-            st.code(_make_share_url(encode_link(state.architecture, state.recipe)), language=None, wrap_lines=True)
-        preset = ARCHITECTURE_PRESETS.get(state.preset_name or "")
-        title = preset.title if preset and preset.architecture.digest == state.architecture.digest else _DEFAULT_TITLE
-        exported = ExportSource.from_run(run) if own and run else ExportSource(state.architecture, state.recipe, title)
+            st.code(
+                _make_share_url(encode_link(state.editor.architecture, state.editor.recipe)),
+                language=None,
+                wrap_lines=True,
+            )
+        preset = ARCHITECTURE_PRESETS.get(state.editor.preset_name or "")
+        title = (
+            preset.title
+            if preset and preset.architecture.digest == state.editor.architecture.digest
+            else _DEFAULT_TITLE
+        )
+        exported = (
+            ExportSource.from_run(run)
+            if own and run
+            else ExportSource(state.editor.architecture, state.editor.recipe, title)
+        )
         render_export_buttons(exported, key="share")
         if not own:
             which = f", which {run.record.name} did not train" if run and run.list_snapshot_steps() else ""
@@ -93,7 +105,7 @@ def render_import_popover(state: AppState) -> None:
             help="It is read, never executed. Undo brings your network back.",
         )
         st.button("Read it", key="import-read", type="primary", on_click=_import_pasted_text)
-        said = state.import_result
+        said = state.editor.import_result
         if isinstance(said, PlaygroundError):
             markup.render_error(said)
         elif said is not None:
@@ -126,17 +138,19 @@ def _import_file() -> None:
 def _import_text(text: str) -> None:
     state = get_app_state()
     try:
-        found = parse_network(text, input_shape=state.architecture.input, classes=state.architecture.classes)
+        found = parse_network(
+            text, input_shape=state.editor.architecture.input, classes=state.editor.architecture.classes
+        )
         state.set_architecture(found.architecture, found.recipe)
         count = len(found.architecture.layers)
-        state.import_result = (f"Read: {count} layers.", *found.notes, *_find_dataset_mismatches(state))
+        state.editor.import_result = (f"Read: {count} layers.", *found.notes, *_find_dataset_mismatches(state))
     except PlaygroundError as problem:
-        state.import_result = problem
+        state.editor.import_result = problem
 
 
 def _find_dataset_mismatches(state: AppState) -> list[str]:
     """What the network that was read has not in common with the images that it would be trained on."""
-    net, data = state.architecture, resolve_dataset(state.recipe, state.architecture)
+    net, data = state.editor.architecture, resolve_dataset(state.editor.recipe, state.editor.architecture)
     found = []
     if net.classes != len(data.class_names):
         found.append(f"It tells {net.classes} classes apart, {data.title} has {len(data.class_names)}.")
@@ -155,8 +169,10 @@ def _find_dataset_mismatches(state: AppState) -> list[str]:
 def _import_weights_file(name: str, content: bytes) -> None:
     state = get_app_state()
     try:
-        run: Run = import_weights(content, state.architecture, state.recipe, name=name, owner=get_visitor_id())
+        run: Run = import_weights(
+            content, state.editor.architecture, state.editor.recipe, name=name, owner=get_visitor_id()
+        )
         state.attach(run)
-        state.import_result = ("These weights are a run of their own now: the drawing is read by them.",)
+        state.editor.import_result = ("These weights are a run of their own now: the drawing is read by them.",)
     except PlaygroundError as problem:
-        state.import_result = problem
+        state.editor.import_result = problem

@@ -24,7 +24,7 @@ def render_playable_page(render_page: Callable[[AppState], None]) -> None:
 
     A fragment only while time plays: in one a click waits for the work that goes on, instead of ending it.
     """
-    if get_app_state().is_playing:
+    if get_app_state().inspect.is_playing:
         st.fragment(_render_frame, run_every=PLAYBACK_INTERVAL_S)(render_page, True)
     else:
         _render_frame(render_page, False)
@@ -32,7 +32,7 @@ def render_playable_page(render_page: Callable[[AppState], None]) -> None:
 
 def _render_frame(render_page: Callable[[AppState], None], is_ticking: bool) -> None:
     state = get_app_state()
-    if state.is_playing != is_ticking:
+    if state.inspect.is_playing != is_ticking:
         st.rerun()
     try:
         render_page(state)
@@ -44,12 +44,12 @@ def choose_run(state: AppState, *, key: str) -> Run:
     """A selectbox of all runs with something to look at; the same run on every page."""
     runs = [run for run in list_runs()[0] if run.list_snapshot_steps()]
     choices = {run.id: run for run in (*runs, get_pretrained())}
-    wanted = state.viewed_run_id or state.run_id or PRETRAINED
+    wanted = state.inspect.run_id or state.training.run_id or PRETRAINED
     st.session_state[key] = wanted if wanted in choices else PRETRAINED
 
     def store_choice() -> None:
         now = get_app_state()
-        now.viewed_run_id, now.is_playing = st.session_state[key], False
+        now.inspect.run_id, now.inspect.is_playing = st.session_state[key], False
 
     chosen = st.selectbox(
         "Run",
@@ -68,16 +68,16 @@ def choose_snapshot(run: Run, *, key: str) -> Model:
     steps = run.list_snapshot_steps()
     if len(steps) > 1:
         _render_slider(state, run, steps, key)
-    elif state.is_playing:  # another run has taken the place of the one that played
-        state.is_playing = False
+    elif state.inspect.is_playing:  # another run has taken the place of the one that played
+        state.inspect.is_playing = False
         st.rerun()
     chosen = get_selected_step(state, run, steps) if steps else None
-    return apply_edits(load_model(run, chosen), state.edits.get(run.id, ()))
+    return apply_edits(load_model(run, chosen), state.inspect.edits.get(run.id, ()))
 
 
 def get_selected_step(state: AppState, run: Run, steps: tuple[int, ...]) -> int:
     """The chosen step of a run, or the nearest that was not thinned away; without a choice the newest."""
-    moment = state.selected_steps.get(run.id)
+    moment = state.inspect.selected_steps.get(run.id)
     return steps[-1] if moment is None else min(steps, key=lambda step: abs(step - moment))
 
 
@@ -85,14 +85,14 @@ def _render_slider(state: AppState, run: Run, steps: tuple[int, ...], key: str) 
     history = get_run_history(run)
     start = "as it began" if run.initial_state_path.exists() else "untrained"
     slider = f"{key}-{run.id}"
-    if state.is_playing:
+    if state.inspect.is_playing:
         _advance_playback(state, run, steps)
     st.session_state[slider] = get_selected_step(state, run, steps)
 
     def store_choice() -> None:
         now, chosen = get_app_state(), st.session_state[slider]
-        now.selected_steps[run.id] = None if chosen == steps[-1] else chosen
-        now.is_playing = False
+        now.inspect.selected_steps[run.id] = None if chosen == steps[-1] else chosen
+        now.inspect.is_playing = False
 
     st.select_slider(
         "Moment",
@@ -103,9 +103,9 @@ def _render_slider(state: AppState, run: Run, steps: tuple[int, ...], key: str) 
         help="The net's life in snapshots, from before training to the latest; everything on the page follows.",
     )
     st.button(
-        "Pause" if state.is_playing else "Play its life",
+        "Pause" if state.inspect.is_playing else "Play its life",
         key=f"{key}-play",
-        icon=":material/pause:" if state.is_playing else ":material/play_arrow:",
+        icon=":material/pause:" if state.inspect.is_playing else ":material/play_arrow:",
         on_click=_toggle_playback,
         args=(run.id, steps),
         shortcut="Space",
@@ -115,21 +115,21 @@ def _render_slider(state: AppState, run: Run, steps: tuple[int, ...], key: str) 
 
 def _toggle_playback(run_id: str, steps: tuple[int, ...]) -> None:
     state = get_app_state()
-    state.is_playing = not state.is_playing
-    state.next_frame_at = time.monotonic() + _MIN_FRAME_S
-    if state.is_playing and state.selected_steps.get(run_id) is None:
-        state.selected_steps[run_id] = steps[0]
+    state.inspect.is_playing = not state.inspect.is_playing
+    state.inspect.next_frame_at = time.monotonic() + _MIN_FRAME_S
+    if state.inspect.is_playing and state.inspect.selected_steps.get(run_id) is None:
+        state.inspect.selected_steps[run_id] = steps[0]
 
 
 def _advance_playback(state: AppState, run: Run, steps: tuple[int, ...]) -> None:
     """One moment on if it is time; at the newest it stands still, and the page must be drawn without its clock."""
-    if time.monotonic() < state.next_frame_at:  # the page is also drawn anew for other reasons
+    if time.monotonic() < state.inspect.next_frame_at:  # the page is also drawn anew for other reasons
         return
-    state.next_frame_at = time.monotonic() + _MIN_FRAME_S
+    state.inspect.next_frame_at = time.monotonic() + _MIN_FRAME_S
     later = [step for step in steps if step > get_selected_step(state, run, steps)]
     if later and later[0] != steps[-1]:
-        state.selected_steps[run.id] = later[0]
+        state.inspect.selected_steps[run.id] = later[0]
     else:
-        state.selected_steps[run.id] = None
-        state.is_playing = False
+        state.inspect.selected_steps[run.id] = None
+        state.inspect.is_playing = False
         st.rerun()

@@ -16,9 +16,11 @@ _POLL_INTERVAL_S = 0.5
 
 def render_features_panel(state: AppState, dataset: Dataset) -> None:
     """Choose the net and how many images it looks at; what it makes is the page's data set as soon as it is there."""
-    errand = get_background_tasks().get_latest(*state.extraction_task_key) if state.extraction_task_key else None
+    errand = (
+        get_background_tasks().get_latest(*state.data.extraction_task_key) if state.data.extraction_task_key else None
+    )
     if errand is not None and errand.result_name:
-        state.viewed_dataset_name, state.extraction_task_key = errand.result_name, None
+        state.data.dataset_name, state.data.extraction_task_key = errand.result_name, None
         st.rerun()
     if not is_available(dataset) or dataset.features is not None:
         return
@@ -73,7 +75,7 @@ def _choose_size(split: str, label: str, value: int, dataset: Dataset) -> int:
 
 def _start_extraction(*task_key: str) -> None:
     get_background_tasks().start(*task_key, owner=get_visitor_id())
-    get_app_state().extraction_task_key = task_key
+    get_app_state().data.extraction_task_key = task_key
 
 
 def _render_progress(task: BackgroundTask) -> None:

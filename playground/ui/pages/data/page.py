@@ -46,18 +46,18 @@ def render_data_page() -> None:
         except PlaygroundError as problem:
             markup.render_error(problem)
             return
-        _render_split_sizes(dataset, state.recipe)
+        _render_split_sizes(dataset, state.editor.recipe)
         _render_classes(dataset, seen)
         _render_augmentation(state, dataset, seen)
 
 
 def _choose_dataset(state: AppState) -> Dataset:
     every = list_datasets()
-    wanted = state.viewed_dataset_name or state.recipe.dataset
+    wanted = state.data.dataset_name or state.editor.recipe.dataset
     st.session_state["data-name"] = wanted if wanted in every else next(iter(every))
 
     def store_choice() -> None:
-        get_app_state().viewed_dataset_name = st.session_state["data-name"]
+        get_app_state().data.dataset_name = st.session_state["data-name"]
 
     markup.render_title("Data")
     name = st.selectbox(
@@ -75,13 +75,13 @@ def _choose_dataset(state: AppState) -> Dataset:
 
 
 def _render_use_button(state: AppState, dataset: Dataset) -> None:
-    used = state.recipe.dataset == dataset.name
+    used = state.editor.recipe.dataset == dataset.name
     with st.container(horizontal=True, gap="small"):
         st.button(
             "In use" if used else "Use it",
             key="data-use",
             type="primary",
-            disabled=used or is_active(state.run) or not is_available(dataset),
+            disabled=used or is_active(state.training.find_run()) or not is_available(dataset),
             on_click=switch_dataset,
             args=(dataset.name,),
             help="For training; fits the network's input and classes too. Undo on the Playground page takes it back.",
@@ -99,7 +99,7 @@ def _render_delete_popover(dataset: Dataset) -> None:
         if training:
             markup.render_hint(f"{training[0]} is being trained on it: stop that first.")
             return
-        if get_app_state().recipe.dataset == dataset.name:
+        if get_app_state().editor.recipe.dataset == dataset.name:
             markup.render_hint("It is in use: the Playground page goes back to MNIST.")
         markup.render_hint(f"Delete {dataset.title} with its images? Runs that were trained on it stay.")
         if st.button("Delete for good", key="data-delete-sure", type="primary"):
@@ -109,9 +109,9 @@ def _render_delete_popover(dataset: Dataset) -> None:
                 markup.render_error(problem)
                 return
             state = get_app_state()
-            if state.recipe.dataset == dataset.name:
+            if state.editor.recipe.dataset == dataset.name:
                 switch_dataset("mnist")
-            state.viewed_dataset_name = None
+            state.data.dataset_name = None
             st.rerun()
 
 
@@ -155,16 +155,16 @@ def _render_classes(dataset: Dataset, stats: DatasetStats) -> None:
 def _render_augmentation(state: AppState, dataset: Dataset, stats: DatasetStats) -> None:
     """One image as training sees it, once after another."""
     markup.render_title("Augmentation", note="what training makes of one image; a setting of the recipe")
-    if state.recipe.dataset != dataset.name:
+    if state.editor.recipe.dataset != dataset.name:
         markup.render_hint("Use this data set, and its images are shown as the recipe changes them.")
         return
     left, right = st.columns([38, 62], gap="medium")
     with left:
-        render_augmentation_form(state.recipe, set_recipe_field)
-    kinds = {item.kind for item in state.recipe.augmentation}
+        render_augmentation_form(state.editor.recipe, set_recipe_field)
+    kinds = {item.kind for item in state.editor.recipe.augmentation}
     with right:
         image = stats.examples[min(2, len(stats.examples) - 1), 0]
-        versions = make_augmented_copies(image, state.recipe.augmentation, _AUGMENTED_COUNT)
+        versions = make_augmented_copies(image, state.editor.recipe.augmentation, _AUGMENTED_COUNT)
         grid = render_image_grid(
             np.concatenate([image[None], versions]),
             columns=6,

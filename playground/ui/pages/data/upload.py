@@ -46,7 +46,7 @@ def render_upload_panel() -> None:
             channels: Channels = 3 if colour else 1
             made = _create_dataset(name, partial(read_image_folder, file, height=size, width=size, channels=channels))
             # What was left out, not the images: a session outlives them.
-            get_app_state().dataset_upload_result = (
+            get_app_state().data.upload_result = (
                 made if isinstance(made, PlaygroundError) else (made.skipped_count, made.skipped)
             )
             st.rerun()
@@ -62,7 +62,7 @@ def _create_dataset(
             own = read_images(
                 progress=lambda done, total: place.progress(done / total, f"{done:,} of {total:,} pictures")
             )
-            get_app_state().viewed_dataset_name = save_custom_dataset(
+            get_app_state().data.dataset_name = save_custom_dataset(
                 name, own, is_drawn=is_drawn, owner=get_visitor_id()
             )
     except PlaygroundError as problem:
@@ -71,7 +71,7 @@ def _create_dataset(
 
 
 def _render_upload_result() -> None:
-    said = get_app_state().dataset_upload_result
+    said = get_app_state().data.upload_result
     if isinstance(said, PlaygroundError):
         markup.render_error(said)
     elif said is not None:
@@ -92,12 +92,12 @@ def render_draw_classes_panel(state: AppState) -> None:
         got = render_canvas(
             key="class-canvas",
             size=CANVAS_SIZE,
-            pen_width=state.pen_width,
-            ink=state.class_ink,
-            revision=state.class_canvas_revision,
+            pen_width=state.drawing.pen_width,
+            ink=state.data.class_ink,
+            revision=state.data.class_canvas_revision,
         )
         if got is not None:
-            state.class_ink = got
+            state.data.class_ink = got
         with st.container(horizontal=True, gap="small"):
             st.button(
                 "Keep",
@@ -113,30 +113,31 @@ def render_draw_classes_panel(state: AppState) -> None:
                 key="drawn-back",
                 on_click=_undo_class_drawing,
                 args=(clean_name(name),),
-                disabled=clean_name(name) not in state.class_drawings,
+                disabled=clean_name(name) not in state.data.class_drawings,
                 help="The last drawing of the class above.",
             )
-            with st.popover("Forget all", disabled=not state.class_drawings, key="drawn-forget"):
+            with st.popover("Forget all", disabled=not state.data.class_drawings, key="drawn-forget"):
                 markup.render_hint("All drawings of all classes? What was made of them stays.")
                 st.button("Forget them", key="drawn-forget-sure", type="primary", on_click=_discard_class_drawings)
-        if state.class_error:
-            markup.render_error(state.class_error)
+        if state.data.class_error:
+            markup.render_error(state.data.class_error)
         _render_class_drawings(state)
         enough = (
-            len(state.class_drawings) > 1 and min(map(len, state.class_drawings.values())) >= MIN_DRAWINGS_PER_CLASS
+            len(state.data.class_drawings) > 1
+            and min(map(len, state.data.class_drawings.values())) >= MIN_DRAWINGS_PER_CLASS
         )
         if st.button("Make a data set of them", key="drawn-start", disabled=not enough):
-            drawings = {one: list(kept) for one, kept in state.class_drawings.items()}
+            drawings = {one: list(kept) for one, kept in state.data.class_drawings.items()}
             made = _create_dataset(
                 " and ".join(list(drawings)[:3]), lambda progress: create_images_from_drawings(drawings), is_drawn=True
             )
-            state.class_error = made if isinstance(made, PlaygroundError) else None
-            state.drawn_dataset_sizes = (
+            state.data.class_error = made if isinstance(made, PlaygroundError) else None
+            state.data.drawn_dataset_sizes = (
                 None if isinstance(made, PlaygroundError) else (len(made.train), len(made.test or ()))
             )
             st.rerun()
-        if state.drawn_dataset_sizes:
-            train, test = state.drawn_dataset_sizes
+        if state.data.drawn_dataset_sizes:
+            train, test = state.data.drawn_dataset_sizes
             markup.render_message(
                 f"Done: {train:,} images to train on and {test:,} to test with, each drawing in many copies with other "
                 "pens, moved and turned a little. Validation has such copies too; only the test's drawings are new."
@@ -145,46 +146,48 @@ def render_draw_classes_panel(state: AppState) -> None:
 
 def _save_class_drawing(class_name: str) -> None:
     state = get_app_state()
-    state.class_ink = read_canvas(key="class-canvas", revision=state.class_canvas_revision) or state.class_ink
+    state.data.class_ink = (
+        read_canvas(key="class-canvas", revision=state.data.class_canvas_revision) or state.data.class_ink
+    )
     class_name = clean_name(class_name)
-    state.class_error = state.drawn_dataset_sizes = None
-    if not state.class_ink.strokes or not class_name:
-        state.class_error = DrawingError("Nothing is drawn yet.", fix="Draw on the canvas, then keep it.")
-    elif class_name not in state.class_drawings and len(state.class_drawings) >= _MAX_CLASSES:
-        state.class_error = DrawingError(f"There are {_MAX_CLASSES} classes already.", fix="Use one of them.")
-    elif len(state.class_drawings.get(class_name, ())) >= _MAX_DRAWINGS_PER_CLASS:
-        state.class_error = DrawingError(f"{class_name} has {_MAX_DRAWINGS_PER_CLASS} drawings: that is enough.")
+    state.data.class_error = state.data.drawn_dataset_sizes = None
+    if not state.data.class_ink.strokes or not class_name:
+        state.data.class_error = DrawingError("Nothing is drawn yet.", fix="Draw on the canvas, then keep it.")
+    elif class_name not in state.data.class_drawings and len(state.data.class_drawings) >= _MAX_CLASSES:
+        state.data.class_error = DrawingError(f"There are {_MAX_CLASSES} classes already.", fix="Use one of them.")
+    elif len(state.data.class_drawings.get(class_name, ())) >= _MAX_DRAWINGS_PER_CLASS:
+        state.data.class_error = DrawingError(f"{class_name} has {_MAX_DRAWINGS_PER_CLASS} drawings: that is enough.")
     else:
-        state.class_drawings = {
-            **state.class_drawings,
-            class_name: (*state.class_drawings.get(class_name, ()), state.class_ink.strokes),
+        state.data.class_drawings = {
+            **state.data.class_drawings,
+            class_name: (*state.data.class_drawings.get(class_name, ()), state.data.class_ink.strokes),
         }
         _clear_class_canvas()
 
 
 def _clear_class_canvas() -> None:
     state = get_app_state()
-    state.class_ink = Ink()
-    state.class_canvas_revision += 1
+    state.data.class_ink = Ink()
+    state.data.class_canvas_revision += 1
 
 
 def _undo_class_drawing(class_name: str) -> None:
     state = get_app_state()
-    state.class_error = state.drawn_dataset_sizes = None
-    fewer = {one: kept[:-1] if one == class_name else kept for one, kept in state.class_drawings.items()}
-    state.class_drawings = {one: kept for one, kept in fewer.items() if kept}
+    state.data.class_error = state.data.drawn_dataset_sizes = None
+    fewer = {one: kept[:-1] if one == class_name else kept for one, kept in state.data.class_drawings.items()}
+    state.data.class_drawings = {one: kept for one, kept in fewer.items() if kept}
 
 
 def _discard_class_drawings() -> None:
     state = get_app_state()
-    state.class_drawings, state.class_error, state.drawn_dataset_sizes = {}, None, None
+    state.data.class_drawings, state.data.class_error, state.data.drawn_dataset_sizes = {}, None, None
 
 
 def _render_class_drawings(state: AppState) -> None:
     """What was drawn so far: a row a class."""
     colours = get_theme(st.context.theme.type)
     rows = []
-    for name, drawings in state.class_drawings.items():
+    for name, drawings in state.data.class_drawings.items():
         images = np.zeros((_MAX_SHOWN_DRAWINGS, 1, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
         for place, strokes in enumerate(drawings[-_MAX_SHOWN_DRAWINGS:]):
             images[place] = rasterize(strokes)

@@ -32,7 +32,7 @@ def render_layer_film(run: Run, model_input: ModelInput, layer_index: int, title
     markup.render_title(
         "A film of this layer", note=f"its {len(steps)} moments, with this input, on one scale of colours"
     )
-    edits = get_app_state().edits.get(run.id, ())
+    edits = get_app_state().inspect.edits.get(run.id, ())
     key = (run.id, steps[-1], layer_index, model_input.image.tobytes(), edits)
     if st.button("Make the film", key="film-start", icon=":material/movie:"):
         maps: dict[int, Array] = {}

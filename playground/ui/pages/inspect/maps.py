@@ -53,7 +53,7 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
     # Until a place is chosen, the one that the channel finds most exciting.
     best = np.unravel_index(int(np.argmax(channel.output)), channel.output.shape)
     place_shown = (
-        state.inspect_position[2:] if state.inspect_position and state.inspect_position[:2] == chosen else best
+        state.inspect.position[2:] if state.inspect.position and state.inspect.position[:2] == chosen else best
     )
     below = model.architecture.layers[every[place - 1].layer_index].title if place else "input"
     name = _name_channel(run, layer.kind, values.output.ndim, number)
@@ -70,9 +70,9 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
             key=f"microscope-{model.run_id}-{layer_index}",
         )
     markup.render_legend(picture.palette, picture.grid.min_value, picture.grid.max_value)
-    if clicked and clicked.channel < len(shown) and (layer.id, *clicked) != state.inspect_position:
+    if clicked and clicked.channel < len(shown) and (layer.id, *clicked) != state.inspect.position:
         is_other = clicked.channel != number
-        state.inspect_channel, state.inspect_position = clicked.channel, (layer.id, *clicked)
+        state.inspect.channel, state.inspect.position = clicked.channel, (layer.id, *clicked)
         if is_other:  # else the browser shows it already
             rerun_fragment_or_page()
     if layer.kind == "output":
@@ -83,9 +83,14 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
 
 def get_selected_channel(state: AppState, values: LayerActivations) -> int:
     """The channel that Look inside is about; until one is chosen, the one that this input excites most."""
-    if state.inspect_channel is None:
-        return int(np.nan_to_num(values.output).reshape(len(values.output), -1).max(axis=1).argmax())
-    return min(state.inspect_channel, len(values.output) - 1)
+    if state.inspect.channel is None:
+        return find_strongest_channel(values)
+    return min(state.inspect.channel, len(values.output) - 1)
+
+
+def find_strongest_channel(values: LayerActivations) -> int:
+    """Return the channel with the highest activation."""
+    return int(np.nan_to_num(values.output).reshape(len(values.output), -1).max(axis=1).argmax())
 
 
 def _name_channel(run: Run, kind: str, ndim: int, channel: int) -> str:

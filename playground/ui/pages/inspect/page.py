@@ -1,7 +1,5 @@
 """Look inside: one input, one moment of one run, one layer, and five ways of looking at it."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from playground.core.shapes import format_shape
@@ -12,7 +10,7 @@ from playground.interpret.model import Model
 from playground.ui import html as markup
 from playground.ui.model_input import ModelInput, get_input_spec
 from playground.ui.pages.inspect.attribution import render_attribution_view
-from playground.ui.pages.inspect.maps import get_selected_channel, render_maps_view
+from playground.ui.pages.inspect.maps import find_strongest_channel, render_maps_view
 from playground.ui.pages.inspect.top_activations import render_top_activations_view
 from playground.ui.pages.inspect.weights import render_weights_view
 from playground.ui.panels.edit import render_edit_notice, render_edit_view
@@ -45,7 +43,7 @@ def _render_page(state: AppState) -> None:
         markup.render_title("Look inside")
         run = choose_run(state, key="inside-run")
         model = choose_snapshot(run, key="inside-step")
-        if state.inspect_view in _LIVE_VIEWS and not state.is_playing and run.is_live():
+        if state.inspect.view in _LIVE_VIEWS and not state.inspect.is_playing and run.is_live():
             st.fragment(_follow_newest_snapshot, run_every=_POLL_INTERVAL_S)(run, run.list_snapshot_steps()[-1])
         render_edit_notice(state, run)
         sight = get_input_spec(run)
@@ -60,19 +58,19 @@ def _follow_newest_snapshot(run: Run, known_step: int) -> None:
     """While the run trains: draw the page anew when there is a newer moment, unless an older one was chosen."""
     markup.render_hint("Training goes on: this page follows its newest moment.")
     newest = max(run.list_snapshot_steps(), default=known_step)
-    if get_app_state().selected_steps.get(run.id) is None and newest != known_step:
+    if get_app_state().inspect.selected_steps.get(run.id) is None and newest != known_step:
         st.rerun()
 
 
 def _choose_layer(state: AppState, model: Model) -> LayerSummary:
     rows = {row.id: row for row in summarize(model.architecture).layers if row.enabled}
-    wanted = state.inspect_layer_id if state.inspect_layer_id in rows else next(iter(rows))
+    wanted = state.inspect.layer_id if state.inspect.layer_id in rows else next(iter(rows))
     st.session_state["inside-layer"] = wanted
 
     def store_choice() -> None:
         now = get_app_state()
-        now.inspect_layer_id = st.session_state["inside-layer"] or now.inspect_layer_id
-        now.inspect_channel = None
+        now.inspect.layer_id = st.session_state["inside-layer"] or now.inspect.layer_id
+        now.inspect.channel = None
 
     st.pills(
         "Layer",
@@ -93,10 +91,10 @@ def _choose_layer(state: AppState, model: Model) -> LayerSummary:
 
 
 def _render_view(state: AppState, run: Run, model: Model, model_input: ModelInput, row: LayerSummary) -> None:
-    st.session_state["inside-view"] = state.inspect_view
+    st.session_state["inside-view"] = state.inspect.view
 
     def store_choice() -> None:
-        get_app_state().inspect_view = st.session_state["inside-view"] or "Maps"
+        get_app_state().inspect.view = st.session_state["inside-view"] or "Maps"
 
     st.segmented_control(
         "View",
@@ -107,11 +105,11 @@ def _render_view(state: AppState, run: Run, model: Model, model_input: ModelInpu
         label_visibility="collapsed",
         help="\n\n".join(f"**{name}**: {words}" for name, words in VIEWS.items()),
     )
-    if state.inspect_view not in _LIVE_VIEWS and run.is_live() and state.selected_steps.get(run.id) is None:
-        state.selected_steps[run.id] = model.step  # what is worked on must not change under the hands
+    if state.inspect.view not in _LIVE_VIEWS and run.is_live() and state.inspect.selected_steps.get(run.id) is None:
+        state.inspect.selected_steps[run.id] = model.step  # what is worked on must not change under the hands
     values = next(found for found in compute_activations(model, model_input.image) if found.layer_index == row.index)
-    strongest = get_selected_channel(replace(state, inspect_channel=None), values)
-    match state.inspect_view:
+    strongest = find_strongest_channel(values)
+    match state.inspect.view:
         case "Filters":
             render_weights_view(run, model, row.index)
         case "Excites":

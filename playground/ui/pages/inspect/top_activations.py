@@ -47,13 +47,13 @@ def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_chann
     Until one is chosen it is ``strongest_channel``, which the input excites most.
     """
     channels = row.output_shape[0]
-    present = strongest_channel if state.inspect_channel is None else min(state.inspect_channel, channels - 1)
+    present = strongest_channel if state.inspect.channel is None else min(state.inspect.channel, channels - 1)
     names = run.get_dataset().class_names
     if row.kind == "output" and len(names) == channels:
         st.session_state[f"{key}-class"] = present
 
         def store_class() -> None:
-            state.inspect_channel = st.session_state[f"{key}-class"]
+            state.inspect.channel = st.session_state[f"{key}-class"]
 
         st.selectbox(
             "Class",
@@ -67,7 +67,7 @@ def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_chann
     st.session_state[key] = present + 1
 
     def store_choice() -> None:
-        state.inspect_channel = min(channels, max(1, int(st.session_state[key] or 1))) - 1
+        state.inspect.channel = min(channels, max(1, int(st.session_state[key] or 1))) - 1
 
     st.number_input(
         f"Channel, 1 to {channels}", step=1, key=key, on_change=store_choice, width=160, help="Of this layer's output."
@@ -118,8 +118,8 @@ def _render_top_activations(
     ]
     clicked = render_gallery(tiles, key=f"exemplars-{row.id}", size=84)
     if clicked:
-        state.open_test_image(int(clicked))
-        state.inspect_view = "Maps"
+        state.inspect.open_test_image(int(clicked))
+        state.inspect.view = "Maps"
         rerun_fragment_or_page()
 
 

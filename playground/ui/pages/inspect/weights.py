@@ -213,7 +213,7 @@ def _render_weight_change(run: Run, model: Model, layer_index: int, weights: Mod
         markup.render_message("This is the first moment there is: nothing has changed yet. Choose a later one.")
         return
     try:
-        then_model = apply_edits(load_model(run, first), get_app_state().edits.get(run.id, ()))
+        then_model = apply_edits(load_model(run, first), get_app_state().inspect.edits.get(run.id, ()))
         before = {found.name: found for found in get_layer_weights(then_model, layer_index)}[weights.name]
     except PlaygroundError as problem:
         markup.render_error(problem)

@@ -59,17 +59,17 @@ def _render_page(state: AppState) -> None:
 
 def _choose_test_images(state: AppState, run: Run) -> LabeledImages:
     """All test images; of a moment of the past so few, unless all are asked for, that time can play."""
-    if state.selected_steps.get(run.id) is None:
+    if state.inspect.selected_steps.get(run.id) is None:
         return load_run_test_images(run)
     st.toggle(
         "All test images at this moment too",
         key="mistakes-all",
         persist_state="session",
-        disabled=state.is_playing,
+        disabled=state.inspect.is_playing,
         help=f"Moments of the past are measured on {_SAMPLE_SIZE:,} of the test images, so that time can play.",
     )
     return load_run_test_images(
-        run, None if st.session_state["mistakes-all"] and not state.is_playing else _SAMPLE_SIZE
+        run, None if st.session_state["mistakes-all"] and not state.inspect.is_playing else _SAMPLE_SIZE
     )
 
 
@@ -92,10 +92,10 @@ def _render_confusion(
     left, right = st.columns([48, 52], gap="medium")
     with left:
         clicked = render_confusion_matrix(
-            evaluation.confusion_matrix.tolist(), class_names, selected=state.confusion_cell, key="confusion"
+            evaluation.confusion_matrix.tolist(), class_names, selected=state.mistakes.confusion_cell, key="confusion"
         )
         if clicked:
-            state.confusion_cell = None if clicked == state.confusion_cell else clicked
+            state.mistakes.confusion_cell = None if clicked == state.mistakes.confusion_cell else clicked
             rerun_fragment_or_page()
         markup.render_hint(
             "Rows: what an image is. Columns: what the net takes it for. Click a cell to see its images."
@@ -108,8 +108,8 @@ def _render_cell_images(
     state: AppState, run: Run, model: Model, data: LabeledImages, evaluation: Evaluation, class_names: Sequence[str]
 ) -> None:
     """The images of the chosen cell, or those most worth a look."""
-    if state.confusion_cell:
-        label, guess = state.confusion_cell
+    if state.mistakes.confusion_cell:
+        label, guess = state.mistakes.confusion_cell
         places = evaluation.find_confusions(label, guess)
         words = "taken for what they are" if label == guess else f"taken for {class_names[guess]}"
         note = "the most confident first" + (f", {_MAX_IMAGES} of them" if len(places) > _MAX_IMAGES else "")

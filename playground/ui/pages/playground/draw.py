@@ -33,10 +33,11 @@ from playground.ui.model_input import (
     preprocess_upload,
     render_canvas_background,
 )
+from playground.ui.page_states import ImageUpload
 from playground.ui.pages.playground.feature_strip import render_feature_strip
 from playground.ui.pages.playground.teach import render_teach_popover, render_teach_result
 from playground.ui.services import get_pretrained, get_scheduler
-from playground.ui.state import CANVAS_SIZE, AppState, ImageUpload, get_app_state
+from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
 
 REFRESH_INTERVAL_S = 3.0
 PEN_WIDTH_RANGE = (6, 34)
@@ -50,7 +51,7 @@ _EMPTY_IMAGE = np.zeros((1, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
 
 def render_draw_panel(state: AppState, strip: DeltaGenerator) -> None:
     """The canvas and its prediction here, the strip in another container of the page."""
-    run = state.run
+    run = state.training.find_run()
     follows = run is not None and (get_scheduler().is_active(run.id) or run.is_live())
     st.fragment(_render_panel)(strip, follows)
 
@@ -77,13 +78,14 @@ def _render_panel(strip: DeltaGenerator, is_live: bool) -> None:
 
 def _render_prediction_and_strip(strip: DeltaGenerator) -> None:
     state = get_app_state()
-    model, problem = load_active_model(state.run)
+    run = state.training.find_run()
+    model, problem = load_active_model(run)
     sight = get_active_input_spec(state)
     subject: ModelInput | None = None
     with suppress(PlaygroundError):  # said beside the canvas
         subject = build_canvas_input(state, sight)
     _render_prediction(state, model, sight, subject)
-    render_teach_result(state.run)
+    render_teach_result(run)
     if problem:
         markup.render_error(problem)
     with strip:
@@ -99,14 +101,14 @@ def _render_canvas_panel(state: AppState, input_spec: InputSpec) -> PlaygroundEr
         problem = error
     got = render_canvas(
         size=CANVAS_SIZE,
-        pen_width=state.pen_width,
-        ink=state.ink,
-        revision=state.canvas_revision,
+        pen_width=state.drawing.pen_width,
+        ink=state.drawing.ink,
+        revision=state.drawing.revision,
         background=background,
-        is_erasing=state.is_erasing,
+        is_erasing=state.drawing.is_erasing,
     )
     if got is not None:
-        state.record_drawing(got)
+        state.drawing.set_ink(got)
     return problem
 
 
@@ -129,11 +131,11 @@ def _render_preprocessing(state: AppState, input_spec: InputSpec, model_input: M
 
 def _render_preprocessing_toggle(state: AppState, step: str) -> None:
     label, words = _PREPROCESSING_STEPS[step]
-    st.session_state[f"fit-{step}"] = getattr(state.preprocessing, step)
+    st.session_state[f"fit-{step}"] = getattr(state.drawing.preprocessing, step)
 
     def store_choice() -> None:
         now = get_app_state()
-        now.preprocessing = replace(now.preprocessing, **{step: bool(st.session_state[f"fit-{step}"])})
+        now.drawing.preprocessing = replace(now.drawing.preprocessing, **{step: bool(st.session_state[f"fit-{step}"])})
 
     st.toggle(label, key=f"fit-{step}", on_change=store_choice, help=words)
 
@@ -157,7 +159,7 @@ def _render_buttons(state: AppState, input_spec: InputSpec, model_input: ModelIn
         st.button(
             "Eraser",
             key="canvas-eraser",
-            type="primary" if state.is_erasing else "secondary",
+            type="primary" if state.drawing.is_erasing else "secondary",
             on_click=_toggle_eraser,
             shortcut="E",
             help="Rub out instead of drawing (E); press it again for the pen.",
@@ -177,7 +179,7 @@ def _render_pen_popover(state: AppState, input_spec: InputSpec) -> None:
     if not popover.open:
         return
     with popover:
-        st.session_state["canvas-pen"] = state.pen_width
+        st.session_state["canvas-pen"] = state.drawing.pen_width
         st.slider("Width of the pen", *PEN_WIDTH_RANGE, key="canvas-pen", on_change=_set_pen_width)
         st.file_uploader(
             f"A picture of a {input_spec.dataset.sample_noun}"
@@ -189,49 +191,49 @@ def _render_pen_popover(state: AppState, input_spec: InputSpec) -> None:
             args=(input_spec,),
             max_upload_size=MAX_FILE_BYTES // 10**6,
         )
-        if state.upload_error:
-            markup.render_error(state.upload_error)
+        if state.drawing.upload_error:
+            markup.render_error(state.drawing.upload_error)
 
 
 def _set_pen_width() -> None:
     state = get_app_state()
-    state.sync_canvas()
-    state.pen_width = int(st.session_state["canvas-pen"])
+    state.drawing.sync_from_browser()
+    state.drawing.pen_width = int(st.session_state["canvas-pen"])
 
 
 def _load_upload(input_spec: InputSpec) -> None:
     state = get_app_state()
     file = st.session_state["canvas-upload"]
-    state.upload_error = None
+    state.drawing.upload_error = None
     if file is None:
         return
     picture = ImageUpload(file.name, file.getvalue())
     try:
         preprocess_upload(picture, input_spec)
     except PlaygroundError as problem:
-        state.upload_error = problem
+        state.drawing.upload_error = problem
         return
-    state.replace_drawing(upload=picture)
+    state.drawing.replace(upload=picture)
 
 
 def _clear_canvas() -> None:
     state = get_app_state()
-    state.replace_drawing()
-    state.is_erasing = False
+    state.drawing.replace()
+    state.drawing.is_erasing = False
 
 
 def _undo_drawing() -> None:
-    get_app_state().undo_drawing()
+    get_app_state().drawing.undo()
 
 
 def _toggle_eraser() -> None:
     state = get_app_state()
-    state.sync_canvas()
-    state.is_erasing = not state.is_erasing
+    state.drawing.sync_from_browser()
+    state.drawing.is_erasing = not state.drawing.is_erasing
 
 
 def _show_random_test_image(test_size: int) -> None:
-    get_app_state().replace_drawing(test_index=random.randrange(test_size))
+    get_app_state().drawing.replace(test_index=random.randrange(test_size))
 
 
 def _render_prediction(
@@ -257,7 +259,9 @@ def _render_prediction(
             colours,
             predicted_class=first,
         )
-        answers = [markup.ClassProbabilities(describe_model(state.run, model), prediction.probabilities, first)]
+        answers = [
+            markup.ClassProbabilities(describe_model(state.training.find_run(), model), prediction.probabilities, first)
+        ]
         if is_own and input_spec.is_mnist_like:
             other = predict(load_model(get_pretrained()), [model_input.image])[0]
             answers.append(markup.ClassProbabilities("pretrained model", other.probabilities, other.top_class))

@@ -33,8 +33,8 @@ def render_feature_strip(
     state: AppState, model: Model | None, input_spec: InputSpec, model_input: ModelInput | None
 ) -> None:
     """One column a layer with its maps for the subject; a click opens the layer in Look inside."""
-    other = model is not None and model.architecture.digest != state.architecture.digest
-    whose = f"{describe_model(state.run, model)}; the network above is not trained yet" if other else ""
+    other = model is not None and model.architecture.digest != state.editor.architecture.digest
+    whose = f"{describe_model(state.training.find_run(), model)}; the network above is not trained yet" if other else ""
     markup.render_title(
         f"The {input_spec.dataset.sample_noun}'s way through the net", note=whose or "click a layer to look inside it"
     )
@@ -46,8 +46,8 @@ def render_feature_strip(
         clicked = layer_strip(columns, key="strip")
     if clicked:
         state = get_app_state()
-        state.inspect_layer_id = clicked
-        state.viewed_run_id = model.run_id
+        state.inspect.layer_id = clicked
+        state.inspect.run_id = model.run_id
         st.switch_page(st.session_state["pages"]["inside"])
 
 

@@ -43,7 +43,9 @@ def render_fork_popover(state: AppState, run: Run | None) -> None:
 
 
 def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: History) -> None:
-    step = state.fork_step if state.fork_step in steps else steps[-1]  # unless another is chosen, the newest
+    step = (
+        state.training.fork_step if state.training.fork_step in steps else steps[-1]
+    )  # unless another is chosen, the newest
     try:
         then = load_recipe_at(run, step)
     except PlaygroundError as problem:
@@ -51,7 +53,7 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
         return
     # At the end of a run the next thing wanted is one epoch more.
     epochs = max(then.epochs, int(history.epoch_at(step)) + 1)
-    recipe = then.replace(**{"epochs": epochs, **state.fork_changes})
+    recipe = then.replace(**{"epochs": epochs, **state.training.fork_changes})
     if len(steps) > 1:
         st.session_state["fork-step"] = step
         st.select_slider(
@@ -70,8 +72,8 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
     with right:
         render_kind_choice("schedule", recipe.schedule, key="fork", on_change=_store_change)
     render_model_form(recipe, key="fork", on_change=_store_change, field_names=_FORM_FIELDS, columns=4)
-    if state.fork_error:
-        markup.render_error(state.fork_error)
+    if state.training.fork_error:
+        markup.render_error(state.training.fork_error)
     st.button(
         "Start the fork",
         key="fork-start",
@@ -83,16 +85,16 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
 
 
 def _store_step() -> None:
-    get_app_state().fork_step = st.session_state["fork-step"]
+    get_app_state().training.fork_step = st.session_state["fork-step"]
 
 
 def _start_fork(step: int, recipe: Recipe) -> None:
     steering.fork(step, recipe)
-    st.session_state[_POPOVER_KEY] = get_app_state().fork_error is not None
+    st.session_state[_POPOVER_KEY] = get_app_state().training.fork_error is not None
 
 
 def _store_change(name: str, value: Any) -> None:
     state = get_app_state()
     plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-    state.fork_changes = {**state.fork_changes, name: plain}
-    state.fork_error = None
+    state.training.fork_changes = {**state.training.fork_changes, name: plain}
+    state.training.fork_error = None

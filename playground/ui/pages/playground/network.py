@@ -17,12 +17,13 @@ from playground.engine.training.cost_model import estimate_seconds_per_epoch
 from playground.ui import html as markup
 from playground.ui.actions import is_active, sync_dropout_rates
 from playground.ui.forms import render_model_form
+from playground.ui.page_states import UndoEntry
 from playground.ui.pages.playground.presets import render_dataset_choice, render_preset_choice, render_preset_note
 from playground.ui.pages.playground.transfer import render_transfer_notice, render_transfer_popover
 from playground.ui.panels.download import render_download_panel
 from playground.ui.panels.share import render_import_popover, render_share_popover
 from playground.ui.services import get_scheduler
-from playground.ui.state import AppState, UndoEntry, get_app_state
+from playground.ui.state import AppState, get_app_state
 
 INPUT_ROW_ID = "input"
 
@@ -34,7 +35,7 @@ def render_network_panel(state: AppState) -> None:
 
 def _get_page_dependencies(state: AppState) -> tuple[str, str, str | None]:
     """What of this panel the rest of the page depends on."""
-    return state.architecture.digest, state.recipe.digest, state.run_id
+    return state.editor.architecture.digest, state.editor.recipe.digest, state.training.run_id
 
 
 def _render_panel(previous: tuple[str, str, str | None]) -> None:
@@ -46,8 +47,8 @@ def _render_panel(previous: tuple[str, str, str | None]) -> None:
         render_preset_choice(state)
         render_dataset_choice(state)
     render_preset_note(state)
-    summary = summarize(state.architecture)
-    problems = validate(state.architecture, get_scheduler().limits.compute_model_limits(state.recipe))
+    summary = summarize(state.editor.architecture)
+    problems = validate(state.editor.architecture, get_scheduler().limits.compute_model_limits(state.editor.recipe))
     with st.container(gap=None, key="stack"):
         costliest = max([row.multiply_adds for row in summary.layers], default=0)
         _render_input_row(state)
@@ -59,19 +60,19 @@ def _render_panel(previous: tuple[str, str, str | None]) -> None:
     for number, problem in enumerate(problems):
         if problem.layer_id is None:
             _render_problem(problem, f"whole-{number}")
-    if state.network_error:
-        markup.render_error(state.network_error)
+    if state.editor.error:
+        markup.render_error(state.editor.error)
     _render_buttons(state)
     _render_totals(summary, state)
 
 
 def _render_input_row(state: AppState) -> None:
     """The images as they go in; opened, their size."""
-    shape = state.architecture.input
-    dataset = resolve_dataset(state.recipe, state.architecture)
+    shape = state.editor.architecture.input
+    dataset = resolve_dataset(state.editor.recipe, state.editor.architecture)
     resized = dataset.input_shape != shape.shape
-    detail = f"{dataset.title}{', resized' if resized else ''} · {state.architecture.classes} classes"
-    is_open, gone = state.open_layer_id == INPUT_ROW_ID, dataset.is_missing
+    detail = f"{dataset.title}{', resized' if resized else ''} · {state.editor.architecture.classes} classes"
+    is_open, gone = state.editor.open_layer_id == INPUT_ROW_ID, dataset.is_missing
     with st.container(key="layer-input", gap=None):
         _render_row(
             "Input", detail, shape.shape, " ".join(filter(None, ("open" if is_open else "", "wrong" if gone else "")))
@@ -97,9 +98,9 @@ def _set_input_shape(name: str, value: Any) -> None:
     state = get_app_state()
 
     def build_architecture() -> Architecture:
-        sizes = {**state.architecture.input.model_dump(), name: value}
-        return state.architecture.adapt_to_images(
-            (sizes["channels"], sizes["height"], sizes["width"]), state.architecture.classes
+        sizes = {**state.editor.architecture.input.model_dump(), name: value}
+        return state.editor.architecture.adapt_to_images(
+            (sizes["channels"], sizes["height"], sizes["width"]), state.editor.architecture.classes
         )
 
     state.try_set_architecture(build_architecture)
@@ -110,14 +111,14 @@ def _render_part_heading(title: str) -> None:
 
 
 def _render_layer_row(state: AppState, row: LayerSummary, max_multiply_adds: int, problems: list[Problem]) -> None:
-    is_open = state.open_layer_id == row.id
+    is_open = state.editor.open_layer_id == row.id
     share = row.multiply_adds / max_multiply_adds if max_multiply_adds else 0
     kinds = " ".join(
         name for name, holds in (("open", is_open), ("off", not row.enabled), ("wrong", bool(problems))) if holds
     )
     with st.container(key=f"layer-{row.id}", gap=None):
         cost = f'<i title="{row.multiply_adds:,} multiply-adds"><u style="width:{share:.0%}"></u></i>'
-        frozen = "" if state.architecture.layers[row.index].trainable else "frozen"
+        frozen = "" if state.editor.architecture.layers[row.index].trainable else "frozen"
         detail = join_arguments(row.arguments_text, frozen)
         _render_row(row.title, detail, row.output_shape, f"{kinds} {frozen}", f"{row.parameters:,}", cost)
         st.button(
@@ -144,7 +145,7 @@ def _render_row(
 
 def _toggle_layer_editor(layer_id: str) -> None:
     state = get_app_state()
-    state.open_layer_id = None if state.open_layer_id == layer_id else layer_id
+    state.editor.open_layer_id = None if state.editor.open_layer_id == layer_id else layer_id
 
 
 def _render_problem(problem: Problem, key_suffix: str) -> None:
@@ -162,7 +163,7 @@ def _render_problem(problem: Problem, key_suffix: str) -> None:
 
 
 def _render_layer_editor(state: AppState, row: LayerSummary) -> None:
-    layer = state.architecture.layers[row.index]
+    layer = state.editor.architecture.layers[row.index]
     with st.container(key=f"editor-{row.id}", gap="small"):
         markup.render_hint(layer.description)
         render_model_form(
@@ -170,14 +171,14 @@ def _render_layer_editor(state: AppState, row: LayerSummary) -> None:
         )
         if isinstance(layer, Residual):
             _render_inner_layers(row.id, layer)
-        _render_layer_actions(row, len(state.architecture.layers))
+        _render_layer_actions(row, len(state.editor.architecture.layers))
 
 
 def _set_layer_field(layer_id: str, name: str, value: Any) -> None:
     state = get_app_state()
-    index = state.architecture.find_layer_index(layer_id)
-    layer = state.architecture.layers[index]
-    state.try_set_architecture(lambda: state.architecture.replace_layer(index, layer.replace(**{name: value})))
+    index = state.editor.architecture.find_layer_index(layer_id)
+    layer = state.editor.architecture.layers[index]
+    state.try_set_architecture(lambda: state.editor.architecture.replace_layer(index, layer.replace(**{name: value})))
     sync_dropout_rates()
 
 
@@ -216,12 +217,12 @@ def _render_inner_layers(layer_id: str, block: Residual) -> None:
 
 def _set_inner_layer_field(layer_id: str, block: Residual, inner_index: int, name: str, value: Any) -> None:
     state = get_app_state()
-    index = state.architecture.find_layer_index(layer_id)
+    index = state.editor.architecture.find_layer_index(layer_id)
 
     def build_architecture() -> Architecture:
         layers = list(block.layers)
         layers[inner_index] = layers[inner_index].replace(**{name: value})
-        return state.architecture.replace_layer(index, block.replace(layers=tuple(layers)))
+        return state.editor.architecture.replace_layer(index, block.replace(layers=tuple(layers)))
 
     state.try_set_architecture(build_architecture)
     sync_dropout_rates()
@@ -236,35 +237,35 @@ def _render_layer_actions(row: LayerSummary, layer_count: int) -> None:
             "Up",
             ":material/arrow_upward:",
             index == 0,
-            lambda: state.try_set_architecture(lambda: state.architecture.move_layer(index, -1)),
+            lambda: state.try_set_architecture(lambda: state.editor.architecture.move_layer(index, -1)),
         ),
         (
             "down",
             "Down",
             ":material/arrow_downward:",
             index == layer_count - 1,
-            lambda: state.try_set_architecture(lambda: state.architecture.move_layer(index, 1)),
+            lambda: state.try_set_architecture(lambda: state.editor.architecture.move_layer(index, 1)),
         ),
         (
             "duplicate",
             "Duplicate",
             ":material/content_copy:",
             False,
-            lambda: state.try_set_architecture(lambda: state.architecture.duplicate_layer(index)),
+            lambda: state.try_set_architecture(lambda: state.editor.architecture.duplicate_layer(index)),
         ),
         (
             "toggle",
             "Switch off" if row.enabled else "Switch on",
             ":material/visibility_off:" if row.enabled else ":material/visibility:",
             False,
-            lambda: state.try_set_architecture(lambda: state.architecture.toggle_layer(index)),
+            lambda: state.try_set_architecture(lambda: state.editor.architecture.toggle_layer(index)),
         ),
         (
             "delete",
             "Delete",
             ":material/delete:",
             False,
-            lambda: state.try_set_architecture(lambda: state.architecture.replace_layer(index)),
+            lambda: state.try_set_architecture(lambda: state.editor.architecture.replace_layer(index)),
         ),
     )
     with st.container(horizontal=True, gap="small", key=f"actions-{row.id}"):
@@ -288,7 +289,7 @@ def _render_buttons(state: AppState) -> None:
         if chosen:
             _add_layer(state, LAYER_KINDS[chosen].model_validate({}))
             st.rerun()
-        back, again = (_can_apply(state, drafts) for drafts in (state.undo_stack, state.redo_stack))
+        back, again = (_can_apply(state, drafts) for drafts in (state.editor.undo_stack, state.editor.redo_stack))
         st.button(
             "Undo", key="undo", on_click=_undo_network_edit, disabled=not back, shortcut="Z", help="Undo the last edit."
         )
@@ -304,43 +305,49 @@ def _render_buttons(state: AppState) -> None:
 
 def _can_apply(state: AppState, entries: list[UndoEntry]) -> bool:
     """Whether there is a draft, and none with settings while a run goes on by others."""
-    return bool(entries) and not (entries[-1].recipe_values and is_active(state.run))
+    return bool(entries) and not (entries[-1].recipe_values and is_active(state.training.find_run()))
 
 
 def _undo_network_edit() -> None:
-    get_app_state().undo()
+    get_app_state().editor.undo()
     sync_dropout_rates()
 
 
 def _redo_network_edit() -> None:
-    get_app_state().redo()
+    get_app_state().editor.redo()
     sync_dropout_rates()
 
 
 def _add_layer(state: AppState, layer: Layer) -> None:
-    layers = state.architecture.layers
+    layers = state.editor.architecture.layers
     ids = [known.id for known in layers]
-    index = ids.index(state.open_layer_id) + 1 if state.open_layer_id in ids else _find_last_valid_index(state, layer)
-    state.try_set_architecture(lambda: state.architecture.insert_layer(index, layer))
-    if state.network_error is None:
-        state.open_layer_id = state.architecture.layers[index].id
+    index = (
+        ids.index(state.editor.open_layer_id) + 1
+        if state.editor.open_layer_id in ids
+        else _find_last_valid_index(state, layer)
+    )
+    state.try_set_architecture(lambda: state.editor.architecture.insert_layer(index, layer))
+    if state.editor.error is None:
+        state.editor.open_layer_id = state.editor.architecture.layers[index].id
 
 
 def _find_last_valid_index(state: AppState, layer: Layer) -> int:
     """The last place before the output at which the layer brings no new problem; else right before the output."""
-    layers = state.architecture.layers
+    layers = state.editor.architecture.layers
     before_output = next((place for place, known in enumerate(layers) if isinstance(known, Output)), len(layers))
     if len(layers) >= MAX_LAYERS:
         return before_output
-    known_problems = len(validate(state.architecture))
+    known_problems = len(validate(state.editor.architecture))
     places = range(before_output, -1, -1)
-    fitting = (p for p in places if len(validate(state.architecture.insert_layer(p, layer))) <= known_problems)
+    fitting = (p for p in places if len(validate(state.editor.architecture.insert_layer(p, layer))) <= known_problems)
     return next(fitting, before_output)
 
 
 def _render_totals(summary: Summary, state: AppState) -> None:
-    images = count_training_images(state.recipe, resolve_dataset(state.recipe, state.architecture))
-    seconds = estimate_seconds_per_epoch(summary, state.recipe, images, get_scheduler().reference_images_per_second)
+    images = count_training_images(state.editor.recipe, resolve_dataset(state.editor.recipe, state.editor.architecture))
+    seconds = estimate_seconds_per_epoch(
+        summary, state.editor.recipe, images, get_scheduler().reference_images_per_second
+    )
     parts = [
         (f"{summary.parameters:,}", "parameters"),
         (_format_count(summary.multiply_adds), "multiply-adds"),

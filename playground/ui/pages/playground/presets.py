@@ -43,18 +43,18 @@ def _format_preset_title(name: str) -> str:
 
 def _find_current_preset(state: AppState) -> str:
     """The preset that has this network: rather one for this data set, rather the one that was taken."""
-    shape, classes = state.architecture.input.shape, state.architecture.classes
+    shape, classes = state.editor.architecture.input.shape, state.editor.architecture.classes
 
     def is_match(name: str) -> bool:
         architecture = ARCHITECTURE_PRESETS[name].architecture
         same = (architecture, architecture.adapt_to_images(shape, classes))
-        return state.architecture.digest in [one.digest for one in same]
+        return state.editor.architecture.digest in [one.digest for one in same]
 
     def rank_preset(name: str) -> tuple[bool, ...]:
         recipe = ARCHITECTURE_PRESETS[name].recipe
-        for_other_data = recipe is not None and recipe.dataset != state.recipe.dataset
-        was_fitted = ARCHITECTURE_PRESETS[name].architecture.digest != state.architecture.digest
-        return for_other_data, was_fitted, name != state.preset_name, recipe not in (None, state.recipe)
+        for_other_data = recipe is not None and recipe.dataset != state.editor.recipe.dataset
+        was_fitted = ARCHITECTURE_PRESETS[name].architecture.digest != state.editor.architecture.digest
+        return for_other_data, was_fitted, name != state.editor.preset_name, recipe not in (None, state.editor.recipe)
 
     return min(filter(is_match, ARCHITECTURE_PRESETS), key=rank_preset, default=_CUSTOM)
 
@@ -63,11 +63,11 @@ def render_preset_note(state: AppState) -> None:
     """What the chosen mistake shows; and a way to the settings of a preset, where others are set."""
     name = _find_current_preset(state)
     preset = ARCHITECTURE_PRESETS.get(name)
-    if preset is None or (name != state.preset_name and preset.recipe != state.recipe):
+    if preset is None or (name != state.editor.preset_name and preset.recipe != state.editor.recipe):
         return
     if preset.observation:
         markup.render_hint(preset.observation)
-    if preset.recipe not in (None, state.recipe) and not is_active(state.run):
+    if preset.recipe not in (None, state.editor.recipe) and not is_active(state.training.find_run()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="preset-settings"):
             markup.render_hint("Your settings are not those that it comes with.")
             st.button("Take its settings", key="preset-take", type="tertiary", on_click=apply_preset, args=(preset,))
@@ -76,14 +76,14 @@ def render_preset_note(state: AppState) -> None:
 def render_dataset_choice(state: AppState) -> None:
     """A list of the data sets, fetched or not."""
     every = list_datasets()
-    st.session_state["dataset"] = state.recipe.dataset if state.recipe.dataset in every else None
+    st.session_state["dataset"] = state.editor.recipe.dataset if state.editor.recipe.dataset in every else None
     st.selectbox(
         "Data set",
         list(every),
         key="dataset",
         format_func=lambda name: every[name].title + ("" if is_available(every[name]) else " ↓"),
         on_change=lambda: switch_dataset(st.session_state["dataset"]),
-        disabled=is_active(state.run),
+        disabled=is_active(state.training.find_run()),
         label_visibility="collapsed",
         placeholder="gone",
         help="Where the images come from; ↓: fetched first, which takes a while. More on the Data page.",

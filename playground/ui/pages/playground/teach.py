@@ -43,14 +43,14 @@ def render_teach_popover(state: AppState, model_input: ModelInput | None) -> Non
             f"Your set: {_format_drawing_count(len(kept))}{': ' + ' '.join(labels[:40]) if kept else ''}."
         )
         _render_buttons(state, kept)
-        if state.teach_error:
-            markup.render_error(state.teach_error)
+        if state.drawing.teach_error:
+            markup.render_error(state.drawing.teach_error)
 
 
 def _render_label_choice(state: AppState, *, is_drawn: bool) -> None:
     markup.render_hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
-    marks = len(state.ink.strokes) + len(state.ink.eraser_strokes)
-    key = f"teach-label-{state.canvas_revision}-{marks}"  # another drawing has no label yet
+    marks = len(state.drawing.ink.strokes) + len(state.drawing.ink.eraser_strokes)
+    key = f"teach-label-{state.drawing.revision}-{marks}"  # another drawing has no label yet
     st.segmented_control(
         "The drawing is a",
         get_active_input_spec(state).dataset.class_names,
@@ -119,7 +119,8 @@ def _format_drawing_count(count: int) -> str:
 
 
 def _is_busy(state: AppState) -> bool:
-    return state.run is not None and (get_scheduler().is_active(state.run.id) or state.run.is_live())
+    run = state.training.find_run()
+    return run is not None and (get_scheduler().is_active(run.id) or run.is_live())
 
 
 def _save_drawing(key: str) -> None:
@@ -127,23 +128,24 @@ def _save_drawing(key: str) -> None:
     label = st.session_state.get(key)
     if label is None:
         return
-    state.sync_canvas()
-    state.teach_error = None
+    state.drawing.sync_from_browser()
+    state.drawing.teach_error = None
     try:
         subject = build_canvas_input(state, get_active_input_spec(state))
-        strokes = state.ink.strokes if state.upload is None and state.test_index is None else ()
+        strokes = state.drawing.ink.strokes if state.drawing.upload is None and state.drawing.test_index is None else ()
         add_drawing(get_requester_id(), LabeledDrawing.from_image(int(label), strokes, subject.image))
     except PlaygroundError as problem:
-        state.teach_error = problem
+        state.drawing.teach_error = problem
 
 
 def _start_teaching(state: AppState, drawings: tuple[LabeledDrawing, ...]) -> None:
-    state.teach_error = None
+    state.drawing.teach_error = None
     try:
-        parent = state.run.id if state.run and state.run.list_snapshot_steps() else PRETRAINED
+        attached = state.training.find_run()
+        parent = attached.id if attached and attached.list_snapshot_steps() else PRETRAINED
         run = get_scheduler().finetune(parent, drawings, owner=get_visitor_id())
     except PlaygroundError as problem:
-        state.teach_error = problem
+        state.drawing.teach_error = problem
         return
     state.attach(run)
     state.set_architecture(run.record.architecture)

@@ -36,7 +36,7 @@ At last whether the same is being trained from scratch, to be compared.
 
 def render_training_panel(state: AppState) -> None:
     """Everything about the run."""
-    run = state.run
+    run = state.training.find_run()
     history = get_run_history(run)
     active, own = steering.is_active(run), steering.can_control(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="training-head"):
@@ -46,10 +46,10 @@ def render_training_panel(state: AppState) -> None:
         with st.popover(
             "More settings", key="more-settings", help="Optimizer, schedule, augmentation and all the rest."
         ):
-            render_recipe_form(state.recipe, on_change=steering.set_recipe_field, is_active=active and own)
+            render_recipe_form(state.editor.recipe, on_change=steering.set_recipe_field, is_active=active and own)
     _render_controls(state, run, history, is_active=active)
-    if state.training_error:
-        markup.render_error(state.training_error)
+    if state.training.error:
+        markup.render_error(state.training.error)
     # A paused run ticks on, since a step may come from another tab; so does a run that the command line trains.
     shown = _get_panel_state(run, history, active)
     going = active or history.status in ("training", "paused") or shown[-1]
@@ -88,7 +88,7 @@ def _get_refresh_interval(history: History) -> float:
 def _render_live_part(previous: PanelState, status_container: DeltaGenerator) -> None:
     """The part that ticks. When the run's state is no longer the one that the buttons show, the page is drawn anew."""
     state = get_app_state()
-    run = state.run
+    run = state.training.find_run()
     history = get_run_history(run)
     active = steering.is_active(run)
     if _get_panel_state(run, history, active) != previous:
@@ -198,7 +198,7 @@ def _describe_final_accuracy(history: History) -> str:
 
 
 def _render_controls(state: AppState, run: Run | None, history: History, *, is_active: bool) -> None:
-    problems = validate(state.architecture, get_scheduler().limits.compute_model_limits(state.recipe))
+    problems = validate(state.editor.architecture, get_scheduler().limits.compute_model_limits(state.editor.recipe))
     own = steering.can_control(run)
     training = is_active and history.status == "training"
     paused = is_active and history.status == "paused"
@@ -255,15 +255,15 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
 
 
 def _render_recipe_choice(state: AppState, *, disabled: bool) -> None:
-    dataset = state.recipe.dataset  # a recipe says how to train, not on what
+    dataset = state.editor.recipe.dataset  # a recipe says how to train, not on what
     presets = {name: preset.recipe.replace(dataset=dataset) for name, preset in RECIPE_PRESETS.items()}
-    current = next((name for name, recipe in presets.items() if recipe.digest == state.recipe.digest), "own")
+    current = next((name for name, recipe in presets.items() if recipe.digest == state.editor.recipe.digest), "own")
     st.session_state["recipe-preset"] = current
 
     def store_choice() -> None:
         name = st.session_state["recipe-preset"]
         if name != "own":
-            get_app_state().recipe = presets[name]
+            get_app_state().editor.recipe = presets[name]
 
     st.selectbox(
         "Recipe",
@@ -282,7 +282,7 @@ def _render_hyperparameters(state: AppState, *, is_active: bool) -> None:
     fixed = [name for name in Recipe.model_fields if name not in LIVE_HYPERPARAMETERS] if is_active else []
     with st.container(key="knobs"):
         render_model_form(
-            state.recipe,
+            state.editor.recipe,
             key="recipe",
             on_change=steering.set_recipe_field,
             field_names=("lr", "batch_size", "epochs", "seed"),

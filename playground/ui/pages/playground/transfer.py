@@ -52,8 +52,8 @@ def render_transfer_popover(state: AppState) -> None:
 
 def render_transfer_notice(state: AppState) -> None:
     """Whose weights the next run begins with, as long as that is so; and what would stay as it is drawn."""
-    parent = state.parent_run
-    frozen = sum(1 for layer in state.architecture.layers if layer.enabled and not layer.trainable)
+    parent = state.editor.find_parent_run()
+    frozen = sum(1 for layer in state.editor.architecture.layers if layer.enabled and not layer.trainable)
     if parent is None and not frozen:
         return
     layers = f"{frozen} layer{'s' if frozen > 1 else ''}"
@@ -105,7 +105,7 @@ def render_transfer_comparison(run: Run | None) -> None:
 
 def _choose_parent(state: AppState) -> Run | None:
     runs = {run.id: run for run in (get_pretrained(), *list_runs()[0]) if run.list_snapshot_steps()}
-    st.session_state["transfer-parent"] = state.init_from if state.init_from in runs else _FROM_SCRATCH
+    st.session_state["transfer-parent"] = state.editor.init_from if state.editor.init_from in runs else _FROM_SCRATCH
 
     def store_choice() -> None:
         get_app_state().set_init_from(st.session_state["transfer-parent"] or None)
@@ -127,13 +127,15 @@ def _choose_parent(state: AppState) -> Run | None:
 
 
 def _render_use_network_button(state: AppState, parent: Run) -> None:
-    net = parent.record.architecture.with_new_head(len(resolve_dataset(state.recipe, state.architecture).class_names))
+    net = parent.record.architecture.with_new_head(
+        len(resolve_dataset(state.editor.recipe, state.editor.architecture).class_names)
+    )
     st.button(
         "Take its network, with a new output",
         key="transfer-network",
         on_click=state.set_architecture,
         args=(net,),
-        disabled=net.digest == state.architecture.digest,
+        disabled=net.digest == state.editor.architecture.digest,
         help="Its layers, for the data set that is chosen, with an output for its classes. Undo brings yours back.",
     )
 
@@ -141,12 +143,12 @@ def _render_use_network_button(state: AppState, parent: Run) -> None:
 def _render_transferable_weights(state: AppState, parent: Run) -> None:
     try:
         _, taken = find_transferable_weights(
-            parent, get_last_snapshot_step(parent), state.architecture, state.recipe.dataset
+            parent, get_last_snapshot_step(parent), state.editor.architecture, state.editor.recipe.dataset
         )
     except PlaygroundError as problem:
         markup.render_error(problem)
         return
-    rows = summarize(state.architecture).layers
+    rows = summarize(state.editor.architecture).layers
     names = ", ".join(f"{rows[index].index + 1} {rows[index].title}" for index in taken)
     if taken:
         rest = any(row.parameters and row.index not in taken for row in rows)
@@ -156,13 +158,13 @@ def _render_transferable_weights(state: AppState, parent: Run) -> None:
 
 
 def _render_freeze_choice(state: AppState) -> None:
-    rows = [row for row in summarize(state.architecture).layers if row.enabled and row.parameters]
-    frozen = [row.index for row in rows if not state.architecture.layers[row.index].trainable]
+    rows = [row for row in summarize(state.editor.architecture).layers if row.enabled and row.parameters]
+    frozen = [row.index for row in rows if not state.editor.architecture.layers[row.index].trainable]
     st.session_state["transfer-freeze"] = max(frozen, default=-1)
 
     def store_choice() -> None:
         now = get_app_state()
-        now.try_set_architecture(lambda: now.architecture.freeze_up_to(int(st.session_state["transfer-freeze"])))
+        now.try_set_architecture(lambda: now.editor.architecture.freeze_up_to(int(st.session_state["transfer-freeze"])))
 
     titles = {row.index: f"up to {row.index + 1} {row.title} {row.arguments_text}" for row in rows[:-1]}
     st.selectbox(
@@ -176,7 +178,7 @@ def _render_freeze_choice(state: AppState) -> None:
 
 
 def _render_lr_scale(state: AppState) -> None:
-    st.session_state["transfer-share"] = state.recipe.transferred_lr_share
+    st.session_state["transfer-share"] = state.editor.recipe.transferred_lr_share
     st.slider(
         "Learning rate of the old layers, as a share",
         0.0,
@@ -189,14 +191,16 @@ def _render_lr_scale(state: AppState) -> None:
 
 
 def _render_images_per_class(state: AppState) -> None:
-    classes = state.architecture.classes
-    st.session_state["transfer-few"] = max(1, state.recipe.limit // classes) if state.recipe.limit else None
+    classes = state.editor.architecture.classes
+    st.session_state["transfer-few"] = (
+        max(1, state.editor.recipe.limit // classes) if state.editor.recipe.limit else None
+    )
 
     def store_choice() -> None:
         few = st.session_state["transfer-few"]
         limit = max(10, int(few) * classes) if few else None
         set_recipe_field("limit", limit)
-        if limit is not None and state.recipe.batch_size > limit // MIN_STEPS_PER_EPOCH:
+        if limit is not None and state.editor.recipe.batch_size > limit // MIN_STEPS_PER_EPOCH:
             set_recipe_field("batch_size", max(2, limit // MIN_STEPS_PER_EPOCH))  # else an epoch would be a step or two
 
     st.number_input(
@@ -209,12 +213,14 @@ def _render_images_per_class(state: AppState) -> None:
         on_change=store_choice,
         help="With few, what was brought along counts most.",
     )
-    if state.recipe.limit:
+    if state.editor.recipe.limit:
         markup.render_hint(
-            f"{state.recipe.limit:,} images in batches of {state.recipe.batch_size}: settings of the recipe."
+            f"{state.editor.recipe.limit:,} images in batches of {state.editor.recipe.batch_size}: settings of the recipe."
         )
 
 
 def _reset_transfer() -> None:
     state = get_app_state()
-    state.set_init_from(None, state.architecture.freeze_up_to(-1), state.recipe.replace(transferred_lr_share=1.0))
+    state.set_init_from(
+        None, state.editor.architecture.freeze_up_to(-1), state.editor.recipe.replace(transferred_lr_share=1.0)
+    )

@@ -114,7 +114,7 @@ def _render_actions(run: Run) -> None:
             get_app_state().attach(run, load_into_editor=True)
             st.switch_page(st.session_state["pages"]["playground"])
         if st.button("Look inside", key="run-inside", help="Its filters and feature maps."):
-            get_app_state().viewed_run_id = run.id
+            get_app_state().inspect.run_id = run.id
             st.switch_page(st.session_state["pages"]["inside"])
         with st.popover("Rename", key=f"run-rename-{run.id}"):
             name = st.text_input("New name", run.record.name, key=f"run-name-{run.id}", max_chars=80)
@@ -139,10 +139,10 @@ def _delete_run(run: Run) -> None:
     check_owner(run, get_requester_id())
     run.delete()
     get_scheduler().discard_log_reader(run.id)
-    if state.run_id == run.id:
+    if state.training.run_id == run.id:
         state.detach()
-    if state.viewed_run_id == run.id:
-        state.viewed_run_id = None
+    if state.inspect.run_id == run.id:
+        state.inspect.run_id = None
 
 
 def _run_action(action: Callable[[], object]) -> None:

@@ -1,0 +1,215 @@
+"""State of each page in one browser session: plain values, kept when the user changes pages."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from playground.core.architecture import Architecture
+from playground.core.recipe import Recipe
+from playground.engine.data.custom.archive import SkippedFile
+from playground.engine.data.rasterize import MNIST_PREPROCESSING, Preprocessing
+from playground.engine.runs.run import Run
+from playground.errors import PlaygroundError
+from playground.interpret.editing import Edit
+from playground.ui.canvas import Ink, Stroke, read_canvas
+from playground.ui.services import find_run_or_none
+
+_MAX_UNDO_STEPS = 50
+
+
+@dataclass(frozen=True)
+class ImageUpload:
+    """An uploaded image file: its name and content."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class UndoEntry:
+    """A network, the run that its weights come from, and the recipe values that were changed along with it."""
+
+    architecture: Architecture
+    init_from: str | None
+    recipe_values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class EditorState:
+    """Network and recipe in the editor, with undo.
+
+    ``fitted_and_requested_recipe``: a recipe that was reduced to fit its dataset, and the recipe that was asked for.
+    """
+
+    architecture: Architecture
+    recipe: Recipe
+    undo_stack: list[UndoEntry] = field(default_factory=list)
+    redo_stack: list[UndoEntry] = field(default_factory=list)
+    open_layer_id: str | None = None
+    preset_name: str | None = None
+    fitted_and_requested_recipe: tuple[Recipe, Recipe] | None = None
+    init_from: str | None = None
+    import_result: tuple[str, ...] | PlaygroundError | None = None
+    error: Exception | None = None
+
+    def find_parent_run(self) -> Run | None:
+        """Read the run whose weights the next run starts from; None for random weights or a deleted run."""
+        return find_run_or_none(self.init_from)
+
+    def replace(
+        self, *, init_from: str | None, architecture: Architecture | None = None, recipe: Recipe | None = None
+    ) -> bool:
+        """Replace what is given and record it for undo; returns False if nothing changed."""
+        entry = UndoEntry(
+            architecture or self.architecture, init_from, _diff_recipes(recipe, self.recipe) if recipe else {}
+        )
+        if entry == UndoEntry(self.architecture, self.init_from):
+            return False
+        self.undo_stack = [*self.undo_stack[-_MAX_UNDO_STEPS:], self._apply(entry)]
+        self.redo_stack = []
+        self.error = None
+        return True
+
+    def undo(self) -> None:
+        """Undo the last edit."""
+        self.error = None
+        if self.undo_stack:
+            *self.undo_stack, entry = self.undo_stack
+            self.redo_stack = [*self.redo_stack, self._apply(entry)]
+
+    def redo(self) -> None:
+        """Redo the edit that was undone last."""
+        self.error = None
+        if self.redo_stack:
+            *self.redo_stack, entry = self.redo_stack
+            self.undo_stack = [*self.undo_stack, self._apply(entry)]
+
+    def _apply(self, entry: UndoEntry) -> UndoEntry:
+        """Apply an entry and return its inverse."""
+        values = {name: getattr(self.recipe, name) for name in entry.recipe_values}
+        inverse = UndoEntry(self.architecture, self.init_from, values)
+        self.architecture, self.init_from = entry.architecture, entry.init_from
+        self.recipe = self.recipe.replace(**entry.recipe_values)
+        return inverse
+
+
+@dataclass
+class TrainingState:
+    """The attached run, whose training the Playground page shows, and the fork form."""
+
+    run_id: str | None = None
+    error: Exception | None = None
+    fork_error: Exception | None = None
+    fork_step: int | None = None
+    fork_changes: dict[str, Any] = field(default_factory=dict)
+
+    def find_run(self) -> Run | None:
+        """Read the attached run from disk; None without one, or where it was deleted."""
+        return find_run_or_none(self.run_id)
+
+
+@dataclass
+class DrawingState:
+    """The canvas: strokes, the image under them, tools, and undo."""
+
+    ink: Ink = field(default_factory=Ink)
+    is_erasing: bool = False
+    revision: int = 0
+    test_index: int | None = None
+    upload: ImageUpload | None = None
+    undo_stack: list[tuple[Ink, int | None, ImageUpload | None]] = field(default_factory=list)
+    pen_width: int = 17
+    preprocessing: Preprocessing = MNIST_PREPROCESSING
+    upload_error: PlaygroundError | None = None
+    teach_error: PlaygroundError | None = None
+
+    def sync_from_browser(self) -> None:
+        """Read the newest stroke; needed in callbacks, which run before the canvas returns it."""
+        ink = read_canvas(revision=self.revision)
+        if ink is not None:
+            self.set_ink(ink)
+
+    def set_ink(self, ink: Ink) -> None:
+        """Store the strokes and record each new one for undo."""
+        before, count = self.ink, len(self.ink.strokes)
+        if ink == before:
+            return
+        is_extension = ink.eraser_strokes == before.eraser_strokes and ink.strokes[:count] == before.strokes
+        self._push_undo(
+            *(
+                [Ink(ink.strokes[:n], ink.eraser_strokes) for n in range(count, len(ink.strokes))]
+                if is_extension
+                else [before]
+            )
+        )
+        self.ink = ink
+
+    def replace(self, *, test_index: int | None = None, upload: ImageUpload | None = None) -> None:
+        """Empty the canvas, or show a test image or an upload on it."""
+        self.sync_from_browser()
+        if (self.ink, self.test_index, self.upload) != (Ink(), test_index, upload):
+            self._push_undo(self.ink)
+        self._set_content(Ink(), test_index, upload)
+
+    def undo(self) -> None:
+        """Undo the last stroke, erasure, clearing or change of the image."""
+        self.sync_from_browser()
+        if self.undo_stack:
+            *self.undo_stack, last = self.undo_stack
+            self._set_content(*last)
+
+    def _push_undo(self, *inks: Ink) -> None:
+        entries = [*self.undo_stack, *((ink, self.test_index, self.upload) for ink in inks)]
+        self.undo_stack = entries[-_MAX_UNDO_STEPS:]
+
+    def _set_content(self, ink: Ink, test_index: int | None, upload: ImageUpload | None) -> None:
+        self.ink, self.test_index, self.upload = ink, test_index, upload
+        self.revision += 1
+
+
+@dataclass
+class InspectState:
+    """Run, snapshot, layer, input and edits that the Inspect page shows; Mistakes shares the run and the snapshot."""
+
+    run_id: str | None = None
+    layer_id: str | None = None
+    input_source: str = "Drawing"
+    test_index: int = 0
+    view: str = "Maps"
+    channel: int | None = None
+    position: tuple[str, int, int, int] | None = None
+    selected_steps: dict[str, int | None] = field(default_factory=dict)
+    is_playing: bool = False
+    next_frame_at: float = 0.0
+    edits: dict[str, tuple[Edit, ...]] = field(default_factory=dict)
+    edit_error: Exception | None = None
+
+    def open_test_image(self, index: int, *, run_id: str | None = None, layer_id: str | None = None) -> None:
+        """Select a test image as the input, and a run and layer if given."""
+        self.input_source, self.test_index = "Test image", index
+        self.run_id = run_id or self.run_id
+        self.layer_id = layer_id or self.layer_id
+
+
+@dataclass
+class MistakesState:
+    """The selected cell (actual, predicted) of the confusion matrix."""
+
+    confusion_cell: tuple[int, int] | None = None
+
+
+@dataclass
+class DataState:
+    """The dataset shown on the Data page, and the forms that create one."""
+
+    dataset_name: str | None = None
+    upload_result: tuple[int, tuple[SkippedFile, ...]] | PlaygroundError | None = None
+    extraction_task_key: tuple[str, ...] | None = None
+    class_drawings: dict[str, tuple[tuple[Stroke, ...], ...]] = field(default_factory=dict)
+    class_ink: Ink = field(default_factory=Ink)
+    class_canvas_revision: int = 0
+    class_error: PlaygroundError | None = None
+    drawn_dataset_sizes: tuple[int, int] | None = None
+
+
+def _diff_recipes(recipe: Recipe, other: Recipe) -> dict[str, Any]:
+    return {name: value for name, value in recipe if value != getattr(other, name)}
