@@ -1,4 +1,4 @@
-"""``python -m playground``: the command line."""
+"""Entry point of ``python -m playground``."""
 
 from playground.cli import main
 

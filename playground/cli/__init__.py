@@ -15,9 +15,9 @@ def main() -> None:
     """Run the command line; an error is one message on standard error and exit code 2, never a traceback."""
     try:
         cli_app()
-    except PlaygroundError as problem:
-        err_console.print(f"Error: {problem.what}", soft_wrap=True)
-        for line in (problem.expected, problem.fix):
+    except PlaygroundError as error:
+        err_console.print(f"Error: {error.what}", soft_wrap=True)
+        for line in (error.expected, error.fix):
             if line:
                 err_console.print(line, soft_wrap=True)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""The command that opens the app."""
+"""Command that starts the app."""
 
 import os
 import socket
@@ -14,29 +14,29 @@ from playground.errors import PlaygroundError
 
 @cli_app.command("app")
 def open_app(
-    port: Annotated[int, typer.Option(help="The port of the page.")] = 8501,
-    headless: Annotated[bool, typer.Option(help="Open no browser.")] = False,
+    port: Annotated[int, typer.Option(help="Port that the server listens on.")] = 8501,
+    headless: Annotated[bool, typer.Option(help="Start the server without opening a browser.")] = False,
 ) -> None:
-    """Open the app in the browser."""
+    """Start the app and open it in the browser."""
     from playground.engine.paths import find_bundled, get_data_folder
     from playground.engine.workers.limits import ServerLimits
 
-    ServerLimits.from_environment()  # a wrong one is said here, not to the first visitor
+    ServerLimits.from_environment()  # an invalid limit is reported now, not to the first visitor
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("localhost", port))
-        except OSError as problem:
+        except OSError as error:
             raise PlaygroundError(
-                f"Port {port} cannot be used: {problem.strerror}.",
-                expected="Another program, perhaps another CNN Playground, may have it.",
-                fix=f"Close that one, or choose another: cnn-playground app --port {port + 1}.",
-            ) from problem
+                f"Port {port} cannot be used: {error.strerror}.",
+                expected="A free port. Another program, perhaps another CNN Playground, may be using this one.",
+                fix=f"Close that program, or choose another port: cnn-playground app --port {port + 1}.",
+            ) from error
     script = find_bundled("app.py")
     command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
     if headless:
         command.append("--server.headless=true")
-    # Streamlit reads its configuration from the folder it is started in.
+    # Streamlit reads its configuration from the working directory, so a relative data folder must be made absolute.
     environment = (
         {**os.environ, "CNN_PLAYGROUND_HOME": str(get_data_folder())} if "CNN_PLAYGROUND_HOME" in os.environ else None
     )

@@ -1,4 +1,4 @@
-"""Training in this process, steered by signals."""
+"""Training in the foreground, stopped by SIGINT and SIGTERM."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def train_in_foreground(
 ) -> None:
     """Train in this process to the end; exit code 0 completed, 1 failed, 130 stopped by Ctrl-C.
 
-    A run that was cut goes on from where it stands, with other ``knobs``.
+    An interrupted run continues from its checkpoint; ``hyperparameters`` are then changed before the first step.
     """
     from playground.core.history import History
     from playground.engine.runs.initial_state import EMPTY_INITIAL_STATE, create_trainer
@@ -42,9 +42,9 @@ def train_in_foreground(
         architecture, recipe, initial_state or EMPTY_INITIAL_STATE, limits=compute_machine_limits(recipe)
     )
     run = open_run()
-    with _stop_on_interrupt(hyperparameters or {}) as inbox, Recorder(run) as recorder:
+    with _stop_on_interrupt(hyperparameters or {}) as commands, Recorder(run) as recorder:
         history = History()
-        for event in recorder.run_trainer(trainer, inbox):
+        for event in recorder.run_trainer(trainer, commands):
             history.add(event)
             if event.kind in ("evaluated", "epoch_done", "diagnosed") and not as_json:
                 print_progress(history)
@@ -59,12 +59,12 @@ def train_in_foreground(
         err_console.print(f"{history.failure.expected} {history.failure.fix}".strip(), soft_wrap=True)
         raise typer.Exit(1)
     if history.status == "stopped":
-        err_console.print(f"Stopped. 'cnn-playground resume {run.id}' goes on from here.", soft_wrap=True)
+        err_console.print(f"Stopped. Continue with: cnn-playground resume {run.id}", soft_wrap=True)
         raise typer.Exit(130)
 
 
 def download_dataset(name: str, *, as_json: bool = False) -> None:
-    """Bring a data set here, if it is not yet, and say how far that is; raises DownloadError."""
+    """Download a dataset if it is not available yet, with a progress bar; raises DownloadError."""
     from playground.engine.data.fetch import download_dataset
     from playground.engine.data.registry import find_dataset, is_available
 
@@ -73,16 +73,18 @@ def download_dataset(name: str, *, as_json: bool = False) -> None:
 
 
 def run_with_progress_bar(steps: Iterator["Progress | str"], *, as_json: bool) -> str | None:
-    """Do work that says how far it is; the name of what it made, if it gives one."""
-    made = None
-    with RichProgress(console=err_console, disable=as_json) as shown:
-        task = shown.add_task("", total=None)
+    """Run work that reports its progress; return the name of its result, if it yields one."""
+    result_name = None
+    with RichProgress(console=err_console, disable=as_json) as progress_bar:
+        task = progress_bar.add_task("", total=None)
         for step in steps:
             if isinstance(step, str):
-                made = step
+                result_name = step
             else:
-                shown.update(task, description=step.stage, completed=step.completed, total=step.total or None)
-    return made
+                progress_bar.update(
+                    task, description=step.stage, completed=step.completed, total=step.total or None
+                )
+    return result_name
 
 
 @contextmanager
@@ -91,26 +93,26 @@ def _stop_on_interrupt(hyperparameters: dict[str, Any]) -> Iterator[Any]:
 
     class SignalCommandSource:
         def __init__(self) -> None:
-            self.stopped = False
-            self._first: list[events.Command] = (
+            self.is_stop_requested = False
+            self._initial_commands: list[events.Command] = (
                 [events.UpdateHyperparameters(hyperparameters=hyperparameters)] if hyperparameters else []
             )
 
         def poll(self) -> list[events.Command]:
-            first, self._first = self._first, []
-            return [*first, events.Stop()] if self.stopped else first
+            commands, self._initial_commands = self._initial_commands, []
+            return [*commands, events.Stop()] if self.is_stop_requested else commands
 
         def wait(self) -> events.Command:
             return events.Resume()
 
-    inbox = SignalCommandSource()
+    command_source = SignalCommandSource()
 
     def handle_signal(*_: object) -> None:
-        inbox.stopped = True
+        command_source.is_stop_requested = True
 
-    before = {number: signal.signal(number, handle_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {number: signal.signal(number, handle_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield inbox
+        yield command_source
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Commands that bring networks and images in and out. Torch is imported where it is needed."""
+"""Commands that export and import networks, and that download and create datasets."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 from rich.progress import Progress as RichProgress
 
 from playground.cli.foreground import download_dataset, run_with_progress_bar
-from playground.cli.options import JsonOption, NameOption, cli_app, drop_unset_options
+from playground.cli.options import DatasetArgument, JsonOption, NameOption, cli_app, drop_unset_options
 from playground.cli.output import console, err_console, print_json, print_summary
 from playground.cli.resolve import find_architecture
 from playground.core.architecture import Architecture
@@ -19,12 +19,14 @@ from playground.errors import ArchitectureError, PlaygroundError, UnknownNameErr
 if TYPE_CHECKING:
     from playground.export.targets import ExportSource
 
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else it is printed.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; printed by default.")]
 
 
 @cli_app.command()
 def export(
-    source: Annotated[str, typer.Argument(metavar="ARCH_OR_RUN", help="A preset's name, a JSON file or a run.")],
+    source: Annotated[
+        str, typer.Argument(metavar="ARCH_OR_RUN", help="A preset's name (see 'presets'), a JSON file or a run.")
+    ],
     to: Annotated[
         str,
         typer.Option(
@@ -33,7 +35,7 @@ def export(
     ],
     output: OutputOption = None,
 ) -> None:
-    """Write a network or a run as code, weights, a picture, a report or a link."""
+    """Export a network or a run as code, weights, an image, a report or a link."""
     from playground.export.targets import ExportSource, render_export
 
     content = render_export(to, _resolve_export_source(source, ExportSource))
@@ -52,7 +54,7 @@ def _resolve_export_source(source: str, source_type: "type[ExportSource]") -> "E
         try:
             return source_type.from_run(find_run(source))
         except UnknownNameError:
-            pass  # said better by what looks for networks
+            pass  # find_architecture reports the unknown name with all alternatives
     preset = ARCHITECTURE_PRESETS.get(source)
     recipe = (preset and preset.recipe) or Recipe()
     return source_type(find_architecture(source), recipe, preset.title if preset else Path(source).stem)
@@ -60,41 +62,47 @@ def _resolve_export_source(source: str, source_type: "type[ExportSource]") -> "E
 
 @cli_app.command("import")
 def import_network(
-    file: Annotated[Path, typer.Argument(help="JSON, a link, or PyTorch or Keras code; '-' for standard input.")],
+    file: Annotated[
+        Path, typer.Argument(help="JSON, a share link, PyTorch code or Keras code; '-' reads standard input.")
+    ],
     weights: Annotated[
-        Path | None, typer.Option(help="A safetensors file of this network: a run is made of it.")
+        Path | None, typer.Option(help="Safetensors file with this network's weights; creates a run from them.")
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="With weights: the data set that they were trained on; else the link's, or mnist."),
+        typer.Option(help="Dataset that the weights were trained on. Default: that of the link, or mnist."),
     ] = None,
     name: NameOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a network from another form: print it, write it as JSON, or make a run of it with its weights."""
+    """Import a network: print it, write it as JSON, or create a run from it and its weights."""
     from playground.code_import.parse_network import parse_network
     from playground.codegen.torch_model import to_json
 
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="replace")
-    except OSError as problem:
-        raise ArchitectureError(f"{file} cannot be read: {problem.strerror}.") from problem
-    found = parse_network(text)
-    for remark in found.notes:
-        err_console.print(remark, soft_wrap=True)
+    except OSError as error:
+        raise ArchitectureError(f"{file} cannot be read: {error.strerror}.") from error
+    imported = parse_network(text)
+    for note in imported.notes:
+        err_console.print(note, soft_wrap=True)
     if dataset and not weights:
-        raise PlaygroundError("A data set goes with weights, and there are none.", fix="Give --weights too.")
-    recipe = (found.recipe or Recipe()).replace(**drop_unset_options(dataset=dataset))
-    run = _create_run_from_weights(weights, found.architecture, recipe, name or weights.stem) if weights else None
+        raise PlaygroundError(
+            "--dataset was given without --weights.",
+            expected="--dataset names the dataset that imported weights were trained on.",
+            fix="Give --weights too.",
+        )
+    recipe = (imported.recipe or Recipe()).replace(**drop_unset_options(dataset=dataset))
+    run = _create_run_from_weights(weights, imported.architecture, recipe, name or weights.stem) if weights else None
     if output is not None:
-        _write_file(output, to_json(found.architecture).encode())
+        _write_file(output, to_json(imported.architecture).encode())
     if as_json:
-        print_json({"architecture": found.architecture.model_dump(mode="json", by_alias=True), "run": run})
+        print_json({"architecture": imported.architecture.model_dump(mode="json", by_alias=True), "run": run})
     else:
-        print_summary(found.architecture)
+        print_summary(imported.architecture)
         if run:
-            console.print(f"Run {run} has these weights.")
+            console.print(f"Created run {run} with these weights.")
 
 
 def _create_run_from_weights(path: Path, architecture: Architecture, recipe: Recipe, name: str) -> str:
@@ -103,78 +111,80 @@ def _create_run_from_weights(path: Path, architecture: Architecture, recipe: Rec
 
     try:
         content = path.read_bytes()
-    except OSError as problem:
-        raise PlaygroundError(f"{path} cannot be read: {problem.strerror}.") from problem
+    except OSError as error:
+        raise PlaygroundError(f"{path} cannot be read: {error.strerror}.") from error
     return import_weights(content, architecture, fit_recipe_to_dataset(recipe), name=name).id
 
 
 @cli_app.command()
 def fetch(
-    dataset: Annotated[str, typer.Argument(help="A data set's name, as 'presets' lists them.")],
+    dataset: DatasetArgument,
 ) -> None:
-    """Bring a data set to this machine; what was fetched before it was cut is kept."""
+    """Download a dataset. An interrupted download continues where it stopped."""
     from playground.engine.data.registry import find_dataset
 
-    found = find_dataset(dataset)
-    download_dataset(found.name)
-    console.print(f"{found.title} is here.")
+    selected = find_dataset(dataset)
+    download_dataset(selected.name)
+    console.print(f"{selected.title} is available.")
 
 
 @cli_app.command()
 def bring(
-    source: Annotated[Path, typer.Argument(help="A folder or ZIP file with a folder of pictures for every class.")],
-    size: Annotated[int, typer.Option(help="Pixels a side that every picture is brought to.")] = 64,
-    grey: Annotated[bool, typer.Option(help="Without colour.")] = False,
-    name: Annotated[str | None, typer.Option(help="What to call the data set.")] = None,
+    source: Annotated[Path, typer.Argument(help="Folder or ZIP file with one folder of images per class.")],
+    size: Annotated[int, typer.Option(help="Height and width in pixels that every image is resized to.")] = 64,
+    grayscale: Annotated[bool, typer.Option("--grey/--no-grey", help="Convert the images to grayscale.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a data set of your own pictures; 'train --dataset' takes the name that it gets."""
+    """Create a dataset from your own images. The printed name can be given to 'train --dataset'."""
     from playground.engine.data.custom.image_folder import read_image_folder
     from playground.engine.data.custom.store import save_custom_dataset
 
-    with RichProgress(console=err_console, disable=as_json) as shown:
-        task = shown.add_task("Reading pictures", total=None)
-        own = read_image_folder(
+    with RichProgress(console=err_console, disable=as_json) as progress_bar:
+        task = progress_bar.add_task("Reading images", total=None)
+        images = read_image_folder(
             source,
             height=size,
             width=size,
-            channels=1 if grey else 3,
-            on_progress=lambda done, total: shown.update(task, completed=done, total=total),
+            channels=1 if grayscale else 3,
+            on_progress=lambda done, total: progress_bar.update(task, completed=done, total=total),
         )
-    saved = save_custom_dataset(name or source.stem, own)
-    for one in own.skipped:
-        err_console.print(f"{one.name} {one.reason}.", soft_wrap=True)
+    dataset_name = save_custom_dataset(name or source.stem, images)
+    for skipped in images.skipped:
+        err_console.print(f"{skipped.name} {skipped.reason}.", soft_wrap=True)
     if as_json:
-        print_json({"dataset": saved, "classes": own.class_names, "skipped": own.skipped_count})
+        print_json({"dataset": dataset_name, "classes": images.class_names, "skipped": images.skipped_count})
     else:
-        console.print(f"{saved}: {len(own.train):,} images of {', '.join(own.class_names)}", soft_wrap=True)
+        console.print(
+            f"{dataset_name}: {len(images.train):,} training images of {', '.join(images.class_names)}", soft_wrap=True
+        )
 
 
 @cli_app.command()
 def features(
-    dataset: Annotated[str, typer.Argument(help="A data set's name, as 'presets' lists them.")],
-    by: Annotated[str, typer.Option(help="The net that looks: resnet18 or mobilenet_v3_small.")] = "resnet18",
-    train: Annotated[int | None, typer.Option(help="Images to train on at most.")] = None,
-    test: Annotated[int | None, typer.Option(help="Images to test with at most.")] = None,
+    dataset: DatasetArgument,
+    by: Annotated[str, typer.Option(help="Pretrained network: resnet18 or mobilenet_v3_small.")] = "resnet18",
+    train: Annotated[int | None, typer.Option(help="Maximum number of training images.")] = None,
+    test: Annotated[int | None, typer.Option(help="Maximum number of test images.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a data set of what a net trained on ImageNet sees in another one; small nets learn from it in seconds."""
+    """Create a dataset of features that a network pretrained on ImageNet extracts from a dataset."""
     from playground.engine.data.feature_extraction import create_feature_dataset, find_extractor
     from playground.engine.data.registry import find_dataset
 
-    net, seen = find_extractor(by), find_dataset(dataset)
-    download_dataset(seen.name, as_json=as_json)
-    saved = run_with_progress_bar(
-        create_feature_dataset(seen.name, by, **drop_unset_options(train_size=train, test_size=test)), as_json=as_json
+    extractor, source = find_extractor(by), find_dataset(dataset)
+    download_dataset(source.name, as_json=as_json)
+    dataset_name = run_with_progress_bar(
+        create_feature_dataset(source.name, by, **drop_unset_options(train_size=train, test_size=test)), as_json=as_json
     )
     if as_json:
-        print_json({"dataset": saved})
+        print_json({"dataset": dataset_name})
     else:
-        console.print(f"{saved}: {net.feature_count} features of every image", soft_wrap=True)
+        console.print(f"{dataset_name}: {extractor.feature_count} features per image", soft_wrap=True)
 
 
 def _write_file(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
-    except OSError as problem:
-        raise PlaygroundError(f"{path} cannot be written: {problem.strerror}.", fix="Choose another file.") from problem
+    except OSError as error:
+        raise PlaygroundError(f"{path} cannot be written: {error.strerror}.", fix="Choose another file.") from error

@@ -1,4 +1,4 @@
-"""How the command line says things: tables for people, one JSON value for programs."""
+"""Output of the command line: tables for people, one JSON value for programs."""
 
 import json
 import sys
@@ -20,17 +20,18 @@ err_console = Console(stderr=True, highlight=False, markup=False)
 
 
 def make_run_json(run: "Run", history: "History") -> dict[str, Any]:
-    """The contract of a run in JSON: its id, its name, its figures."""
+    """Return a run as JSON: its id, its name and its metrics."""
     return {"run": run.id, "name": run.record.name, **history.summarize()}
 
 
 def print_summary(architecture: Architecture) -> None:
-    """The table of a network's layers."""
-    found = summarize(architecture)
+    """Print the table of a network's layers, and its totals."""
+    summary = summarize(architecture)
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "Layer", "", "Output", "Parameters", "Multiply-adds", "Sees"):
-        table.add_column(heading, justify="right" if heading in ("Parameters", "Multiply-adds", "Sees") else "left")
-    for row in found.layers:
+    numeric = ("Parameters", "Multiply-adds", "Receptive field")
+    for heading in ("", "Layer", "", "Output", *numeric):
+        table.add_column(heading, justify="right" if heading in numeric else "left")
+    for row in summary.layers:
         table.add_row(
             str(row.index + 1),
             row.title if row.enabled else f"({row.title})",
@@ -41,11 +42,11 @@ def print_summary(architecture: Architecture) -> None:
             format_shape(row.receptive_field),
         )
     console.print(table)
-    console.print(f"{found.parameters:,} parameters, {found.multiply_adds:,} multiply-adds an image")
+    console.print(f"{summary.parameters:,} parameters, {summary.multiply_adds:,} multiply-adds per image")
 
 
 def print_progress(history: "History") -> None:
-    """One line of a run in progress."""
+    """Print one line of progress of a run, once it has been validated."""
     validation = history.last_validation
     if validation is None:
         return
@@ -57,22 +58,24 @@ def print_progress(history: "History") -> None:
 
 
 def print_metrics(history: "History") -> None:
-    """A run's results in words."""
+    """Print a run's validation and test accuracy, its steps and its duration."""
     if history.last_validation:
-        console.print(f"Validation: {history.last_validation.accuracy:.2%} of {history.last_validation.size:,} images")
+        console.print(
+            f"Validation accuracy: {history.last_validation.accuracy:.2%} of {history.last_validation.size:,} images"
+        )
     if history.test:
         console.print(
-            f"Test: {history.test.accuracy:.2%} of {history.test.size:,} images, loss {history.test.loss:.4f}"
+            f"Test accuracy: {history.test.accuracy:.2%} of {history.test.size:,} images, loss {history.test.loss:.4f}"
         )
     console.print(f"{history.step:,} steps in {history.elapsed_s:.1f} s")
 
 
 def format_percent(value: float | None) -> str:
-    """A share as a percentage; nothing for None."""
+    """Format a fraction as a percentage; None as an empty string."""
     return "" if value is None else f"{value:.2%}"
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on a line of its own."""
+    """Print one JSON value on its own line."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()

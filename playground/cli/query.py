@@ -1,4 +1,4 @@
-"""Commands that look: presets, summaries, runs, what they say. Torch is imported where it is needed."""
+"""Commands that read: presets, summaries, runs, evaluation and prediction. PyTorch is imported only where needed."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,7 @@ from playground.core.validation import validate
 
 @cli_app.command()
 def presets(as_json: JsonOption = False) -> None:
-    """Architectures, recipes and data sets by name."""
+    """List the named architectures, recipes and datasets."""
     if as_json:
         print_json(
             {
@@ -38,7 +38,7 @@ def presets(as_json: JsonOption = False) -> None:
     for title, rows in (
         ("Architectures", [(name, preset.description) for name, preset in ARCHITECTURE_PRESETS.items()]),
         ("Recipes", [(name, preset.description) for name, preset in RECIPE_PRESETS.items()]),
-        ("Data sets", [(name, f"{dataset.title}. {dataset.credit}") for name, dataset in DATASETS.items()]),
+        ("Datasets", [(name, f"{dataset.title}. {dataset.credit}") for name, dataset in DATASETS.items()]),
     ):
         table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
         for row in rows:
@@ -49,16 +49,23 @@ def presets(as_json: JsonOption = False) -> None:
 
 @cli_app.command()
 def summary(arch: ArchArgument, as_json: JsonOption = False) -> None:
-    """The table of shapes, parameters, multiply-adds and receptive field."""
+    """Print a network's layers with output shape, parameters, multiply-adds and receptive field."""
     architecture = find_architecture(arch)
-    found = summarize(architecture)
+    totals = summarize(architecture)
     problems = validate(architecture)
     if as_json:
         rows = [
-            {"title": row.title, "output_shape": row.output_shape, "parameters": row.parameters} for row in found.layers
+            {"title": row.title, "output_shape": row.output_shape, "parameters": row.parameters}
+            for row in totals.layers
         ]
-        totals = {"parameters": found.parameters, "multiply_adds": found.multiply_adds}
-        print_json({"layers": rows, **totals, "problems": [str(problem) for problem in problems]})
+        print_json(
+            {
+                "layers": rows,
+                "parameters": totals.parameters,
+                "multiply_adds": totals.multiply_adds,
+                "problems": [str(problem) for problem in problems],
+            }
+        )
     else:
         print_summary(architecture)
         for problem in problems:
@@ -70,47 +77,47 @@ def summary(arch: ArchArgument, as_json: JsonOption = False) -> None:
 
 @cli_app.command()
 def runs(as_json: JsonOption = False) -> None:
-    """All runs, the newest first."""
-    from playground.engine.runs import repository as catalogue
+    """List all runs, newest first."""
+    from playground.engine.runs.repository import list_runs
 
-    found, unreadable = catalogue.list_runs()
+    readable_runs, unreadable_messages = list_runs()
     if as_json:
-        print_json([make_run_json(run, run.read_history()) for run in found])
+        print_json([make_run_json(run, run.read_history()) for run in readable_runs])
     else:
         table = Table(box=None, pad_edge=False)
-        for heading in ("Run", "Name", "State", "Validation", "Test", "Parameters", "Seconds"):
-            table.add_column(heading, justify="left" if heading in ("Run", "Name", "State") else "right")
-        for run in found:
+        for heading in ("Run", "Name", "Status", "Validation", "Test", "Parameters", "Seconds"):
+            table.add_column(heading, justify="left" if heading in ("Run", "Name", "Status") else "right")
+        for run in readable_runs:
             history = run.read_history()
-            figures = history.summarize()
+            metrics = history.summarize()
             table.add_row(
                 run.id,
                 run.record.name,
                 history.status,
-                format_percent(figures["validation_accuracy"]),
-                format_percent(figures["test_accuracy"]),
+                format_percent(metrics["validation_accuracy"]),
+                format_percent(metrics["test_accuracy"]),
                 f"{summarize(run.record.architecture).parameters:,}",
-                f"{figures['seconds']:.1f}",
+                f"{metrics['seconds']:.1f}",
             )
         console.print(table)
-    for sentence in unreadable:
-        err_console.print(sentence, soft_wrap=True)
+    for message in unreadable_messages:
+        err_console.print(message, soft_wrap=True)
 
 
 @cli_app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
-    """One run: its network, its recipe, its figures."""
-    from playground.engine.runs import repository as catalogue
+    """Print a run's network, recipe and metrics."""
+    from playground.engine.runs.repository import find_run
 
-    found = catalogue.find_run(run)
-    history = found.read_history()
+    selected = find_run(run)
+    history = selected.read_history()
     if as_json:
-        record = found.record.model_dump(mode="json", by_alias=True)
-        print_json(record | make_run_json(found, history) | {"snapshots": found.list_snapshot_steps()})
+        record = selected.record.model_dump(mode="json", by_alias=True)
+        print_json(record | make_run_json(selected, history) | {"snapshots": selected.list_snapshot_steps()})
         return
-    console.print(f"{found.record.name} ({found.id}), {history.status}, made {found.record.created}")
-    print_summary(found.record.architecture)
-    console.print(f"Recipe: {found.record.recipe.to_canonical_json()}", soft_wrap=True)
+    console.print(f"{selected.record.name} ({selected.id}), {history.status}, created {selected.record.created}")
+    print_summary(selected.record.architecture)
+    console.print(f"Recipe: {selected.record.recipe.to_canonical_json()}", soft_wrap=True)
     print_metrics(history)
     if history.failure:
         err_console.print(f"{history.failure.what} {history.failure.expected} {history.failure.fix}")
@@ -118,30 +125,30 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
 
 @cli_app.command()
 def delete(run: RunArgument) -> None:
-    """Remove a run and everything in its folder."""
-    from playground.engine.runs import repository as catalogue
+    """Delete a run and its folder."""
+    from playground.engine.runs.repository import find_run
 
-    found = catalogue.find_run(run)
-    found.delete()
-    console.print(f"Deleted {found.record.name} ({found.id}).")
+    selected = find_run(run)
+    selected.delete()
+    console.print(f"Deleted {selected.record.name} ({selected.id}).")
 
 
 @cli_app.command()
 def evaluate(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Accuracy, loss, per class and the confusion matrix on the full test set."""
-    from playground.engine.data import splits as data
-    from playground.engine.runs import repository as catalogue
-    from playground.interpret import model
-    from playground.interpret.evaluation import predict
+    """Evaluate a run on the full test set: accuracy, loss, per-class accuracy and confusion matrix."""
+    from playground.engine.data.splits import load_test_images
+    from playground.engine.runs.repository import find_run
+    from playground.interpret.evaluation.predict import evaluate_model
+    from playground.interpret.model import load_model
 
-    found = catalogue.find_run(run)
-    test = data.load_test_images(found.record.recipe.dataset, found.record.architecture.input.shape)
-    result = predict.evaluate_model(model.load_model(found), test)
+    selected = find_run(run)
+    test_images = load_test_images(selected.record.recipe.dataset, selected.record.architecture.input.shape)
+    result = evaluate_model(load_model(selected), test_images)
     confusion = result.confusion_matrix.tolist()
     if as_json:
         print_json(
             {
-                "run": found.id,
+                "run": selected.id,
                 "split": "test",
                 "size": result.size,
                 "accuracy": result.accuracy,
@@ -152,45 +159,44 @@ def evaluate(run: RunArgument, as_json: JsonOption = False) -> None:
         )
         return
     console.print(f"{result.accuracy:.2%} of {result.size:,} test images, loss {result.loss:.4f}")
-    table = Table(title="Rows: what it is. Columns: what the net says.", title_justify="left", box=None, pad_edge=False)
-    names = found.get_dataset().class_names
-    for heading in ("", *names, "right"):
+    table = Table(title="Rows: actual class. Columns: predicted class.", title_justify="left", box=None, pad_edge=False)
+    class_names = selected.get_dataset().class_names
+    for heading in ("", *class_names, "accuracy"):
         table.add_column(heading, justify="right")
-    for name, row, right in zip(names, confusion, result.per_class_accuracy, strict=True):
-        table.add_row(name, *(str(count) for count in row), f"{right:.1%}")
+    for name, counts, accuracy in zip(class_names, confusion, result.per_class_accuracy, strict=True):
+        table.add_row(name, *(str(count) for count in counts), f"{accuracy:.1%}")
     console.print(table)
 
 
 @cli_app.command()
 def predict(
     run: RunArgument,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures, or strokes as JSON.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Image files, or strokes as JSON.")],
     as_json: JsonOption = False,
 ) -> None:
-    """What each picture or drawing shows."""
-    from playground.engine.runs import repository as catalogue
-    from playground.interpret import model
-    from playground.interpret.drawing import image_files as pictures
-    from playground.interpret.evaluation import predict as lens
+    """Predict the class of images and drawings."""
+    from playground.engine.runs.repository import find_run
+    from playground.interpret.drawing.image_files import read_inputs
+    from playground.interpret.evaluation.predict import predict as predict_images
+    from playground.interpret.model import load_model
 
-    found = catalogue.find_run(run)
-    loaded, data = model.load_model(found), found.get_dataset()
-    names, answers = data.class_names, []
+    selected = find_run(run)
+    model, dataset = load_model(selected), selected.get_dataset()
+    class_names, predictions = dataset.class_names, []
     for file in files:
-        inputs = pictures.read_inputs(file, data, loaded.architecture.input.shape)
-        for index, prediction in enumerate(lens.predict(loaded, inputs)):
-            answers.append(
+        inputs = read_inputs(file, dataset, model.architecture.input.shape)
+        for index, prediction in enumerate(predict_images(model, inputs)):
+            predictions.append(
                 {
                     "file": str(file),
                     "index": index,
                     "digit": prediction.top_class,
-                    "class": names[prediction.top_class],
+                    "class": class_names[prediction.top_class],
                     "probabilities": [round(value, 6) for value in prediction.probabilities],
                 }
             )
             if not as_json:
-                console.print(
-                    f"{file} [{index}]: {names[prediction.top_class]}, {prediction.describe(names)}", soft_wrap=True
-                )
+                class_name = class_names[prediction.top_class]
+                console.print(f"{file} [{index}]: {class_name}, {prediction.describe(class_names)}", soft_wrap=True)
     if as_json:
-        print_json(answers)
+        print_json(predictions)

@@ -1,4 +1,4 @@
-"""What a name on the command line stands for."""
+"""Resolution of command-line names to architectures and recipes."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from playground.errors import ArchitectureError, RecipeError, UnknownNameError
 
 
 def find_architecture(name: str) -> Architecture:
-    """A preset's, a JSON file's or a run's network; raises UnknownNameError or ArchitectureError."""
+    """Return the architecture of a preset, a JSON file or a run; raises UnknownNameError or ArchitectureError."""
     if name in ARCHITECTURE_PRESETS:
         return ARCHITECTURE_PRESETS[name].architecture
     path = Path(name)
     if path.suffix == ".json" or _is_file(path):
         try:
             return Architecture.from_json(path.read_bytes())
-        except OSError as problem:
-            raise ArchitectureError(f"{path} cannot be read: {problem.strerror}.") from problem
-    from playground.engine.runs import repository as catalogue
+        except OSError as error:
+            raise ArchitectureError(f"{path} cannot be read: {error.strerror}.") from error
+    from playground.engine.runs.repository import find_run
 
     try:
-        return catalogue.find_run(name).record.architecture
+        return find_run(name).record.architecture
     except UnknownNameError:
         raise UnknownNameError(
             f"There is no architecture {name!r}.",
@@ -30,15 +30,15 @@ def find_architecture(name: str) -> Architecture:
 
 
 def find_recipe(name: str) -> Recipe:
-    """A preset or a JSON file; raises UnknownNameError or RecipeError."""
+    """Return the recipe of a preset or a JSON file; raises UnknownNameError or RecipeError."""
     if name in RECIPE_PRESETS:
         return RECIPE_PRESETS[name].recipe
     path = Path(name)
     if path.suffix == ".json" or _is_file(path):
         try:
             return Recipe.from_json(path.read_bytes())
-        except OSError as problem:
-            raise RecipeError(f"{path} cannot be read: {problem.strerror}.") from problem
+        except OSError as error:
+            raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
     raise UnknownNameError(
         f"There is no recipe {name!r}.", expected=f"A preset ({', '.join(RECIPE_PRESETS)}) or a JSON file."
     )
@@ -47,5 +47,5 @@ def find_recipe(name: str) -> Recipe:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name too long, or with a zero in it, is no file
+    except (OSError, ValueError):  # the name is too long, or contains a null character
         return False

@@ -1,4 +1,4 @@
-"""Commands that train. What needs torch is imported where it is needed: the others answer at once."""
+"""Commands that train. PyTorch is imported only where needed, so that the other commands start at once."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +7,8 @@ import typer
 
 from playground.cli.foreground import download_dataset, train_in_foreground
 from playground.cli.options import (
+    DATASET_HELP,
+    RECIPE_HELP,
     ArchArgument,
     BatchSizeOption,
     EpochsOption,
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
 def train(
     arch: ArchArgument,
     recipe: Annotated[
-        str | None, typer.Option(help="A recipe preset's name or a JSON file; else the preset's own, or sprint.")
+        str | None, typer.Option(help=f"{RECIPE_HELP} Default: the architecture preset's own recipe, or sprint.")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="A data set's name.")] = None,
+    dataset: Annotated[str | None, typer.Option(help=DATASET_HELP)] = None,
     epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
     lr: LrOption = None,
@@ -44,121 +46,135 @@ def train(
     name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network; Ctrl-C stops it with a checkpoint."""
-    chosen = drop_unset_options(dataset=dataset, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
+    """Train a network. Ctrl-C stops the run and saves a checkpoint."""
+    overrides = drop_unset_options(dataset=dataset, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
     architecture = find_architecture(arch)
     preset = ARCHITECTURE_PRESETS.get(arch)
-    usual = preset.recipe if preset else None
-    from playground.engine.data import registry as datasets
-    from playground.engine.runs import repository as catalogue
+    preset_recipe = preset.recipe if preset else None
+    from playground.engine.data.registry import find_dataset, fit_recipe_to_dataset
+    from playground.engine.runs.repository import create_run
 
-    settings = find_recipe(recipe) if recipe else usual or find_recipe("sprint")
-    settings = datasets.fit_recipe_to_dataset(settings, **chosen)
-    data = datasets.find_dataset(settings.dataset)
-    if preset and (usual is None or usual.dataset != data.name):
+    settings = find_recipe(recipe) if recipe else preset_recipe or find_recipe("sprint")
+    settings = fit_recipe_to_dataset(settings, **overrides)
+    data = find_dataset(settings.dataset)
+    if preset and (preset_recipe is None or preset_recipe.dataset != data.name):
         architecture = architecture.adapt_to_images(data.input_shape, len(data.class_names))
     download_dataset(data.name, as_json=as_json)
 
-    train_in_foreground(
-        lambda: catalogue.create_run(architecture, settings, name=name), architecture, settings, as_json=as_json
-    )
+    train_in_foreground(lambda: create_run(architecture, settings, name=name), architecture, settings, as_json=as_json)
 
 
 @cli_app.command()
 def resume(
     run: RunArgument,
-    epochs: Annotated[int | None, typer.Option(help="More of them let a completed run go on.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step, from here on.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate, from here on.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Total number of epochs; a larger number continues a completed run.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per training step from here on.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate from here on.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on from a run's last checkpoint."""
-    from playground.engine.runs import repository as catalogue
+    """Continue a run from its last checkpoint."""
+    from playground.engine.runs.repository import find_run
 
-    found = catalogue.find_run(run)
-    knobs = drop_unset_options(epochs=epochs, batch_size=batch_size, lr=lr)
-    found.record.recipe.update_hyperparameters(knobs)
-    history = found.read_history()
-    if not found.can_resume(history, epochs=epochs):
+    selected = find_run(run)
+    hyperparameters = drop_unset_options(epochs=epochs, batch_size=batch_size, lr=lr)
+    selected.record.recipe.update_hyperparameters(hyperparameters)
+    history = selected.read_history()
+    if not selected.can_resume(history, epochs=epochs):
         raise StorageError(
-            f"Run {found.id} cannot go on: it is {history.status}.",
-            expected="A run that was stopped or interrupted can; one that is completed, with more epochs.",
-            fix="Give --epochs with a larger number, or train again.",
+            f"Run {selected.id} cannot be resumed: its status is {history.status}.",
+            expected="A stopped or interrupted run, or a completed run with more epochs.",
+            fix="Give a larger number of --epochs, or train again.",
         )
-    _continue_training(found, found.record.recipe, as_json=as_json, hyperparameters=knobs)
+    _continue_training(selected, selected.record.recipe, as_json=as_json, hyperparameters=hyperparameters)
 
 
 @cli_app.command()
 def fork(
     run: RunArgument,
-    at: Annotated[int | None, typer.Option(help="The step to begin at: one with a checkpoint; else the last.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="A recipe preset's name or a JSON file; else the run's.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs, counted from the parent's start.")] = None,
+    at: Annotated[
+        int | None, typer.Option(help="Step to start from; it must have a checkpoint. Default: the last checkpoint.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help=f"{RECIPE_HELP} Default: the run's recipe.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Total number of epochs, counted from the start of the parent run.")
+    ] = None,
     batch_size: BatchSizeOption = None,
     lr: LrOption = None,
-    seed: Annotated[int | None, typer.Option(help="Another order of the images from here on.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed for the order of the images from here on.")] = None,
     name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on from a moment of a run with other settings, in a run of its own."""
-    from playground.engine.runs import repository as catalogue
+    """Start a new run from a checkpoint of another run, with other settings."""
     from playground.engine.runs.fork import fork_run, load_recipe_at
+    from playground.engine.runs.repository import find_run
 
-    parent = catalogue.find_run(run)
-    steps = parent.list_checkpoint_steps()
-    step = at if at is not None else max(steps, default=0)
+    parent = find_run(run)
+    step = at if at is not None else max(parent.list_checkpoint_steps(), default=0)
     settings = find_recipe(recipe) if recipe else load_recipe_at(parent, step)
     settings = settings.replace(**drop_unset_options(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed))
-    made = fork_run(parent, step, settings, name=name)
-    _continue_training(made, settings, as_json=as_json)
+    _continue_training(fork_run(parent, step, settings, name=name), settings, as_json=as_json)
 
 
 @cli_app.command()
 def transfer(
     run: RunArgument,
-    dataset: Annotated[str, typer.Option(help="What to learn now.")],
+    dataset: Annotated[str, typer.Option(help=DATASET_HELP)],
     arch: Annotated[
-        str | None, typer.Option(help="Another network, as far up the same; else the run's own with a new output.")
+        str | None,
+        typer.Option(
+            help="Architecture that shares its first layers with the run's. "
+            "Default: the run's architecture with a new output layer."
+        ),
     ] = None,
-    freeze: Annotated[int, typer.Option(help="The last layer that stays as it is, counted from 1; 0: none.")] = 0,
-    old_lr: Annotated[float, typer.Option(help="Learning rate of what was brought along, as a share.")] = 1.0,
-    recipe: Annotated[str, typer.Option(help="A recipe preset's name or a JSON file.")] = "sprint",
+    freeze: Annotated[int, typer.Option(help="Freeze the layers up to this one, counted from 1; 0 freezes none.")] = 0,
+    old_lr: Annotated[
+        float, typer.Option(help="Learning rate of the transferred weights, as a factor of the learning rate.")
+    ] = 1.0,
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "sprint",
     epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
     lr: LrOption = None,
     seed: SeedOption = None,
     limit: LimitOption = None,
     name: NameOption = None,
-    compare: Annotated[bool, typer.Option(help="Train from scratch too, keep neither, and say the gain.")] = False,
+    compare: Annotated[
+        bool, typer.Option(help="Also train from scratch, print both accuracies, and keep neither run.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train on with what a run has learnt, on other images."""
-    from playground.engine.data import registry as datasets
-    from playground.engine.runs import repository as catalogue
-    from playground.engine.runs import transfer_comparison as gain
+    """Train on another dataset, starting from a run's weights (transfer learning)."""
+    from playground.engine.data.registry import find_dataset, fit_recipe_to_dataset
+    from playground.engine.runs.repository import find_run
     from playground.engine.runs.transfer import create_transfer_run
+    from playground.engine.runs.transfer_comparison import compare_transfer
 
-    parent = catalogue.find_run(run)
-    data = datasets.find_dataset(dataset)
-    chosen = drop_unset_options(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
-    chosen |= {"dataset": data.name, "transferred_lr_share": old_lr}
-    settings = datasets.fit_recipe_to_dataset(find_recipe(recipe), **chosen)
-    own = parent.record.architecture.with_new_head(len(data.class_names))
-    architecture = (find_architecture(arch) if arch else own).freeze_up_to(freeze - 1)
+    parent = find_run(run)
+    data = find_dataset(dataset)
+    overrides = drop_unset_options(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
+    overrides |= {"dataset": data.name, "transferred_lr_share": old_lr}
+    settings = fit_recipe_to_dataset(find_recipe(recipe), **overrides)
+    default_architecture = parent.record.architecture.with_new_head(len(data.class_names))
+    architecture = (find_architecture(arch) if arch else default_architecture).freeze_up_to(freeze - 1)
     download_dataset(data.name, as_json=as_json)
     if not compare:
-        made = create_transfer_run(parent, architecture, settings, name=name)
-        _continue_training(made, settings, as_json=as_json)
+        transfer_run = create_transfer_run(parent, architecture, settings, name=name)
+        _continue_training(transfer_run, settings, as_json=as_json)
         return
-    found = gain.compare_transfer(parent, architecture, settings)
+    comparison = compare_transfer(parent, architecture, settings)
     if as_json:
         print_json(
-            {"transferred": found.transfer_accuracy, "scratch": found.scratch_accuracy, "gain": found.accuracy_gain}
+            {
+                "transferred": comparison.transfer_accuracy,
+                "scratch": comparison.scratch_accuracy,
+                "gain": comparison.accuracy_gain,
+            }
         )
     else:
         console.print(
-            f"{found.transfer_accuracy:.2%} with what {parent.record.name} has learnt, {found.scratch_accuracy:.2%} from scratch: "
-            f"{found.accuracy_gain * 100:+.2f} points"
+            f"{comparison.transfer_accuracy:.2%} with the weights of {parent.record.name}, "
+            f"{comparison.scratch_accuracy:.2%} from scratch: {comparison.accuracy_gain * 100:+.2f} percentage points"
         )
 
 
@@ -167,60 +183,67 @@ def teach(
     run: RunArgument,
     file: Annotated[
         Path,
-        typer.Argument(help='Drawings: [{"label": 3, "strokes": [[[x, y], ...]]}, ...], or a set saved by the app.'),
+        typer.Argument(
+            help='Labeled drawings as JSON, [{"label": 3, "strokes": [[[x, y], ...]]}, ...], or a set saved by the app.'
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Train a run's net on drawings of your own, mixed with its data so that it forgets nothing."""
+    """Fine-tune a run's network on labeled drawings, mixed with its dataset to prevent forgetting."""
     from playground.engine.data.custom.drawings import read_labeled_drawings
     from playground.engine.runs.finetune import create_finetuning_run
     from playground.engine.runs.repository import find_run
     from playground.interpret.drawing.image_files import read_file
 
-    made = create_finetuning_run(find_run(run), read_labeled_drawings(str(file), read_file(file)))
-    _continue_training(made, made.record.recipe, as_json=as_json)
+    finetuning_run = create_finetuning_run(find_run(run), read_labeled_drawings(str(file), read_file(file)))
+    _continue_training(finetuning_run, finetuning_run.record.recipe, as_json=as_json)
 
 
 @cli_app.command()
 def replay(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Train a run once more, knobs and all, and say whether every kept weight is the same, bit for bit."""
+    """Train a run again, with its logged hyperparameter changes, and compare every snapshot bit by bit."""
     from playground.core.history import History
-    from playground.engine.runs import repository as catalogue
     from playground.engine.runs.replay import Replay
+    from playground.engine.runs.repository import find_run
     from playground.engine.workers.malloc import retain_freed_memory
 
     retain_freed_memory()
-    found = catalogue.find_run(run)
-    again = Replay(found)
+    selected = find_run(run)
+    replayed = Replay(selected)
     history = History()
-    for event in again.run():
+    for event in replayed.run():
         history.add(event)
         if event.kind == "evaluated" and not as_json:
             print_progress(history)
-    differing = [step for step, same in again.snapshot_matches.items() if not same]
+    compared_count = len(replayed.snapshot_matches)
+    differing_steps = [step for step, is_equal in replayed.snapshot_matches.items() if not is_equal]
     if as_json:
-        print_json({"run": found.id, "compared": len(again.snapshot_matches), "differing": differing})
-    elif differing:
-        err_console.print(f"The weights differ from step {differing[0]} on: another machine, or another version?")
+        print_json({"run": selected.id, "compared": compared_count, "differing": differing_steps})
+    elif differing_steps:
+        err_console.print(
+            f"The weights differ from step {differing_steps[0]} on. "
+            "Another machine or another version of PyTorch can be the cause.",
+            soft_wrap=True,
+        )
     else:
-        console.print(f"The same weights, bit for bit, at {len(again.snapshot_matches)} moments.")
-    raise typer.Exit(1 if differing else 0)
+        console.print(f"The weights are identical, bit for bit, at {compared_count} steps.")
+    raise typer.Exit(1 if differing_steps else 0)
 
 
 @cli_app.command()
 def stop(run: RunArgument) -> None:
-    """End a run that trains on this machine, in the app or another terminal, with a checkpoint."""
-    from playground.engine.runs import repository as catalogue
+    """Stop a run that is training in the app or in another terminal, and save a checkpoint."""
+    from playground.engine.runs.repository import find_run
 
-    found = catalogue.find_run(run)
-    found.request_stop()
-    console.print(f"{found.record.name} ({found.id}) was asked to stop.")
+    selected = find_run(run)
+    selected.request_stop()
+    console.print(f"{selected.record.name} ({selected.id}) was asked to stop.")
 
 
 def _continue_training(
     run: "Run", recipe: Recipe, *, as_json: bool, hyperparameters: dict[str, Any] | None = None
 ) -> None:
-    """Train a run that is there, with what its folder holds beside its recipe."""
+    """Train an existing run with the initial state and checkpoint in its folder."""
     from playground.engine.runs.initial_state import load_initial_state
 
     train_in_foreground(

@@ -1,4 +1,4 @@
-"""Saying things to the command line, in this process."""
+"""Invocation of the command line in this process."""
 
 import io
 import json
@@ -12,24 +12,28 @@ from playground.cli import main
 
 
 @dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
+class Result:
+    """Exit code and output of one command."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
 
     @property
     def json(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out.splitlines()[-1])
+        """The JSON value in the last line of the output of a successful command."""
+        assert self.exit_code == 0, self.stderr
+        return json.loads(self.stdout.splitlines()[-1])
 
 
-def say(*arguments: object) -> Answer:
-    out, err = io.StringIO(), io.StringIO()
-    code: Any = 0
+def invoke(*arguments: object) -> Result:
+    """Run ``cnn-playground`` with these arguments."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    exit_code: Any = 0
     argv = mock.patch.object(sys, "argv", ["cnn-playground", *map(str, arguments)])
-    with argv, redirect_stdout(out), redirect_stderr(err):
+    with argv, redirect_stdout(stdout), redirect_stderr(stderr):
         try:
             main()
         except SystemExit as ending:
-            code = ending.code or 0
-    return Answer(code, out.getvalue(), err.getvalue())
+            exit_code = ending.code or 0
+    return Result(exit_code, stdout.getvalue(), stderr.getvalue())

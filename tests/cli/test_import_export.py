@@ -1,4 +1,4 @@
-"""Networks and images in and out on the command line."""
+"""Import, export and datasets on the command line."""
 
 import json
 import zipfile
@@ -12,7 +12,7 @@ from PIL import Image
 
 from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
 from playground.engine.runs.repository import find_run
-from tests.cli.command_line import say
+from tests.cli.command_line import invoke
 
 SMALL = ("--limit", "200", "--batch-size", "20", "--epochs", "1")
 GENTLE = (*SMALL, "--lr", "0.0005")
@@ -34,17 +34,17 @@ def pets(tmp_path: Path) -> Path:
     return path
 
 
-def test_presets_lists_every_network(home: Path) -> None:
-    listed = last_json(say("presets", "--json").out)
+def test_presets_lists_every_architecture_and_dataset(home: Path) -> None:
+    listed = last_json(invoke("presets", "--json").stdout)
     assert listed["architectures"].keys() == ARCHITECTURE_PRESETS.keys()
     assert {"mnist", "cifar10", "fashion-mnist", "kmnist", "svhn"} <= listed["datasets"].keys()
 
 
-def test_own_pictures_are_brought_trained_on_and_told_apart(home: Path, pets: Path, tmp_path: Path) -> None:
-    brought = last_json(say("bring", pets, "--size", "16", "--json").out)
+def test_custom_images_become_a_dataset_that_a_network_learns(home: Path, pets: Path, tmp_path: Path) -> None:
+    brought = last_json(invoke("bring", pets, "--size", "16", "--json").stdout)
     assert brought["classes"] == ["cat", "dog"]
     trained = last_json(
-        say(
+        invoke(
             "train",
             "logistic",
             "--dataset",
@@ -56,7 +56,7 @@ def test_own_pictures_are_brought_trained_on_and_told_apart(home: Path, pets: Pa
             "--lr",
             "0.03",
             "--json",
-        ).out
+        ).stdout
     )
     assert trained["test_accuracy"] == 1.0
     run = find_run("latest")
@@ -64,69 +64,71 @@ def test_own_pictures_are_brought_trained_on_and_told_apart(home: Path, pets: Pa
     assert run.record.architecture.classes == 2
     picture = tmp_path / "some.png"
     Image.new("RGB", (40, 30), (222, 222, 222)).save(picture)
-    (answer,) = last_json(say("predict", "latest", picture, "--json").out)
-    assert answer["class"] == "dog"
+    (prediction,) = last_json(invoke("predict", "latest", picture, "--json").stdout)
+    assert prediction["class"] == "dog"
 
 
-def test_a_run_leaves_in_every_form_and_its_weights_come_back(home: Path, tmp_path: Path) -> None:
-    say("train", "tiny", *SMALL, "--json")
+def test_export_to_every_target_and_reimport_of_weights(home: Path, tmp_path: Path) -> None:
+    invoke("train", "tiny", *SMALL, "--json")
     run = find_run("latest")
     files = {}
     for form in ("torch", "torch-train", "torch-predict", "keras", "weights", "onnx", "json", "svg", "report", "link"):
         files[form] = tmp_path / form
-        assert say("export", run.id, "--to", form, "-o", files[form]).code == 0
+        assert invoke("export", run.id, "--to", form, "-o", files[form]).exit_code == 0
         assert files[form].stat().st_size > 60
     onnx.checker.check_model(onnx.load(files["onnx"]))
     for form in ("torch", "keras", "json", "link"):
-        found = last_json(say("import", files[form], "--json").out)
+        found = last_json(invoke("import", files[form], "--json").stdout)
         assert found["architecture"]["layers"] == json.loads(files["json"].read_text())["layers"]
-    made = last_json(say("import", files["json"], "--weights", files["weights"], "--json").out)["run"]
+    made = last_json(invoke("import", files["json"], "--weights", files["weights"], "--json").stdout)["run"]
     theirs, ours = run.load_snapshot(run.list_snapshot_steps()[-1]), find_run(made).load_snapshot(0)
     assert all(torch.equal(theirs[name], value) for name, value in ours.items())
 
 
-def test_weights_of_two_classes_come_back_for_their_own_data(home: Path, pets: Path, tmp_path: Path) -> None:
-    name = last_json(say("bring", pets, "--size", "16", "--json").out)["dataset"]
-    say("train", "logistic", "--dataset", name, "--epochs", "1", "--batch-size", "2", "--json")
+def test_weights_of_a_custom_dataset_are_reimported(home: Path, pets: Path, tmp_path: Path) -> None:
+    name = last_json(invoke("bring", pets, "--size", "16", "--json").stdout)["dataset"]
+    invoke("train", "logistic", "--dataset", name, "--epochs", "1", "--batch-size", "2", "--json")
     run = find_run("latest")
     for form in ("json", "weights"):
-        assert say("export", run.id, "--to", form, "-o", tmp_path / form).code == 0
-    told = say("import", tmp_path / "json", "--weights", tmp_path / "weights", "--dataset", name, "--json")
-    assert told.code == 0, told.err
-    made = find_run(last_json(told.out)["run"])
+        assert invoke("export", run.id, "--to", form, "-o", tmp_path / form).exit_code == 0
+    result = invoke("import", tmp_path / "json", "--weights", tmp_path / "weights", "--dataset", name, "--json")
+    assert result.exit_code == 0, result.stderr
+    made = find_run(last_json(result.stdout)["run"])
     assert made.record.recipe.dataset == name
-    assert say("import", tmp_path / "json", "--weights", tmp_path / "weights").code == 2
+    assert invoke("import", tmp_path / "json", "--weights", tmp_path / "weights").exit_code == 2
 
 
-def test_what_cannot_be_read_is_named_with_its_line(home: Path, tmp_path: Path) -> None:
+def test_unsupported_code_is_reported_with_its_line(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text("model = nn.Sequential(\n    nn.Flatten(),\n    nn.Transformer(),\n)\n")
-    answer = say("import", path)
-    assert answer.code == 2
-    assert "Transformer" in answer.err
-    assert "3" in answer.err
-    assert say("import", tmp_path / "nothing.py").code == 2
+    result = invoke("import", path)
+    assert result.exit_code == 2
+    assert "Transformer" in result.stderr
+    assert "3" in result.stderr
+    assert invoke("import", tmp_path / "nothing.py").exit_code == 2
 
 
-def test_a_preset_is_trained_by_its_own_recipe(home: Path) -> None:
-    say("train", "batch-of-one", "--limit", "30", "--json")
+def test_preset_is_trained_with_its_own_recipe(home: Path) -> None:
+    invoke("train", "batch-of-one", "--limit", "30", "--json")
     run = find_run("latest")
     wanted = get_architecture_preset("batch-of-one").recipe
     assert wanted is not None
     assert run.record.recipe == wanted.replace(limit=30)
 
 
-def test_transfer_takes_weights_along_and_freezes(home: Path) -> None:
-    trained = last_json(say("transfer", "pretrained", "--dataset", "mnist", "--freeze", "5", *GENTLE, "--json").out)
+def test_transfer_reuses_weights_and_freezes_layers(home: Path) -> None:
+    trained = last_json(
+        invoke("transfer", "pretrained", "--dataset", "mnist", "--freeze", "5", *GENTLE, "--json").stdout
+    )
     assert trained["test_accuracy"] > 0.97
     before, run = find_run("pretrained"), find_run("latest")
     old, new = before.load_snapshot(before.list_snapshot_steps()[-1]), run.load_snapshot(run.list_snapshot_steps()[-1])
     assert torch.equal(old["0.weight"], new["0.weight"])
-    compared = last_json(say("transfer", "pretrained", "--dataset", "mnist", *GENTLE, "--compare", "--json").out)
+    compared = last_json(invoke("transfer", "pretrained", "--dataset", "mnist", *GENTLE, "--compare", "--json").stdout)
     assert compared["transferred"] > compared["scratch"]
 
 
-def test_a_data_set_that_cannot_be_fetched_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_names_the_missing_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import urllib.error
     import urllib.request
 
@@ -134,8 +136,8 @@ def test_a_data_set_that_cannot_be_fetched_says_what_to_do(home: Path, monkeypat
         raise urllib.error.URLError("no way out")
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    answer = say("fetch", "kmnist")
-    assert answer.code == 2
-    assert "t10k-images-idx3-ubyte.gz" in answer.err.replace("\n", "")
-    assert say("fetch", "nonsense").code == 2
-    assert say("fetch", "mnist").code == 0
+    result = invoke("fetch", "kmnist")
+    assert result.exit_code == 2
+    assert "t10k-images-idx3-ubyte.gz" in result.stderr.replace("\n", "")
+    assert invoke("fetch", "nonsense").exit_code == 2
+    assert invoke("fetch", "mnist").exit_code == 0

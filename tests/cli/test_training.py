@@ -1,4 +1,4 @@
-"""Training by the command line: its contract, Ctrl-C, resuming, and what can be asked of a run."""
+"""Training on the command line: JSON output, Ctrl-C, resume, fork, replay, stop and teach."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import torch
 from playground.core.architecture import Architecture
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
-from tests.cli.command_line import Answer, say
+from tests.cli.command_line import Result, invoke
 from tests.engine.helpers import until
 
 CONTRACT = {"run", "status", "steps", "epochs", "seconds", "images_per_second"}
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (found / "cache").symlink_to(cache)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNN_PLAYGROUND_HOME", str(found))
-        patch.setenv("OMP_NUM_THREADS", "1")  # threads of a tiny net on shared cores mostly wait for each other
+        patch.setenv("OMP_NUM_THREADS", "1")  # more threads slow a tiny network down
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         yield found
@@ -50,11 +50,11 @@ def quick(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = say("train", "tiny", "--limit", 300, "--epochs", 1, "--name", "Mine", "--json").json
+    found: dict[str, Any] = invoke("train", "tiny", "--limit", 300, "--epochs", 1, "--name", "Mine", "--json").json
     return found
 
 
-def test_train_says_the_contract(trained: dict[str, Any]):
+def test_train_prints_the_documented_json(trained: dict[str, Any]):
     assert trained.keys() >= CONTRACT
     assert (trained["status"], trained["steps"], trained["epochs"]) == ("completed", 3, 1)
     assert 0 <= trained["test_accuracy"] <= 1
@@ -63,50 +63,50 @@ def test_train_says_the_contract(trained: dict[str, Any]):
 
 
 def test_runs_and_show(trained: dict[str, Any]):
-    assert trained in say("runs", "--json").json
-    answer = say("runs")
-    assert trained["run"] in answer.out
-    shown = say("show", trained["run"][:-2], "--json").json
+    assert trained in invoke("runs", "--json").json
+    result = invoke("runs")
+    assert trained["run"] in result.stdout
+    shown = invoke("show", trained["run"][:-2], "--json").json
     assert shown.items() >= trained.items()
     assert Architecture.from_json(shown["architecture"]) == get_architecture_preset("tiny").architecture
     assert shown["recipe"]["limit"] == 300
     assert shown["snapshots"][-1] == 3
-    assert "Mine" in say("show", trained["run"]).out
-    assert say("show", "pretrained").code == 0
+    assert "Mine" in invoke("show", trained["run"]).stdout
+    assert invoke("show", "pretrained").exit_code == 0
 
 
 def test_evaluate(trained: dict[str, Any]):
-    found = say("evaluate", trained["run"], "--json").json
+    found = invoke("evaluate", trained["run"], "--json").json
     assert found["accuracy"] == pytest.approx(trained["test_accuracy"])
     assert found["loss"] == pytest.approx(trained["test_loss"], rel=1e-5)
     assert [sum(row) for row in found["confusion"]][:2] == [980, 1135]
     assert sum(found["confusion"][i][i] for i in range(10)) == round(found["accuracy"] * 10_000)
     assert len(found["per_class_accuracy"]) == 10
-    answer = say("evaluate", trained["run"])
-    assert "10,000 test images" in answer.out
+    result = invoke("evaluate", trained["run"])
+    assert "10,000 test images" in result.stdout
 
 
 def test_export(trained: dict[str, Any], tmp_path: Path):
-    answer = say("export", trained["run"], "--to", "json")
-    assert Architecture.from_json(answer.out) == get_architecture_preset("tiny").architecture
+    result = invoke("export", trained["run"], "--to", "json")
+    assert Architecture.from_json(result.stdout) == get_architecture_preset("tiny").architecture
     path = tmp_path / "net.py"
-    assert say("export", "guide", "--to", "torch", "-o", path) == Answer(0, "", "")
+    assert invoke("export", "guide", "--to", "torch", "-o", path) == Result(0, "", "")
     compile(path.read_text(), "net.py", "exec")
     assert "nn.Conv2d" in path.read_text()
 
 
-def test_a_run_that_diverges_exits_1_with_words(folder: Path, quick: Path):
+def test_diverged_run_exits_with_1_and_an_explanation(folder: Path, quick: Path):
     path = folder / "hot.json"
     path.write_text(
         Recipe.from_json(quick.read_bytes()).replace(optimizer={"kind": "sgd"}, lr=1000).to_canonical_json()
     )
-    answer = say("train", "tiny", "--recipe", path, "--json")
-    assert answer.code == 1
-    assert json.loads(answer.out.splitlines()[-1])["status"] == "failed"
-    assert "learning rate" in answer.err
+    result = invoke("train", "tiny", "--recipe", path, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout.splitlines()[-1])["status"] == "failed"
+    assert "learning rate" in result.stderr
 
 
-def test_ctrl_c_saves_and_resume_completes(folder: Path, quick: Path):
+def test_ctrl_c_saves_a_checkpoint_and_resume_completes_the_run(folder: Path, quick: Path):
     from playground.engine.runs.repository import list_runs
 
     known = {run.id for run in list_runs()[0]}
@@ -123,16 +123,16 @@ def test_ctrl_c_saves_and_resume_completes(folder: Path, quick: Path):
     assert f"resume {run.id}" in err
     assert "Traceback" not in err
     assert run.load_checkpoint()["step"] == stopped["steps"]
-    found = say("resume", run.id, "--json").json
+    found = invoke("resume", run.id, "--json").json
     assert (found["status"], found["steps"], found["epochs"]) == ("completed", 120, 12)
     assert found["seconds"] > stopped["seconds"]
-    assert say("resume", run.id).code == 2
-    assert "Deleted" in say("delete", run.id).out
+    assert invoke("resume", run.id).exit_code == 2
+    assert "Deleted" in invoke("delete", run.id).stdout
     assert not run.folder.exists()
-    assert say("show", run.id).code == 2
+    assert invoke("show", run.id).exit_code == 2
 
 
-def test_resume_counts_no_batch_and_no_epoch_twice(folder: Path, quick: Path):
+def test_resume_counts_every_batch_and_epoch_once(folder: Path, quick: Path):
     """Killed between the end of an epoch and its checkpoint, so that the epoch ends a second time."""
     from playground.engine.runs.recorder import Recorder
     from playground.engine.runs.repository import create_run
@@ -145,7 +145,7 @@ def test_resume_counts_no_batch_and_no_epoch_twice(folder: Path, quick: Path):
         for event in recorder.run_trainer(trainer, mock.Mock(poll=list)):
             if event.kind == "epoch_done":
                 break
-    found = say("resume", run.id, "--json").json
+    found = invoke("resume", run.id, "--json").json
     assert (found["steps"], found["epochs"]) == (20, 2)
     shutil.rmtree(run.folder)
 
@@ -155,37 +155,37 @@ def parent(folder: Path) -> str:
     """A completed run of two epochs, ten batches each, and a checkpoint at every quarter of an epoch."""
     path = folder / "short.json"
     path.write_text(Recipe(limit=640, batch_size=64, validation_size=100, epochs=2).to_canonical_json())
-    found: str = say("train", "tiny", "--recipe", path, "--name", "Parent", "--json").json["run"]
+    found: str = invoke("train", "tiny", "--recipe", path, "--name", "Parent", "--json").json["run"]
     return found
 
 
-def test_fork_goes_on_from_a_moment_with_other_settings(parent: str):
-    found = say("fork", parent, "--at", 10, "--lr", 0.01, "--epochs", 3, "--name", "Branch", "--json").json
+def test_fork_continues_from_a_step_with_other_settings(parent: str):
+    found = invoke("fork", parent, "--at", 10, "--lr", 0.01, "--epochs", 3, "--name", "Branch", "--json").json
     assert found.keys() >= CONTRACT
     assert found["run"] != parent
     assert (found["status"], found["steps"], found["epochs"]) == ("completed", 30, 3)
-    shown = say("show", found["run"], "--json").json
+    shown = invoke("show", found["run"], "--json").json
     assert (shown["name"], shown["parent"], shown["parent_step"]) == ("Branch", parent, 10)
     assert (shown["recipe"]["lr"], shown["recipe"]["epochs"], shown["recipe"]["limit"]) == (0.01, 3, 640)
-    assert "Branch" in say("runs").out
-    assert say("delete", found["run"]).code == 0
+    assert "Branch" in invoke("runs").stdout
+    assert invoke("delete", found["run"]).exit_code == 0
 
 
-def test_fork_without_options_is_the_parent_from_its_last_checkpoint_on(parent: str):
-    answer = say("fork", parent)
-    assert answer.code == 2, "nothing is left to train"
-    assert "Set epochs to 3 or more" in answer.err
-    again = say("fork", parent, "--at", 5, "--json").json
-    whole = say("show", parent, "--json").json
+def test_fork_without_options_continues_from_the_last_checkpoint(parent: str):
+    result = invoke("fork", parent)
+    assert result.exit_code == 2, "nothing is left to train"
+    assert "Set epochs to 3 or more" in result.stderr
+    again = invoke("fork", parent, "--at", 5, "--json").json
+    whole = invoke("show", parent, "--json").json
     for figure in ("steps", "epochs", "test_accuracy", "test_loss", "validation_accuracy"):
         assert again[figure] == whole[figure]
-    longer = say("fork", parent, "--epochs", 3, "--seed", 5, "--batch-size", 32, "--json").json
+    longer = invoke("fork", parent, "--epochs", 3, "--seed", 5, "--batch-size", 32, "--json").json
     assert (longer["steps"], longer["epochs"]) == (40, 3)
-    assert say("show", longer["run"], "--json").json["parent_step"] == 20
+    assert invoke("show", longer["run"], "--json").json["parent_step"] == 20
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (("--at", 7), "no such checkpoint"),
         (("--at", 20, "--epochs", 2), "Set epochs to 3 or more"),
@@ -195,84 +195,84 @@ def test_fork_without_options_is_the_parent_from_its_last_checkpoint_on(parent: 
     ],
     ids=str,
 )
-def test_a_fork_that_cannot_be_is_said_in_words_and_makes_no_run(parent: str, options: tuple[object, ...], told: str):
+def test_invalid_fork_is_reported_and_creates_no_run(parent: str, options: tuple[object, ...], message: str):
     from playground.engine.runs.repository import list_runs
 
     known = len(list_runs()[0])
-    answer = say("fork", parent, *options)
-    assert answer.code == 2
-    assert told in " ".join(answer.err.split())
-    assert "Traceback" not in answer.err
+    result = invoke("fork", parent, *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
     assert len(list_runs()[0]) == known
 
 
-def test_the_pretrained_run_has_no_moment_to_fork_from(folder: Path):
-    answer = say("fork", "pretrained", "--epochs", 9)
-    assert answer.code == 2
-    assert "checkpoint" in answer.err
+def test_pretrained_run_without_checkpoints_cannot_be_forked(folder: Path):
+    result = invoke("fork", "pretrained", "--epochs", 9)
+    assert result.exit_code == 2
+    assert "checkpoint" in result.stderr
 
 
-def test_resume_with_more_epochs_goes_on_with_a_completed_run(folder: Path, parent: str):
+def test_resume_with_more_epochs_continues_a_completed_run(folder: Path, parent: str):
     recipe = Recipe.from_json((folder / "short.json").read_bytes())
-    run = say("train", "tiny", "--recipe", folder / "short.json", "--json").json
+    run = invoke("train", "tiny", "--recipe", folder / "short.json", "--json").json
     (folder / "longer.json").write_text(recipe.replace(epochs=3).to_canonical_json())
-    whole = say("train", "tiny", "--recipe", folder / "longer.json", "--json").json
+    whole = invoke("train", "tiny", "--recipe", folder / "longer.json", "--json").json
     for options in ((), ("--epochs", 1), ("--epochs", 2)):
-        answer = say("resume", run["run"], *options)
-        assert answer.code == 2
-        assert "completed" in answer.err
-    assert say("resume", run["run"], "--epochs", 0).code == 2
-    longer = say("resume", run["run"], "--epochs", 3, "--json").json
+        result = invoke("resume", run["run"], *options)
+        assert result.exit_code == 2
+        assert "completed" in result.stderr
+    assert invoke("resume", run["run"], "--epochs", 0).exit_code == 2
+    longer = invoke("resume", run["run"], "--epochs", 3, "--json").json
     assert (longer["run"], longer["status"], longer["steps"], longer["epochs"]) == (run["run"], "completed", 30, 3)
     for figure in ("test_accuracy", "test_loss", "validation_accuracy"):
         assert longer[figure] == whole[figure]
-    again = say("resume", run["run"], "--epochs", 4, "--lr", 0.05, "--batch-size", 32, "--json").json
+    again = invoke("resume", run["run"], "--epochs", 4, "--lr", 0.05, "--batch-size", 32, "--json").json
     assert (again["steps"], again["epochs"]) == (50, 4)
     assert again["test_accuracy"] != longer["test_accuracy"]
-    assert say("replay", run["run"]).code == 0
+    assert invoke("replay", run["run"]).exit_code == 0
 
 
-def test_resume_begins_a_run_that_never_began(folder: Path, quick: Path):
+def test_resume_starts_a_run_that_never_started(folder: Path, quick: Path):
     from playground.engine.runs.repository import create_run
 
     run = create_run(
         get_architecture_preset("tiny").architecture, Recipe.from_json(quick.read_bytes()).replace(epochs=1)
     )
-    found = say("resume", run.id, "--json").json
+    found = invoke("resume", run.id, "--json").json
     assert (found["status"], found["steps"]) == ("completed", 10)
 
 
-def test_replay_says_whether_every_weight_is_the_same(folder: Path, parent: str):
-    found = say("replay", parent, "--json").json
+def test_replay_of_an_unchanged_run_finds_identical_weights(folder: Path, parent: str):
+    found = invoke("replay", parent, "--json").json
     assert found == {"run": parent, "compared": 7, "differing": []}
-    answer = say("replay", parent)
-    assert "bit for bit, at 7 moments" in answer.out
+    result = invoke("replay", parent)
+    assert "bit for bit, at 7 steps" in result.stdout
 
 
-def test_replay_finds_a_changed_weight(folder: Path):
+def test_replay_finds_a_modified_snapshot(folder: Path):
     from playground.engine.runs.repository import find_run
     from playground.engine.runs.run import serialize_snapshot
 
-    run = find_run(say("train", "tiny", "--recipe", folder / "short.json", "--json").json["run"])
+    run = find_run(invoke("train", "tiny", "--recipe", folder / "short.json", "--json").json["run"])
     weights = run.load_snapshot(8)
     weights["0.weight"].add_(1e-3)
     run.get_snapshot_path(8).write_bytes(serialize_snapshot(weights))
-    answer = say("replay", run.id, "--json")
-    assert answer.code == 1
-    assert json.loads(answer.out.splitlines()[-1])["differing"] == [8]
-    answer = say("replay", run.id)
-    assert answer.code == 1
-    assert "differ from step 8 on" in answer.err
+    result = invoke("replay", run.id, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout.splitlines()[-1])["differing"] == [8]
+    result = invoke("replay", run.id)
+    assert result.exit_code == 1
+    assert "differ from step 8 on" in result.stderr
 
 
-def test_a_fork_is_not_replayed(parent: str):
-    run = say("fork", parent, "--at", 15, "--json").json["run"]
-    answer = say("replay", run)
-    assert answer.code == 2
-    assert parent in answer.err
+def test_replay_of_a_fork_is_rejected(parent: str):
+    run = invoke("fork", parent, "--at", 15, "--json").json["run"]
+    result = invoke("replay", run)
+    assert result.exit_code == 2
+    assert parent in result.stderr
 
 
-def test_stop_ends_a_run_that_trains_elsewhere(folder: Path, parent: str):
+def test_stop_ends_a_run_of_another_process(folder: Path, parent: str):
     from playground.engine.runs.repository import list_runs
 
     known = {run.id for run in list_runs()[0]}
@@ -283,33 +283,33 @@ def test_stop_ends_a_run_that_trains_elsewhere(folder: Path, parent: str):
         run = until(lambda: next((run for run in list_runs()[0] if run.id not in known), None), 60, "the run")
         until(lambda: run.read_history().step >= 3, 60, "three batches")
         assert int(run.lock_path.read_text()) == process.pid
-        assert say("delete", run.id).code == 2
-        assert say("resume", run.id).code == 2
-        answer = say("stop", run.id)
-        assert answer.code == 0
-        assert "was asked to stop" in answer.out
+        assert invoke("delete", run.id).exit_code == 2
+        assert invoke("resume", run.id).exit_code == 2
+        result = invoke("stop", run.id)
+        assert result.exit_code == 0
+        assert "was asked to stop" in result.stdout
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert json.loads(out.splitlines()[-1])["status"] == "stopped"
     assert "Traceback" not in err
     assert run.load_checkpoint()["step"] == run.read_history().step
     for name, phase in ((run.id, "stopped"), (parent, "completed"), ("pretrained", "completed")):
-        answer = say("stop", name)
-        assert answer.code == 2
-        assert f"It is {phase}" in " ".join(answer.err.split())
-    assert say("delete", run.id).code == 0
+        result = invoke("stop", name)
+        assert result.exit_code == 2
+        assert f"It is {phase}" in " ".join(result.stderr.split())
+    assert invoke("delete", run.id).exit_code == 0
 
 
-def test_teach_learns_labelled_drawings_and_says_where_it_began(parent: str, folder: Path):
-    path = folder / "labelled.json"
+def test_teach_learns_labeled_drawings(parent: str, folder: Path):
+    path = folder / "labeled.json"
     path.write_text(json.dumps([{"label": 3, "strokes": [[[0, 0], [9, 0], [5, 9], [0, 0]]]}]))
-    found = say("teach", parent, path, "--json").json
+    found = invoke("teach", parent, path, "--json").json
     assert (found["status"], found["name"]) == ("completed", "Parent, taught")
-    assert say("show", found["run"]).code == 0
-    assert say("replay", found["run"]).code == 0
+    assert invoke("show", found["run"]).exit_code == 0
+    assert invoke("replay", found["run"]).exit_code == 0
     path.write_text('[{"strokes": []}]')
-    refused = say("teach", parent, path)
-    assert refused.code == 2
-    assert "labelled.json" in refused.err
-    assert say("teach", parent, folder / "nothing.json").code == 2
-    say("delete", found["run"])
+    result = invoke("teach", parent, path)
+    assert result.exit_code == 2
+    assert "labeled.json" in result.stderr
+    assert invoke("teach", parent, folder / "nothing.json").exit_code == 2
+    invoke("delete", found["run"])

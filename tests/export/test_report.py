@@ -44,7 +44,7 @@ from playground.export.report.recipe import format_value
 from playground.export.report.reproduce import build_train_command
 from playground.interpret.evaluation.predictions import predict_dataset
 from playground.interpret.model import load_model
-from tests.cli.command_line import say
+from tests.cli.command_line import invoke
 
 HOSTILE = """"></style></td><script>alert('x')</script>&amp;<b>{x}"""
 
@@ -376,7 +376,7 @@ def test_the_command_trains_the_same_network_by_the_same_recipe(
     monkeypatch.chdir(tmp_path)
     Path("network.json").write_text(architecture.to_canonical_json())
     Path("recipe.json").write_text(recipe.to_canonical_json())
-    assert say(*words).code == 0
+    assert invoke(*words).code == 0
     ((trained, settings),) = asked
     assert trained.digest == architecture.digest
     assert settings == recipe
