@@ -81,9 +81,7 @@ def run_with_progress_bar(steps: Iterator["Progress | str"], *, as_json: bool) -
             if isinstance(step, str):
                 result_name = step
             else:
-                progress_bar.update(
-                    task, description=step.stage, completed=step.completed, total=step.total or None
-                )
+                progress_bar.update(task, description=step.stage, completed=step.completed, total=step.total or None)
     return result_name
 
 
