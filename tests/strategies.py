@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import assume, settings
 from hypothesis import strategies as st
 
+from playground.core import augmentations, optimizers, schedules
 from playground.core.architecture import Architecture, InputShape
 from playground.core.form_schema import FormField, build_form_fields
 from playground.core.layers import (
@@ -24,27 +25,7 @@ from playground.core.layers import (
     Residual,
 )
 from playground.core.layers.base import ACTIVATION_TITLES
-from playground.core.recipe import (
-    Adagrad,
-    Adam,
-    AdamW,
-    Constant,
-    Cosine,
-    Elastic,
-    Erase,
-    Flip,
-    Noise,
-    OneCycle,
-    Recipe,
-    RmsProp,
-    Rotate,
-    Scale,
-    Sgd,
-    Shear,
-    Shift,
-    StepDecay,
-    Thickness,
-)
+from playground.core.recipe import Recipe
 from playground.core.shapes import Shape, compute_output_size, is_spatial
 from playground.core.summary import summarize
 
@@ -54,9 +35,9 @@ settings.load_profile("playground")
 
 ACTIVATIONS = tuple(ACTIVATION_TITLES)
 OPTIONAL_ACTIVATIONS = ("none", *ACTIVATIONS)
-OPTIMIZERS = (Sgd, Adam, AdamW, RmsProp, Adagrad)
-SCHEDULES = (Constant, StepDecay, Cosine, OneCycle)
-AUGMENTATIONS = (Shift, Rotate, Scale, Shear, Elastic, Flip, Erase, Noise, Thickness)
+OPTIMIZERS = tuple(optimizers.OPTIMIZERS.values())
+SCHEDULES = tuple(schedules.SCHEDULES.values())
+AUGMENTATIONS = tuple(augmentations.AUGMENTATIONS.values())
 
 
 def field_values(field: FormField, most: int | None = None) -> st.SearchStrategy[Any]:

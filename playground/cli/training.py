@@ -153,7 +153,7 @@ def transfer(
     parent = find_run(run)
     data = find_dataset(dataset)
     overrides = drop_unset_options(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
-    overrides |= {"dataset": data.name, "transferred_lr_share": old_lr}
+    overrides |= {"dataset": data.name, "transferred_lr_scale": old_lr}
     settings = fit_recipe_to_dataset(find_recipe(recipe), **overrides)
     default_architecture = parent.record.architecture.with_new_head(len(data.class_names))
     architecture = (find_architecture(arch) if arch else default_architecture).freeze_up_to(freeze - 1)

@@ -5,7 +5,12 @@ from playground.codegen.torch_model import has_single_logit, list_weight_module_
 from playground.core.architecture import Architecture
 from playground.core.datasets import DATASETS
 from playground.core.layers.base import omit_defaults
-from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import Constant, Cosine, OneCycle, StepDecay
 from playground.core.shapes import Shape
 
 _KERAS_DATASETS = {
@@ -124,7 +129,7 @@ def _generate_learning_rate(recipe: Recipe) -> str:
             return f"{schedule}({recipe.lr!r}, {epochs} * steps_per_epoch, decay_rate={gamma!r}, staircase=True)"
         case Cosine():
             return f"keras.optimizers.schedules.CosineDecay({recipe.lr!r}, {steps})"
-        case OneCycle():
+        case _:  # OneCycle
             return f"OneCycle({steps})"
 
 
@@ -174,7 +179,7 @@ def _generate_optimizer(recipe: Recipe) -> str:
             return _format_optimizer_call(
                 "RMSprop", rho=rho, **omit_defaults({"momentum": 0.0}, momentum=momentum), epsilon=1e-16
             )
-        case Adagrad():
+        case _:  # Adagrad
             return _format_optimizer_call("Adagrad", initial_accumulator_value=0.0, epsilon=1e-20)
 
 

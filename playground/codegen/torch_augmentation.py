@@ -4,7 +4,18 @@ import textwrap
 from collections.abc import Sequence
 
 from playground.codegen.text import join_sections
-from playground.core.recipe import Augmentation, Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
+from playground.core.augmentations import (
+    Augmentation,
+    Elastic,
+    Erase,
+    Flip,
+    Noise,
+    Rotate,
+    Scale,
+    Shear,
+    Shift,
+    Thickness,
+)
 
 _RANDOM_FACTOR_CODE = '''
 def spread(images: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,12 @@ from playground.codegen.torch_augmentation import generate_augmentation_code
 from playground.codegen.torch_model import has_single_logit, list_weight_module_names
 from playground.core.architecture import Architecture
 from playground.core.layers.base import omit_defaults
-from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import Constant, Cosine, OneCycle, StepDecay
 
 _SCALE_CODE = '''
 def scaled(images: torch.Tensor) -> torch.Tensor:
@@ -84,7 +89,7 @@ def _generate_optimizer_call(recipe: Recipe) -> str:
         case RmsProp(alpha=alpha, momentum=momentum):
             named = omit_defaults({"alpha": 0.99, "momentum": 0.0}, alpha=alpha, momentum=momentum)
             return _format_optimizer_call("RMSprop", recipe.lr, **named, **decay)
-        case Adagrad():
+        case _:  # Adagrad
             return _format_optimizer_call("Adagrad", recipe.lr, **decay)
 
 

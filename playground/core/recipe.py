@@ -1,215 +1,57 @@
-"""A Recipe: everything about a training but the network. Knobs are the values that may change while it runs."""
+"""Recipe: everything about a training but the network. Live hyperparameters may change while it runs."""
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from playground.core.augmentations import AnyAugmentation
 from playground.core.json_io import parse_json, to_canonical_json
+from playground.core.optimizers import AnyOptimizer
+from playground.core.optimizers.adam import Adam
+from playground.core.schedules import AnySchedule, Constant
 from playground.errors import RecipeError
 
-_FROZEN_CONFIG = ConfigDict(frozen=True, extra="forbid")
-
-
-class _RecipeComponent(BaseModel):
-    model_config = _FROZEN_CONFIG
-
-
-class Sgd(_RecipeComponent):
-    """Stochastic gradient descent, plain or with momentum."""
-
-    kind: Literal["sgd"] = "sgd"
-    momentum: float = Field(
-        default=0.9,
-        ge=0,
-        le=0.999,
-        description="Share of the last step that is kept.",
-        json_schema_extra={"step": 0.05},
-    )
-    nesterov: bool = Field(default=False, description="Looks ahead along the momentum before it takes the gradient.")
-
-
-class Adam(_RecipeComponent):
-    """Adapts the step of every weight to its gradients. Source: Kingma and Ba, 2014."""
-
-    kind: Literal["adam"] = "adam"
-    beta1: float = Field(
-        default=0.9, ge=0, le=0.999, description="Memory of the gradient's mean.", json_schema_extra={"step": 0.05}
-    )
-    beta2: float = Field(
-        default=0.999, ge=0, le=0.9999, description="Memory of the gradient's size.", json_schema_extra={"step": 0.005}
-    )
-
-
-class AdamW(Adam):
-    """Adam with weight decay taken from the weights themselves. Source: Loshchilov and Hutter, 2017."""
-
-    kind: Literal["adamw"] = "adamw"  # type: ignore[assignment]
-
-
-class RmsProp(_RecipeComponent):
-    """Divides each step by the recent size of the gradient."""
-
-    kind: Literal["rmsprop"] = "rmsprop"
-    alpha: float = Field(
-        default=0.99, ge=0, le=0.9999, description="Memory of the gradient's size.", json_schema_extra={"step": 0.01}
-    )
-    momentum: float = Field(
-        default=0.0,
-        ge=0,
-        le=0.999,
-        description="Share of the last step that is kept.",
-        json_schema_extra={"step": 0.05},
-    )
-
-
-class Adagrad(_RecipeComponent):
-    """Steps shrink with the sum of all gradients so far."""
-
-    kind: Literal["adagrad"] = "adagrad"
-
-
-class Constant(_RecipeComponent):
-    """The same learning rate all the way."""
-
-    kind: Literal["constant"] = "constant"
-
-
-class StepDecay(_RecipeComponent):
-    """The learning rate drops by a factor every few epochs."""
-
-    kind: Literal["step"] = "step"
-    step_size: int = Field(default=2, ge=1, le=100, description="Epochs between two drops.")
-    gamma: float = Field(default=0.5, gt=0, le=1, description="Factor at each drop.", json_schema_extra={"step": 0.05})
-
-
-class Cosine(_RecipeComponent):
-    """The learning rate falls along half a cosine to zero. Source: Loshchilov and Hutter, 2016."""
-
-    kind: Literal["cosine"] = "cosine"
-
-
-class OneCycle(_RecipeComponent):
-    """Up to the peak, then down to almost zero. Source: Smith and Topin, "Super-Convergence", 2017."""
-
-    kind: Literal["one_cycle"] = "one_cycle"
-    pct_start: float = Field(
-        default=0.3, ge=0.05, le=0.95, description="Share of the run on the way up.", json_schema_extra={"step": 0.05}
-    )
-    div_factor: float = Field(
-        default=25.0, ge=1, le=1000, description="The peak over the first value.", json_schema_extra={"step": 5.0}
-    )
-
-
-class Shift(_RecipeComponent):
-    """Moves the image by a random number of pixels each way, as a crop from a padded image does."""
-
-    kind: Literal["shift"] = "shift"
-    pixels: float = Field(default=2.0, ge=0, le=14, description="Largest shift.", json_schema_extra={"step": 0.5})
-
-
-class Rotate(_RecipeComponent):
-    """Turns the image about its middle."""
-
-    kind: Literal["rotate"] = "rotate"
-    degrees: float = Field(default=10.0, ge=0, le=180, description="Largest angle.", json_schema_extra={"step": 1.0})
-
-
-class Scale(_RecipeComponent):
-    """Makes the image larger or smaller."""
-
-    kind: Literal["scale"] = "scale"
-    amount: float = Field(
-        default=0.1, ge=0, le=0.9, description="0.1: between 0.9 and 1.1 times.", json_schema_extra={"step": 0.05}
-    )
-
-
-class Shear(_RecipeComponent):
-    """Slants the image."""
-
-    kind: Literal["shear"] = "shear"
-    degrees: float = Field(default=10.0, ge=0, le=60, description="Largest slant.", json_schema_extra={"step": 1.0})
-
-
-class Elastic(_RecipeComponent):
-    """Bends the image smoothly, as an unsteady hand does. Source: Simard, Steinkraus and Platt, 2003."""
-
-    kind: Literal["elastic"] = "elastic"
-    pixels: float = Field(default=1.5, ge=0, le=6, description="Largest bend.", json_schema_extra={"step": 0.25})
-
-
-class Flip(_RecipeComponent):
-    """Mirrors the image left to right; turns most digits into something else."""
-
-    kind: Literal["flip"] = "flip"
-    p: float = Field(default=0.5, ge=0, le=1, description="Share of the images.", json_schema_extra={"step": 0.05})
-
-
-class Erase(_RecipeComponent):
-    """Blanks a random square."""
-
-    kind: Literal["erase"] = "erase"
-    p: float = Field(default=0.5, ge=0, le=1, description="Share of the images.", json_schema_extra={"step": 0.05})
-    size: int = Field(default=8, ge=1, le=64, description="Side of the square, in pixels.")
-
-
-class Noise(_RecipeComponent):
-    """Adds random noise to every pixel (values from 0 to 1)."""
-
-    kind: Literal["noise"] = "noise"
-    std: float = Field(default=0.1, ge=0, le=1, description="Spread of the noise.", json_schema_extra={"step": 0.05})
-
-
-class Thickness(_RecipeComponent):
-    """Makes strokes thicker or thinner: the brightest, or darkest, of each pixel's neighbours is mixed in."""
-
-    kind: Literal["thickness"] = "thickness"
-    amount: float = Field(default=0.5, ge=0, le=1, description="Largest share.", json_schema_extra={"step": 0.05})
-
-
-Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Adagrad, Field(discriminator="kind")]
-Schedule = Annotated[Constant | StepDecay | Cosine | OneCycle, Field(discriminator="kind")]
-Augmentation = Annotated[
-    Shift | Rotate | Scale | Shear | Elastic | Flip | Erase | Noise | Thickness, Field(discriminator="kind")
-]
-
 LIVE_HYPERPARAMETERS = ("lr", "batch_size", "epochs", "weight_decay", "label_smoothing", "optimizer", "augmentation")
-"""Recipe values that may change mid-run. The optimizer's kind may not, its fields may."""
+"""Recipe values that may change while a run is training; of the optimizer only the fields that it calls live."""
 
 DATA_FIELDS = ("dataset", "validation_size", "limit")
-"""Recipe values that say which images are trained on and which are kept out: the same for a run and its forks."""
-
+"""Recipe values that select the training and validation images: the same for a run and its forks."""
 
 MIN_VALIDATION_SIZE = 10
-"""Fewer images say nothing."""
+"""An accuracy over fewer images is meaningless."""
+
+_FORMER_NAMES = {"transferred_lr_share": "transferred_lr_scale"}
 
 
 class Recipe(BaseModel):
-    """Data set, optimizer, schedule and all that makes a training repeatable."""
+    """Dataset, optimizer, schedule and every other setting of a training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    dataset: str = Field(default="mnist", max_length=60, description="Where the images come from.")
-    optimizer: Optimizer = Adam()
-    schedule: Schedule = Constant()
+    dataset: str = Field(default="mnist", max_length=60, description="Name of the dataset.")
+    optimizer: AnyOptimizer = Adam()
+    schedule: AnySchedule = Constant()
     lr: float = Field(
         default=1e-3,
         ge=1e-6,
         le=1000,
-        description="Learning rate: how far each step goes. Too high diverges, too low crawls.",
+        description="Learning rate: the size of each step. Too high diverges, too low is slow.",
         json_schema_extra={"step": 1e-4, "format": "%g"},
     )
-    batch_size: int = Field(default=128, ge=1, le=8192, description="Images a step. Larger: fewer, steadier steps.")
-    epochs: int = Field(default=1, ge=1, le=1000, description="How often every training image is seen.")
+    batch_size: int = Field(
+        default=128, ge=1, le=8192, description="Images in each step. Larger batches make fewer, steadier steps."
+    )
+    epochs: int = Field(default=1, ge=1, le=1000, description="Passes over all training images.")
     seed: int = Field(
-        default=0, ge=0, le=2**31 - 1, description="The same seed gives the same weights and order of images again."
+        default=0, ge=0, le=2**31 - 1, description="The same seed gives the same initial weights and order of images."
     )
     validation_size: int = Field(
         default=5000,
         ge=MIN_VALIDATION_SIZE,
         le=50_000,
-        description="Images kept out of training to measure on while it runs.",
+        description="Images kept out of training, on which the network is evaluated while it trains.",
     )
     weight_decay: float = Field(
         default=0.0,
@@ -222,63 +64,85 @@ class Recipe(BaseModel):
         default=0.0,
         ge=0,
         le=0.5,
-        description="Share of the target spread over all classes, so that the net is not pushed to total certainty.",
+        description="Share of the target spread over all classes, so that the network is not pushed to full certainty.",
         json_schema_extra={"step": 0.01},
     )
-    transferred_lr_share: float = Field(
+    transferred_lr_scale: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        exclude_if=lambda share: share == 1,  # recipes without it keep the digests that they have
-        description="Learning rate of the layers whose weights were brought along, as a share of the new ones'.",
+        exclude_if=lambda scale: scale == 1,  # keeps the digests of recipes from before this field
+        description="Factor on the learning rate of transferred weights.",
         json_schema_extra={"step": 0.1},
     )
-    augmentation: tuple[Augmentation, ...] = Field(default=(), max_length=9)
+    augmentation: tuple[AnyAugmentation, ...] = Field(default=(), max_length=9)
     limit: int | None = Field(
-        default=None, ge=10, le=10**6, description="Train on so many images only; empty: on all of them."
+        default=None, ge=10, le=10**6, description="Number of training images to use; empty: all of them."
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto: bfloat16 where the processor computes it natively, else float32."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="auto: a GPU if there is one.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_former_fields(cls, data: Any) -> Any:
+        """Read recipes written before a field was renamed."""
+        if not isinstance(data, dict):
+            return data
+        renamed = {name: new for name, new in _FORMER_NAMES.items() if name in data and new not in data}
+        return {renamed.get(name, name): value for name, value in data.items()} if renamed else data
+
     @classmethod
     def from_json(cls, source: str | bytes | dict[str, Any]) -> "Recipe":
-        """From JSON; raises RecipeError naming each wrong field, SchemaError for a newer version."""
+        """Parse JSON; raises RecipeError naming each wrong field, SchemaVersionError for a newer version."""
         return parse_json(cls, source, RecipeError)
 
     def replace(self, **fields: Any) -> "Recipe":
-        """A validated copy with other values; raises RecipeError for a value out of bounds."""
-        return parse_json(Recipe, {**self.model_dump(by_alias=True), **fields}, RecipeError)
+        """Return a validated copy with other values; raises RecipeError for a value out of bounds."""
+        renamed = {_FORMER_NAMES.get(name, name): value for name, value in fields.items()}
+        return parse_json(Recipe, {**self.model_dump(by_alias=True), **renamed}, RecipeError)
 
     def update_hyperparameters(self, hyperparameters: dict[str, Any]) -> "Recipe":
-        """The recipe after a change in mid-run; raises RecipeError for anything that is no knob."""
+        """Return the recipe after a change during training; raises RecipeError for a value that is not live."""
         fixed = sorted(set(hyperparameters) - set(LIVE_HYPERPARAMETERS))
         if fixed:
             raise RecipeError(
-                f"{', '.join(fixed)} cannot change while a run goes on.",
+                f"{', '.join(fixed)} cannot change while a run is training.",
                 expected=f"These can: {', '.join(LIVE_HYPERPARAMETERS)}.",
-                fix="Stop, change it, and train anew.",
+                fix="Stop the run, change the value, and train again.",
             )
         changed = self.replace(**hyperparameters)
         if changed.optimizer.kind != self.optimizer.kind:
             raise RecipeError(
-                f"The optimizer cannot change from {self.optimizer.kind} to {changed.optimizer.kind} in mid-run.",
-                fix="Stop, change it, and train anew.",
+                f"The optimizer cannot change from {self.optimizer.kind} to {changed.optimizer.kind} during training.",
+                fix="Stop the run, change the optimizer, and train again.",
+            )
+        if not changed.has_same_fixed_optimizer_fields(self):
+            raise RecipeError(
+                f"{', '.join(self.optimizer.fixed_fields)} of {self.optimizer.title} cannot change during training.",
+                expected=f"These can: {', '.join(self.optimizer.list_live_fields())}.",
+                fix="Stop the run, change the value, and train again.",
             )
         return changed
 
+    def has_same_fixed_optimizer_fields(self, other: "Recipe") -> bool:
+        """Whether both have the same optimizer with the same values that cannot change during training."""
+        fields = {"kind", *self.optimizer.fixed_fields}
+        return self.optimizer.model_dump(include=fields) == other.optimizer.model_dump(include=fields)
+
     def is_equal_except_live_hyperparameters(self, other: "Recipe") -> bool:
-        """Whether the one could have become the other in mid-run."""
-        knobs = set(LIVE_HYPERPARAMETERS)
-        same_optimizer = self.optimizer.kind == other.optimizer.kind
-        return same_optimizer and self.model_dump(exclude=knobs) == other.model_dump(exclude=knobs)
+        """Whether a change of live hyperparameters can turn one recipe into the other."""
+        live = set(LIVE_HYPERPARAMETERS)
+        return self.has_same_fixed_optimizer_fields(other) and self.model_dump(exclude=live) == other.model_dump(
+            exclude=live
+        )
 
     def to_canonical_json(self) -> str:
-        """The JSON contract: sorted keys, no spaces."""
+        """Return the JSON of which the digest is made: sorted keys, no spaces."""
         return to_canonical_json(self)
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits that name this recipe."""
+        """12 hexadecimal digits that identify this recipe."""
         return hashlib.blake2b(self.to_canonical_json().encode(), digest_size=6).hexdigest()

@@ -123,7 +123,7 @@ def _require_image_dataset(source: ExportSource) -> Dataset:
 def _render_remark(source: ExportSource) -> str:
     """What of a run the program does not do, as a comment before it."""
     share, learns_all = (
-        source.recipe.transferred_lr_share,
+        source.recipe.transferred_lr_scale,
         not list_weight_module_names(source.architecture, only_frozen=True),
     )
     found = []

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from playground.core.recipe import Augmentation
+from playground.core.augmentations import Augmentation
 from playground.engine.data.augment import augment
 from playground.engine.data.batch import scale_pixels
 from playground.engine.data.registry import find_dataset, load_dataset_tensors

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from playground.codegen.keras_model import to_keras
 from playground.core.architecture import Architecture, InputShape
+from playground.core.augmentations import Rotate
 from playground.core.layers import (
     Activation,
     AvgPool2d,
@@ -31,26 +32,19 @@ from playground.core.layers import (
     Output,
     Residual,
 )
+from playground.core.optimizers import Optimizer
+from playground.core.optimizers.adagrad import Adagrad
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset, get_recipe_preset
-from playground.core.recipe import (
-    Adagrad,
-    Adam,
-    AdamW,
-    Constant,
-    Cosine,
-    OneCycle,
-    Optimizer,
-    Recipe,
-    RmsProp,
-    Rotate,
-    Schedule,
-    Sgd,
-    StepDecay,
-)
+from playground.core.recipe import Recipe
+from playground.core.schedules import Constant, Cosine, OneCycle, Schedule, StepDecay
 from playground.core.summary import summarize
 from playground.engine.data.batch import LabeledImages
 from playground.engine.model.build import build_model, expand_to_class_logits
-from playground.engine.training.optim import compute_lr, make_optimizer
+from playground.engine.training.optimizers import compute_lr, make_optimizer
 from playground.errors import ArchitectureError
 from tests import strategies
 from tests.codegen.exported_code import executed

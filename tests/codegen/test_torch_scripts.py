@@ -21,17 +21,23 @@ from torchvision import datasets
 
 from playground.codegen.torch_scripts import TORCHVISION_SOURCES, generate_prediction_script, generate_training_script
 from playground.core.architecture import Architecture, InputShape
+from playground.core.augmentations import Augmentation, Noise, Shift
 from playground.core.datasets import DATASETS, Dataset
 from playground.core.events import Evaluated
 from playground.core.layers import BatchNorm, Conv2d, Flatten, MaxPool2d, Output, Residual
+from playground.core.optimizers import Optimizer
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset, get_recipe_preset
-from playground.core.recipe import Adam, AdamW, Augmentation, Noise, OneCycle, Optimizer, Recipe, Schedule, Sgd, Shift
+from playground.core.recipe import Recipe
+from playground.core.schedules import OneCycle, Schedule
 from playground.engine.data import augment as engine
 from playground.engine.data.batch import LabeledImages
 from playground.engine.model.build import build_model, expand_to_class_logits
 from playground.engine.paths import find_bundled
 from playground.engine.rng import derive_seed
-from playground.engine.training.optim import compute_lr, make_optimizer
+from playground.engine.training.optimizers import compute_lr, make_optimizer
 from playground.engine.training.trainer import Trainer
 from playground.errors import ArchitectureError, RecipeError
 from tests import strategies

@@ -8,20 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from playground.core.augmentations import Noise, Rotate, Shift
 from playground.core.form_schema import build_form_fields
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import RECIPE_PRESETS, get_recipe_preset
-from playground.core.recipe import (
-    LIVE_HYPERPARAMETERS,
-    Adam,
-    AdamW,
-    Cosine,
-    Noise,
-    OneCycle,
-    Recipe,
-    Rotate,
-    Sgd,
-    Shift,
-)
+from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
+from playground.core.schedules import Cosine, OneCycle
 from playground.errors import RecipeError, SchemaVersionError
 from tests import strategies
 
@@ -53,10 +47,10 @@ def test_a_recipe_that_transfers_nothing_keeps_its_digest() -> None:
     """Digests lie in run folders and links: a field that came later must not change them."""
     found = {name: preset.recipe.digest for name, preset in RECIPE_PRESETS.items()}
     assert found.items() >= {"sprint": "4c3cecdc6550", "tutorial": "1b1e6a5a03a9", "careful": "f8d57cc32983"}.items()
-    share = Recipe().replace(transferred_lr_share=0.1)
+    share = Recipe().replace(transferred_lr_scale=0.1)
     assert share.digest != Recipe().digest
     assert Recipe.from_json(share.to_canonical_json()) == share
-    assert share.replace(transferred_lr_share=1.0).digest == Recipe().digest
+    assert share.replace(transferred_lr_scale=1.0).digest == Recipe().digest
     assert not share.is_equal_except_live_hyperparameters(Recipe())
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from playground.core import events
 from playground.core.architecture import Architecture, InputShape
+from playground.core.augmentations import Flip, Noise, Rotate, Shift, Thickness
 from playground.core.layers import (
     Activation,
     BatchNorm,
@@ -23,7 +24,7 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.core.recipe import Flip, Noise, Recipe, Rotate, Shift, Thickness
+from playground.core.recipe import Recipe
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.splits import Splits
 from playground.engine.runs.run import serialize_checkpoint

@@ -15,6 +15,7 @@ from PIL import Image
 
 from playground.cli import training
 from playground.core.architecture import Architecture, InputShape
+from playground.core.augmentations import Flip, Shift
 from playground.core.datasets import Dataset
 from playground.core.events import (
     Diagnosed,
@@ -28,8 +29,11 @@ from playground.core.events import (
     StepDone,
 )
 from playground.core.layers import Conv2d, Dropout, Flatten, Output
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
-from playground.core.recipe import Adam, Cosine, Flip, Recipe, Sgd, Shift
+from playground.core.recipe import Recipe
+from playground.core.schedules import Cosine
 from playground.engine.data.batch import LabeledImages
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model

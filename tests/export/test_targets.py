@@ -88,7 +88,7 @@ def test_a_report_holds_the_run_s_name_as_text(trained: Run) -> None:
 
 
 def test_programs_say_what_of_a_transferred_run_they_do_not_do(trained: Run) -> None:
-    recipe = RECIPE.replace(transferred_lr_share=0.1)
+    recipe = RECIPE.replace(transferred_lr_scale=0.1)
     run = create_run(NET, recipe, parent=trained.id, parent_step=5)
     for name in ("torch-train", "keras"):
         code = render_export(name, ExportSource.from_run(run)).decode()

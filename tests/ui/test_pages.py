@@ -649,10 +649,10 @@ def test_from_scratch_frees_every_layer(app: AppTest) -> None:
     state = state_of(app)
     state.editor.init_from = server.get_pretrained().id
     state.set_architecture(server.get_pretrained().record.architecture.freeze_up_to(0))
-    state.editor.recipe = state.editor.recipe.replace(transferred_lr_share=0.2)
+    state.editor.recipe = state.editor.recipe.replace(transferred_lr_scale=0.2)
     app.run()
     app.button(key="transfer-off").click().run()
-    assert (state.editor.init_from, state.editor.recipe.transferred_lr_share) == (None, 1.0)
+    assert (state.editor.init_from, state.editor.recipe.transferred_lr_scale) == (None, 1.0)
     assert all(layer.trainable for layer in state.editor.architecture.layers)
 
 

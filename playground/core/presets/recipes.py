@@ -1,20 +1,12 @@
 """Named recipes."""
 
+from playground.core.augmentations import Elastic, Rotate, Scale, Shear, Shift, Thickness
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
 from playground.core.presets.base import RecipePreset
 from playground.core.presets.tutorials import TUTORIAL_RECIPE
-from playground.core.recipe import (
-    Adam,
-    AdamW,
-    Cosine,
-    Elastic,
-    OneCycle,
-    Recipe,
-    Rotate,
-    Scale,
-    Shear,
-    Shift,
-    Thickness,
-)
+from playground.core.recipe import Recipe
+from playground.core.schedules import Cosine, OneCycle
 
 _SPRINT_RECIPE = Recipe(
     lr=6e-3,

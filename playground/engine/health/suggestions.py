@@ -3,21 +3,20 @@
 from typing import Any
 
 from playground.core.architecture import Architecture
+from playground.core.augmentations import Rotate, Scale, Shift
 from playground.core.events import Suggestion
 from playground.core.layers import Conv2d, Layer, Linear, Residual
 from playground.core.layers.base import LayerT
-from playground.core.recipe import Recipe, Rotate, Scale, Shift
+from playground.core.recipe import Recipe
 from playground.core.validation import validate
 
-_TYPICAL_LR = {"sgd": 0.05, "adagrad": 0.01}
-_DEFAULT_TYPICAL_LR = 1e-3
 _SATURATING_ACTIVATIONS = ("sigmoid", "tanh")
 _MILD_AUGMENTATION = (Shift(pixels=2), Rotate(degrees=10), Scale(amount=0.1))
 
 
 def get_typical_lr(recipe: Recipe) -> float:
     """A learning rate that works for most networks with this optimizer."""
-    return _TYPICAL_LR.get(recipe.optimizer.kind, _DEFAULT_TYPICAL_LR)
+    return recipe.optimizer.typical_lr
 
 
 def suggest_lower_lr(recipe: Recipe) -> Suggestion:

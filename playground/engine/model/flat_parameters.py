@@ -47,6 +47,7 @@ class FlatParameters:
             kind: _make_flat_parameter(own_values, own_gradient) for kind, own_values, own_gradient in stretches
         }
         self._gradient = gradient
+        self._weights_by_group = kinds
         self._gradient_views = list(_split_into_views(gradient, learning))
         self._trainable_parameters = learning
         leaves = dict(zip(model.parameters(), self._training_module.parameters(), strict=True))
@@ -54,6 +55,15 @@ class FlatParameters:
         for weight, leaf, view in zip(learning, self._leaf_parameters, self._gradient_views, strict=True):
             if leaf is not weight:
                 weight.grad = view
+
+    def list_optimizer_groups(self, *, per_weight: bool = False) -> list[list[nn.Parameter]]:
+        """Parameters for an optimizer, one list for each of ``parameter_groups``.
+
+        With ``per_weight``, the model's own weights, in their shapes; they share their memory with the flat ones.
+        """
+        if per_weight:
+            return list(self._weights_by_group.values())
+        return [[flat] for flat in self.parameter_groups.values()]
 
     def forward(self, images: Tensor) -> Tensor:
         """The model's output for images (batch, channels, height, width), as float32 of which a loss can be taken."""

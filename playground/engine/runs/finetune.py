@@ -3,7 +3,10 @@
 import numpy as np
 import torch
 
-from playground.core.recipe import AdamW, OneCycle, Recipe, Rotate, Scale, Shear, Shift
+from playground.core.augmentations import Rotate, Scale, Shear, Shift
+from playground.core.optimizers.adamw import AdamW
+from playground.core.recipe import Recipe
+from playground.core.schedules import OneCycle
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.drawings import LabeledDrawing
 from playground.engine.runs.initial_state import InitialState, save_initial_state

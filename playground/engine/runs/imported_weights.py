@@ -51,7 +51,7 @@ def import_weights(
             expected="The same layers in the same order, as the network on the page has them.",
         )
     same_kind = {key: weights[key].to(value.dtype) for key, value in wanted.items()}
-    recipe = recipe.replace(transferred_lr_share=1.0)  # which is about a part of the weights
+    recipe = recipe.replace(transferred_lr_scale=1.0)  # which is about a part of the weights
     return create_run_from_weights(architecture, recipe, same_kind, name=name or "Imported", owner=owner)
 
 

@@ -84,10 +84,10 @@ def prepare_transferred_state(parent: Run, step: int, architecture: Architecture
         for found in architecture.resolve_layers()
         if found.layer.count_trainable_parameters(found.input_shape)
     ]
-    if recipe.transferred_lr_share == 0 and set(learning) <= set(taken):
+    if recipe.transferred_lr_scale == 0 and set(learning) <= set(taken):
         raise ArchitectureError(
             f"All weights come from run {parent.id}, and their share of the learning rate is 0: nothing would learn.",
-            fix="Set transferred_lr_share above 0, or give the network a new output.",
+            fix="Set transferred_lr_scale above 0, or give the network a new output.",
         )
     return InitialState(weights)
 

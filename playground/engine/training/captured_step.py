@@ -231,7 +231,7 @@ class CapturedLearner(Learner):
         self._lrs_by_position.copy_(table)
 
     def _get_lr_scale(self, part: str) -> float:
-        return self.recipe.transferred_lr_share if part == "transferred" else 1.0
+        return self.recipe.transferred_lr_scale if part == "transferred" else 1.0
 
     # Metrics
 

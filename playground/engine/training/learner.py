@@ -19,7 +19,7 @@ from playground.engine.model.build import expand_to_class_logits
 from playground.engine.model.device import DeviceConfig
 from playground.engine.model.flat_parameters import FlatParameters
 from playground.engine.rng import derive_seed, make_generator
-from playground.engine.training.optim import compute_lr, make_optimizer, update_optimizer
+from playground.engine.training.optimizers import compute_lr, make_optimizer, update_optimizer
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,8 @@ class Learner:
         if device_config.device.type == "mps":
             self.eager_reason = "Captured steps need CUDA."
         self._flat_parameters = FlatParameters(model, device_config, transferred_names)
-        first, *others = self._flat_parameters.parameter_groups.values()
-        self._optimizer = make_optimizer([first], recipe)
-        for part in others:
-            self._optimizer.add_param_group({"params": [part]})
+        groups = self._flat_parameters.list_optimizer_groups(per_weight=recipe.optimizer.is_matrix_wise)
+        self._optimizer = make_optimizer(groups, recipe, model)
         self._dropout_layers = [module for module in model.modules() if isinstance(module, nn.Dropout)]
         self._cached_permutation: tuple[int, Tensor] | None = None
 
@@ -115,7 +113,7 @@ class Learner:
         images = augment(images, self.recipe.augmentation, seed=self.recipe.seed, step=self.step)
         lr = self.lr
         for part, group in zip(self._flat_parameters.parameter_groups, self._optimizer.param_groups, strict=True):
-            group["lr"] = lr * self.recipe.transferred_lr_share if part == "transferred" else lr
+            group["lr"] = lr * self.recipe.transferred_lr_scale if part == "transferred" else lr
         if not self.model.training:
             self.model.train()
         scores = self._forward(images)

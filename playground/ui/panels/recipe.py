@@ -1,36 +1,33 @@
-"""The recipe's less used settings: optimizer, schedule, augmentation, regularisation, amount of data, device."""
+"""Form for a recipe's less used settings: optimizer, schedule, augmentation, regularization, limit, device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 import streamlit as st
-from pydantic import BaseModel
 
-from playground.core.recipe import LIVE_HYPERPARAMETERS, Augmentation, Optimizer, Recipe, Schedule
+from playground.core.augmentations import AUGMENTATIONS
+from playground.core.optimizers import OPTIMIZERS, Optimizer
+from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
+from playground.core.schedules import SCHEDULES, Schedule
 from playground.ui import html as markup
 from playground.ui.forms import render_model_form
 
 ChangeHandler = Callable[[str, Any], None]
 
-
-def _index_by_kind(union: Any) -> dict[str, type[BaseModel]]:
-    members = get_args(get_args(union)[0]) if get_origin(union) is Annotated else get_args(union)
-    return {member.model_fields["kind"].default: member for member in members}
-
-
-_KINDS_BY_FIELD = {"optimizer": _index_by_kind(Optimizer), "schedule": _index_by_kind(Schedule)}
-_AUGMENTATIONS = _index_by_kind(Augmentation)
-_KIND_TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
-_KIND_TITLES |= {"one_cycle": "One-cycle", "step": "Step", "constant": "Constant", "cosine": "Cosine"}
+_KINDS_BY_FIELD: dict[str, Mapping[str, type[Optimizer] | type[Schedule]]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}
 
 
 def render_recipe_form(recipe: Recipe, *, on_change: ChangeHandler, is_active: bool) -> None:
-    """Controls for everything that does not stand in the panel itself; while a run goes on only knobs are enabled."""
+    """Controls for the settings that the panel itself leaves out; while a run is training only live ones are enabled."""
     fixed = [name for name in Recipe.model_fields if name not in LIVE_HYPERPARAMETERS] if is_active else []
     left, right = st.columns(2, gap="medium")
     with left:
-        _render_kind_form("optimizer", recipe.optimizer, on_change, kind_disabled=is_active, disabled=False)
+        fixed_fields = recipe.optimizer.fixed_fields if is_active else ()
+        _render_kind_form("optimizer", recipe.optimizer, on_change, kind_disabled=is_active, disabled=fixed_fields)
     with right:
         _render_kind_form("schedule", recipe.schedule, on_change, kind_disabled=is_active, disabled=is_active)
     render_augmentation_form(recipe, on_change)
@@ -46,11 +43,11 @@ def render_recipe_form(recipe: Recipe, *, on_change: ChangeHandler, is_active: b
 
 def _render_kind_form(
     name: str,
-    model: BaseModel,
+    model: Optimizer | Schedule,
     on_change: ChangeHandler,
     *,
     kind_disabled: bool,
-    disabled: bool,
+    disabled: Sequence[str] | bool,
 ) -> None:
     render_kind_choice(name, model, key="recipe", on_change=on_change, disabled=kind_disabled)
     render_model_form(
@@ -63,21 +60,21 @@ def _render_kind_form(
 
 
 def render_kind_choice(
-    name: str, model: BaseModel, *, key: str, on_change: ChangeHandler, disabled: bool = False
+    name: str, model: Optimizer | Schedule, *, key: str, on_change: ChangeHandler, disabled: bool = False
 ) -> None:
-    """The kind of optimizer or schedule; another one comes with its usual values."""
+    """Choose the optimizer or the schedule; a new choice begins with its default values."""
     kinds = _KINDS_BY_FIELD[name]
     widget = f"{key}-{name}"
-    st.session_state[widget] = model.kind  # type: ignore[attr-defined]
+    st.session_state[widget] = model.kind
 
     def store_choice() -> None:
-        on_change(name, kinds[st.session_state[widget]]())
+        on_change(name, kinds[st.session_state[widget]].model_validate({}))
 
     st.selectbox(
         name.capitalize(),
         list(kinds),
         key=widget,
-        format_func=lambda kind: _KIND_TITLES.get(kind, kind),
+        format_func=lambda kind: kinds[kind].title,
         on_change=store_choice,
         disabled=disabled,
         help=_get_doc_summary(type(model)),
@@ -85,29 +82,33 @@ def render_kind_choice(
 
 
 def render_augmentation_form(recipe: Recipe, on_change: ChangeHandler) -> None:
-    """Which changes, and how much of each."""
+    """Choose augmentations and set their fields."""
     present = {item.kind: item for item in recipe.augmentation}
     st.session_state["recipe-augmentation"] = list(present)
 
     def store_choice() -> None:
-        chosen = [present.get(kind) or _AUGMENTATIONS[kind]() for kind in st.session_state["recipe-augmentation"]]
+        chosen = [
+            present.get(kind) or AUGMENTATIONS[kind].model_validate({})
+            for kind in st.session_state["recipe-augmentation"]
+        ]
         on_change("augmentation", [item.model_dump(mode="json") for item in chosen])
 
     st.multiselect(
         "Augmentation",
-        list(_AUGMENTATIONS),
+        list(AUGMENTATIONS),
         key="recipe-augmentation",
         on_change=store_choice,
+        format_func=lambda kind: AUGMENTATIONS[kind].title,
         placeholder="none",
-        help="Changes every training image a little, differently each time, so that there is more to learn from.",
+        help="Random changes of every training image, new ones each time, so that the network generalizes better.",
     )
-    for place, item in enumerate(recipe.augmentation):
-        markup.render_hint(f"{item.kind}: {_get_doc_summary(type(item))}")
+    for index, item in enumerate(recipe.augmentation):
+        markup.render_hint(f"{item.title}: {_get_doc_summary(type(item))}")
         render_model_form(
             item,
             key=f"recipe-augmentation-{item.kind}",
             columns=2,
-            on_change=partial(_set_augmentation, recipe, place, on_change),
+            on_change=partial(_set_augmentation, recipe, index, on_change),
         )
 
 
@@ -129,9 +130,9 @@ def _render_limit(recipe: Recipe, on_change: ChangeHandler, *, disabled: bool) -
         value=None,
         on_change=lambda: on_change("limit", st.session_state["recipe-limit"]),
         disabled=disabled,
-        help="Train on so many images only; empty: on all of them.",
+        help="Number of training images to use; empty: all of them.",
     )
 
 
-def _get_doc_summary(model_class: type[BaseModel]) -> str:
+def _get_doc_summary(model_class: type[Any]) -> str:
     return (model_class.__doc__ or "").strip().splitlines()[0]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground.core.recipe import Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
+from playground.core.augmentations import Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
 from playground.engine.data.augment import augment
 
 ALL = (

@@ -9,10 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture
+from playground.core.augmentations import Flip
 from playground.core.events import Diagnosed, UpdateHyperparameters, parse_event
 from playground.core.layers import Activation, Conv2d, Flatten, Linear, MaxPool2d, Output, Residual
+from playground.core.optimizers.adagrad import Adagrad
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset
-from playground.core.recipe import Adagrad, AdamW, Flip, OneCycle, Recipe, RmsProp, Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import OneCycle
 from playground.core.validation import validate
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.splits import Splits

@@ -12,7 +12,12 @@ import torch
 from playground.core.architecture import Architecture
 from playground.core.datasets import DATASETS, Dataset
 from playground.core.events import Forked, Pause, Resume, Stop, UpdateHyperparameters
-from playground.core.recipe import Adam, AdamW, Cosine, OneCycle, Recipe, RmsProp, Sgd
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import Cosine, OneCycle
 from playground.engine.runs import recorder as record
 from playground.engine.runs.fork import fork_run, load_recipe_at
 from playground.engine.runs.log_reader import LogReader

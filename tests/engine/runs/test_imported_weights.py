@@ -30,9 +30,9 @@ def test_a_run_is_made_that_has_these_weights_and_begins_with_them(home: object)
 
 
 def test_weights_of_a_net_whose_data_are_not_here_can_be_looked_at(home: object) -> None:
-    recipe = Recipe(dataset="kmnist", transferred_lr_share=0.0)
+    recipe = Recipe(dataset="kmnist", transferred_lr_scale=0.0)
     run = import_weights(serialize_snapshot(dict(WEIGHTS)), NET, recipe)
-    assert run.record.recipe == recipe.replace(transferred_lr_share=1.0), "a share is about a part of the weights"
+    assert run.record.recipe == recipe.replace(transferred_lr_scale=1.0), "a share is about a part of the weights"
 
 
 def test_half_precision_is_brought_to_the_network_s_own(home: object) -> None:

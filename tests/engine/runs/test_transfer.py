@@ -12,8 +12,14 @@ from torch.nn import functional
 from playground.core.architecture import Architecture
 from playground.core.events import Forked, Stop
 from playground.core.layers import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output, Residual
+from playground.core.optimizers.adagrad import Adagrad
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset
-from playground.core.recipe import Adagrad, Adam, AdamW, OneCycle, Recipe, RmsProp, Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import OneCycle
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
@@ -181,7 +187,7 @@ def test_a_tenth_of_the_learning_rate_is_what_torch_s_parameter_groups_make_of_i
     # In float32 the order of summing decides about gradients near zero, which Adam makes as large as the others.
     monkeypatch.setattr("playground.engine.training.learner.scale_pixels", as_doubles)
     images = tiny_images(48)
-    recipe = tiny_recipe(optimizer=optimizer, weight_decay=0.01, transferred_lr_share=0.1, batch_size=48, epochs=6)
+    recipe = tiny_recipe(optimizer=optimizer, weight_decay=0.01, transferred_lr_scale=0.1, batch_size=48, epochs=6)
     model = build_model(SMOOTH, seed=1).double()
     plain = copy.deepcopy(model)
     names = [name for name, _ in model.named_parameters() if name.startswith(transferred)]
@@ -197,7 +203,7 @@ def test_a_tenth_of_the_learning_rate_is_what_torch_s_parameter_groups_make_of_i
 
 
 def test_a_share_of_nothing_moves_no_transferred_weight_and_every_new_one():
-    recipe = tiny_recipe(transferred_lr_share=0.0, weight_decay=0.1, optimizer=AdamW())
+    recipe = tiny_recipe(transferred_lr_scale=0.0, weight_decay=0.1, optimizer=AdamW())
     trainer = make_trainer(PLAIN, recipe, transferred_names={"0.weight", "0.bias"})
     before = trainer.get_weights()
     play(trainer)
@@ -233,7 +239,7 @@ def test_cut_anywhere_it_ends_in_the_same_weights(optimizer: Any, frozen_up_to: 
     weights = make_trainer(RICH, tiny_recipe(seed=5)).get_weights()
     material = InitialState({name: value for name, value in weights.items() if name[0] in "013"})
     recipe = tiny_recipe(
-        optimizer=optimizer, transferred_lr_share=0.2, augmentation=AUGMENTATION, schedule=OneCycle(), seed=7
+        optimizer=optimizer, transferred_lr_scale=0.2, augmentation=AUGMENTATION, schedule=OneCycle(), seed=7
     )
     whole = begun(architecture, recipe, material)
     expected = figures(play(whole))
@@ -379,7 +385,7 @@ def test_a_transferred_run_begins_with_the_weights_and_says_where_they_come_from
 
 def test_replay_and_forks_of_a_transferred_run_are_exact(parent: Run):
     new = TINY.freeze_up_to(0).replace_layer(4)
-    run = trained(create_transfer_run(parent, new, SHORT.replace(transferred_lr_share=0.3)))
+    run = trained(create_transfer_run(parent, new, SHORT.replace(transferred_lr_scale=0.3)))
     replay = Replay(run)
     list(replay.run())
     assert len(replay.snapshot_matches) == len(run.list_snapshot_steps()) > 2
@@ -389,9 +395,9 @@ def test_replay_and_forks_of_a_transferred_run_are_exact(parent: Run):
     assert_same_weights(
         same.load_snapshot(get_last_snapshot_step(same)), run.load_snapshot(get_last_snapshot_step(run))
     )
-    other = fork_run(run, step, run.record.recipe.replace(transferred_lr_share=1.0))
+    other = fork_run(run, step, run.record.recipe.replace(transferred_lr_scale=1.0))
     (forked,) = [event for event in other.read_events() if isinstance(event, Forked)]
-    assert forked.changes == {"transferred_lr_share": (0.3, 1.0)}
+    assert forked.changes == {"transferred_lr_scale": (0.3, 1.0)}
     trained(other)
     assert not torch.equal(
         other.load_snapshot(get_last_snapshot_step(other))["3.weight"],
@@ -421,7 +427,7 @@ def test_a_layer_that_would_stay_frozen_as_it_was_drawn_is_told(parent: Run):
 
 
 def test_a_share_of_nothing_for_everything_that_learns_is_refused(parent: Run):
-    still = SHORT.replace(transferred_lr_share=0.0)
+    still = SHORT.replace(transferred_lr_scale=0.0)
     with pytest.raises(ArchitectureError, match="nothing would learn"):
         create_transfer_run(parent, TINY, still)
     with pytest.raises(ArchitectureError, match="nothing would learn"):

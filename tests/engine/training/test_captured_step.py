@@ -8,27 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from playground.core.architecture import Architecture
+from playground.core.augmentations import Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
 from playground.core.events import SaveSnapshot, Stop, UpdateHyperparameters, parse_event
 from playground.core.layers import Dropout, Flatten, Linear, Output
-from playground.core.recipe import (
-    Adagrad,
-    Adam,
-    AdamW,
-    Cosine,
-    Elastic,
-    Erase,
-    Flip,
-    Noise,
-    OneCycle,
-    Recipe,
-    RmsProp,
-    Rotate,
-    Scale,
-    Sgd,
-    Shear,
-    Shift,
-    Thickness,
-)
+from playground.core.optimizers.adagrad import Adagrad
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import Cosine, OneCycle
 from playground.engine.data.batch import LabeledImages
 from playground.engine.model.build import build_model
 from playground.engine.model.device import DeviceConfig
@@ -176,9 +165,9 @@ def test_dropout_masks_are_those_of_eager_steps():
 
 
 def test_transferred_weights_have_a_learning_rate_of_their_own():
-    recipe = tiny_recipe(transferred_lr_share=0.1, schedule=Cosine())
+    recipe = tiny_recipe(transferred_lr_scale=0.1, schedule=Cosine())
     assert_alike(*pair(PLAIN, recipe, None, "0.weight", "0.bias"))
-    _, moved = pair(PLAIN, recipe.replace(transferred_lr_share=0.0), None, "0.weight", "0.bias")
+    _, moved = pair(PLAIN, recipe.replace(transferred_lr_scale=0.0), None, "0.weight", "0.bias")
     before = {name: value.clone() for name, value in moved.model.named_parameters()}
     moved.train_batch()
     kept = {name for name, value in moved.model.named_parameters() if torch.equal(value, before[name])}
@@ -351,7 +340,7 @@ def test_a_run_cut_anywhere_ends_in_identical_weights(captured: None, optimizer:
 
 def test_a_changed_hyperparameter_survives_the_cut(captured: None):
     changes = {"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
-    script = {3: [UpdateHyperparameters(knobs=changes | {"dropout": [0.0, 0.5], "batch_size": 9})]}
+    script = {3: [UpdateHyperparameters(hyperparameters=changes | {"dropout": [0.0, 0.5], "batch_size": 9})]}
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
     whole = make_trainer(RICH, recipe, splits=tiny_splits(50))
     expected = figures(play(whole, Script(script)))

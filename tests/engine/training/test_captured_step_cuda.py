@@ -9,9 +9,16 @@ import pytest
 import torch
 
 from playground.core.architecture import Architecture
+from playground.core.augmentations import Augmentation
 from playground.core.events import Stop, UpdateHyperparameters
+from playground.core.optimizers.adagrad import Adagrad
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset
-from playground.core.recipe import Adagrad, Adam, AdamW, Augmentation, OneCycle, Recipe, RmsProp, Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import OneCycle
 from playground.engine.training import trainer as train
 from playground.engine.training.captured_step import CapturedLearner
 from playground.engine.training.cuda_graph import GraphCapture
@@ -133,7 +140,7 @@ def test_changed_hyperparameters_survive_a_cut():
         "dropout": [0.0, 0.5],
         "batch_size": 9,
     }
-    script = {3: [UpdateHyperparameters(knobs=changes)]}
+    script = {3: [UpdateHyperparameters(hyperparameters=changes)]}
     recipe = cuda_recipe(optimizer=Sgd())
     whole = make_trainer(RICH, recipe, splits=tiny_splits(50))
     expected = figures(play(whole, Script(script)))
@@ -154,7 +161,7 @@ def test_two_runs_of_a_fork_end_in_identical_weights():
     for _ in range(2):
         fork = make_trainer(RICH, cuda_recipe(), splits=tiny_splits(50))
         fork.restore(checkpoint)
-        play(fork, Script({4: [UpdateHyperparameters(knobs={"lr": 0.003, "epochs": 4})]}))
+        play(fork, Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.003, "epochs": 4})]}))
         ends.append(fork.get_weights())
     assert_same_weights(*ends)
 

@@ -12,7 +12,13 @@ from playground.core import events
 from playground.core.architecture import Architecture
 from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
-from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
+from playground.core.optimizers.adagrad import Adagrad
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import Constant, Cosine, OneCycle, StepDecay
 from playground.engine.training.evaluate import evaluate
 from playground.engine.training.trainer import EvaluationSchedule, Trainer
 from tests.engine.helpers import (

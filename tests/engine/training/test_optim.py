@@ -4,8 +4,14 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
-from playground.core.recipe import Adagrad, Adam, AdamW, Cosine, OneCycle, Recipe, RmsProp, Sgd, StepDecay
-from playground.engine.training.optim import compute_lr, make_optimizer, update_optimizer
+from playground.core.optimizers.adagrad import Adagrad
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
+from playground.core.recipe import Recipe
+from playground.core.schedules import Cosine, OneCycle, StepDecay
+from playground.engine.training.optimizers import compute_lr, make_optimizer, update_optimizer
 
 
 def rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:

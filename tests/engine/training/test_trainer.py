@@ -9,7 +9,12 @@ import torch
 from playground.core import events
 from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.core.layers import BatchNorm, Conv2d, Flatten, Output, Residual
-from playground.core.recipe import Adagrad, Adam, AdamW, Constant, Cosine, OneCycle, RmsProp, Sgd, StepDecay
+from playground.core.optimizers.adagrad import Adagrad
+from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.rmsprop import RmsProp
+from playground.core.optimizers.sgd import Sgd
+from playground.core.schedules import Constant, Cosine, OneCycle, StepDecay
 from playground.engine.training.trainer import EvaluationSchedule, Trainer
 from playground.errors import ArchitectureError, RecipeError
 from tests.engine.helpers import (

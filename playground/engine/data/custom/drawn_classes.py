@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from playground.core.recipe import Augmentation, Rotate, Scale, Shear, Shift
+from playground.core.augmentations import Augmentation, Rotate, Scale, Shear, Shift
 from playground.engine.data.augment import augment
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages

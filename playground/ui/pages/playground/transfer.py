@@ -178,14 +178,14 @@ def _render_freeze_choice(state: AppState) -> None:
 
 
 def _render_lr_scale(state: AppState) -> None:
-    st.session_state["transfer-share"] = state.editor.recipe.transferred_lr_share
+    st.session_state["transfer-share"] = state.editor.recipe.transferred_lr_scale
     st.slider(
         "Learning rate of the old layers, as a share",
         0.0,
         1.0,
         step=0.05,
         key="transfer-share",
-        on_change=lambda: set_recipe_field("transferred_lr_share", st.session_state["transfer-share"]),
+        on_change=lambda: set_recipe_field("transferred_lr_scale", st.session_state["transfer-share"]),
         help="Smaller: what they know is changed with care.",
     )
 
@@ -222,5 +222,5 @@ def _render_images_per_class(state: AppState) -> None:
 def _reset_transfer() -> None:
     state = get_app_state()
     state.set_init_from(
-        None, state.editor.architecture.freeze_up_to(-1), state.editor.recipe.replace(transferred_lr_share=1.0)
+        None, state.editor.architecture.freeze_up_to(-1), state.editor.recipe.replace(transferred_lr_scale=1.0)
     )

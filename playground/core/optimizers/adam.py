@@ -1,0 +1,43 @@
+"""Adam."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from playground.core.layers.base import omit_defaults
+from playground.core.optimizers.base import Optimizer
+
+
+class Adam(Optimizer):
+    """Adam: adapts the step of every weight to its gradients. Source: Kingma and Ba, 2014."""
+
+    kind: Literal["adam"] = "adam"
+    beta1: float = Field(
+        default=0.9,
+        ge=0,
+        le=0.999,
+        description="Decay rate of the gradient's running mean.",
+        json_schema_extra={"step": 0.05},
+    )
+    beta2: float = Field(
+        default=0.999,
+        ge=0,
+        le=0.9999,
+        description="Decay rate of the squared gradient's running mean.",
+        json_schema_extra={"step": 0.005},
+    )
+
+    title: ClassVar[str] = "Adam"
+    torch_class: ClassVar[str] = "torch.optim.Adam"
+    torch_defaults: ClassVar[dict[str, Any]] = {"betas": (0.9, 0.999), "weight_decay": 0.0}
+    fused_devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    keras_class: ClassVar[str] = "keras.optimizers.Adam"
+
+    def build_torch_arguments(self) -> dict[str, Any]:
+        """Both decay rates as one argument."""
+        return {"betas": (self.beta1, self.beta2)}
+
+    def build_keras_arguments(self, weight_decay: float) -> dict[str, Any]:
+        """Both decay rates, and PyTorch's epsilon."""
+        betas = omit_defaults({"beta_1": 0.9, "beta_2": 0.999}, beta_1=self.beta1, beta_2=self.beta2)
+        return {**betas, "epsilon": 1e-8}
