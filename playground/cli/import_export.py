@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress as RichProgress
+from typer.core import TyperCommand
 
 from playground.cli.foreground import download_dataset, run_with_progress_bar
 from playground.cli.options import DatasetArgument, JsonOption, NameOption, cli_app, drop_unset_options
@@ -22,17 +23,28 @@ if TYPE_CHECKING:
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; printed by default.")]
 
 
-@cli_app.command()
+class ExportCommand(TyperCommand):
+    """Command whose help lists the export targets; their module, which needs PyTorch, is imported only for that."""
+
+    def load_help(self) -> None:
+        """Complete the help of ``--to`` with the registered targets."""
+        from playground.export.targets import EXPORT_TARGETS
+
+        option = next(parameter for parameter in self.params if parameter.name == "to")
+        option.help = f"Export target: {', '.join(EXPORT_TARGETS)}."  # type: ignore[attr-defined]
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help text with the registered targets."""
+        self.load_help()
+        return super().get_help(ctx)
+
+
+@cli_app.command(cls=ExportCommand)
 def export(
     source: Annotated[
         str, typer.Argument(metavar="ARCH_OR_RUN", help="A preset's name (see 'presets'), a JSON file or a run.")
     ],
-    to: Annotated[
-        str,
-        typer.Option(
-            "--to", help="torch, torch-train, torch-predict, keras, weights, onnx, json, svg, report or link."
-        ),
-    ],
+    to: Annotated[str, typer.Option("--to", help="Export target.")],
     output: OutputOption = None,
 ) -> None:
     """Export a network or a run as code, weights, an image, a report or a link."""

@@ -12,12 +12,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from playground import __version__
 from playground.core.architecture import Architecture
 from playground.core.layers import TorchCall
 from playground.core.shapes import Shape
 from playground.engine.model.build import build_model
 from playground.errors import StorageError
+from playground.version import __version__
 
 _OPSET = 20  # the first with GELU
 _IR_VERSION = 9  # the file format of that time, so that older runtimes read it

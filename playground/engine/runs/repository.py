@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from playground import __version__
 from playground.core.architecture import Architecture
 from playground.core.json_io import parse_json
 from playground.core.recipe import Recipe
 from playground.engine.paths import clean_name, find_bundled, get_data_folder, make_folder, make_write_error
 from playground.engine.runs.run import PRETRAINED, Run, RunRecord, get_hidden_folder, write_record
 from playground.errors import SchemaVersionError, StorageError, UnknownNameError
+from playground.version import __version__
 
 LATEST = "latest"
 _STALE_AFTER_S = 3600
