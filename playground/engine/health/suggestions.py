@@ -1,4 +1,4 @@
-"""What one click can do about a finding: other knobs, or another network in a new run."""
+"""Suggested fixes of a diagnosis: other hyperparameters, or a new run with another network."""
 
 from typing import Any
 
@@ -15,37 +15,41 @@ _MILD_AUGMENTATION = (Shift(pixels=2), Rotate(degrees=10), Scale(amount=0.1))
 
 
 def get_typical_lr(recipe: Recipe) -> float:
-    """A learning rate that works for most networks with this optimizer."""
+    """Learning rate that works for most networks with the recipe's optimizer."""
     return recipe.optimizer.typical_lr
 
 
 def suggest_lower_lr(recipe: Recipe) -> Suggestion:
-    """Shorter steps."""
-    lr = max(1e-6, round_to_one_digit(recipe.lr / 10))
+    """Suggest a tenth of the learning rate."""
+    return suggest_lr(max(1e-6, round_to_one_digit(recipe.lr / 10)))
+
+
+def suggest_lr(lr: float) -> Suggestion:
+    """Suggest a learning rate."""
     return Suggestion(label=f"Set lr to {lr:g}", recipe_changes={"lr": lr})
 
 
 def suggest_augmentation(recipe: Recipe) -> Suggestion | None:
-    """Other images from the same ones; none where there are some already."""
+    """Suggest mild augmentation for a recipe without any."""
     if recipe.augmentation:
         return None
     mild = [item.model_dump(mode="json") for item in _MILD_AUGMENTATION]
-    return Suggestion(label="Shift, rotate and scale the images", recipe_changes={"augmentation": mild})
+    return Suggestion(label="Add augmentation: shift, rotate, scale", recipe_changes={"augmentation": mild})
 
 
 def suggest_less_regularization(architecture: Architecture, recipe: Recipe) -> Suggestion | None:
-    """Take away what holds the network back; if nothing does, make it wider."""
+    """Suggest weaker regularization or a higher learning rate, and for a recipe with neither a wider network."""
     if recipe.weight_decay > 0.01:
         return Suggestion(label="Set weight decay to 0", recipe_changes={"weight_decay": 0.0})
     if recipe.lr < get_typical_lr(recipe) / 2:
-        return Suggestion(label=f"Set lr to {get_typical_lr(recipe):g}", recipe_changes={"lr": get_typical_lr(recipe)})
+        return suggest_lr(get_typical_lr(recipe))
     if recipe.augmentation:
-        return Suggestion(label="Switch augmentation off", recipe_changes={"augmentation": []})
-    return suggest_restart("Train anew with twice the channels", architecture, _widen(architecture))
+        return Suggestion(label="Remove augmentation", recipe_changes={"augmentation": []})
+    return suggest_restart("Restart with twice the channels", architecture, _widen(architecture))
 
 
 def suggest_restart(label: str, architecture: Architecture, new_architecture: Architecture) -> Suggestion | None:
-    """A new run of another network, where that is one and can be built."""
+    """Suggest a new run of another network; None if it is the same network or invalid."""
     if new_architecture.digest == architecture.digest or validate(new_architecture):
         return None
     return Suggestion(
@@ -54,12 +58,12 @@ def suggest_restart(label: str, architecture: Architecture, new_architecture: Ar
 
 
 def round_to_one_digit(value: float) -> float:
-    """One digit that counts: what a person would set."""
+    """Round to one significant digit."""
     return float(f"{value:.1g}")
 
 
 def find_saturating_activation(architecture: Architecture) -> str | None:
-    """The first activation in use that flattens gradients."""
+    """First enabled activation that saturates (sigmoid or tanh); None if there is none."""
     layers = [layer for layer in architecture.layers if layer.enabled and layer.kind != "output"]
     inner = [layer for block in layers if isinstance(block, Residual) for layer in block.layers if layer.enabled]
     used = (getattr(layer, "activation", None) for layer in (*layers, *inner))
@@ -67,7 +71,7 @@ def find_saturating_activation(architecture: Architecture) -> str | None:
 
 
 def replace_saturating_with_relu(architecture: Architecture) -> Architecture:
-    """The same network with ReLU for sigmoid and tanh."""
+    """Replace sigmoid and tanh by ReLU in all trainable layers."""
     return architecture.with_layers([_replace_saturating_in_layer(layer) for layer in architecture.layers])
 
 
@@ -87,7 +91,7 @@ def _widen(architecture: Architecture) -> Architecture:
 def _widen_layer(layer: Layer) -> Layer:
     doubled: dict[str, Any] = {}
     if not layer.trainable:
-        return layer  # it holds weights of this shape, and of no other
+        return layer  # its weights keep their shapes
     if isinstance(layer, Conv2d):
         doubled = {"out_channels": max(layer.out_channels, min(512, 2 * layer.out_channels))}
     elif isinstance(layer, Linear):

@@ -7,7 +7,7 @@ from typing import Any
 from playground.core.architecture import Architecture
 from playground.core.events import Forked
 from playground.core.recipe import DATA_FIELDS, Recipe
-from playground.engine.health.rules import MetricHistory
+from playground.engine.health.training_metrics import MetricHistory
 from playground.engine.runs.recorder import link_or_copy, read_truncated_log, save_checkpoint
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run, serialize_event

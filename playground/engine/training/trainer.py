@@ -21,8 +21,10 @@ from playground.core.validation import ResourceLimits
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.registry import get_class_names
 from playground.engine.data.splits import Splits, load_recipe_splits
+from playground.engine.health.diagnosis import Diagnosis
 from playground.engine.health.probes import HealthProbes
-from playground.engine.health.rules import Diagnosis, MetricHistory, TrainingMetrics, diagnose, update_metric_history
+from playground.engine.health.rules import diagnose
+from playground.engine.health.training_metrics import MetricHistory, TrainingMetrics, update_metric_history
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model
 from playground.engine.model.device import choose_device_config

@@ -25,7 +25,7 @@ from playground.core.layers import (
 )
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.health.probes import HealthProbes
-from playground.engine.health.rules import DeadChannels, LayerGradient
+from playground.engine.health.training_metrics import DeadChannels, LayerGradient
 from playground.engine.model.build import build_model
 from playground.engine.training import trainer as train
 from playground.engine.training.evaluate import evaluate

@@ -1,6 +1,7 @@
-"""What figures mean, in words: each finding from figures made to show it, silence where all is well, and real runs."""
+"""Diagnosis rules: each rule on metrics made for it, none on healthy metrics, and real trainings."""
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -22,19 +23,20 @@ from playground.core.schedules import OneCycle
 from playground.core.validation import validate
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.splits import Splits
-from playground.engine.health.rules import (
-    DeadChannels,
-    Diagnosis,
-    LayerGradient,
-    MetricHistory,
-    TrainingMetrics,
-    diagnose,
-    update_metric_history,
-)
+from playground.engine.health import generalization_rules, gradient_rules, optimization_rules
+from playground.engine.health.diagnosis import Diagnosis, DiagnosisRule
+from playground.engine.health.rules import DIAGNOSIS_RULES, HEALTHY_CODE, diagnose
 from playground.engine.health.suggestions import (
     find_saturating_activation,
     replace_saturating_with_relu,
     suggest_less_regularization,
+)
+from playground.engine.health.training_metrics import (
+    DeadChannels,
+    LayerGradient,
+    MetricHistory,
+    TrainingMetrics,
+    update_metric_history,
 )
 from playground.engine.runs.run import serialize_event
 from playground.engine.training.evaluation_schedule import EvaluationSchedule
@@ -54,8 +56,8 @@ SIGMOID = Architecture(
 )
 
 
-def signs(**fields: Any) -> TrainingMetrics:
-    """Those of a healthy run after its first epoch, but for ``fields``."""
+def make_metrics(**fields: Any) -> TrainingMetrics:
+    """Metrics of a healthy run after its first epoch, with ``fields`` replaced."""
     usual = {
         "architecture": GUIDE,
         "recipe": Recipe(),
@@ -78,7 +80,7 @@ def signs(**fields: Any) -> TrainingMetrics:
     return TrainingMetrics(**(usual | fields))
 
 
-def course(**fields: Any) -> MetricHistory:
+def make_history(**fields: Any) -> MetricHistory:
     usual = {
         "last_loss": 0.1,
         "best_loss": 0.1,
@@ -89,17 +91,17 @@ def course(**fields: Any) -> MetricHistory:
     return MetricHistory(**(usual | fields))
 
 
-def check_suggestion(found: Diagnosis, given_signs: TrainingMetrics) -> None:
-    """That one click can do what is suggested: at once, or in a new run."""
-    suggestion = found.suggestion
+def check_suggestion(diagnosis: Diagnosis, metrics: TrainingMetrics) -> None:
+    """Assert that the suggestion can be applied, live or in a new run."""
+    suggestion = diagnosis.suggestion
     if suggestion is None:
         return
     assert suggestion.label
     assert suggestion.recipe_changes or suggestion.architecture
-    recipe = given_signs.recipe.replace(**suggestion.recipe_changes)
+    recipe = metrics.recipe.replace(**suggestion.recipe_changes)
     if not suggestion.requires_restart:
         assert suggestion.architecture is None, "a run's network cannot change while it trains"
-        assert given_signs.recipe.update_hyperparameters(suggestion.recipe_changes) == recipe
+        assert metrics.recipe.update_hyperparameters(suggestion.recipe_changes) == recipe
     if "lr" in suggestion.recipe_changes:
         assert f"{recipe.lr:g}" in suggestion.label
     if "epochs" in suggestion.recipe_changes:
@@ -107,96 +109,106 @@ def check_suggestion(found: Diagnosis, given_signs: TrainingMetrics) -> None:
     if suggestion.architecture:
         architecture = Architecture.from_json(suggestion.architecture)
         assert validate(architecture) == ()
-        assert architecture.digest != given_signs.architecture.digest
+        assert architecture.digest != metrics.architecture.digest
 
 
-def finding(given_signs: TrainingMetrics, given_course: MetricHistory | None = None) -> Diagnosis:
-    """The diagnosis, its suggestion tried and its line in the log read back."""
-    found = diagnose(given_signs, given_course or course())
-    check_suggestion(found, given_signs)
+def diagnose_and_check(metrics: TrainingMetrics, metric_history: MetricHistory | None = None) -> Diagnosis:
+    """Diagnose, and assert that the suggestion can be applied and the event serialized."""
+    diagnosis = diagnose(metrics, metric_history or make_history())
+    check_suggestion(diagnosis, metrics)
     event = Diagnosed(
         step=1,
         elapsed_s=1,
-        diagnosis=found.code,
-        message=found.message,
-        figures=found.evidence,
-        suggestion=found.suggestion,
+        diagnosis=diagnosis.code,
+        message=diagnosis.message,
+        figures=diagnosis.evidence,
+        suggestion=diagnosis.suggestion,
     )
     assert parse_event(serialize_event(event)) == event
-    assert found.message.endswith(".")
-    assert all(math.isfinite(figure) for figure in found.evidence.values())
-    return found
+    assert diagnosis.message.endswith(".")
+    assert all(math.isfinite(figure) for figure in diagnosis.evidence.values())
+    return diagnosis
 
 
-def test_a_healthy_run_is_told_so_and_nothing_else():
-    found = finding(signs())
-    assert (found.code, found.message, found.suggestion) == ("learning", "Learning well.", None)
-    assert found.evidence == {"train_accuracy": 0.97, "validation_accuracy": 0.975}
-    early = finding(
-        signs(step=40, epochs_trained=0.1, train_accuracy=0.5, validation_accuracy=0.6, recent_loss=1.2),
+def test_healthy_run_gets_no_diagnosis():
+    diagnosis = diagnose_and_check(make_metrics())
+    assert (diagnosis.code, diagnosis.message, diagnosis.suggestion) == ("learning", "Going well.", None)
+    assert diagnosis.evidence == {"train_accuracy": 0.97, "validation_accuracy": 0.975}
+    early = diagnose_and_check(
+        make_metrics(step=40, epochs_trained=0.1, train_accuracy=0.5, validation_accuracy=0.6, recent_loss=1.2),
         MetricHistory(),
     )
     assert (early.code, early.message) == ("learning", "Learning.")
 
 
-def test_a_climbing_loss():
-    found = finding(signs(recent_loss=1.75, lr=0.02, recipe=Recipe(lr=0.02)), course(best_loss=0.25))
-    assert found.code == "diverging"
-    assert "it was 0.25 and is 1.75" in found.message
-    assert found.evidence == {"best_loss": 0.25, "recent_loss": 1.75, "lr": 0.02}
-    assert found.suggestion.recipe_changes == {"lr": 0.002}
-    assert not found.suggestion.requires_restart
-    assert finding(signs(recent_loss=0.7), course(best_loss=0.25)).code == "learning", "less than half a unit"
-    assert finding(signs(recent_loss=3.9), course(best_loss=2.0)).code == "learning", "less than twice"
-    assert finding(signs(recent_loss=9.0), MetricHistory()).code == "learning", "nothing to compare with"
-    assert finding(signs(recent_loss=1.5), course(last_loss=2.0)).code == "learning", "it falls again"
+def test_rising_loss_is_diverging():
+    diagnosis = diagnose_and_check(
+        make_metrics(recent_loss=1.75, lr=0.02, recipe=Recipe(lr=0.02)), make_history(best_loss=0.25)
+    )
+    assert diagnosis.code == "diverging"
+    assert "rose from 0.25 to 1.75" in diagnosis.message
+    assert diagnosis.evidence == {"best_loss": 0.25, "recent_loss": 1.75, "lr": 0.02}
+    assert diagnosis.suggestion.recipe_changes == {"lr": 0.002}
+    assert not diagnosis.suggestion.requires_restart
+    assert diagnose_and_check(make_metrics(recent_loss=0.7), make_history(best_loss=0.25)).code == "learning", (
+        "less than half a unit"
+    )
+    assert diagnose_and_check(make_metrics(recent_loss=3.9), make_history(best_loss=2.0)).code == "learning", (
+        "less than twice"
+    )
+    assert diagnose_and_check(make_metrics(recent_loss=9.0), MetricHistory()).code == "learning", (
+        "nothing to compare with"
+    )
+    assert diagnose_and_check(make_metrics(recent_loss=1.5), make_history(last_loss=2.0)).code == "learning", (
+        "the loss falls again"
+    )
 
 
 def test_exploding_gradients():
     gradients = (LayerGradient("layer 1 (Convolution)", 300.0, 9), LayerGradient("layer 8 (Output)", 400.0, 640))
-    found = finding(signs(layer_gradients=gradients, recipe=Recipe(lr=0.01)))
-    assert found.code == "exploding_gradients"
-    assert "500" in found.message
-    assert "layer 8 (Output)" in found.message
-    assert found.evidence == {"gradient_norm": 500.0, "lr": 1e-3}
-    assert found.suggestion.recipe_changes == {"lr": 0.001}
+    diagnosis = diagnose_and_check(make_metrics(layer_gradients=gradients, recipe=Recipe(lr=0.01)))
+    assert diagnosis.code == "exploding_gradients"
+    assert "500" in diagnosis.message
+    assert "layer 8 (Output)" in diagnosis.message
+    assert diagnosis.evidence == {"gradient_norm": 500.0, "lr": 1e-3}
+    assert diagnosis.suggestion.recipe_changes == {"lr": 0.001}
     calm = (LayerGradient("layer 1 (Convolution)", 60.0, 9), LayerGradient("layer 8 (Output)", 79.0, 640))
-    assert finding(signs(layer_gradients=calm)).code == "learning"
+    assert diagnose_and_check(make_metrics(layer_gradients=calm)).code == "learning"
 
 
 @pytest.mark.parametrize(
-    ("dead", "channels", "told"),
+    ("dead", "channels", "diagnoses"),
     [(30, 32, True), (5, 32, False), (32, 32, True), (8, 8, True), (0, 8, False), (1, 1, False)],
 )
-def test_dead_relus(dead: int, channels: int, told: bool):
+def test_dead_relus(dead: int, channels: int, diagnoses: bool):
     layers = (DeadChannels("layer 3 (Convolution)", dead, channels), DeadChannels("layer 1 (Convolution)", 0, 8))
-    found = finding(signs(dead_channels=layers, recipe=Recipe(lr=0.03)))
-    assert found.code == ("dead_relu" if told else "learning")
-    if told:
-        assert f"{dead} of {channels} channels of layer 3 (Convolution)" in found.message
-        assert found.evidence == {"dead": float(dead), "channels": float(channels), "lr": 1e-3}
-        assert found.suggestion.requires_restart
-        assert found.suggestion.recipe_changes == {"lr": 0.001}
+    diagnosis = diagnose_and_check(make_metrics(dead_channels=layers, recipe=Recipe(lr=0.03)))
+    assert diagnosis.code == ("dead_relu" if diagnoses else "learning")
+    if diagnoses:
+        assert f"{dead} of {channels} channels of layer 3 (Convolution)" in diagnosis.message
+        assert diagnosis.evidence == {"dead": float(dead), "channels": float(channels), "lr": 1e-3}
+        assert diagnosis.suggestion.requires_restart
+        assert diagnosis.suggestion.recipe_changes == {"lr": 0.001}
 
 
-def test_of_several_layers_the_one_with_the_largest_dead_share_is_named():
+def test_layer_with_the_largest_dead_share_is_named():
     layers = (
         DeadChannels("layer 1 (a)", 20, 32),
         DeadChannels("layer 2 (b)", 8, 8),
         DeadChannels("layer 3 (c)", 9, 16),
     )
-    assert "8 of 8 channels of layer 2 (b)" in finding(signs(dead_channels=layers)).message
+    assert "8 of 8 channels of layer 2 (b)" in diagnose_and_check(make_metrics(dead_channels=layers)).message
 
 
 @pytest.mark.parametrize(("lr", "suggested"), [(1.0, 0.001), (0.003, 0.001), (0.0009, 0.0003), (1e-6, 1e-6)])
-def test_dead_relus_suggest_a_shorter_step(lr: float, suggested: float):
-    found = finding(signs(dead_channels=(DeadChannels("x", 8, 8),), recipe=Recipe(lr=lr)))
-    assert found.suggestion.recipe_changes == {"lr": suggested}
+def test_dead_relus_suggest_a_lower_lr(lr: float, suggested: float):
+    diagnosis = diagnose_and_check(make_metrics(dead_channels=(DeadChannels("x", 8, 8),), recipe=Recipe(lr=lr)))
+    assert diagnosis.suggestion.recipe_changes == {"lr": suggested}
 
 
-def weak(**fields: Any) -> TrainingMetrics:
+def make_vanishing_metrics(**fields: Any) -> TrainingMetrics:
     gradients = (LayerGradient("layer 1 (Convolution)", 1e-6, 100), LayerGradient("layer 5 (Output)", 1e-2, 100))
-    return signs(
+    return make_metrics(
         **(
             {"layer_gradients": gradients, "validation_accuracy": 0.3, "train_accuracy": 0.3, "architecture": SIGMOID}
             | fields
@@ -204,50 +216,58 @@ def weak(**fields: Any) -> TrainingMetrics:
     )
 
 
-def test_vanishing_gradients_of_a_saturating_net():
-    found = finding(weak())
-    assert found.code == "vanishing_gradients"
-    assert "layer 1 (Convolution) gets 1e-04 of what layer 5 (Output) gets" in found.message
-    assert "Sigmoid flattens them" in found.message
-    assert found.evidence == {"first_layer_gradient": pytest.approx(1e-7), "last_layer_gradient": pytest.approx(1e-3)}
-    assert found.suggestion.requires_restart
-    better = Architecture.from_json(found.suggestion.architecture)
+def test_vanishing_gradients_of_a_saturating_network_suggest_relu():
+    diagnosis = diagnose_and_check(make_vanishing_metrics())
+    assert diagnosis.code == "vanishing_gradients"
+    assert "gradient of layer 1 (Convolution) is 1e-04 times that of layer 5 (Output)" in diagnosis.message
+    assert "Sigmoid saturates" in diagnosis.message
+    assert diagnosis.evidence == {
+        "first_layer_gradient": pytest.approx(1e-7),
+        "last_layer_gradient": pytest.approx(1e-3),
+    }
+    assert diagnosis.suggestion.requires_restart
+    better = Architecture.from_json(diagnosis.suggestion.architecture)
     assert [getattr(layer, "activation", None) for layer in better.layers] == ["relu", "relu", None, "relu", "softmax"]
 
 
-def test_vanishing_gradients_are_compared_by_weight_and_only_told_while_they_hurt():
-    assert finding(weak(validation_accuracy=0.95, train_accuracy=0.95)).code == "learning"
-    assert finding(weak(layer_gradients=weak().layer_gradients[:1])).code == "learning"
+def test_vanishing_gradients_compare_rms_and_need_low_accuracy():
+    assert diagnose_and_check(make_vanishing_metrics(validation_accuracy=0.95, train_accuracy=0.95)).code == "learning"
+    assert (
+        diagnose_and_check(make_vanishing_metrics(layer_gradients=make_vanishing_metrics().layer_gradients[:1])).code
+        == "learning"
+    )
     # The same size for every weight, in a layer with ten thousand times as many of them.
     sizes = (LayerGradient("layer 1 (Convolution)", 1e-2, 100), LayerGradient("layer 5 (Output)", 1.0, 10**6))
-    assert finding(weak(layer_gradients=sizes)).code == "learning"
+    assert diagnose_and_check(make_vanishing_metrics(layer_gradients=sizes)).code == "learning"
     assert LayerGradient("x", 3.0, 9).rms == 1.0
 
 
-def test_vanishing_gradients_of_a_net_without_such_activations_blame_none():
-    found = finding(weak(architecture=GUIDE))
-    assert found.code == "vanishing_gradients"
-    assert found.suggestion is None
-    assert "flattens" not in found.message
+def test_vanishing_gradients_without_saturating_activation_suggest_nothing():
+    diagnosis = diagnose_and_check(make_vanishing_metrics(architecture=GUIDE))
+    assert diagnosis.code == "vanishing_gradients"
+    assert diagnosis.suggestion is None
+    assert "saturates" not in diagnosis.message
 
 
-def test_an_activation_that_is_switched_off_is_not_blamed():
+def test_disabled_activation_is_not_named():
     layers = (Conv2d(out_channels=8), Activation(activation="sigmoid", enabled=False), Flatten(), Output())
-    found = finding(weak(architecture=Architecture(layers=layers)))
-    assert found.code == "vanishing_gradients"
-    assert "Sigmoid" not in found.message
-    assert found.suggestion is None
+    diagnosis = diagnose_and_check(make_vanishing_metrics(architecture=Architecture(layers=layers)))
+    assert diagnosis.code == "vanishing_gradients"
+    assert "Sigmoid" not in diagnosis.message
+    assert diagnosis.suggestion is None
 
 
-def test_an_activation_inside_of_a_block_is_found_and_replaced():
+def test_activation_in_a_residual_block_is_found_and_replaced():
     inner = Residual(layers=(Conv2d(out_channels=8, padding="same", activation="sigmoid"),), activation="none")
-    found = finding(weak(architecture=Architecture(layers=(inner, Flatten(), Output()))))
-    assert "Sigmoid flattens them" in found.message
-    (block, *_) = Architecture.from_json(found.suggestion.architecture).layers
+    diagnosis = diagnose_and_check(
+        make_vanishing_metrics(architecture=Architecture(layers=(inner, Flatten(), Output())))
+    )
+    assert "Sigmoid saturates" in diagnosis.message
+    (block, *_) = Architecture.from_json(diagnosis.suggestion.architecture).layers
     assert block.layers[0].activation == "relu"  # type: ignore[union-attr]
 
 
-def test_a_cure_leaves_frozen_layers_as_they_are():
+def test_suggestions_do_not_change_frozen_layers():
     frozen = SIGMOID.freeze_up_to(0)
     assert find_saturating_activation(frozen) == "sigmoid"
     assert [getattr(layer, "activation", None) for layer in replace_saturating_with_relu(frozen).layers[:4]] == [
@@ -264,15 +284,15 @@ def test_a_cure_leaves_frozen_layers_as_they_are():
     assert (first.out_channels, linear.out_features) == (8, 64)
 
 
-def test_few_batches_are_no_reason_to_blame_the_learning_rate():
-    found = finding(
-        signs(step=15, epochs_trained=1.0, validation_accuracy=0.11, train_accuracy=0.1, recipe=Recipe(epochs=2))
+def test_few_batches_do_not_blame_the_learning_rate():
+    diagnosis = diagnose_and_check(
+        make_metrics(step=15, epochs_trained=1.0, validation_accuracy=0.11, train_accuracy=0.1, recipe=Recipe(epochs=2))
     )
-    assert found.code == "few_steps"
-    assert "11%" in found.message
-    assert "15 batches only" in found.message
-    assert found.evidence["steps"] == 15.0
-    assert found.suggestion.recipe_changes == {"epochs": 14}
+    assert diagnosis.code == "few_steps"
+    assert "11%" in diagnosis.message
+    assert "only 15 batches" in diagnosis.message
+    assert diagnosis.evidence["steps"] == 15.0
+    assert diagnosis.suggestion.recipe_changes == {"epochs": 14}
 
 
 @pytest.mark.parametrize(
@@ -289,16 +309,16 @@ def test_few_batches_are_no_reason_to_blame_the_learning_rate():
         (1e-4, RmsProp(), "lr_too_low", 0.001),
     ],
 )
-def test_a_net_that_only_guesses(lr: float, optimizer: Any, name: str, suggested: float):
+def test_accuracy_at_chance_level_blames_the_learning_rate(lr: float, optimizer: Any, name: str, suggested: float):
     recipe = Recipe(lr=lr, **({"optimizer": optimizer} if optimizer else {}))
-    found = finding(
-        signs(recipe=recipe, lr=lr, train_accuracy=0.1, validation_accuracy=0.11, recent_loss=2.3),
-        course(best_loss=2.3),
+    diagnosis = diagnose_and_check(
+        make_metrics(recipe=recipe, lr=lr, train_accuracy=0.1, validation_accuracy=0.11, recent_loss=2.3),
+        make_history(best_loss=2.3),
     )
-    assert found.code == name
-    assert "11% is what guessing gives" in found.message or "far above the usual" in found.message
-    assert f"{lr:g}" in found.message
-    assert found.suggestion.recipe_changes == {"lr": suggested}
+    assert diagnosis.code == name
+    assert "(11%) is at chance level" in diagnosis.message or "far above the usual" in diagnosis.message
+    assert f"{lr:g}" in diagnosis.message
+    assert diagnosis.suggestion.recipe_changes == {"lr": suggested}
 
 
 @pytest.mark.parametrize(
@@ -312,123 +332,130 @@ def test_a_net_that_only_guesses(lr: float, optimizer: Any, name: str, suggested
         (100, 0.05, 1000, False),
     ],
 )
-def test_guessing_depends_on_classes_and_chance(classes: int, accuracy: float, measured: int, stuck: bool):
+def test_chance_level_depends_on_classes_and_sample_size(classes: int, accuracy: float, measured: int, stuck: bool):
     fields = {
         "architecture": Architecture(classes=classes, layers=(Flatten(), Output())),
         "validation_accuracy": accuracy,
         "label_counts": (measured // classes,) * classes if measured >= classes else (measured,),
     }
-    assert signs(**fields).is_at_chance_level is stuck
-    assert not signs(**fields, epochs_trained=0.1).is_at_chance_level
-    assert not signs(**fields, step=9).is_at_chance_level
+    assert make_metrics(**fields).is_at_chance_level is stuck
+    assert not make_metrics(**fields, epochs_trained=0.1).is_at_chance_level
+    assert not make_metrics(**fields, step=9).is_at_chance_level
 
 
-def test_an_accuracy_that_falls_at_a_high_learning_rate():
-    given_signs = signs(validation_accuracy=0.80, train_accuracy=0.81, recipe=Recipe(lr=0.0123), lr=0.0123)
-    found = finding(given_signs, course(best_validation_accuracy=0.93))
-    assert found.code == "lr_too_high"
-    assert "(0.0123)" in found.message
-    assert "from 93.0% to 80.0%" in found.message
-    assert found.suggestion.recipe_changes == {"lr": 0.001}
-    slow = signs(validation_accuracy=0.80, train_accuracy=0.81)
-    assert finding(slow, course(best_validation_accuracy=0.93)).code == "learning", "the learning rate is a usual one"
+def test_accuracy_drop_at_high_lr():
+    metrics = make_metrics(validation_accuracy=0.80, train_accuracy=0.81, recipe=Recipe(lr=0.0123), lr=0.0123)
+    diagnosis = diagnose_and_check(metrics, make_history(best_validation_accuracy=0.93))
+    assert diagnosis.code == "lr_too_high"
+    assert "(0.0123)" in diagnosis.message
+    assert "from 93.0% to 80.0%" in diagnosis.message
+    assert diagnosis.suggestion.recipe_changes == {"lr": 0.001}
+    slow = make_metrics(validation_accuracy=0.80, train_accuracy=0.81)
+    assert diagnose_and_check(slow, make_history(best_validation_accuracy=0.93)).code == "learning", (
+        "the learning rate is typical"
+    )
 
 
-def test_the_learning_rate_named_as_too_high_is_the_one_that_can_be_lowered():
-    """A schedule may stand far below the recipe's learning rate in that moment."""
+def test_message_names_the_recipe_lr_not_the_scheduled_one():
+    """A schedule can be far below the recipe's learning rate at that step."""
     recipe = Recipe(lr=5e-3, schedule=OneCycle(), epochs=4)
-    given_signs = signs(validation_accuracy=0.80, train_accuracy=0.81, recipe=recipe, lr=2e-4)
-    found = finding(given_signs, course(best_validation_accuracy=0.93))
-    assert found.code == "lr_too_high"
-    assert "0.005" in found.message
-    assert "0.0002)" not in found.message
+    metrics = make_metrics(validation_accuracy=0.80, train_accuracy=0.81, recipe=recipe, lr=2e-4)
+    diagnosis = diagnose_and_check(metrics, make_history(best_validation_accuracy=0.93))
+    assert diagnosis.code == "lr_too_high"
+    assert "0.005" in diagnosis.message
+    assert "0.0002)" not in diagnosis.message
 
 
-def test_batches_that_will_still_come_are_waited_for():
-    given_signs = signs(
+def test_few_steps_waits_for_remaining_epochs():
+    metrics = make_metrics(
         step=15, epochs_trained=1.0, validation_accuracy=0.1, train_accuracy=0.1, recipe=Recipe(epochs=20)
     )
-    assert finding(given_signs).code == "learning"
+    assert diagnose_and_check(metrics).code == "learning"
 
 
-def test_a_loss_that_crawls():
+def test_slow_learning_blames_a_low_lr():
     recipe = Recipe(lr=1e-5)
-    found = finding(
-        signs(recipe=recipe, recent_loss=2.0, validation_accuracy=0.5, train_accuracy=0.5), course(best_loss=2.0)
+    diagnosis = diagnose_and_check(
+        make_metrics(recipe=recipe, recent_loss=2.0, validation_accuracy=0.5, train_accuracy=0.5),
+        make_history(best_loss=2.0),
     )
-    assert found.code == "lr_too_low"
-    assert "guessing gives a loss of 2.30, and after 430 batches it is 2.00" in found.message
-    assert "1e-05" in found.message
-    assert found.suggestion.recipe_changes == {"lr": 1e-4}
-    usual = signs(recipe=Recipe(lr=1e-3), recent_loss=2.0, validation_accuracy=0.5, train_accuracy=0.5)
-    assert finding(usual, course(best_loss=2.0)).code == "learning"
+    assert diagnosis.code == "lr_too_low"
+    assert "after 430 batches the loss is 2.00; guessing has 2.30" in diagnosis.message
+    assert "1e-05" in diagnosis.message
+    assert diagnosis.suggestion.recipe_changes == {"lr": 1e-4}
+    usual = make_metrics(recipe=Recipe(lr=1e-3), recent_loss=2.0, validation_accuracy=0.5, train_accuracy=0.5)
+    assert diagnose_and_check(usual, make_history(best_loss=2.0)).code == "learning"
 
 
-def test_a_class_that_is_never_answered():
+def test_never_predicted_classes():
     answers = (120, 0, 110, 100, 100, 100, 100, 100, 0, 270)
-    found = finding(signs(predicted_counts=answers))
-    assert found.code == "class_never_predicted"
-    assert "never answers 1, 8: these classes are" in found.message
-    assert found.evidence == {"answers_1": 0.0, "answers_8": 0.0}
-    assert found.suggestion.recipe_changes == {"epochs": 3}
-    single = finding(signs(predicted_counts=(0, *[100] * 9)))
-    assert "never answers 0: this class is" in single.message
+    diagnosis = diagnose_and_check(make_metrics(predicted_counts=answers))
+    assert diagnosis.code == "class_never_predicted"
+    assert "Never predicted: 1, 8." in diagnosis.message
+    assert diagnosis.evidence == {"answers_1": 0.0, "answers_8": 0.0}
+    assert diagnosis.suggestion.recipe_changes == {"epochs": 3}
+    single = diagnose_and_check(make_metrics(predicted_counts=(0, *[100] * 9)))
+    assert "Never predicted: 0." in single.message
     rare = (9, *[100] * 9)
-    assert finding(signs(predicted_counts=(0, *[100] * 9), label_counts=rare)).code == "learning"
+    assert diagnose_and_check(make_metrics(predicted_counts=(0, *[100] * 9), label_counts=rare)).code == "learning"
 
 
-def test_overfitting_and_too_little_data_tell_the_gap():
+def test_overfitting_and_too_little_data_by_training_size():
     gap = {"train_accuracy": 0.999, "validation_accuracy": 0.913, "validation_loss": 0.3}
-    much = finding(signs(**gap))
+    much = diagnose_and_check(make_metrics(**gap))
     assert much.code == "overfitting"
-    assert "99.9% on the images it trains on, 91.3% on others" in much.message
+    assert "training accuracy is 99.9%, validation accuracy 91.3%" in much.message
     assert much.evidence["gap"] == pytest.approx(0.086)
     assert [item["kind"] for item in much.suggestion.recipe_changes["augmentation"]] == ["shift", "rotate", "scale"]
-    little = finding(signs(**gap, train_size=100, recipe=Recipe(limit=100, batch_size=10)))
+    little = diagnose_and_check(make_metrics(**gap, train_size=100, recipe=Recipe(limit=100, batch_size=10)))
     assert little.code == "too_little_data"
-    assert "100 images, 10 a class" in little.message
+    assert "100 images, 10 per class" in little.message
     assert "99.9%" in little.message
     assert "91.3%" in little.message
     assert little.evidence["train_size"] == 100.0
     assert little.suggestion.recipe_changes == {"limit": None}
     assert little.suggestion.requires_restart
-    small = finding(signs(**gap, train_size=1999))
+    small = diagnose_and_check(make_metrics(**gap, train_size=1999))
     assert (small.code, set(small.suggestion.recipe_changes)) == ("too_little_data", {"augmentation"})
-    assert finding(signs(**gap, train_size=2000)).code == "overfitting"
-    assert finding(signs(**gap, recipe=Recipe(augmentation=(Flip(),)))).suggestion is None
-    assert finding(signs(**gap, epochs_trained=0.9)).code == "learning"
-    assert finding(signs(**(gap | {"validation_loss": 0.08}))).code == "learning", "other images still gain by it"
-    assert finding(signs(train_accuracy=0.99, validation_accuracy=0.961)).code == "learning"
+    assert diagnose_and_check(make_metrics(**gap, train_size=2000)).code == "overfitting"
+    assert diagnose_and_check(make_metrics(**gap, recipe=Recipe(augmentation=(Flip(),)))).suggestion is None
+    assert diagnose_and_check(make_metrics(**gap, epochs_trained=0.9)).code == "learning"
+    assert diagnose_and_check(make_metrics(**(gap | {"validation_loss": 0.08}))).code == "learning", (
+        "the validation loss is still at its best"
+    )
+    assert diagnose_and_check(make_metrics(train_accuracy=0.99, validation_accuracy=0.961)).code == "learning"
 
 
-def flat(**fields: Any) -> Diagnosis:
+def diagnose_plateau(**fields: Any) -> Diagnosis:
     usual = {"epochs_trained": 3.0, "train_accuracy": 0.60, "validation_accuracy": 0.61}
-    return finding(signs(**(usual | fields)), course(best_validation_accuracy=0.61, epoch_accuracies=[0.4, 0.598]))
+    return diagnose_and_check(
+        make_metrics(**(usual | fields)), make_history(best_validation_accuracy=0.61, epoch_accuracies=[0.4, 0.598])
+    )
 
 
-def test_underfitting_tells_the_rise_and_takes_away_what_holds_the_net_back():
-    found = flat()
-    assert found.code == "underfitting"
-    assert "60.0% even on the images" in found.message
-    assert "+0.2% in an epoch" in found.message
-    assert found.evidence["rise"] == pytest.approx(0.002)
-    assert flat(recipe=Recipe(weight_decay=0.1, augmentation=(Flip(),))).suggestion.recipe_changes == {
+def test_underfitting_suggests_less_regularization():
+    diagnosis = diagnose_plateau()
+    assert diagnosis.code == "underfitting"
+    assert "only 60.0%" in diagnosis.message
+    assert "+0.2% in the last epoch" in diagnosis.message
+    assert diagnosis.evidence["rise"] == pytest.approx(0.002)
+    assert diagnose_plateau(recipe=Recipe(weight_decay=0.1, augmentation=(Flip(),))).suggestion.recipe_changes == {
         "weight_decay": 0.0
     }
-    assert flat(recipe=Recipe(lr=3e-4, augmentation=(Flip(),))).suggestion.recipe_changes == {"lr": 1e-3}
-    assert flat(recipe=Recipe(augmentation=(Flip(),))).suggestion.recipe_changes == {"augmentation": []}
-    assert flat(epochs=2.5).code == "learning", "it rose in the last whole epoch"
-    assert flat(lr=1e-5).code == "learning", "the schedule is at its end"
-    assert flat(validation_accuracy=0.96).code == "learning", "training is hard on purpose"
-    assert flat(train_accuracy=0.62).code == "learning", "it still rises"
-    assert flat(train_accuracy=0.96, validation_accuracy=0.96).code == "learning"
+    assert diagnose_plateau(recipe=Recipe(lr=3e-4, augmentation=(Flip(),))).suggestion.recipe_changes == {"lr": 1e-3}
+    assert diagnose_plateau(recipe=Recipe(augmentation=(Flip(),))).suggestion.recipe_changes == {"augmentation": []}
+    assert diagnose_plateau(epochs_trained=2.5).code == "learning", "it rose in the last whole epoch"
+    assert diagnose_plateau(lr=1e-5).code == "learning", "the schedule is at its end"
+    assert diagnose_plateau(validation_accuracy=0.96).code == "learning", "augmentation makes training harder"
+    assert diagnose_plateau(train_accuracy=0.62).code == "learning", "it still rises"
+    assert diagnose_plateau(train_accuracy=0.96, validation_accuracy=0.96).code == "learning"
 
 
-def test_underfitting_makes_the_net_wider():
+def test_underfitting_suggests_a_wider_network():
     layers = (Conv2d(out_channels=1), MaxPool2d(), Flatten(), Linear(out_features=2), Output())
-    found = flat(architecture=Architecture(layers=layers))
-    assert found.suggestion.requires_restart
-    wider = Architecture.from_json(found.suggestion.architecture).layers
+    diagnosis = diagnose_plateau(architecture=Architecture(layers=layers))
+    assert diagnosis.suggestion.requires_restart
+    wider = Architecture.from_json(diagnosis.suggestion.architecture).layers
     assert (wider[0].out_channels, wider[3].out_features) == (2, 4)  # type: ignore[union-attr]
 
 
@@ -443,14 +470,14 @@ WIDE = {
 
 
 @pytest.mark.parametrize("name", WIDE)
-def test_a_wider_net_is_wider_and_can_be_trained_or_is_not_suggested(name: str):
+def test_suggested_wider_network_is_valid(name: str):
     architecture = Architecture(layers=WIDE[name])
     assert validate(architecture) == ()
-    found = flat(architecture=architecture)
-    assert found.code == "underfitting"
-    if found.suggestion and found.suggestion.architecture:
-        wider = Architecture.from_json(found.suggestion.architecture)
-        assert "twice the channels" in found.suggestion.label
+    diagnosis = diagnose_plateau(architecture=architecture)
+    assert diagnosis.code == "underfitting"
+    if diagnosis.suggestion and diagnosis.suggestion.architecture:
+        wider = Architecture.from_json(diagnosis.suggestion.architecture)
+        assert "twice the channels" in diagnosis.suggestion.label
         assert sum(map(_width, wider.layers)) > sum(map(_width, architecture.layers))
 
 
@@ -460,30 +487,30 @@ def _width(layer: Any) -> int:
     return getattr(layer, "out_channels", 0) + getattr(layer, "out_features", 0)
 
 
-def test_the_course_remembers_the_best_and_every_epoch():
-    looked = update_metric_history(
-        MetricHistory(), signs(recent_loss=2.0, epochs_trained=0.5, validation_accuracy=0.3, validation_loss=1.5)
+def test_metric_history_keeps_best_values_and_ten_epochs():
+    history = update_metric_history(
+        MetricHistory(), make_metrics(recent_loss=2.0, epochs_trained=0.5, validation_accuracy=0.3, validation_loss=1.5)
     )
-    assert looked == MetricHistory(2.0, 2.0, 0.3, 1.5, [])
+    assert history == MetricHistory(2.0, 2.0, 0.3, 1.5, [])
     worse = {"recent_loss": 3.0, "epochs_trained": 1.0, "validation_accuracy": 0.2, "validation_loss": 1.0}
-    looked = update_metric_history(looked, signs(**worse, train_accuracy=0.4))
-    assert looked == MetricHistory(3.0, 2.0, 0.3, 1.0, [0.4])
+    history = update_metric_history(history, make_metrics(**worse, train_accuracy=0.4))
+    assert history == MetricHistory(3.0, 2.0, 0.3, 1.0, [0.4])
     for epoch in range(2, 30):
-        looked = update_metric_history(looked, signs(epochs_trained=float(epoch), train_accuracy=epoch / 100))
-    assert looked.epoch_accuracies == [epoch / 100 for epoch in range(20, 30)]
+        history = update_metric_history(history, make_metrics(epochs_trained=float(epoch), train_accuracy=epoch / 100))
+    assert history.epoch_accuracies == [epoch / 100 for epoch in range(20, 30)]
 
 
-def test_a_net_that_knows_its_images_by_heart_is_not_one_that_only_guesses():
-    given_signs = signs(train_accuracy=0.99, validation_accuracy=0.12, train_size=100, recipe=Recipe(limit=100))
-    assert finding(given_signs).code == "too_little_data"
+def test_memorized_images_are_too_little_data_rather_than_no_learning():
+    metrics = make_metrics(train_accuracy=0.99, validation_accuracy=0.12, train_size=100, recipe=Recipe(limit=100))
+    assert diagnose_and_check(metrics).code == "too_little_data"
 
 
-def test_a_handful_of_batches_does_not_make_a_net_too_small():
-    given_signs = signs(step=6, epochs_trained=2.0, train_accuracy=0.3, validation_accuracy=0.3, train_size=12)
-    assert finding(given_signs, course(epoch_accuracies=[0.3])).code != "underfitting"
+def test_few_batches_are_not_underfitting():
+    metrics = make_metrics(step=6, epochs_trained=2.0, train_accuracy=0.3, validation_accuracy=0.3, train_size=12)
+    assert diagnose_and_check(metrics, make_history(epoch_accuracies=[0.3])).code != "underfitting"
 
 
-def test_the_gravest_finding_comes_first():
+def test_most_severe_diagnosis_comes_first():
     everything = {
         "recent_loss": 5.0,
         "dead_channels": (DeadChannels("x", 8, 8),),
@@ -492,19 +519,19 @@ def test_the_gravest_finding_comes_first():
         "predicted_counts": (0, *[100] * 9),
         "epochs_trained": 2.0,
     }
-    past = course(epoch_accuracies=[0.99], best_validation_accuracy=0.9)
+    past = make_history(epoch_accuracies=[0.99], best_validation_accuracy=0.9)
     names = []
-    for healed in (
+    for changes in (
         {},
-        {"dead": ()},
+        {"dead_channels": ()},
         {"recent_loss": 0.1},
         {"layer_gradients": (LayerGradient("a", 1e-9, 1), LayerGradient("b", 9.0, 1))},
         {"layer_gradients": ()},
         {"validation_accuracy": 0.5},
         {"predicted_counts": (100,) * 10},
     ):
-        everything |= healed
-        names.append(finding(signs(**everything), past).code)
+        everything |= changes
+        names.append(diagnose_and_check(make_metrics(**everything), past).code)
     assert names == [
         "dead_relu",
         "diverging",
@@ -516,19 +543,39 @@ def test_the_gravest_finding_comes_first():
     ]
 
 
+EXAMPLES: tuple[tuple[TrainingMetrics, MetricHistory], ...] = (
+    (make_metrics(dead_channels=(DeadChannels("x", 8, 8),)), make_history()),
+    (make_metrics(recent_loss=1.75), make_history(best_loss=0.25)),
+    (make_metrics(layer_gradients=(LayerGradient("x", 900.0, 9),)), make_history()),
+    (make_metrics(recipe=Recipe(lr=1.0), train_accuracy=0.5, validation_accuracy=0.5), make_history()),
+    (make_vanishing_metrics(), make_history()),
+    (make_metrics(train_accuracy=0.999, validation_accuracy=0.9, train_size=100), make_history()),
+    (make_metrics(step=15, validation_accuracy=0.1, recipe=Recipe(epochs=2)), make_history()),
+    (make_metrics(recipe=Recipe(lr=0.01), validation_accuracy=0.1, train_accuracy=0.1), make_history()),
+    (make_metrics(recipe=Recipe(lr=1e-5), validation_accuracy=0.1, train_accuracy=0.1), make_history()),
+    (make_metrics(recipe=Recipe(lr=1e-5), validation_accuracy=0.5, recent_loss=2.0), make_history()),
+    (make_metrics(predicted_counts=(0, *[100] * 9)), make_history()),
+    (make_metrics(train_accuracy=0.999, validation_accuracy=0.8), make_history()),
+    (
+        make_metrics(train_accuracy=0.6, validation_accuracy=0.61, epochs_trained=3.0),
+        make_history(epoch_accuracies=[0.598]),
+    ),
+)
+"""Metrics that make every rule apply."""
+
 _share = st.floats(0, 1)
 _loss = st.floats(0, 50)
 
 
 @given(data=st.data())
 @settings(max_examples=150)
-def test_whatever_the_figures_there_is_one_finding_and_it_can_be_followed(data: st.DataObject):
+def test_any_metrics_give_one_diagnosis_with_a_valid_suggestion(data: st.DataObject):
     draw = data.draw
     architecture, recipe = draw(strategies.architectures()), draw(strategies.recipes())
     classes = architecture.classes
     counts = st.lists(st.integers(0, 60), min_size=classes, max_size=classes).map(tuple)
     gradient = st.builds(LayerGradient, st.just("layer 1"), st.floats(0, 1e6), st.integers(1, 10**6))
-    given_signs = TrainingMetrics(
+    metrics = TrainingMetrics(
         architecture=architecture,
         recipe=recipe,
         train_size=draw(st.integers(10, 60_000)),
@@ -547,42 +594,44 @@ def test_whatever_the_figures_there_is_one_finding_and_it_can_be_followed(data: 
     past = draw(
         st.just(MetricHistory()) | st.builds(MetricHistory, _loss, _loss, _share, _loss, st.lists(_share, max_size=3))
     )
-    finding(given_signs, past)
-    assert isinstance(update_metric_history(past, given_signs), MetricHistory)
+    diagnose_and_check(metrics, past)
+    assert isinstance(update_metric_history(past, metrics), MetricHistory)
 
 
-# Runs that were made ill
+# Trainings with a deliberate problem
 
 
-def faint_images(count: int, seed: int, signal: int = 30) -> LabeledImages:
-    """The tiny images, their squares hardly brighter than the noise around them."""
+def make_faint_images(count: int, seed: int, signal: int = 30) -> LabeledImages:
+    """Tiny images with squares hardly brighter than the noise around them."""
     plain = tiny_images(count, seed=seed, noise=2)
     noise = torch.randint(0, 200, plain.images.shape, generator=torch.Generator().manual_seed(seed + 50))
     return LabeledImages((noise + (plain.images > 100) * signal).to(torch.uint8), plain.labels)
 
 
-def clear(count: int) -> Splits:
+def make_clear_splits(count: int) -> Splits:
     return Splits(tiny_images(count), tiny_images(300, seed=1), tiny_images(30, seed=2))
 
 
-def faint(count: int) -> Splits:
-    return Splits(faint_images(count, 0), faint_images(300, 1), faint_images(30, 2))
+def make_faint_splits(count: int) -> Splits:
+    return Splits(make_faint_images(count, 0), make_faint_images(300, 1), make_faint_images(30, 2))
 
 
-def told_by(architecture: Architecture, splits: Splits, script: Script | None = None, **fields: Any) -> list[Diagnosis]:
-    """What a run's log says about its health, each with a suggestion that can be followed."""
-    cadence = EvaluationSchedule(max_evaluations_per_epoch=2, validation_subset_size=300, report_interval_s=1e9)
-    trainer = make_trainer(architecture, tiny_recipe(**fields), splits=splits, evaluation_schedule=cadence)
-    return [checked(event, trainer) for event in play(trainer, script) if event.kind == "diagnosed"]
+def collect_diagnoses(
+    architecture: Architecture, splits: Splits, script: Script | None = None, **fields: Any
+) -> list[Diagnosis]:
+    """Train, and return the diagnoses after checking their suggestions."""
+    schedule = EvaluationSchedule(max_evaluations_per_epoch=2, validation_subset_size=300, report_interval_s=1e9)
+    trainer = make_trainer(architecture, tiny_recipe(**fields), splits=splits, evaluation_schedule=schedule)
+    return [check_event(event, trainer) for event in play(trainer, script) if event.kind == "diagnosed"]
 
 
-def checked(event: Diagnosed, trainer: Trainer) -> Diagnosis:
-    found = Diagnosis(event.diagnosis, event.message, event.metrics, event.suggestion)
-    if found.suggestion:
-        assert trainer.recipe.replace(**found.suggestion.recipe_changes)
-        if found.suggestion.architecture:
-            assert validate(Architecture.from_json(found.suggestion.architecture)) == ()
-    return found
+def check_event(event: Diagnosed, trainer: Trainer) -> Diagnosis:
+    diagnosis = Diagnosis(event.diagnosis, event.message, event.metrics, event.suggestion)
+    if diagnosis.suggestion:
+        assert trainer.recipe.replace(**diagnosis.suggestion.recipe_changes)
+        if diagnosis.suggestion.architecture:
+            assert validate(Architecture.from_json(diagnosis.suggestion.architecture)) == ()
+    return diagnosis
 
 
 LINEAR = net(Flatten(), Output())
@@ -599,100 +648,104 @@ DEEP_SIGMOID = net(Flatten(), *[Linear(out_features=16, activation="sigmoid")] *
     ],
     ids=["adam", "rich", "sgd", "linear"],
 )
-def test_healthy_runs_are_left_in_peace(architecture: Architecture, fields: dict[str, Any]):
-    assert {found.code for found in told_by(architecture, clear(960), epochs=4, **fields)} == {"learning"}
+def test_healthy_trainings_get_no_diagnosis(architecture: Architecture, fields: dict[str, Any]):
+    assert {
+        diagnosis.code for diagnosis in collect_diagnoses(architecture, make_clear_splits(960), epochs=4, **fields)
+    } == {"learning"}
 
 
-def test_a_run_whose_relus_died():
-    last = told_by(PLAIN, clear(960), lr=0.3)[-1]
+def test_training_with_dead_relus():
+    last = collect_diagnoses(PLAIN, make_clear_splits(960), lr=0.3)[-1]
     assert last.code == "dead_relu"
     assert last.suggestion.recipe_changes == {"lr": 0.001}
-    cured = told_by(PLAIN, clear(960), epochs=4, **last.suggestion.recipe_changes)
-    assert cured[-1].code == "learning"
+    fixed = collect_diagnoses(PLAIN, make_clear_splits(960), epochs=4, **last.suggestion.recipe_changes)
+    assert fixed[-1].code == "learning"
 
 
-def test_a_run_whose_gradients_vanish():
-    told = told_by(DEEP_SIGMOID, clear(960), lr=1e-3)
-    assert {found.code for found in told} == {"vanishing_gradients"}
-    assert told[-1].evidence["first_layer_gradient"] < 1e-3 * told[-1].evidence["last_layer_gradient"]
-    cured = told_by(Architecture.from_json(told[-1].suggestion.architecture), clear(960), lr=1e-2)
-    assert cured[-1].code == "learning"
+def test_training_with_vanishing_gradients():
+    diagnoses = collect_diagnoses(DEEP_SIGMOID, make_clear_splits(960), lr=1e-3)
+    assert {diagnosis.code for diagnosis in diagnoses} == {"vanishing_gradients"}
+    assert diagnoses[-1].evidence["first_layer_gradient"] < 1e-3 * diagnoses[-1].evidence["last_layer_gradient"]
+    fixed = collect_diagnoses(
+        Architecture.from_json(diagnoses[-1].suggestion.architecture), make_clear_splits(960), lr=1e-2
+    )
+    assert fixed[-1].code == "learning"
 
 
-def test_a_run_that_diverges():
+def test_diverging_training():
     script = Script({60: [UpdateHyperparameters(hyperparameters={"lr": 100.0})]})
-    told = told_by(LINEAR, faint(960), script, lr=0.05, optimizer=Sgd(), epochs=4)
-    assert "diverging" in {found.code for found in told}
-    climbing = next(found for found in told if found.code == "diverging")
+    diagnoses = collect_diagnoses(LINEAR, make_faint_splits(960), script, lr=0.05, optimizer=Sgd(), epochs=4)
+    assert "diverging" in {diagnosis.code for diagnosis in diagnoses}
+    climbing = next(diagnosis for diagnosis in diagnoses if diagnosis.code == "diverging")
     assert climbing.evidence["recent_loss"] > 2 * climbing.evidence["best_loss"]
     assert climbing.suggestion.recipe_changes == {"lr": 10.0}
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "leaky_relu"])
-def test_steps_far_too_long_are_named_where_nothing_can_die(activation: str):
+def test_excessive_lr_without_relus(activation: str):
     smooth = net(Flatten(), Linear(out_features=32, activation=activation), Output())  # type: ignore[arg-type]
-    told = told_by(smooth, faint(960), lr=1.0, epochs=4)
-    assert "lr_too_high" in [found.code for found in told]
+    diagnoses = collect_diagnoses(smooth, make_faint_splits(960), lr=1.0, epochs=4)
+    assert "lr_too_high" in [diagnosis.code for diagnosis in diagnoses]
 
 
-def test_a_run_whose_steps_are_too_long():
-    told = told_by(LINEAR, faint(960), lr=20.0, optimizer=Sgd(), epochs=6)
-    (found, *_) = (found for found in told if found.code == "lr_too_high")
-    assert found.suggestion.recipe_changes == {"lr": 0.05}
+def test_training_with_too_high_lr():
+    diagnoses = collect_diagnoses(LINEAR, make_faint_splits(960), lr=20.0, optimizer=Sgd(), epochs=6)
+    (diagnosis, *_) = (diagnosis for diagnosis in diagnoses if diagnosis.code == "lr_too_high")
+    assert diagnosis.suggestion.recipe_changes == {"lr": 0.05}
 
 
-def test_a_run_whose_steps_are_too_short():
-    told = told_by(PLAIN, clear(1920), lr=1e-5)
-    assert [found.code for found in told][-1] == "lr_too_low"
-    cured = told_by(PLAIN, clear(1920), epochs=4, **told[-1].suggestion.recipe_changes)
-    assert cured[-1].code == "learning"
+def test_training_with_too_low_lr():
+    diagnoses = collect_diagnoses(PLAIN, make_clear_splits(1920), lr=1e-5)
+    assert [diagnosis.code for diagnosis in diagnoses][-1] == "lr_too_low"
+    fixed = collect_diagnoses(PLAIN, make_clear_splits(1920), epochs=4, **diagnoses[-1].suggestion.recipe_changes)
+    assert fixed[-1].code == "learning"
 
 
-def test_a_run_that_learns_by_heart():
+def test_training_that_overfits():
     wide = net(Flatten(), Linear(out_features=128), Linear(out_features=128), Output())
-    told = told_by(wide, faint(630), lr=2e-3, epochs=40, batch_size=32)
-    assert told[-1].code == "overfitting"
-    assert told[-1].evidence["gap"] > 0.1
-    few = told_by(wide, faint(90), lr=2e-3, epochs=20, batch_size=10)
+    diagnoses = collect_diagnoses(wide, make_faint_splits(630), lr=2e-3, epochs=40, batch_size=32)
+    assert diagnoses[-1].code == "overfitting"
+    assert diagnoses[-1].evidence["gap"] > 0.1
+    few = collect_diagnoses(wide, make_faint_splits(90), lr=2e-3, epochs=20, batch_size=10)
     assert few[-1].code == "too_little_data"
-    assert "90 images, 30 a class" in few[-1].message
+    assert "90 images, 30 per class" in few[-1].message
 
 
-def test_a_run_on_a_hundred_digits():
+def test_training_on_a_hundred_digits():
     trainer = Trainer(
         get_architecture_preset("dash").architecture,
         Recipe(limit=100, batch_size=10, epochs=8, validation_size=500, precision="float32", device="cpu"),
     )
-    told = [event for event in trainer.run() if event.kind == "diagnosed"]
-    assert told[-1].diagnosis == "too_little_data"
-    assert "100 images, 10 a class" in told[-1].message
-    assert told[-1].suggestion.label == "Train anew on all images"
+    diagnoses = [event for event in trainer.run() if event.kind == "diagnosed"]
+    assert diagnoses[-1].diagnosis == "too_little_data"
+    assert "100 images, 10 per class" in diagnoses[-1].message
+    assert diagnoses[-1].suggestion.label == "Restart with all images"
 
 
-def test_a_run_of_a_net_with_one_channel():
+def test_training_of_a_network_with_one_channel():
     layers = (Conv2d(out_channels=1, kernel_size=5, stride=3), MaxPool2d(), Flatten(), Output())
     recipe = Recipe(limit=2000, batch_size=32, lr=1e-2, epochs=12, validation_size=500, precision="float32")
     stream = list(Trainer(Architecture(layers=layers), recipe).run())
-    told = [event for event in stream if event.kind == "diagnosed" and event.diagnosis == "underfitting"]
-    assert told
-    wider = Architecture.from_json(told[-1].suggestion.architecture)
+    diagnoses = [event for event in stream if event.kind == "diagnosed" and event.diagnosis == "underfitting"]
+    assert diagnoses
+    wider = Architecture.from_json(diagnoses[-1].suggestion.architecture)
     assert wider.layers[0].out_channels == 2  # type: ignore[union-attr]
     assert max(event.train_accuracy for event in stream if event.kind == "epoch_done") < 0.9
 
 
-def test_a_run_in_which_a_class_is_hardly_there():
+def test_training_with_a_rare_class():
     many = tiny_images(960)
     kept = (many.labels != 2) | (torch.arange(960) < 12)
     splits = Splits(many.take(kept.nonzero().view(-1)), tiny_images(300, seed=1), tiny_images(30, seed=2))
-    told = told_by(PLAIN, splits, lr=5e-3, epochs=3)
-    missing = [found for found in told if found.code == "class_never_predicted"]
+    diagnoses = collect_diagnoses(PLAIN, splits, lr=5e-3, epochs=3)
+    missing = [diagnosis for diagnosis in diagnoses if diagnosis.code == "class_never_predicted"]
     assert missing
-    assert "never answers 2" in missing[-1].message
+    assert "Never predicted: 2." in missing[-1].message
 
 
-def test_a_class_that_is_never_answered_is_called_by_its_name() -> None:
-    found = diagnose(
-        signs(
+def test_never_predicted_class_is_named() -> None:
+    diagnosis = diagnose(
+        make_metrics(
             step=500,
             epochs_trained=2.0,
             train_accuracy=0.8,
@@ -703,4 +756,60 @@ def test_a_class_that_is_never_answered_is_called_by_its_name() -> None:
         ),
         MetricHistory(),
     )
-    assert "never answers cat:" in found.message
+    assert "Never predicted: cat." in diagnosis.message
+
+
+# Registry
+
+
+def list_all_rules() -> dict[str, DiagnosisRule]:
+    modules = (generalization_rules, gradient_rules, optimization_rules)
+    return {name: rule for module in modules for name, rule in vars(module).items() if isinstance(rule, DiagnosisRule)}
+
+
+def test_every_rule_is_registered_once() -> None:
+    rules = list_all_rules()
+    assert {f"detect_{rule.name}" for rule in DIAGNOSIS_RULES} == set(rules)
+    assert len(DIAGNOSIS_RULES) == len(rules)
+
+
+@pytest.mark.parametrize("rule", DIAGNOSIS_RULES, ids=lambda rule: rule.name)
+def test_rule_declares_what_documentation_needs(rule: DiagnosisRule) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", rule.code)
+    assert rule.code != HEALTHY_CODE
+    assert rule.title[0].isupper()
+    assert not rule.title.endswith(".")
+    assert rule.condition.endswith(".")
+    assert rule.message.endswith((".", "}"))
+    for name in rule.thresholds:
+        assert re.search(rf"\b{name}\b", rule.condition), f"the condition does not mention {name}"
+
+
+def test_rules_of_one_code_have_one_title() -> None:
+    titles = {(rule.code, rule.title) for rule in DIAGNOSIS_RULES}
+    assert len({code for code, _ in titles}) == len(titles)
+
+
+@pytest.mark.parametrize("rule", DIAGNOSIS_RULES, ids=lambda rule: rule.name)
+def test_rule_reads_its_thresholds(rule: DiagnosisRule) -> None:
+    """The rule fails without its thresholds or reads every one of them on some metrics."""
+    read: set[str] = set()
+
+    class RecordingThresholds(dict[str, float]):
+        def __getitem__(self, name: str) -> float:
+            read.add(name)
+            return super().__getitem__(name)
+
+    for metrics, metric_history in EXAMPLES:
+        rule.detect(metrics, metric_history, RecordingThresholds(rule.thresholds))
+    assert read == set(rule.thresholds)
+
+
+@pytest.mark.parametrize("rule", DIAGNOSIS_RULES, ids=lambda rule: rule.name)
+def test_rule_applies_to_an_example_and_not_to_a_healthy_run(rule: DiagnosisRule) -> None:
+    assert rule.apply(make_metrics(), make_history()) is None
+    diagnoses = [rule.apply(metrics, metric_history) for metrics, metric_history in EXAMPLES]
+    applied = [diagnosis for diagnosis in diagnoses if diagnosis]
+    assert applied
+    assert all(diagnosis.code == rule.code for diagnosis in applied)
+    assert not any("{" in diagnosis.message for diagnosis in applied)
