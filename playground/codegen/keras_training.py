@@ -1,10 +1,11 @@
 """The part of a Keras file that trains: a recipe's data, optimizer, learning rates and loss, as PyTorch means them."""
 
+from playground.codegen.keras_layers import list_keras_places
 from playground.codegen.text import format_call, format_tuple, join_sections, sanitize_text
-from playground.codegen.torch_model import has_single_logit, list_weight_module_names
+from playground.codegen.torch_model import has_single_logit
 from playground.core.architecture import Architecture
 from playground.core.datasets import DATASETS
-from playground.core.layers.base import omit_defaults
+from playground.core.layers.calls import omit_defaults
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
 from playground.core.optimizers.rmsprop import RmsProp
@@ -39,7 +40,7 @@ _WEIGHT_DECAY_CODE = """    # PyTorch adds the decay to the gradient, as this do
 
 def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
     """``load_data``, ``compile_model``, and the program that trains with them and the functions of the model."""
-    frozen = list_weight_module_names(architecture, only_frozen=True)
+    frozen = list_keras_places(architecture, only_frozen=True)
     return join_sections(
         f"# The places of the layers that do not learn.\nFROZEN = {format_tuple(frozen)}" if frozen else "",
         _generate_one_cycle(recipe),
@@ -110,7 +111,7 @@ def _generate_compile_model(architecture: Architecture, recipe: Recipe) -> str:
     return f'''def compile_model(model{steps}):
     """Give the model the run's way of learning; it must put out scores (``logits=True``)."""
     lr = {_generate_learning_rate(recipe)}
-{_FREEZE_CODE if list_weight_module_names(architecture, only_frozen=True) else ""}\
+{_FREEZE_CODE if list_keras_places(architecture, only_frozen=True) else ""}\
 {_WEIGHT_DECAY_CODE.format(weight_decay=recipe.weight_decay) if coupled else ""}    model.compile(
         optimizer={_generate_optimizer(recipe)},
         loss={_generate_loss(architecture, recipe)},
@@ -210,7 +211,7 @@ def _generate_main(architecture: Architecture, recipe: Recipe) -> str:
     validation = images[:{kept_out}], labels[:{kept_out}]
     images, labels = images[{trained_on}], labels[{trained_on}]
     model = make_model(logits=True)
-{_LOAD_WEIGHTS_CODE if list_weight_module_names(architecture, only_frozen=True) else ""}\
+{_LOAD_WEIGHTS_CODE if list_keras_places(architecture, only_frozen=True) else ""}\
     compile_model(model{steps})
 {augmentation if recipe.augmentation else ""}\
     model.fit(images, labels, batch_size={size}, epochs={recipe.epochs}, validation_data=validation)

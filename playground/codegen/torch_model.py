@@ -7,8 +7,6 @@ from playground.core.architecture import Architecture
 from playground.core.layers import TorchCall
 from playground.core.shapes import format_shape
 
-_POSITIONAL_COUNTS = {"Conv2d": 2, "Linear": 2, "BatchNorm1d": 1, "BatchNorm2d": 1, "MaxPool2d": 1, "AvgPool2d": 1}
-_MODULES_WITH_WEIGHTS = ("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d")
 _RESIDUAL_CODE = '''
 class Residual(nn.Module):
     """The sum of a body and a way around it."""
@@ -61,7 +59,7 @@ def generate_model_code(architecture: Architecture) -> str:
     residual = False
     for step in architecture.resolve_layers():
         calls = step.layer.build_torch_calls(step.input_shape)
-        residual = residual or any(call.name == "Residual" for call in calls)
+        residual = residual or any(call.body for call in calls)
         for place, call in enumerate(calls):
             shape = f"  # {format_shape(step.output_shape)}" if place == len(calls) - 1 else ""
             lines.append(f"        {_format_torch_call(call, '        ')},{shape}")
@@ -85,7 +83,7 @@ def list_weight_module_names(architecture: Architecture, *, only_frozen: bool = 
 
 
 def _iter_weight_modules(call: TorchCall, module_name: str, trainable: bool) -> Iterator[tuple[str, bool]]:
-    if call.name in _MODULES_WITH_WEIGHTS:
+    if call.has_weights:
         yield module_name, trainable
     for inner, part in enumerate(call.body):
         yield from _iter_weight_modules(part, f"{module_name}.body.{inner}", trainable and part.trainable)
@@ -99,11 +97,11 @@ def has_single_logit(architecture: Architecture) -> bool:
 
 
 def _format_torch_call(call: TorchCall, indent: str) -> str:
-    if call.name == "Residual":
+    if call.body:
         inner = indent + "        "
         body = "".join(f"{inner}{_format_torch_call(part, inner)},\n" for part in call.body)
         shortcut = _format_torch_call(call.shortcut, inner) if call.shortcut else "nn.Identity()"
         return f"Residual(\n{indent}    nn.Sequential(\n{body}{indent}    ),\n{indent}    {shortcut},\n{indent})"
-    names = list(call.arguments)[: _POSITIONAL_COUNTS.get(call.name, 0)]
+    names = list(call.arguments)[: call.positional_count]
     named = {name: value for name, value in call.arguments.items() if name not in names}
     return format_call(f"nn.{call.name}", *(call.arguments[name] for name in names), **named)

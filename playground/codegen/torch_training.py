@@ -6,7 +6,7 @@ from playground.codegen.text import join_sections
 from playground.codegen.torch_augmentation import generate_augmentation_code
 from playground.codegen.torch_model import has_single_logit, list_weight_module_names
 from playground.core.architecture import Architecture
-from playground.core.layers.base import omit_defaults
+from playground.core.layers.calls import omit_defaults
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
 from playground.core.optimizers.rmsprop import RmsProp

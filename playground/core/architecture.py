@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from playground.core.json_io import parse_json, to_canonical_json
-from playground.core.layers import AnyLayer, Dropout, Layer, Output, Residual
+from playground.core.layers import AnyLayer, Layer, Output
 from playground.core.layers.base import LayerT
 from playground.core.shapes import Shape
 from playground.errors import ArchitectureError
@@ -109,7 +109,7 @@ class Architecture(BaseModel):
     @property
     def dropout_rates(self) -> tuple[float, ...]:
         """The rates of the enabled dropout layers, those inside of blocks included, in order."""
-        return tuple(layer.p for layer in _iter_dropout_layers(self.layers) if layer.enabled)
+        return tuple(_iter_dropout_rates(self.layers))
 
     def with_dropout_rates(self, rates: Sequence[float]) -> "Architecture":
         """The same network with other dropout rates; raises ArchitectureError for ones that do not fit."""
@@ -182,21 +182,23 @@ class Architecture(BaseModel):
         return self.replace_layer(index, layer.model_copy(update={"enabled": not layer.enabled}))
 
 
-def _iter_dropout_layers(layers: Sequence[Layer]) -> Iterator[Dropout]:
+def _iter_dropout_rates(layers: Sequence[Layer]) -> Iterator[float]:
     for layer in layers:
-        if isinstance(layer, Dropout):
-            yield layer
-        elif isinstance(layer, Residual) and layer.enabled:
-            yield from _iter_dropout_layers(layer.layers)
+        if layer.enabled:
+            if layer.dropout_field:
+                yield getattr(layer, layer.dropout_field)
+            yield from _iter_dropout_rates(layer.inner_layers)
 
 
 def _with_dropout_rates(layer: LayerT, remaining_rates: list[float]) -> LayerT:
     """The layer with the first rates of ``remaining_rates``, which are taken out of it."""
-    if isinstance(layer, Dropout) and layer.enabled:
-        return layer.replace(p=remaining_rates.pop(0))
-    if isinstance(layer, Residual) and layer.enabled:
-        return layer.replace(layers=tuple(_with_dropout_rates(inner, remaining_rates) for inner in layer.layers))
-    return layer
+    if not layer.enabled:
+        return layer
+    if layer.dropout_field:
+        layer = layer.replace(**{layer.dropout_field: remaining_rates.pop(0)})
+    if not layer.inner_layers:
+        return layer
+    return layer.with_inner_layers([_with_dropout_rates(inner, remaining_rates) for inner in layer.inner_layers])
 
 
 def _resize_output(output: Output, classes: int) -> Output:
@@ -207,8 +209,9 @@ def _resize_output(output: Output, classes: int) -> Output:
 def _with_trainable(layer: Layer, trainable: bool) -> Layer:
     if not layer.has_weights:
         return layer
-    inner = {"layers": tuple(_with_trainable(one, True) for one in layer.layers)} if isinstance(layer, Residual) else {}
-    return layer.replace(trainable=trainable, **inner)
+    if layer.inner_layers:
+        layer = layer.with_inner_layers([_with_trainable(inner, True) for inner in layer.inner_layers])
+    return layer.replace(trainable=trainable)
 
 
 def _read_layer_id(layer: Any) -> str | None:

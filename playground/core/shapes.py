@@ -31,6 +31,19 @@ def compute_output_size(size: int, kernel_size: int, stride: int, padding: int, 
 
 
 @dataclass(frozen=True)
+class SlidingWindow:
+    """A square window over feature maps, in pixels; ``kernel_size`` None covers the whole map.
+
+    ``padding``: zeros before the first pixel.
+    """
+
+    kernel_size: int | None
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+
+
+@dataclass(frozen=True)
 class ReceptiveField:
     """How much of the input one value of a layer sees, per axis, in input pixels.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from playground.core.architecture import Architecture
+from playground.core.layers import LAYER_KINDS, Layer
 from playground.core.shapes import ReceptiveField, Shape, count_elements
 
 BYTES_PER_VALUE = 4
@@ -33,6 +34,11 @@ class LayerSummary:
     multiply_adds: int
     activation_bytes: int
     receptive_field: tuple[int, int]
+
+    @property
+    def layer_class(self) -> type[Layer]:
+        """The layer kind, with its traits."""
+        return LAYER_KINDS[self.kind]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from playground.core.architecture import MAX_LAYERS, Architecture
-from playground.core.layers import Conv2d, Layer, LayerProblem, Linear, Output
+from playground.core.layers import Layer, LayerProblem, Output
 from playground.core.summary import LayerSummary, summarize
 
 MAX_PARAMETERS = 50_000_000
@@ -145,15 +145,14 @@ def _build_size_problem(
     is_within_limit: Callable[[Architecture], bool],
 ) -> Problem:
     layer = architecture.layers[largest_layer.index]
-    field = {Conv2d: "out_channels", Linear: "out_features"}.get(type(layer))
+    field = layer.width_field
     fixes: tuple[Fix, ...] = ()
     if field:
         size = int(getattr(layer, field))
         changed = architecture
         while size > 1 and not is_within_limit(changed):
             size //= 2
-            groups = {"groups": 1} if isinstance(layer, Conv2d) else {}
-            changed = architecture.replace_layer(largest_layer.index, layer.replace(**{field: size}, **groups))
+            changed = architecture.replace_layer(largest_layer.index, layer.with_width(size))
         if is_within_limit(changed):
             fixes = (Fix(f"Reduce {field} to {size}", changed),)
     share = f"Most of it is in layer {largest_layer.index + 1} ({largest_layer.title} {largest_layer.arguments_text}): make it smaller, or pool before it."

@@ -1,14 +1,18 @@
-"""The layer kinds. A new kind is one class in this folder and its name in ``AnyLayer``."""
+"""Layer kinds, one file each. A new kind needs only its file here: ``discovery`` finds it."""
 
-from typing import Annotated, get_args
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from playground.core.layers.activation import Activation
 from playground.core.layers.avg_pool2d import AvgPool2d
-from playground.core.layers.base import Layer, LayerFix, LayerProblem, TorchCall
+from playground.core.layers.base import ExplanationRule, Layer, LayerFix, LayerProblem
 from playground.core.layers.batch_norm import BatchNorm
+from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall
 from playground.core.layers.conv2d import Conv2d
+from playground.core.layers.discovery import import_layer_classes
 from playground.core.layers.dropout import Dropout
 from playground.core.layers.flatten import Flatten
 from playground.core.layers.global_avg_pool import GlobalAvgPool
@@ -17,24 +21,12 @@ from playground.core.layers.max_pool2d import MaxPool2d
 from playground.core.layers.output import Output
 from playground.core.layers.residual import Residual
 
-AnyLayer = Annotated[
-    Conv2d
-    | MaxPool2d
-    | AvgPool2d
-    | GlobalAvgPool
-    | BatchNorm
-    | Dropout
-    | Activation
-    | Flatten
-    | Linear
-    | Residual
-    | Output,
-    Field(discriminator="kind"),
-]
+LAYER_KINDS: dict[str, type[Layer]] = {layer.model_fields["kind"].default: layer for layer in import_layer_classes()}
 
-LAYER_KINDS: dict[str, type[Layer]] = {
-    layer.model_fields["kind"].default: layer for layer in get_args(get_args(AnyLayer)[0])
-}
+if TYPE_CHECKING:
+    AnyLayer = Layer
+else:
+    AnyLayer = Annotated[reduce(or_, LAYER_KINDS.values()), Field(discriminator="kind")]
 
 __all__ = [
     "LAYER_KINDS",
@@ -44,13 +36,16 @@ __all__ = [
     "BatchNorm",
     "Conv2d",
     "Dropout",
+    "ExplanationRule",
     "Flatten",
     "GlobalAvgPool",
+    "KerasCall",
     "Layer",
     "LayerFix",
     "LayerProblem",
     "Linear",
     "MaxPool2d",
+    "OnnxNode",
     "Output",
     "Residual",
     "TorchCall",

@@ -4,30 +4,38 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import (
+from playground.core.layers.activation_functions import (
     ACTIVATION_HELP,
-    ACTIVATION_TITLES,
     ActivationName,
-    Layer,
-    TorchCall,
+    add_keras_activation,
     build_activation_calls,
 )
+from playground.core.layers.base import ExplanationRule, Layer, format_activation
+from playground.core.layers.calls import KerasCall, TorchCall
 from playground.core.shapes import Shape
 
 
 class Activation(Layer):
-    """A function applied to every value, as a layer of its own."""
+    """A function applied to every value, as a separate layer."""
 
     title = "Activation"
     description = "A bend applied to every value; what makes a stack of layers more than one linear map."
+    menu_order = 80
+    is_elementwise = True
+    can_be_in_block = True
+    explanation = ExplanationRule("function")
 
     kind: Literal["activation"] = "activation"
     activation: ActivationName = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
         """The function."""
-        return ACTIVATION_TITLES[self.activation]
+        return format_activation(self.activation)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """The activation's module."""
         return build_activation_calls(self.activation)
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """``Activation``, or the layer that Keras has for the function."""
+        return add_keras_activation((), self.activation)

@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from playground.core.layers.window_pool import WindowPool
+from playground.core.layers.base import ExplanationRule
+from playground.core.layers.calls import KerasCall
+from playground.core.layers.window_pool import WindowPool, make_keras_pooling_import, make_torch_pooling_import
 
 
 class AvgPool2d(WindowPool):
@@ -10,6 +12,29 @@ class AvgPool2d(WindowPool):
 
     title = "Avg-pool"
     description = "Keeps the mean of each window: smaller, smoother maps."
+    menu_order = 40
+    explanation = ExplanationRule("mean")
     torch_module = "AvgPool2d"
+    onnx_operator = "AveragePool"
+    onnx_attributes = {"count_include_pad": 1}  # noqa: RUF012
+    keras_layer = "AveragePooling2D"
+    keras_padding_layer = KerasCall("ZeroPadding2D")
+    absorbed_padding = "zeros"
 
     kind: Literal["avg_pool2d"] = "avg_pool2d"
+
+
+AvgPool2d.torch_imports = (
+    make_torch_pooling_import(
+        AvgPool2d,
+        ("AvgPool2d", "avg_pool2d"),
+        ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
+    ),
+)
+AvgPool2d.keras_imports = (
+    make_keras_pooling_import(
+        AvgPool2d,
+        ("AveragePooling2D", "AvgPool2D"),
+        padding_note="Average pooling counts the padding as zeros here; Keras leaves it out of the mean.",
+    ),
+)

@@ -1,58 +1,30 @@
-"""What every layer kind says about itself: fields, shape, cost, its torch call as data, and what is wrong with it."""
+"""Base class of layer kinds: fields, shapes, cost, calls in other frameworks and the traits that consumers read."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from playground.core.json_io import format_validation_error
+from playground.core.layers.activation_functions import ACTIVATION_FUNCTIONS
+from playground.core.layers.call_import import CallImport
+from playground.core.layers.calls import KerasCall, TorchCall
 from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
 from playground.errors import ArchitectureError
 
-ActivationName = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
-OptionalActivation = Literal["none", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
-
-ACTIVATION_TITLES: dict[str, str] = {
-    "relu": "ReLU",
-    "leaky_relu": "Leaky ReLU",
-    "elu": "ELU",
-    "gelu": "GELU",
-    "silu": "SiLU",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-}
-_ACTIVATION_TORCH_MODULES = {
-    "relu": "ReLU",
-    "leaky_relu": "LeakyReLU",
-    "elu": "ELU",
-    "gelu": "GELU",
-    "silu": "SiLU",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-}
-ACTIVATION_HELP = "The function applied to every value. Without one, stacked layers collapse into a single linear map."
+InputRequirement = Literal["any", "spatial", "vector"]
+DiagramColor = Literal["gray", "blue", "orange", "green", "purple"]
+ExplainedOperation = Literal["sum", "largest", "mean", "scale", "function", "same", "add"]
+"""Operation that gives one value: weights times values, maximum, mean, normalization, activation alone, identity,
+or the sum of a residual block's branches."""
 
 LayerT = TypeVar("LayerT", bound="Layer")
 
 
 @dataclass(frozen=True)
-class TorchCall:
-    """One ``torch.nn`` module as data: the class's name and its keyword arguments.
-
-    ``Residual`` is the one name that torch lacks: its ``body`` runs beside its ``shortcut`` (identity if None).
-    Whether it is ``trainable`` makes no other module of it: calls are compared without.
-    """
-
-    name: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    body: tuple["TorchCall", ...] = ()
-    shortcut: "TorchCall | None" = None
-    trainable: bool = field(default=True, compare=False)
-
-
-@dataclass(frozen=True)
 class LayerFix:
-    """A way to mend a layer: the layers that take its place, and a label of a few words for the button."""
+    """A correction of a layer: a button label, and the layers that replace it."""
 
     label: str
     layers: tuple["Layer", ...]
@@ -60,7 +32,7 @@ class LayerFix:
 
 @dataclass(frozen=True)
 class LayerProblem:
-    """What is wrong with a layer on a given input: the field at fault, the reason, and possible repairs."""
+    """A problem of a layer on a given input: the field, the reason, and possible fixes."""
 
     field: str
     what: str
@@ -68,46 +40,113 @@ class LayerProblem:
     fixes: tuple[LayerFix, ...] = ()
 
 
+@dataclass(frozen=True)
+class ExplanationRule:
+    """The operation that explains one value of a layer.
+
+    ``module_index``: index, among the layer's modules, of the one that computes the operation; the modules before it
+    are applied first. ``has_group_statistics``: a "scale" whose mean and variance come from groups of channels of the
+    image itself, not from running statistics.
+    """
+
+    operation: ExplainedOperation
+    module_index: int = 0
+    has_group_statistics: bool = False
+
+
 class Layer(BaseModel):
     """One row of a network; a frozen value that describes one layer kind completely.
 
-    ``compute_output_shape`` and the counts are total: on an input that the layer cannot take they answer what would hold after
-    the most likely repair, so that validation can go on and name the problems further down too.
+    ``compute_output_shape`` and the counts are total: for an input that the layer cannot take they return the result
+    after the most likely fix, so that validation can go on to the layers below.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: ClassVar[str]
     description: ClassVar[str]
+    menu_order: ClassVar[int]
+    """Position in menus; kinds with lower numbers come first."""
+
+    input_requirement: ClassVar[InputRequirement] = "any"
     has_weights: ClassVar[bool] = False
+    is_output: ClassVar[bool] = False
+    is_elementwise: ClassVar[bool] = False
+    """Keeps the shape and maps channel to channel."""
+    is_passthrough: ClassVar[bool] = False
+    """At inference the values stay the same, at most in another shape."""
+    is_view: ClassVar[bool] = False
+    """Computes nothing, in training either."""
+    uses_batch_statistics: ClassVar[bool] = False
+    """Needs more than one image in a training batch."""
+    can_be_in_block: ClassVar[bool] = False
+    has_shortcut: ClassVar[bool] = False
+    has_editable_kernels: ClassVar[bool] = False
+    width_field: ClassVar[str | None] = None
+    """Field with the number of output channels or features."""
+    suggested_width_limit: ClassVar[int] = 0
+    dropout_field: ClassVar[str | None] = None
+    """Field with a dropout rate, which can change while a run trains."""
+    explanation: ClassVar[ExplanationRule] = ExplanationRule("same")
+    diagram_color: ClassVar[DiagramColor] = "gray"
+
+    torch_imports: ClassVar[tuple[CallImport, ...]] = ()
+    keras_imports: ClassVar[tuple[CallImport, ...]] = ()
+    states_channels: ClassVar[bool] = False
+    """The input size in a PyTorch call counts channels, not all values."""
+    absorbed_padding: ClassVar[Literal["zeros", "negative_infinity"] | None] = None
+    """Value of a separate padding layer that the ``padding`` field stands for."""
 
     kind: str
-    enabled: bool = Field(default=True, description="Off: the layer is kept in the list but left out of the network.")
+    enabled: bool = Field(default=True, description="Off: the layer stays in the list but not in the network.")
     id: str = Field(default="", exclude=True, repr=False, pattern=r"^[a-z0-9_-]{0,40}$")
     trainable: bool = Field(
         default=True,
-        exclude_if=bool,  # networks without frozen layers keep the digests that they have
-        description="Off: the layer is frozen, training leaves its weights as they are. Keras: trainable.",
+        exclude_if=bool,  # networks without frozen layers keep their digests
+        description="Off: the layer is frozen, and training does not change its weights. Keras: trainable.",
     )
 
     def format_arguments(self) -> str:
         """The main figures in a few characters: ``32 · 3×3 · ReLU``."""
         return ""
 
+    @property
+    def activation_name(self) -> str:
+        """The activation function after the layer's operation; ``"none"`` without one."""
+        return str(getattr(self, "activation", "none"))
+
+    @property
+    def inner_layers(self) -> tuple["Layer", ...]:
+        """The layers inside a block, disabled ones included."""
+        return ()
+
+    @property
+    def window_size(self) -> int | None:
+        """Side of the sliding window in pixels, dilation included; None without one."""
+        return None
+
+    def with_inner_layers(self: LayerT, layers: Sequence["Layer"]) -> LayerT:
+        """The same block with other layers inside; other kinds stay as they are."""
+        return self
+
+    def with_width(self: LayerT, width: int) -> LayerT:
+        """The same layer with another number of output channels or features."""
+        return self.replace(**{self.width_field: width}) if self.width_field else self
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the result for an input of ``input_shape``."""
         return input_shape
 
     def count_parameters(self, input_shape: Shape) -> int:
-        """Numbers that training finds, frozen or not; running statistics are not trained and not counted."""
+        """Learned numbers, frozen or not; running statistics are not counted."""
         return 0
 
     def count_trainable_parameters(self, input_shape: Shape) -> int:
-        """Those of the parameters that are not frozen."""
+        """Parameters that are not frozen."""
         return self.count_parameters(input_shape) if self.trainable else 0
 
     def count_multiply_adds(self, input_shape: Shape) -> int:
-        """Multiplications by a weight for one image; additions of a bias, pooling and activations are not counted."""
+        """Multiplications by a weight for one image; biases, pooling and activations are not counted."""
         return 0
 
     def count_saved_activations(self, input_shape: Shape) -> int:
@@ -119,38 +158,44 @@ class Layer(BaseModel):
         return field
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """The modules that PyTorch needs for this layer, in order; arguments at torch's defaults are left out."""
-        raise TypeError(f"{type(self).__name__} does not say its torch call")
+        """The PyTorch modules of this layer, in order; arguments at PyTorch's defaults are left out."""
+        raise TypeError(f"{type(self).__name__} has no PyTorch calls.")
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """The Keras layers of this layer, in order; arguments at Keras's defaults are left out."""
+        raise TypeError(f"{type(self).__name__} has no Keras calls.")
+
+    def get_channel_module_index(self) -> int | None:
+        """Index, among the layer's modules, of the one whose weights can be scaled by channel; None without one."""
+        return None
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """Everything that keeps this layer from working on ``input_shape``."""
+        """Every problem of this layer on ``input_shape``."""
         return ()
 
     def replace(self: LayerT, **fields: Any) -> LayerT:
-        """A copy with other values in some fields; the id stays. Raises ArchitectureError for a value out of bounds."""
+        """A copy with other values in some fields and the same id.
+
+        Raises ArchitectureError for a value out of bounds.
+        """
         try:
             return type(self).model_validate({**dict(self), **fields})
-        except ValidationError as problem:
-            raise ArchitectureError(f"{self.title} cannot be changed: {format_validation_error(problem)}") from None
-
-
-def build_activation_calls(activation: str) -> tuple[TorchCall, ...]:
-    """The module of an activation by its name; none for ``"none"``."""
-    return () if activation == "none" else (TorchCall(_ACTIVATION_TORCH_MODULES[activation]),)
+        except ValidationError as error:
+            raise ArchitectureError(f"{self.title} cannot be changed: {format_validation_error(error)}") from None
 
 
 def join_arguments(*parts: str) -> str:
-    """Parts of a layer's detail with a dot between, empty ones left out."""
+    """Parts of a layer's figures joined by dots; empty ones are left out."""
     return " · ".join(part for part in parts if part)
 
 
-def omit_defaults(defaults: dict[str, Any], **arguments: Any) -> dict[str, Any]:
-    """The arguments that differ from torch's defaults, so that exported code reads as a person would write it."""
-    return {name: value for name, value in arguments.items() if defaults.get(name, ...) != value}
+def format_activation(activation: str) -> str:
+    """The title of an activation function, empty for ``"none"``."""
+    return ACTIVATION_FUNCTIONS[activation].title if activation in ACTIVATION_FUNCTIONS else ""
 
 
 def validate_spatial_input(layer: Layer, input_shape: Shape) -> tuple[LayerProblem, ...]:
-    """The defect of a map layer that comes after the maps were flattened."""
+    """The problem of a layer for feature maps that follows a Flatten."""
     if is_spatial(input_shape):
         return ()
     return (

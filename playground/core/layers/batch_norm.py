@@ -1,22 +1,30 @@
-"""Batch normalization of maps and vectors."""
+"""Batch normalization of feature maps and vectors."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import Layer, TorchCall, omit_defaults
+from playground.core.layers.base import ExplanationRule, Layer
+from playground.core.layers.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
+from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import Shape, is_spatial
 
 
 class BatchNorm(Layer):
-    """Shifts and scales each channel to mean 0 and variance 1 over the batch, then by two learnt numbers.
+    """Normalizes each channel to mean 0 and variance 1 over the batch, then scales and shifts it.
 
     Source: Ioffe and Szegedy, "Batch Normalization", 2015.
     """
 
     title = "Batch norm"
     description = "Brings each channel to mean 0 and spread 1 over the batch: training gets steadier and faster."
+    menu_order = 60
     has_weights = True
+    is_elementwise = True
+    uses_batch_statistics = True
+    can_be_in_block = True
+    explanation = ExplanationRule("scale")
+    states_channels = True
 
     kind: Literal["batch_norm"] = "batch_norm"
     momentum: float = Field(
@@ -35,7 +43,7 @@ class BatchNorm(Layer):
     )
 
     def count_parameters(self, input_shape: Shape) -> int:
-        """A scale and a shift a channel."""
+        """A scale and a shift per channel."""
         return 2 * input_shape[0]
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
@@ -44,5 +52,62 @@ class BatchNorm(Layer):
             "num_features": input_shape[0],
             **omit_defaults({"eps": 1e-5, "momentum": 0.1}, eps=self.eps, momentum=self.momentum),
         }
-        name = "BatchNorm2d" if is_spatial(input_shape) else "BatchNorm1d"
-        return (TorchCall(name, arguments, trainable=self.trainable),)
+        call = TorchCall(
+            "BatchNorm2d" if is_spatial(input_shape) else "BatchNorm1d",
+            arguments,
+            trainable=self.trainable,
+            positional_count=1,
+            has_weights=True,
+            onnx_nodes=(
+                OnnxNode(
+                    "BatchNormalization",
+                    ("input", "weight", "bias", "running_mean", "running_var"),
+                    {"epsilon": self.eps},
+                ),
+            ),
+        )
+        return (call,)
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """``BatchNormalization``, whose momentum is the share that stays."""
+        # Rounded, since 1 - 0.1 is not exactly 0.9 in binary.
+        arguments = {"momentum": round(1 - self.momentum, 12), "epsilon": self.eps}
+        return (KerasCall("BatchNormalization", arguments=arguments, modules=("0",)),)
+
+    def get_channel_module_index(self) -> int | None:
+        """The normalization."""
+        return 0
+
+
+def _read_torch_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    size = arguments.read_expected_size("num_features")
+    layer = BatchNorm(
+        momentum=arguments.read_number("momentum", default=0.1), eps=arguments.read_number("eps", default=1e-5)
+    )
+    for name in ("affine", "track_running_stats", "bias"):
+        arguments.require_value(name, True)
+    arguments.ignore(*TORCH_IGNORED_ARGUMENTS)
+    return LayerImport(layer, size)
+
+
+def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    kept = arguments.read_number("momentum", default=0.99)
+    momentum = round(1 - kept, 12)
+    layer = BatchNorm(momentum=momentum, eps=arguments.read_number("epsilon", default=1e-3))
+    arguments.add_note(f"BatchNorm's momentum {kept:g} is written {momentum:g} here: PyTorch counts the other way.")
+    if arguments.pop("axis", "mode") not in (None, -1, 0, len(shape)):
+        arguments.add_note(f"Line {arguments.line}: BatchNorm goes by channels here, whatever its axis.")
+    for name in ("center", "scale"):
+        if not arguments.read_flag(name):
+            arguments.add_note(f"BatchNorm always has a scale and a shift here, {name}=False or not.")
+    return LayerImport(layer)
+
+
+_TORCH_ARGUMENTS = ("eps", "momentum", "affine", "track_running_stats")
+BatchNorm.torch_imports = (
+    CallImport(("BatchNorm2d", "BatchNorm1d"), ("num_features", *_TORCH_ARGUMENTS), _read_torch_call),
+    CallImport(("LazyBatchNorm2d", "LazyBatchNorm1d"), _TORCH_ARGUMENTS, _read_torch_call),
+)
+BatchNorm.keras_imports = (
+    CallImport(("BatchNormalization",), ("axis", "momentum", "epsilon", "center", "scale"), _read_keras_call),
+)

@@ -1,91 +1,75 @@
 """Two-dimensional convolution."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import (
+from playground.core.layers.activation_functions import (
     ACTIVATION_HELP,
-    ACTIVATION_TITLES,
-    Layer,
+    OptionalActivation,
+    add_keras_activation,
+    build_activation_calls,
+)
+from playground.core.layers.base import (
+    ExplanationRule,
     LayerFix,
     LayerProblem,
-    OptionalActivation,
-    TorchCall,
-    build_activation_calls,
+    format_activation,
     join_arguments,
-    omit_defaults,
     validate_spatial_input,
 )
-from playground.core.shapes import ReceptiveField, Shape, compute_output_size, count_elements, format_shape, is_spatial
+from playground.core.layers.call_import import (
+    TORCH_IGNORED_ARGUMENTS,
+    CallArguments,
+    CallImport,
+    LayerImport,
+    read_keras_padding,
+    read_torch_padding,
+)
+from playground.core.layers.calls import KerasCall, TorchCall, omit_defaults
+from playground.core.layers.convolution_base import MAX_CHANNELS, Convolution, build_convolution_call
+from playground.core.shapes import Shape, count_elements, is_spatial
 
-_TORCH_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
 
-
-class Conv2d(Layer):
-    """A small kernel slides over all input channels; each output channel has kernels of its own."""
+class Conv2d(Convolution):
+    """Slides kernels over all input channels; each output channel has its own kernels."""
 
     title = "Conv"
     description = "Slides small kernels over the maps; every output channel looks for one pattern."
+    menu_order = 10
+    input_requirement = "spatial"
     has_weights = True
+    can_be_in_block = True
+    has_editable_kernels = True
+    width_field = "out_channels"
+    suggested_width_limit = MAX_CHANNELS
+    explanation = ExplanationRule("sum")
+    diagram_color = "blue"
+    states_channels = True
+    absorbed_padding = "zeros"
 
     kind: Literal["conv2d"] = "conv2d"
-    out_channels: int = Field(
-        default=32,
-        ge=1,
-        le=512,
-        description="How many patterns the layer looks for: the number of maps it puts out. Keras: filters.",
-    )
-    kernel_size: int = Field(
-        default=3, ge=1, le=31, description="Side of the square kernel, in pixels of the maps below."
-    )
-    stride: int = Field(
-        default=1, ge=1, le=8, description="Pixels from one position of the kernel to the next. Keras: strides."
-    )
-    padding: Annotated[int, Field(ge=0, le=15)] | Literal["same", "valid"] = Field(
-        default=0,
-        description="Zeros around the maps: a number of pixels, 'valid' for none, 'same' to keep the size (stride 1).",
-    )
-    dilation: int = Field(
-        default=1, ge=1, le=8, description="Distance between the kernel's pixels: sees further with as many weights."
-    )
     groups: int = Field(
         default=1,
         ge=1,
         le=512,
         description="Channels are split into so many groups; as many groups as channels is a depthwise convolution.",
     )
-    bias: bool = Field(default=True, description="Adds one learnt number to each output channel.")
+    bias: bool = Field(default=True, description="Adds one learned number to each output channel.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
-        """Channels, kernel and what is unusual."""
+        """Channels, kernel and unusual settings."""
         return join_arguments(
             str(self.out_channels),
-            f"{self.kernel_size}×{self.kernel_size}",
-            f"stride {self.stride}" if self.stride > 1 else "",
-            f"pad {self.padding}" if self.padding not in (0, "valid") else "",
-            f"dilation {self.dilation}" if self.dilation > 1 else "",
+            self.format_window(),
             f"{self.groups} groups" if self.groups > 1 else "",
-            ACTIVATION_TITLES.get(self.activation, ""),
+            format_activation(self.activation),
         )
 
-    @property
-    def effective_kernel_size(self) -> int:
-        """Pixels from the kernel's first to its last, dilation included."""
-        return self.dilation * (self.kernel_size - 1) + 1
-
-    def _compute_output_size(self, size: int) -> int:
-        if self.padding == "same":
-            return -(-size // self.stride)
-        padding = 0 if self.padding == "valid" else self.padding
-        return compute_output_size(size, self.kernel_size, self.stride, padding, self.dilation)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(out_channels, height, width)."""
-        if not is_spatial(input_shape):
-            return (self.out_channels, 1, 1)
-        return (self.out_channels, *(max(1, self._compute_output_size(size)) for size in input_shape[1:]))
+    def with_width(self, width: int) -> "Conv2d":
+        """Another number of output channels, in one group: the groups may not divide it."""
+        return self.replace(out_channels=width, groups=1)
 
     def _count_weights_per_channel(self, input_shape: Shape) -> int:
         return -(-input_shape[0] // self.groups) * self.kernel_size**2
@@ -98,39 +82,42 @@ class Conv2d(Layer):
         """Every weight once at every position."""
         return count_elements(self.compute_output_shape(input_shape)) * self._count_weights_per_channel(input_shape)
 
-    def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
-        """Grows by the kernel's extent."""
-        return field.apply_window(self.kernel_size, self.stride, self._compute_left_padding(), self.dilation)
-
-    def _compute_left_padding(self) -> int:
-        if isinstance(self.padding, int):
-            return self.padding
-        return 0 if self.padding == "valid" else (self.effective_kernel_size - 1) // 2
-
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Conv2d`` and the activation."""
-        arguments = omit_defaults(
-            _TORCH_DEFAULTS,
-            in_channels=input_shape[0],
-            out_channels=self.out_channels,
-            kernel_size=self.kernel_size,
+        convolution = build_convolution_call(
+            input_shape[0],
+            self.out_channels,
+            self.kernel_size,
             stride=self.stride,
-            padding=0 if self.padding == "valid" else self.padding,
+            padding=self.torch_padding,
             dilation=self.dilation,
             groups=self.groups,
             bias=self.bias,
+            trainable=self.trainable,
         )
-        return (TorchCall("Conv2d", arguments, trainable=self.trainable), *build_activation_calls(self.activation))
+        return (convolution, *build_activation_calls(self.activation))
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """``Conv2D`` and the activation."""
+        named = omit_defaults({"groups": 1, "use_bias": True}, groups=self.groups, use_bias=self.bias)
+        call = KerasCall(
+            "Conv2D",
+            (self.out_channels, self.kernel_size),
+            named,
+            modules=("0",),
+            takes_activation=True,
+        )
+        return add_keras_activation(self.build_keras_window_calls(call), self.activation)
+
+    def get_channel_module_index(self) -> int | None:
+        """The convolution."""
+        return 0
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """A vector below, channels that groups do not divide, a kernel that does not fit."""
+        """A vector, channels that the groups do not divide, a kernel that does not fit."""
         if not is_spatial(input_shape):
             return validate_spatial_input(self, input_shape)
-        return (
-            *self._validate_groups(input_shape[0]),
-            *self._validate_padding(),
-            *self._validate_kernel_size(input_shape),
-        )
+        return (*self._validate_groups(input_shape[0]), *self.validate_window(input_shape))
 
     def _validate_groups(self, in_channels: int) -> tuple[LayerProblem, ...]:
         if in_channels % self.groups == 0 and self.out_channels % self.groups == 0:
@@ -148,36 +135,79 @@ class Conv2d(Layer):
             ),
         )
 
-    def _validate_padding(self) -> tuple[LayerProblem, ...]:
-        if self.padding != "same" or self.stride == 1:
-            return ()
-        numeric = min(15, (self.effective_kernel_size - 1) // 2)
-        return (
-            LayerProblem(
-                field="padding",
-                what=f"'same' padding cannot keep the size with stride {self.stride}.",
-                expected="PyTorch allows 'same' with stride 1 only.",
-                fixes=(
-                    LayerFix(f"Pad {numeric}", (self.replace(padding=numeric),)),
-                    LayerFix("Use stride 1", (self.replace(stride=1),)),
-                ),
-            ),
-        )
 
-    def _validate_kernel_size(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        height, width = input_shape[1:]
-        if self.padding == "same" or min(self._compute_output_size(height), self._compute_output_size(width)) >= 1:
-            return ()
-        smallest = min(height, width)
-        smaller = self.replace(kernel_size=min(self.kernel_size, smallest), dilation=1)
-        return (
-            LayerProblem(
-                field="kernel_size",
-                what=f"The kernel ({self.effective_kernel_size}×{self.effective_kernel_size}) is larger than its {height}×{width} map.",
-                expected=f"With this padding the kernel may be at most {smallest + 2 * self._compute_left_padding()} wide.",
-                fixes=(
-                    LayerFix("Use 'same' padding", (self.replace(padding="same", stride=1),)),
-                    LayerFix(f"Use {format_shape((smaller.kernel_size,) * 2)}", (smaller,)),
-                ),
-            ),
-        )
+def _read_torch_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    channels = arguments.read_expected_size("in_channels")
+    arguments.require_value("padding_mode", "zeros")
+    arguments.ignore(*TORCH_IGNORED_ARGUMENTS)
+    layer = Conv2d.model_validate(
+        {
+            "out_channels": arguments.read_integer("out_channels"),
+            "kernel_size": arguments.read_square("kernel_size"),
+            "stride": arguments.read_square("stride", default=1),
+            "padding": read_torch_padding(arguments),
+            "dilation": arguments.read_square("dilation", default=1),
+            "groups": arguments.read_integer("groups", default=1),
+            "bias": arguments.read_flag("bias"),
+            "activation": "none",
+        }
+    )
+    return LayerImport(layer, channels)
+
+
+def _read_keras_window(arguments: CallArguments, shape: Shape, out_channels: int, groups: int, bias: bool) -> Conv2d:
+    kernel_size = arguments.read_square("kernel_size")
+    stride = arguments.read_square("strides", "subsample", default=1)
+    layer = Conv2d(
+        out_channels=out_channels,
+        kernel_size=kernel_size,
+        stride=stride,
+        dilation=arguments.read_square("dilation_rate", default=1),
+        groups=groups,
+        bias=bias,
+        activation="none",
+    )
+    return layer.replace(padding=read_keras_padding(arguments, shape, layer.effective_kernel_size, stride))
+
+
+def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    _normalize_keras1_kernel(arguments)
+    channels, groups = arguments.read_integer("filters", "nb_filter"), arguments.read_integer("groups", default=1)
+    return LayerImport(_read_keras_window(arguments, shape, channels, groups, arguments.read_flag("use_bias", "bias")))
+
+
+def _normalize_keras1_kernel(arguments: CallArguments) -> None:
+    """Read ``Convolution2D(32, 3, 3)``: the third number was the kernel's width in Keras 1."""
+    match arguments.positional:
+        case (_, int() as rows, int() as columns, *_) if arguments.name == "Convolution2D":
+            arguments.pop("strides")
+            arguments.set_value("kernel_size", (rows, columns))
+        case (_, int() as size, int() as stride, *_) if size == stride:
+            arguments.add_note(f"Line {arguments.line}: the second {size} is the stride, as Keras reads it today.")
+    rows_by_name = arguments.pop("nb_row")
+    if rows_by_name is not None:
+        arguments.set_value("kernel_size", (rows_by_name, arguments.pop("nb_col")))
+
+
+def _read_keras_depthwise_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    channels = shape[0] * arguments.read_integer("depth_multiplier", default=1)
+    return LayerImport(_read_keras_window(arguments, shape, channels, shape[0], arguments.read_flag("use_bias")))
+
+
+_TORCH_ARGUMENTS = ("out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias", "padding_mode")
+_KERAS_ARGUMENTS = (
+    *("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups", "activation"),
+    "use_bias",
+)
+_KERAS_DEPTHWISE_ARGUMENTS = (
+    *("kernel_size", "strides", "padding", "depth_multiplier", "data_format", "dilation_rate", "activation"),
+    "use_bias",
+)
+Conv2d.torch_imports = (
+    CallImport(("Conv2d",), ("in_channels", *_TORCH_ARGUMENTS), _read_torch_call),
+    CallImport(("LazyConv2d",), _TORCH_ARGUMENTS, _read_torch_call),
+)
+Conv2d.keras_imports = (
+    CallImport(("Conv2D", "Convolution2D"), _KERAS_ARGUMENTS, _read_keras_call, takes_activation=True),
+    CallImport(("DepthwiseConv2D",), _KERAS_DEPTHWISE_ARGUMENTS, _read_keras_depthwise_call, takes_activation=True),
+)

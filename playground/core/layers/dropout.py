@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import Layer, TorchCall
-from playground.core.shapes import Shape
+from playground.core.layers.base import Layer
+from playground.core.layers.call_import import CallArguments, CallImport, LayerImport
+from playground.core.layers.calls import KerasCall, TorchCall
+from playground.core.shapes import Shape, is_spatial
 
 
 class Dropout(Layer):
@@ -13,6 +15,11 @@ class Dropout(Layer):
 
     title = "Dropout"
     description = "Zeroes a random share of the values while training, so that the net cannot lean on single ones."
+    menu_order = 70
+    is_elementwise = True
+    is_passthrough = True
+    can_be_in_block = True
+    dropout_field = "p"
 
     kind: Literal["dropout"] = "dropout"
     p: float = Field(
@@ -24,9 +31,38 @@ class Dropout(Layer):
     )
 
     def format_arguments(self) -> str:
-        """The share."""
+        """The dropout rate."""
         return f"{self.p:.0%}"
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Dropout``."""
         return (TorchCall("Dropout", {"p": self.p}),)
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """``Dropout``."""
+        return (KerasCall("Dropout", (self.p,)),)
+
+
+def _read_torch_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    layer = Dropout(p=arguments.read_number("p", default=0.5))
+    arguments.ignore("inplace", "training")
+    if arguments.name.lower() == "dropout2d" and is_spatial(shape):
+        arguments.add_note("Dropout drops single values here, not whole channels as Dropout2d does.")
+    return LayerImport(layer)
+
+
+def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    layer = Dropout(p=arguments.read_number("rate", "p"))
+    if arguments.name == "SpatialDropout2D":
+        arguments.add_note("Dropout drops single values here, not whole channels as SpatialDropout2D does.")
+    return LayerImport(layer)
+
+
+Dropout.torch_imports = (
+    CallImport(("Dropout", "Dropout2d"), ("p", "inplace"), _read_torch_call),
+    CallImport(("dropout", "dropout2d"), ("p", "training", "inplace"), _read_torch_call),
+)
+Dropout.keras_imports = (
+    CallImport(("Dropout",), ("rate", "noise_shape", "seed"), _read_keras_call),
+    CallImport(("SpatialDropout2D",), ("rate", "data_format", "seed"), _read_keras_call),
+)

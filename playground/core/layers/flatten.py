@@ -1,16 +1,22 @@
-"""Flattening of maps to a vector."""
+"""Flattening of feature maps to a vector."""
 
 from typing import Literal
 
-from playground.core.layers.base import Layer, TorchCall
-from playground.core.shapes import Shape, count_elements
+from playground.core.layers.base import Layer
+from playground.core.layers.call_import import CallArguments, CallImport, LayerImport, UnsupportedCallError
+from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.shapes import Shape, count_elements, is_spatial
 
 
 class Flatten(Layer):
-    """All values of all maps, laid in one row."""
+    """All values of all maps in one row."""
 
     title = "Flatten"
     description = "Lays all values of all maps in one row, as linear layers need them."
+    menu_order = 90
+    is_passthrough = True
+    is_view = True
+    diagram_color = "purple"
 
     kind: Literal["flatten"] = "flatten"
 
@@ -20,4 +26,23 @@ class Flatten(Layer):
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Flatten``."""
-        return (TorchCall("Flatten"),)
+        return (TorchCall("Flatten", onnx_nodes=(OnnxNode("Flatten"),)),)
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """``Flatten``, after ``Permute`` where the order of the axes matters."""
+        flatten = KerasCall("Flatten")
+        if is_spatial(input_shape) and input_shape[0] > 1 and input_shape[1] * input_shape[2] > 1:
+            comment = "PyTorch lays maps in a row channel by channel"
+            return (KerasCall("Permute", ((3, 1, 2),), comment=comment), flatten)
+        return (flatten,)
+
+
+def _read_torch_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    start = arguments.read_integer("start_dim", default=1 if arguments.name == "Flatten" else 0)
+    if start != 1 or arguments.read_integer("end_dim", default=-1) not in (-1, 3):
+        raise UnsupportedCallError("does not lay all values of an image in one row")
+    return LayerImport(Flatten())
+
+
+Flatten.torch_imports = (CallImport(("Flatten", "flatten"), ("start_dim", "end_dim"), _read_torch_call),)
+Flatten.keras_imports = (CallImport(("Flatten",), ("data_format",), lambda arguments, shape: LayerImport(Flatten())),)

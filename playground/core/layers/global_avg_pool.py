@@ -2,15 +2,22 @@
 
 from typing import Literal
 
-from playground.core.layers.base import Layer, LayerProblem, TorchCall, validate_spatial_input
-from playground.core.shapes import ReceptiveField, Shape, is_spatial
+from playground.core.layers.base import ExplanationRule, Layer, LayerProblem, validate_spatial_input
+from playground.core.layers.call_import import CallArguments, CallImport, LayerImport, UnsupportedCallError
+from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, is_spatial
 
 
 class GlobalAvgPool(Layer):
-    """One number a channel: the mean of its whole map."""
+    """One number per channel: the mean of its map."""
 
     title = "Global avg-pool"
     description = "Turns each map into its mean: a vector with one value a channel, without any weight."
+    menu_order = 50
+    input_requirement = "spatial"
+    explanation = ExplanationRule("mean")
+    diagram_color = "orange"
+    states_channels = True
 
     kind: Literal["global_avg_pool"] = "global_avg_pool"
 
@@ -19,13 +26,51 @@ class GlobalAvgPool(Layer):
         return input_shape[:1]
 
     def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
-        """Everything that any position of the map sees."""
+        """The union of the receptive fields of all positions."""
         return field.expand_to_feature_map(max(input_shape[1:])) if is_spatial(input_shape) else field
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``AdaptiveAvgPool2d(1)`` and ``Flatten``."""
-        return (TorchCall("AdaptiveAvgPool2d", {"output_size": 1}), TorchCall("Flatten"))
+        pooling = TorchCall(
+            "AdaptiveAvgPool2d",
+            {"output_size": 1},
+            window=SlidingWindow(kernel_size=None),
+            onnx_nodes=(OnnxNode("GlobalAveragePool"),),
+        )
+        return (pooling, TorchCall("Flatten", onnx_nodes=(OnnxNode("Flatten"),)))
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """``GlobalAveragePooling2D``."""
+        return (KerasCall("GlobalAveragePooling2D"),)
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """A vector below."""
+        """A vector."""
         return validate_spatial_input(self, input_shape)
+
+
+def _read_adaptive_pooling(arguments: CallArguments, shape: Shape) -> LayerImport:
+    if arguments.read_square("output_size") != 1:
+        raise UnsupportedCallError("does not pool to 1×1")
+    return LayerImport(GlobalAvgPool(), needs_flatten=True)
+
+
+def _read_mean(arguments: CallArguments, shape: Shape) -> LayerImport:
+    match arguments.pop("dim", "axis"):
+        case (2, 3) | (3, 2) | (-1, -2) | (-2, -1):
+            pass
+        case _:
+            raise UnsupportedCallError("is not the mean over height and width")
+    return LayerImport(GlobalAvgPool(), needs_flatten=arguments.read_flag("keepdim", "keepdims", default=False))
+
+
+def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    return LayerImport(GlobalAvgPool(), needs_flatten=arguments.read_flag("keepdims", default=False))
+
+
+GlobalAvgPool.torch_imports = (
+    CallImport(("AdaptiveAvgPool2d", "adaptive_avg_pool2d"), ("output_size",), _read_adaptive_pooling),
+    CallImport(("mean",), ("dim", "keepdim"), _read_mean),
+)
+GlobalAvgPool.keras_imports = (
+    CallImport(("GlobalAveragePooling2D", "GlobalAvgPool2D"), ("data_format", "keepdims"), _read_keras_call),
+)

@@ -4,17 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import (
+from playground.core.layers.activation_functions import (
     ACTIVATION_HELP,
-    ACTIVATION_TITLES,
-    Layer,
-    LayerProblem,
     OptionalActivation,
-    TorchCall,
+    add_keras_activation,
     build_activation_calls,
-    join_arguments,
 )
-from playground.core.layers.vector_input import expand_to_whole_input, validate_vector_input
+from playground.core.layers.base import ExplanationRule, Layer, LayerProblem, format_activation, join_arguments
+from playground.core.layers.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
+from playground.core.layers.calls import KerasCall, TorchCall, omit_defaults
+from playground.core.layers.vector_input import build_linear_call, expand_to_whole_input, validate_vector_input
 from playground.core.shapes import ReceptiveField, Shape, count_elements
 
 
@@ -23,18 +22,24 @@ class Linear(Layer):
 
     title = "Linear"
     description = "Every output is a weighted sum of all inputs. Keras: Dense."
+    menu_order = 100
+    input_requirement = "vector"
     has_weights = True
+    width_field = "out_features"
+    suggested_width_limit = 2048
+    explanation = ExplanationRule("sum")
+    diagram_color = "purple"
 
     kind: Literal["linear"] = "linear"
     out_features: int = Field(
         default=64, ge=1, le=4096, description="How many values the layer puts out. Keras: units."
     )
-    bias: bool = Field(default=True, description="Adds one learnt number to each output.")
+    bias: bool = Field(default=True, description="Adds one learned number to each output.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
         """Size and activation."""
-        return join_arguments(str(self.out_features), ACTIVATION_TITLES.get(self.activation, ""))
+        return join_arguments(str(self.out_features), format_activation(self.activation))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(out_features,)."""
@@ -54,14 +59,49 @@ class Linear(Layer):
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Linear`` and the activation."""
-        arguments: dict[str, int | bool] = {
-            "in_features": count_elements(input_shape),
-            "out_features": self.out_features,
-        }
-        if not self.bias:
-            arguments["bias"] = False
-        return (TorchCall("Linear", arguments, trainable=self.trainable), *build_activation_calls(self.activation))
+        linear = build_linear_call(
+            count_elements(input_shape), self.out_features, bias=self.bias, trainable=self.trainable
+        )
+        return (linear, *build_activation_calls(self.activation))
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """``Dense`` and the activation."""
+        call = KerasCall(
+            "Dense",
+            (self.out_features,),
+            omit_defaults({"use_bias": True}, use_bias=self.bias),
+            modules=("0",),
+            takes_activation=True,
+        )
+        return add_keras_activation((call,), self.activation)
+
+    def get_channel_module_index(self) -> int | None:
+        """The linear module."""
+        return 0
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """Maps that were not flattened."""
         return validate_vector_input(self, input_shape)
+
+
+def _read_torch_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    size = arguments.read_expected_size("in_features")
+    layer = Linear(
+        out_features=arguments.read_units("out_features"), bias=arguments.read_flag("bias"), activation="none"
+    )
+    arguments.ignore(*TORCH_IGNORED_ARGUMENTS)
+    return LayerImport(layer, size)
+
+
+def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    bias = arguments.read_flag("use_bias", "bias")
+    return LayerImport(Linear(out_features=arguments.read_units("units", "output_dim"), bias=bias, activation="none"))
+
+
+Linear.torch_imports = (
+    CallImport(("Linear",), ("in_features", "out_features", "bias"), _read_torch_call),
+    CallImport(("LazyLinear",), ("out_features", "bias"), _read_torch_call),
+)
+Linear.keras_imports = (
+    CallImport(("Dense",), ("units", "activation", "use_bias"), _read_keras_call, takes_activation=True),
+)

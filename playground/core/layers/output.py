@@ -4,21 +4,27 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import Layer, LayerFix, LayerProblem, TorchCall, join_arguments
-from playground.core.layers.vector_input import expand_to_whole_input, validate_vector_input
+from playground.core.layers.base import ExplanationRule, Layer, LayerFix, LayerProblem, join_arguments
+from playground.core.layers.calls import KerasCall, TorchCall
+from playground.core.layers.vector_input import build_linear_call, expand_to_whole_input, validate_vector_input
 from playground.core.shapes import ReceptiveField, Shape, count_elements
 
 
 class Output(Layer):
-    """The last layer: one score a class, turned into probabilities.
+    """The last layer: one logit per class.
 
-    With ``softmax`` it has as many units as there are classes; with ``sigmoid`` (two classes) a single one. The built
-    module puts out scores (logits); the probabilities are taken where they are shown or compared.
+    With ``softmax`` it has one unit per class; with ``sigmoid`` (two classes) a single unit. The built module returns
+    logits; probabilities are computed where they are shown or compared.
     """
 
     title = "Output"
     description = "One score a class, turned into probabilities that add up to 1."
+    menu_order = 200
+    input_requirement = "vector"
     has_weights = True
+    is_output = True
+    explanation = ExplanationRule("sum")
+    diagram_color = "purple"
 
     kind: Literal["output"] = "output"
     activation: Literal["softmax", "sigmoid"] = Field(
@@ -32,8 +38,13 @@ class Output(Layer):
         """Units and activation."""
         return join_arguments(str(self.units) if self.units else "", self.activation)
 
+    @property
+    def activation_name(self) -> str:
+        """None: the built module returns logits."""
+        return "none"
+
     def resolve_units(self, classes: int) -> "Output":
-        """The same layer with its number of units written out."""
+        """The same layer with an explicit number of units."""
         if self.units is not None:
             return self
         return self.replace(units=1 if self.activation == "sigmoid" else classes)
@@ -59,16 +70,24 @@ class Output(Layer):
         return expand_to_whole_input(field, input_shape)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """``Linear``; the loss takes its scores as they are."""
-        arguments = {"in_features": count_elements(input_shape), "out_features": self._unit_count}
-        return (TorchCall("Linear", arguments, trainable=self.trainable),)
+        """``Linear``; the loss takes its logits."""
+        return (build_linear_call(count_elements(input_shape), self._unit_count, trainable=self.trainable),)
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """``Dense`` whose activation the exported function can leave out."""
+        activation_code = f'None if logits else "{self.activation}"'
+        return (KerasCall("Dense", (self._unit_count,), modules=("0",), code={"activation": activation_code}),)
+
+    def get_channel_module_index(self) -> int | None:
+        """The linear module."""
+        return 0
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """Maps that were not flattened."""
         return validate_vector_input(self, input_shape)
 
     def validate_classes(self, classes: int) -> tuple[LayerProblem, ...]:
-        """A number of units unlike the number of classes."""
+        """A number of units that does not fit the number of classes."""
         if self.activation == "sigmoid" and classes != 2:
             return (
                 LayerProblem(

@@ -1,28 +1,40 @@
-"""The residual block: a short stack of layers with a way around it."""
+"""Residual block: a short stack of layers with a shortcut around it."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from playground.core.layers.activation import Activation
-from playground.core.layers.base import (
+from playground.core.layers.activation_functions import (
     ACTIVATION_HELP,
-    ACTIVATION_TITLES,
+    OptionalActivation,
+    add_keras_activation,
+    build_activation_calls,
+)
+from playground.core.layers.base import (
+    ExplanationRule,
     Layer,
     LayerFix,
     LayerProblem,
-    OptionalActivation,
-    TorchCall,
-    build_activation_calls,
+    format_activation,
     join_arguments,
     validate_spatial_input,
 )
-from playground.core.layers.batch_norm import BatchNorm
+from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall, offset_modules
 from playground.core.layers.conv2d import Conv2d
-from playground.core.layers.dropout import Dropout
+from playground.core.layers.convolution_base import Convolution
+from playground.core.layers.discovery import import_layer_classes
 from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
 
-InnerLayer = Annotated[Conv2d | BatchNorm | Dropout | Activation, Field(discriminator="kind")]
+if TYPE_CHECKING:
+    InnerLayer = Layer
+else:
+    InnerLayer = Annotated[
+        reduce(or_, [kind for kind in import_layer_classes() if kind.can_be_in_block]), Field(discriminator="kind")
+    ]
 
 
 def _make_default_layers() -> tuple[InnerLayer, ...]:
@@ -41,7 +53,12 @@ class Residual(Layer):
 
     title = "Residual"
     description = "A short stack of layers plus a way around it: the stack only has to learn what to change."
+    menu_order = 110
+    input_requirement = "spatial"
     has_weights = True
+    has_shortcut = True
+    explanation = ExplanationRule("add")
+    diagram_color = "green"
 
     kind: Literal["residual"] = "residual"
     layers: tuple[InnerLayer, ...] = Field(
@@ -54,9 +71,18 @@ class Residual(Layer):
         inner = " + ".join(
             f"{layer.title} {layer.format_arguments()}".strip()
             for layer in self._enabled_layers
-            if layer.kind == "conv2d"
+            if isinstance(layer, Convolution)
         )
-        return join_arguments(inner, ACTIVATION_TITLES.get(self.activation, ""))
+        return join_arguments(inner, format_activation(self.activation))
+
+    @property
+    def inner_layers(self) -> tuple[Layer, ...]:
+        """The layers inside."""
+        return self.layers
+
+    def with_inner_layers(self, layers: Sequence[Layer]) -> "Residual":
+        """The same block with other layers inside."""
+        return self.replace(layers=tuple(layers))
 
     @property
     def _enabled_layers(self) -> tuple[Layer, ...]:
@@ -125,8 +151,30 @@ class Residual(Layer):
         )
         shortcut = self._build_shortcut(input_shape)
         around = shortcut.build_torch_calls(input_shape)[0] if shortcut else None
-        block = TorchCall("Residual", body=body, shortcut=around, trainable=self.trainable)
+        block = TorchCall(
+            "Residual",
+            body=body,
+            shortcut=around,
+            trainable=self.trainable,
+            onnx_nodes=(OnnxNode("Add", ("body", "shortcut")),),
+        )
         return (block, *build_activation_calls(self.activation))
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """The layers of both branches, their sum and the activation."""
+        body: list[KerasCall] = []
+        offset = 0
+        for layer, shape in self._trace_input_shapes(input_shape):
+            body += offset_modules(layer.build_keras_calls(shape), offset, "0.body.")
+            offset += len(layer.build_torch_calls(shape))
+        shortcut = self._build_shortcut(input_shape)
+        around = shortcut.build_keras_calls(input_shape) if shortcut else ()
+        block = KerasCall(
+            "Add",
+            body=tuple(body),
+            shortcut=tuple(replace(call, modules=("0.shortcut",) if call.modules else ()) for call in around),
+        )
+        return add_keras_activation((block,), self.activation)
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """Inner layers that do not work, and a stack whose maps do not meet those of the way around it."""
@@ -166,7 +214,8 @@ class Residual(Layer):
         if around == output_shape:
             return ()
         kept = tuple(
-            layer.replace(padding="same", stride=1) if isinstance(layer, Conv2d) else layer for layer in self.layers
+            layer.replace(padding="same", stride=1) if isinstance(layer, Convolution) else layer
+            for layer in self.layers
         )
         return (
             LayerProblem(

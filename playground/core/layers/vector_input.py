@@ -1,6 +1,7 @@
-"""Shared parts of layers that take a vector."""
+"""Helpers of layers that take a vector."""
 
 from playground.core.layers.base import Layer, LayerFix, LayerProblem
+from playground.core.layers.calls import OnnxNode, TorchCall
 from playground.core.layers.flatten import Flatten
 from playground.core.shapes import ReceptiveField, Shape, format_shape, is_spatial
 
@@ -22,3 +23,18 @@ def validate_vector_input(layer: Layer, input_shape: Shape) -> tuple[LayerProble
 def expand_to_whole_input(field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
     """The receptive field of a value that depends on the whole input, larger than any allowed image."""
     return ReceptiveField(size=10**6, jump=field.jump, start=-(10**5))
+
+
+def build_linear_call(in_features: int, out_features: int, *, bias: bool = True, trainable: bool = True) -> TorchCall:
+    """The ``Linear`` module with its ONNX node."""
+    arguments: dict[str, int | bool] = {"in_features": in_features, "out_features": out_features}
+    if not bias:
+        arguments["bias"] = False
+    return TorchCall(
+        "Linear",
+        arguments,
+        trainable=trainable,
+        positional_count=2,
+        has_weights=True,
+        onnx_nodes=(OnnxNode("Gemm", ("input", "weight", "bias"), {"transB": 1}),),
+    )

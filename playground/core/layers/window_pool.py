@@ -1,17 +1,34 @@
 """Base class of pooling layers with a sliding window."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from playground.core.layers.base import Layer, LayerFix, LayerProblem, TorchCall, join_arguments, validate_spatial_input
-from playground.core.shapes import ReceptiveField, Shape, compute_output_size, is_spatial
+from playground.core.layers.base import Layer, LayerFix, LayerProblem, join_arguments, validate_spatial_input
+from playground.core.layers.call_import import (
+    CallArguments,
+    CallImport,
+    LayerImport,
+    UnsupportedCallError,
+    compute_same_padding,
+    has_same_padding,
+)
+from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, is_spatial
 
 
 class WindowPool(Layer):
     """Pooling with a window that slides over each channel on its own."""
 
+    input_requirement = "spatial"
+    diagram_color = "orange"
+
     torch_module: ClassVar[str]
+    onnx_operator: ClassVar[str]
+    onnx_attributes: ClassVar[dict[str, Any]] = {}
+    keras_layer: ClassVar[str]
+    keras_padding_layer: ClassVar[KerasCall]
 
     kernel_size: int = Field(default=2, ge=1, le=31, description="Side of the square window. Keras: pool_size.")
     stride: int | None = Field(
@@ -21,11 +38,16 @@ class WindowPool(Layer):
 
     @property
     def effective_stride(self) -> int:
-        """The stride in force."""
+        """The stride, by default the window's size."""
         return self.stride or self.kernel_size
 
+    @property
+    def window_size(self) -> int | None:
+        """Side of the window."""
+        return self.kernel_size
+
     def format_arguments(self) -> str:
-        """Window and what is unusual."""
+        """Window and unusual settings."""
         return join_arguments(
             f"{self.kernel_size}×{self.kernel_size}",
             f"stride {self.stride}" if self.stride not in (None, self.kernel_size) else "",
@@ -46,13 +68,32 @@ class WindowPool(Layer):
         return field.apply_window(self.kernel_size, self.effective_stride, self.padding)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """``MaxPool2d`` or ``AvgPool2d``."""
+        """The pooling module."""
         arguments: dict[str, int] = {"kernel_size": self.kernel_size}
         if self.effective_stride != self.kernel_size:
             arguments["stride"] = self.effective_stride
         if self.padding:
             arguments["padding"] = self.padding
-        return (TorchCall(self.torch_module, arguments),)
+        onnx_attributes = {
+            "kernel_shape": [self.kernel_size] * 2,
+            "strides": [self.effective_stride] * 2,
+            "pads": [self.padding] * 4,
+            **self.onnx_attributes,
+        }
+        call = TorchCall(
+            self.torch_module,
+            arguments,
+            positional_count=1,
+            window=SlidingWindow(self.kernel_size, self.effective_stride, self.padding),
+            onnx_nodes=(OnnxNode(self.onnx_operator, attributes=onnx_attributes),),
+        )
+        return (call,)
+
+    def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
+        """The pooling layer, after one for the padding: Keras's own padding is not counted in the mean."""
+        strides = {"strides": self.stride} if self.effective_stride != self.kernel_size else {}
+        pooling = KerasCall(self.keras_layer, (self.kernel_size,), strides)
+        return (self.keras_padding_layer.with_positional(self.padding), pooling) if self.padding else (pooling,)
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """A vector below, too much padding, a window that does not fit."""
@@ -85,3 +126,44 @@ class WindowPool(Layer):
                 fixes=tuple(repairs),
             ),
         )
+
+
+def make_torch_pooling_import(
+    layer_class: type[WindowPool], names: Sequence[str], arguments: Sequence[str]
+) -> CallImport:
+    """The import of a PyTorch pooling module or function."""
+
+    def read(arguments: CallArguments, shape: Shape) -> LayerImport:
+        kernel_size = arguments.read_square("kernel_size")
+        stride = arguments.read_square("stride", default=kernel_size)
+        padding = arguments.read_square("padding", default=0)
+        if arguments.read_square("dilation", default=1) != 1:
+            raise UnsupportedCallError("has a dilation")
+        for name in ("ceil_mode", "return_indices"):
+            arguments.require_value(name, False)
+        if padding:
+            arguments.require_value("count_include_pad", True)
+        arguments.ignore("count_include_pad")
+        fields = {"kernel_size": kernel_size, "stride": None if stride == kernel_size else stride, "padding": padding}
+        return LayerImport(layer_class.model_validate(fields))
+
+    return CallImport(tuple(names), tuple(arguments), read)
+
+
+def make_keras_pooling_import(
+    layer_class: type[WindowPool], names: Sequence[str], padding_note: str = ""
+) -> CallImport:
+    """The import of a Keras pooling layer; ``padding_note`` says how its padding differs."""
+
+    def read(arguments: CallArguments, shape: Shape) -> LayerImport:
+        kernel_size = arguments.read_square("pool_size", default=2)
+        stride = arguments.read_square("strides", default=kernel_size)
+        fields = {"kernel_size": kernel_size, "stride": None if stride == kernel_size else stride}
+        layer = layer_class.model_validate(fields)
+        if has_same_padding(arguments):
+            layer = layer.replace(padding=compute_same_padding(arguments, shape, kernel_size, stride))
+        if layer.padding and padding_note:
+            arguments.add_note(padding_note)
+        return LayerImport(layer)
+
+    return CallImport(tuple(names), ("pool_size", "strides", "padding", "data_format"), read)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import omit_defaults
+from playground.core.layers.calls import omit_defaults
 from playground.core.optimizers.base import Optimizer
 
 

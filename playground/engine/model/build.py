@@ -81,7 +81,7 @@ def _create_modules(calls: Iterable[TorchCall]) -> list[nn.Module]:
 
 
 def _create_module(call: TorchCall) -> nn.Module:
-    if call.name == "Residual":
+    if call.body:
         body = nn.Sequential(*_create_modules(call.body))
         module: nn.Module = Residual(body, _create_module(call.shortcut) if call.shortcut else None)
     else:

@@ -151,16 +151,22 @@ def _build_training_module(module: nn.Module, bfloat16_parameters: dict[nn.Param
         case Residual():
             shortcut = _build_training_module(module.shortcut, bfloat16_parameters)
             return Residual(nn.Sequential(_build_training_module(module.body, bfloat16_parameters)), shortcut)
-        case nn.Conv2d() | nn.Linear() if bfloat16_parameters:
+        case nn.Module() if bfloat16_parameters and _has_weight_matrix(module):
             double = copy.deepcopy(module)
             for name, weight in module.named_parameters():
                 setattr(double, name, nn.Parameter(bfloat16_parameters[weight], requires_grad=weight.requires_grad))
             return double
-        case nn.BatchNorm1d() | nn.BatchNorm2d() if not module.weight.requires_grad:
+        case nn.Module(running_mean=_, weight=nn.Parameter(requires_grad=False)):
             # With a mode of its own: a frozen one keeps its statistics while the model trains.
             return copy.copy(module).eval()
         case _:
             return module
+
+
+def _has_weight_matrix(module: nn.Module) -> bool:
+    """True for convolutions and linear layers; normalization has one weight per channel."""
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, nn.Parameter) and weight.ndim > 1
 
 
 def _move_relu_after_pooling(layers: Iterable[nn.Module]) -> list[nn.Module]:

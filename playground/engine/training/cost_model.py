@@ -13,7 +13,6 @@ _COST_PER_BYTE = 7.0
 _COST_PER_LAYER_AND_IMAGE = 23_000.0
 _COST_PER_LAYER_AND_STEP = 11_000_000.0
 _REFERENCE_BATCH_SIZE, _EVALUATION_BATCH_SIZE = 128, 1000
-_ZERO_COST_KINDS = ("flatten",)
 
 _FORWARD_COST_SHARE = 1 / 3
 """Of a training step: the gradients by weights and by inputs cost as much as the way forward, each."""
@@ -26,7 +25,7 @@ def estimate_training_cost(summary: Summary, batch_size: int) -> float:
 
 
 def _estimate_forward_cost(row: LayerSummary, batch_size: int) -> float:
-    if not row.enabled or row.kind in _ZERO_COST_KINDS:
+    if not row.enabled or row.layer_class.is_view:
         return 0.0
     layer = _COST_PER_LAYER_AND_IMAGE + _COST_PER_LAYER_AND_STEP / batch_size
     return row.multiply_adds + _COST_PER_BYTE * row.activation_bytes + layer

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from playground.core.layers.base import build_activation_calls
+from playground.core.layers.activation_functions import build_activation_calls
 from playground.engine.model.build import expand_to_class_logits
 from playground.errors import PlaygroundError
 from playground.interpret.activations.receptive_field import Box, Span

@@ -7,8 +7,8 @@ have unlike strides, or pooling leaves out a row that padding then stands for.
 from collections.abc import Sequence
 
 from playground.core.architecture import Architecture, ResolvedLayer
-from playground.core.layers.base import TorchCall
-from playground.core.shapes import is_spatial
+from playground.core.layers import TorchCall
+from playground.core.shapes import SlidingWindow, is_spatial
 from playground.errors import PlaygroundError
 
 Box = tuple[int, int, int, int]
@@ -61,25 +61,19 @@ def _trace_back(calls: Sequence[TorchCall], positions: tuple[int, int] | None) -
     for call in reversed(calls):
         if positions is None:
             return None
-        if call.name == "Residual":
-            inner, around = (
-                _trace_back(call.body, positions),
-                _trace_back((call.shortcut,) if call.shortcut else (), positions),
-            )
+        if call.body:
+            inner = _trace_back(call.body, positions)
+            around = _trace_back((call.shortcut,) if call.shortcut else (), positions)
             if inner and around:
                 positions = min(inner[0], around[0]), max(inner[1], around[1])
-        elif call.name == "AdaptiveAvgPool2d":
-            positions = 0, 10**9
-        elif "kernel_size" in call.arguments:
-            positions = _trace_through_window(call, positions)
+        elif call.window:
+            positions = _trace_through_window(call.window, positions)
     return positions
 
 
-def _trace_through_window(call: TorchCall, positions: tuple[int, int]) -> tuple[int, int]:
-    size = call.arguments["kernel_size"]
-    stride = call.arguments.get("stride", 1 if call.name == "Conv2d" else size)
-    extent = call.arguments.get("dilation", 1) * (size - 1)
-    padding = call.arguments.get("padding", 0)
-    if padding == "same":  # of an odd number of zeros torch puts the larger half at the end
-        padding = extent // 2
-    return positions[0] * stride - padding, positions[1] * stride - padding + extent
+def _trace_through_window(window: SlidingWindow, positions: tuple[int, int]) -> tuple[int, int]:
+    if window.kernel_size is None:
+        return 0, 10**9
+    first = positions[0] * window.stride - window.padding
+    last = positions[1] * window.stride - window.padding + window.dilation * (window.kernel_size - 1)
+    return first, last

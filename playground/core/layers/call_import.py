@@ -1,0 +1,129 @@
+"""Import of PyTorch and Keras calls: the names and arguments that a layer kind declares for pasted code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from playground.core.shapes import Shape, compute_output_size, is_spatial
+
+if TYPE_CHECKING:
+    from playground.core.layers.base import Layer
+
+TORCH_IGNORED_ARGUMENTS = ("device", "dtype")
+
+
+class UnsupportedCallError(Exception):
+    """Reason why a call cannot be imported, as the end of a sentence that begins with the call."""
+
+
+class CallArguments(Protocol):
+    """Arguments of one call; each is read once, by its type. The readers raise UnsupportedCallError."""
+
+    add_note: Callable[[str], None]
+
+    @property
+    def name(self) -> str:
+        """The name of the called class or function."""
+
+    @property
+    def line(self) -> int:
+        """The line of the call, from 1."""
+
+    @property
+    def positional(self) -> tuple[object, ...]:
+        """The values without a name."""
+
+    def pop(self, *names: str) -> object:
+        """The value of the first of these names that was given; None if none was."""
+
+    def set_value(self, name: str, value: object) -> None:
+        """Set an argument under another name, or in another form."""
+
+    def read_integer(self, *names: str, default: int | None = None) -> int:
+        """A whole number."""
+
+    def read_square(self, *names: str, default: int | None = None) -> int:
+        """One number for both axes, or the same number twice."""
+
+    def read_units(self, *names: str) -> int:
+        """The size of a linear layer; the code may leave that of the last one open."""
+
+    def read_expected_size(self, *names: str) -> int | None:
+        """The input size that the code states; None if it states none."""
+
+    def read_number(self, *names: str, default: float | None = None) -> float:
+        """Any number."""
+
+    def read_flag(self, *names: str, default: bool = True) -> bool:
+        """A boolean."""
+
+    def require_value(self, name: str, *allowed: object) -> None:
+        """Refuse an argument with another value than these."""
+
+    def ignore(self, *names: str) -> None:
+        """Skip arguments that change nothing."""
+
+
+@dataclass(frozen=True)
+class LayerImport:
+    """An imported layer, and the size of its input (channels, or values in a row) if the code states it.
+
+    ``needs_flatten``: the call keeps height and width of 1, and only the Flatten after it completes the layer.
+    """
+
+    layer: "Layer"
+    expected_size: int | None = None
+    needs_flatten: bool = False
+
+
+@dataclass(frozen=True)
+class CallImport:
+    """Names of a class or function, its arguments in the order of the signature, and the layers it becomes.
+
+    ``takes_activation``: a Keras layer with an ``activation`` argument, which is read for it.
+    """
+
+    names: tuple[str, ...]
+    arguments: tuple[str, ...]
+    read: Callable[[CallArguments, Shape], LayerImport]
+    takes_activation: bool = False
+
+
+def read_torch_padding(arguments: CallArguments) -> int | str:
+    """The ``padding`` of a PyTorch convolution: pixels or ``"same"``."""
+    value = arguments.pop("padding")
+    if isinstance(value, str):
+        return 0 if value == "valid" else value
+    arguments.set_value("padding", value)
+    return arguments.read_square("padding", default=0)
+
+
+def has_same_padding(arguments: CallArguments) -> bool:
+    """True if a Keras layer pads to ``"same"``."""
+    value = arguments.pop("padding", "border_mode")
+    if value is not None and (not isinstance(value, str) or value.lower() not in ("valid", "same")):
+        raise UnsupportedCallError("has a padding that is neither 'valid' nor 'same'")
+    return value is not None and value.lower() == "same"
+
+
+def compute_same_padding(arguments: CallArguments, shape: Shape, window_size: int, stride: int) -> int:
+    """The pixels on every side that give the size of Keras's "same", which with a stride pads one side more."""
+    if not is_spatial(shape):
+        return 0
+    wanted = [-(-size // stride) for size in shape[1:]]
+    missing = [max(0, (n - 1) * stride + window_size - size) for n, size in zip(wanted, shape[1:], strict=True)]
+    for pixels in range(window_size // 2 + 1):
+        if [compute_output_size(size, window_size, stride, pixels) for size in shape[1:]] == wanted:
+            if any(total != 2 * pixels for total in missing):
+                arguments.add_note(
+                    f"Line {arguments.line}: 'same' pads {pixels} on every side here; Keras pads one side more."
+                )
+            return pixels
+    raise UnsupportedCallError("pads one side only ('same' with this stride), which has no counterpart here")
+
+
+def read_keras_padding(arguments: CallArguments, shape: Shape, window_size: int, stride: int) -> int | str:
+    """The ``padding`` of a Keras convolution, given its stride and window."""
+    if not has_same_padding(arguments):
+        return 0
+    return "same" if stride == 1 else compute_same_padding(arguments, shape, window_size, stride)
