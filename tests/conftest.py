@@ -1,4 +1,4 @@
-"""Shared by all tests: a data folder of their own, a cache that is unpacked once, tiny images."""
+"""Shared by all tests: a data folder of their own, a cache that is unpacked once, test ids that never change."""
 
 import os
 import tempfile
@@ -9,6 +9,14 @@ import pytest
 # Before anything of the package is imported: its workers inherit it.
 _HOME = tempfile.TemporaryDirectory(prefix="cnn-playground-tests-")
 os.environ["CNN_PLAYGROUND_HOME"] = _HOME.name
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> None:
+    """Refuse bytes as test ids: those of a ZIP file hold the time of day, and parallel workers collect other tests."""
+    if isinstance(val, bytes | bytearray | memoryview):
+        raise pytest.UsageError(
+            f"The parameter {argname!r} is bytes ({bytes(val[:20])!r}…) and has no id: use pytest.param(…, id=…) or ids=…"
+        )
 
 
 @pytest.fixture

@@ -241,7 +241,11 @@ def test_files_wanted_are_those_that_are_looked_for(mirror: Mirror):
     assert list_required_files(NAME) == ((target(), mirror.url),)
 
 
-@pytest.mark.parametrize("beginning", [b"something else", CONTENT + b"and more", CONTENT[:-1] + b"?"])
+@pytest.mark.parametrize(
+    "beginning",
+    [b"something else", CONTENT + b"and more", CONTENT[:-1] + b"?"],
+    ids=["other content", "too long", "wrong last byte"],
+)
 def test_a_beginning_of_something_else_is_thrown_away(mirror: Mirror, beginning: bytes):
     put_part(beginning)
     list(download_dataset(NAME))

@@ -220,7 +220,7 @@ def refuse(*_: object, **__: object) -> None:
     raise urllib.error.URLError("no way out")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"half of it"])
+@pytest.mark.parametrize("content", [None, b"", b"half of it"], ids=["no file", "empty file", "partial file"])
 def test_without_a_network_it_is_said_which_file_to_put_where(
     content: bytes | None, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,7 +120,9 @@ def test_a_saved_set_and_plain_strokes_are_read_alike(home: Path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"3", b"[3]", b"{}", b'[{"label": 12, "strokes": [[[1, 2]]]}]', b'[{"label": 1, "strokes": []}]']
+    "content",
+    [b"", b"3", b"[3]", b"{}", b'[{"label": 12, "strokes": [[[1, 2]]]}]', b'[{"label": 1, "strokes": []}]'],
+    ids=["empty", "number", "list of numbers", "no drawing", "unknown label", "no strokes"],
 )
 def test_files_without_labelled_drawings_are_told(content: bytes):
     with pytest.raises(DrawingError, match=r"own\.json"):

@@ -99,7 +99,11 @@ def test_an_empty_picture_names_its_file(tmp_path: Path) -> None:
         read_inputs(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\x00" * 100, b"%PDF-1.4"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\x00" * 100, b"%PDF-1.4"],
+    ids=["empty", "text", "PNG signature only", "GIF signature only", "zeros", "PDF"],
+)
 def test_what_is_no_picture_is_told_so(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(content)

@@ -172,7 +172,9 @@ def test_what_makes_no_data_set_is_told_so(files: dict[str, bytes], said: str):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"PK", b"no zip", zipped(FOUR).getvalue()[:-30], zipped(FOUR).getvalue()[60:]]
+    "content",
+    [b"", b"PK", b"no zip", zipped(FOUR).getvalue()[:-30], zipped(FOUR).getvalue()[60:]],
+    ids=["empty", "signature only", "text", "end cut off", "start cut off"],
 )
 def test_what_is_no_zip_file_is_told_so(content: bytes, tmp_path: Path):
     path = unpacked(tmp_path, {"pets.zip": content}) / "pets.zip"
