@@ -159,7 +159,9 @@ def bring(
             height=size,
             width=size,
             channels=1 if grayscale else 3,
-            on_progress=lambda done, total: progress_bar.update(task, completed=done, total=total),
+            on_progress=lambda progress: progress_bar.update(
+                task, description=progress.stage, completed=progress.completed, total=progress.total
+            ),
         )
     dataset_name = save_custom_dataset(name or source.stem, images)
     for skipped in images.skipped:

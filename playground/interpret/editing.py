@@ -16,6 +16,7 @@ from playground.core.summary import summarize
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import ModuleRange, expand_to_class_logits, list_module_ranges
+from playground.engine.progress import Progress
 from playground.engine.runs.imported_weights import create_run_from_weights
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
@@ -165,8 +166,8 @@ def measure_edits(model: Model, edits: tuple[Edit, ...], data: LabeledImages) ->
 
 def compute_ablation_scores(
     model: Model, layer_index: int, data: LabeledImages
-) -> Iterator[tuple[float, tuple[AblationScore, ...]]]:
-    """Ablate the channels of a layer one by one: (progress 0 to 1, scores so far, least important first).
+) -> Iterator[tuple[Progress, tuple[AblationScore, ...]]]:
+    """Ablate the channels of a layer one by one: (progress, scores so far, least important first).
 
     The number of images, 64 to 1,000, is chosen so that all channels together take four times as long as
     ``measure_edits``.
@@ -182,7 +183,7 @@ def compute_ablation_scores(
         after = prefix.evaluate(_copy_with_edits(model, (ChannelScale(layer_index, channel, 0.0),)))
         scores.append(AblationScore(channel, before.accuracy - after.accuracy, after.loss - before.loss, after.size))
         yield (
-            (channel + 1) / channels,
+            Progress("Evaluating the network without each channel", channel + 1, channels),
             tuple(sorted(scores, key=lambda score: (score.accuracy_drop, score.loss_increase, score.channel))),
         )
 

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
+from playground.engine.progress import Progress
 from playground.errors import PlaygroundError
 
 Result = TypeVar("Result")
@@ -35,8 +36,8 @@ def show_stop_button(key: str) -> Iterator[DeltaGenerator]:
         button.empty()
 
 
-def run_with_progress(steps: Iterator[tuple[float, Result | None]], label: str) -> Result:
-    """Drive work that yields (progress 0 to 1, None) and at last (1, answer); no bar where it is there at once.
+def run_with_progress(steps: Iterator[tuple[Progress, Result | None]]) -> Result:
+    """Drive work that yields (progress, None) and at last (progress, answer); no bar where it is there at once.
 
     A click anywhere ends the script, and with it the work. Raises PlaygroundError for work without an answer.
     """
@@ -44,7 +45,7 @@ def run_with_progress(steps: Iterator[tuple[float, Result | None]], label: str) 
     found: Result | None = None
     for progress, found in steps:
         if found is None:
-            place.progress(progress, label)
+            place.progress(progress.fraction, f"{progress.stage} …")
     place.empty()
     if found is None:
         raise PlaygroundError("The work ended without an answer.", fix="Try again.")

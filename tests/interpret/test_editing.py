@@ -79,7 +79,7 @@ def test_edits_apply_in_order_to_a_copy() -> None:
 
 def test_unused_channel_has_the_lowest_ablation_score() -> None:
     *_, (progress, scores) = compute_ablation_scores(make_one_channel_per_class_model(), 1, make_lit_pixel_images())
-    assert progress == 1.0
+    assert progress.fraction == 1.0
     # Without channel 0 all logits of its images are equal, and argmax takes the first class: no decrease either.
     assert [(one.channel, one.accuracy_drop) for one in scores[:2]] == [(4, 0.0), (0, 0.0)]
     assert [one.accuracy_drop for one in scores[2:]] == pytest.approx([0.25] * 3, abs=0.08)  # of a sample of the images

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from playground.engine.model.build import expand_to_class_logits
+from playground.engine.progress import Progress
 from playground.errors import PlaygroundError
 from playground.interpret.feature_viz.adam import Adam
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
 
+_STAGE = "Searching for the smallest change"
 _YIELD_EVERY = 10  # steps
 _WEIGHT_GROWTH, _WEIGHT_DECAY = 1.1, 0.9
 _BISECTION_STEPS = 12
@@ -41,10 +43,10 @@ class Counterfactual:
 
 def find_counterfactual(
     model: Model, image: Array, target: int | None = None, *, steps: int = 150, lr: float = 0.02
-) -> Iterator[tuple[float, Counterfactual]]:
+) -> Iterator[tuple[Progress, Counterfactual]]:
     """Search for the smallest change of ``image`` (channels, height, width), 0 to 1, that makes the guess ``target``.
 
-    Yields the progress, up to 1, and the best so far, every ten steps; the last one is the answer. It is a short way to
+    Yields the progress and the best so far, every ten steps; the last one is the answer. It is a short way to
     the border between the classes, from a search that only sees slopes: a shorter one may exist. ``target`` None is the
     second guess; where the guess is ``target`` already, the answer is no change. ``lr`` is about how far a pixel moves
     in one of the first steps. Raises PlaygroundError for a class that there is not.
@@ -63,7 +65,8 @@ def find_counterfactual(
     slack = _RELATIVE_MIN_MARGIN * float(scores.abs().max())
     question = _SearchProblem(model.module, original, order[1] if target is None else target, slack)
     if order[0] == question.target:
-        return iter([(1.0, question.to_counterfactual(question.evaluate(original), is_successful=True))])
+        unchanged = question.to_counterfactual(question.evaluate(original), is_successful=True)
+        return iter([(Progress(_STAGE, max(1, steps), max(1, steps)), unchanged)])
     return _search(question, steps, lr)
 
 
@@ -118,7 +121,7 @@ class _SearchProblem:
         )
 
 
-def _search(problem: _SearchProblem, steps: int, lr: float) -> Iterator[tuple[float, Counterfactual]]:
+def _search(problem: _SearchProblem, steps: int, lr: float) -> Iterator[tuple[Progress, Counterfactual]]:
     best = problem.evaluate(problem.original)
     pixels, adam = problem.original, Adam(problem.original)
     weight: float | None = None
@@ -134,10 +137,13 @@ def _search(problem: _SearchProblem, steps: int, lr: float) -> Iterator[tuple[fl
         rate = lr * (1 + math.cos(math.pi * step / steps)) / 2
         pixels = (pixels - rate * adam.compute_direction(objective_slope)).clamp(0, 1)
         if step % _YIELD_EVERY == _YIELD_EVERY - 1 and step < steps - 1:
-            yield (step + 1) / steps, problem.to_counterfactual(best, is_successful=best.reaches_target)
+            yield Progress(_STAGE, step + 1, steps), problem.to_counterfactual(best, is_successful=best.reaches_target)
     if best.reaches_target:
         best = _bisect_to_boundary(problem, best)
-    yield 1.0, problem.to_counterfactual(best, is_successful=best.reaches_target)
+    yield (
+        Progress(_STAGE, max(1, steps), max(1, steps)),
+        problem.to_counterfactual(best, is_successful=best.reaches_target),
+    )
 
 
 def _bisect_to_boundary(problem: _SearchProblem, far: _Candidate) -> _Candidate:

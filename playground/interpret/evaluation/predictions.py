@@ -11,6 +11,7 @@ from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.data.splits import load_test_images
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits
+from playground.engine.progress import Progress
 from playground.engine.runs.run import Run
 from playground.interpret.model import Model
 
@@ -21,21 +22,22 @@ _MIN_CACHED_IMAGE_SETS, _MAX_CACHED_IMAGE_SETS = 2, 4  # a page asks for all and
 _MAX_IMAGE_BYTES = 256 * 2**20
 
 
-def predict_dataset(model: Model, data: LabeledImages) -> Iterator[tuple[float, Evaluation | None]]:
-    """Evaluate a network step by step: (progress 0 to 1, None), and at the end (1, the evaluation).
+def predict_dataset(model: Model, data: LabeledImages) -> Iterator[tuple[Progress, Evaluation | None]]:
+    """Evaluate a network step by step: (progress, None), and at the end (progress, the evaluation).
 
     Evaluations are cached by network and images.
     """
+    stage = f"Evaluating the network on {len(data):,} test images"
     evaluation = _get_cached_evaluation(model, data)
     if evaluation is None:
         logits = []
         for index, batch in enumerate(torch.split(data.images, _BATCH_SIZE)):
             with torch.inference_mode():
                 logits.append(expand_to_class_logits(model.module(scale_pixels(batch))).float())
-            yield min(1.0, (index + 1) * _BATCH_SIZE / len(data)) * 0.999, None
+            yield Progress(stage, min(len(data), (index + 1) * _BATCH_SIZE), len(data)), None
         evaluation = Evaluation.from_logits(torch.cat(logits), data.labels)
         _cache_evaluation(model, data, evaluation)
-    yield 1.0, evaluation
+    yield Progress(stage, len(data), len(data)), evaluation
 
 
 def load_evaluation_images(name: str, count: int | None = None, shape: Shape | None = None) -> LabeledImages:

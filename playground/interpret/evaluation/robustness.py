@@ -20,6 +20,7 @@ from playground.core.datasets import Dataset
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits
+from playground.engine.progress import Progress
 from playground.engine.rng import make_generator
 from playground.errors import DataError
 from playground.interpret.model import Model
@@ -149,7 +150,7 @@ def list_perturbations(dataset: Dataset) -> tuple[Perturbation, ...]:
 
 def measure_robustness(
     model: Model, data: LabeledImages, perturbations: Sequence[Perturbation] = tuple(PERTURBATIONS), *, count: int = 500
-) -> Iterator[RobustnessPoint]:
+) -> Iterator[tuple[Progress, RobustnessPoint]]:
     """Point after point of all curves, in the order of ``perturbations``, on the same ``count`` images of ``images`` (or all).
 
     Raises DataError where there are no images.
@@ -162,12 +163,13 @@ def measure_robustness(
 
 def _measure_points(
     model: Model, sample: LabeledImages, perturbations: Sequence[Perturbation]
-) -> Iterator[RobustnessPoint]:
+) -> Iterator[tuple[Progress, RobustnessPoint]]:
     images = scale_pixels(sample.images)
-    for change in perturbations:
-        for level in PERTURBATIONS[change].levels:
-            evaluation = _evaluate_pixels(model, perturb(images, change, level), sample.labels)
-            yield RobustnessPoint(change, level, evaluation.accuracy, evaluation.size)
+    conditions = [(change, level) for change in perturbations for level in PERTURBATIONS[change].levels]
+    for index, (change, level) in enumerate(conditions):
+        evaluation = _evaluate_pixels(model, perturb(images, change, level), sample.labels)
+        progress = Progress(PERTURBATIONS[change].title, index + 1, len(conditions))
+        yield progress, RobustnessPoint(change, level, evaluation.accuracy, evaluation.size)
 
 
 def _evaluate_pixels(model: Model, images: Tensor, labels: Tensor) -> Evaluation:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from playground.core.shapes import Shape
 from playground.core.summary import summarize
 from playground.engine.model.build import Residual, list_module_ranges
+from playground.engine.progress import Progress
 from playground.engine.rng import make_generator
 from playground.errors import PlaygroundError
 from playground.interpret.activations.receptive_field import get_steps_up_to
@@ -87,7 +88,7 @@ def maximize_activation(
     channel: int,
     objective: Objective = "channel",
     settings: MaximizationSettings = MaximizationSettings(),
-) -> Iterator[MaximizationResult]:
+) -> Iterator[tuple[Progress, MaximizationResult]]:
     """An image that makes a channel large: the start, then the best so far every few steps; the last is the answer.
 
     What grows is the value before the layer's activation, where there is one: an activation that is shut has no slope
@@ -109,7 +110,7 @@ def maximize_activation(
 
 def _optimize(
     target: "_ObjectiveFunction", shape: Shape, settings: MaximizationSettings
-) -> Iterator[MaximizationResult]:
+) -> Iterator[tuple[Progress, MaximizationResult]]:
     dice = make_generator("dream", settings.seed)
     paint = _PARAMETERIZATIONS[settings.parameterization](shape)
     jitter = min(settings.jitter, target.receptive_field_size // _JITTER_DIVISOR)
@@ -117,7 +118,12 @@ def _optimize(
     values, adam, half = start, Adam(start, _RELATIVE_EPS), (settings.steps + 1) // 2
     best = paint.to_image(start)
     first_score = score = target.evaluate(best)
-    yield MaximizationResult(best[0].numpy().copy(), score, first_score, 0, settings.steps)
+
+    def report(step: int) -> tuple[Progress, MaximizationResult]:
+        progress = Progress(f"Activation {score:.4g} after {step} steps", step, settings.steps)
+        return progress, MaximizationResult(best[0].numpy().copy(), score, first_score, step, settings.steps)
+
+    yield report(0)
     for step in range(1, settings.steps + 1):
         if step == half + 1 and score == first_score:  # leaks and shifts led nowhere: straight on
             values, adam, jitter = start, Adam(start, _RELATIVE_EPS), 0
@@ -129,7 +135,7 @@ def _optimize(
             reached = target.evaluate(image)
             if reached > score:
                 best, score = image, reached
-            yield MaximizationResult(best[0].numpy().copy(), score, first_score, step, settings.steps)
+            yield report(step)
 
 
 def _compute_gradient(

@@ -15,10 +15,12 @@ from playground.core.shapes import format_shape
 from playground.core.summary import summarize
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.model.build import list_module_ranges
+from playground.engine.progress import Progress
 from playground.errors import DataError
 from playground.interpret.activations.receptive_field import Box, compute_box_of_last, get_steps_up_to
 from playground.interpret.model import Model
 
+_STAGE = "Running the test images through the layer"
 _BATCH_SIZE = 100
 _MIN_IMAGES = 200  # images, whatever they cost: fewer are no choice
 
@@ -48,8 +50,8 @@ class TopActivations:
 
 def find_top_activations(
     model: Model, data: LabeledImages, layer_index: int, *, budget: float = 2e11, k: int = 9
-) -> Iterator[tuple[float, TopActivations | None]]:
-    """The ``k`` images that excite each channel of a layer most: (progress, None) on the way, then (1.0, result).
+) -> Iterator[tuple[Progress, TopActivations | None]]:
+    """The ``k`` images that excite each channel of a layer most: (progress, None) on the way, then (progress, result).
 
     A channel's value is the largest of its map, or the value of its unit in a vector, after the layer's activation; of
     equal values that of the earlier image (and place) counts. So many images are looked at, evenly chosen, that the
@@ -69,15 +71,18 @@ def find_top_activations(
 
 def _search(
     model: Model, data: LabeledImages, steps: tuple[ResolvedLayer, ...], budget: float, k: int
-) -> Iterator[tuple[float, TopActivations | None]]:
+) -> Iterator[tuple[Progress, TopActivations | None]]:
     modules = model.module[: list_module_ranges(model.architecture)[len(steps) - 1].stop]
     places = _sample_indices(data, _limit_image_count(model.architecture, steps[-1].index, budget, len(data)))
     best = _TopK(k)
     for start in range(0, len(places), _BATCH_SIZE):
         indices = places[start : start + _BATCH_SIZE]
         best.add(indices, *_find_peaks(modules, data.images[indices]))
-        yield (start + len(indices)) / len(places), None
-    yield 1.0, TopActivations(steps[-1].index, len(places), best.to_top_activations(data.labels, steps))
+        yield Progress(_STAGE, start + len(indices), len(places)), None
+    yield (
+        Progress(_STAGE, len(places), len(places)),
+        TopActivations(steps[-1].index, len(places), best.to_top_activations(data.labels, steps)),
+    )
 
 
 def _limit_image_count(architecture: Architecture, layer_index: int, budget: float, available: int) -> int:

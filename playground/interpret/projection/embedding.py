@@ -28,6 +28,7 @@ from playground.core.shapes import Shape, is_spatial
 from playground.engine.child_env import build_child_environment
 from playground.engine.data.batch import scale_pixels
 from playground.engine.model.build import list_module_ranges
+from playground.engine.progress import Progress
 from playground.errors import DataError, PlaygroundError
 from playground.interpret.activations.receptive_field import get_steps_up_to
 from playground.interpret.model import Model
@@ -42,6 +43,7 @@ _MIN_VARIANCE_RATIO = (
 _MIN_ROWS = 4
 _MIN_ITERATIONS = 250  # scikit-learn's; t-SNE exaggerates attraction for so long, and no map is done before
 _POLL_INTERVAL_S = 0.2
+_STAGE = "Computing t-SNE"
 _ITERATION_PATTERN = re.compile(r"\[t-SNE\] Iteration (\d+): error")
 _SINGLE_THREAD_ENV = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _LAYOUT_PRESERVING_KINDS = ("flatten", "dropout", "batch_norm", "activation")
@@ -148,8 +150,8 @@ def _compute_principal_axes(centered: NDArray[np.float64]) -> tuple[NDArray[np.f
 
 def compute_tsne(
     features: Array, *, seed: int = 0, iterations: int = 500, perplexity: float = 30
-) -> Generator[tuple[float, Array | None], None, None]:
-    """The t-SNE map of rows of features (count, values): yields (progress 0 to 1, None), at last (1.0, points).
+) -> Generator[tuple[Progress, Array | None], None, None]:
+    """The t-SNE map of rows of features (count, values): yields (progress, None), at last (progress, points).
 
     ``points`` (count, 2). ``perplexity``, about how many neighbours a row has, is lowered where there are fewer than
     three times as many rows; ``iterations`` is 250 or more. Features are first reduced to 50 dimensions by PCA, as its
@@ -169,18 +171,18 @@ def compute_tsne(
 
 def _run_tsne_process(
     features: Array, perplexity: float, iterations: int, seed: int
-) -> Generator[tuple[float, Array | None], None, None]:
+) -> Generator[tuple[Progress, Array | None], None, None]:
     """In a process of its own: scikit-learn would stay in a server's memory, and hold up the pages of others."""
     with tempfile.TemporaryDirectory(prefix="cnn-playground-tsne-") as folder:
         source, target = Path(folder) / "features.npy", Path(folder) / "points.npy"
         np.save(source, features)
         with _start_tsne_process(str(source), str(target), str(perplexity), str(iterations), str(seed)) as process:
             try:
-                progress, last_line = 0.0, ""
+                progress, last_line = Progress(_STAGE, 0, iterations), ""
                 for line in _read_output_lines(process):
                     last_line = line.strip() or last_line
                     if matched := _ITERATION_PATTERN.match(line):
-                        progress = min(1.0, int(matched[1]) / iterations)
+                        progress = Progress(_STAGE, int(matched[1]), iterations)
                     yield progress, None
             finally:
                 process.kill()
@@ -189,7 +191,7 @@ def _run_tsne_process(
                     f"The t-SNE map could not be computed: {last_line or 'the process was ended from outside'}.",
                     fix="Take fewer images, or look at the PCA map.",
                 )
-        yield 1.0, np.load(target)
+        yield Progress(_STAGE, iterations, iterations), np.load(target)
 
 
 def _read_output_lines(process: subprocess.Popen[str]) -> Iterator[str]:

@@ -251,7 +251,7 @@ def _render_ablation_scores(run: Run, original_model: Model, row: LayerSummary) 
         found: tuple[AblationScore, ...] = ()
         with show_stop_button("operate-find-stop") as place:
             for progress, found in compute_ablation_scores(original_model, row.index, load_run_test_images(run)):
-                place.progress(progress, f"{len(found)} of {row.output_shape[0]} channels")
+                place.progress(progress.fraction, f"{len(found)} of {row.output_shape[0]} channels")
         st.session_state["importances"] = (key, found)
         rerun_fragment_or_page()
     kept = st.session_state.get("importances")

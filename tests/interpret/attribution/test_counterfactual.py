@@ -35,7 +35,7 @@ def _row(*pixels: float) -> np.ndarray:
 
 def _last(model: Model, image: np.ndarray, target: int | None = None, steps: int = 150) -> Counterfactual:
     *_, (progress, answer) = find_counterfactual(model, image, target, steps=steps)
-    assert progress == 1
+    assert progress.fraction == 1
     return answer
 
 
@@ -107,7 +107,7 @@ def test_no_change_where_the_guess_is_the_target_already() -> None:
     image = _row(0.5, 0.5)
     answers = list(find_counterfactual(_linear([[1, 2], [4, 6]], [0, -4.5]), image, target=0))
     ((progress, answer),) = answers
-    assert (progress, answer.is_successful, answer.distance) == (1.0, True, 0.0)
+    assert (progress.fraction, answer.is_successful, answer.distance) == (1.0, True, 0.0)
     np.testing.assert_array_equal(answer.image, image)
     assert answer.probability == pytest.approx(1 / (1 + np.exp(-1)))
 
@@ -130,7 +130,7 @@ def test_a_net_that_sees_nothing() -> None:
 def test_the_best_so_far_only_gets_better() -> None:
     model = _linear([[1, 2], [4, 6]], [0, -4.5])
     answers = list(find_counterfactual(model, _row(0.5, 0.5)))
-    progress = [part for part, _ in answers]
+    progress = [part.fraction for part, _ in answers]
     assert progress == sorted(set(progress))
     assert len(progress) == 15
     assert (progress[0], progress[-1]) == (pytest.approx(1 / 15), 1.0)

@@ -1,5 +1,6 @@
 """How accuracy falls as images change: the changes against plain array arithmetic, accuracy counted by hand."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import get_args
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Flatten, Output
 from playground.engine.data.batch import LabeledImages
+from playground.engine.progress import Progress
 from playground.errors import DataError
 from playground.interpret.evaluation.robustness import (
     PERTURBATIONS,
@@ -169,9 +171,13 @@ def test_impossible_levels(change: Perturbation, level: float) -> None:
         perturb(_images(1, 1, 4, 4), change, level)
 
 
+def list_points(steps: Iterator[tuple[Progress, RobustnessPoint]]) -> list[RobustnessPoint]:
+    return [point for _, point in steps]
+
+
 @pytest.mark.parametrize("sigmoid", [False, True])
 def test_accuracy_is_counted_right(sigmoid: bool) -> None:
-    points = list(measure_robustness(_looks_at_the_middle(sigmoid=sigmoid), _dots()))
+    points = list_points(measure_robustness(_looks_at_the_middle(sigmoid=sigmoid), _dots()))
     found = {point.level: point.accuracy for point in points if point.perturbation == "shift"}
     # Shifted by one, the middle dot is missed and its neighbour taken for it. By six there is no dot that comes there.
     assert found == pytest.approx(
@@ -187,7 +193,7 @@ def test_accuracy_is_counted_right(sigmoid: bool) -> None:
 
 
 def test_every_level_comes_once() -> None:
-    points = list(measure_robustness(_looks_at_the_middle(), _dots()))
+    points = list_points(measure_robustness(_looks_at_the_middle(), _dots()))
     assert [(point.perturbation, point.level) for point in points] == [
         (change, level) for change, info in PERTURBATIONS.items() for level in info.levels
     ]
@@ -196,11 +202,14 @@ def test_every_level_comes_once() -> None:
 
 def test_points_come_one_by_one_and_leave_torch_as_it_was() -> None:
     course = measure_robustness(_looks_at_the_middle(), _dots(), count=4)
-    first = next(course)
+    progress, first = next(course)
+    assert progress == Progress(
+        PERTURBATIONS[first.perturbation].title, 1, sum(len(one.levels) for one in PERTURBATIONS.values())
+    )
     assert isinstance(first, RobustnessPoint)
     assert first.size == 4
     assert not torch.is_inference_mode_enabled()
-    second = next(course)
+    _, second = next(course)
     assert (second.perturbation, second.level) == (first.perturbation, PERTURBATIONS[first.perturbation].levels[1])
 
 
@@ -229,7 +238,7 @@ def test_any_net_has_curves(architecture: Architecture) -> None:
     model = model_of(architecture)
     images = (_images(5, *architecture.input.shape) * 255).to(torch.uint8)
     labels = torch.arange(5) % architecture.classes
-    points = list(measure_robustness(model, LabeledImages(images, labels)))
+    points = list_points(measure_robustness(model, LabeledImages(images, labels)))
     assert len(points) == sum(len(info.levels) for info in PERTURBATIONS.values())
     assert all(round(point.accuracy * 5, 6).is_integer() for point in points)
     # Every change begins from the same images, so that all curves meet.

@@ -46,7 +46,7 @@ def _model(*layers: Layer, side: int = 9, classes: int = 2) -> Model:
 
 
 def _last(*arguments: Any, **changed: Any) -> MaximizationResult:
-    return list(maximize_activation(*arguments, settings=replace(MaximizationSettings(), **changed)))[-1]
+    return list(maximize_activation(*arguments, settings=replace(MaximizationSettings(), **changed)))[-1][1]
 
 
 def _edge_net() -> Model:
@@ -108,9 +108,9 @@ def test_the_class_of_a_linear_net_is_bright_where_its_weights_are_positive(
 
 def test_the_output_layer_speaks_of_classes_with_any_objective() -> None:
     model = _model(Flatten(), Output(activation="sigmoid"))
-    wanted = [frame.score for frame in maximize_activation(model, 1, 0, "class", QUICK)]
+    wanted = [frame.score for _, frame in maximize_activation(model, 1, 0, "class", QUICK)]
     for objective in ("channel", "centre"):
-        assert [frame.score for frame in maximize_activation(model, 1, 0, objective, QUICK)] == wanted  # type: ignore[arg-type]
+        assert [frame.score for _, frame in maximize_activation(model, 1, 0, objective, QUICK)] == wanted  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
@@ -148,11 +148,8 @@ def test_any_layer_of_any_net(
     count = architecture.classes if is_output else steps[place].output_shape[0]
     channel = draws.draw(st.integers(0, count - 1))
     kept = {name: weight.clone() for name, weight in model.module.state_dict().items()}
-    frames = list(
-        maximize_activation(
-            model, steps[place].index, channel, objective, replace(QUICK, parameterization=parameterization)
-        )
-    )
+    settings = replace(QUICK, parameterization=parameterization)
+    frames = [frame for _, frame in maximize_activation(model, steps[place].index, channel, objective, settings)]
 
     assert [frame.step for frame in frames] == [0, 8, 16, 24, 32, 40]
     assert all(frame.image.shape == architecture.input.shape for frame in frames)
@@ -243,15 +240,16 @@ def test_the_seed_decides_and_nothing_else() -> None:
     first, again, other = (
         list(maximize_activation(model, 3, 1, "class", replace(QUICK, seed=seed))) for seed in (4, 4, 5)
     )
-    assert all(np.array_equal(one.image, two.image) for one, two in zip(first, again, strict=True))
-    assert not np.array_equal(first[-1].image, other[-1].image)
+    assert all(np.array_equal(one.image, two.image) for (_, one), (_, two) in zip(first, again, strict=True))
+    assert not np.array_equal(first[-1][1].image, other[-1][1].image)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_steps_are_told_as_they_are_made() -> None:
     model = _model(Flatten(), Output())
     assert [
-        (frame.step, frame.steps) for frame in maximize_activation(model, 1, 0, settings=MaximizationSettings(steps=20))
+        (progress.completed, progress.total)
+        for progress, _ in maximize_activation(model, 1, 0, settings=MaximizationSettings(steps=20))
     ] == [
         (0, 20),
         (8, 20),
@@ -261,7 +259,7 @@ def test_steps_are_told_as_they_are_made() -> None:
     frames = maximize_activation(model, 1, 0)
     next(frames)
     with torch.no_grad():  # a caller's mode is neither needed nor changed
-        assert next(frames).step == 8
+        assert next(frames)[1].step == 8
         assert not torch.is_grad_enabled()
     assert torch.is_grad_enabled()
 

@@ -42,7 +42,7 @@ def _net(*layers: Layer, height: int = 4, width: int = 5) -> Architecture:
 
 def _found(*arguments: Any, **options: Any) -> TopActivations:
     *_, (progress, result) = find_top_activations(*arguments, **options)
-    assert progress == 1.0
+    assert progress.fraction == 1.0
     assert result is not None
     return result
 
@@ -113,7 +113,7 @@ def test_the_best_are_found_in_all_batches() -> None:
     brightness = (torch.arange(250) * 101 % 250).to(torch.uint8)
     data = LabeledImages(brightness.view(-1, 1, 1, 1), torch.arange(250))
     reports = list(find_top_activations(model, data, 0))
-    assert [progress for progress, _ in reports] == pytest.approx([0.4, 0.8, 1.0, 1.0])
+    assert [progress.fraction for progress, _ in reports] == pytest.approx([0.4, 0.8, 1.0, 1.0])
     assert [result is None for _, result in reports] == [True, True, True, False]
     found = reports[-1][1]
     assert found is not None

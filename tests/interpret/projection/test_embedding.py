@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
+from playground.engine.progress import Progress
 from playground.errors import DataError, PlaygroundError
 from playground.interpret.activations.activations import compute_activations
 from playground.interpret.model import Model
@@ -219,14 +220,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[str]"]:
 
 def _final(course: Map) -> Array:
     *_, (progress, points) = course
-    assert progress == 1
+    assert progress.fraction == 1
     assert points is not None
     return points
 
 
 def test_tsne_parts_two_clusters(scratch: Path) -> None:
     course = list(compute_tsne(_two_clusters(), iterations=300))
-    progress = [share for share, _ in course]
+    progress = [part.fraction for part, _ in course]
     assert progress[0] == 0
     assert progress[-1] == 1
     assert progress == sorted(progress)
@@ -257,10 +258,10 @@ def test_tsne_of_one_value_an_image_some_of_them_equal() -> None:
 
 def test_closing_ends_the_work_and_leaves_nothing(scratch: Path, started: list["subprocess.Popen[str]"]) -> None:
     course = compute_tsne(_rows(200, 60), iterations=10**6)
-    assert next(course) == (0.0, None)
+    assert next(course) == (Progress("Computing t-SNE", 0, 10**6), None)
     assert len(list(scratch.iterdir())) == 1
-    progress, points = next((progress, points) for progress, points in course if progress > 0)
-    assert 0 < progress < 1
+    progress, points = next((progress, points) for progress, points in course if progress.completed)
+    assert 0 < progress.fraction < 1
     assert points is None
     (process,) = started
     assert process.poll() is None

@@ -21,6 +21,7 @@ from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.archive import FoundFile, SkippedFile, open_file_listing
 from playground.engine.data.custom.decode import Channels, Pixels, decode_image
 from playground.engine.data.custom.layout import FolderLayout, LabeledFile, infer_layout, natural_sort_key
+from playground.engine.progress import Progress
 from playground.errors import ImageFileError, InvalidDatasetError
 
 MAX_IMAGES = 50_000
@@ -56,11 +57,11 @@ def read_image_folder(
     height: int,
     width: int,
     channels: Channels,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
 ) -> CustomImages:
     """The images of a folder or ZIP file, laid out as ``infer_layout`` says; DatasetError for what makes no data set.
 
-    ``on_progress`` is told (done, of how many) about a hundred times, in the caller's thread; raising there ends the work.
+    ``on_progress`` is called about a hundred times, in the caller's thread; an exception raised there ends the work.
     """
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise InvalidDatasetError(f"Images cannot become {height}×{width}.", expected=f"1 to {MAX_SIDE} pixels a side.")
@@ -78,7 +79,7 @@ def read_image_folder(
         def tick() -> None:
             number = next(done)
             if on_progress and number * 100 // len(used) > (number - 1) * 100 // len(used):
-                on_progress(number, len(used))
+                on_progress(Progress("Reading images", number, len(used)))
 
         shape = (channels, height, width)
         train, test = (_decode_images(part, shape, skipped, tick) for part in (layout.train, layout.test))

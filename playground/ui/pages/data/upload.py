@@ -1,7 +1,6 @@
 """One's own images as a data set: a ZIP with a folder for every class, or classes drawn here."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -14,6 +13,7 @@ from playground.engine.data.custom.image_folder import CustomImages, read_image_
 from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.data.rasterize import IMAGE_SIZE, rasterize
 from playground.engine.paths import clean_name
+from playground.engine.progress import Progress
 from playground.errors import DrawingError, PlaygroundError
 from playground.ui import html as markup
 from playground.ui.canvas import Ink, read_canvas, render_canvas
@@ -44,7 +44,12 @@ def render_upload_panel() -> None:
         if file is not None and st.button("Make a data set of it", key="bring-start", type="primary"):
             name = file.name.removesuffix(".zip")
             channels: Channels = 3 if colour else 1
-            made = _create_dataset(name, partial(read_image_folder, file, height=size, width=size, channels=channels))
+            made = _create_dataset(
+                name,
+                lambda on_progress: read_image_folder(
+                    file, height=size, width=size, channels=channels, on_progress=on_progress
+                ),
+            )
             # What was left out, not the images: a session outlives them.
             get_app_state().data.upload_result = (
                 made if isinstance(made, PlaygroundError) else (made.skipped_count, made.skipped)
@@ -54,13 +59,15 @@ def render_upload_panel() -> None:
 
 
 def _create_dataset(
-    name: str, read_images: Callable[..., CustomImages], *, is_drawn: bool = False
+    name: str, read_images: Callable[[Callable[[Progress], object]], CustomImages], *, is_drawn: bool = False
 ) -> CustomImages | PlaygroundError:
     """Read images and keep them as a data set, which is the page's from now on; or what is wrong with them."""
     try:
         with show_stop_button("bring-stop") as place:
             own = read_images(
-                progress=lambda done, total: place.progress(done / total, f"{done:,} of {total:,} pictures")
+                lambda progress: place.progress(
+                    progress.fraction, f"{progress.completed:,} of {progress.total:,} images"
+                )
             )
             get_app_state().data.dataset_name = save_custom_dataset(
                 name, own, is_drawn=is_drawn, owner=get_visitor_id()
@@ -129,7 +136,9 @@ def render_draw_classes_panel(state: AppState) -> None:
         if st.button("Make a data set of them", key="drawn-start", disabled=not enough):
             drawings = {one: list(kept) for one, kept in state.data.class_drawings.items()}
             made = _create_dataset(
-                " and ".join(list(drawings)[:3]), lambda progress: create_images_from_drawings(drawings), is_drawn=True
+                " and ".join(list(drawings)[:3]),
+                lambda on_progress: create_images_from_drawings(drawings),
+                is_drawn=True,
             )
             state.data.class_error = made if isinstance(made, PlaygroundError) else None
             state.data.drawn_dataset_sizes = (

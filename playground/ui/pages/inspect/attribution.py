@@ -123,7 +123,7 @@ def _search_counterfactual(model: Model, image: Array, target: int | None) -> Co
         with show_stop_button("counterfactual-stop") as place:
             for progress, found in find_counterfactual(model, image, target):
                 place.progress(
-                    progress, f"changed by {found.distance:.2f}" if found.is_successful else "not turned yet"
+                    progress.fraction, f"changed by {found.distance:.2f}" if found.is_successful else "not turned yet"
                 )
     except PlaygroundError as problem:
         markup.render_error(problem)

@@ -8,6 +8,7 @@ import streamlit as st
 from playground.charts.images import render_image
 from playground.core.summary import LayerSummary
 from playground.engine.data.batch import LabeledImages
+from playground.engine.progress import Progress
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.evaluation.predictions import load_run_test_images
@@ -82,7 +83,7 @@ def _find_top_activations(model: Model, data: LabeledImages, layer_index: int) -
     if layer_index in kept:
         before: TopActivations = kept[layer_index]
         return before
-    found = run_with_progress(find_top_activations(model, data, layer_index), "Showing the test images to the layer …")
+    found = run_with_progress(find_top_activations(model, data, layer_index))
     kept[layer_index] = found
     return found
 
@@ -164,14 +165,14 @@ def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
         _render_maximized_image(kept[1])
 
 
-def _run_maximization(steps: Iterator[MaximizationResult]) -> MaximizationResult | None:
+def _run_maximization(steps: Iterator[tuple[Progress, MaximizationResult]]) -> MaximizationResult | None:
     """Show how it comes about; Stop, like any other click, ends the script here and keeps nothing."""
     found: MaximizationResult | None = None
     try:
         with show_stop_button("dream-stop") as place:
-            for found in steps:
+            for progress, found in steps:
                 with place.container():
-                    st.progress(found.step / found.steps, f"{found.score:.4g} after {found.step} steps")
+                    st.progress(progress.fraction, progress.stage)
                     st.image(render_image(found.image, size=_IMAGE_SIZE), width=_IMAGE_SIZE)
     except PlaygroundError as problem:
         markup.render_error(problem)

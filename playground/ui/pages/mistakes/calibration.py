@@ -64,11 +64,10 @@ def render_robustness_view(model: Model, data: LabeledImages, perturbations: Seq
     points: list[RobustnessPoint] = kept[1] if kept and kept[0] is model else []
     if not points:
         place = st.empty()
-        total = sum(len(PERTURBATIONS[change].levels) for change in perturbations)
         try:
-            for number, point in enumerate(measure_robustness(model, data, perturbations, count=_SAMPLE_SIZE)):
+            for progress, point in measure_robustness(model, data, perturbations, count=_SAMPLE_SIZE):
                 points.append(point)
-                place.progress((number + 1) / total, f"{PERTURBATIONS[point.perturbation].title} …")
+                place.progress(progress.fraction, f"{progress.stage} …")
         except PlaygroundError as problem:
             markup.render_error(problem)
             return

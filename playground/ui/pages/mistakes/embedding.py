@@ -54,7 +54,7 @@ def render_embedding_view(state: AppState, run: Run, model: Model) -> None:
     except PlaygroundError as problem:
         markup.render_error(problem)
         return
-    evaluation = run_with_progress(predict_dataset(model, data), "Asking the net …")
+    evaluation = run_with_progress(predict_dataset(model, data))
     wrong = ~evaluation.is_correct
     names = list(run.get_dataset().class_names)
     captions = [
@@ -126,7 +126,7 @@ def _compute_tsne(model: Model, layer_index: int, features: Array) -> Array:
         found: Array = kept[2]
         return found
     with _TSNE_LOCK:
-        found = run_with_progress(compute_tsne(features), "t-SNE moves like images together …")
+        found = run_with_progress(compute_tsne(features))
     st.session_state["map-tsne"] = (model, layer_index, found)
     return found
 

@@ -42,7 +42,7 @@ def _render_page(state: AppState) -> None:
             model = choose_snapshot(run, key="mistakes-step")
     render_edit_notice(state, run)
     data = _choose_test_images(state, run)
-    evaluation = run_with_progress(predict_dataset(model, data), f"Asking the net about {len(data):,} test images …")
+    evaluation = run_with_progress(predict_dataset(model, data))
     _render_metrics(evaluation)
     view = choose_one("View", _VIEWS, key="mistakes-view")
     names = run.get_dataset().class_names

@@ -21,6 +21,7 @@ from playground.engine.data.custom import archive as own_files
 from playground.engine.data.custom import image_folder as own_images
 from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
 from playground.engine.data.custom.layout import natural_sort_key
+from playground.engine.progress import Progress
 from playground.errors import InvalidDatasetError, PlaygroundError
 from tests.engine.data.custom.picture_files import FOUR, encoded, plain, unpacked, zipped
 
@@ -489,19 +490,19 @@ def test_names_that_are_no_text_are_left_out(tmp_path: Path):
 
 
 def test_progress_is_told_about_a_hundred_times_in_the_callers_thread():
-    told: list[tuple[int, int]] = []
+    told: list[Progress] = []
     threads = set()
 
-    def progress(done: int, total: int) -> None:
-        told.append((done, total))
+    def add_progress(progress: Progress) -> None:
+        told.append(progress)
         threads.add(threading.current_thread())
 
-    read(zipped({f"{name}/{number}.png": plain(1) for name in "ab" for number in range(200)}), on_progress=progress)
-    assert told == [(4 * number, 400) for number in range(1, 101)]
+    read(zipped({f"{name}/{number}.png": plain(1) for name in "ab" for number in range(200)}), on_progress=add_progress)
+    assert told == [Progress("Reading images", 4 * number, 400) for number in range(1, 101)]
     assert threads == {threading.current_thread()}
     told.clear()
-    read(zipped(FOUR), on_progress=progress)
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    read(zipped(FOUR), on_progress=add_progress)
+    assert told == [Progress("Reading images", number, 4) for number in range(1, 5)]
 
 
 def test_who_is_told_of_the_progress_can_end_the_work(monkeypatch: pytest.MonkeyPatch):
@@ -509,7 +510,7 @@ def test_who_is_told_of_the_progress_can_end_the_work(monkeypatch: pytest.Monkey
     inner = own_images.decode_image
     monkeypatch.setattr(own_images, "decode_image", lambda *a, **k: decoded.append(1) or inner(*a, **k))
 
-    def stop(done: int, total: int) -> None:
+    def stop(_: Progress) -> None:
         raise KeyboardInterrupt
 
     before = threading.active_count()
