@@ -114,7 +114,7 @@ def measure_drawing(page: Page) -> list[tuple[str, str]]:
 
 def measure_inspecting(page: Page) -> list[tuple[str, str]]:
     times = []
-    page.locator('[data-testid="stTopNavLink"]').filter(has_text="Look inside").click()
+    page.locator('[data-testid="stTopNavLink"]').filter(has_text="Inspect").click()
     page.wait_for_selector('[data-testid="stMain"] .pg-table')
     image = "(document.querySelector('[data-testid=stColumn]:nth-child(2) img')?.src ?? '')"
     for place in range(20):

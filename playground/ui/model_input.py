@@ -1,8 +1,8 @@
-"""What is looked at: the drawing, a test image, an upload, or an example while there is nothing else."""
+"""Input of the model: the drawing, a test image, an upload, or an example while there is none of these."""
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 from playground.charts.images import render_image
 from playground.core.datasets import Dataset
 from playground.core.shapes import Shape
-from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, rasterize
+from playground.engine.cache import ByteBoundedCache
+from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing, rasterize
 from playground.engine.data.splits import load_test_images
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import get_image_shape, read_uploaded_image, read_uploaded_ink
 from playground.interpret.drawing.preprocess import Drawing, overlay_drawing, prepare_input, preprocess_drawing
 from playground.interpret.model import Model, load_model
-from playground.ui.canvas import ERASER_WIDTH
-from playground.ui.page_states import ImageUpload
+from playground.ui.canvas import ERASER_WIDTH, Ink
+from playground.ui.page_states import DrawingState, ImageUpload
 from playground.ui.services import get_pretrained
 from playground.ui.state import CANVAS_SIZE, AppState
 
 Array = NDArray[np.float32]
 
+_MAX_CACHED_BYTES = 16 * 2**20
 _EXAMPLE_STROKE = (
     *((75, 75), (90, 55), (115, 45), (140, 48), (155, 65), (150, 85), (130, 100), (110, 108)),
     *((135, 112), (158, 128), (165, 152), (150, 180), (122, 195), (92, 192), (72, 178)),
@@ -32,7 +34,7 @@ _EXAMPLE_STROKE = (
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the nets of a run can be shown: images of ``shape``, like those of a data set."""
+    """Shape and dataset of the images that a run's network reads."""
 
     run: Run
     dataset: Dataset
@@ -40,18 +42,18 @@ class InputSpec:
 
     @property
     def can_read_drawings(self) -> bool:
-        """Whether a drawing is fitted to look like the data."""
+        """True if drawings are preprocessed to look like the dataset's images."""
         return self.dataset.is_drawable
 
     @property
     def is_mnist_like(self) -> bool:
-        """Whether the pretrained model can be asked about the same images."""
+        """True if the pretrained model reads the same images."""
         return self.dataset.subject == "digits" and self.dataset.has_strokes and self.shape == (1, 28, 28)
 
 
 @dataclass(frozen=True)
 class ModelInput:
-    """An image of the net's shape, (channels, height, width), values 0 to 1, and where it comes from."""
+    """An image of the network's input shape (channels, height, width), values 0 to 1, and its origin."""
 
     image: Array
     source: str
@@ -59,124 +61,156 @@ class ModelInput:
 
     @property
     def is_example(self) -> bool:
-        """Whether it only stands for what is not there yet."""
+        """True if it stands in for a missing drawing."""
         return self.source == "an example"
 
 
+@dataclass(frozen=True)
+class CanvasImages:
+    """The canvas at the network's input shape, and the images of the preprocessing steps before it.
+
+    ``resized`` is the canvas at 28×28 pixels, ``fitted`` the drawing before it is centered; both are None for datasets
+    whose images are not drawings.
+    """
+
+    image: Array
+    resized: Array | None = None
+    fitted: Array | None = None
+
+
 def get_input_spec(run: Run) -> InputSpec:
-    """What a run's nets can be shown."""
+    """Return the input spec of a run's network."""
     return InputSpec(run, run.get_dataset(), run.record.architecture.input.shape)
 
 
 def get_active_input_spec(state: AppState) -> InputSpec:
-    """The same of the net that answers on the Playground page: the attached run's, or the pretrained one."""
+    """Return the input spec of the network that predicts on the Playground page: the attached run's or the pretrained."""
     run = state.training.find_run()
     return get_input_spec(run if run is not None and run.list_snapshot_steps() else get_pretrained())
 
 
 def make_example(input_spec: InputSpec) -> ModelInput:
-    """A drawn 3 for a net that reads digits, for which no data is needed; else the first test image."""
+    """Make a drawn 3 for networks that read digits, which needs no dataset; else take the first test image."""
     if input_spec.is_mnist_like:
-        return ModelInput(rasterize([_EXAMPLE_STROKE]), "an example")
+        return ModelInput(_rasterize_example(), "an example")
     try:
         return replace(load_test_input(input_spec, 0), source="an example")
-    except PlaygroundError:  # the data is gone: any net takes an empty image
+    except PlaygroundError:  # the dataset is missing
         return ModelInput(np.zeros(input_spec.shape, dtype=np.float32), "an example")
 
 
+@cache
+def _rasterize_example() -> Array:
+    return rasterize([_EXAMPLE_STROKE])
+
+
 def load_test_input(input_spec: InputSpec, index: int) -> ModelInput:
-    """A test image with its label; raises what loading the data raises."""
-    data = load_test_images(input_spec.dataset.name)
-    index = min(index, len(data) - 1)
-    one = data.select_one(index).resize(input_spec.shape)  # the others may be many, and large
-    return ModelInput(one.get_image(0), f"test image {index:,}", int(one.labels[0]))
+    """Load a test image with its label; raises PlaygroundError if the dataset is missing."""
+    images = load_test_images(input_spec.dataset.name)
+    index = min(index, len(images) - 1)
+    selected = images.select_one(index).resize(input_spec.shape)  # resizing all of them would take long
+    return ModelInput(selected.get_image(0), f"test image {index:,}", int(selected.labels[0]))
 
 
 def build_canvas_input(state: AppState, input_spec: InputSpec) -> ModelInput:
-    """What is on the canvas as the net sees it; the example while it is empty."""
-    drawing = _build_drawing(state, input_spec)
-    if drawing.is_empty and state.drawing.upload is None and state.drawing.test_index is None:
-        return make_example(input_spec)
-    if input_spec.dataset.features and state.drawing.upload is None and not state.drawing.ink.strokes:
-        return load_test_input(input_spec, state.drawing.test_index or 0)
-    picture = (
-        preprocess_drawing(drawing, state.drawing.preprocessing)
-        if input_spec.can_read_drawings
-        else overlay_drawing(_load_background(state, input_spec), drawing)
+    """Build the model input from the canvas; the example while it is empty."""
+    drawing = state.drawing
+    images = compute_canvas_images(drawing, input_spec)
+    if images is None:
+        return (
+            make_example(input_spec) if drawing.test_index is None else load_test_input(input_spec, drawing.test_index)
+        )
+    if drawing.ink.strokes or drawing.ink.eraser_strokes:
+        return ModelInput(images.image, "your drawing")
+    if drawing.upload is not None:
+        return ModelInput(images.image, drawing.upload.name)
+    test_input = load_test_input(input_spec, drawing.test_index or 0)
+    return ModelInput(images.image, test_input.source, test_input.label)
+
+
+def compute_canvas_images(drawing: DrawingState, input_spec: InputSpec) -> CanvasImages | None:
+    """Rasterize and preprocess the canvas; None while it is empty.
+
+    The result is cached, so that each stroke is rasterized once, however many parts of the page show it. Test inputs of
+    a feature dataset are not images and cannot be drawn on: with one of them alone the canvas counts as empty.
+    """
+    has_strokes = bool(drawing.ink.strokes or drawing.ink.eraser_strokes)
+    if not has_strokes and drawing.upload is None and (drawing.test_index is None or input_spec.dataset.features):
+        return None
+    background = _load_background(drawing, input_spec)
+    if background is None and not drawing.ink.strokes:
+        return None
+    key = (
+        drawing.ink,
+        drawing.pen_width,
+        drawing.preprocessing,
+        None if background is None else (background.tobytes(), background.shape),
+        input_spec.dataset.name,
+        input_spec.shape,
     )
-    image = prepare_input(picture, input_spec.dataset, input_spec.shape)
-    if state.drawing.ink.strokes or state.drawing.ink.eraser_strokes:
-        return ModelInput(image, "your drawing")
-    if state.drawing.upload is not None:
-        return ModelInput(image, state.drawing.upload.name)
-    under = load_test_input(input_spec, state.drawing.test_index or 0)
-    return ModelInput(image, under.source, under.label)
+    return _canvas_cache.get_or_compute(key, lambda: _rasterize_canvas(drawing, background, input_spec))
+
+
+_CanvasKey = tuple[Ink, int, Preprocessing, tuple[bytes, tuple[int, ...]] | None, str, Shape]
+_canvas_cache: ByteBoundedCache[_CanvasKey, CanvasImages] = ByteBoundedCache(_MAX_CACHED_BYTES)
+
+
+def _rasterize_canvas(state: DrawingState, background: Array | None, input_spec: InputSpec) -> CanvasImages:
+    if not input_spec.can_read_drawings:
+        if background is None:
+            background = np.zeros(get_image_shape(input_spec.dataset, input_spec.shape), dtype=np.float32)
+        image = overlay_drawing(background, _make_drawing(state, None))
+        return CanvasImages(prepare_input(image, input_spec.dataset, input_spec.shape))
+    drawing = _make_drawing(state, background)
+    uncentered = replace(state.preprocessing, centred=False)
+    images = {
+        preprocessing: preprocess_drawing(drawing, preprocessing)
+        for preprocessing in {RESIZE_ONLY, uncentered, state.preprocessing}
+    }
+    image = prepare_input(images[state.preprocessing], input_spec.dataset, input_spec.shape)
+    return CanvasImages(image, images[RESIZE_ONLY], images[uncentered])
 
 
 def render_canvas_background(state: AppState, input_spec: InputSpec) -> bytes | None:
-    """The picture under the strokes, as a PNG for the canvas; raises what loading the data raises."""
-    if state.drawing.upload is None and _load_test_background(state, input_spec) is None:
+    """Render the image under the strokes as a PNG; raises PlaygroundError if it cannot be loaded."""
+    background = _load_background(state.drawing, input_spec)
+    if background is None:
         return None
     if input_spec.can_read_drawings:
-        under = _build_drawing(state, input_spec).background
-        return None if under is None else render_image(under[None], size=len(under))
-    return render_image(_load_background(state, input_spec), size=CANVAS_SIZE)
-
-
-def compute_preprocessing_stages(state: AppState, input_spec: InputSpec) -> tuple[Array, Array] | None:
-    """The canvas merely shrunk, and made as large and with the pen that are wanted; None while it is empty."""
-    drawing = _build_drawing(state, input_spec)
-    if drawing.is_empty:
-        return None
-    return preprocess_drawing(drawing, RESIZE_ONLY), preprocess_drawing(
-        drawing, replace(state.drawing.preprocessing, centred=False)
-    )
+        return render_image(background[None], size=len(background))
+    return render_image(background, size=CANVAS_SIZE)
 
 
 def preprocess_upload(upload: ImageUpload, input_spec: InputSpec) -> Array:
-    """An uploaded picture as the net takes it: a drawing's ink fitted, or the picture itself; raises ImageFileError."""
+    """Preprocess an uploaded image for the network; raises ImageFileError if it cannot be read."""
     if input_spec.can_read_drawings:
-        fitted = preprocess_drawing(
+        image = preprocess_drawing(
             Drawing(background=_decode_upload_grayscale(upload), canvas_size=CANVAS_SIZE), MNIST_PREPROCESSING
         )
     else:
-        fitted = _decode_upload(upload, input_spec)
-    return prepare_input(fitted, input_spec.dataset, input_spec.shape)
+        image = _decode_upload(upload, input_spec)
+    return prepare_input(image, input_spec.dataset, input_spec.shape)
 
 
 def _decode_upload(upload: ImageUpload, input_spec: InputSpec) -> Array:
     return read_uploaded_image(upload.name, upload.content, get_image_shape(input_spec.dataset, input_spec.shape))
 
 
-def _load_test_background(state: AppState, input_spec: InputSpec) -> Array | None:
-    """The chosen test image, to be drawn on; None where there is none, or it is no picture but features of one."""
-    if state.drawing.test_index is None or input_spec.dataset.features:
+def _load_background(drawing: DrawingState, input_spec: InputSpec) -> Array | None:
+    """Load the upload or test image under the strokes, (height, width) for drawings, else (channels, height, width)."""
+    if drawing.upload is not None:
+        if input_spec.can_read_drawings:
+            return _decode_upload_grayscale(drawing.upload)
+        return _decode_upload(drawing.upload, input_spec)
+    if drawing.test_index is None or input_spec.dataset.features:
         return None
-    return load_test_input(input_spec, state.drawing.test_index).image
+    image = load_test_input(input_spec, drawing.test_index).image
+    return image.max(axis=0) if input_spec.can_read_drawings else image
 
 
-def _load_background(state: AppState, input_spec: InputSpec) -> Array:
-    """The image under the strokes, for a net that sees pictures; black where there is none."""
-    if state.drawing.upload is not None:
-        return _decode_upload(state.drawing.upload, input_spec)
-    under = _load_test_background(state, input_spec)
-    return np.zeros(get_image_shape(input_spec.dataset, input_spec.shape), dtype=np.float32) if under is None else under
-
-
-def _build_drawing(state: AppState, input_spec: InputSpec) -> Drawing:
-    under = None
-    if state.drawing.upload is not None and input_spec.can_read_drawings:
-        under = _decode_upload_grayscale(state.drawing.upload)
-    elif input_spec.can_read_drawings and (image := _load_test_background(state, input_spec)) is not None:
-        under = image.max(axis=0)
-    return Drawing(
-        state.drawing.ink.strokes,
-        CANVAS_SIZE,
-        state.drawing.pen_width,
-        under,
-        state.drawing.ink.eraser_strokes,
-        ERASER_WIDTH,
-    )
+def _make_drawing(state: DrawingState, background: Array | None) -> Drawing:
+    ink = state.ink
+    return Drawing(ink.strokes, CANVAS_SIZE, state.pen_width, background, ink.eraser_strokes, ERASER_WIDTH)
 
 
 @lru_cache(maxsize=8)
@@ -187,20 +221,20 @@ def _decode_upload_grayscale(upload: ImageUpload) -> Array:
 
 
 def load_active_model(run: Run | None) -> tuple[Model | None, PlaygroundError | None]:
-    """The attached run's newest network, or the pretrained one while there is none; and what kept it from loading."""
+    """Load the attached run's newest network, or the pretrained one if there is none; or return the error."""
     try:
         if run is not None and run.list_snapshot_steps():
             return load_model(run), None
         return load_model(get_pretrained()), None
-    except PlaygroundError as problem:
-        return None, problem
+    except PlaygroundError as error:
+        return None, error
 
 
 def describe_model(run: Run | None, model: Model | None) -> str:
-    """Which network answers, in words."""
+    """Name the model that predicts: its run and step, or the pretrained model."""
     if model is None:
         return ""
     if run is None or model.run_id != run.id:
         return "pretrained model"
-    start = "as it began" if run.initial_state_path.exists() else "untrained"
+    start = "initial weights" if run.initial_state_path.exists() else "untrained"
     return f"{run.record.name}, {start if model.step == 0 else f'step {model.step:,}'}"

@@ -70,7 +70,7 @@ def status(page: Page, text: str) -> None:
 def open_app(page: Page, server: Server) -> None:
     page.goto(server.url)
     expect(page.locator(".st-key-network-strip")).to_be_visible(timeout=60_000)
-    expect(page.locator(".st-key-prediction")).to_contain_text("example")
+    expect(page.locator(".st-key-prediction")).to_contain_text("Example")
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
@@ -147,9 +147,9 @@ def test_a_drawn_digit_is_read_the_same_on_the_page_and_on_the_command_line(
     page: Page, server: Server, tmp_path: Path
 ) -> None:
     page.goto(server.url + "?run=pretrained")
-    expect(page.locator(".st-key-prediction")).to_contain_text("example")
+    expect(page.locator(".st-key-prediction")).to_contain_text("Example")
     draw(page, *SEVEN)
-    expect(page.locator(".st-key-prediction")).not_to_contain_text("example")
+    expect(page.locator(".st-key-prediction")).not_to_contain_text("Example")
     guess = page.locator(".st-key-prediction .pg-guess b")
     expect(guess).to_have_text("7")
     shown = page.locator(".st-key-prediction .pg-bar span").all_inner_texts()
@@ -174,18 +174,18 @@ def test_a_drawn_digit_is_read_the_same_on_the_page_and_on_the_command_line(
     page.get_by_test_id("stTopNavLink").filter(has_text="Playground").click()
     expect(guess).to_have_text("7")
     press(page, "canvas-undo")
-    expect(page.locator(".st-key-prediction")).to_contain_text("example")
+    expect(page.locator(".st-key-prediction")).to_contain_text("Example")
 
 
 def test_a_stroke_from_the_top_right_corner_is_kept(page: Page, server: Server) -> None:
     open_app(page, server)
     draw(page, [(234, 6), (200, 60), (120, 200)])
-    expect(page.locator(".st-key-prediction")).not_to_contain_text("example")
+    expect(page.locator(".st-key-prediction")).not_to_contain_text("Example")
     draw(page, [(40, 40), (90, 40)])
     press(page, "canvas-undo")
-    expect(page.locator(".st-key-prediction")).not_to_contain_text("example")
+    expect(page.locator(".st-key-prediction")).not_to_contain_text("Example")
     press(page, "canvas-clear")
-    expect(page.locator(".st-key-prediction")).to_contain_text("example")
+    expect(page.locator(".st-key-prediction")).to_contain_text("Example")
 
 
 def test_the_curve_keeps_its_node_and_hidden_traces_while_it_grows(page: Page, server: Server) -> None:

@@ -1,5 +1,6 @@
 """Every page through Streamlit's AppTest: the script really runs, callbacks fire, only the browser is missing."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,20 @@ from playground.engine.data import mnist
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
+from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing
+from playground.engine.model.build import build_model
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.repository import create_run, find_run, load_pretrained_run
-from playground.engine.runs.run import Run, serialize_event
+from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
 from playground.engine.runs.transfer import create_transfer_run
 from playground.engine.workers.limits import ServerLimits
 from playground.errors import DatasetUnavailableError, StorageError
+from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing
+from playground.interpret.model import load_model
 from playground.ui import actions as steering
+from playground.ui import model_input
 from playground.ui import services as server
-from playground.ui.canvas import Ink, make_fabric_json
+from playground.ui.canvas import Ink, Stroke, make_fabric_json
 from playground.ui.state import AppState
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +85,7 @@ def test_the_first_page_is_complete_and_answers_before_any_training(app: AppTest
     app.run()
     assert not app.exception
     shown = html_of(app)
-    for word in ("Network", "Training", "Draw", "The digit&#x27;s way through the net", "93,322", "pretrained model"):
+    for word in ("Network", "Training", "Draw", "Feature maps, layer by layer", "93,322", "pretrained model"):
         assert word in shown, word
     assert app.button(key="train-start").label == "Train"
     assert not app.button(key="train-start").disabled
@@ -236,7 +242,7 @@ def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
     assert state_of(app).drawing.ink == Ink()
     app.button(key="canvas-random").click().run()
     assert state_of(app).drawing.test_index is not None
-    assert "labelled" in html_of(app)
+    assert ", label " in html_of(app)
     for shown in ((), one, ()):  # before the test image, before it was cleared, before it was drawn
         app.button(key="canvas-undo").click().run()
         assert (state_of(app).drawing.test_index, state_of(app).drawing.ink.strokes) == (None, shown)
@@ -822,3 +828,57 @@ def test_dropout_edited_while_a_run_waits_is_told_to_it(app: AppTest) -> None:
     assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"dropout": [0.5]}),)
     app.button(key="undo").click().run()
     assert not app.exception
+
+
+def _train(name: str, *, snapshots: int) -> Run:
+    architecture = get_architecture_preset("tiny").architecture
+
+    def write_files(run: Run) -> None:
+        for step in range(snapshots):
+            run.get_snapshot_path(step).write_bytes(
+                serialize_snapshot(dict(build_model(architecture, seed=step).state_dict()))
+            )
+        run.log_path.write_bytes(serialize_event(RunEnded(step=snapshots - 1, elapsed_s=1, status="completed")))
+
+    return create_run(architecture, get_recipe_preset("sprint").recipe, name=name, write_initial_files=write_files)
+
+
+def test_each_stroke_is_rasterized_once_and_run_once_through_each_model(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _train("Mine", snapshots=3)
+    models = [load_model(run, step) for step in range(3)] + [load_model(load_pretrained_run())]
+    rasterized: list[Preprocessing] = []
+    forwards: list[int] = []
+
+    def count_rasterization(drawing: Drawing, preprocessing: Preprocessing) -> object:
+        rasterized.append(preprocessing)
+        return preprocess_drawing(drawing, preprocessing)
+
+    monkeypatch.setattr(model_input, "preprocess_drawing", count_rasterization)
+    for index, model in enumerate(models):
+        next(model.module.children()).register_forward_pre_hook(lambda *_, index=index: forwards.append(index))
+    app.query_params["run"] = run.id
+    app.run()
+    strokes: tuple[Stroke, ...] = ()
+    for new in (((120.0, 40.0), (120.0, 200.0)), ((60.0, 200.0), (180.0, 200.0))):
+        strokes = (*strokes, new)
+        rasterized.clear()
+        forwards.clear()
+        raw = make_fabric_json(strokes, pen_width=17, offset_y=0.0)
+        app.session_state["canvas-1"] = {"drawing": {"raw": raw, "data": None}}
+        app.run()
+        assert not app.exception
+        assert state_of(app).drawing.ink.strokes == strokes
+        # Once for the model, and once for each of the two images that show the steps before.
+        assert Counter(rasterized) == Counter([MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing(centred=False)])
+        # The newest snapshot and the pretrained model predict; the others are the history of the probabilities.
+        assert Counter(forwards) == Counter(range(len(models)))
+    rasterized.clear()
+    forwards.clear()
+    app.run()
+    page = AppTest.from_function(_inside_page, default_timeout=60)
+    page.session_state["playground"] = state_of(app)
+    page.run()
+    assert not page.exception
+    assert (rasterized, forwards) == ([], []), "another run of the page, and the Inspect page, use what is there"

@@ -11,10 +11,11 @@ from playground.core.architecture import ResolvedLayer
 from playground.core.shapes import is_spatial
 from playground.engine.model.build import list_module_ranges
 from playground.errors import PlaygroundError
-from playground.interpret.activations.activations import LayerActivations, compute_activations
+from playground.interpret.activations.activations import LayerActivations
 from playground.interpret.activations.arithmetic import ChannelExplanation, Operation, Window
 from playground.interpret.activations.receptive_field import Span, compute_receptive_span, get_steps_up_to
 from playground.interpret.activations.weights import get_layer_weights
+from playground.interpret.inference import infer
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
@@ -32,7 +33,7 @@ def explain_channel(model: Model, image: Array, layer_index: int, channel: int) 
     """
     steps = get_steps_up_to(model.architecture, layer_index)
     place = len(steps) - 1
-    values = compute_activations(model, image)
+    values = infer(model, image).activations
     if not 0 <= channel < count_channels(values[place]):
         raise PlaygroundError(
             f"Layer {layer_index + 1} has no channel {channel + 1}.",
@@ -189,7 +190,7 @@ class _ChannelExplainer:
     def _explain_residual(self) -> ChannelExplanation:
         block = self.module
         with torch.inference_mode():
-            maps = torch.from_numpy(self.inputs)[None]
+            maps = torch.tensor(self.inputs)[None]
             ways = [_to_array(way(maps)[0, self.channel_index]) for way in (block.body, block.shortcut)]
         return self._build_explanation("add", np.stack(ways), Window())
 

@@ -23,9 +23,11 @@ from playground.engine.data.mnist import is_unpacked
 from playground.engine.data.pen_digits import load_pen_drawings
 from playground.engine.data.rasterize import rasterize
 from playground.engine.data.splits import load_first_train_images
+from playground.engine.model.build import list_module_ranges
 from playground.engine.runs.repository import load_pretrained_run
 from playground.engine.workers.malloc import trim_memory
 from playground.errors import PlaygroundError
+from playground.interpret.inference import infer
 from playground.interpret.model import load_model
 
 Array = NDArray[np.float32]
@@ -56,7 +58,8 @@ class _OodDetector:
     """The pretrained model up to its output layer, with training images as it sees them."""
 
     def __init__(self) -> None:
-        self._layers = list(load_model(load_pretrained_run()).module)[:-1]
+        self._model = load_model(load_pretrained_run())
+        self._layers = list(self._model.module)[:-1]
         kinds = [type(layer) for layer in self._layers]
         last_pool = len(kinds) - 1 - kinds[::-1].index(nn.MaxPool2d)
         self._feature_layer_indices = (last_pool, kinds.index(nn.Flatten), len(kinds) - 1)
@@ -69,7 +72,13 @@ class _OodDetector:
         self._threshold = float(distances.quantile(1 - _FALSE_POSITIVE_RATE))
 
     def score(self, image: Array) -> OodScore:
-        distance = self._compute_distances(self._extract_features(torch.from_numpy(image)[None]))
+        outputs = infer(self._model, image)
+        ends = {span.stop - 1: span.layer_index for span in list_module_ranges(self._model.architecture)}
+        features = [
+            functional.normalize(torch.tensor(outputs.find_layer(ends[index]).output).flatten()[None])
+            for index in self._feature_layer_indices
+        ]
+        distance = self._compute_distances(torch.cat(features, dim=1))
         return OodScore(float(distance), self._threshold)
 
     def _extract_features(self, images: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """From an image to probabilities, and to words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,10 +54,13 @@ def predict(model: Model, images: Sequence[Array]) -> tuple[Prediction, ...]:
         return tuple(_to_prediction(row) for row in expand_to_class_logits(model.module(batch)))
 
 
-def predict_snapshots(run: Run, image: Array, *, max_snapshots: int = 24) -> tuple[tuple[int, Prediction], ...]:
+def predict_snapshots(
+    run: Run, image: Array, *, max_snapshots: int = 24, known: Mapping[int, Prediction] | None = None
+) -> tuple[tuple[int, Prediction], ...]:
     """What the run's net said of an image at up to ``max_snapshots`` of its snapshots, evenly chosen, with their steps.
 
-    Snapshots that cannot be read, or vanish meanwhile, are left out.
+    Snapshots that cannot be read, or vanish meanwhile, are left out. ``known``: predictions at steps that are not
+    computed again.
     """
     steps = run.list_snapshot_steps()
     chosen = {steps[round(place)] for place in np.linspace(0, len(steps) - 1, min(max_snapshots, len(steps)))}
@@ -65,9 +68,10 @@ def predict_snapshots(run: Run, image: Array, *, max_snapshots: int = 24) -> tup
     found = []
     for step in sorted(chosen):
         with suppress(StorageError):
-            found.append(
-                (step, _predict_cached(run.folder, step, run.get_snapshot_mtime_ns(step), content, image.shape))
+            prediction = (known or {}).get(step) or _predict_cached(
+                run.folder, step, run.get_snapshot_mtime_ns(step), content, image.shape
             )
+            found.append((step, prediction))
     return tuple(found)
 
 

@@ -9,8 +9,8 @@ from playground.engine.data.batch import LabeledImages
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import MAX_FILE_BYTES
-from playground.interpret.evaluation.predict import predict
 from playground.interpret.evaluation.predictions import find_index, load_run_test_images
+from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html as markup
 from playground.ui.model_input import (
@@ -84,7 +84,7 @@ def _choose_test_index(state: AppState, dataset: Dataset) -> int:
 
 def render_prediction(model: Model, model_input: ModelInput, input_spec: InputSpec) -> None:
     """What the net says of the input."""
-    prediction = predict(model, [model_input.image])[0]
+    prediction = infer(model, model_input.image).prediction
     names = input_spec.dataset.class_names
     markup.render_predicted_class(names[prediction.top_class], prediction.describe(names))
     markup.render_probability_bars(names, markup.ClassProbabilities("", prediction.probabilities, prediction.top_class))

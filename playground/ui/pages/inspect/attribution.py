@@ -13,7 +13,7 @@ from playground.core.summary import LayerSummary
 from playground.errors import PlaygroundError
 from playground.interpret.attribution.counterfactual import Counterfactual, find_counterfactual
 from playground.interpret.attribution.pixel_attribution import METHODS, Attribution, Method, attribute, list_cam_layers
-from playground.interpret.evaluation.predict import predict
+from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html as markup
 from playground.ui.model_input import ModelInput
@@ -28,7 +28,7 @@ def render_attribution_view(
     model: Model, model_input: ModelInput, row: LayerSummary, class_names: Sequence[str]
 ) -> None:
     """For a class: what speaks for it, by every method, with what each of them does and does not show."""
-    prediction = predict(model, [model_input.image])[0]
+    prediction = infer(model, model_input.image).prediction
     target = _choose_class(class_names, prediction.top_class)
     layers = list_cam_layers(model)
     layer_index = row.index if row.index in layers else (layers[-1] if layers else None)

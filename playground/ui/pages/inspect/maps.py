@@ -16,9 +16,10 @@ from playground.charts.images import (
 )
 from playground.charts.theme import get_theme
 from playground.engine.runs.run import Run
-from playground.interpret.activations.activations import LayerActivations, compute_activations, compute_statistics
+from playground.interpret.activations.activations import LayerActivations, compute_statistics
 from playground.interpret.activations.arithmetic import compute_softmax_steps
 from playground.interpret.activations.breakdown import explain_channel
+from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html as markup
 from playground.ui.components.arithmetic_view import FeatureMapGrid, arithmetic_view
@@ -41,7 +42,7 @@ class _MapDisplay(NamedTuple):
 
 def render_maps_view(state: AppState, run: Run, model: Model, model_input: ModelInput, layer_index: int) -> None:
     """The maps of a layer; a click on a value puts its arithmetic under the microscope."""
-    every = compute_activations(model, model_input.image)
+    every = infer(model, model_input.image).activations
     place = next(place for place, found in enumerate(every) if found.layer_index == layer_index)
     values = every[place]
     layer = model.architecture.layers[layer_index]

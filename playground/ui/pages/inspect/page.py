@@ -5,7 +5,7 @@ import streamlit as st
 from playground.core.shapes import format_shape
 from playground.core.summary import LayerSummary, summarize
 from playground.engine.runs.run import Run
-from playground.interpret.activations.activations import compute_activations
+from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html as markup
 from playground.ui.model_input import ModelInput, get_input_spec
@@ -107,7 +107,7 @@ def _render_view(state: AppState, run: Run, model: Model, model_input: ModelInpu
     )
     if state.inspect.view not in _LIVE_VIEWS and run.is_live() and state.inspect.selected_steps.get(run.id) is None:
         state.inspect.selected_steps[run.id] = model.step  # what is worked on must not change under the hands
-    values = next(found for found in compute_activations(model, model_input.image) if found.layer_index == row.index)
+    values = infer(model, model_input.image).find_layer(row.index)
     strongest = find_strongest_channel(values)
     match state.inspect.view:
         case "Filters":

@@ -1,4 +1,4 @@
-"""The Draw panel and the digit's way through the net: one fragment, redrawn after every stroke and snapshot."""
+"""The Draw panel and the feature strip: canvas, preprocessing, prediction and feature maps."""
 
 import random
 from contextlib import suppress
@@ -18,15 +18,17 @@ from playground.engine.runs.run import PRETRAINED
 from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import MAX_FILE_BYTES
 from playground.interpret.evaluation.out_of_distribution import compute_ood_score, is_detector_ready
-from playground.interpret.evaluation.predict import Prediction, predict, predict_snapshots
+from playground.interpret.evaluation.predict import Prediction, predict_snapshots
+from playground.interpret.inference import infer
 from playground.interpret.model import Model, load_model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.canvas import render_canvas
 from playground.ui.model_input import (
+    CanvasImages,
     InputSpec,
     ModelInput,
     build_canvas_input,
-    compute_preprocessing_stages,
+    compute_canvas_images,
     describe_model,
     get_active_input_spec,
     load_active_model,
@@ -42,64 +44,65 @@ from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
 REFRESH_INTERVAL_S = 3.0
 PEN_WIDTH_RANGE = (6, 34)
 _PREPROCESSING_STEPS = {
-    "boxed": ("box of 20", "Make the digit as large as MNIST's digits are: 20 pixels."),
-    "thinned": ("MNIST's pen", "Draw the lines as wide as MNIST's, whatever the pen on the canvas."),
-    "centred": ("centred", "Put the middle of the ink where MNIST's digits have it. Off: as it is on the canvas."),
+    "boxed": ("Fit 20×20 box", "Scale the digit to fit a box of 20×20 pixels, as in MNIST."),
+    "thinned": ("Normalize stroke", "Draw the strokes as wide as MNIST's, whatever the pen width on the canvas."),
+    "centred": ("Center by mass", "Move the center of mass to the image center, as in MNIST. Off: keep the position."),
 }
 _EMPTY_IMAGE = np.zeros((1, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
 
 
 def render_draw_panel(state: AppState, strip: DeltaGenerator) -> None:
-    """The canvas and its prediction here, the strip in another container of the page."""
+    """Render the canvas and its prediction here, and the feature strip in another container of the page."""
     run = state.training.find_run()
-    follows = run is not None and (get_scheduler().is_active(run.id) or run.is_live())
-    st.fragment(_render_panel)(strip, follows)
+    is_live = run is not None and (get_scheduler().is_active(run.id) or run.is_live())
+    st.fragment(_render_panel)(strip, is_live)
 
 
 def _render_panel(strip: DeltaGenerator, is_live: bool) -> None:
-    """The canvas with its tools, drawn anew after every stroke; what the nets say of it, also while a run goes on."""
+    """Render the canvas with its tools; runs again after every stroke."""
     state = get_app_state()
-    sight = get_active_input_spec(state)
-    markup.render_title("Draw", note="" if sight.can_read_drawings else "or Random, or a picture of your own")
+    input_spec = get_active_input_spec(state)
+    html.render_title("Draw", note="" if input_spec.can_read_drawings else "or use a test image, or upload one")
     with st.container(horizontal=True, gap="small", key="draw-top"):
-        problem = _render_canvas_panel(state, sight)
-        subject: ModelInput | None = None
+        error = _render_canvas_panel(state, input_spec)
+        model_input: ModelInput | None = None
         try:
-            subject = build_canvas_input(state, sight)
-            _render_preprocessing(state, sight, subject)
-        except PlaygroundError as error:
-            problem = problem or error
-    _render_buttons(state, sight, subject)
-    if problem:
-        markup.render_error(problem)
-    # A fragment of its own: what ticks must be little, since the browser takes its time for every element.
+            model_input = build_canvas_input(state, input_spec)
+            _render_preprocessing(state, input_spec, model_input, compute_canvas_images(state.drawing, input_spec))
+        except PlaygroundError as input_error:
+            error = error or input_error
+    _render_buttons(state, input_spec, model_input)
+    if error:
+        html.render_error(error)
+    # A separate fragment: it refreshes while a run trains, and the browser redraws everything that refreshes.
     st.fragment(_render_prediction_and_strip, run_every=REFRESH_INTERVAL_S if is_live else None)(strip)
 
 
 def _render_prediction_and_strip(strip: DeltaGenerator) -> None:
+    """Render the prediction and the feature strip; runs again at every refresh of a live run."""
     state = get_app_state()
     run = state.training.find_run()
-    model, problem = load_active_model(run)
-    sight = get_active_input_spec(state)
-    subject: ModelInput | None = None
-    with suppress(PlaygroundError):  # said beside the canvas
-        subject = build_canvas_input(state, sight)
-    _render_prediction(state, model, sight, subject)
+    model, error = load_active_model(run)
+    input_spec = get_active_input_spec(state)
+    model_input: ModelInput | None = None
+    with suppress(PlaygroundError):  # shown beside the canvas
+        model_input = build_canvas_input(state, input_spec)
+    _render_prediction(state, model, input_spec, model_input)
     render_teach_result(run)
-    if problem:
-        markup.render_error(problem)
+    if error:
+        html.render_error(error)
     with strip:
-        render_feature_strip(state, model, sight, subject)
+        render_feature_strip(state, model, input_spec, model_input)
 
 
 def _render_canvas_panel(state: AppState, input_spec: InputSpec) -> PlaygroundError | None:
-    """Show the canvas and take what is drawn on it; the answer is what keeps a test image from being put there."""
-    background, problem = None, None
+    """Render the canvas and store its strokes; returns the error if the image under them cannot be loaded."""
+    background, error = None, None
     try:
         background = render_canvas_background(state, input_spec)
-    except PlaygroundError as error:
-        problem = error
-    got = render_canvas(
+    except PlaygroundError as background_error:
+        error = background_error
+    ink = render_canvas(
         size=CANVAS_SIZE,
         pen_width=state.drawing.pen_width,
         ink=state.drawing.ink,
@@ -107,54 +110,56 @@ def _render_canvas_panel(state: AppState, input_spec: InputSpec) -> PlaygroundEr
         background=background,
         is_erasing=state.drawing.is_erasing,
     )
-    if got is not None:
-        state.drawing.set_ink(got)
-    return problem
+    if ink is not None:
+        state.drawing.set_ink(ink)
+    return error
 
 
-def _render_preprocessing(state: AppState, input_spec: InputSpec, model_input: ModelInput) -> None:
-    """From the canvas to the net's input in three pictures, with a switch for each step, where drawings are fitted."""
-    if not input_spec.can_read_drawings:
-        with st.container(gap="small", width=158, key="seen"):
-            markup.render_images((render_image(model_input.image), 104, "what the net sees"))
-            markup.render_hint(f"{input_spec.dataset.title}: {format_shape(input_spec.shape)}.")
-        return
-    shown = compute_preprocessing_stages(state, input_spec) or (_EMPTY_IMAGE, _EMPTY_IMAGE)
+def _render_preprocessing(
+    state: AppState, input_spec: InputSpec, model_input: ModelInput, images: CanvasImages | None
+) -> None:
+    """Render the model input; for drawings also the steps that lead to it, with a switch for each."""
     with st.container(gap="small", width=158, key="seen"):
-        pictures = [render_image(image) for image in (*shown, model_input.image)]
-        markup.render_images(
-            (pictures[0], 44, "canvas"), (pictures[1], 44, "fitted"), (pictures[2], 104, "what the net sees")
+        if not input_spec.can_read_drawings:
+            html.render_images((render_image(model_input.image), 104, "model input"))
+            html.render_hint(f"{input_spec.dataset.title}: {format_shape(input_spec.shape)}.")
+            return
+        resized = images.resized if images and images.resized is not None else _EMPTY_IMAGE
+        fitted = images.fitted if images and images.fitted is not None else _EMPTY_IMAGE
+        html.render_images(
+            (render_image(resized), 44, "canvas"),
+            (render_image(fitted), 44, "fitted"),
+            (render_image(model_input.image), 104, "model input"),
         )
         for step in _PREPROCESSING_STEPS:
             _render_preprocessing_toggle(state, step)
 
 
 def _render_preprocessing_toggle(state: AppState, step: str) -> None:
-    label, words = _PREPROCESSING_STEPS[step]
+    label, help_text = _PREPROCESSING_STEPS[step]
     st.session_state[f"fit-{step}"] = getattr(state.drawing.preprocessing, step)
 
     def store_choice() -> None:
-        now = get_app_state()
-        now.drawing.preprocessing = replace(now.drawing.preprocessing, **{step: bool(st.session_state[f"fit-{step}"])})
+        drawing = get_app_state().drawing
+        drawing.preprocessing = replace(drawing.preprocessing, **{step: bool(st.session_state[f"fit-{step}"])})
 
-    st.toggle(label, key=f"fit-{step}", on_change=store_choice, help=words)
+    st.toggle(label, key=f"fit-{step}", on_change=store_choice, help=help_text)
 
 
 def _render_buttons(state: AppState, input_spec: InputSpec, model_input: ModelInput | None) -> None:
+    test_size = input_spec.dataset.test_size
     with st.container(horizontal=True, gap="small", key="draw-buttons"):
         st.button(
-            "Clear", key="canvas-clear", on_click=_clear_canvas, shortcut="Delete", help="Empty the canvas (Delete)."
+            "Clear", key="canvas-clear", on_click=_clear_canvas, shortcut="Delete", help="Clear the canvas (Delete)."
         )
-        st.button(
-            "Undo", key="canvas-undo", on_click=_undo_drawing, help="Take the last stroke back, or what was cleared."
-        )
+        st.button("Undo", key="canvas-undo", on_click=_undo_drawing, help="Undo the last change of the canvas.")
         st.button(
             "Random",
             key="canvas-random",
             on_click=_show_random_test_image,
-            args=(input_spec.dataset.test_size,),
-            disabled=not input_spec.dataset.test_size,
-            help=f"Put one of the {input_spec.dataset.test_size:,} test images here.",
+            args=(test_size,),
+            disabled=not test_size,
+            help=f"Show one of the {test_size:,} test images." if test_size else "This dataset has no test images.",
         )
         st.button(
             "Eraser",
@@ -162,7 +167,7 @@ def _render_buttons(state: AppState, input_spec: InputSpec, model_input: ModelIn
             type="primary" if state.drawing.is_erasing else "secondary",
             on_click=_toggle_eraser,
             shortcut="E",
-            help="Rub out instead of drawing (E); press it again for the pen.",
+            help="Erase instead of drawing (E). Press again for the pen.",
         )
         _render_pen_popover(state, input_spec)
         if input_spec.is_mnist_like:
@@ -171,20 +176,20 @@ def _render_buttons(state: AppState, input_spec: InputSpec, model_input: ModelIn
 
 def _render_pen_popover(state: AppState, input_spec: InputSpec) -> None:
     popover = st.popover(
-        "Pen" if input_spec.can_read_drawings else "Picture",
+        "Pen" if input_spec.can_read_drawings else "Upload",
         key="canvas-more",
         on_change="rerun",
-        help="The pen's width, or a picture instead of a drawing.",
+        help="Set the pen width, or upload an image instead of drawing.",
     )
     if not popover.open:
         return
     with popover:
         st.session_state["canvas-pen"] = state.drawing.pen_width
-        st.slider("Width of the pen", *PEN_WIDTH_RANGE, key="canvas-pen", on_change=_set_pen_width)
+        st.slider("Pen width", *PEN_WIDTH_RANGE, key="canvas-pen", on_change=_set_pen_width)
         st.file_uploader(
-            f"A picture of a {input_spec.dataset.sample_noun}"
+            f"Upload an image of a {input_spec.dataset.sample_noun}"
             if input_spec.can_read_drawings
-            else "A picture: its middle is taken",
+            else "Upload an image; its center is used",
             type=["png", "jpg", "jpeg", "webp", "bmp"],
             key="canvas-upload",
             on_change=_load_upload,
@@ -192,34 +197,34 @@ def _render_pen_popover(state: AppState, input_spec: InputSpec) -> None:
             max_upload_size=MAX_FILE_BYTES // 10**6,
         )
         if state.drawing.upload_error:
-            markup.render_error(state.drawing.upload_error)
+            html.render_error(state.drawing.upload_error)
 
 
 def _set_pen_width() -> None:
-    state = get_app_state()
-    state.drawing.sync_from_browser()
-    state.drawing.pen_width = int(st.session_state["canvas-pen"])
+    drawing = get_app_state().drawing
+    drawing.sync_from_browser()
+    drawing.pen_width = int(st.session_state["canvas-pen"])
 
 
 def _load_upload(input_spec: InputSpec) -> None:
-    state = get_app_state()
+    drawing = get_app_state().drawing
     file = st.session_state["canvas-upload"]
-    state.drawing.upload_error = None
+    drawing.upload_error = None
     if file is None:
         return
-    picture = ImageUpload(file.name, file.getvalue())
+    upload = ImageUpload(file.name, file.getvalue())
     try:
-        preprocess_upload(picture, input_spec)
-    except PlaygroundError as problem:
-        state.drawing.upload_error = problem
+        preprocess_upload(upload, input_spec)
+    except PlaygroundError as error:
+        drawing.upload_error = error
         return
-    state.drawing.replace(upload=picture)
+    drawing.replace(upload=upload)
 
 
 def _clear_canvas() -> None:
-    state = get_app_state()
-    state.drawing.replace()
-    state.drawing.is_erasing = False
+    drawing = get_app_state().drawing
+    drawing.replace()
+    drawing.is_erasing = False
 
 
 def _undo_drawing() -> None:
@@ -227,9 +232,9 @@ def _undo_drawing() -> None:
 
 
 def _toggle_eraser() -> None:
-    state = get_app_state()
-    state.drawing.sync_from_browser()
-    state.drawing.is_erasing = not state.drawing.is_erasing
+    drawing = get_app_state().drawing
+    drawing.sync_from_browser()
+    drawing.is_erasing = not drawing.is_erasing
 
 
 def _show_random_test_image(test_size: int) -> None:
@@ -242,51 +247,53 @@ def _render_prediction(
     with st.container(key="prediction", gap="small"):
         if model is None or model_input is None:
             return
-        prediction = predict(model, [model_input.image])[0]
-        is_own = model.run_id != PRETRAINED
-        moments = (
-            _compute_probability_history(model.run_id, model.step, model_input.image.tobytes(), model_input.image.shape)
-            if is_own
-            else ()
-        )
-        colours = get_theme(st.context.theme.type)
-        names = input_spec.dataset.class_names
-        first = prediction.top_class
-        markup.render_predicted_class(
-            names[first],
+        image = model_input.image
+        prediction = infer(model, image).prediction
+        is_pretrained = model.run_id == PRETRAINED
+        class_names = input_spec.dataset.class_names
+        top_class = prediction.top_class
+        html.render_predicted_class(
+            class_names[top_class],
             _describe_prediction(prediction, input_spec, model_input),
-            moments,
-            colours,
-            predicted_class=first,
+            () if is_pretrained else _compute_probability_history(model, image.tobytes(), image.shape),
+            get_theme(st.context.theme.type),
+            predicted_class=top_class,
         )
-        answers = [
-            markup.ClassProbabilities(describe_model(state.training.find_run(), model), prediction.probabilities, first)
+        columns = [
+            html.ClassProbabilities(
+                describe_model(state.training.find_run(), model), prediction.probabilities, top_class
+            )
         ]
-        if is_own and input_spec.is_mnist_like:
-            other = predict(load_model(get_pretrained()), [model_input.image])[0]
-            answers.append(markup.ClassProbabilities("pretrained model", other.probabilities, other.top_class))
-        markup.render_probability_bars(names, *answers)
+        if not is_pretrained and input_spec.is_mnist_like:
+            other = infer(load_model(get_pretrained()), image).prediction
+            columns.append(html.ClassProbabilities("pretrained model", other.probabilities, other.top_class))
+        html.render_probability_bars(class_names, *columns)
 
 
 def _describe_prediction(prediction: Prediction, input_spec: InputSpec, model_input: ModelInput) -> str:
-    names = input_spec.dataset.class_names
-    words = prediction.describe(names)
+    class_names = input_spec.dataset.class_names
+    description = prediction.describe(class_names)
     if model_input.is_example:
+        top_class = prediction.top_class
+        example = f"Example: {class_names[top_class]} ({prediction.probabilities[top_class]:.0%})."
         if input_spec.can_read_drawings:
-            return f"{words}. This is an example: draw a {input_spec.dataset.sample_noun} above."
-        way = "bring a picture" if input_spec.dataset.is_missing else "Random puts another one here"
-        return f"{words}. This is an example: {way}."
+            return f"{example} Draw your own above."
+        return (
+            f"{example} Upload an image." if input_spec.dataset.is_missing else f"{example} Random shows another one."
+        )
     if model_input.label is not None:
-        return f"{words}. {model_input.source.capitalize()}, labelled {names[model_input.label]}."
+        return f"{description}. {model_input.source.capitalize()}, label {class_names[model_input.label]}."
     if input_spec.is_mnist_like and is_detector_ready() and not compute_ood_score(model_input.image).is_in_distribution:
-        return f"but this does not look like a digit ({words})"
-    return words
+        return f"{description}, but this does not look like a digit"
+    return description
 
 
 @lru_cache(maxsize=32)
 def _compute_probability_history(
-    run_id: str, _step: int, image_bytes: bytes, shape: tuple[int, ...]
+    model: Model, image_bytes: bytes, shape: tuple[int, ...]
 ) -> tuple[tuple[int, tuple[float, ...]], ...]:
-    """The probabilities at the run's moments up to now; another step means that there may be more of them."""
-    said = predict_snapshots(find_run(run_id), np.frombuffer(image_bytes, dtype=np.float32).reshape(shape))
-    return tuple((step, answer.probabilities) for step, answer in said)
+    """Compute the probabilities at the run's snapshots up to the newest one, which is ``model``."""
+    image = np.frombuffer(image_bytes, dtype=np.float32).reshape(shape)
+    known = {model.step: infer(model, image).prediction}
+    predictions = predict_snapshots(find_run(model.run_id), image, known=known)
+    return tuple((step, prediction.probabilities) for step, prediction in predictions)

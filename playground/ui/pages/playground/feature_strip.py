@@ -1,4 +1,4 @@
-"""The image's way through the net: one column a layer with its maps, redrawn after every stroke and snapshot."""
+"""The feature strip: the feature maps of every layer for the current model input."""
 
 import math
 from functools import lru_cache
@@ -16,10 +16,11 @@ from playground.charts.images import (
 )
 from playground.charts.theme import Theme, get_theme
 from playground.core.shapes import format_shape
-from playground.interpret.activations.activations import LayerActivations, compute_activations, compute_statistics
-from playground.interpret.evaluation.predict import Prediction, predict
+from playground.interpret.activations.activations import LayerActivations, compute_statistics
+from playground.interpret.evaluation.predict import Prediction
+from playground.interpret.inference import infer
 from playground.interpret.model import Model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.components.layer_strip import StripColumn, layer_strip
 from playground.ui.model_input import InputSpec, ModelInput, describe_model
 from playground.ui.state import AppState, get_app_state
@@ -32,22 +33,20 @@ _HIDDEN_KINDS = ("flatten", "dropout")
 def render_feature_strip(
     state: AppState, model: Model | None, input_spec: InputSpec, model_input: ModelInput | None
 ) -> None:
-    """One column a layer with its maps for the subject; a click opens the layer in Look inside."""
-    other = model is not None and model.architecture.digest != state.editor.architecture.digest
-    whose = f"{describe_model(state.training.find_run(), model)}; the network above is not trained yet" if other else ""
-    markup.render_title(
-        f"The {input_spec.dataset.sample_noun}'s way through the net", note=whose or "click a layer to look inside it"
-    )
+    """Render one column per layer with its feature maps; a click opens the layer on the Inspect page."""
+    note = "Click a layer to inspect it"
+    if model is not None and model.architecture.digest != state.editor.architecture.digest:
+        note = f"{describe_model(state.training.find_run(), model)}; the network above is not trained yet"
+    html.render_title("Feature maps, layer by layer", note=note)
     if model is None or model_input is None:
         return
     with st.container(key="network-strip"):
-        image, names = model_input.image, input_spec.dataset.class_names
-        columns = _build_columns(model, names, image.tobytes(), image.shape, get_theme(st.context.theme.type))
+        image, class_names = model_input.image, input_spec.dataset.class_names
+        columns = _build_columns(model, class_names, image.tobytes(), image.shape, get_theme(st.context.theme.type))
         clicked = layer_strip(columns, key="strip")
     if clicked:
-        state = get_app_state()
-        state.inspect.layer_id = clicked
-        state.inspect.run_id = model.run_id
+        inspect = get_app_state().inspect
+        inspect.layer_id, inspect.run_id = clicked, model.run_id
         st.switch_page(st.session_state["pages"]["inside"])
 
 
@@ -56,49 +55,53 @@ def _build_columns(
     model: Model, class_names: tuple[str, ...], image_bytes: bytes, shape: tuple[int, ...], colors: Theme
 ) -> tuple[StripColumn, ...]:
     image = np.frombuffer(image_bytes, dtype=np.float32).reshape(shape)
-    prediction = predict(model, [image])[0]
+    inference = infer(model, image)
     columns = [StripColumn("input", "Input", format_shape(shape), render_image(image), 112, 112, "The input image")]
-    for values in compute_activations(model, image):
-        layer = model.architecture.layers[values.layer_index]
+    for activations in inference.activations:
+        layer = model.architecture.layers[activations.layer_index]
         if layer.kind not in _HIDDEN_KINDS:
             columns.append(
-                _build_output_column(layer, prediction, class_names)
+                _build_output_column(layer, inference.prediction, class_names)
                 if layer.kind == "output"
-                else _build_column(layer, values, colors)
+                else _build_column(layer, activations, colors)
             )
     return tuple(columns)
 
 
 def _build_output_column(layer: Any, prediction: Prediction, class_names: tuple[str, ...]) -> StripColumn:
-    name, sure = class_names[prediction.top_class], f"{prediction.probabilities[prediction.top_class]:.0%} sure"
-    return StripColumn(layer.id, "Output", sure, None, 96, 112, f"The guess: {name}", name)
+    name, probability = class_names[prediction.top_class], prediction.probabilities[prediction.top_class]
+    return StripColumn(layer.id, "Output", f"{probability:.0%}", None, 96, 112, f"Prediction: {name}", name)
 
 
-def _build_column(layer: Any, values: LayerActivations, colors: Theme) -> StripColumn:
-    maps = to_feature_maps(values.output)
-    shown = maps[:_MAX_MAPS]
-    side = math.ceil(len(shown) ** 0.5)
+def _build_column(layer: Any, activations: LayerActivations, colors: Theme) -> StripColumn:
+    output = activations.output
+    maps = to_feature_maps(output)
+    visible_maps = maps[:_MAX_MAPS]
+    grid_columns = math.ceil(len(visible_maps) ** 0.5)
     grid = render_feature_maps(
-        shown,
-        palette=select_palette(values.output, colors.diverging_palette),
-        columns=side,
-        tile_size=_COLUMN_SIZE // side,
-        gap=0 if len(shown) == 1 else 2,
+        visible_maps,
+        palette=select_palette(output, colors.diverging_palette),
+        columns=grid_columns,
+        tile_size=_COLUMN_SIZE // grid_columns,
+        gap=0 if len(visible_maps) == 1 else 2,
         gap_color=colors.gap_color,
     )
-    figures = compute_statistics(values.output)
-    size = "×".join(map(str, values.output.shape))
-    first = layer.format_arguments().split(" · ")[0] if layer.kind in ("conv2d", "linear") else ""
+    statistics = compute_statistics(output)
+    argument = layer.format_arguments().split(" · ")[0] if layer.kind in ("conv2d", "linear") else ""
+    caption = f"{'×'.join(map(str, output.shape))} · {statistics.zero_fraction:.0%} zeros"
+    alt = describe_feature_maps(
+        layer.title, output.shape, statistics.minimum, statistics.maximum, statistics.zero_fraction
+    )
+    if len(maps) > _MAX_MAPS:
+        caption += f" · first {_MAX_MAPS} maps"
+        alt += f", {_MAX_MAPS} shown"
     scale = _COLUMN_SIZE / max(grid.width, grid.height)
-    more = f", {_MAX_MAPS} shown" if len(maps) > _MAX_MAPS else ""
-    rest = f" · +{len(maps) - _MAX_MAPS}" if len(maps) > _MAX_MAPS else ""
     return StripColumn(
         layer.id,
-        f"{layer.title} {first}".strip(),
-        f"{size} · {figures.zero_fraction:.0%} zero{rest}",
+        f"{layer.title} {argument}".strip(),
+        caption,
         grid.png,
         round(grid.width * scale),
         round(grid.height * scale),
-        describe_feature_maps(layer.title, values.output.shape, figures.minimum, figures.maximum, figures.zero_fraction)
-        + more,
+        alt,
     )

@@ -9,8 +9,7 @@ from playground.core.recipe import Recipe
 from playground.engine.runs.fork import load_recipe_at
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
-from playground.ui import actions as steering
-from playground.ui import html as markup
+from playground.ui import actions, html
 from playground.ui.forms import render_model_form
 from playground.ui.panels.recipe import render_kind_choice
 from playground.ui.state import AppState, get_app_state, get_run_history
@@ -37,7 +36,7 @@ def render_fork_popover(state: AppState, run: Run | None) -> None:
         if steps:
             _render_form(state, run, steps, get_run_history(run))
         else:
-            markup.render_hint(
+            html.render_hint(
                 "No moment is kept yet: the first a quarter of the way through an epoch, and at every pause."
             )
 
@@ -49,7 +48,7 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
     try:
         then = load_recipe_at(run, step)
     except PlaygroundError as problem:
-        markup.render_error(problem)
+        html.render_error(problem)
         return
     # At the end of a run the next thing wanted is one epoch more.
     epochs = max(then.epochs, int(history.epoch_at(step)) + 1)
@@ -65,7 +64,7 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
             help="The moments at which a checkpoint was kept.",
         )
     else:
-        markup.render_hint(f"From step {steps[0]:,} (epoch {history.epoch_at(steps[0]):.2f}).")
+        html.render_hint(f"From step {steps[0]:,} (epoch {history.epoch_at(steps[0]):.2f}).")
     left, right = st.columns(2, gap="medium")
     with left:
         render_kind_choice("optimizer", recipe.optimizer, key="fork", on_change=_store_change)
@@ -73,7 +72,7 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
         render_kind_choice("schedule", recipe.schedule, key="fork", on_change=_store_change)
     render_model_form(recipe, key="fork", on_change=_store_change, field_names=_FORM_FIELDS, columns=4)
     if state.training.fork_error:
-        markup.render_error(state.training.fork_error)
+        html.render_error(state.training.fork_error)
     st.button(
         "Start the fork",
         key="fork-start",
@@ -89,7 +88,7 @@ def _store_step() -> None:
 
 
 def _start_fork(step: int, recipe: Recipe) -> None:
-    steering.fork(step, recipe)
+    actions.fork(step, recipe)
     st.session_state[_POPOVER_KEY] = get_app_state().training.fork_error is not None
 
 

@@ -14,7 +14,7 @@ from playground.core.summary import LayerSummary, Summary, summarize
 from playground.core.validation import Problem, validate
 from playground.engine.data.registry import count_training_images, is_available, resolve_dataset
 from playground.engine.training.cost_model import estimate_seconds_per_epoch
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.actions import is_active, sync_dropout_rates
 from playground.ui.forms import render_model_form
 from playground.ui.page_states import UndoEntry
@@ -43,7 +43,7 @@ def _render_panel(previous: tuple[str, str, str | None]) -> None:
     if previous != _get_page_dependencies(state):
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="network-head"):
-        markup.render_title("Network")
+        html.render_title("Network")
         render_preset_choice(state)
         render_dataset_choice(state)
     render_preset_note(state)
@@ -61,7 +61,7 @@ def _render_panel(previous: tuple[str, str, str | None]) -> None:
         if problem.layer_id is None:
             _render_problem(problem, f"whole-{number}")
     if state.editor.error:
-        markup.render_error(state.editor.error)
+        html.render_error(state.editor.error)
     _render_buttons(state)
     _render_totals(summary, state)
 
@@ -80,7 +80,7 @@ def _render_input_row(state: AppState) -> None:
         label = f"Input: {format_shape(shape.shape)} images of {dataset.title}"
         st.button(label, key="open-input", on_click=_toggle_layer_editor, args=(INPUT_ROW_ID,), width="stretch")
         if gone:
-            markup.render_message(
+            html.render_message(
                 "The images that this recipe names are not here: choose a data set above.", severity="warn"
             )
         elif not is_available(dataset):
@@ -88,7 +88,7 @@ def _render_input_row(state: AppState) -> None:
                 render_download_panel(dataset)
         if is_open:
             with st.container(key="editor-input", gap="small"):
-                markup.render_hint(
+                html.render_hint(
                     "Images of the data set are brought to this size, and to grey (1 channel) or colour (3)."
                 )
                 render_model_form(shape, key="input", columns=3, on_change=_set_input_shape)
@@ -165,7 +165,7 @@ def _render_problem(problem: Problem, key_suffix: str) -> None:
 def _render_layer_editor(state: AppState, row: LayerSummary) -> None:
     layer = state.editor.architecture.layers[row.index]
     with st.container(key=f"editor-{row.id}", gap="small"):
-        markup.render_hint(layer.description)
+        html.render_hint(layer.description)
         render_model_form(
             layer, key=f"field-{row.id}", on_change=lambda name, value: _set_layer_field(row.id, name, value)
         )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from playground.core.presets import ARCHITECTURE_PRESETS, GROUP_TITLES
 from playground.engine.data.registry import is_available, list_datasets
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.actions import apply_preset, is_active, switch_dataset
 from playground.ui.state import AppState
 
@@ -66,10 +66,10 @@ def render_preset_note(state: AppState) -> None:
     if preset is None or (name != state.editor.preset_name and preset.recipe != state.editor.recipe):
         return
     if preset.observation:
-        markup.render_hint(preset.observation)
+        html.render_hint(preset.observation)
     if preset.recipe not in (None, state.editor.recipe) and not is_active(state.training.find_run()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="preset-settings"):
-            markup.render_hint("Your settings are not those that it comes with.")
+            html.render_hint("Your settings are not those that it comes with.")
             st.button("Take its settings", key="preset-take", type="tertiary", on_click=apply_preset, args=(preset,))
 
 

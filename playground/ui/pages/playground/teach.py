@@ -18,7 +18,7 @@ from playground.errors import PlaygroundError
 from playground.interpret.evaluation.predict import evaluate_model
 from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.interpret.model import load_model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.model_input import ModelInput, build_canvas_input, get_active_input_spec
 from playground.ui.services import get_requester_id, get_scheduler, get_visitor_id
 from playground.ui.state import AppState, get_app_state, get_run_history
@@ -35,20 +35,18 @@ def render_teach_popover(state: AppState, model_input: ModelInput | None) -> Non
         try:
             kept = load_drawings(get_requester_id()).drawings
         except PlaygroundError as problem:
-            markup.render_error(problem)
+            html.render_error(problem)
             kept = ()
         _render_label_choice(state, is_drawn=model_input is not None and not model_input.is_example)
         labels = sorted(str(drawing.label) for drawing in kept)
-        markup.render_hint(
-            f"Your set: {_format_drawing_count(len(kept))}{': ' + ' '.join(labels[:40]) if kept else ''}."
-        )
+        html.render_hint(f"Your set: {_format_drawing_count(len(kept))}{': ' + ' '.join(labels[:40]) if kept else ''}.")
         _render_buttons(state, kept)
         if state.drawing.teach_error:
-            markup.render_error(state.drawing.teach_error)
+            html.render_error(state.drawing.teach_error)
 
 
 def _render_label_choice(state: AppState, *, is_drawn: bool) -> None:
-    markup.render_hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
+    html.render_hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
     marks = len(state.drawing.ink.strokes) + len(state.drawing.ink.eraser_strokes)
     key = f"teach-label-{state.drawing.revision}-{marks}"  # another drawing has no label yet
     st.segmented_control(
@@ -95,9 +93,9 @@ def render_teach_result(run: Run | None) -> None:
     except PlaygroundError:  # the parent was deleted
         return
     if after is None:
-        markup.render_message("Learning your drawings …")
+        html.render_message("Learning your drawings …")
     else:
-        markup.render_message(
+        html.render_message(
             f"Taught. On the {after.size:,} test images: {accuracy:.2%} before, {after.accuracy:.2%} after.",
             details={"before": accuracy, "after": after.accuracy},
         )

@@ -14,8 +14,7 @@ from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
 from playground.core.validation import validate
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
-from playground.ui import actions as steering
-from playground.ui import html as markup
+from playground.ui import actions, html
 from playground.ui.components.live_chart import live_chart
 from playground.ui.forms import choose_one, render_model_form
 from playground.ui.pages.playground.fork import render_fork_popover
@@ -38,18 +37,18 @@ def render_training_panel(state: AppState) -> None:
     """Everything about the run."""
     run = state.training.find_run()
     history = get_run_history(run)
-    active, own = steering.is_active(run), steering.can_control(run)
+    active, own = actions.is_active(run), actions.can_control(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="training-head"):
-        markup.render_title("Training")
+        html.render_title("Training")
         st.space("stretch")
         _render_recipe_choice(state, disabled=active and own)
         with st.popover(
             "More settings", key="more-settings", help="Optimizer, schedule, augmentation and all the rest."
         ):
-            render_recipe_form(state.editor.recipe, on_change=steering.set_recipe_field, is_active=active and own)
+            render_recipe_form(state.editor.recipe, on_change=actions.set_recipe_field, is_active=active and own)
     _render_controls(state, run, history, is_active=active)
     if state.training.error:
-        markup.render_error(state.training.error)
+        html.render_error(state.training.error)
     # A paused run ticks on, since a step may come from another tab; so does a run that the command line trains.
     shown = _get_panel_state(run, history, active)
     going = active or history.status in ("training", "paused") or shown[-1]
@@ -70,7 +69,7 @@ def _get_panel_state(run: Run | None, history: History, is_active: bool) -> Pane
         history.status,
         is_active,
         _get_refresh_interval(history),
-        steering.is_active(find_scratch_run(run)),
+        actions.is_active(find_scratch_run(run)),
     )
 
 
@@ -90,7 +89,7 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
     state = get_app_state()
     run = state.training.find_run()
     history = get_run_history(run)
-    active = steering.is_active(run)
+    active = actions.is_active(run)
     if _get_panel_state(run, history, active) != previous:
         st.rerun()
     _render_metrics(run, history)
@@ -108,7 +107,7 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
         live_chart(figure, key="live-curve", height=CURVE_HEIGHT)
     with status_container, st.container(horizontal=True, vertical_alignment="center", gap="small", key="words-line"):
         _render_status(run, history)
-        if run and history.last_diagnosis and history.last_diagnosis.suggestion and steering.can_control(run):
+        if run and history.last_diagnosis and history.last_diagnosis.suggestion and actions.can_control(run):
             _render_suggestion(state, history.last_diagnosis.suggestion)
 
 
@@ -119,14 +118,14 @@ def _find_parent_history(history: History) -> NamedHistory | None:
 
 
 def _render_suggestion(state: AppState, suggestion: Suggestion) -> None:
-    if steering.is_suggestion_applied(suggestion, state):
+    if actions.is_suggestion_applied(suggestion, state):
         return
     # One button for each suggestion: a click that comes when another has taken its place is not a click on that.
     name = hashlib.blake2b(suggestion.model_dump_json().encode(), digest_size=4).hexdigest()
     with st.container(key="suggestion", width="content"):
         # A callback of a fragment draws only the fragment anew, and the settings stand outside of it.
         if st.button(suggestion.label, key=f"suggestion-{name}", icon=":material/lightbulb:"):
-            steering.apply_suggestion(suggestion)
+            actions.apply_suggestion(suggestion)
             st.rerun()
 
 
@@ -144,7 +143,7 @@ def _render_metrics(run: Run | None, history: History) -> None:
     else:
         trained = _format_duration(history.elapsed_s) if history.steps else "–"
         items = [(accuracy, label), (loss, "train loss"), (speed, "images / s"), (trained, "trained")]
-    markup.render_metrics(items)
+    html.render_metrics(items)
 
 
 def _format_duration(seconds: float) -> str:
@@ -155,21 +154,19 @@ def _format_duration(seconds: float) -> str:
 def _render_status(run: Run | None, history: History) -> None:
     position = get_scheduler().get_queue_position(run.id) if run else None
     if run is None:
-        markup.render_message(
-            "Press Train: the chart fills batch by batch. Space trains and pauses, S trains one batch."
-        )
+        html.render_message("Press Train: the chart fills batch by batch. Space trains and pauses, S trains one batch.")
     elif position:
-        markup.render_message(f"Waiting: {position} in the queue.")
+        html.render_message(f"Waiting: {position} in the queue.")
     elif get_scheduler().is_starting(run.id):
-        markup.render_message("Starting …")
+        html.render_message("Starting …")
     elif history.failure:
         failure = history.failure
-        markup.render_error(PlaygroundError(failure.what, expected=failure.expected, fix=failure.fix))
+        html.render_error(PlaygroundError(failure.what, expected=failure.expected, fix=failure.fix))
     elif history.status == "waiting":
-        markup.render_message("This run was waiting when the server ended. Train starts it.")
+        html.render_message("This run was waiting when the server ended. Train starts it.")
     elif history.status == "interrupted":
         died = history.end_diagnosis.message if history.end_diagnosis else "This run was interrupted."
-        markup.render_message(
+        html.render_message(
             died if "Resume" in died else f"{died} Resume goes on from the last checkpoint.", severity="warn"
         )
     else:
@@ -181,9 +178,9 @@ def _render_status(run: Run | None, history: History) -> None:
         warns = found is not None and found.diagnosis != "learning"
         if history.status == "completed" and not warns:
             message = _describe_final_accuracy(history)
-        markup.render_message(done + message, severity="warn" if warns else "", details=found.metrics if found else {})
+        html.render_message(done + message, severity="warn" if warns else "", details=found.metrics if found else {})
     if history.rejected_change:
-        markup.render_message(f"Change rejected: {history.rejected_change.reason}", severity="warn")
+        html.render_message(f"Change rejected: {history.rejected_change.reason}", severity="warn")
 
 
 def _describe_final_accuracy(history: History) -> str:
@@ -199,15 +196,15 @@ def _describe_final_accuracy(history: History) -> str:
 
 def _render_controls(state: AppState, run: Run | None, history: History, *, is_active: bool) -> None:
     problems = validate(state.editor.architecture, get_scheduler().limits.compute_model_limits(state.editor.recipe))
-    own = steering.can_control(run)
+    own = actions.can_control(run)
     training = is_active and history.status == "training"
     paused = is_active and history.status == "paused"
-    continues = paused or is_active or steering.can_continue(state, run, history)
+    continues = paused or is_active or actions.can_continue(state, run, history)
     blocked = (bool(problems) and not continues) or (is_active and not (paused and own))
     with st.container(horizontal=True, gap="small", key="controls"):
         if training:
             st.button(
-                "Pause", key="train-pause", type="primary", shortcut="Space", on_click=steering.pause, disabled=not own
+                "Pause", key="train-pause", type="primary", shortcut="Space", on_click=actions.pause, disabled=not own
             )
         else:
             st.button(
@@ -215,14 +212,14 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
                 key="train-start",
                 type="primary",
                 shortcut="Space",
-                on_click=steering.start_or_resume,
+                on_click=actions.start_or_resume,
                 disabled=blocked,
             )
         st.button(
             "Step",
             key="train-step",
             shortcut="S",
-            on_click=steering.start_or_resume,
+            on_click=actions.start_or_resume,
             kwargs={"batches": 1},
             disabled=blocked,
             help="Train one batch, then wait.",
@@ -230,23 +227,23 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
         st.button(
             "Stop",
             key="train-stop",
-            on_click=steering.stop,
+            on_click=actions.stop,
             disabled=not is_active or not own,
             help="End the run with a checkpoint, from which it can be resumed.",
         )
         st.button(
             "Reset",
             key="train-reset",
-            on_click=steering.reset,
+            on_click=actions.reset,
             disabled=run is None,
             help="Begin anew: stops your run and clears the chart. The run stays on the Runs page.",
         )
         render_fork_popover(state, run)
     if is_active and not own:
-        markup.render_hint("Somebody else's run: watch it, fork it, or Reset to train your own.")
+        html.render_hint("Somebody else's run: watch it, fork it, or Reset to train your own.")
     elif problems and not is_active:
         count = len(problems)
-        markup.render_hint(
+        html.render_hint(
             f"{count} problem{'s' if count > 1 else ''} in the network: mend {'them' if count > 1 else 'it'} to train."
         )
 
@@ -284,7 +281,7 @@ def _render_hyperparameters(state: AppState, *, is_active: bool) -> None:
         render_model_form(
             state.editor.recipe,
             key="recipe",
-            on_change=steering.set_recipe_field,
+            on_change=actions.set_recipe_field,
             field_names=("lr", "batch_size", "epochs", "seed"),
             columns=4,
             disabled=fixed,

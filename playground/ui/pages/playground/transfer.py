@@ -8,7 +8,7 @@ from playground.engine.runs.repository import list_runs
 from playground.engine.runs.run import PRETRAINED, Run
 from playground.engine.runs.transfer import find_transferable_weights, get_last_snapshot_step
 from playground.errors import PlaygroundError
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.actions import is_active, set_recipe_field, start_transfer_comparison
 from playground.ui.services import get_pretrained
 from playground.ui.state import AppState, get_app_state, get_run_history
@@ -29,9 +29,7 @@ def render_transfer_popover(state: AppState) -> None:
     with popover:
         parent = _choose_parent(state)
         if parent is None:
-            markup.render_hint(
-                "Choose a run, take its network, give it your data set: only the last layer begins anew."
-            )
+            html.render_hint("Choose a run, take its network, give it your data set: only the last layer begins anew.")
             return
         _render_use_network_button(state, parent)
         _render_transferable_weights(state, parent)
@@ -60,9 +58,9 @@ def render_transfer_notice(state: AppState) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="transfer-line"):
         if parent is not None:
             words = f", {layers} frozen" if frozen else ""
-            markup.render_hint(f"The next run begins with the weights of {parent.record.name}{words}.")
+            html.render_hint(f"The next run begins with the weights of {parent.record.name}{words}.")
         else:
-            markup.render_hint(f"{layers} frozen: a new run leaves {'them' if frozen > 1 else 'it'} at random weights.")
+            html.render_hint(f"{layers} frozen: a new run leaves {'them' if frozen > 1 else 'it'} at random weights.")
         st.button(
             "From scratch", key="transfer-off", type="tertiary", on_click=_reset_transfer, help="Every layer learns."
         )
@@ -93,10 +91,10 @@ def render_transfer_comparison(run: Run | None) -> None:
         return
     before = get_run_history(scratch).test
     if before is None:
-        markup.render_message(f"{after.accuracy:.1%} with the weights brought along. Now the same from scratch …")
+        html.render_message(f"{after.accuracy:.1%} with the weights brought along. Now the same from scratch …")
         return
     points = (after.accuracy - before.accuracy) * 100
-    markup.render_message(
+    html.render_message(
         f"{after.accuracy:.1%} with the weights brought along, {before.accuracy:.1%} from scratch "
         f"({scratch.record.name}): {points:+.1f} points.",
         details={"transferred": after.accuracy, "scratch": before.accuracy},
@@ -146,15 +144,15 @@ def _render_transferable_weights(state: AppState, parent: Run) -> None:
             parent, get_last_snapshot_step(parent), state.editor.architecture, state.editor.recipe.dataset
         )
     except PlaygroundError as problem:
-        markup.render_error(problem)
+        html.render_error(problem)
         return
     rows = summarize(state.editor.architecture).layers
     names = ", ".join(f"{rows[index].index + 1} {rows[index].title}" for index in taken)
     if taken:
         rest = any(row.parameters and row.index not in taken for row in rows)
-        markup.render_hint(f"Brought along: {names}. {'The rest begins anew.' if rest else 'That is all of it.'}")
+        html.render_hint(f"Brought along: {names}. {'The rest begins anew.' if rest else 'That is all of it.'}")
     else:
-        markup.render_message("None of its layers fits this network: take its network first.", severity="warn")
+        html.render_message("None of its layers fits this network: take its network first.", severity="warn")
 
 
 def _render_freeze_choice(state: AppState) -> None:
@@ -214,7 +212,7 @@ def _render_images_per_class(state: AppState) -> None:
         help="With few, what was brought along counts most.",
     )
     if state.editor.recipe.limit:
-        markup.render_hint(
+        html.render_hint(
             f"{state.editor.recipe.limit:,} images in batches of {state.editor.recipe.batch_size}: settings of the recipe."
         )
 
