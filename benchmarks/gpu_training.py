@@ -1,7 +1,7 @@
-"""Training on a GPU, side by side: ``python -m benchmarks.gpu_training --out FILE.json [--skip SECTION …]``.
+"""Benchmark of training on a GPU: ``python -m benchmarks.gpu_training --out FILE.json [--skip SECTION …]``.
 
-Captured CUDA graphs against eager steps, in one process, one after the other in every round; medians of the rounds.
-The file is written again after every section, so that a run that is cut keeps what it has measured.
+Compares captured CUDA graphs with eager steps, alternating in one process; the figures are medians of the rounds.
+The file is written after every section, so an interrupted benchmark keeps its results.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -27,8 +28,6 @@ from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
-from playground.engine.training import cuda_graph
-from playground.engine.training import trainer as train
 from playground.engine.training.commands import NullCommandSource
 from playground.engine.training.learner import Learner
 from playground.engine.training.trainer import Trainer
@@ -51,29 +50,21 @@ _PROFILED_STEPS = 40
 
 
 @contextmanager
-def eager_steps() -> Iterator[None]:
-    """Trainers made inside the block train step by step, without a captured graph."""
-    before = train.select_learner_class
-    train.select_learner_class = lambda _: Learner
-    try:
+def use_eager_steps() -> Iterator[None]:
+    """Make trainers that are created inside the block use eager steps."""
+    with patch("playground.engine.training.trainer.select_learner_class", lambda _: Learner):
         yield
-    finally:
-        train.select_learner_class = before
 
 
 @contextmanager
-def any_algorithm() -> Iterator[None]:
-    """Convolutions of graphs captured inside the block may differ in their last bits from run to run."""
-    before = cuda_graph._use_deterministic_algorithms
-    cuda_graph._use_deterministic_algorithms = lambda function: function
-    try:
+def use_nondeterministic_algorithms() -> Iterator[None]:
+    """Let graphs captured inside the block use nondeterministic convolution algorithms."""
+    with patch("playground.engine.training.cuda_graph._use_deterministic_algorithms", lambda function: function):
         yield
-    finally:
-        cuda_graph._use_deterministic_algorithms = before
 
 
-def images_per_second(architecture: Architecture, recipe: Recipe, seconds: float) -> float:
-    """Of the steps alone, over about so many seconds; the first ones are not counted."""
+def measure_throughput(architecture: Architecture, recipe: Recipe, seconds: float) -> float:
+    """Measure the throughput of training steps for about ``seconds`` seconds, after 20 warm-up steps."""
     trainer = Trainer(architecture, recipe.replace(epochs=1000))
     first, rates = None, []
     for event in trainer.run():
@@ -91,7 +82,7 @@ def images_per_second(architecture: Architecture, recipe: Recipe, seconds: float
 
 
 def measure_presets(rounds: int, seconds: float, results: dict[str, Any]) -> None:
-    """Eager against captured throughput of every preset, with and without augmentation."""
+    """Measure eager and captured throughput of every preset, with and without augmentation."""
     for name in PRESETS:
         architecture = get_architecture_preset(name).architecture
         row: dict[str, Any] = {}
@@ -99,16 +90,16 @@ def measure_presets(rounds: int, seconds: float, results: dict[str, Any]) -> Non
             recipe = SPRINT.replace(augmentation=[item.model_dump() for item in augmentation])
             speeds: dict[str, list[float]] = {"eager": [], "captured": []}
             for _ in range(rounds):
-                with eager_steps():
-                    speeds["eager"].append(images_per_second(architecture, recipe, seconds))
-                speeds["captured"].append(images_per_second(architecture, recipe, seconds))
+                with use_eager_steps():
+                    speeds["eager"].append(measure_throughput(architecture, recipe, seconds))
+                speeds["captured"].append(measure_throughput(architecture, recipe, seconds))
             eager, captured = (statistics.median(found) for found in speeds.values())
             row[label] = {"eager": eager, "captured": captured, "ratio": captured / eager, "rounds": speeds}
         results[name] = row
 
 
-def recorded(architecture: Architecture, recipe: Recipe) -> tuple[list[Event], dict[str, float]]:
-    """A run with everything that the app does; its events, and the seconds of set-up and of the run by the clock."""
+def record_run(architecture: Architecture, recipe: Recipe) -> tuple[list[Event], dict[str, float]]:
+    """Train and record a complete run; returns its events and the seconds of set-up and training."""
     started = time.perf_counter()
     run = create_run(architecture, recipe)
     trainer = Trainer(architecture, recipe)
@@ -122,21 +113,21 @@ def recorded(architecture: Architecture, recipe: Recipe) -> tuple[list[Event], d
     return events, {"setup_s": ready - started, "run_s": ended - ready, "elapsed_s": events[-1].elapsed_s}
 
 
-def test_accuracy(events: list[Event]) -> float:
-    """The last event's that tells of the test images; raises RuntimeError for a run that failed."""
+def find_test_accuracy(events: list[Event]) -> float:
+    """Return the accuracy of the last test evaluation; raises RuntimeError for a run that failed."""
     for event in reversed(events):
         if event.kind == "evaluated" and event.split == "test":
             return event.accuracy
     raise RuntimeError(f"The run has no test accuracy; its last event is {events[-1]}")
 
 
-def measure_whole_runs(seeds: int, recipe: Recipe, results: dict[str, Any]) -> None:
-    """Seconds and test accuracy of a whole run of the guide's network, over so many seeds."""
+def measure_complete_runs(seeds: int, recipe: Recipe, results: dict[str, Any]) -> None:
+    """Measure duration and test accuracy of complete runs of the guide's network with ``seeds`` seeds."""
     architecture = get_architecture_preset("guide").architecture
     rows = []
     for seed in range(seeds):
-        events, times = recorded(architecture, recipe.replace(seed=seed))
-        rows.append({"seed": seed, "accuracy": test_accuracy(events), **times})
+        events, times = record_run(architecture, recipe.replace(seed=seed))
+        rows.append({"seed": seed, "accuracy": find_test_accuracy(events), **times})
     accuracies = [row["accuracy"] for row in rows]
     mean = statistics.mean(accuracies)
     interval = 1.96 * statistics.stdev(accuracies) / len(accuracies) ** 0.5 if len(accuracies) > 1 else 0.0
@@ -150,8 +141,8 @@ def measure_whole_runs(seeds: int, recipe: Recipe, results: dict[str, Any]) -> N
     }
 
 
-def measure_parts(recipe: Recipe, results: dict[str, Any]) -> None:
-    """Where a whole run's time goes: until the trainer yields each kind of event, and until it is recorded."""
+def measure_event_times(recipe: Recipe, results: dict[str, Any]) -> None:
+    """Measure the time that a complete run spends on training and on recording, by kind of event."""
     architecture = get_architecture_preset("guide").architecture
     trainer = Trainer(architecture, recipe)
     seconds: dict[str, float] = defaultdict(float)
@@ -170,7 +161,7 @@ def measure_parts(recipe: Recipe, results: dict[str, Any]) -> None:
 
 
 def profile_steps(architecture: Architecture, recipe: Recipe, results: dict[str, Any]) -> None:
-    """Kernels of a captured step, with their number and microseconds a step; the processor's share of a step."""
+    """Profile the kernels of a captured step (count and microseconds) and the CPU time of its launch."""
     learner = Trainer(architecture, recipe)._learner
     for _ in range(20):
         learner.train_batch()
@@ -204,41 +195,42 @@ def profile_steps(architecture: Architecture, recipe: Recipe, results: dict[str,
 
 
 def measure_variants(seconds: float, results: dict[str, Any]) -> None:
-    """Throughput of the guide's network with other settings than the sprint's."""
+    """Measure throughput of the guide's network with variants of the sprint recipe."""
     guide = get_architecture_preset("guide").architecture
-    results["deterministic, bfloat16"] = images_per_second(guide, SPRINT, seconds)
-    with any_algorithm():
-        results["any algorithm, bfloat16"] = images_per_second(guide, SPRINT, seconds)
-        results["any algorithm, float32"] = images_per_second(guide, SPRINT.replace(precision="float32"), seconds)
-    results["deterministic, float32"] = images_per_second(guide, SPRINT.replace(precision="float32"), seconds)
+    results["deterministic, bfloat16"] = measure_throughput(guide, SPRINT, seconds)
+    with use_nondeterministic_algorithms():
+        results["nondeterministic, bfloat16"] = measure_throughput(guide, SPRINT, seconds)
+        results["nondeterministic, float32"] = measure_throughput(guide, SPRINT.replace(precision="float32"), seconds)
+    results["deterministic, float32"] = measure_throughput(guide, SPRINT.replace(precision="float32"), seconds)
     for size in (32, 512, 2048):
-        results[f"batch of {size}"] = images_per_second(guide, SPRINT.replace(batch_size=size), seconds)
+        results[f"batch of {size}"] = measure_throughput(guide, SPRINT.replace(batch_size=size), seconds)
 
 
-def check_exactness(results: dict[str, Any]) -> None:
-    """Whether a run that was cut, forked or replayed has the weights of the undisturbed one, bit for bit."""
+def check_reproducibility(results: dict[str, Any]) -> None:
+    """Check that resumed, forked and replayed runs have exactly the weights of an uninterrupted run."""
     for name in ("guide", "normalized"):
         architecture = get_architecture_preset(name).architecture
         settings = {"limit": 5000, "epochs": 2, "augmentation": [item.model_dump() for item in AUGMENTATION]}
         recipe = SPRINT.replace(**settings)
         parent = create_run(architecture, recipe)
-        whole = _trained(parent)
+        whole = _train_run(parent)
         cut = create_run(architecture, recipe)
-        _trained(cut, until=lambda event: event.kind == "step_done" and event.step == 60)
-        moment = parent.list_checkpoint_steps()[len(parent.list_checkpoint_steps()) // 2]
-        fork = fork_run(parent, moment, load_recipe_at(parent, moment))
+        _train_run(cut, until=lambda event: event.kind == "step_done" and event.step == 60)
+        checkpoint_step = parent.list_checkpoint_steps()[len(parent.list_checkpoint_steps()) // 2]
+        fork = fork_run(parent, checkpoint_step, load_recipe_at(parent, checkpoint_step))
         replay = Replay(parent)
         for _ in replay.run():
             pass
+        matches = replay.snapshot_matches.values()
         results[name] = {
             "eager_reason": whole._learner.eager_reason,
-            "resumed after a kill": _same(_trained(cut), whole),
-            "forked": _same(_trained(fork), whole),
-            "replayed snapshots that are the same": f"{sum(replay.snapshot_matches.values())} of {len(replay.snapshot_matches)}",
+            "resumed after interruption": _have_equal_weights(_train_run(cut), whole),
+            "forked": _have_equal_weights(_train_run(fork), whole),
+            "identical replayed snapshots": f"{sum(matches)} of {len(matches)}",
         }
 
 
-def _trained(run: Run, until: Callable[[Event], bool] = lambda event: False) -> Trainer:
+def _train_run(run: Run, until: Callable[[Event], bool] = lambda event: False) -> Trainer:
     trainer = Trainer(run.record.architecture, run.record.recipe)
     with Recorder(run) as recorder:
         for event in recorder.run_trainer(trainer, NullCommandSource()):
@@ -249,13 +241,13 @@ def _trained(run: Run, until: Callable[[Event], bool] = lambda event: False) -> 
     return trainer
 
 
-def _same(left: Trainer, right: Trainer) -> bool:
+def _have_equal_weights(left: Trainer, right: Trainer) -> bool:
     weights, others = left.get_weights(), right.get_weights()
     return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
 
 
 def measure_setup(results: dict[str, Any]) -> None:
-    """Seconds until a process can train: the first trainer in it, which loads kernels, and later ones."""
+    """Measure the seconds to create a trainer: the first of the process, which loads kernels, and later ones."""
     started = time.perf_counter()
     torch.zeros(1, device="cuda")
     results["cuda_s"] = time.perf_counter() - started
@@ -265,7 +257,7 @@ def measure_setup(results: dict[str, Any]) -> None:
         Trainer(guide, SPRINT)
         torch.cuda.synchronize()
         results[name] = time.perf_counter() - started
-    with eager_steps():
+    with use_eager_steps():
         started = time.perf_counter()
         Trainer(guide, SPRINT)
         torch.cuda.synchronize()
@@ -273,18 +265,18 @@ def measure_setup(results: dict[str, Any]) -> None:
 
 
 def print_results(results: dict[str, Any]) -> None:
-    """The tables for people; the file has everything."""
-    for name in ("setup", "exactness", "parts", "variants"):
+    """Print the results as tables; the file has all figures."""
+    for name in ("setup", "reproducibility", "event_times", "variants"):
         if name in results:
             print(f"\n{name}: {json.dumps(results[name], indent=1)}")
     for name in ("profile", "profile_augmented"):
         if name in results:
-            rows = [("kernel", "a step", "us a step")]
+            rows = [("kernel", "count per step", "us per step")]
             found = results[name]
             rows += [(one["name"][:90], str(one["count"]), str(one["us"])) for one in found.get("kernels", [])[:45]]
             print(f"\n{name}: { ({key: value for key, value in found.items() if key != 'kernels'}) }")
             print_table(rows)
-    for name in ("whole_runs", "whole_runs_eager"):
+    for name in ("complete_runs", "complete_runs_eager"):
         if name in results:
             print(f"\n{name}: { ({key: value for key, value in results[name].items() if key != 'rows'}) }")
     if "presets" in results:
@@ -300,7 +292,7 @@ def print_results(results: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure section by section, most telling first."""
+    """Run the sections of the benchmark in order of importance."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=30)
@@ -312,10 +304,10 @@ def main() -> None:
     augmented = SPRINT.replace(augmentation=[item.model_dump() for item in AUGMENTATION])
     sections: dict[str, Callable[[dict[str, Any]], None]] = {
         "setup": measure_setup,
-        "whole_runs": lambda found: measure_whole_runs(options.seeds, SPRINT.replace(batch_size=128), found),
+        "complete_runs": lambda found: measure_complete_runs(options.seeds, SPRINT.replace(batch_size=128), found),
         "profile": lambda found: profile_steps(guide, SPRINT, found),
-        "parts": lambda found: measure_parts(SPRINT, found),
-        "exactness": check_exactness,
+        "event_times": lambda found: measure_event_times(SPRINT, found),
+        "reproducibility": check_reproducibility,
         "presets": lambda found: measure_presets(options.rounds, options.seconds, found),
         "variants": lambda found: measure_variants(options.seconds, found),
         "profile_augmented": lambda found: profile_steps(guide, augmented, found),
@@ -325,7 +317,7 @@ def main() -> None:
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "torch": torch.__version__,
     }
-    sections["whole_runs_eager"] = lambda found: _in_eager_steps(measure_whole_runs, 3, SPRINT, found)
+    sections["complete_runs_eager"] = lambda found: _run_with_eager_steps(measure_complete_runs, 3, SPRINT, found)
     with create_temporary_home():
         for name, measure in sections.items():
             if name in options.skip:
@@ -334,8 +326,8 @@ def main() -> None:
             started = time.perf_counter()
             try:
                 measure(results[name])
-            except Exception as problem:  # the other sections are still worth their time
-                results[name]["error"] = f"{type(problem).__name__}: {problem}"
+            except Exception as error:  # the other sections still run
+                results[name]["error"] = f"{type(error).__name__}: {error}"
             results.setdefault("section_s", {})[name] = round(time.perf_counter() - started, 1)
             options.out.write_text(json.dumps(results, indent=1))
     try:
@@ -344,8 +336,8 @@ def main() -> None:
         print(f"\n{results['device']}, PyTorch {results['torch']}. {results['machine']}. {results['section_s']}")
 
 
-def _in_eager_steps(measure: Callable[..., None], *arguments: Any) -> None:
-    with eager_steps():
+def _run_with_eager_steps(measure: Callable[..., None], *arguments: Any) -> None:
+    with use_eager_steps():
         measure(*arguments)
 
 

@@ -44,8 +44,8 @@ class RunStarted(_Event):
     precision: str
     eager_reason: str = Field(
         default="",
-        exclude_if=lambda reason: not reason,  # absent from the logs of most runs, as from those of older versions
-        description="Why steps are not replayed as captured CUDA graphs; empty where they are, and on a CPU.",
+        exclude_if=lambda reason: not reason,  # absent, as in the logs of older versions
+        description="Reason why steps are not replayed as captured CUDA graphs; empty if they are, and on a CPU.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Evaluation as captured CUDA graphs: forward for every number of images at once, with the health probes or without."""
+"""Evaluation as captured CUDA graphs, one for each batch size, with and without health probes."""
 
 import contextlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from playground.engine.training.evaluate import EVALUATION_BATCH_SIZE, compute_l
 
 @dataclass
 class _CapturedForward:
-    """A captured forward pass, the tensors it reads and writes, and what the probes noted in it."""
+    """A captured forward pass with its input, its output and the activations that the probes recorded."""
 
     replay: Callable[[], None]
     images: Tensor
@@ -25,7 +25,7 @@ class _CapturedForward:
 
 
 class CapturedEvaluator:
-    """Evaluates forward network while it trains, by replayed forward passes; the numbers are those of ``evaluate``."""
+    """Evaluator that replays captured forward passes; it gives the numbers of ``evaluate``."""
 
     def __init__(self, model: nn.Sequential, probes: HealthProbes, graph_capture: GraphCapture) -> None:
         self._model = model
@@ -34,21 +34,21 @@ class CapturedEvaluator:
         self._forwards: dict[tuple[int, bool], _CapturedForward] = {}
 
     def capture(self, data: LabeledImages, *, with_probes: bool = False) -> None:
-        """Capture what evaluating ``data`` needs."""
-        for place, batch in enumerate(torch.split(data.images, EVALUATION_BATCH_SIZE)):
-            self._get_forward(batch, with_probes=with_probes and place == 0)
+        """Capture the forward passes that evaluating ``data`` takes."""
+        for index, batch in enumerate(torch.split(data.images, EVALUATION_BATCH_SIZE)):
+            self._get_forward(batch, with_probes=with_probes and index == 0)
 
     def evaluate(self, data: LabeledImages, *, with_probes: bool = False) -> Evaluation:
-        """The network on all of ``data``; with ``with_probes``, the health probes see the first batch."""
-        found = []
-        for place, batch in enumerate(torch.split(data.images, EVALUATION_BATCH_SIZE)):
-            forward = self._get_forward(batch, with_probes=with_probes and place == 0)
+        """Evaluate the network on all of ``data``; ``with_probes`` records activations of the first batch."""
+        logits = []
+        for index, batch in enumerate(torch.split(data.images, EVALUATION_BATCH_SIZE)):
+            forward = self._get_forward(batch, with_probes=with_probes and index == 0)
             forward.images.copy_(batch)
             forward.replay()
-            found.append(forward.logits.clone())
-            if with_probes and place == 0:
+            logits.append(forward.logits.clone())
+            if with_probes and index == 0:
                 self._probes.max_activations = forward.max_activations
-        return Evaluation.from_logits(torch.cat(found), data.labels)
+        return Evaluation.from_logits(torch.cat(logits), data.labels)
 
     def _get_forward(self, images: Tensor, *, with_probes: bool) -> _CapturedForward:
         key = len(images), with_probes
@@ -57,18 +57,18 @@ class CapturedEvaluator:
         return self._forwards[key]
 
     def _capture_forward(self, images: Tensor, *, with_probes: bool) -> _CapturedForward:
-        found = _CapturedForward(lambda: None, images.clone(), torch.empty(0), [])
+        forward = _CapturedForward(lambda: None, images.clone(), torch.empty(0), [])
 
         def run() -> None:
             was_training = self._model.training
             self._model.eval()
             try:
                 with torch.no_grad(), self._probes.record_activations() if with_probes else contextlib.nullcontext():
-                    found.logits = compute_logits(self._model, found.images)
+                    forward.logits = compute_logits(self._model, forward.images)
             finally:
                 self._model.train(was_training)
             if with_probes:
-                found.max_activations = self._probes.max_activations
+                forward.max_activations = self._probes.max_activations
 
-        found.replay = self._graph_capture.capture(run, ())
-        return found
+        forward.replay = self._graph_capture.capture(run, ())
+        return forward

@@ -1,6 +1,7 @@
-"""CUDA graphs: a function over tensors that never move, captured once and then replayed with a single launch.
+"""Capture of functions as CUDA graphs.
 
-Where there is no CUDA, or a capture fails, the same function runs eagerly over the same tensors: the same numbers.
+A captured function works on tensors with fixed addresses and is replayed with a single launch. Without CUDA, or if
+the capture fails, the same function runs eagerly on the same tensors and gives the same numbers.
 """
 
 import contextlib
@@ -11,21 +12,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_WARM_UP_CALLS = 2  # kernels are loaded, algorithms chosen and workspaces allocated, none of which a capture allows
+_WARM_UP_CALLS = 2  # a capture cannot load kernels, choose algorithms or allocate workspaces
 
 
 @dataclass(frozen=True)
 class CapturedFunction:
-    """A function and the CUDA graph that was captured from it, None where it runs eagerly.
+    """A function with its CUDA graph; without a graph it runs eagerly.
 
-    The function is mutated_tensors, since it holds on to tensors whose addresses are in the graph.
+    The function is kept because it references the tensors whose addresses are in the graph.
     """
 
     function: Callable[[], None]
     graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
-        """Do what the function does."""
+        """Replay the graph, or run the function."""
         if self.graph is None:
             self.function()
         else:
@@ -33,10 +34,10 @@ class CapturedFunction:
 
 
 class GraphCapture:
-    """Turns functions into replays on one device; their graphs share one pool of memory and never run at once.
+    """Captures functions on one device; the graphs share one memory pool and must not run concurrently.
 
-    A captured function may draw from ``generators`` (and torch's default one): whoever replays it seeds them first.
-    ``failure_reason`` says why functions run eagerly; empty as long as they are captured.
+    A captured function may draw from ``generators`` and torch's default generator; the caller seeds them before a
+    replay. ``failure_reason`` is the reason why functions run eagerly, empty while captures succeed.
     """
 
     def __init__(self, device: torch.device, generators: Sequence[torch.Generator] = ()) -> None:
@@ -47,23 +48,24 @@ class GraphCapture:
         self._pool = None if self.failure_reason else torch.cuda.graph_pool_handle()
 
     def capture(self, function: Callable[[], None], mutated_tensors: Sequence[Tensor]) -> CapturedFunction:
-        """Run ``function`` for warm-up, put ``mutated_tensors`` (all that it changes) back, capture it and return its replay.
+        """Warm up and capture ``function``.
 
-        The default generator is put back too. Raises torch.OutOfMemoryError where the device has no room for it.
+        The warm-up's changes to ``mutated_tensors`` and to the default generator are undone, so the list must name
+        every tensor whose content matters later. Raises torch.OutOfMemoryError if the device's memory is too small.
         """
         eager = _use_deterministic_algorithms(function)
         generator = get_default_generator(self._device)
         random_state = generator.get_state()
         try:
-            with self._side_stream():
+            with self._use_side_stream():
                 _warm_up(eager, mutated_tensors)
             return CapturedFunction(eager) if self.failure_reason else self._capture_or_fall_back(eager)
         finally:
             generator.set_state(random_state)
 
     @contextlib.contextmanager
-    def _side_stream(self) -> Iterator[None]:
-        """A stream of its own, as a capture needs, after what the current one has to do and before what comes next."""
+    def _use_side_stream(self) -> Iterator[None]:
+        """Run the block on a separate stream, as captures require, ordered with the work of the current stream."""
         if self._stream is None:
             yield
             return
@@ -83,17 +85,17 @@ class GraphCapture:
             return CapturedFunction(eager)
 
     def _capture_graph(self, function: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        # As torch.cuda.graph does, but for emptying the allocator's cache, which costs more than the capture.
+        # Like torch.cuda.graph, but without emptying the allocator's cache, which takes longer than the capture.
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
         torch.cuda.synchronize(self._device)
-        with self._side_stream(), _pause_garbage_collection():
+        with self._use_side_stream(), _pause_garbage_collection():
             graph.capture_begin(pool=self._pool)
             try:
                 function()
             except BaseException:
-                with contextlib.suppress(RuntimeError):  # the capture is invalid, which is why it ends here
+                with contextlib.suppress(RuntimeError):  # ending an invalid capture raises too
                     graph.capture_end()
                 raise
             graph.capture_end()
@@ -101,17 +103,17 @@ class GraphCapture:
 
 
 def _warm_up(function: Callable[[], None], mutated_tensors: Sequence[Tensor]) -> None:
-    saved = [tensor.clone() for tensor in mutated_tensors]
+    saved_values = [tensor.clone() for tensor in mutated_tensors]
     for _ in range(_WARM_UP_CALLS):
         try:
             function()
         finally:
-            for tensor, value in zip(mutated_tensors, saved, strict=True):
+            for tensor, value in zip(mutated_tensors, saved_values, strict=True):
                 tensor.copy_(value)
 
 
 def get_default_generator(device: torch.device) -> torch.Generator:
-    """The generator from which dropout draws on a device."""
+    """Return torch's default generator of a device, from which dropout draws."""
     if device.type != "cuda":
         return torch.default_generator
     index = torch.cuda.current_device() if device.index is None else device.index
@@ -121,7 +123,7 @@ def get_default_generator(device: torch.device) -> torch.Generator:
 
 @contextlib.contextmanager
 def fork_generator(generator: torch.Generator, seed: int) -> Iterator[None]:
-    """Let a generator draw from ``seed`` inside the block, and go on afterwards as if nothing had been drawn."""
+    """Seed a generator inside the block and restore its state afterwards."""
     state = generator.get_state()
     generator.manual_seed(seed)
     try:
@@ -132,7 +134,7 @@ def fork_generator(generator: torch.Generator, seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _pause_garbage_collection() -> Iterator[None]:
-    """Keep older graphs and tensors, forgotten in reference cycles, from being freed inside a capture."""
+    """Disable garbage collection: freeing an unreachable graph or tensor would invalidate a running capture."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -143,14 +145,14 @@ def _pause_garbage_collection() -> Iterator[None]:
 
 
 def _use_deterministic_algorithms(function: Callable[[], None]) -> Callable[[], None]:
-    """Run it with the convolution algorithms that give the same bits every time."""
+    """Wrap a function so that cuDNN uses deterministic convolution algorithms."""
 
     def run() -> None:
-        before = torch.backends.cudnn.deterministic
+        was_deterministic = torch.backends.cudnn.deterministic
         torch.backends.cudnn.deterministic = True
         try:
             function()
         finally:
-            torch.backends.cudnn.deterministic = before
+            torch.backends.cudnn.deterministic = was_deterministic
 
     return run

@@ -174,7 +174,7 @@ def test_weights_loaded_into_the_model_are_trained_on():
 
 
 @pytest.mark.parametrize("device_config", [FLOAT32, BFLOAT16], ids=lambda device_config: device_config.precision)
-def test_copies_of_views_of_one_buffer_are_contiguous_and_stay_as_they_are(device_config: DeviceConfig):
+def test_copy_to_cpu_gives_contiguous_independent_copies_of_views(device_config: DeviceConfig):
     model = laid_out(MIXED)
     FlatParameters(model, device_config)
     expected = {name: value.clone() for name, value in model.state_dict().items()}
@@ -190,7 +190,7 @@ def test_copies_of_views_of_one_buffer_are_contiguous_and_stay_as_they_are(devic
     assert len({value.untyped_storage().data_ptr() for value in copies.values()}) == len(copies)
 
 
-def test_a_gradient_of_scores_is_the_gradient_of_the_loss():
+def test_backward_from_logit_gradient_equals_backward_from_loss():
     model, twin = (laid_out(MIXED) for _ in range(2))
     by_loss, by_scores = FlatParameters(model, FLOAT32), FlatParameters(twin, FLOAT32)
     images = images_for(MIXED, 8)

@@ -1,4 +1,4 @@
-"""Captured steps compute what eager steps compute; on the CPU the same functions run eagerly over the same tensors."""
+"""Captured steps give the results of eager steps; on the CPU the functions to capture run eagerly."""
 
 import random
 from typing import Any
@@ -21,10 +21,11 @@ from playground.core.schedules import Cosine, OneCycle
 from playground.engine.data.batch import LabeledImages
 from playground.engine.model.build import build_model
 from playground.engine.model.device import DeviceConfig
-from playground.engine.training import trainer as train
 from playground.engine.training.captured_step import CapturedLearner
 from playground.engine.training.cuda_graph import GraphCapture, fork_generator, get_default_generator
+from playground.engine.training.evaluate import evaluate
 from playground.engine.training.learner import BatchResult, Learner
+from playground.engine.training.trainer import Trainer
 from tests.engine.helpers import (
     AUGMENTATION,
     PLAIN,
@@ -66,38 +67,41 @@ EVERY_AUGMENTATION = (
 FROZEN = RICH.replace_layer(0, RICH.layers[0].replace(trainable=False)).replace_layer(
     1, RICH.layers[1].replace(trainable=False)
 )
-ONE_SCORE = net(Flatten(), Linear(out_features=4), Output(activation="sigmoid"), classes=2)
+SINGLE_LOGIT = net(Flatten(), Linear(out_features=4), Output(activation="sigmoid"), classes=2)
+SELECT_LEARNER_CLASS = "playground.engine.training.trainer.select_learner_class"
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-"""Of gradients that are the same but for rounding, after a few steps."""
+"""Tolerance for weights and gradients that differ by rounding only, after a few steps."""
 
 
 @pytest.fixture
-def captured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainers of this test learn by captured steps, as they do on CUDA."""
-    monkeypatch.setattr(train, "select_learner_class", lambda _: CapturedLearner)
+def captured_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the trainers of a test use captured steps, as on CUDA."""
+    monkeypatch.setattr(SELECT_LEARNER_CLASS, lambda _: CapturedLearner)
 
 
-def learner(kind: type[Learner], architecture: Architecture, recipe: Recipe, images: LabeledImages, *names: str) -> Any:
+def create_learner(
+    kind: type[Learner], architecture: Architecture, recipe: Recipe, images: LabeledImages, *names: str
+) -> Any:
     model = build_model(architecture, seed=recipe.seed)
     model.to(memory_format=torch.channels_last)
     return kind(model, recipe, images, CPU, names)
 
 
-def pair(
+def create_learner_pair(
     architecture: Architecture, recipe: Recipe, images: LabeledImages | None = None, *names: str
 ) -> tuple[Any, Any]:
-    """An eager learner and a captured one with the same weights."""
+    """Create an eager and a captured learner with the same weights."""
     images = images or tiny_images(50)
-    return tuple(learner(kind, architecture, recipe, images, *names) for kind in (Learner, CapturedLearner))
+    return tuple(create_learner(kind, architecture, recipe, images, *names) for kind in (Learner, CapturedLearner))
 
 
-def metrics(trained: Learner, batches: list[BatchResult]) -> list[tuple[float, int]]:
+def read_metrics(trained: Learner, batches: list[BatchResult]) -> list[tuple[float, int]]:
     trained.compute_metrics()
     return [(batch.loss.item(), int(batch.correct_count)) for batch in batches]
 
 
 def assert_alike(eager: Learner, replayed: Learner, steps: int = 8) -> None:
-    """The same batches, metrics, weights, running statistics, moments and gradients after so many steps."""
+    """Compare batches, metrics, weights, running statistics, moments and gradients after ``steps`` steps."""
     found = [[one.train_batch() for _ in range(steps)] for one in (eager, replayed)]
     for expected, batch in zip(*found, strict=True):
         assert (batch.step, batch.epochs_trained, batch.size, batch.lr) == (
@@ -106,9 +110,9 @@ def assert_alike(eager: Learner, replayed: Learner, steps: int = 8) -> None:
             expected.size,
             expected.lr,
         )
-    expected, told = (metrics(one, batches) for one, batches in zip((eager, replayed), found, strict=True))
-    assert [loss for loss, _ in told] == pytest.approx([loss for loss, _ in expected], rel=1e-4)
-    assert [right for _, right in told] == [right for _, right in expected]
+    expected, metrics = (read_metrics(one, batches) for one, batches in zip((eager, replayed), found, strict=True))
+    assert [loss for loss, _ in metrics] == pytest.approx([loss for loss, _ in expected], rel=1e-4)
+    assert [correct_count for _, correct_count in metrics] == [correct_count for _, correct_count in expected]
     assert_close_state(eager, replayed)
 
 
@@ -129,12 +133,12 @@ def assert_close_state(eager: Learner, replayed: Learner) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_updates_as_in_eager_steps(name: str, architecture: Architecture):
     recipe = tiny_recipe(optimizer=OPTIMIZERS[name], schedule=OneCycle(), weight_decay=0.01, label_smoothing=0.1)
-    assert_alike(*pair(architecture, recipe))
+    assert_alike(*create_learner_pair(architecture, recipe))
 
 
-@pytest.mark.parametrize("architecture", [FROZEN, ONE_SCORE], ids=["frozen layers", "a single score"])
+@pytest.mark.parametrize("architecture", [FROZEN, SINGLE_LOGIT], ids=["frozen layers", "single logit"])
 def test_other_networks_train_as_in_eager_steps(architecture: Architecture):
-    assert_alike(*pair(architecture, tiny_recipe(), tiny_images(50, classes=architecture.classes)))
+    assert_alike(*create_learner_pair(architecture, tiny_recipe(), tiny_images(50, classes=architecture.classes)))
 
 
 def test_bfloat16_is_rounded_as_in_eager_steps():
@@ -145,13 +149,13 @@ def test_bfloat16_is_rounded_as_in_eager_steps():
             kind(model, tiny_recipe(), tiny_images(48), DeviceConfig(torch.device("cpu"), is_bfloat16=True))
         )
     batches = [[one.train_batch() for _ in range(6)] for one in learners]
-    losses = [[loss for loss, _ in metrics(one, part)] for one, part in zip(learners, batches, strict=True)]
+    losses = [[loss for loss, _ in read_metrics(one, part)] for one, part in zip(learners, batches, strict=True)]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 def test_dropout_masks_are_those_of_eager_steps():
     architecture = net(Flatten(), Dropout(p=0.5), Linear(out_features=8), Dropout(p=0.25), Output())
-    eager, replayed = pair(architecture, tiny_recipe())
+    eager, replayed = create_learner_pair(architecture, tiny_recipe())
     seen: list[list[Tensor]] = [[], []]
     for one, masks in zip((eager, replayed), seen, strict=True):
         for module in one.model.modules():
@@ -164,19 +168,19 @@ def test_dropout_masks_are_those_of_eager_steps():
     assert not torch.equal(seen[1][0], seen[1][2])
 
 
-def test_transferred_weights_have_a_learning_rate_of_their_own():
+def test_transferred_weights_use_the_scaled_learning_rate():
     recipe = tiny_recipe(transferred_lr_scale=0.1, schedule=Cosine())
-    assert_alike(*pair(PLAIN, recipe, None, "0.weight", "0.bias"))
-    _, moved = pair(PLAIN, recipe.replace(transferred_lr_scale=0.0), None, "0.weight", "0.bias")
-    before = {name: value.clone() for name, value in moved.model.named_parameters()}
-    moved.train_batch()
-    kept = {name for name, value in moved.model.named_parameters() if torch.equal(value, before[name])}
-    assert kept == {"0.weight", "0.bias"}
+    assert_alike(*create_learner_pair(PLAIN, recipe, None, "0.weight", "0.bias"))
+    _, scaled = create_learner_pair(PLAIN, recipe.replace(transferred_lr_scale=0.0), None, "0.weight", "0.bias")
+    before = {name: value.clone() for name, value in scaled.model.named_parameters()}
+    scaled.train_batch()
+    unchanged = {name for name, value in scaled.model.named_parameters() if torch.equal(value, before[name])}
+    assert unchanged == {"0.weight", "0.bias"}
 
 
 @pytest.mark.parametrize("count", [48, 49, 50, 63])
-def test_a_smaller_last_batch_has_a_graph_of_its_own(count: int):
-    eager, replayed = pair(RICH, tiny_recipe(epochs=3), tiny_images(count))
+def test_smaller_last_batch_has_a_separate_graph(count: int):
+    eager, replayed = create_learner_pair(RICH, tiny_recipe(epochs=3), tiny_images(count))
     assert_alike(eager, replayed, steps=2 * eager.steps_per_epoch + 1)
     rest = count % 16
     assert set(replayed._captured_steps) == ({16, rest} if rest > 1 else {16})
@@ -184,11 +188,11 @@ def test_a_smaller_last_batch_has_a_graph_of_its_own(count: int):
 
 @pytest.mark.parametrize("augmentation", [*((item,) for item in EVERY_AUGMENTATION), EVERY_AUGMENTATION], ids=str)
 def test_augmented_images_are_those_of_eager_steps(augmentation: Any):
-    eager, replayed = pair(PLAIN, tiny_recipe(augmentation=augmentation))
+    eager, replayed = create_learner_pair(PLAIN, tiny_recipe(augmentation=augmentation))
     seen: list[list[Tensor]] = [[], []]
     for one, batches in zip((eager, replayed), seen, strict=True):
         one.model[0].register_forward_pre_hook(lambda _, inputs, batches=batches: batches.append(inputs[0].clone()))
-        for _ in range(5):  # the fourth is the smaller one, the fifth begins an epoch
+        for _ in range(5):  # the fourth batch is the smaller one, the fifth begins an epoch
             one.train_batch()
     for expected, found in zip(*seen, strict=True):
         assert torch.equal(expected, found)
@@ -211,8 +215,8 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_hyperparameter_takes_effect_as_in_eager_steps(name: str):
-    eager, replayed = pair(RICH, tiny_recipe(schedule=Cosine(), epochs=3))
+def test_hyperparameter_change_takes_effect_as_in_eager_steps(name: str):
+    eager, replayed = create_learner_pair(RICH, tiny_recipe(schedule=Cosine(), epochs=3))
     assert_alike(eager, replayed, steps=2)
     replays = dict(replayed._captured_steps)
     for one in (eager, replayed):
@@ -224,7 +228,7 @@ def test_a_changed_hyperparameter_takes_effect_as_in_eager_steps(name: str):
 
 @pytest.mark.parametrize("kind", [Sgd, RmsProp])
 def test_momentum_is_switched_on_and_off_as_in_eager_steps(kind: Any):
-    eager, replayed = pair(PLAIN, tiny_recipe(optimizer=kind(momentum=0.0), epochs=9))
+    eager, replayed = create_learner_pair(PLAIN, tiny_recipe(optimizer=kind(momentum=0.0), epochs=9))
     for momentum in (0.0, 0.9, 0.0, 0.5):
         for one in (eager, replayed):
             one.update_hyperparameters(one.recipe.replace(optimizer=kind(momentum=momentum)))
@@ -232,39 +236,39 @@ def test_momentum_is_switched_on_and_off_as_in_eager_steps(kind: Any):
 
 
 def test_changed_dropout_rates_are_captured_again():
-    eager, replayed = pair(RICH, tiny_recipe())
+    eager, replayed = create_learner_pair(RICH, tiny_recipe())
     for one in (eager, replayed):
         one.train_batch()
         one.update_hyperparameters(one.recipe, (0.0, 0.8))
     assert_alike(eager, replayed, steps=4)
 
 
-def test_metrics_may_be_read_long_after_a_change():
-    eager, replayed = pair(PLAIN, tiny_recipe(label_smoothing=0.2, epochs=9))
+def test_metrics_can_be_read_after_hyperparameter_changes():
+    eager, replayed = create_learner_pair(PLAIN, tiny_recipe(label_smoothing=0.2, epochs=9))
     batches: list[list[BatchResult]] = [[], []]
     for one, found in zip((eager, replayed), batches, strict=True):
         found += [one.train_batch() for _ in range(6)]
         one.update_hyperparameters(one.recipe.replace(label_smoothing=0.0, batch_size=7))
         found += [one.train_batch() for _ in range(20)]
         found += [one.train_batch() for _ in range(3)]
-    expected, found = (metrics(one, part) for one, part in zip((eager, replayed), batches, strict=True))
+    expected, found = (read_metrics(one, part) for one, part in zip((eager, replayed), batches, strict=True))
     assert [loss for loss, _ in found] == pytest.approx([loss for loss, _ in expected], rel=1e-4)
-    assert [right for _, right in found] == [right for _, right in expected]
+    assert [correct_count for _, correct_count in found] == [correct_count for _, correct_count in expected]
 
 
-def test_more_batches_than_there_is_room_for_keep_their_metrics(monkeypatch: pytest.MonkeyPatch):
+def test_metrics_stay_correct_beyond_the_metrics_capacity(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("playground.engine.training.captured_step._METRICS_CAPACITY", 3)
-    eager, replayed = pair(PLAIN, tiny_recipe(epochs=9))
+    eager, replayed = create_learner_pair(PLAIN, tiny_recipe(epochs=9))
     assert_alike(eager, replayed, steps=14)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop with momentum", "adagrad"])
-def test_warm_up_and_capture_change_nothing(optimizer: str):
+def test_warm_up_and_capture_do_not_change_the_state(optimizer: str):
     recipe = tiny_recipe(optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION)
     torch.manual_seed(3)
     expected_draw = torch.rand(3)
     torch.manual_seed(3)
-    replayed = learner(CapturedLearner, RICH, recipe, tiny_images(50))
+    replayed = create_learner(CapturedLearner, RICH, recipe, tiny_images(50))
     assert torch.equal(torch.rand(3), expected_draw)
     assert set(replayed._captured_steps) == {16, 2}
     assert_same_weights(replayed.model.state_dict(), build_model(RICH, seed=recipe.seed).state_dict())
@@ -286,13 +290,13 @@ def test_warm_up_and_capture_change_nothing(optimizer: str):
 
 @pytest.mark.parametrize("kinds", [(Learner, CapturedLearner), (CapturedLearner, Learner)], ids=["to", "from"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_state_is_exchanged_with_eager_steps(name: str, kinds: tuple[type[Learner], type[Learner]]):
-    """As between a run that was trained on a CPU and its continuation on a GPU."""
+def test_state_dict_is_interchangeable_with_eager_steps(name: str, kinds: tuple[type[Learner], type[Learner]]):
+    """A run that was trained on a CPU may be resumed on a GPU."""
     recipe = tiny_recipe(optimizer=OPTIMIZERS[name], epochs=4)
-    first = learner(kinds[0], RICH, recipe, tiny_images(50))
+    first = create_learner(kinds[0], RICH, recipe, tiny_images(50))
     for _ in range(5):
         first.train_batch()
-    second = learner(kinds[1], RICH, recipe.replace(seed=recipe.seed), tiny_images(50))
+    second = create_learner(kinds[1], RICH, recipe.replace(seed=recipe.seed), tiny_images(50))
     second.load_state_dict(through_bytes(first.state_dict()))
     for _ in range(6):
         first.train_batch()
@@ -300,8 +304,8 @@ def test_a_state_is_exchanged_with_eager_steps(name: str, kinds: tuple[type[Lear
     torch.testing.assert_close(dict(second.model.state_dict()), dict(first.model.state_dict()), **CLOSE)
 
 
-def test_a_state_without_moments_begins_them_at_zero():
-    replayed = learner(CapturedLearner, PLAIN, tiny_recipe(), tiny_images(50))
+def test_load_state_dict_without_optimizer_resets_moments():
+    replayed = create_learner(CapturedLearner, PLAIN, tiny_recipe(), tiny_images(50))
     for _ in range(4):
         replayed.train_batch()
     state = through_bytes(replayed.state_dict())
@@ -311,11 +315,11 @@ def test_a_state_without_moments_begins_them_at_zero():
     assert_same_weights(replayed.model.state_dict(), state["model"])
 
 
-# Whole runs
+# Complete runs
 
 
-def resumed(architecture: Architecture, recipe: Recipe, checkpoint: dict[str, Any]) -> train.Trainer:
-    torch.manual_seed(checkpoint["step"])  # whatever the process drew before must not matter
+def resume(architecture: Architecture, recipe: Recipe, checkpoint: dict[str, Any]) -> Trainer:
+    torch.manual_seed(checkpoint["step"])  # earlier draws of the process must not matter
     trainer = make_trainer(architecture, recipe, splits=tiny_splits(50))
     trainer.restore(through_bytes(checkpoint))
     return trainer
@@ -323,7 +327,7 @@ def resumed(architecture: Architecture, recipe: Recipe, checkpoint: dict[str, An
 
 @pytest.mark.parametrize("architecture", [PLAIN, RICH], ids=["plain", "rich"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_run_cut_anywhere_ends_in_identical_weights(captured: None, optimizer: str, architecture: Architecture):
+def test_resume_at_any_step_gives_identical_weights(captured_steps: None, optimizer: str, architecture: Architecture):
     recipe = tiny_recipe(
         optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION, schedule=OneCycle(), label_smoothing=0.1
     )
@@ -333,12 +337,12 @@ def test_a_run_cut_anywhere_ends_in_identical_weights(captured: None, optimizer:
     for step in random.Random(optimizer).sample(range(8), 3):
         trainer = make_trainer(architecture, recipe, splits=tiny_splits(50))
         stream = play(trainer, Script({step: [Stop()]}))
-        trainer = resumed(architecture, recipe, trainer.create_checkpoint())
+        trainer = resume(architecture, recipe, trainer.create_checkpoint())
         assert figures(stream + play(trainer)) == expected
         assert_same_weights(trainer.get_weights(), whole.get_weights())
 
 
-def test_a_changed_hyperparameter_survives_the_cut(captured: None):
+def test_resume_after_hyperparameter_change_gives_identical_weights(captured_steps: None):
     changes = {"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
     script = {3: [UpdateHyperparameters(hyperparameters=changes | {"dropout": [0.0, 0.5], "batch_size": 9})]}
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
@@ -346,21 +350,21 @@ def test_a_changed_hyperparameter_survives_the_cut(captured: None):
     expected = figures(play(whole, Script(script)))
     trainer = make_trainer(RICH, recipe, splits=tiny_splits(50))
     stream = play(trainer, Script(script | {6: [Stop()]}))
-    trainer = resumed(RICH, recipe, trainer.create_checkpoint())
+    trainer = resume(RICH, recipe, trainer.create_checkpoint())
     assert figures(stream + play(trainer)) == expected
     assert_same_weights(trainer.get_weights(), whole.get_weights())
 
 
-def test_snapshots_between_batches_change_nothing(captured: None):
+def test_snapshots_between_batches_do_not_change_the_weights(captured_steps: None):
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     whole, watched = (make_trainer(RICH, recipe) for _ in range(2))
     assert figures(play(whole)) == figures(play(watched, Script({step: [SaveSnapshot()] for step in range(12)})))
     assert_same_weights(whole.get_weights(), watched.get_weights())
 
 
-def test_a_run_tells_what_an_eager_run_tells(monkeypatch: pytest.MonkeyPatch):
+def test_captured_run_yields_the_events_of_an_eager_run(monkeypatch: pytest.MonkeyPatch):
     expected = play(make_trainer(RICH, tiny_recipe(epochs=1)))
-    monkeypatch.setattr(train, "select_learner_class", lambda _: CapturedLearner)
+    monkeypatch.setattr(SELECT_LEARNER_CLASS, lambda _: CapturedLearner)
     found = play(make_trainer(RICH, tiny_recipe(epochs=1)))
     assert [(event.kind, event.step) for event in found] == [(event.kind, event.step) for event in expected]
     for event, other in zip(found, expected, strict=True):
@@ -370,7 +374,7 @@ def test_a_run_tells_what_an_eager_run_tells(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("architecture", [PLAIN, RICH], ids=["plain", "rich"])
-def test_captured_evaluation_measures_and_probes_as_the_eager_one(captured: None, architecture: Architecture):
+def test_captured_evaluation_and_probes_equal_the_eager_ones(captured_steps: None, architecture: Architecture):
     trainer = make_trainer(architecture, tiny_recipe(epochs=1), splits=tiny_splits(96, 2050, 30))
     play(trainer)
     vitals, data = trainer._health_probes, trainer._validation
@@ -378,13 +382,13 @@ def test_captured_evaluation_measures_and_probes_as_the_eager_one(captured: None
         found = trainer._captured_evaluator.evaluate(data, with_probes=True)
         dead, maxima = vitals.count_dead_channels(), list(vitals.max_activations)
         with vitals.record_activations():
-            expected = train.evaluate(trainer.model, data)
+            expected = evaluate(trainer.model, data)
         assert (found.loss, found.accuracy) == (expected.loss, expected.accuracy)
         assert torch.equal(found.logits, expected.logits)
         assert dead == vitals.count_dead_channels()
         assert all(torch.equal(one, other) for one, other in zip(maxima, vitals.max_activations, strict=True))
         assert trainer.model.training
-        trainer._learner.train_batch()  # the next weights are evaluated
+        trainer._learner.train_batch()  # the next evaluation must see new weights
     assert set(trainer._captured_evaluator._forwards) == {
         (20, True),
         (1000, True),
@@ -394,23 +398,23 @@ def test_captured_evaluation_measures_and_probes_as_the_eager_one(captured: None
     }
 
 
-def test_the_reason_for_eager_steps_is_told(captured: None):
+def test_run_started_event_has_the_reason_for_eager_steps(captured_steps: None):
     first = play(make_trainer())[0]
     assert first.eager_reason == "Captured steps need CUDA."
     assert "eager_reason" in first.model_dump()
     assert parse_event(first.model_dump_json()) == first
 
 
-def test_a_run_on_the_cpu_tells_no_reason():
+def test_run_started_event_on_the_cpu_has_no_eager_reason():
     first = play(make_trainer())[0]
     assert "eager_reason" not in first.model_dump()
     assert parse_event(first.model_dump_json()) == first
 
 
-# The pieces
+# CUDA graph helpers
 
 
-def test_a_seeded_generator_goes_on_as_if_nothing_had_been_drawn():
+def test_fork_generator_restores_the_generator_state():
     generator = get_default_generator(torch.device("cpu"))
     torch.manual_seed(1)
     expected = torch.rand(2)
@@ -422,7 +426,7 @@ def test_a_seeded_generator_goes_on_as_if_nothing_had_been_drawn():
         assert torch.equal(torch.rand(2), first)
 
 
-def test_warm_up_puts_back_what_the_function_changes_even_if_it_fails():
+def test_warm_up_restores_mutated_tensors_even_if_the_function_fails():
     counter, calls = torch.zeros(1), []
 
     def count() -> None:

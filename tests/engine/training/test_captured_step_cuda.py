@@ -1,4 +1,4 @@
-"""Captured CUDA graphs on a GPU: every step is replayed, and a step gives the same bits however it comes about."""
+"""Captured CUDA graphs on a GPU: every step is replayed, and replayed, eager and resumed steps are identical."""
 
 import hashlib
 import subprocess
@@ -19,9 +19,10 @@ from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
 from playground.core.schedules import OneCycle
-from playground.engine.training import trainer as train
 from playground.engine.training.captured_step import CapturedLearner
 from playground.engine.training.cuda_graph import GraphCapture
+from playground.engine.training.evaluate import evaluate
+from playground.engine.training.trainer import Trainer
 from tests.engine.helpers import (
     AUGMENTATION,
     PLAIN,
@@ -57,12 +58,12 @@ def cuda_recipe(**fields: Any) -> Recipe:
     return tiny_recipe(**({"device": "cuda", "precision": "auto", "schedule": OneCycle()} | fields))
 
 
-def digit_sized(architecture: Architecture, recipe: Recipe) -> train.Trainer:
-    """Trained on images of MNIST's size: three batches of 128 an epoch, and a smaller one."""
+def make_mnist_sized_trainer(architecture: Architecture, recipe: Recipe) -> Trainer:
+    """Create a trainer on images of MNIST's size, with three batches of 128 and a smaller one in each epoch."""
     return make_trainer(architecture, recipe, splits=tiny_splits(3 * 128 + 40, classes=10, size=28))
 
 
-def assert_captured(trainer: train.Trainer) -> None:
+def assert_captured(trainer: Trainer) -> None:
     assert isinstance(trainer._learner, CapturedLearner)
     assert trainer._learner.eager_reason == ""
     replays = trainer._learner._captured_steps.values()
@@ -71,16 +72,16 @@ def assert_captured(trainer: train.Trainer) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_captured_and_resumes_in_identical_weights(name: str):
-    """At the sizes at which convolution algorithms are chosen, with augmentation and the smaller last batch."""
+def test_preset_is_captured_and_resumes_with_identical_weights(name: str):
+    """MNIST-sized batches, at which cuDNN chooses between algorithms, with augmentation and a smaller last batch."""
     architecture = get_architecture_preset(name).architecture
     recipe = cuda_recipe(batch_size=128, lr=2e-3, augmentation=AUGMENTATION, label_smoothing=0.1)
-    whole = digit_sized(architecture, recipe)
+    whole = make_mnist_sized_trainer(architecture, recipe)
     expected = figures(play(whole))
     assert_captured(whole)
-    first = digit_sized(architecture, recipe)
+    first = make_mnist_sized_trainer(architecture, recipe)
     stream = play(first, Script({3: [Stop()]}))
-    second = digit_sized(architecture, recipe)
+    second = make_mnist_sized_trainer(architecture, recipe)
     second.restore(through_bytes(first.create_checkpoint()))
     assert figures(stream + play(second)) == expected
     assert_same_weights(second.get_weights(), whole.get_weights())
@@ -88,7 +89,7 @@ def test_a_preset_is_captured_and_resumes_in_identical_weights(name: str):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("optimizer", [Sgd(), Sgd(momentum=0.0), Adam(), AdamW(), RmsProp(momentum=0.5), Adagrad()])
-def test_every_optimizer_resumes_in_identical_weights(optimizer: Any, precision: str):
+def test_every_optimizer_resumes_with_identical_weights(optimizer: Any, precision: str):
     recipe = cuda_recipe(optimizer=optimizer, precision=precision, augmentation=AUGMENTATION, weight_decay=0.01)
     whole = make_trainer(RICH, recipe, splits=tiny_splits(50))
     expected = figures(play(whole))
@@ -102,7 +103,7 @@ def test_every_optimizer_resumes_in_identical_weights(optimizer: Any, precision:
 
 
 @pytest.mark.parametrize("augmentation", [(), *((item,) for item in EVERY_AUGMENTATION), EVERY_AUGMENTATION], ids=str)
-def test_replayed_steps_give_the_bits_of_the_same_steps_run_eagerly(
+def test_replayed_steps_equal_the_same_steps_run_eagerly(
     augmentation: tuple[Augmentation, ...], monkeypatch: pytest.MonkeyPatch
 ):
     recipe = cuda_recipe(augmentation=augmentation)
@@ -122,8 +123,8 @@ def test_replayed_steps_give_the_bits_of_the_same_steps_run_eagerly(
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_replayed_steps_follow_the_cpu_s(optimizer: str):
-    """Without rounding and drawing, a GPU trains as a CPU does, but for the order of its sums."""
+def test_replayed_steps_match_steps_on_the_cpu(optimizer: str):
+    """In float32 without augmentation, only the order of summation differs between the devices."""
     recipe = tiny_recipe(optimizer=OPTIMIZERS[optimizer], weight_decay=0.01, schedule=OneCycle(), epochs=1)
     losses = []
     for device in ("cpu", "cuda"):
@@ -132,7 +133,7 @@ def test_replayed_steps_follow_the_cpu_s(optimizer: str):
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
 
 
-def test_changed_hyperparameters_survive_a_cut():
+def test_resume_after_hyperparameter_change_gives_identical_weights():
     changes = {
         "lr": 0.02,
         "optimizer": {"kind": "sgd", "momentum": 0.3},
@@ -153,7 +154,7 @@ def test_changed_hyperparameters_survive_a_cut():
     assert_same_weights(second.get_weights(), whole.get_weights())
 
 
-def test_two_runs_of_a_fork_end_in_identical_weights():
+def test_two_forks_of_a_checkpoint_end_with_identical_weights():
     parent = make_trainer(RICH, cuda_recipe(), splits=tiny_splits(50))
     play(parent, Script({4: [Stop()]}))
     checkpoint = through_bytes(parent.create_checkpoint())
@@ -166,7 +167,7 @@ def test_two_runs_of_a_fork_end_in_identical_weights():
     assert_same_weights(*ends)
 
 
-def test_captured_evaluation_gives_the_bits_of_the_eager_one(monkeypatch: pytest.MonkeyPatch):
+def test_captured_evaluation_equals_the_eager_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     trainer = make_trainer(RICH, cuda_recipe(epochs=1), splits=tiny_splits(96, 2050, 30))
     play(trainer)
@@ -174,7 +175,7 @@ def test_captured_evaluation_gives_the_bits_of_the_eager_one(monkeypatch: pytest
     found = trainer._captured_evaluator.evaluate(trainer._validation, with_probes=True)
     dead = trainer._health_probes.count_dead_channels()
     with trainer._health_probes.record_activations():
-        expected = train.evaluate(trainer.model, trainer._validation)
+        expected = evaluate(trainer.model, trainer._validation)
     assert torch.equal(found.logits, expected.logits)
     assert (found.loss, found.accuracy, dead) == (
         expected.loss,
@@ -183,7 +184,7 @@ def test_captured_evaluation_gives_the_bits_of_the_eager_one(monkeypatch: pytest
     )
 
 
-def test_the_process_s_own_random_numbers_are_left_alone():
+def test_training_keeps_the_state_of_the_default_generator():
     torch.cuda.manual_seed(11)
     expected = torch.rand(4, device="cuda")
     torch.cuda.manual_seed(11)
@@ -191,16 +192,16 @@ def test_the_process_s_own_random_numbers_are_left_alone():
     assert torch.equal(torch.rand(4, device="cuda"), expected)
 
 
-def digest_of_a_run() -> str:
-    """Of the weights that a short run of the guide's network ends in."""
+def compute_run_digest() -> str:
+    """Compute the SHA-256 digest of the weights after a short run."""
     recipe = cuda_recipe(batch_size=128, augmentation=AUGMENTATION)
-    trainer = digit_sized(get_architecture_preset("normalized").architecture, recipe)
+    trainer = make_mnist_sized_trainer(get_architecture_preset("normalized").architecture, recipe)
     play(trainer)
     content = b"".join(value.numpy().tobytes() for value in trainer.get_weights().values())
     return hashlib.sha256(content).hexdigest()
 
 
-def test_another_process_trains_to_the_same_bits():
-    script = f"from {__name__} import digest_of_a_run; print(digest_of_a_run())"
+def test_another_process_trains_identical_weights():
+    script = f"from {__name__} import compute_run_digest; print(compute_run_digest())"
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
-    assert other.stdout.split()[-1] == digest_of_a_run()
+    assert other.stdout.split()[-1] == compute_run_digest()
