@@ -13,28 +13,28 @@ from playground.core.shapes import Shape, format_shape
 
 _NEGATIVE_INFINITY_PADDING_CODE = '''
 @keras.saving.register_keras_serializable()
-class LowPadding2D(layers.Layer):
-    """Puts -inf around the maps, so that max pooling never takes the padding, whatever the sign of the values."""
+class NegativeInfinityPadding2D(layers.Layer):
+    """Pads with -inf, so that max pooling never takes the padding, whatever the sign of the values."""
 
     def __init__(self, padding, **options):
         super().__init__(**options)
         self.padding = padding
 
-    def call(self, maps):
+    def call(self, x):
         sides = (self.padding, self.padding)
-        return keras.ops.pad(maps, ((0, 0), sides, sides, (0, 0)), constant_values=-float("inf"))
+        return keras.ops.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=-float("inf"))
 
 '''
 _LOAD_WEIGHTS_CODE = '''
 def load_weights(model, path):
-    """Fill the model with a snapshot of a run: the same numbers, their axes in Keras's order."""
+    """Load a snapshot of a run into the model; axes are transposed to Keras's order."""
     from safetensors.numpy import load_file
 
     snapshot = load_file(path)
     with_weights = [layer for layer in model.layers if layer.weights]
-    for layer, place in zip(with_weights, PLACES, strict=True):
-        modules, tensors = place.split(), ("weight", "bias", "running_mean", "running_var")
-        names = [f"{module}.{tensor}" for module in modules for tensor in tensors]
+    tensors = ("weight", "bias", "running_mean", "running_var")
+    for layer, modules in zip(with_weights, WEIGHT_MODULES, strict=True):
+        names = [f"{module}.{tensor}" for module in modules.split() for tensor in tensors]
         arrays = [snapshot[name] for name in names if name in snapshot]
         axes = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
         values = [array.transpose(axes[array.ndim]) for array in arrays]
@@ -73,13 +73,17 @@ Weights: a file of a run's snapshots folder, ``load_weights(model, path)``; this
 
 {standard}{chr(10) if standard else ""}{others}from keras import layers
 
-# What a run's snapshot calls the layers with weights, in the order of ``model.layers``.
-PLACES = {format_tuple(list_keras_places(architecture))}'''
+# Names of the layers with weights in a run's snapshot, in the order of ``model.layers``.
+WEIGHT_MODULES = {format_tuple(list_keras_places(architecture))}'''
     make_model = f'''def make_model(logits=False):
     """The network, with fresh weights."""
 {body}'''
     return join_sections(
-        head, _NEGATIVE_INFINITY_PADDING_CODE if "LowPadding2D" in body else "", make_model, load_weights, program
+        head,
+        _NEGATIVE_INFINITY_PADDING_CODE if "NegativeInfinityPadding2D" in body else "",
+        make_model,
+        load_weights,
+        program,
     )
 
 

@@ -9,15 +9,15 @@ from playground.core.shapes import format_shape
 
 _RESIDUAL_CODE = '''
 class Residual(nn.Module):
-    """The sum of a body and a way around it."""
+    """The sum of a body and a shortcut."""
 
     def __init__(self, body: nn.Sequential, shortcut: nn.Module) -> None:
         super().__init__()
         self.body = body
         self.shortcut = shortcut
 
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return self.body(maps) + self.shortcut(maps)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x) + self.shortcut(x)
 
 '''
 
@@ -39,7 +39,7 @@ def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
     head = f'''"""{sanitize_text(title)}, written by CNN Playground.
 
 Input: (batch, {", ".join(map(str, input_shape))}), values 0 to 1.
-Output: scores; ``.{scores}`` makes probabilities of them.
+Output: logits; ``.{scores}`` turns them into probabilities.
 Weights: a file of a run's snapshots folder, ``model.load_state_dict(safetensors.torch.load_file(path))``.
 """
 

@@ -26,7 +26,7 @@ class Augmentation(BaseModel):
     stage: ClassVar[Stage]
     torch_code: ClassVar[str]
     """Statements that change ``images`` (``move`` where the stage is affine, ``grid`` where it is displacement)."""
-    keras_remark: ClassVar[str] = "the exported Keras program leaves it out"
+    keras_remark: ClassVar[str] = "this program leaves it out"
     """What an exported Keras program does instead."""
 
 

@@ -270,10 +270,10 @@ def test_frozen_layers_keep_what_they_are_given() -> None:
     after = [layer.get_weights() for layer in model.layers if layer.weights]
     kept = [
         place
-        for place, old, new in zip(exported["PLACES"], before, after, strict=True)
+        for place, old, new in zip(exported["WEIGHT_MODULES"], before, after, strict=True)
         if all(map(np.array_equal, old, new))
     ]
-    assert kept == [*exported["FROZEN"]] == ["0", "2.body.0", "2.body.2"]
+    assert kept == [*exported["FROZEN_MODULES"]] == ["0", "2.body.0", "2.body.2"]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_images_are_brought_into_the_shape_that_the_network_takes(dataset: str, 
     shape = InputShape(channels=wanted[0], height=wanted[1], width=wanted[2])
     code = to_keras(Architecture(input=shape, layers=(Flatten(), Output())), Recipe(dataset=dataset))
     given = np.random.default_rng(0).integers(0, 256, (5, 28, 28) if dataset == "mnist" else (5, 32, 32, 3), np.uint8)
-    found = executed(code)["scaled"](given)
+    found = executed(code)["scale_images"](given)
     channels_first = torch.from_numpy(given[:, None] if dataset == "mnist" else given.transpose(0, 3, 1, 2))
     run = LabeledImages(channels_first.contiguous(), torch.zeros(5)).resize(wanted).images
     np.testing.assert_allclose(found, _channels_last(run / 255), atol=2 / 255)
@@ -313,7 +313,7 @@ def test_the_program_trains_and_tells_the_accuracy(
         augmentation=(Rotate(),),
     )
     code = to_keras(architecture, recipe)
-    assert "at random (rotate)" in code
+    assert "Augmentation of the run (rotate)" in code
     executed(code, "__main__")
     printed = capsys.readouterr().out
     assert "10/10" in printed  # the limit, in batches

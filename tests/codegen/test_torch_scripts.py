@@ -143,7 +143,7 @@ def test_the_learning_rates_are_the_run_s(schedule: Schedule, epochs: int) -> No
     recipe = Recipe(schedule=schedule, lr=0.03, epochs=epochs)
     script = _script(recipe)
     optimizer = script["make_optimizer"](build_model(TINY))
-    rates = script["make_schedule"](optimizer, 20) if "make_schedule" in script else None
+    rates = script["make_scheduler"](optimizer, 20) if "make_scheduler" in script else None
     for step in range(20 * epochs):
         assert optimizer.param_groups[0]["lr"] == pytest.approx(compute_lr(recipe, step, 20), rel=1e-6)
         optimizer.step()
@@ -223,13 +223,13 @@ def test_validation_images_are_never_trained_on(tmp_path: Path, monkeypatch: pyt
     images = torch.arange(90, dtype=torch.uint8).view(90, 1, 1, 1).repeat(1, 1, 28, 28)
     script = _script(Recipe(**{**_SMALL, "epochs": 2}), architecture)
     seen: dict[bool, list[int]] = {True: [], False: []}
-    scaled = script["scaled"]
+    scaled = script["scale_images"]
 
     def watched(batch: Tensor) -> Tensor:
         seen[torch.is_inference_mode_enabled()] += batch[:, 0, 0, 0].tolist()
         return scaled(batch)
 
-    script["scaled"] = watched
+    script["scale_images"] = watched
     _train(script, (images, torch.arange(90) % 10), monkeypatch, tmp_path)
     trained = seen[True][: 2 * 20]  # of the first two measurements; the third is that on the test images
     assert len(set(trained)) == 20
@@ -252,7 +252,7 @@ def test_frozen_layers_keep_what_they_are_given(tmp_path: Path, monkeypatch: pyt
     given = {name: values + 0.5 for name, values in build_model(architecture, seed=8).state_dict().items()}
     save_file(given, tmp_path / "first.safetensors")
     script = _script(Recipe(**_SMALL, optimizer=AdamW(), weight_decay=0.1), architecture)
-    assert script["FROZEN"] == ("0", "2", "3.body.0")
+    assert script["FROZEN_MODULES"] == ("0", "2", "3.body.0")
     _train(script, _tiny_data(architecture), monkeypatch, tmp_path, "first.safetensors")
     trained = load_file(tmp_path / "weights.safetensors")
     kept = {name.rpartition(".")[0] for name in given if torch.equal(given[name], trained[name])}
@@ -265,7 +265,7 @@ def test_without_safetensors_the_weights_are_written_all_the_same(
 ) -> None:
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     monkeypatch.chdir(tmp_path)
-    _script(Recipe())["save"](build_model(TINY))
+    _script(Recipe())["save_weights"](build_model(TINY))
     build_model(TINY).load_state_dict(torch.load("weights.pt", weights_only=True))
 
 
@@ -345,7 +345,7 @@ def test_own_images_are_read_from_one_folder_a_class(tmp_path: Path) -> None:
         input=InputShape(channels=3, height=6, width=4), classes=2, layers=(Flatten(), Output())
     )
     code = generate_training_script(architecture, Recipe(dataset="own:pets"), dataset=own)
-    assert "one folder for each class" in code
+    assert "one folder of images for each class" in code
     images, labels = executed(code)["load_images"](str(tmp_path), train=False)
     assert images.shape == (2, 3, 6, 4)
     assert images[:, 0, 0, 0].tolist() == labels.tolist()

@@ -17,7 +17,7 @@ class MaxPool2d(WindowPool):
     torch_module = "MaxPool2d"
     onnx_operator = "MaxPool"
     keras_layer = "MaxPooling2D"
-    keras_padding_layer = KerasCall("LowPadding2D", is_helper=True)
+    keras_padding_layer = KerasCall("NegativeInfinityPadding2D", is_helper=True)
     absorbed_padding = "negative_infinity"
 
     kind: Literal["max_pool2d"] = "max_pool2d"

@@ -31,8 +31,8 @@ class Optimizer(BaseModel):
     is_matrix_wise: ClassVar[bool] = False
     """The update depends on the shapes of weights, so that it cannot run on the flat buffer."""
     keras_class: ClassVar[str]
-    """Full name of the class in Keras, or of one that ``keras_code`` defines."""
-    keras_code: ClassVar[str | None] = None
+    """Full name of the class in Keras, or of one that ``keras_class_code`` defines."""
+    keras_class_code: ClassVar[str | None] = None
     """Jinja2 template of a class or function that an exported Keras program needs; None: Keras has all of it."""
     typical_lr: ClassVar[float] = 1e-3
     """A learning rate that works for most networks."""
