@@ -14,7 +14,8 @@ from playground.interpret.activations.activations import compute_activations
 from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.activations.weights import get_layer_weights
 from playground.interpret.attribution.counterfactual import find_counterfactual
-from playground.interpret.attribution.pixel_attribution import METHODS, attribute, list_cam_layers
+from playground.interpret.attribution.methods import METHODS
+from playground.interpret.attribution.pixel_attribution import attribute, list_cam_layers
 from playground.interpret.editing import EDITABLE_KINDS, ChannelScale, compute_ablation_scores, measure_edits
 from playground.interpret.evaluation.predictions import predict_dataset
 from playground.interpret.evaluation.robustness import measure_robustness
@@ -48,7 +49,7 @@ def look_through_everything(run: Run) -> None:
         get_layer_weights(model, values.layer_index)
     last = model.architecture.resolve_layers()[-1].index
     for method in METHODS:
-        if method != "grad_cam" or list_cam_layers(model):
+        if not METHODS[method].needs_layer or list_cam_layers(model):
             attribute(model, image, 1, method)
     list(find_counterfactual(model, image, steps=5))
     list(maximize_activation(model, 0, 0, settings=MaximizationSettings(steps=4)))

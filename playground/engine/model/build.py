@@ -1,4 +1,4 @@
-"""From an Architecture to a torch module, through the layers' torch calls; and from its scores to class scores."""
+"""Build a PyTorch module from an Architecture, through the layers' PyTorch calls."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from playground.errors import ArchitectureError
 
 
 class Residual(nn.Module):
-    """The sum of a body and a way around it; the one block that torch has no module for."""
+    """Residual block: the sum of a body and a shortcut."""
 
     def __init__(self, body: nn.Sequential, shortcut: nn.Module | None) -> None:
         super().__init__()
@@ -22,14 +22,14 @@ class Residual(nn.Module):
         self.shortcut = shortcut if shortcut is not None else nn.Identity()
 
     def forward(self, feature_maps: Tensor) -> Tensor:
-        """(batch, channels, height, width) in and out."""
+        """Compute (batch, channels, height, width)."""
         total: Tensor = self.body(feature_maps) + self.shortcut(feature_maps)
         return total
 
 
 @dataclass(frozen=True)
 class ModuleRange:
-    """Which modules of the network one layer became: ``start`` to ``stop`` (exclusive) in the Sequential."""
+    """Modules of one layer: ``start`` to ``stop`` (exclusive) in the Sequential."""
 
     layer_index: int
     start: int
@@ -37,9 +37,9 @@ class ModuleRange:
 
 
 def build_model(architecture: Architecture, *, seed: int = 0, limits: ResourceLimits | None = None) -> nn.Sequential:
-    """A flat ``nn.Sequential`` that puts out scores (logits), its weights drawn from ``seed``.
+    """Build a flat ``nn.Sequential`` that returns logits, with weights drawn from ``seed``.
 
-    The flat order is what exported code writes down, so weights fit both. Those of frozen layers need no gradient.
+    Exported code has the same flat order, so weights fit both. Weights of frozen layers need no gradient.
     Raises ArchitectureError with every problem.
     """
     problems = validate(architecture, limits or UNLIMITED)
@@ -55,17 +55,17 @@ def build_model(architecture: Architecture, *, seed: int = 0, limits: ResourceLi
 
 
 def list_module_ranges(architecture: Architecture) -> tuple[ModuleRange, ...]:
-    """The modules of every enabled layer, in order."""
-    found, start = [], 0
+    """List the modules of every enabled layer, in order."""
+    ranges, start = [], 0
     for step in architecture.resolve_layers():
         stop = start + len(step.layer.build_torch_calls(step.input_shape))
-        found.append(ModuleRange(step.index, start, stop))
+        ranges.append(ModuleRange(step.index, start, stop))
         start = stop
-    return tuple(found)
+    return tuple(ranges)
 
 
 def expand_to_class_logits(logits: Tensor) -> Tensor:
-    """Scores of every class, (batch, classes): a sigmoid's single score z stands for the two scores (0, z)."""
+    """Expand a sigmoid's single logit z to the two logits (0, z); other logits (batch, classes) stay as they are."""
     if logits.shape[1] > 1:
         return logits
     return torch.cat([torch.zeros_like(logits), logits], dim=1)

@@ -1,14 +1,18 @@
-"""Which device trains and in which precision: asked of the hardware, never assumed."""
+"""Device and precision of a training, as the hardware supports them."""
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from playground.core.recipe import Recipe
 from playground.errors import RecipeError
+
+_BFLOAT16_CPU_FEATURES = frozenset(("avx512_bf16", "amx_bf16", "bf16"))  # the last one is ARM's
 
 
 @dataclass(frozen=True)
@@ -20,17 +24,17 @@ class DeviceConfig:
 
     @property
     def precision(self) -> str:
-        """The word for screens and logs."""
+        """Name of the precision: bfloat16 or float32."""
         return "bfloat16" if self.is_bfloat16 else "float32"
 
 
 def choose_device_config(recipe: Recipe) -> DeviceConfig:
-    """The device and precision that a recipe gets here; raises RecipeError for a device that is not there."""
+    """Choose the device and precision of a recipe; raises RecipeError for a device that this machine lacks."""
     available = list_available_devices()
     if recipe.device != "auto" and recipe.device not in available:
         raise RecipeError(
-            f"The device {recipe.device!r} is not on this machine.",
-            expected=f"There are: {', '.join(available)}.",
+            f"This machine has no device {recipe.device!r}.",
+            expected=f"One of: {', '.join(available)}.",
             fix="Choose 'auto'.",
         )
     device = torch.device(available[0] if recipe.device == "auto" else recipe.device)
@@ -40,31 +44,46 @@ def choose_device_config(recipe: Recipe) -> DeviceConfig:
 
 @lru_cache(maxsize=1)
 def list_available_devices() -> tuple[str, ...]:
-    """The devices of this machine, the fastest first."""
-    found = []
+    """Devices of this machine, the fastest first."""
+    devices = []
     if torch.cuda.is_available():
-        found.append("cuda")
+        devices.append("cuda")
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return (*found, "cpu")
+        devices.append("mps")
+    return (*devices, "cpu")
 
 
 @lru_cache(maxsize=3)
 def has_native_bfloat16(device_type: str) -> bool:
-    """Whether bfloat16 is computed by instructions of its own rather than emulated."""
+    """True if the device has bfloat16 instructions that PyTorch uses; False if it emulates them."""
     if device_type == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
-    if device_type != "cpu":
+    if device_type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
+    return not _BFLOAT16_CPU_FEATURES.isdisjoint(_list_cpu_features())
+
+
+def _list_cpu_features() -> frozenset[str]:
+    """Instruction sets of the processor, from PyTorch (2.11 and later) and from Linux."""
+    get_capabilities: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    features = frozenset(name for name, value in get_capabilities().items() if value is True)
     try:
-        flags = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0].split()
+        return features | parse_cpu_features(Path("/proc/cpuinfo").read_text())
     except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+        return features
+
+
+def parse_cpu_features(cpuinfo: str) -> frozenset[str]:
+    """Parse the features of the first processor in ``/proc/cpuinfo``: the line "flags" on x86, "Features" on ARM."""
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
 
 
 def get_available_memory_bytes(device: str = "auto") -> int:
-    """Memory that is free for a training on a device; a container's own limit counts."""
+    """Free memory of a device, within the limit of a container."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
     try:
@@ -79,7 +98,7 @@ def get_available_memory_bytes(device: str = "auto") -> int:
 
 
 def _get_container_memory_bytes() -> int:
-    """What a container's limit leaves; without one, more than any machine has."""
+    """Free memory within a container's limit; without one, more than any machine has."""
     group = Path("/sys/fs/cgroup")
     try:
         return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())

@@ -1,22 +1,18 @@
-"""What can go wrong with a training, in words that help."""
-
-import torch
+"""Checks of an architecture, a recipe and data before training."""
 
 from playground.core.architecture import Architecture
 from playground.core.recipe import MIN_VALIDATION_SIZE, Recipe
 from playground.core.summary import summarize
 from playground.engine.data.registry import count_training_images, find_dataset
 from playground.engine.data.splits import Splits
-from playground.errors import ArchitectureError, DivergedError, OutOfMemoryError, PlaygroundError, RecipeError
-
-DIVERGENCE_THRESHOLD = 1e4
-"""Cross-entropy from which no run came back: guessing gives ln(classes), about 2.3 for ten."""
+from playground.engine.training.errors import make_batch_size_error
+from playground.errors import ArchitectureError, RecipeError
 
 
 def check_training_config(architecture: Architecture, recipe: Recipe) -> None:
-    """Raise RecipeError where network, recipe and data set cannot go together, before anything is loaded.
+    """Check that a network, a recipe and its dataset fit together, without loading the data.
 
-    Raises ArchitectureError where there is nothing to train.
+    Raises RecipeError if they do not, ArchitectureError for a network without trainable weights.
     """
     _check_trainable(architecture)
     dataset = find_dataset(recipe.dataset)
@@ -24,88 +20,54 @@ def check_training_config(architecture: Architecture, recipe: Recipe) -> None:
     if not images:
         raise RecipeError(
             f"{dataset.title} has {dataset.train_size:,} training images, and {recipe.validation_size:,} are kept out "
-            "for validation: none is left to train on.",
-            expected=f"At least {MIN_VALIDATION_SIZE} for validation, and some to learn from.",
-            fix="Choose fewer validation images." if dataset.train_size > MIN_VALIDATION_SIZE else "Bring more images.",
+            "for validation: none is left for training.",
+            expected=f"At least {MIN_VALIDATION_SIZE} images for validation, and more for training.",
+            fix="Choose fewer validation images." if dataset.train_size > MIN_VALIDATION_SIZE else "Add more images.",
         )
     if recipe.batch_size > images:
-        raise _make_batch_size_error(recipe.batch_size, images)
+        raise make_batch_size_error(recipe.batch_size, images)
     _check_batch_norm(architecture, recipe)
     if architecture.classes != len(dataset.class_names):
         raise RecipeError(
-            f"The network has {architecture.classes} classes, {dataset.title} has {len(dataset.class_names)}.",
-            expected="Every class of the data needs one of the network's, and the other way round.",
+            f"The network has {architecture.classes} outputs; {dataset.title} has {len(dataset.class_names)} classes.",
+            expected="One output per class of the dataset.",
             fix=f'Set "classes" to {len(dataset.class_names)}.',
         )
 
 
 def check_training_data(architecture: Architecture, recipe: Recipe, splits: Splits) -> None:
-    """Raise RecipeError where network, recipe and data do not go together, ArchitectureError for nothing to train."""
+    """Check that a network and a recipe fit the loaded data; raises as ``check_training_config``."""
     _check_trainable(architecture)
     if recipe.batch_size > len(splits.train):
-        raise _make_batch_size_error(recipe.batch_size, len(splits.train))
+        raise make_batch_size_error(recipe.batch_size, len(splits.train))
     shape = tuple(splits.train.images.shape[1:])
     if shape != architecture.input.shape:
         raise RecipeError(
-            f"The network takes {architecture.input.shape} images, {recipe.dataset} has {shape}.",
-            expected="Channels, height and width must be the same.",
+            f"The network's input is {architecture.input.shape}; the images of {recipe.dataset} are {shape}.",
+            expected="The same channels, height and width.",
         )
     _check_batch_norm(architecture, recipe)
     if architecture.classes <= int(splits.train.labels.max()):
         raise RecipeError(
-            f"The network has {architecture.classes} classes, {recipe.dataset} has more.",
-            expected=f"It needs {int(splits.train.labels.max()) + 1}.",
+            f"The network has {architecture.classes} outputs; {recipe.dataset} has more classes.",
+            expected=f"At least {int(splits.train.labels.max()) + 1} outputs.",
         )
 
 
 def _check_trainable(architecture: Architecture) -> None:
     if not summarize(architecture).trainable_parameters:
         raise ArchitectureError(
-            "Every layer is frozen: there is nothing to train.",
-            expected="At least one layer with weights learns, mostly the output.",
+            "The network has no trainable weights: every layer is frozen.",
+            expected="At least one trainable layer, usually the output.",
             fix='Set "trainable" of the output to true.',
         )
 
 
 def _check_batch_norm(architecture: Architecture, recipe: Recipe) -> None:
     trained = [step.layer for step in architecture.resolve_layers() if step.layer.trainable]
-    layers = [one for layer in trained for one in (layer, *getattr(layer, "layers", ())) if one.enabled]
+    layers = [inner for layer in trained for inner in (layer, *getattr(layer, "layers", ())) if inner.enabled]
     if recipe.batch_size == 1 and any(layer.kind == "batch_norm" and layer.trainable for layer in layers):
         raise RecipeError(
-            "Batch norm cannot train on batches of one image: there is no spread to measure.",
+            "Batch norm cannot train with a batch size of 1: it has no variance to measure.",
             fix="Choose a batch size of at least 2.",
         )
-
-
-def _make_batch_size_error(batch_size: int, train_size: int) -> RecipeError:
-    return RecipeError(
-        f"A batch of {batch_size:,} is larger than the {train_size:,} training images.",
-        expected="A batch is a part of the training images.",
-        fix=f"Choose a batch size of at most {train_size:,}.",
-    )
-
-
-def make_divergence_error(step: int, loss: float, lr: float) -> DivergedError:
-    """The error for a loss from which no run comes back."""
-    became = f"rose to {loss:.3g}" if loss == loss else "became not-a-number (NaN)"
-    return DivergedError(
-        f"The loss {became} at step {step}, with learning rate {lr:g}.",
-        expected="The steps were too long: each one overshot, and the next one more so.",
-        fix=f"Train again with a learning rate of {_format_lr(lr / 10)} or less.",
-    )
-
-
-def _format_lr(lr: float) -> str:
-    return f"{min(lr, 0.01):.0e}".replace("e-0", "e-")
-
-
-def convert_memory_error(error: RuntimeError, recipe: Recipe) -> PlaygroundError:
-    """The error for a device without memory; any other RuntimeError is raised again."""
-    text = str(error)
-    if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text or "out of memory" in text:
-        return OutOfMemoryError(
-            f"The device ran out of memory at batch size {recipe.batch_size}.",
-            expected=text.splitlines()[0][:200],
-            fix="Choose a smaller batch size, fewer channels, or pool earlier.",
-        )
-    raise error

@@ -1,4 +1,4 @@
-"""Where a trainer finds commands."""
+"""Command sources of a trainer."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,22 +7,22 @@ from playground.core import events
 
 
 class CommandSource(Protocol):
-    """Where a trainer finds commands."""
+    """Source of the commands that a trainer follows."""
 
     def poll(self) -> Sequence[events.Command]:
-        """What has come, without waiting."""
+        """Return the commands received since the last call, without waiting."""
 
     def wait(self) -> events.Command:
-        """The next command, waiting for it."""
+        """Wait for the next command."""
 
 
 class NullCommandSource:
-    """An inbox for a run that nobody steers."""
+    """Command source without commands."""
 
     def poll(self) -> Sequence[events.Command]:
-        """Nothing."""
+        """Return no commands."""
         return ()
 
     def wait(self) -> events.Command:
-        """Go on: nobody could say so later."""
+        """Return Resume, so that a paused run continues."""
         return events.Resume()

@@ -1,11 +1,14 @@
-"""How often a run is measured and saved."""
+"""Frequency of evaluations, checkpoints and reports."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class EvaluationSchedule:
-    """How often a run is measured and saved; all but ``report_interval_s`` in steps, so that every run of a seed is alike."""
+    """Frequency of evaluations, checkpoints and reports.
+
+    All but ``report_interval_s`` depend on steps only, so that runs with the same seed are identical.
+    """
 
     max_evaluations_per_epoch: int = 10
     validation_subset_size: int = 1000
@@ -13,5 +16,5 @@ class EvaluationSchedule:
     report_interval_s: float = 0.1
 
     def get_evaluations_per_epoch(self, train_size: int) -> int:
-        """Evaluations an epoch: fewer on little data, so that measuring does not take longer than training."""
+        """Evaluations per epoch: fewer for small datasets, so that evaluation takes less time than training."""
         return max(1, min(self.max_evaluations_per_epoch, train_size // (2 * self.validation_subset_size)))

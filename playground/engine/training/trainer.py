@@ -32,14 +32,9 @@ from playground.engine.model.flat_parameters import copy_to_cpu
 from playground.engine.training.captured_evaluation import CapturedEvaluator
 from playground.engine.training.captured_step import CapturedLearner
 from playground.engine.training.checkpoint import CHECKPOINT_SCHEMA
-from playground.engine.training.checks import (
-    DIVERGENCE_THRESHOLD,
-    check_training_config,
-    check_training_data,
-    convert_memory_error,
-    make_divergence_error,
-)
+from playground.engine.training.checks import check_training_config, check_training_data
 from playground.engine.training.commands import CommandSource, NullCommandSource
+from playground.engine.training.errors import DIVERGENCE_THRESHOLD, convert_memory_error, make_divergence_error
 from playground.engine.training.evaluate import evaluate
 from playground.engine.training.evaluation_schedule import EvaluationSchedule
 from playground.engine.training.learner import BatchResult, Learner

@@ -1,4 +1,4 @@
-"""From an image to probabilities, and to words."""
+"""Predictions for single images: probabilities and their description."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,31 +22,35 @@ from playground.interpret.model import Model, load_model
 
 Array = NDArray[np.float32]
 
-_MAX_FEW_CLASSES = 10  # classes: of a hundred, a fourth of the certainty is much
+_HIGH_CONFIDENCE, _LOW_CONFIDENCE, _CLOSE_MARGIN = 0.9, 0.25, 0.2
+_MIN_NAMED_PROBABILITY = 0.005
+_MAX_FEW_CLASSES = 10  # with more classes, 25 % can still be a clear prediction
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Probabilities of every class (adding up to 1), and the first and second guess."""
+    """Probabilities of all classes (they sum to 1), and the two most probable classes."""
 
     probabilities: tuple[float, ...]
     top_class: int
     second_class: int
 
     def describe(self, class_names: Sequence[str]) -> str:
-        """How sure the net is, as people say it; ``class_names`` are the classes'."""
+        """Describe the confidence in words, to follow the name of the predicted class."""
         first, second = self.probabilities[self.top_class], self.probabilities[self.second_class]
-        if first >= 0.9:
-            return f"sure, then {class_names[self.second_class]} ({second:.0%})" if second >= 0.005 else "sure"
-        if first < 0.25 and len(class_names) <= _MAX_FEW_CLASSES:
-            return "no idea: many are about equally likely"
-        if first - second < 0.2:
-            return f"torn between {class_names[self.top_class]} and {class_names[self.second_class]}"
-        return f"leaning to {class_names[self.top_class]} ({first:.0%}), then {class_names[self.second_class]} ({second:.0%})"
+        next_class = f", next {class_names[self.second_class]} ({second:.0%})"
+        if first >= _HIGH_CONFIDENCE:
+            return f"certain ({first:.0%})" + (next_class if second >= _MIN_NAMED_PROBABILITY else "")
+        if first < _LOW_CONFIDENCE and len(class_names) <= _MAX_FEW_CLASSES:
+            return "unsure: no class stands out"
+        if first - second < _CLOSE_MARGIN:
+            names = class_names[self.top_class], class_names[self.second_class]
+            return f"undecided between {names[0]} ({first:.0%}) and {names[1]} ({second:.0%})"
+        return f"probable ({first:.0%}){next_class}"
 
 
 def predict(model: Model, images: Sequence[Array]) -> tuple[Prediction, ...]:
-    """One prediction an image; ``images`` float (channels, height, width), values 0 to 1."""
+    """Predict the class of each image; ``images`` float (channels, height, width), values 0 to 1."""
     if not images:
         return ()
     with torch.inference_mode():
@@ -57,38 +61,37 @@ def predict(model: Model, images: Sequence[Array]) -> tuple[Prediction, ...]:
 def predict_snapshots(
     run: Run, image: Array, *, max_snapshots: int = 24, known: Mapping[int, Prediction] | None = None
 ) -> tuple[tuple[int, Prediction], ...]:
-    """What the run's net said of an image at up to ``max_snapshots`` of its snapshots, evenly chosen, with their steps.
+    """Predict an image's class at up to ``max_snapshots`` evenly spaced snapshots: (step, prediction) each.
 
-    Snapshots that cannot be read, or vanish meanwhile, are left out. ``known``: predictions at steps that are not
-    computed again.
+    Unreadable snapshots are skipped. ``known``: predictions at steps that are not computed again.
     """
     steps = run.list_snapshot_steps()
-    chosen = {steps[round(place)] for place in np.linspace(0, len(steps) - 1, min(max_snapshots, len(steps)))}
-    content = image.tobytes()  # one object for all moments: it stays with what is remembered
-    found = []
+    chosen = {steps[round(position)] for position in np.linspace(0, len(steps) - 1, min(max_snapshots, len(steps)))}
+    content = image.tobytes()  # one object for all steps, since the cache keeps it
+    predictions = []
     for step in sorted(chosen):
         with suppress(StorageError):
             prediction = (known or {}).get(step) or _predict_cached(
                 run.folder, step, run.get_snapshot_mtime_ns(step), content, image.shape
             )
-            found.append((step, prediction))
-    return tuple(found)
+            predictions.append((step, prediction))
+    return tuple(predictions)
 
 
 @lru_cache(maxsize=1024)
 def _predict_cached(folder: Path, step: int, _stamp: int, content: bytes, shape: tuple[int, ...]) -> Prediction:
-    """Remembered, since a page that follows a run asks for all moments again whenever there is one more."""
+    """Predict with a cache, since a page that follows a run asks for all steps at every new snapshot."""
     image = np.frombuffer(content, dtype=np.float32).reshape(shape)
     return predict(load_model(read_run(folder), step), [image])[0]
 
 
 def prediction_from_logits(logits: Array) -> Prediction:
-    """The prediction that an output layer's scores (units,) stand for."""
+    """Make a prediction from the logits (units,) of an output layer."""
     return _to_prediction(expand_to_class_logits(torch.from_numpy(logits)[None])[0])
 
 
-def _to_prediction(scores: Tensor) -> Prediction:
-    probabilities = scores.double().softmax(0)
+def _to_prediction(logits: Tensor) -> Prediction:
+    probabilities = logits.double().softmax(0)
     order = probabilities.argsort(descending=True)
     return Prediction(tuple(probabilities.tolist()), int(order[0]), int(order[1]))
 

@@ -1,7 +1,9 @@
-"""What each pixel counts: by hand on hand-weighted nets, and what every method must keep to on any net."""
+"""Pixel attribution: by hand on networks with given weights, and conformance of every registered method."""
 
+import dataclasses
+import inspect
+import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,7 +25,8 @@ from playground.core.layers import (
     Residual,
 )
 from playground.errors import ArchitectureError, PlaygroundError
-from playground.interpret.attribution.pixel_attribution import METHODS, Method, attribute, list_cam_layers
+from playground.interpret.attribution.methods import METHODS, AttributionInputs, AttributionMethod
+from playground.interpret.attribution.pixel_attribution import attribute, list_cam_layers
 from playground.interpret.model import Model
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
@@ -249,21 +252,21 @@ def _any_model(architecture: Architecture) -> tuple[Model, np.ndarray]:
 
 @given(architecture=strategies.architectures(), data=st.data())
 @settings(max_examples=20)
-def test_every_method_on_any_net(architecture: Architecture, data: st.DataObject) -> None:
+def test_every_method_on_any_network(architecture: Architecture, data: st.DataObject) -> None:
     model, image = _any_model(architecture)
     target = data.draw(st.integers(0, architecture.classes - 1))
     kept, weights = image.copy(), {name: value.clone() for name, value in model.module.state_dict().items()}
     for method in METHODS:
-        if method == "grad_cam" and not list_cam_layers(model):
-            with pytest.raises(PlaygroundError, match="nothing to look at"):
+        if METHODS[method].needs_layer and not list_cam_layers(model):
+            with pytest.raises(PlaygroundError, match="needs feature maps"):
                 attribute(model, image, target, method)
             continue
         found = attribute(model, image, target, method)
         assert found.values.shape == architecture.input.shape[1:]
         assert found.values.dtype == np.float32
         assert np.isfinite(found.values).all()
-        assert (found.layer_attribution is not None) == (method == "grad_cam")
-        if method in ("saliency", "grad_cam"):
+        assert (found.layer_attribution is not None) == METHODS[method].needs_layer
+        if not METHODS[method].is_signed:
             assert (found.values >= 0).all()
         np.testing.assert_array_equal(attribute(model, image, target, method).values, found.values)
     np.testing.assert_array_equal(image, kept)
@@ -274,7 +277,7 @@ def test_every_method_on_any_net(architecture: Architecture, data: st.DataObject
 
 @given(architecture=strategies.architectures(), data=st.data())
 @settings(max_examples=20)
-def test_the_shares_of_integrated_gradients_add_up(architecture: Architecture, data: st.DataObject) -> None:
+def test_integrated_gradients_sum_to_the_change_of_the_logit(architecture: Architecture, data: st.DataObject) -> None:
     model, image = _any_model(architecture)
     target = data.draw(st.integers(0, architecture.classes - 1))
     with torch.inference_mode():
@@ -287,7 +290,7 @@ def test_the_shares_of_integrated_gradients_add_up(architecture: Architecture, d
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=15)
-def test_grad_cam_on_every_layer_that_it_offers(architecture: Architecture) -> None:
+def test_grad_cam_on_every_layer(architecture: Architecture) -> None:
     model, image = _any_model(architecture)
     shapes = {step.index: step.output_shape for step in architecture.resolve_layers()}
     for index in list_cam_layers(model):
@@ -297,7 +300,7 @@ def test_grad_cam_on_every_layer_that_it_offers(architecture: Architecture) -> N
         assert found.values.max() <= found.layer_attribution.max() + 1e-6
 
 
-def test_no_hook_is_put_on_the_model_not_even_for_a_moment() -> None:
+def test_no_hook_is_ever_registered_on_the_model() -> None:
     model = _two_maps()
     hooks = []
 
@@ -312,7 +315,7 @@ def test_no_hook_is_put_on_the_model_not_even_for_a_moment() -> None:
     assert not hooks
 
 
-def test_threads_do_not_disturb_each_other() -> None:
+def test_concurrent_attributions_equal_sequential_ones() -> None:
     model = _two_maps()
     images = [_four(*corners) for corners in np.random.default_rng(0).random((8, 4))]
     jobs = [(image, method) for image in images for method in METHODS]
@@ -324,17 +327,58 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.parametrize("target", [-1, 2, 10])
-def test_a_class_that_there_is_not(target: int) -> None:
+def test_unknown_class_raises(target: int) -> None:
     for model in (_linear(), _sigmoid()):
-        with pytest.raises(PlaygroundError, match=f"no class {target}.*0 to 1"):
+        with pytest.raises(PlaygroundError, match=f"no class {target}.*classes 0 to 1"):
             attribute(model, IMAGE, target, "saliency")
 
 
-def test_a_method_that_there_is_not() -> None:
+def test_unknown_method_raises() -> None:
     with pytest.raises(PlaygroundError, match=r"no method 'lime'.*saliency, smoothgrad"):
-        attribute(_linear(), IMAGE, 0, "lime")  # type: ignore[arg-type]
+        attribute(_linear(), IMAGE, 0, "lime")
 
 
-def test_every_method_is_described() -> None:
-    assert tuple(METHODS) == get_args(Method)
-    assert all(info.description.endswith(".") and info.title for info in METHODS.values())
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_registered_method_declares_what_screens_and_documentation_need(method: AttributionMethod) -> None:
+    assert METHODS[method.name] is method
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", method.name)
+    assert method.title[0].isupper()
+    assert method.description.endswith(".")
+    assert re.search(r"\b(19|20)\d\d\b", method.source), "the source has a year"
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_registered_method_takes_its_default_arguments(method: AttributionMethod) -> None:
+    keyword_only = [
+        parameter.name
+        for parameter in inspect.signature(method.compute).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    assert keyword_only == list(method.default_arguments)
+
+
+def test_attribute_reads_the_default_arguments_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = attribute(_linear(), IMAGE, 0, "smoothgrad").values
+    noiseless = dataclasses.replace(METHODS["smoothgrad"], default_arguments={"sample_count": 1, "noise_std": 0.0})
+    monkeypatch.setitem(METHODS, "smoothgrad", noiseless)
+    np.testing.assert_allclose(
+        attribute(_linear(), IMAGE, 0, "smoothgrad").values, usual, rtol=1e-5
+    )  # a linear network
+    deviating = dataclasses.replace(METHODS["occlusion"], default_arguments={"window_size": 1})
+    monkeypatch.setitem(METHODS, "occlusion", deviating)
+    single = attribute(_linear(), IMAGE, 0, "occlusion").values
+    np.testing.assert_allclose(single, (WEIGHTS[0] * IMAGE).sum(0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_method_added_to_the_registry_works_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compute_input_times_gradient(inputs: AttributionInputs) -> Tensor:
+        logit = inputs.compute_logits(inputs.pixels)[0, inputs.target]
+        (gradient,) = torch.autograd.grad(logit, inputs.pixels)
+        return (inputs.pixels * gradient)[0].sum(0)
+
+    method = AttributionMethod(
+        "input_times_gradient", "Input × gradient", "A test.", "2017", compute_input_times_gradient
+    )
+    monkeypatch.setitem(METHODS, method.name, method)
+    values = attribute(_linear(), IMAGE, 1, "input_times_gradient").values
+    np.testing.assert_allclose(values, (WEIGHTS[1] * IMAGE).sum(0), rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""From images to probabilities, words, and the figures of an evaluation, all computed by hand."""
+"""Predictions, their descriptions and evaluations, computed by hand."""
 
 import math
 
@@ -19,7 +19,7 @@ from tests.interpret.nets import model_of, set_weights
 
 
 def _reader(classes: int = 3) -> Model:
-    """A net whose scores are 10 times the first ``classes`` pixels."""
+    """A network with 10 times the first ``classes`` pixels as logits."""
     image = InputShape(height=1, width=classes)
     model = model_of(Architecture(input=image, classes=classes, layers=(Flatten(), Output())))
     set_weights(model.module[1], (10 * np.eye(classes)).tolist(), [0.0] * classes)
@@ -37,21 +37,21 @@ def test_probabilities_by_hand() -> None:
     assert (prediction.top_class, prediction.second_class) == (1, 2)
 
 
-def test_no_image_no_prediction() -> None:
+def test_no_images_give_no_predictions() -> None:
     assert predict(_reader(), []) == ()
 
 
-def test_images_keep_their_order() -> None:
+def test_predictions_keep_the_order_of_the_images() -> None:
     images = [_image(*(1.0 if place == digit else 0.0 for place in range(3))) for digit in (2, 0, 1, 2)]
     assert [prediction.top_class for prediction in predict(_reader(), images)] == [2, 0, 1, 2]
 
 
-def test_huge_scores_do_not_overflow() -> None:
+def test_large_logits_do_not_overflow() -> None:
     (prediction,) = predict(_reader(), [_image(1e6, -1e6, 0)])
     assert prediction.probabilities == (1.0, 0.0, 0.0)
 
 
-def test_a_sigmoid_output_has_two_probabilities() -> None:
+def test_sigmoid_output_gives_two_probabilities() -> None:
     architecture = Architecture(
         input=InputShape(height=1, width=2), classes=2, layers=(Flatten(), Output(activation="sigmoid"))
     )
@@ -68,7 +68,7 @@ def test_a_sigmoid_output_has_two_probabilities() -> None:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @given(architecture=strategies.architectures())
 @settings(max_examples=25)
-def test_probabilities_are_the_softmax_of_the_scores(architecture: Architecture) -> None:
+def test_probabilities_are_the_softmax_of_the_logits(architecture: Architecture) -> None:
     model = model_of(architecture)
     images = list(np.random.default_rng(0).random((3, *architecture.input.shape), dtype=np.float32))
     with torch.inference_mode():
@@ -86,27 +86,30 @@ def test_probabilities_are_the_softmax_of_the_scores(architecture: Architecture)
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "words"),
+    ("probabilities", "description"),
     [
-        ((0.0, 1.0, 0.0), "sure"),
-        ((0.004, 0.996, 0.0), "sure"),
-        ((0.06, 0.94, 0.0), "sure, then 0 (6%)"),
-        ((0.45, 0.5, 0.05), "torn between 1 and 0"),
-        ((0.1, 0.7, 0.2), "leaning to 1 (70%), then 2 (20%)"),
+        ((0.0, 1.0, 0.0), "certain (100%)"),
+        ((0.004, 0.996, 0.0), "certain (100%)"),
+        ((0.06, 0.94, 0.0), "certain (94%), next 0 (6%)"),
+        ((0.45, 0.5, 0.05), "undecided between 1 (50%) and 0 (45%)"),
+        ((0.1, 0.7, 0.2), "probable (70%), next 2 (20%)"),
     ],
 )
-def test_words(probabilities: tuple[float, ...], words: str) -> None:
+def test_describe_by_confidence(probabilities: tuple[float, ...], description: str) -> None:
     order = sorted(range(3), key=lambda digit: -probabilities[digit])
     names = [str(place) for place in range(len(probabilities))]
-    assert Prediction(probabilities, order[0], order[1]).describe(names) == words
+    assert Prediction(probabilities, order[0], order[1]).describe(names) == description
 
 
-def test_words_name_the_classes() -> None:
-    assert Prediction((0.45, 0.5, 0.05), 1, 0).describe(["cat", "dog", "frog"]) == "torn between dog and cat"
+def test_describe_names_the_classes() -> None:
+    assert (
+        Prediction((0.45, 0.5, 0.05), 1, 0).describe(["cat", "dog", "frog"])
+        == "undecided between dog (50%) and cat (45%)"
+    )
 
 
-def test_an_evaluation_by_hand() -> None:
-    """Five images of classes 0, 0, 1, 1, 2; the second and the fifth are taken for class 1."""
+def test_evaluate_model_by_hand() -> None:
+    """Five images of classes 0, 0, 1, 1, 2; the second and the fifth are predicted as class 1."""
     pixels = [[255, 0, 0], [0, 255, 0], [0, 255, 0], [0, 255, 0], [0, 255, 0]]
     data = LabeledImages(
         torch.tensor(pixels, dtype=torch.uint8).reshape(5, 1, 1, 3), torch.tensor([0, 0, 1, 1, 2], dtype=torch.int64)
@@ -122,18 +125,18 @@ def test_an_evaluation_by_hand() -> None:
     assert not model.module.training
 
 
-def test_a_class_without_images() -> None:
+def test_class_without_images_has_accuracy_zero() -> None:
     data = LabeledImages(torch.zeros(2, 1, 1, 3, dtype=torch.uint8), torch.tensor([0, 0]))
     assert evaluate_model(_reader(), data).per_class_accuracy[1:] == (0.0, 0.0)
 
 
-def test_the_course_of_a_drawing_is_what_each_moment_says_of_it() -> None:
+def test_predict_snapshots_equals_predicting_with_each_snapshot() -> None:
     run = load_pretrained_run()
     image = load_test_images("mnist").images[3].numpy().astype(np.float32) / 255
-    told = predict_snapshots(run, image)
-    assert [step for step, _ in told] == list(run.list_snapshot_steps())
-    for step, said in told:
-        assert said == predict(load_model(run, step), [image])[0]
+    predictions = predict_snapshots(run, image)
+    assert [step for step, _ in predictions] == list(run.list_snapshot_steps())
+    for step, prediction in predictions:
+        assert prediction == predict(load_model(run, step), [image])[0]
     assert [step for step, _ in predict_snapshots(run, image, max_snapshots=2)] == [
         run.list_snapshot_steps()[0],
         run.list_snapshot_steps()[-1],

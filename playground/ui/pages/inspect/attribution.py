@@ -12,7 +12,8 @@ from playground.charts.theme import get_theme
 from playground.core.summary import LayerSummary
 from playground.errors import PlaygroundError
 from playground.interpret.attribution.counterfactual import Counterfactual, find_counterfactual
-from playground.interpret.attribution.pixel_attribution import METHODS, Attribution, Method, attribute, list_cam_layers
+from playground.interpret.attribution.methods import METHODS
+from playground.interpret.attribution.pixel_attribution import Attribution, attribute, list_cam_layers
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html as markup
@@ -34,7 +35,7 @@ def render_attribution_view(
     layer_index = row.index if row.index in layers else (layers[-1] if layers else None)
     with st.container(horizontal=True, gap="medium", key="why"):
         for method, info in METHODS.items():
-            if method != "grad_cam" or layer_index is not None:
+            if not info.needs_layer or layer_index is not None:
                 _render_attribution(model, model_input, target, method, info.title, info.description, layer_index)
     if layer_index is None:
         markup.render_hint("Grad-CAM needs a convolution, and this net has none.")
@@ -70,13 +71,13 @@ def _render_attribution(
     model: Model,
     model_input: ModelInput,
     target: int,
-    method: Method,
+    method: str,
     title: str,
     description: str,
     layer_index: int | None,
 ) -> None:
     with st.container(width=_IMAGE_SIZE + 8, gap="small"):
-        layer = layer_index if method == "grad_cam" else None
+        layer = layer_index if METHODS[method].needs_layer else None
         where = "" if layer is None else f" at layer {layer + 1}"
         markup.render_title(title + where)
         try:
@@ -97,7 +98,7 @@ def _render_attribution(
 
 @lru_cache(maxsize=12)
 def _compute_attribution(
-    model: Model, image_bytes: bytes, shape: tuple[int, ...], target: int, method: Method, layer_index: int | None
+    model: Model, image_bytes: bytes, shape: tuple[int, ...], target: int, method: str, layer_index: int | None
 ) -> Attribution:
     image = np.frombuffer(image_bytes, dtype=np.float32).reshape(shape)
     return attribute(model, image, target, method, layer_index=layer_index)
