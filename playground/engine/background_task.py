@@ -6,21 +6,18 @@ count as its last words, as its stderr does.
 """
 
 import json
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import IO, Any
+from typing import Any
 
-from playground.engine.child_env import build_child_environment
+from playground.engine.child_process import ChildProcess
 from playground.engine.progress import Progress
 from playground.errors import PlaygroundError
 
 _PROCESS_SLOTS = threading.BoundedSemaphore(2)  # each takes a core, and a pretrained network's some hundred MB
 _POLL_INTERVAL_S = 0.2
-_MAX_LINE_LENGTH = 100_000  # characters; no message is that long, and a line without an end must not fill the memory
 
 
 def report_progress(updates: Iterator[Progress | str]) -> None:
@@ -53,9 +50,9 @@ class BackgroundTask:
         self.progress = Progress("Waiting for other tasks to finish")
         self.result_name: str | None = None
         self.error: PlaygroundError | None = None
-        self._command = [sys.executable, "-m", module, *arguments]
+        self._module, self._arguments = module, arguments
         self._cancelled = threading.Event()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ChildProcess | None = None
         self._stray_output = ""
         self._start_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -82,41 +79,28 @@ class BackgroundTask:
             if self._cancelled.is_set():
                 return
         try:
-            with tempfile.TemporaryFile() as stderr:
-                self._run_process(stderr)
+            self._run_process()
         except OSError as error:
             self.error = PlaygroundError(f"The background task cannot start: {error}.", fix="Close other programs.")
         finally:
             _PROCESS_SLOTS.release()
 
-    def _run_process(self, stderr: IO[bytes]) -> None:
+    def _run_process(self) -> None:
         with self._start_lock:
             if self._cancelled.is_set():
                 return
             self.progress = Progress("Starting")
-            process = self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                encoding="utf-8",
-                errors="replace",
-                env=build_child_environment(),
-            )
-        assert process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
-        with process.stdout as stdout:
-            while line := stdout.readline(_MAX_LINE_LENGTH):
+            process = self._process = ChildProcess(self._module, *self._arguments)
+        with process:
+            for line in process.read_lines():
                 self._handle_line(line)
-        if process.wait() and self.error is None and not self._cancelled.is_set():
-            self.error = PlaygroundError(
-                f"The background task ended with code {process.returncode}. {self._read_last_line(stderr):.200}".rstrip(),
-                fix="Try again; partial downloads are kept.",
-            )
-
-    def _read_last_line(self, stderr: IO[bytes]) -> str:
-        """Last line of stderr, or of the output that was no message."""
-        stderr.seek(0)
-        return (stderr.read().decode(errors="replace").strip() or self._stray_output).rpartition("\n")[2]
+            exit_code = process.wait()
+            if exit_code and self.error is None and not self._cancelled.is_set():
+                last_line = process.read_last_stderr_line() or self._stray_output
+                self.error = PlaygroundError(
+                    f"The background task ended with code {exit_code}. {last_line:.200}".rstrip(),
+                    fix="Try again; partial downloads are kept.",
+                )
 
     def _handle_line(self, line: str) -> None:
         try:

@@ -1,9 +1,13 @@
 """What all pages of one server share: the supervisor of the runs, and the pretrained model."""
 
+import contextlib
 import gc
 import hashlib
+import ipaddress
 import secrets
 import threading
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -17,6 +21,15 @@ from playground.interpret.evaluation.out_of_distribution import prepare_detector
 from playground.interpret.model import limit_threads
 
 _PRELOAD_DELAY_S = 4.0
+_PROXY_HEADERS = {
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-original-host",
+    "true-client-ip",
+    "cf-connecting-ip",
+}
 
 
 @st.cache_resource(show_spinner=False)
@@ -94,12 +107,39 @@ def get_visitor_id() -> str:
 
 
 def get_requester_id() -> str | None:
-    """Who asks something of a run: None where the page is open on the machine that the server runs on."""
-    headers = st.context.headers
-    # Behind a proxy on this machine every page seems to come from it; one that does not say so needs ``shared``.
-    forwarded = any(name in headers for name in ("X-Forwarded-For", "X-Real-Ip", "Forwarded"))
-    is_here = st.context.ip_address is None and not forwarded and not get_scheduler().limits.shared
-    return None if is_here else get_visitor_id()
+    """User of a request: None for the machine that the server runs on, which may control every run."""
+    # Streamlit gives no address for a loopback connection.
+    is_loopback = st.context.ip_address is None
+    shared = get_scheduler().limits.shared
+    is_machine = is_loopback and (_is_direct_request(st.context.headers.to_dict()) if shared is None else not shared)
+    return None if is_machine else get_visitor_id()
+
+
+def _is_direct_request(headers: Mapping[str, str]) -> bool:
+    """Check that no proxy passed on a request from elsewhere: behind a local proxy every connection is a loopback one.
+
+    A proxy is recognized by the headers that it adds, or by the page's address, which the browser sends as the origin.
+    """
+    names = {name.lower() for name in headers}
+    if any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in names):
+        return False
+    values = {name.lower(): value for name, value in headers.items()}
+    addresses = [
+        values[name] if "//" in values[name] else f"//{values[name]}" for name in ("host", "origin") if name in values
+    ]
+    return all(_is_loopback_host(address) for address in addresses)
+
+
+def _is_loopback_host(address: str) -> bool:
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def find_run_or_none(run_id: str | None) -> Run | None:

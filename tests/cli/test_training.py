@@ -282,7 +282,7 @@ def test_stop_ends_a_run_of_another_process(folder: Path, parent: str):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         run = until(lambda: next((run for run in list_runs()[0] if run.id not in known), None), 60, "the run")
         until(lambda: run.read_history().step >= 3, 60, "three batches")
-        assert int(run.lock_path.read_text()) == process.pid
+        assert int(run.pid_path.read_text()) == process.pid
         assert invoke("delete", run.id).exit_code == 2
         assert invoke("resume", run.id).exit_code == 2
         result = invoke("stop", run.id)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from playground.engine.workers import worker_process as session
+from playground.engine import child_process
 from playground.engine.workers.scheduler import Scheduler
 from tests.engine.conftest import one_thread
 from tests.faults.injecting import (
@@ -39,7 +39,7 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def forks(zygote: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder whose workers are forked."""
     monkeypatch.setenv("ZYGOTE", zygote)
-    monkeypatch.setattr(session, "subprocess", FORKING)
+    monkeypatch.setattr(child_process, "subprocess", FORKING)
     return home
 
 

@@ -108,10 +108,10 @@ def watched(tell: Callable[[str], None]) -> Iterator[None]:
 
     append = Recorder._append_event
 
-    def append_in_halves(self: Recorder, event: events.Event, *, before: bytes = b"") -> None:
+    def append_in_halves(self: Recorder, event: events.Event, *, prefix: bytes = b"") -> None:
         if self._log is not None and not isinstance(self._log, LogInHalves):
             self._log = LogInHalves(self._log)
-        append(self, event, before=before)
+        append(self, event, prefix=prefix)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "write_bytes", write_in_halves)
@@ -125,7 +125,7 @@ def watched(tell: Callable[[str], None]) -> Iterator[None]:
         told(Path, "mkdir", lambda path, *_: f"make folder {path.name}")
         told(record.os, "link", lambda source, target: f"link {name_of(target)}")
         told(Learner, "train_batch", lambda _: "batch")
-        told(train, "measure", lambda *_: "measure")
+        told(train, "evaluate", lambda *_: "measure")
         yield
 
 

@@ -27,11 +27,11 @@ from torch import Tensor
 
 from playground.core import events
 from playground.core.recipe import Recipe
+from playground.engine import child_process
 from playground.engine.data import splits as data
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
 from playground.engine.workers import worker
-from playground.engine.workers import worker_process as session
 from playground.engine.workers.limits import ServerLimits
 from playground.engine.workers.scheduler import Scheduler
 from playground.errors import PlaygroundError
@@ -140,8 +140,10 @@ class Forked:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-FORKING = SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
-"""In the place of ``subprocess`` in ``session``."""
+FORKING = SimpleNamespace(
+    Popen=Forked, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
+)
+"""Replaces ``subprocess`` in ``child_process``."""
 
 
 def zygote_main(path: str) -> None:
@@ -225,7 +227,7 @@ def _work() -> None:
 
 def _serve() -> None:
     """A server that does what its standard input says, one JSON value a line."""
-    session.subprocess = FORKING
+    child_process.subprocess = FORKING
     supervisor = Scheduler(limits=ServerLimits(**json.loads(os.environ["LIMITS"])), keep_spare_worker=False)
     if "TIDY" in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -312,4 +314,4 @@ def wait_for(run: Run, kind: str, step: int = 0) -> None:
 
 
 def lock_holder(run: Run) -> int:
-    return int(run.lock_path.read_text())
+    return int(run.pid_path.read_text())

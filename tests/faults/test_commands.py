@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
-from playground.engine.workers import worker_process as session
 from playground.engine.workers.scheduler import Scheduler
+from playground.engine.workers.worker_process import WorkerProcess
 from playground.errors import PlaygroundError, WorkerError
 from tests.engine.helpers import (
     until,
@@ -45,11 +45,11 @@ GARBAGE = [
 def test_garbage_among_the_commands_is_let_be(fleet: Scheduler):
     run = fleet.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
-    worker_session = fleet._running_workers[run.id]
-    worker_session.process.stdin.buffer.write(b"\xff\xfe\n")
+    worker = fleet._queue.list_workers()[run.id]
+    worker._process._process.stdin.buffer.write(b"\xff\xfe\n")
     nonsense = [{"lr": "high", "nonsense": 1}, {"dropout": "much"}]
     for line in [*GARBAGE, *(UpdateHyperparameters(hyperparameters=knobs).model_dump_json() for knobs in nonsense)]:
-        worker_session._write_line(line)
+        worker._write_line(line)
     for knobs in nonsense:
         with pytest.raises(PlaygroundError):
             fleet.send_command(run.id, UpdateHyperparameters(hyperparameters=knobs))
@@ -61,11 +61,11 @@ def test_garbage_among_the_commands_is_let_be(fleet: Scheduler):
 @needs_forks
 def test_a_worker_that_gets_no_order_ends_and_says_why(forks: Path):
     for line in GARBAGE[1:7]:
-        orphan = session.WorkerProcess()
+        orphan = WorkerProcess()
         orphan._write_line(line)
         assert orphan.wait() == 1
-        assert orphan.read_last_stderr_line()
-        orphan.close_pipes()
+        assert orphan.read_stderr_tail()
+        orphan.release()
 
 
 @needs_forks

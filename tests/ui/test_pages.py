@@ -400,8 +400,7 @@ def _run_with(*events: object, owner: str | None = None, net: str = "tiny") -> R
 
 
 def _queued_commands(run: Run) -> tuple[object, ...]:
-    (waiting,) = (waiting for waiting in server.get_scheduler()._queue if waiting.run.id == run.id)
-    return waiting.commands
+    return server.get_scheduler().get_queued_commands(run.id)
 
 
 def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

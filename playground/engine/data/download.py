@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from playground.engine.data.torchvision_sources import CheckedFile
-from playground.engine.file_lock import acquire_lock
+from playground.engine.file_lock import hold_lock
 from playground.engine.paths import make_folder, make_write_error
 from playground.engine.progress import Progress
 from playground.errors import DownloadError
@@ -65,8 +65,8 @@ def _download_from_url(url: str, file: CheckedFile) -> Iterator[Progress]:
 
 def _resume_download(url: str, part: Path, name: str) -> Iterator[Progress]:
     """Get what is missing of a file, or all of it from a server that cannot begin in the middle."""
-    with part.open("ab") as written:
-        if not acquire_lock(written):
+    with hold_lock(part.with_suffix(".lock")) as is_held, part.open("ab") as written:
+        if not is_held:
             raise DownloadError(f"{name} is being fetched already.")
         answer = _open_url(url, written.tell())
         if answer is None:

@@ -1,12 +1,12 @@
 """Device and precision of a training, as the hardware supports them."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from playground.core.recipe import Recipe
@@ -86,15 +86,7 @@ def get_available_memory_bytes(device: str = "auto") -> int:
     """Free memory of a device, within the limit of a container."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
-    try:
-        meminfo = Path("/proc/meminfo").read_text()
-        kilobytes = next(line.split()[1] for line in meminfo.splitlines() if line.startswith("MemAvailable"))
-        return min(int(kilobytes) * 1024, _get_container_memory_bytes())
-    except (OSError, StopIteration):
-        try:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        except (ValueError, OSError, AttributeError):
-            return 4 * 1024**3
+    return min(psutil.virtual_memory().available, _get_container_memory_bytes())
 
 
 def _get_container_memory_bytes() -> int:

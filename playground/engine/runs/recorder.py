@@ -34,14 +34,14 @@ class Recorder:
     def __enter__(self) -> "Recorder":
         with contextlib.ExitStack() as opened:
             try:
-                lock = opened.enter_context(self.run.lock_path.open("ab", buffering=0))
-                if not acquire_lock(lock):
+                lock = acquire_lock(self.run.lock_path)
+                if lock is None:
                     raise StorageError(
                         f"Run {self.run.id} is being trained by another process.", fix="Stop it there first."
                     )
-                lock.truncate(0)
-                opened.callback(_clear_lock_file, lock)  # else its number might one day be another process's
-                lock.write(str(os.getpid()).encode())  # whom ``cnn-playground stop`` asks
+                opened.callback(lock.release)
+                self.run.pid_path.write_text(str(os.getpid()), encoding="utf-8")  # for ``cnn-playground stop``
+                opened.callback(_remove_quietly, self.run.pid_path)
                 for left_over in self.run.folder.rglob(".*"):  # by a process killed while it wrote
                     if left_over.is_file():
                         left_over.unlink(missing_ok=True)
@@ -129,9 +129,9 @@ class Recorder:
             self.run.get_snapshot_path(old).unlink(missing_ok=True)
 
 
-def _clear_lock_file(lock: IO[bytes]) -> None:
+def _remove_quietly(path: Path) -> None:
     with contextlib.suppress(OSError):
-        lock.truncate(0)
+        path.unlink()
 
 
 def save_checkpoint(run: Run, checkpoint: dict[str, Any]) -> None:

@@ -87,8 +87,13 @@ class Run:
 
     @property
     def lock_path(self) -> Path:
-        """Held by the process that trains; empty."""
+        """Lock held by the process that trains; an empty file."""
         return self.folder / "lock"
+
+    @property
+    def pid_path(self) -> Path:
+        """Process id of the process that trains."""
+        return self.folder / "pid"
 
     def read_events(self) -> Iterator[Event]:
         """The log from the start, torn or unknown lines left out."""
@@ -240,7 +245,7 @@ class Run:
         if sys.platform == "win32":
             raise StorageError("Windows lets no process ask another to end.", fix="Stop it in the app, or with Ctrl-C.")
         try:
-            pid = int(self.lock_path.read_text()) if self.is_live() else 0
+            pid = int(self.pid_path.read_text(encoding="utf-8")) if self.is_live() else 0
         except (OSError, ValueError):
             pid = 0
         if pid <= 0:
@@ -262,10 +267,11 @@ class Run:
             raise StorageError("The pretrained model comes with the program and stays.")
         doomed = get_hidden_folder(self.folder)
         try:
-            with self.lock_path.open("ab") as lock:
-                if not acquire_lock(lock):
-                    raise StorageError(f"Run {self.id} is training.", fix="Stop it first.")
-                self.folder.rename(doomed)  # at once and whole: what is left of it is not listed
+            lock = acquire_lock(self.lock_path)
+            if lock is None:
+                raise StorageError(f"Run {self.id} is training.", fix="Stop it first.")
+            lock.release()  # Windows does not rename a folder that contains an open file
+            self.folder.rename(doomed)  # atomic: a partly deleted run is not listed
             shutil.rmtree(doomed)
         except OSError as problem:
             raise make_write_error(self.folder, problem) from problem

@@ -1,4 +1,4 @@
-"""What a worker is told first: which run, how it begins, and how long it may take."""
+"""Job of a worker: the run to train, its first commands, and its time limits."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,7 +6,7 @@ from playground.core.events import Command
 
 
 class JobSpec(BaseModel):
-    """A run to train from where it stands; ``initial_commands`` come before its next batch. Seconds of None: no limit."""
+    """A run to train from its last checkpoint; ``initial_commands`` precede its next batch. No limit where None."""
 
     model_config = ConfigDict(frozen=True)
 

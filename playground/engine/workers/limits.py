@@ -28,7 +28,11 @@ class ServerLimits(BaseModel):
     max_memory_mb: int | None = Field(default=None, ge=100, description="Memory of a run; else what is free.")
     max_run_s: float | None = Field(default=None, gt=0, description="Seconds of training at a stretch; else no limit.")
     max_pause_s: float | None = Field(default=None, gt=0, description="Seconds that a paused run may hold its place.")
-    shared: bool = Field(default=False, description="Also at the machine itself, everybody steers their own runs only.")
+    shared: bool | None = Field(
+        default=None,
+        description="1: nobody controls the runs of others. 0: every page opened through this machine, also by a proxy "
+        "on it, controls all runs. Without it: pages opened on this machine itself do.",
+    )
 
     @classmethod
     def from_environment(cls) -> "ServerLimits":

@@ -60,7 +60,7 @@ class PipeCommandSource:
             found.append(self._commands.get())
         limit_s = self._job.max_run_s
         if limit_s is not None and self._clock() - self._started_at >= limit_s:
-            found.append(Stop(reason=f"The time that a run has here ({limit_s:,.0f} s) is over. Resume goes on."))
+            found.append(Stop(reason=f"The time that a run has here ({limit_s:,.0f} s) is over. Resume continues."))
         return found
 
     def wait(self) -> Command:
@@ -70,7 +70,7 @@ class PipeCommandSource:
         try:
             return self._commands.get(timeout=None if limit_s is None else min(limit_s, _MAX_WAIT_S))
         except queue.Empty:
-            return Stop(reason=f"Paused for {limit_s:,.0f} s: saved, so that others can train. Resume goes on.")
+            return Stop(reason=f"Paused for {limit_s:,.0f} s: saved, so that others can train. Resume continues.")
         finally:
             self._started_at += self._clock() - began
 

@@ -8,12 +8,9 @@ Space", 1901; van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 20
 
 import queue
 import re
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from torch.nn import functional
 
 from playground.core.architecture import ResolvedLayer
 from playground.core.shapes import Shape, is_spatial
-from playground.engine.child_env import build_child_environment
+from playground.engine.child_process import ChildProcess
 from playground.engine.data.batch import scale_pixels
 from playground.engine.model.build import list_module_ranges
 from playground.engine.progress import Progress
@@ -45,7 +42,10 @@ _MIN_ITERATIONS = 250  # scikit-learn's; t-SNE exaggerates attraction for so lon
 _POLL_INTERVAL_S = 0.2
 _STAGE = "Computing t-SNE"
 _ITERATION_PATTERN = re.compile(r"\[t-SNE\] Iteration (\d+): error")
-_SINGLE_THREAD_ENV = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_TSNE_ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+}
 _LAYOUT_PRESERVING_KINDS = ("flatten", "dropout", "batch_norm", "activation")
 
 
@@ -177,38 +177,35 @@ def _run_tsne_process(
         source, target = Path(folder) / "features.npy", Path(folder) / "points.npy"
         np.save(source, features)
         with _start_tsne_process(str(source), str(target), str(perplexity), str(iterations), str(seed)) as process:
-            try:
-                progress, last_line = Progress(_STAGE, 0, iterations), ""
-                for line in _read_output_lines(process):
-                    last_line = line.strip() or last_line
-                    if matched := _ITERATION_PATTERN.match(line):
-                        progress = Progress(_STAGE, int(matched[1]), iterations)
-                    yield progress, None
-            finally:
-                process.kill()
+            progress = Progress(_STAGE, 0, iterations)
+            for line in _read_output_lines(process):
+                if matched := _ITERATION_PATTERN.match(line):
+                    progress = Progress(_STAGE, int(matched[1]), iterations)
+                yield progress, None
+            process.wait()
             if not target.exists():
+                reason = process.read_last_stderr_line() or "the process was ended from outside"
                 raise PlaygroundError(
-                    f"The t-SNE map could not be computed: {last_line or 'the process was ended from outside'}.",
+                    f"The t-SNE map could not be computed: {reason}.",
                     fix="Take fewer images, or look at the PCA map.",
                 )
         yield Progress(_STAGE, iterations, iterations), np.load(target)
 
 
-def _read_output_lines(process: subprocess.Popen[str]) -> Iterator[str]:
-    """What a program prints, line by line; an empty one while it prints nothing, so that nobody waits in vain."""
-    said: queue.Queue[str | None] = queue.Queue()
+def _read_output_lines(process: ChildProcess) -> Iterator[str]:
+    """Iterate over the lines of the output; yields an empty line while there is none, so that the caller can stop."""
+    lines: queue.Queue[str | None] = queue.Queue()
 
-    def listen() -> None:
-        with suppress(OSError, ValueError):  # closed while it was read
-            for line in process.stdout or ():
-                said.put(line)
-        said.put(None)
+    def read() -> None:
+        for line in process.read_lines():
+            lines.put(line)
+        lines.put(None)
 
-    threading.Thread(target=listen, daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
     yield ""
     while True:
         try:
-            line = said.get(timeout=_POLL_INTERVAL_S)
+            line = lines.get(timeout=_POLL_INTERVAL_S)
         except queue.Empty:
             line = ""
         if line is None:
@@ -216,16 +213,8 @@ def _read_output_lines(process: subprocess.Popen[str]) -> Iterator[str]:
         yield line
 
 
-def _start_tsne_process(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-u", "-m", "playground.interpret.projection.tsne", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env=build_child_environment() | _SINGLE_THREAD_ENV,
-    )
+def _start_tsne_process(*arguments: str) -> ChildProcess:
+    return ChildProcess("playground.interpret.projection.tsne", *arguments, environment=_TSNE_ENVIRONMENT)
 
 
 def project_by_neighbors(features: Array, points: Array, rows: Array, k: int = 5) -> Array:

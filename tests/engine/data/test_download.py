@@ -32,7 +32,7 @@ from playground.engine.data import fetch as fetching
 from playground.engine.data.fetch import download_dataset, list_required_files
 from playground.engine.data.registry import is_available, load_dataset_tensors
 from playground.engine.data.torchvision_sources import CheckedFile, DatasetSource, datasets_folder
-from playground.engine.file_lock import acquire_lock
+from playground.engine.file_lock import hold_lock
 from playground.errors import DatasetUnavailableError, DownloadError, StorageError, UnknownNameError
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -268,8 +268,8 @@ def test_a_server_that_does_not_say_how_much_it_gives(mirror: Mirror):
 
 def test_two_who_fetch_the_same_do_not_mix_their_bytes(mirror: Mirror):
     put_part(CONTENT[:1000])
-    with part().open("ab") as held:
-        assert acquire_lock(held)
+    with hold_lock(part().with_suffix(".lock")) as is_held:
+        assert is_held
         with pytest.raises(DownloadError, match=r"data\.bin is being fetched already"):
             list(download_dataset(NAME))
     assert part().read_bytes() == CONTENT[:1000]

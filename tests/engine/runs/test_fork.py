@@ -68,7 +68,7 @@ def trained(script: Script | None = None, architecture: Architecture = RICH, **f
 
 def content(run: Run) -> dict[str, str]:
     """What every file of a run holds."""
-    files = (path for path in run.folder.rglob("*") if path.is_file() and path.name != "lock")
+    files = (path for path in run.folder.rglob("*") if path.is_file() and path.name not in ("lock", "pid"))
     return {str(path.relative_to(run.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -186,9 +186,10 @@ def test_thinned_keeps_early_moments_denser(count: int):
 
 HOLD = """
 import sys
-from playground.engine.file_lock import acquire_lock
-with open(sys.argv[1], "ab") as log:
-    print(acquire_lock(log), flush=True)
+from pathlib import Path
+from playground.engine.file_lock import hold_lock
+with hold_lock(Path(sys.argv[1])) as is_held:
+    print(is_held, flush=True)
     sys.stdin.read()
 """
 
@@ -209,7 +210,7 @@ def test_a_run_is_live_while_another_process_lives(run: Run):
     assert run.read_history().status == "completed"
 
 
-def test_asking_who_holds_a_lock_disturbs_nobody(tmp_path: Path):
+def test_checks_of_a_lock_do_not_see_each_other(tmp_path: Path):
     path = tmp_path / "log"
     path.touch()
     wrong: list[str] = []
@@ -225,17 +226,33 @@ def test_asking_who_holds_a_lock_disturbs_nobody(tmp_path: Path):
     assert not wrong, f"{len(wrong)} of 12,000 questions were answered wrongly"
 
 
-def test_a_lock_holds_until_its_file_is_closed(tmp_path: Path):
-    path = tmp_path / "log"
+def test_lock_is_held_until_it_is_released(tmp_path: Path):
+    path = tmp_path / "lock"
     assert not is_locked(path)
-    with path.open("ab") as holder:
-        path.touch()
+    path.touch()
+    assert not is_locked(path)
+    lock = acquire_lock(path)
+    assert lock is not None
+    assert is_locked(path)
+    assert acquire_lock(path, timeout_s=0.05) is None
+    lock.release()
+    assert not is_locked(path)
+
+
+def test_child_does_not_inherit_a_lock(tmp_path: Path):
+    path = tmp_path / "lock"
+    lock = acquire_lock(path)
+    assert lock is not None
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, close_fds=False):
+        lock.release()
         assert not is_locked(path)
-        with path.open("ab") as other:
-            assert acquire_lock(holder)
-            assert is_locked(path)
-            assert not acquire_lock(other)
-    assert not is_locked(path)
+
+
+def test_locking_in_a_deleted_folder_does_not_create_it(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        acquire_lock(tmp_path / "deleted" / "lock")
+    assert not (tmp_path / "deleted").exists()
 
 
 def test_the_tail_reads_every_line_once_and_begins_anew_with_the_log(run: Run):

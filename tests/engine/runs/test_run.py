@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from playground.core.events import RunEnded, RunFailed, RunStarted, StepDone
-from playground.engine.file_lock import acquire_lock
+from playground.engine.file_lock import hold_lock
 from playground.engine.paths import atomic_write
 from playground.engine.runs import run as store
 from playground.engine.runs.repository import create_run, find_run, list_runs, read_run
@@ -290,8 +290,8 @@ def test_a_run_can_go_on_where_something_is_left(home: Path, ending: str, withou
     run.checkpoint_path.write_bytes(b"x")
     assert run.can_resume() is with_one
     assert run.can_resume(run.read_history()) is with_one
-    with run.lock_path.open("ab") as lock:
-        assert acquire_lock(lock)
+    with hold_lock(run.lock_path) as is_held:
+        assert is_held
         assert not run.can_resume(), "a living process trains it"
     assert run.can_resume() is with_one
 

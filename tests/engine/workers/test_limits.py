@@ -203,7 +203,7 @@ def test_too_much_memory_however_it_is_asked_for(home: Path):
     refused(lambda: fleet.resume(stopped.id, hyperparameters=knobs), ArchitectureError, "At most 105 MB")
     refused(lambda: fleet.fork(stopped.id, 1, large), ArchitectureError, "At most 105 MB")
     fleet.send_command(run.id, UpdateHyperparameters(hyperparameters={"batch_size": 128}))
-    assert fleet._queue[0].commands == (UpdateHyperparameters(hyperparameters={"batch_size": 128}),)
+    assert fleet.get_queued_commands(run.id) == (UpdateHyperparameters(hyperparameters={"batch_size": 128}),)
 
 
 def test_a_batch_larger_than_the_data_is_refused_as_a_knob_too(home: Path):
@@ -305,7 +305,7 @@ def test_a_run_is_steered_by_its_owner_and_the_machine(home: Path, owner: str | 
         check_owner(run, by)
         for command in commands[:4]:
             fleet.send_command(run.id, command, user=by)
-        assert fleet._queue[0].commands == tuple(commands[:4])
+        assert fleet.get_queued_commands(run.id) == tuple(commands[:4])
         fleet.send_command(run.id, Stop(), user=by)
         assert run.read_history().status == "stopped"
         assert fleet.resume(stopped.id, user=by) == stopped
@@ -317,7 +317,7 @@ def test_a_run_is_steered_by_its_owner_and_the_machine(home: Path, owner: str | 
         fleet.resume(stopped.id, user=by)
     with pytest.raises(OwnershipError):
         fleet.resume(stopped.id, hyperparameters={"epochs": 3}, user=by)
-    assert fleet._queue[0].commands == ()
+    assert fleet.get_queued_commands(run.id) == ()
     assert [active.id for active in fleet.list_active_runs()] == [run.id]
 
 
@@ -372,7 +372,7 @@ def test_a_run_whose_time_is_over_is_saved_says_why_and_goes_on_later(home: Path
     assert (history.status, history.step, run.load_checkpoint()["step"]) == ("stopped", 5, 5)
     assert history.end_diagnosis is not None
     assert history.end_diagnosis.diagnosis == "stopped"
-    assert history.end_diagnosis.message == "The time that a run has here (5 s) is over. Resume goes on."
+    assert history.end_diagnosis.message == "The time that a run has here (5 s) is over. Resume continues."
     assert run.can_resume()
     again = make_trainer()
     with Recorder(run) as recorder:

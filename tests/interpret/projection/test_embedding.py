@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
+from playground.engine.child_process import ChildProcess
 from playground.engine.progress import Progress
 from playground.errors import DataError, PlaygroundError
 from playground.interpret.activations.activations import compute_activations
@@ -205,12 +206,12 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[str]"]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[ChildProcess]:
     """The programs that were started."""
-    found: list[subprocess.Popen[str]] = []
+    found: list[ChildProcess] = []
     start = embedding._start_tsne_process
 
-    def recorded(*arguments: str) -> "subprocess.Popen[str]":
+    def recorded(*arguments: str) -> ChildProcess:
         found.append(start(*arguments))
         return found[-1]
 
@@ -256,7 +257,7 @@ def test_tsne_of_one_value_an_image_some_of_them_equal() -> None:
     assert np.isfinite(points).all()
 
 
-def test_closing_ends_the_work_and_leaves_nothing(scratch: Path, started: list["subprocess.Popen[str]"]) -> None:
+def test_closing_ends_the_work_and_leaves_nothing(scratch: Path, started: list[ChildProcess]) -> None:
     course = compute_tsne(_rows(200, 60), iterations=10**6)
     assert next(course) == (Progress("Computing t-SNE", 0, 10**6), None)
     assert len(list(scratch.iterdir())) == 1
@@ -264,15 +265,15 @@ def test_closing_ends_the_work_and_leaves_nothing(scratch: Path, started: list["
     assert 0 < progress.fraction < 1
     assert points is None
     (process,) = started
-    assert process.poll() is None
+    assert process.is_alive()
     course.close()
-    assert process.poll() == -signal.SIGKILL  # at once, not when it next has something to say
+    assert process.wait(0) == -signal.SIGKILL  # at once, not when it next has something to say
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
     assert not list(scratch.iterdir())
 
 
-def test_a_program_that_dies_is_told(scratch: Path, started: list["subprocess.Popen[str]"]) -> None:
+def test_a_program_that_dies_is_told(scratch: Path, started: list[ChildProcess]) -> None:
     course = compute_tsne(_rows(20, 5))
     next(course)
     started[0].kill()

@@ -167,7 +167,7 @@ def _render_status(run: Run | None, history: History) -> None:
     elif history.status == "interrupted":
         died = history.end_diagnosis.message if history.end_diagnosis else "This run was interrupted."
         html.render_message(
-            died if "Resume" in died else f"{died} Resume goes on from the last checkpoint.", severity="warn"
+            died if "Resume" in died else f"{died} Resume continues from the last checkpoint.", severity="warn"
         )
     else:
         found = history.end_diagnosis or history.last_diagnosis
