@@ -1,4 +1,4 @@
-"""Opens the shell. ``streamlit run app.py``."""
+"""Entry point of the app: ``streamlit run app.py``."""
 
 from playground.ui.shell import render_app
 

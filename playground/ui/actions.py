@@ -1,4 +1,4 @@
-"""What a page asks of its run: start, pause, stop, change, fork. Callbacks; what goes wrong is kept for the panel."""
+"""Actions on the attached run and the editor, used as widget callbacks. Errors are stored for the panel to show."""
 
 from contextlib import suppress
 from typing import Any
@@ -20,20 +20,20 @@ _DATASET_DEPENDENT_FIELDS = ("validation_size", "batch_size")
 
 
 def is_active(run: Run | None) -> bool:
-    """Whether a run trains, pauses or waits on this server."""
+    """Return True if a run is training, paused or queued on this server."""
     return run is not None and get_scheduler().is_active(run.id)
 
 
 def can_control(run: Run | None) -> bool:
-    """Whether this page may: the run is its browser's own, or nobody's, or the page is open on the machine itself."""
-    by = get_requester_id()
-    return run is None or by is None or run.record.owner in (None, by)
+    """Return True if this page may control the run: its browser owns it, nobody does, or the page is local."""
+    requester_id = get_requester_id()
+    return run is None or requester_id is None or run.record.owner in (None, requester_id)
 
 
 def can_continue(state: AppState, run: Run | None, history: History) -> bool:
-    """Whether Train goes on with the attached run: something is left to do, network and recipe still are its own.
+    """Return True if Train resumes the attached run.
 
-    Not where the next run is to begin with other weights than this one did.
+    Then it has batches left, the editor still holds its network and recipe, and no other initial weights are chosen.
     """
     parent = state.editor.find_parent_run()
     if parent and run and run.record.parent != parent.id:
@@ -45,18 +45,22 @@ def can_continue(state: AppState, run: Run | None, history: History) -> bool:
 
 
 def start_or_resume(batches: int | None = None) -> None:
-    """Train: go on where the run waits or was cut, else a new one; with ``batches`` only so many."""
+    """Resume the attached run if possible, else start a new one; ``batches`` limits how many are trained."""
     state = get_app_state()
     run = state.training.find_run()
     history = get_run_history(run)
     try:
         if run and is_active(run):
-            # A browser may send an earlier click along with the next one: only a run that waits is told to go on.
+            # The browser may send an earlier click together with the next one: only a paused run is resumed.
             if history.status == "paused":
                 _send_command(run, TrainSteps(batches=batches) if batches else Resume())
         elif run and can_continue(state, run, history):
-            knobs = _diff_hyperparameters(run, state)
-            get_scheduler().resume(run.id, pause_after_batches=batches, hyperparameters=knobs, user=get_requester_id())
+            get_scheduler().resume(
+                run.id,
+                pause_after_batches=batches,
+                hyperparameters=_diff_hyperparameters(run, state),
+                user=get_requester_id(),
+            )
         else:
             state.attach(
                 get_scheduler().submit(
@@ -68,8 +72,8 @@ def start_or_resume(batches: int | None = None) -> None:
                 )
             )
         state.training.error = None
-    except PlaygroundError as problem:
-        state.training.error = problem
+    except PlaygroundError as error:
+        state.training.error = error
 
 
 def _get_parent_run_id(state: AppState) -> str | None:
@@ -78,31 +82,33 @@ def _get_parent_run_id(state: AppState) -> str | None:
 
 
 def start_transfer_comparison() -> None:
-    """Train with weights brought along, and the same from scratch after it, to compare."""
+    """Train with the transferred weights and then from scratch, to compare both."""
     state = get_app_state()
     try:
-        made = (state.editor.architecture, state.editor.recipe)
-        transferred = get_scheduler().submit(*made, owner=get_visitor_id(), parent=_get_parent_run_id(state))
+        architecture, recipe = state.editor.architecture, state.editor.recipe
+        transferred = get_scheduler().submit(
+            architecture, recipe, owner=get_visitor_id(), parent=_get_parent_run_id(state)
+        )
         state.attach(transferred)
         name = f"{transferred.record.name}: from scratch"
-        get_scheduler().submit(made[0].freeze_up_to(-1), made[1], owner=get_visitor_id(), name=name)
-    except PlaygroundError as problem:
-        state.training.error = problem
+        get_scheduler().submit(architecture.freeze_up_to(-1), recipe, owner=get_visitor_id(), name=name)
+    except PlaygroundError as error:
+        state.training.error = error
 
 
 def pause() -> None:
-    """Have the run wait."""
+    """Pause the attached run."""
     if get_run_history(get_app_state().training.find_run()).status == "training":
         _send_to_attached_run(Pause())
 
 
 def stop() -> None:
-    """End the run with a checkpoint."""
+    """Stop the attached run; it saves a checkpoint."""
     _send_to_attached_run(Stop())
 
 
 def reset() -> None:
-    """Stop the run if it is this page's own, and show none."""
+    """Stop the attached run if this page may control it, and detach it."""
     state = get_app_state()
     if can_control(state.training.find_run()):
         _send_to_attached_run(Stop())
@@ -110,24 +116,23 @@ def reset() -> None:
 
 
 def set_recipe_field(name: str, value: Any) -> None:
-    """Change one value of the recipe, in the running run too if it is a knob."""
-    plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-    _update_recipe({name: plain})
+    """Change a value of the recipe; a live hyperparameter is changed in the active run too."""
+    _update_recipe({name: value.model_dump(mode="json") if hasattr(value, "model_dump") else value})
 
 
 def apply_preset(preset: ArchitecturePreset) -> None:
-    """The preset's network, and its settings if it has any; other networks are fitted to the data set at hand."""
+    """Load a preset's network, and its recipe if it has one; other networks are adapted to the current dataset."""
     state = get_app_state()
-    came = ARCHITECTURE_PRESETS.get(state.editor.preset_name or "")
+    previous = ARCHITECTURE_PRESETS.get(state.editor.preset_name or "")
     active = is_active(state.training.find_run())
-    own = None if active else preset.recipe
+    recipe = None if active else preset.recipe
     architecture = preset.architecture
-    if own is None:
-        data = resolve_dataset(state.editor.recipe, state.editor.architecture)
-        architecture = architecture.adapt_to_images(data.input_shape, len(data.class_names))
-        if came and came.recipe == state.editor.recipe and not active:
-            own = _make_default_recipe(state.editor.recipe.dataset)  # what the preset before came with goes with it
-    state.set_architecture(architecture, own)
+    if recipe is None:
+        dataset = resolve_dataset(state.editor.recipe, state.editor.architecture)
+        architecture = architecture.adapt_to_images(dataset.input_shape, len(dataset.class_names))
+        if previous and previous.recipe == state.editor.recipe and not active:
+            recipe = _make_default_recipe(dataset.name)  # the previous preset's recipe was chosen for its network
+    state.set_architecture(architecture, recipe)
     state.editor.preset_name, state.editor.open_layer_id = preset.name, None
 
 
@@ -138,43 +143,43 @@ def _make_default_recipe(dataset: str) -> Recipe | None:
 
 
 def switch_dataset(name: str) -> None:
-    """Another data set, with the network's input and classes; of the settings what it can give of what was wished."""
+    """Switch the dataset; the network's input and output and the recipe are adapted to it."""
     state = get_app_state()
     try:
-        data = find_dataset(name)
-        wished = _get_requested_recipe(state).replace(dataset=name)
-        fitted = fit_recipe_to_dataset(wished)
-        state.editor.fitted_and_requested_recipe = (fitted, wished)
+        dataset = find_dataset(name)
+        requested = _get_requested_recipe(state).replace(dataset=name)
+        fitted = fit_recipe_to_dataset(requested)
+        state.editor.fitted_and_requested_recipe = (fitted, requested)
         state.set_architecture(
-            state.editor.architecture.adapt_to_images(data.input_shape, len(data.class_names)), fitted
+            state.editor.architecture.adapt_to_images(dataset.input_shape, len(dataset.class_names)), fitted
         )
-    except PlaygroundError as problem:
-        state.editor.error = problem
+    except PlaygroundError as error:
+        state.editor.error = error
 
 
 def _get_requested_recipe(state: AppState) -> Recipe:
-    """The recipe without what the present data set cut away, where nobody set that since."""
+    """Return the recipe as it was before it was fitted to the current dataset, except values that were set since."""
     if state.editor.fitted_and_requested_recipe is None:
         return state.editor.recipe
-    fitted, wished = state.editor.fitted_and_requested_recipe
+    fitted, requested = state.editor.fitted_and_requested_recipe
     if state.editor.recipe.dataset != fitted.dataset:
         return state.editor.recipe
-    cut = {
-        name: getattr(wished, name)
+    reduced = {
+        name: getattr(requested, name)
         for name in _DATASET_DEPENDENT_FIELDS
         if getattr(state.editor.recipe, name) == getattr(fitted, name)
     }
-    return state.editor.recipe.replace(**cut)
+    return state.editor.recipe.replace(**reduced)
 
 
 def sync_dropout_rates() -> None:
-    """After an edit: if all that changed is dropout, the running run takes it up."""
+    """Send the dropout rates to the active run if they are all that differs from its network."""
     state = get_app_state()
     run = state.training.find_run()
     if run is None or not is_active(run) or not can_control(run):
         return
-    present = get_current_architecture(run)
-    if present.dropout_rates != state.editor.architecture.dropout_rates and present.is_equal_except_dropout_rates(
+    current = get_current_architecture(run)
+    if current.dropout_rates != state.editor.architecture.dropout_rates and current.is_equal_except_dropout_rates(
         state.editor.architecture
     ):
         _send_to_attached_run(
@@ -183,57 +188,57 @@ def sync_dropout_rates() -> None:
 
 
 def is_suggestion_applied(suggestion: Suggestion, state: AppState) -> bool:
-    """Whether the settings already are as a suggestion wants them."""
+    """Return True if the editor already has the suggested network and recipe."""
     if (
         suggestion.architecture
         and Architecture.from_json(suggestion.architecture).digest != state.editor.architecture.digest
     ):
         return False
-    now = state.editor.recipe.model_dump(mode="json")
-    return all(now[name] == value for name, value in suggestion.recipe_changes.items())
+    current = state.editor.recipe.model_dump(mode="json")
+    return all(current[name] == value for name, value in suggestion.recipe_changes.items())
 
 
 def apply_suggestion(suggestion: Suggestion) -> None:
-    """Follow a suggestion: in the running run, in a new one where it says so, else in the settings for the next."""
+    """Apply a suggestion to the active run, to a new run if it requires one, or else to the editor."""
     if not suggestion.requires_restart:
         _update_recipe(suggestion.recipe_changes)
         return
     state = get_app_state()
-    before = state.training.find_run()
+    previous = state.training.find_run()
     try:
         architecture = (
             Architecture.from_json(suggestion.architecture) if suggestion.architecture else state.editor.architecture
         )
         recipe = state.editor.recipe.replace(**suggestion.recipe_changes)
-        architecture, parent, step = _resolve_initial_weights(before, architecture, recipe)
+        architecture, parent, step = _resolve_initial_weights(previous, architecture, recipe)
         run = get_scheduler().submit(architecture, recipe, owner=get_visitor_id(), parent=parent, parent_step=step)
-        if before and is_active(before) and can_control(before):  # only now that there is another
-            _send_command(before, Stop())
+        if previous and is_active(previous) and can_control(previous):  # after the new run was accepted
+            _send_command(previous, Stop())
         state.set_init_from(parent, architecture, recipe)
         state.attach(run)
-    except PlaygroundError as problem:
-        state.training.error = problem
+    except PlaygroundError as error:
+        state.training.error = error
 
 
 def _resolve_initial_weights(
     run: Run | None, architecture: Architecture, recipe: Recipe
 ) -> tuple[Architecture, str | None, int | None]:
-    """A network, and the run and step whose weights it can begin with, as ``run`` did.
+    """Return a network, and the run and step to take its initial weights from, as ``run`` did.
 
-    If there are none, or the run was one that forked or was taught, no layer is frozen.
+    Without such weights, or for a forked or fine-tuned run, the network is returned with no layer frozen.
     """
     parent = find_run_or_none(run.record.parent) if run and not get_run_history(run).fork_event else None
     if run and parent:
         with suppress(PlaygroundError):
-            material, step = load_initial_state(run), run.record.parent_step
-            if material.weights and material.extra_images is None and step is not None:
+            initial_state, step = load_initial_state(run), run.record.parent_step
+            if initial_state.weights and initial_state.extra_images is None and step is not None:
                 prepare_transferred_state(parent, step, architecture, recipe)
                 return architecture, parent.id, step
     return architecture.freeze_up_to(-1), None, None
 
 
 def fork(step: int, recipe: Recipe) -> None:
-    """Go on from a moment of the attached run with other settings, in a run of its own, and show that."""
+    """Fork the attached run at a checkpoint with another recipe, and attach the new run."""
     state = get_app_state()
     run = state.training.find_run()
     if run is None:
@@ -241,22 +246,22 @@ def fork(step: int, recipe: Recipe) -> None:
     try:
         state.attach(get_scheduler().fork(run.id, step, recipe, owner=get_visitor_id()), load_into_editor=True)
         state.training.fork_error = None
-    except PlaygroundError as problem:
-        state.training.fork_error = problem
+    except PlaygroundError as error:
+        state.training.fork_error = error
 
 
 def _update_recipe(fields: dict[str, Any]) -> None:
     state = get_app_state()
     try:
-        changed = state.editor.recipe.replace(**fields)
-        knobs = {name: value for name, value in changed.model_dump(mode="json").items() if name in fields}
+        recipe = state.editor.recipe.replace(**fields)
+        changes = {name: value for name, value in recipe.model_dump(mode="json").items() if name in fields}
         run = state.training.find_run()
         if run and is_active(run) and can_control(run) and set(fields) <= set(LIVE_HYPERPARAMETERS):
-            _send_command(run, UpdateHyperparameters(hyperparameters=knobs))
-        state.editor.recipe = changed
+            _send_command(run, UpdateHyperparameters(hyperparameters=changes))
+        state.editor.recipe = recipe
         state.training.error = None
-    except PlaygroundError as problem:
-        state.training.error = problem
+    except PlaygroundError as error:
+        state.training.error = error
 
 
 def _send_to_attached_run(command: Command) -> None:
@@ -265,8 +270,8 @@ def _send_to_attached_run(command: Command) -> None:
         run = state.training.find_run()
         if run:
             _send_command(run, command)
-    except PlaygroundError as problem:
-        state.training.error = problem
+    except PlaygroundError as error:
+        state.training.error = error
 
 
 def _send_command(run: Run, command: Command) -> None:
@@ -274,8 +279,8 @@ def _send_command(run: Run, command: Command) -> None:
 
 
 def _diff_hyperparameters(run: Run, state: AppState) -> dict[str, Any]:
-    """The knobs that were turned while the run stood still."""
-    before, now = get_current_recipe(run).model_dump(mode="json"), state.editor.recipe.model_dump(mode="json")
-    knobs = {knob: now[knob] for knob in LIVE_HYPERPARAMETERS if before[knob] != now[knob]}
+    """Return the live hyperparameters that were changed while the run was not active."""
+    before, after = get_current_recipe(run).model_dump(mode="json"), state.editor.recipe.model_dump(mode="json")
+    changes = {name: after[name] for name in LIVE_HYPERPARAMETERS if before[name] != after[name]}
     rates = state.editor.architecture.dropout_rates
-    return knobs | ({"dropout": list(rates)} if rates != get_current_architecture(run).dropout_rates else {})
+    return changes | ({"dropout": list(rates)} if rates != get_current_architecture(run).dropout_rates else {})

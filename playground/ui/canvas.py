@@ -1,8 +1,8 @@
 """The drawing canvas: streamlit-drawable-canvas without its toolbar, read and written as strokes.
 
-The browser keeps the drawing; Python reads the strokes from its Fabric 7 JSON. Whatever Python
-wants to put there (undo, clear, a restored drawing, a test digit) becomes the seed of a *new*
-component: feeding a drawing back into a living one makes an endless loop of reruns.
+The browser keeps the drawing; Python reads the strokes from its Fabric 7 JSON. To change the canvas from Python
+(undo, clear, a restored drawing, a test image), a *new* component is created with that content: sending a drawing back
+to an existing component causes an endless loop of reruns.
 """
 
 import base64
@@ -24,7 +24,7 @@ Point = tuple[float, float]
 """(x, y) in canvas pixels: x to the right, y down, the origin at the top left of the drawing area."""
 
 Stroke = tuple[Point, ...]
-"""What the pen did between touching down and lifting; a single point is a dot."""
+"""The points between pen down and pen up; a single point is a dot."""
 
 ERASER_WIDTH = 30
 _ERASER_COLORS = ("#000", "#000000", "rgb(0,0,0)", "rgba(0,0,0,1)")
@@ -35,7 +35,7 @@ _MAX_PIECES = 1_000
 
 
 class Ink(NamedTuple):
-    """What is on the canvas: the strokes as the eraser left them, and where it went, for a picture under them."""
+    """Content of the canvas: the strokes after erasing, and the eraser's strokes, which erase the image under them."""
 
     strokes: tuple[Stroke, ...] = ()
     eraser_strokes: tuple[Stroke, ...] = ()
@@ -52,7 +52,7 @@ CANVAS_CSS = """
     touch-action: none;
 }
 """
-"""The page's half of the look, to be put in once; it also keeps the place black while a canvas loads."""
+"""Styles to insert once per page; they also keep the area black while a canvas loads."""
 
 _BORDER_PX = 2
 _SAMPLE_STEP_PX = 4.0
@@ -70,11 +70,11 @@ _HTML = """<div class="canvas-root"></div><style>
 
 @cache
 def _load_st_canvas() -> Any:
-    """Import the package, which is possible in a running Streamlit only, and take its toolbar away.
+    """Import the package, which works only inside a running app, and remove its toolbar.
 
-    The toolbar is hidden by transparency only, over the corner of the drawing area, and in a shadow
-    root that the page's styles cannot reach: they have to be part of the component's own HTML. So
-    its definition is replaced, which Streamlit takes for an accident and would warn about.
+    The toolbar is transparent but present over the corner of the drawing area, in a shadow root that the page's styles
+    cannot reach, so the style must be part of the component's HTML. Its definition is therefore replaced; Streamlit
+    would log a warning about that.
     """
     import streamlit_drawable_canvas
 
@@ -93,7 +93,7 @@ def _load_st_canvas() -> Any:
 
 
 class _Mount(NamedTuple):
-    """One component in the browser: its seed stays as it is for as long as the component lives."""
+    """A component in the browser; its initial drawing must not change during its lifetime."""
 
     name: str
     revision: int
@@ -111,24 +111,23 @@ def render_canvas(
     background: bytes | None = None,
     is_erasing: bool = False,
 ) -> Ink | None:
-    """Show the canvas and return what is on it, or None while nobody has drawn since the mount.
+    """Render the canvas and return its content, or None if nothing was drawn since it was created.
 
-    ``ink`` and ``background`` (a square PNG, drawn with hard pixels over the whole area) are
-    what a fresh canvas begins with; a new ``revision`` makes a fresh one, and so does coming back
-    to the page. ``size`` and ``pen_width`` are in pixels. Raises ValueError if ``background`` is no PNG.
+    ``ink`` and ``background`` (a square PNG, scaled to the canvas without smoothing) are the initial content. A new
+    ``revision`` creates a new canvas, and so does returning to the page. ``size`` and ``pen_width`` are in pixels.
+    Raises ValueError if ``background`` is not a PNG.
     """
-    slot = f"_{key}_mount"
-    wanted = (revision, (size, pen_width, background))
-    mount: _Mount | None = st.session_state.get(slot)
-    if mount is None or mount[1:3] != wanted or mount.name not in st.session_state:
-        seen = read_canvas(key=key, revision=revision)
-        strokes, erased = ink if seen is None else seen
+    mount_key = f"_{key}_mount"
+    mount_settings = (revision, (size, pen_width, background))
+    mount: _Mount | None = st.session_state.get(mount_key)
+    if mount is None or mount[1:3] != mount_settings or mount.name not in st.session_state:
+        strokes, eraser_strokes = read_canvas(key=key, revision=revision) or ink
         seed = make_fabric_json(strokes, pen_width=pen_width, offset_y=0.0)
-        seed["objects"][:0] = _make_path_objects(erased, ERASER_WIDTH, 0.0, "#000")
+        seed["objects"][:0] = _make_path_objects(eraser_strokes, ERASER_WIDTH, 0.0, "#000")
         if background is not None:
             seed["objects"].insert(0, _make_image_object(background, size))
         generation = 1 if mount is None else int(mount.name.rpartition("-")[2]) + 1
-        mount = st.session_state[slot] = _Mount(f"{key}-{generation}", *wanted, seed)
+        mount = st.session_state[mount_key] = _Mount(f"{key}-{generation}", *mount_settings, seed)
     with st.container(key=key, width=size + _BORDER_PX, height=size + _BORDER_PX, border=False, gap=None):
         _load_st_canvas()(
             stroke_color="#000" if is_erasing else "#fff",
@@ -143,9 +142,9 @@ def render_canvas(
 
 
 def read_canvas(*, revision: int, key: str = "canvas") -> Ink | None:
-    """What is on the canvas of this revision, or None if nothing has come from it.
+    """Read the content of the canvas of this revision, or None if it has sent nothing yet.
 
-    For callbacks: a button's callback may run before the canvas has returned the last stroke.
+    For callbacks, which may run before ``render_canvas`` returns the last stroke.
     """
     mount: _Mount | None = st.session_state.get(f"_{key}_mount")
     if mount is None or mount.revision != revision:
@@ -153,7 +152,7 @@ def read_canvas(*, revision: int, key: str = "canvas") -> Ink | None:
     drawing = (st.session_state.get(mount.name) or {}).get("drawing")
     if not isinstance(drawing, Mapping):
         return None
-    # Half a pen's width outside the area is the farthest place from which the pen can be seen.
+    # A pen farther outside than half its width is not visible.
     size, pen_width, _ = mount.settings
     return parse_fabric_json(drawing.get("raw"), offset_y=0.0, bounds=(-pen_width / 2, size + pen_width / 2))
 
@@ -161,33 +160,34 @@ def read_canvas(*, revision: int, key: str = "canvas") -> Ink | None:
 def parse_fabric_json(
     fabric_json: Mapping[str, Any] | None, *, offset_y: float, bounds: tuple[float, float] = (-4096.0, 4096.0)
 ) -> Ink:
-    """Read what was drawn and erased out of Fabric's JSON, leaving out every object that is not a sound path.
+    """Parse the strokes and erasures in Fabric's JSON, skipping invalid objects.
 
-    ``offset_y`` is where the drawing area begins in the JSON's pixels; coordinates are clipped to
-    ``bounds`` and rounded to 0.01. At most MAX_STROKES strokes and MAX_POINTS points; never raises.
+    ``offset_y`` is the top of the drawing area in the JSON's pixels; coordinates are clipped to ``bounds`` and rounded
+    to 0.01. Returns at most MAX_STROKES strokes and MAX_POINTS points; never raises.
     """
     objects = fabric_json.get("objects") if isinstance(fabric_json, Mapping) else None
     strokes: list[Stroke] = []
-    erased: list[Stroke] = []
-    room, marks = MAX_POINTS, 0
+    eraser_strokes: list[Stroke] = []
+    points_left, object_count = MAX_POINTS, 0
     for shape in objects[:MAX_POINTS] if isinstance(objects, list) else ():
         with suppress(ValueError):
-            points = _parse_path_points(shape)[:room]
+            points = _parse_path_points(shape)[:points_left]
             stroke = _clean_stroke(points, offset_y, bounds)
-            room -= len(points)
+            points_left -= len(points)
             if str(shape.get("stroke")).replace(" ", "") in _ERASER_COLORS:
-                erased.append(_simplify_eraser_stroke(stroke, MAX_ERASER_POINTS - sum(map(len, erased))))
-                strokes = [piece for known in strokes for piece in _erase_from_stroke(known, erased[-1])][:_MAX_PIECES]
+                eraser = _simplify_eraser_stroke(stroke, MAX_ERASER_POINTS - sum(map(len, eraser_strokes)))
+                eraser_strokes.append(eraser)
+                strokes = [piece for drawn in strokes for piece in _erase_from_stroke(drawn, eraser)][:_MAX_PIECES]
             else:
                 strokes.append(stroke)
-            marks += 1
-        if marks == MAX_STROKES or not room:
+            object_count += 1
+        if object_count == MAX_STROKES or not points_left:
             break
-    return Ink(tuple(strokes), tuple(erased))
+    return Ink(tuple(strokes), tuple(eraser_strokes))
 
 
 def _simplify_eraser_stroke(stroke: Stroke, max_points: int) -> Stroke:
-    """An eraser's way with points as far apart as it can spare: its ends, and those in between."""
+    """Thin out the points of an eraser stroke to at most ``max_points``, keeping its ends."""
     kept = [stroke[0]]
     for point in stroke[1:-1]:
         if math.dist(point, kept[-1]) >= ERASER_WIDTH / 4:
@@ -204,7 +204,7 @@ def _erase_from_stroke(stroke: Stroke, eraser: Stroke) -> list[Stroke]:
 def make_fabric_json(strokes: Sequence[Stroke], *, pen_width: float, offset_y: float) -> dict[str, Any]:
     """Make the Fabric JSON that shows these strokes, one path object each, as ``initial_drawing``.
 
-    The inverse of `ink_of`; Fabric works the position of a path out of its commands.
+    The inverse of `parse_fabric_json`; Fabric derives the position of a path from its commands.
     """
     return {"objects": _make_path_objects(strokes, pen_width, offset_y, "#fff")}
 
@@ -218,7 +218,7 @@ def _make_path_objects(strokes: Sequence[Stroke], width: float, offset_y: float,
 def _make_path_commands(stroke: Stroke, pen_width: float, offset_y: float) -> list[list[Any]]:
     (x, y), *others = [(x, y + offset_y) for x, y in stroke]
     if not others:
-        # A line without length would not be painted; this is what Fabric's pen makes of a click.
+        # A line of length 0 is not painted; Fabric's pen makes this of a click.
         nudge = pen_width / 1000
         return [["M", x - nudge, y], ["Q", x - nudge, y, x, y], ["L", x + nudge, y]]
     return [["M", x, y], *(["L", *point] for point in others)]
@@ -250,22 +250,22 @@ def _clean_stroke(points: list[complex], offset_y: float, bounds: tuple[float, f
 
 
 def _parse_path_points(shape: object) -> list[complex]:
-    """Turn a path object into points x + y·i of the JSON's canvas; ValueError if it is no sound stroke."""
+    """Convert a path object to points x + y·i in the JSON's pixels; raises ValueError if it is not a valid stroke."""
     path = shape.get("path") if isinstance(shape, Mapping) and shape.get("type") == "Path" else None
     if not isinstance(shape, Mapping) or not isinstance(path, list) or len(path) > MAX_POINTS:
-        raise ValueError("no path, or too long a one")
-    # All that can be wrong is looked at before the work is done, so that it cannot be asked for in vain.
-    numbers = {name: _parse_number(shape.get(name, usual)) for name, usual in _DEFAULT_TRANSFORM.items()}
-    (beginning, points), *others = [_parse_path_command(command) for command in path] or [("", [])]
-    if beginning != "M" or any(name == "M" for name, _ in others):
-        raise ValueError("the pen comes down once in a stroke")
+        raise ValueError("not a path, or a path with too many commands")
+    # Everything is validated first, so that an invalid object costs no computation.
+    numbers = {name: _parse_number(shape.get(name, default)) for name, default in _DEFAULT_TRANSFORM.items()}
+    (first_command, points), *others = [_parse_path_command(command) for command in path] or [("", [])]
+    if first_command != "M" or any(name == "M" for name, _ in others):
+        raise ValueError("a stroke must begin with its only M command")
     corners = list(points)
     for name, targets in others:
         start = points[-1]
         if name == "Q":
             control, end = targets
-            # A quadratic curve is the cubic one whose controls lie two thirds of the way to its control;
-            # Fabric takes the box of another one, and the box decides the position.
+            # A quadratic curve equals the cubic one with controls two thirds of the way to its own. Fabric computes
+            # the bounding box, and with it the position, from a different curve.
             points += _sample_bezier(start, start + (control - start) * 2 / 3, end + (control - end) * 2 / 3, end)
             corners += _find_bounding_points(start, control, control, end)
         elif name == "C":
@@ -288,7 +288,7 @@ def _parse_path_command(command: object) -> tuple[str, list[complex]]:
 
 
 def _sample_bezier(start: complex, control: complex, second_control: complex, end: complex) -> list[complex]:
-    """Sample a cubic Bézier curve every _SAMPLE_STEP pixels or so, its start left out."""
+    """Sample a cubic Bézier curve about every _SAMPLE_STEP_PX pixels, without its start."""
     length = abs(control - start) + abs(second_control - control) + abs(end - second_control)
     count = min(max(math.ceil(length / _SAMPLE_STEP_PX), 1), 64)
     return [_evaluate_bezier(step / count, start, control, second_control, end) for step in range(1, count + 1)]
@@ -299,7 +299,7 @@ def _evaluate_bezier(t: float, p: complex, q: complex, r: complex, s: complex) -
 
 
 def _find_bounding_points(*curve: complex) -> list[complex]:
-    """Find all points of a cubic Bézier curve that can touch the box around it."""
+    """Find all points of a cubic Bézier curve that can touch its bounding box."""
     turns = [
         *_find_turning_parameters(*(point.real for point in curve)),
         *_find_turning_parameters(*(point.imag for point in curve)),
@@ -319,26 +319,26 @@ def _find_turning_parameters(p: float, q: float, r: float, s: float) -> list[flo
 def _transform_points(
     points: list[complex], transform: Mapping[str, float], shape: Mapping[str, Any], corners: list[complex]
 ) -> list[complex]:
-    """Move points from a path's own coordinates to where Fabric paints them: scaled, skewed, turned."""
+    """Transform points from a path's coordinates to the canvas as Fabric does: scale, skew, rotate, translate."""
     xs, ys = [corner.real for corner in corners], [corner.imag for corner in corners]
     center = complex(min(xs) + max(xs), min(ys) + max(ys)) / 2
     scale_x = -transform["scaleX"] if shape.get("flipX") is True else transform["scaleX"]
     scale_y = -transform["scaleY"] if shape.get("flipY") is True else transform["scaleY"]
     slope_x, slope_y = (math.tan(math.radians(transform[name])) for name in ("skewX", "skewY"))
     a, b, c, d = scale_x * (1 + slope_x * slope_y), scale_y * slope_y, scale_x * slope_x, scale_y
-    # The origin is a place on the box, which is as large as the pen is wide even around a dot.
+    # The origin lies on the bounding box, which includes the pen width.
     wide, high = (max(side) - min(side) + transform["strokeWidth"] for side in (xs, ys))
     across = ((shape.get("originX") == "right") - (shape.get("originX") == "left")) / 2
     down = ((shape.get("originY") == "bottom") - (shape.get("originY") == "top")) / 2
     shift = complex(across * (abs(a) * wide + abs(c) * high), down * (abs(b) * wide + abs(d) * high))
     turn = cmath.rect(1, math.radians(transform["angle"]))
-    place = complex(transform["left"], transform["top"]) - shift * turn
-    own = (point - center for point in points)
-    return [place + turn * complex(a * z.real + c * z.imag, b * z.real + d * z.imag) for z in own]
+    position = complex(transform["left"], transform["top"]) - shift * turn
+    centered = (point - center for point in points)
+    return [position + turn * complex(a * z.real + c * z.imag, b * z.real + d * z.imag) for z in centered]
 
 
 def _parse_number(value: object) -> float:
-    """Take a finite number of sane size; ValueError for everything else that JSON can hold."""
+    """Return a finite number of bounded size; raises ValueError for every other JSON value."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _MAX_NUMBER:
         raise ValueError("not a usable number")
     return float(value)

@@ -1,7 +1,7 @@
-"""A form for any model of the spec: which control a field gets follows from the field itself.
+"""Forms generated from pydantic models: the type and bounds of a field decide its control.
 
-Widgets are controlled: the value in the state is written into the widget before it is drawn, and a change goes back
-through a callback. So undo, a preset or another tab can change a value under a form without it drifting apart.
+Widgets are controlled: the value in the state is written into the widget before each rendering, and a change goes back
+through a callback. So undo, a preset or another tab can change a value without the form showing an old one.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,31 +28,31 @@ def render_model_form(
     field_names: Sequence[str] | None = None,
     disabled: Sequence[str] | bool = False,
 ) -> None:
-    """Controls for a model's fields in a grid; ``on_change`` gets a field's name and its new value."""
+    """Render the controls of a model's fields in a grid; ``on_change`` gets a field's name and its new value."""
     fields = [field for field in build_form_fields(type(model)) if field_names is None or field.name in field_names]
     if not fields:
         return
-    places = st.columns(min(columns, len(fields)), gap="small")
-    for number, field in enumerate(fields):
-        off = disabled if isinstance(disabled, bool) else field.name in disabled
-        with places[number % len(places)]:
+    grid_columns = st.columns(min(columns, len(fields)), gap="small")
+    for index, field in enumerate(fields):
+        is_disabled = disabled if isinstance(disabled, bool) else field.name in disabled
+        with grid_columns[index % len(grid_columns)]:
             render_control(
-                field, getattr(model, field.name), key=f"{key}-{field.name}", on_change=on_change, disabled=off
+                field, getattr(model, field.name), key=f"{key}-{field.name}", on_change=on_change, disabled=is_disabled
             )
 
 
 def render_control(field: FormField, value: Any, *, key: str, on_change: ChangeHandler, disabled: bool = False) -> None:
-    """One field's control, showing ``value``.
+    """Render the control of one field, showing ``value``.
 
-    Numbers are bounded here and not in the widget: the browser would keep a number out of bounds on the screen and not
-    say so, while the recipe goes on with the old one.
+    Numbers are clamped here and not by the widget: the browser would keep showing a number out of bounds while the
+    recipe keeps the old one.
     """
-    shown = _AUTO_VALUE if value is None else value
-    st.session_state[key] = float(shown) if field.control == "number" else shown
+    widget_value = _AUTO_VALUE if value is None else value
+    st.session_state[key] = float(widget_value) if field.control == "number" else widget_value
 
     def store_value() -> None:
-        given = st.session_state[key]
-        on_change(field.name, None if given == _AUTO_VALUE else _clamp_value(field, given))
+        new_value = st.session_state[key]
+        on_change(field.name, None if new_value == _AUTO_VALUE else _clamp_value(field, new_value))
 
     common: dict[str, Any] = {"key": key, "help": _format_help(field), "on_change": store_value, "disabled": disabled}
     match field.control:
@@ -75,7 +75,7 @@ def choose_one(
     help_text: str | None = None,
     format_label: Callable[[Choice], str] = str,
 ) -> Choice:
-    """One of a few ways of looking, the first to begin with; it stays chosen while the session lasts."""
+    """Render a choice between a few options, at first the first one; the choice is kept for the session."""
     chosen = st.segmented_control(
         label,
         options,
@@ -91,7 +91,7 @@ def choose_one(
 
 
 def choose_page_start(noun: str, count: int, page_size: int, *, key: str, default: int = 0) -> int:
-    """Where the part begins that is shown of ``count`` things, ``page_size`` at once: a choice where there are more."""
+    """Render a choice of the page if ``count`` items do not fit on one; returns the index of its first item."""
     if count <= page_size:
         return 0
     starts = range(0, count, page_size)
@@ -107,18 +107,18 @@ def choose_page_start(noun: str, count: int, page_size: int, *, key: str, defaul
     return 0 if chosen is None else chosen
 
 
-def _clamp_value(field: FormField, given: Any) -> Any:
-    """The nearest value that the field allows; choices and flags as they are."""
-    if field.control not in ("integer", "number") or given is None:
-        return field.default if given is None else given
+def _clamp_value(field: FormField, value: Any) -> Any:
+    """Return the nearest value that the field allows; choices and flags are unchanged."""
+    if field.control not in ("integer", "number") or value is None:
+        return field.default if value is None else value
     low = -float("inf") if field.minimum is None else field.minimum
     high = float("inf") if field.maximum is None else field.maximum
-    nearest = min(max(float(given), low), high)
+    nearest = min(max(float(value), low), high)
     return int(nearest) if field.control == "integer" else nearest
 
 
 def _format_help(field: FormField) -> str | None:
-    """The field's help and, for numbers, its bounds."""
+    """Return the field's help and, for numbers, its bounds."""
     if field.minimum is None or field.maximum is None or field.control not in ("integer", "number"):
         return field.help or None
     return f"{field.help} From {field.minimum:g} to {field.maximum:,g}.".strip()

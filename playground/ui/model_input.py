@@ -84,7 +84,7 @@ def get_input_spec(run: Run) -> InputSpec:
 
 
 def get_active_input_spec(state: AppState) -> InputSpec:
-    """Return the input spec of the network that predicts on the Playground page: the attached run's or the pretrained."""
+    """Return the input spec of the model on the Playground page: the attached run's or the pretrained one."""
     run = state.training.find_run()
     return get_input_spec(run if run is not None and run.list_snapshot_steps() else get_pretrained())
 

@@ -1,4 +1,4 @@
-"""Long work on a page: a bar while it goes on, and the answer at its end."""
+"""Long computations on a page: a progress bar meanwhile, and a button that cancels."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def rerun_fragment_or_page() -> NoReturn:
-    """Draw this fragment anew, or the page where it is being drawn as a whole: Streamlit allows each only there."""
+    """Rerun the current fragment, or the page outside of one; Streamlit allows a fragment rerun only inside."""
     with suppress(StreamlitAPIException):
         st.rerun(scope="fragment")
     st.rerun()
@@ -23,30 +23,30 @@ def rerun_fragment_or_page() -> NoReturn:
 
 @contextmanager
 def show_stop_button(key: str) -> Iterator[DeltaGenerator]:
-    """A place to show work that goes on, with a button beside it that ends it; both are gone afterwards.
+    """Yield a container for progress with a Stop button beside it; both are removed afterwards.
 
-    A click anywhere ends the script, and with it the work: the button needs to do nothing more.
+    Any click stops the script and with it the computation, so the button needs no callback.
     """
-    place, button = st.empty(), st.empty()
+    container, button = st.empty(), st.empty()
     button.button("Stop", key=key)
     try:
-        yield place
+        yield container
     finally:
-        place.empty()
+        container.empty()
         button.empty()
 
 
 def run_with_progress(steps: Iterator[tuple[Progress, Result | None]]) -> Result:
-    """Drive work that yields (progress, None) and at last (progress, answer); no bar where it is there at once.
+    """Run a computation that yields (progress, None) and at last (progress, result), with a progress bar.
 
-    A click anywhere ends the script, and with it the work. Raises PlaygroundError for work without an answer.
+    Any click stops the script and with it the computation. Raises PlaygroundError if there is no result.
     """
-    place = st.empty()
-    found: Result | None = None
-    for progress, found in steps:
-        if found is None:
-            place.progress(progress.fraction, f"{progress.stage} …")
-    place.empty()
-    if found is None:
-        raise PlaygroundError("The work ended without an answer.", fix="Try again.")
-    return found
+    container = st.empty()
+    result: Result | None = None
+    for progress, result in steps:
+        if result is None:
+            container.progress(progress.fraction, f"{progress.stage} …")
+    container.empty()
+    if result is None:
+        raise PlaygroundError("The computation ended without a result.", fix="Try again.")
+    return result

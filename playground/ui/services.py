@@ -1,4 +1,4 @@
-"""What all pages of one server share: the supervisor of the runs, and the pretrained model."""
+"""Services shared by all pages of a server: scheduler, pretrained run, background tasks, and user identity."""
 
 import contextlib
 import gc
@@ -34,10 +34,10 @@ _PROXY_HEADERS = {
 
 @st.cache_resource(show_spinner=False)
 def get_scheduler() -> Scheduler:
-    """The one supervisor of this server."""
-    # The server's own forward passes are small; the cores are for the worker.
+    """Return the scheduler of this server."""
+    # The server's forward passes are small; the cores are for the worker.
     limit_threads(1)
-    # Everything imported so far stays for good: collections need not look at it again.
+    # Everything imported so far stays: garbage collections need not scan it again.
     gc.collect()
     gc.freeze()
     return Scheduler(limits=ServerLimits.from_environment())
@@ -45,9 +45,9 @@ def get_scheduler() -> Scheduler:
 
 @st.cache_resource(show_spinner=False)
 def get_pretrained() -> Run:
-    """The run that comes with the program."""
+    """Return the pretrained run that is shipped with the app."""
     run = load_pretrained_run()
-    # What drawings are compared with takes a second or two to look at; no page waits for it.
+    # The detector needs a second or two to prepare; no page waits for it.
     thread = threading.Timer(_PRELOAD_DELAY_S, prepare_detector)
     thread.daemon = True
     thread.start()
@@ -55,9 +55,9 @@ def get_pretrained() -> Run:
 
 
 class BackgroundTaskRegistry:
-    """What is fetched or made for the pages, shared by all of them: each errand is run once, whoever asks.
+    """Background tasks shared by all pages: each task runs once, whichever page starts it.
 
-    An errand is named by the module that does it, and what it is to be done with.
+    The key of a task is the module that does it and its arguments.
     """
 
     def __init__(self) -> None:
@@ -65,28 +65,28 @@ class BackgroundTaskRegistry:
         self._lock = threading.Lock()
 
     def get_latest(self, *task_key: str) -> BackgroundTask | None:
-        """When it was run last, over or not."""
+        """Return the task that was started last under this key, finished or not."""
         return self._tasks.get(task_key)
 
     def start(self, *task_key: str, owner: str = "") -> None:
-        """Begin, unless it goes on already; ``owner`` is whose the thing will be that it makes."""
+        """Start a task unless it is running; ``owner`` is the owner of its result."""
         with self._lock:
-            known = self._tasks.get(task_key)
-            if known is None or not known.is_running:
+            task = self._tasks.get(task_key)
+            if task is None or not task.is_running:
                 self._tasks[task_key] = BackgroundTask(*task_key, *([owner] if owner else []))
 
 
 @st.cache_resource(show_spinner=False)
 def get_background_tasks() -> BackgroundTaskRegistry:
-    """The errands of this server."""
+    """Return the background tasks of this server."""
     return BackgroundTaskRegistry()
 
 
 def get_browser_id() -> str | None:
-    """What stays the same when this browser reloads the page or opens another tab; None if it cannot be told.
+    """Identify the browser across reloads and tabs; None without its cookie.
 
-    Streamlit's XSRF cookie holds a random token of the browser session, masked anew each time: ``2|mask|masked|time``.
-    Only its digest is given out, since run folders keep it as their owner.
+    Streamlit's XSRF cookie holds a random token of the browser session with a changing mask: ``2|mask|masked|time``.
+    Only its digest is returned, since run folders store it as their owner.
     """
     parts = st.context.cookies.get("_streamlit_xsrf", "").split("|")
     if len(parts) != 4:
@@ -97,17 +97,17 @@ def get_browser_id() -> str | None:
         return None
     if not mask or not masked:
         return None
-    token = bytes(byte ^ mask[place % len(mask)] for place, byte in enumerate(masked))
+    token = bytes(byte ^ mask[index % len(mask)] for index, byte in enumerate(masked))
     return hashlib.blake2b(token, digest_size=12).hexdigest()
 
 
 def get_visitor_id() -> str:
-    """Whose runs are started on this page: the browser's, or without its cookie this session's."""
+    """Identify the owner of runs started on this page: the browser, or without its cookie the session."""
     return get_browser_id() or str(st.session_state.setdefault("visitor", secrets.token_hex(8)))
 
 
 def get_requester_id() -> str | None:
-    """User of a request: None for the machine that the server runs on, which may control every run."""
+    """Identify the user of a request; None on the machine that the server runs on, which may control every run."""
     # Streamlit gives no address for a loopback connection.
     is_loopback = st.context.ip_address is None
     shared = get_scheduler().limits.shared
@@ -143,7 +143,7 @@ def _is_loopback_host(address: str) -> bool:
 
 
 def find_run_or_none(run_id: str | None) -> Run | None:
-    """The run with this id; None where it was deleted or never was."""
+    """Find the run with this id; None if it does not exist."""
     if run_id is None:
         return None
     try:

@@ -98,10 +98,10 @@ def test_switching_a_step_off_is_seen_and_a_net_learns_a_sign(page: Page, server
     label(page, 8)
     expect(page.get_by_text("Your set: 1 drawing: 8")).to_be_visible()
     press(page, "teach-start")
-    expect(page.get_by_text("Taught. On the 10,000 test images")).to_be_visible(timeout=90_000)
+    expect(page.get_by_text("Fine-tuned. Accuracy on 10,000 test images")).to_be_visible(timeout=90_000)
     expect(page.locator(".st-key-prediction .pg-guess b")).to_have_text("8")
     expect(page.locator(".st-key-prediction .pg-guess img")).to_be_visible()
-    line = page.get_by_text("Taught. On the").inner_text()
+    line = page.get_by_text("Fine-tuned. Accuracy on").inner_text()
     before, after = (float(value) for value in re.findall(r"([\d.]+)%", line))
     assert after > before - 0.5
 

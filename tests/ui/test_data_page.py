@@ -200,7 +200,7 @@ def test_the_pretrained_model_s_weights_can_be_brought_along(app: AppTest) -> No
     app.selectbox(key="transfer-parent").set_value("pretrained").run()
     app.button(key="transfer-network").click().run()
     assert app.button(key="transfer-network").disabled, "it is the network already"
-    assert "Brought along" in html_of(app)
+    assert "Reused: " in html_of(app)
     app.selectbox(key="transfer-freeze").set_value(4).run()
     frozen = [layer.kind for layer in state_of(app).editor.architecture.layers if not layer.trainable]
     assert frozen == ["conv2d"] * 3

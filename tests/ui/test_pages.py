@@ -624,12 +624,12 @@ def test_the_gain_is_said_by_itself_as_soon_as_both_are_done(app: AppTest) -> No
     assert "brought along" not in html_of(app)
     scratch = server.get_scheduler().submit(parent.record.architecture, recipe, name="Mine: from scratch")
     app.run()
-    assert "Now the same from scratch" in html_of(app)
+    assert "Now training the same from scratch" in html_of(app)
     server.get_scheduler().send_command(scratch.id, Stop())
     measured = tested.model_copy(update={"accuracy": 0.85})
     scratch.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), measured, ended))))
     app.run()
-    assert "90.0% with the weights brought along, 85.0% from scratch (Mine: from scratch): +5.0" in html_of(app)
+    assert "90.0% with transferred weights, 85.0% from scratch (Mine: from scratch): +5.0" in html_of(app)
     assert not app.exception
 
 
@@ -796,7 +796,7 @@ def test_a_run_without_a_kept_moment_says_when_there_will_be_one(app: AppTest) -
     app.query_params["run"] = run.id
     app.session_state["fork"] = True  # the popover is open
     app.run()
-    assert "No moment is kept yet" in html_of(app)
+    assert "No checkpoint yet" in html_of(app)
     assert not app.exception
 
 

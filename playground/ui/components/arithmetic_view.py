@@ -1,4 +1,4 @@
-"""One layer's maps and the arithmetic behind one value, answered in the browser wherever the pointer goes."""
+"""Feature maps of a layer and the arithmetic of the value under the pointer, computed in the browser."""
 
 import hashlib
 import math
@@ -17,13 +17,13 @@ from playground.ui.components.register import encode_array, encode_png_url, regi
 Array = NDArray[np.float32]
 
 _RENDER = register_component("arithmetic_view")
-_COLOURS = ("red", "green", "blue")
-_MOST_VALUES = 400_000
-"""Values of a layer that travel to the browser, so that it can say them where the pointer rests."""
+_COLORS = ("red", "green", "blue")
+_MAX_VALUES = 400_000
+"""Values of a layer that are sent to the browser, which shows the one under the pointer."""
 
 
 class MapPosition(NamedTuple):
-    """A value of a layer: its channel, and where in the channel's map."""
+    """Position of a value in a layer's output."""
 
     channel: int
     row: int
@@ -31,7 +31,7 @@ class MapPosition(NamedTuple):
 
 
 class FeatureMapGrid(NamedTuple):
-    """The picture of a layer's maps: the composed grid, the values in it, and the number of its first map."""
+    """The feature maps of a layer as one image, their values, and the index of the first map."""
 
     grid: ImageGrid
     values: Array
@@ -53,11 +53,11 @@ def arithmetic_view(
     titles: Mapping[str, str],
     key: str,
 ) -> MapPosition | None:
-    """Draw a layer's maps with one channel's arithmetic; the value that was clicked last, None before the first click.
+    """Render a layer's feature maps with the arithmetic of one channel; returns the last clicked value, if any.
 
     ``image``: the input, (height, width); ``is_pre_activation``: show the values before the activation;
-    ``diverging_palette``: the palette of weights and products. ``titles``: words for
-    ``output`` (the channel) and ``below`` (its layer).
+    ``diverging_palette``: the palette of weights and products; ``titles``: titles of ``output`` (the channel) and
+    ``below`` (the layer that it reads).
     """
     detail = encode_channel(channel, image, titles["below"]) | _serialize_channel_map(
         channel, shown, is_pre_activation=is_pre_activation
@@ -88,7 +88,7 @@ def arithmetic_view(
 
 
 def _parse_position(value: Any) -> MapPosition | None:
-    """The browser can send anything."""
+    """Check a position from the browser, which can send anything."""
     if not isinstance(value, list) or len(value) != 3 or not all(type(part) is int and part >= 0 for part in value):
         return None
     return MapPosition(*value)
@@ -125,15 +125,15 @@ def _input_names(channel: ChannelExplanation, below_title: str) -> list[str] | N
     """Names of the input channels, if they have any: branches of a residual block, colors of an image."""
     if channel.operation == "add":
         return ["main branch", "shortcut"]
-    if below_title == "input" and channel.first_input_channel == 0 and len(channel.inputs) == len(_COLOURS):
-        return [f"input, {colour}" for colour in _COLOURS]
+    if below_title == "input" and channel.first_input_channel == 0 and len(channel.inputs) == len(_COLORS):
+        return [f"input, {color}" for color in _COLORS]
     return None
 
 
 def _serialize_channel_map(
     channel: ChannelExplanation, map_grid: FeatureMapGrid, *, is_pre_activation: bool
 ) -> dict[str, Any]:
-    """The channel's own map as it is drawn large: in the colours of the picture of all maps."""
+    """Encode the channel's feature map, with the color scale of the image of all maps."""
     values = channel.pre_activation if is_pre_activation else channel.output
     low, high = (
         (map_grid.grid.min_value, map_grid.grid.max_value)
@@ -145,7 +145,7 @@ def _serialize_channel_map(
 
 
 def _serialize_map_grid(map_grid: FeatureMapGrid) -> dict[str, Any]:
-    """How the picture is laid out, so that a place in it finds its value; a vector is one map of all its values."""
+    """Encode the layout of the image, which maps pixels to values; a vector is one map of all its values."""
     grid, values = map_grid.grid, map_grid.values
     is_vector = values.ndim == 1
     if is_vector:
@@ -167,7 +167,7 @@ def _serialize_map_grid(map_grid: FeatureMapGrid) -> dict[str, Any]:
         "count": len(values),
         "first": map_grid.first_index,
         "isVector": is_vector,
-        "values": encode_array(values) if values.size <= _MOST_VALUES else None,
+        "values": encode_array(values) if values.size <= _MAX_VALUES else None,
     }
 
 
@@ -176,7 +176,7 @@ def _activation_title(channel: ChannelExplanation) -> str | None:
 
 
 def _number(value: float) -> float | str:
-    """A number as JSON can hold it; one that is not finite in JavaScript's words."""
+    """Convert to a JSON number; NaN and infinities become the strings that JavaScript parses."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

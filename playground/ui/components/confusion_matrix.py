@@ -10,7 +10,7 @@ _RENDER = register_component("confusion_matrix")
 def render_confusion_matrix(
     counts: Sequence[Sequence[int]], class_names: Sequence[str], *, selected: tuple[int, int] | None, key: str
 ) -> tuple[int, int] | None:
-    """Draw counts[label][guess]; the (label, guess) clicked in this run, else None."""
+    """Render counts[label][prediction]; returns the (label, prediction) clicked in this run, else None."""
     result = _RENDER(
         key=key,
         data={
@@ -24,7 +24,7 @@ def render_confusion_matrix(
     if not isinstance(clicked, list) or len(clicked) != 2:
         return None
     if not all(
-        type(place) is int and 0 <= place < len(class_names) for place in clicked
+        type(index) is int and 0 <= index < len(class_names) for index in clicked
     ):  # the browser can send anything
         return None
     return clicked[0], clicked[1]

@@ -1,4 +1,4 @@
-"""Small images with a caption each that can be clicked, and a part of them outlined."""
+"""Clickable small images with captions and an optional outlined region."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ _RENDER = register_component("gallery")
 
 
 class Tile(NamedTuple):
-    """One image as a PNG; ``box`` (top, left, bottom, right) as shares of its sides is outlined."""
+    """An image as a PNG; ``box`` (top, left, bottom, right), as shares of its sides, is outlined."""
 
     name: str
     png: bytes
@@ -20,7 +20,7 @@ class Tile(NamedTuple):
 
 
 def render_gallery(tiles: Sequence[Tile], *, key: str, size: int = 72, selected: str | None = None) -> str | None:
-    """Draw the images ``size`` CSS pixels wide; the name of the one clicked in this run, else None."""
+    """Render the images ``size`` CSS pixels wide; returns the name of the one clicked in this run, else None."""
     result = _RENDER(
         key=key,
         data={

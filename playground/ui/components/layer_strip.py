@@ -1,4 +1,4 @@
-"""The network as a row of clickable pictures, one per layer, changed in place."""
+"""The network as a row of clickable images, one per layer, updated in place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class StripColumn:
 
 
 def layer_strip(columns: Sequence[StripColumn], *, key: str) -> str | None:
-    """Draw the columns from left to right; the layer_id clicked for this run, else None.
+    """Render the columns from left to right; returns the layer_id clicked in this run, else None.
 
-    ValueError when two columns share a layer_id.
+    Raises ValueError if two columns share a layer_id.
     """
     layer_ids = [column.layer_id for column in columns]
     if len(set(layer_ids)) != len(layer_ids):
@@ -41,7 +41,7 @@ def layer_strip(columns: Sequence[StripColumn], *, key: str) -> str | None:
 
 
 def _describe(column: StripColumn) -> dict[str, str | int | None]:
-    """JSON form of a column for layer_strip.js; the PNG becomes a data URL."""
+    """Convert a column to the JSON that layer_strip.js reads; the PNG becomes a data URL."""
     image = column.png and encode_png_url(column.png)
     return {
         "id": column.layer_id,

@@ -18,10 +18,10 @@ _PLOTLY_VERSION = version("plotly")
 
 
 def live_chart(figure: Mapping[str, Any], *, key: str, height: int) -> None:
-    """Draw a Plotly figure dict, `height` pixels high, that keeps zoom and hidden traces.
+    """Render a Plotly figure dict, `height` pixels high, that keeps zoom and hidden traces.
 
-    Numpy arrays are allowed; TypeError for values that JSON cannot hold. Floats travel with 7
-    digits. A new `layout.uirevision` resets what the viewer changed; the default never does.
+    Numpy arrays are allowed; TypeError for values that JSON cannot hold. Floats are sent with 7
+    digits. A new `layout.uirevision` resets zoom and hidden traces.
     """
     _RENDER(
         key=key,
@@ -31,7 +31,7 @@ def live_chart(figure: Mapping[str, Any], *, key: str, height: int) -> None:
 
 
 def _register_plotly() -> str:
-    """Path of plotly.js below the app's root; registers its folder with the running server."""
+    """Register the folder of plotly.js with the running server and return its path below the app's root."""
     # A v1 component is the public way to have Streamlit serve a folder of another package: v2
     # assets must lie inside the own, installed package. Nothing of v1 is ever mounted. Repeated
     # at each call, as it is cheap and counts only for the runtime of the current script run.
@@ -40,7 +40,7 @@ def _register_plotly() -> str:
 
 
 def _to_json_value(value: Any) -> Any:
-    """Copy of `value` made of JSON types only; NaN and infinities become None."""
+    """Convert to JSON types; NaN and infinities become None."""
     match value:
         case None | bool() | int() | str():
             return value

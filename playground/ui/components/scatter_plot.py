@@ -1,4 +1,4 @@
-"""A map of many images as points: hovering shows the image, clicking opens it."""
+"""Scatter plot of images: hovering over a point shows its image, clicking opens it."""
 
 from collections.abc import Sequence
 
@@ -24,9 +24,10 @@ def scatter_plot(
     key: str,
     height: int = 460,
 ) -> int | None:
-    """Draw points (count, 2), coloured by group; the number of the one clicked in this run, else None.
+    """Render points (count, 2), colored by group; returns the index of the one clicked in this run, else None.
 
-    ``sprite``: a PNG of all images, ``columns`` a row, each ``tile_size`` (width, height) pixels; ``highlight``: one place more.
+    ``sprite``: a PNG of all images, ``columns`` per row, each ``tile_size`` (width, height) pixels. ``highlight``:
+    coordinates of an additional, emphasized point.
     """
     result = _RENDER(
         key=key,
@@ -39,7 +40,7 @@ def scatter_plot(
             "colors": list(colors),
             "tile": list(tile_size),
             "columns": columns,
-            "star": highlight and [float(place) for place in highlight],
+            "star": highlight and [float(coordinate) for coordinate in highlight],
             "height": height,
         },
         on_clicked_change=lambda: None,  # without a callback the result has no `clicked`

@@ -93,7 +93,7 @@ def _build_column(layer: Any, activations: LayerActivations, colors: Theme) -> S
         layer.title, output.shape, statistics.minimum, statistics.maximum, statistics.zero_fraction
     )
     if len(maps) > _MAX_MAPS:
-        caption += f" · first {_MAX_MAPS} maps"
+        caption += f" · {_MAX_MAPS} shown"
         alt += f", {_MAX_MAPS} shown"
     scale = _COLUMN_SIZE / max(grid.width, grid.height)
     return StripColumn(

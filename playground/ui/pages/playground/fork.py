@@ -1,4 +1,4 @@
-"""The fork: go on from a moment of the run with other settings, in a run of its own."""
+"""Fork: continue from a checkpoint of a run with other settings, as a new run."""
 
 from typing import Any
 
@@ -19,52 +19,50 @@ _FORM_FIELDS = ("lr", "batch_size", "epochs", "seed")
 
 
 def render_fork_popover(state: AppState, run: Run | None) -> None:
-    """Choose a moment and settings, and start."""
+    """Render the choice of a checkpoint and settings for a fork."""
     popover = st.popover(
         "Fork",
         key=_POPOVER_KEY,
         disabled=run is None,
         on_change="rerun",
-        help="Go on from a moment of this run with other settings, in a run of its own. This one stays as it is.",
+        help="Branch off from any checkpoint with new settings. The original run stays unchanged.",
     )
     if run is None or not popover.open:
         return
     steps = (
         run.list_checkpoint_steps()
-    )  # looked up when it is opened: moments come while nothing else on the page changes
+    )  # read when the popover opens: checkpoints are saved without a rerun of the page
     with popover:
         if steps:
             _render_form(state, run, steps, get_run_history(run))
         else:
             html.render_hint(
-                "No moment is kept yet: the first a quarter of the way through an epoch, and at every pause."
+                "No checkpoint yet. The first one is saved after a quarter of an epoch, and one at every pause."
             )
 
 
 def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: History) -> None:
-    step = (
-        state.training.fork_step if state.training.fork_step in steps else steps[-1]
-    )  # unless another is chosen, the newest
+    step = state.training.fork_step if state.training.fork_step in steps else steps[-1]
     try:
-        then = load_recipe_at(run, step)
-    except PlaygroundError as problem:
-        html.render_error(problem)
+        checkpoint_recipe = load_recipe_at(run, step)
+    except PlaygroundError as error:
+        html.render_error(error)
         return
-    # At the end of a run the next thing wanted is one epoch more.
-    epochs = max(then.epochs, int(history.epoch_at(step)) + 1)
-    recipe = then.replace(**{"epochs": epochs, **state.training.fork_changes})
+    # At the end of a run there is nothing left to train without another epoch.
+    epochs = max(checkpoint_recipe.epochs, int(history.epoch_at(step)) + 1)
+    recipe = checkpoint_recipe.replace(**{"epochs": epochs, **state.training.fork_changes})
     if len(steps) > 1:
         st.session_state["fork-step"] = step
         st.select_slider(
-            "From",
+            "Checkpoint",
             steps,
             key="fork-step",
             on_change=_store_step,
             format_func=lambda step: f"step {step:,} (epoch {history.epoch_at(step):.2f})",
-            help="The moments at which a checkpoint was kept.",
+            help="The checkpoint to branch off from.",
         )
     else:
-        html.render_hint(f"From step {steps[0]:,} (epoch {history.epoch_at(steps[0]):.2f}).")
+        html.render_hint(f"Checkpoint: step {steps[0]:,} (epoch {history.epoch_at(steps[0]):.2f}).")
     left, right = st.columns(2, gap="medium")
     with left:
         render_kind_choice("optimizer", recipe.optimizer, key="fork", on_change=_store_change)
@@ -74,12 +72,12 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
     if state.training.fork_error:
         html.render_error(state.training.fork_error)
     st.button(
-        "Start the fork",
+        "Start fork",
         key="fork-start",
         type="primary",
         on_click=_start_fork,
         args=(step, recipe),
-        help="Weights and the optimizer's memory are those of that moment.",
+        help="Starts with the weights and the optimizer state of the checkpoint.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The Network panel: preset, data set and the stack of layers, each row with its figures, problems and form."""
+"""The Network panel: preset, dataset and layers, each with its size, problems and form."""
 
 from functools import partial
 from html import escape
@@ -29,12 +29,12 @@ INPUT_ROW_ID = "input"
 
 
 def render_network_panel(state: AppState) -> None:
-    """Everything about the architecture; opening a row draws nothing else of the page anew."""
+    """Render the network editor as a fragment, so that opening a row does not rerun the page."""
     st.fragment(_render_panel)(_get_page_dependencies(state))
 
 
 def _get_page_dependencies(state: AppState) -> tuple[str, str, str | None]:
-    """What of this panel the rest of the page depends on."""
+    """Return the values of this panel that the rest of the page shows."""
     return state.editor.architecture.digest, state.editor.recipe.digest, state.training.run_id
 
 
@@ -56,7 +56,7 @@ def _render_panel(previous: tuple[str, str, str | None]) -> None:
         for row in summary.layers:
             if row.index in halves:
                 _render_part_heading(halves[row.index])
-            _render_layer_row(state, row, costliest, [found for found in problems if found.layer_id == row.id])
+            _render_layer_row(state, row, costliest, [problem for problem in problems if problem.layer_id == row.id])
     for number, problem in enumerate(problems):
         if problem.layer_id is None:
             _render_problem(problem, f"whole-{number}")
@@ -67,30 +67,29 @@ def _render_panel(previous: tuple[str, str, str | None]) -> None:
 
 
 def _render_input_row(state: AppState) -> None:
-    """The images as they go in; opened, their size."""
+    """Render the input row and, when open, the form for the input size."""
     shape = state.editor.architecture.input
     dataset = resolve_dataset(state.editor.recipe, state.editor.architecture)
     resized = dataset.input_shape != shape.shape
     detail = f"{dataset.title}{', resized' if resized else ''} · {state.editor.architecture.classes} classes"
-    is_open, gone = state.editor.open_layer_id == INPUT_ROW_ID, dataset.is_missing
+    is_open, is_missing = state.editor.open_layer_id == INPUT_ROW_ID, dataset.is_missing
     with st.container(key="layer-input", gap=None):
         _render_row(
-            "Input", detail, shape.shape, " ".join(filter(None, ("open" if is_open else "", "wrong" if gone else "")))
+            "Input",
+            detail,
+            shape.shape,
+            " ".join(filter(None, ("open" if is_open else "", "wrong" if is_missing else ""))),
         )
         label = f"Input: {format_shape(shape.shape)} images of {dataset.title}"
         st.button(label, key="open-input", on_click=_toggle_layer_editor, args=(INPUT_ROW_ID,), width="stretch")
-        if gone:
-            html.render_message(
-                "The images that this recipe names are not here: choose a data set above.", severity="warn"
-            )
+        if is_missing:
+            html.render_message("The dataset of this recipe is missing. Choose another one above.", severity="warn")
         elif not is_available(dataset):
             with st.container(key="editor-fetch", gap="small"):
                 render_download_panel(dataset)
         if is_open:
             with st.container(key="editor-input", gap="small"):
-                html.render_hint(
-                    "Images of the data set are brought to this size, and to grey (1 channel) or colour (3)."
-                )
+                html.render_hint("Images are resized to this size and converted to grayscale (1 channel) or color (3).")
                 render_model_form(shape, key="input", columns=3, on_change=_set_input_shape)
 
 
@@ -113,14 +112,14 @@ def _render_part_heading(title: str) -> None:
 def _render_layer_row(state: AppState, row: LayerSummary, max_multiply_adds: int, problems: list[Problem]) -> None:
     is_open = state.editor.open_layer_id == row.id
     share = row.multiply_adds / max_multiply_adds if max_multiply_adds else 0
-    kinds = " ".join(
-        name for name, holds in (("open", is_open), ("off", not row.enabled), ("wrong", bool(problems))) if holds
+    css_classes = " ".join(
+        name for name, applies in (("open", is_open), ("off", not row.enabled), ("wrong", bool(problems))) if applies
     )
     with st.container(key=f"layer-{row.id}", gap=None):
         cost = f'<i title="{row.multiply_adds:,} multiply-adds"><u style="width:{share:.0%}"></u></i>'
         frozen = "" if state.editor.architecture.layers[row.index].trainable else "frozen"
         detail = join_arguments(row.arguments_text, frozen)
-        _render_row(row.title, detail, row.output_shape, f"{kinds} {frozen}", f"{row.parameters:,}", cost)
+        _render_row(row.title, detail, row.output_shape, f"{css_classes} {frozen}", f"{row.parameters:,}", cost)
         st.button(
             f"Layer {row.index + 1}: {row.title} {row.arguments_text}, output {format_shape(row.output_shape)}",
             key=f"open-{row.id}",
@@ -203,7 +202,7 @@ def _render_inner_layers(layer_id: str, block: Residual) -> None:
         )
     kinds = {"conv2d": "Conv", "batch_norm": "Batch norm", "activation": "Activation", "dropout": "Dropout"}
     chosen = st.menu_button(
-        "Add inside",
+        "Add inner layer",
         list(kinds),
         key=f"inner-add-{layer_id}",
         format_func=lambda kind: kinds[kind],
@@ -231,7 +230,7 @@ def _set_inner_layer_field(layer_id: str, block: Residual, inner_index: int, nam
 def _render_layer_actions(row: LayerSummary, layer_count: int) -> None:
     state = get_app_state()
     index = row.index
-    actions: tuple[tuple[str, str, str, bool, Any], ...] = (
+    specs: tuple[tuple[str, str, str, bool, Any], ...] = (
         (
             "up",
             "Up",
@@ -255,7 +254,7 @@ def _render_layer_actions(row: LayerSummary, layer_count: int) -> None:
         ),
         (
             "toggle",
-            "Switch off" if row.enabled else "Switch on",
+            "Disable" if row.enabled else "Enable",
             ":material/visibility_off:" if row.enabled else ":material/visibility:",
             False,
             lambda: state.try_set_architecture(lambda: state.editor.architecture.toggle_layer(index)),
@@ -269,9 +268,15 @@ def _render_layer_actions(row: LayerSummary, layer_count: int) -> None:
         ),
     )
     with st.container(horizontal=True, gap="small", key=f"actions-{row.id}"):
-        for name, label, icon, disabled, act in actions:
+        for name, label, icon, disabled, on_click in specs:
             st.button(
-                label, key=f"{name}-{row.id}", icon=icon, disabled=disabled, on_click=act, type="tertiary", wrap=False
+                label,
+                key=f"{name}-{row.id}",
+                icon=icon,
+                disabled=disabled,
+                on_click=on_click,
+                type="tertiary",
+                wrap=False,
             )
 
 
@@ -284,17 +289,26 @@ def _render_buttons(state: AppState) -> None:
             key="layer-add",
             icon=":material/add:",
             format_func=lambda kind: kinds[kind],
-            help="Below the open layer, or else at the last place where it fits.",
+            help="Adds it below the open layer, or else at the last position where it fits.",
         )
         if chosen:
             _add_layer(state, LAYER_KINDS[chosen].model_validate({}))
             st.rerun()
-        back, again = (_can_apply(state, drafts) for drafts in (state.editor.undo_stack, state.editor.redo_stack))
+        can_undo, can_redo = (_can_apply(state, stack) for stack in (state.editor.undo_stack, state.editor.redo_stack))
         st.button(
-            "Undo", key="undo", on_click=_undo_network_edit, disabled=not back, shortcut="Z", help="Undo the last edit."
+            "Undo",
+            key="undo",
+            on_click=_undo_network_edit,
+            disabled=not can_undo,
+            shortcut="Z",
+            help="Undo the last edit (Z).",
         )
         st.button(
-            "Redo", key="redo", on_click=_redo_network_edit, disabled=not again, help="Bring the undone edit back."
+            "Redo",
+            key="redo",
+            on_click=_redo_network_edit,
+            disabled=not can_redo,
+            help="Redo the edit that was undone.",
         )
     with st.container(horizontal=True, gap="small", key="network-exchange"):
         render_transfer_popover(state)
@@ -304,7 +318,7 @@ def _render_buttons(state: AppState) -> None:
 
 
 def _can_apply(state: AppState, entries: list[UndoEntry]) -> bool:
-    """Whether there is a draft, and none with settings while a run goes on by others."""
+    """Return True if the newest entry can be applied: one with recipe values cannot while a run is active."""
     return bool(entries) and not (entries[-1].recipe_values and is_active(state.training.find_run()))
 
 
@@ -332,15 +346,17 @@ def _add_layer(state: AppState, layer: Layer) -> None:
 
 
 def _find_last_valid_index(state: AppState, layer: Layer) -> int:
-    """The last place before the output at which the layer brings no new problem; else right before the output."""
+    """Find the last position before the output at which the layer causes no problem; else right before the output."""
     layers = state.editor.architecture.layers
-    before_output = next((place for place, known in enumerate(layers) if isinstance(known, Output)), len(layers))
+    before_output = next((index for index, known in enumerate(layers) if isinstance(known, Output)), len(layers))
     if len(layers) >= MAX_LAYERS:
         return before_output
-    known_problems = len(validate(state.editor.architecture))
-    places = range(before_output, -1, -1)
-    fitting = (p for p in places if len(validate(state.editor.architecture.insert_layer(p, layer))) <= known_problems)
-    return next(fitting, before_output)
+    architecture = state.editor.architecture
+    problem_count = len(validate(architecture))
+    for index in range(before_output, -1, -1):
+        if len(validate(architecture.insert_layer(index, layer))) <= problem_count:
+            return index
+    return before_output
 
 
 def _render_totals(summary: Summary, state: AppState) -> None:
@@ -351,10 +367,10 @@ def _render_totals(summary: Summary, state: AppState) -> None:
     parts = [
         (f"{summary.parameters:,}", "parameters"),
         (_format_count(summary.multiply_adds), "multiply-adds"),
-        (format_shape(summary.receptive_field), "seen"),
+        (format_shape(summary.receptive_field), "receptive field"),
     ]
     if seconds is not None and summary.layers and images:
-        parts.append((f"{seconds:.0f} s" if seconds >= 1 else "under 1 s", "an epoch"))
+        parts.append((f"{seconds:.0f} s" if seconds >= 1 else "under 1 s", "per epoch"))
     st.html(
         '<div class="pg-totals">' + "".join(f"<span><b>{value}</b> {name}</span>" for value, name in parts) + "</div>"
     )

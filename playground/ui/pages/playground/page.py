@@ -1,4 +1,4 @@
-"""The Playground page: build, train, draw and watch, on one screen."""
+"""The Playground page: network, training, drawing and feature maps on one screen."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from playground.ui.state import get_app_state
 
 
 def render_playground_page() -> None:
-    """Network, training and drawing side by side; the digit's way through the net below."""
+    """Render network, training and drawing side by side, and the feature strip below."""
     state = get_app_state()
     with st.container(key="panels"):
         left, middle, right = st.columns([32, 37, 31], gap="medium")

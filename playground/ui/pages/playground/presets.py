@@ -1,4 +1,4 @@
-"""The two lists above the network: which preset it is, and which data set it is for."""
+"""Choice of the preset and the dataset above the network."""
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ _CUSTOM = "own"
 
 
 def render_preset_choice(state: AppState) -> None:
-    """A list of the networks to start from."""
+    """Render the list of preset networks."""
     names = [_CUSTOM, *ARCHITECTURE_PRESETS]
     st.session_state["architecture-preset"] = _find_current_preset(state)
 
@@ -28,7 +28,7 @@ def render_preset_choice(state: AppState) -> None:
         format_func=_format_preset_title,
         on_change=store_choice,
         label_visibility="collapsed",
-        help="A network to start from; a tutorial's or a mistake's comes with its settings. Undo brings yours back.",
+        help="Load a preset network. Tutorials and pitfalls also load their settings; Undo restores yours.",
         width="stretch",
     )
 
@@ -42,25 +42,30 @@ def _format_preset_title(name: str) -> str:
 
 
 def _find_current_preset(state: AppState) -> str:
-    """The preset that has this network: rather one for this data set, rather the one that was taken."""
+    """Find the preset with this network; of several, prefer one for this dataset, then the one chosen last."""
     shape, classes = state.editor.architecture.input.shape, state.editor.architecture.classes
 
     def is_match(name: str) -> bool:
         architecture = ARCHITECTURE_PRESETS[name].architecture
-        same = (architecture, architecture.adapt_to_images(shape, classes))
-        return state.editor.architecture.digest in [one.digest for one in same]
+        adapted = architecture.adapt_to_images(shape, classes)
+        return state.editor.architecture.digest in (architecture.digest, adapted.digest)
 
     def rank_preset(name: str) -> tuple[bool, ...]:
         recipe = ARCHITECTURE_PRESETS[name].recipe
-        for_other_data = recipe is not None and recipe.dataset != state.editor.recipe.dataset
-        was_fitted = ARCHITECTURE_PRESETS[name].architecture.digest != state.editor.architecture.digest
-        return for_other_data, was_fitted, name != state.editor.preset_name, recipe not in (None, state.editor.recipe)
+        is_for_other_dataset = recipe is not None and recipe.dataset != state.editor.recipe.dataset
+        is_adapted = ARCHITECTURE_PRESETS[name].architecture.digest != state.editor.architecture.digest
+        return (
+            is_for_other_dataset,
+            is_adapted,
+            name != state.editor.preset_name,
+            recipe not in (None, state.editor.recipe),
+        )
 
     return min(filter(is_match, ARCHITECTURE_PRESETS), key=rank_preset, default=_CUSTOM)
 
 
 def render_preset_note(state: AppState) -> None:
-    """What the chosen mistake shows; and a way to the settings of a preset, where others are set."""
+    """Render what a pitfall demonstrates, and a button for the preset's settings if they differ."""
     name = _find_current_preset(state)
     preset = ARCHITECTURE_PRESETS.get(name)
     if preset is None or (name != state.editor.preset_name and preset.recipe != state.editor.recipe):
@@ -69,23 +74,23 @@ def render_preset_note(state: AppState) -> None:
         html.render_hint(preset.observation)
     if preset.recipe not in (None, state.editor.recipe) and not is_active(state.training.find_run()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="preset-settings"):
-            html.render_hint("Your settings are not those that it comes with.")
-            st.button("Take its settings", key="preset-take", type="tertiary", on_click=apply_preset, args=(preset,))
+            html.render_hint("Settings differ from this preset.")
+            st.button("Use preset settings", key="preset-take", type="tertiary", on_click=apply_preset, args=(preset,))
 
 
 def render_dataset_choice(state: AppState) -> None:
-    """A list of the data sets, fetched or not."""
-    every = list_datasets()
-    st.session_state["dataset"] = state.editor.recipe.dataset if state.editor.recipe.dataset in every else None
+    """Render the list of datasets, downloaded or not."""
+    datasets = list_datasets()
+    st.session_state["dataset"] = state.editor.recipe.dataset if state.editor.recipe.dataset in datasets else None
     st.selectbox(
-        "Data set",
-        list(every),
+        "Dataset",
+        list(datasets),
         key="dataset",
-        format_func=lambda name: every[name].title + ("" if is_available(every[name]) else " ↓"),
+        format_func=lambda name: datasets[name].title + ("" if is_available(datasets[name]) else " ↓"),
         on_change=lambda: switch_dataset(st.session_state["dataset"]),
         disabled=is_active(state.training.find_run()),
         label_visibility="collapsed",
-        placeholder="gone",
-        help="Where the images come from; ↓: fetched first, which takes a while. More on the Data page.",
+        placeholder="missing",
+        help="The training images. ↓ means that the dataset is downloaded first. See the Data page for more.",
         width=138,
     )

@@ -1,4 +1,4 @@
-"""Teach: the right label for what is on the canvas, a personal set of such drawings, and a net that learns them."""
+"""Teach: label drawings and fine-tune the network on them."""
 
 from functools import lru_cache
 
@@ -25,30 +25,32 @@ from playground.ui.state import AppState, get_app_state, get_run_history
 
 
 def render_teach_popover(state: AppState, model_input: ModelInput | None) -> None:
-    """Label the drawing, see the set, start teaching."""
+    """Render the label choice, the set of labeled drawings, and the button that starts fine-tuning."""
     popover = st.popover(
-        "Teach", key="teach", on_change="rerun", help="Say what the drawing is, and let the net learn it."
+        "Teach", key="teach", on_change="rerun", help="Label your drawing and fine-tune the network on it."
     )
     if not popover.open:
         return
     with popover:
         try:
-            kept = load_drawings(get_requester_id()).drawings
-        except PlaygroundError as problem:
-            html.render_error(problem)
-            kept = ()
+            drawings = load_drawings(get_requester_id()).drawings
+        except PlaygroundError as error:
+            html.render_error(error)
+            drawings = ()
         _render_label_choice(state, is_drawn=model_input is not None and not model_input.is_example)
-        labels = sorted(str(drawing.label) for drawing in kept)
-        html.render_hint(f"Your set: {_format_drawing_count(len(kept))}{': ' + ' '.join(labels[:40]) if kept else ''}.")
-        _render_buttons(state, kept)
+        labels = sorted(str(drawing.label) for drawing in drawings)
+        html.render_hint(
+            f"Your set: {_format_drawing_count(len(drawings))}{': ' + ' '.join(labels[:40]) if drawings else ''}."
+        )
+        _render_buttons(state, drawings)
         if state.drawing.teach_error:
             html.render_error(state.drawing.teach_error)
 
 
 def _render_label_choice(state: AppState, *, is_drawn: bool) -> None:
     html.render_hint("The drawing on the canvas is a" if is_drawn else "Draw a digit first.")
-    marks = len(state.drawing.ink.strokes) + len(state.drawing.ink.eraser_strokes)
-    key = f"teach-label-{state.drawing.revision}-{marks}"  # another drawing has no label yet
+    stroke_count = len(state.drawing.ink.strokes) + len(state.drawing.ink.eraser_strokes)
+    key = f"teach-label-{state.drawing.revision}-{stroke_count}"  # a changed drawing has no label yet
     st.segmented_control(
         "The drawing is a",
         get_active_input_spec(state).dataset.class_names,
@@ -62,29 +64,32 @@ def _render_label_choice(state: AppState, *, is_drawn: bool) -> None:
 
 def _render_buttons(state: AppState, drawings: tuple[LabeledDrawing, ...]) -> None:
     with st.container(horizontal=True, gap="small"):
-        # No callback: that of a fragment draws only the fragment anew, and the run stands outside of it.
+        # No callback: it would rerun only the fragment, and the run is shown outside of it.
         if st.button(
-            "Teach the net",
+            "Teach network",
             key="teach-start",
             type="primary",
             disabled=not drawings or _is_busy(state),
-            help="A new run goes on from this net's weights for some seconds: your drawings among 4,000 images of "
-            "MNIST, all a little changed each time.",
+            help="Fine-tunes this network in a new run, on your drawings and 4,000 augmented MNIST images.",
         ):
             _start_teaching(state, drawings)
         content = DrawingCollection(drawings=drawings).model_dump_json(by_alias=True)
         st.download_button("Download", content, "drawings.json", key="teach-download", disabled=not drawings)
         st.button(
-            "Delete", key="teach-delete", disabled=not drawings, on_click=_delete_drawings, help="Throw your set away."
+            "Delete",
+            key="teach-delete",
+            disabled=not drawings,
+            on_click=_delete_drawings,
+            help="Delete all your labeled drawings.",
         )
 
 
 def render_teach_result(run: Run | None) -> None:
-    """What teaching did to the accuracy on the test images, once a run that was taught is over."""
+    """Render the test accuracy before and after fine-tuning, once it has finished."""
     if run is None or run.record.parent is None or not _has_drawings(run.id):
         return
     after = get_run_history(run).test
-    if after is not None and get_run_history(run).step == 0:  # operated on, and not trained since
+    if after is not None and get_run_history(run).step == 0:  # edited weights, not trained since
         return
     try:
         parent = find_run(run.record.parent)
@@ -93,10 +98,10 @@ def render_teach_result(run: Run | None) -> None:
     except PlaygroundError:  # the parent was deleted
         return
     if after is None:
-        html.render_message("Learning your drawings …")
+        html.render_message("Fine-tuning on your drawings …")
     else:
         html.render_message(
-            f"Taught. On the {after.size:,} test images: {accuracy:.2%} before, {after.accuracy:.2%} after.",
+            f"Fine-tuned. Accuracy on {after.size:,} test images: {accuracy:.2%} before, {after.accuracy:.2%} after.",
             details={"before": accuracy, "after": after.accuracy},
         )
 
@@ -129,11 +134,11 @@ def _save_drawing(key: str) -> None:
     state.drawing.sync_from_browser()
     state.drawing.teach_error = None
     try:
-        subject = build_canvas_input(state, get_active_input_spec(state))
+        model_input = build_canvas_input(state, get_active_input_spec(state))
         strokes = state.drawing.ink.strokes if state.drawing.upload is None and state.drawing.test_index is None else ()
-        add_drawing(get_requester_id(), LabeledDrawing.from_image(int(label), strokes, subject.image))
-    except PlaygroundError as problem:
-        state.drawing.teach_error = problem
+        add_drawing(get_requester_id(), LabeledDrawing.from_image(int(label), strokes, model_input.image))
+    except PlaygroundError as error:
+        state.drawing.teach_error = error
 
 
 def _start_teaching(state: AppState, drawings: tuple[LabeledDrawing, ...]) -> None:
@@ -142,8 +147,8 @@ def _start_teaching(state: AppState, drawings: tuple[LabeledDrawing, ...]) -> No
         attached = state.training.find_run()
         parent = attached.id if attached and attached.list_snapshot_steps() else PRETRAINED
         run = get_scheduler().finetune(parent, drawings, owner=get_visitor_id())
-    except PlaygroundError as problem:
-        state.drawing.teach_error = problem
+    except PlaygroundError as error:
+        state.drawing.teach_error = error
         return
     state.attach(run)
     state.set_architecture(run.record.architecture)

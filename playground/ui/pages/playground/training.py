@@ -1,4 +1,4 @@
-"""The Training panel: controls, figures, the streaming chart, knobs, and one line of diagnosis."""
+"""The Training panel: controls, metrics, live chart, hyperparameters and diagnosis."""
 
 import hashlib
 
@@ -23,44 +23,44 @@ from playground.ui.panels.recipe import render_recipe_form
 from playground.ui.services import find_run_or_none, get_scheduler
 from playground.ui.state import AppState, get_app_state, get_run_history
 
-_MIN_ACCURACY_RISE = 0.005  # of the validation accuracy, between its last two measurements
+_MIN_ACCURACY_RISE = 0.005  # between the last two evaluations on the validation set
 CURVE_HEIGHT = 236
 
 PanelState = tuple[str | None, str, bool, float, bool]
-"""What the panel was drawn for: the run, its phase, whether it is active here, seconds between two looks.
-
-At last whether the same is being trained from scratch, to be compared.
-"""
+"""State that the panel shows: run id, status, is active, refresh interval in seconds, is a comparison run active."""
 
 
 def render_training_panel(state: AppState) -> None:
-    """Everything about the run."""
+    """Render the controls, metrics, chart, hyperparameters and diagnosis of the attached run."""
     run = state.training.find_run()
     history = get_run_history(run)
-    active, own = actions.is_active(run), actions.can_control(run)
+    active, can_control = actions.is_active(run), actions.can_control(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="training-head"):
         html.render_title("Training")
         st.space("stretch")
-        _render_recipe_choice(state, disabled=active and own)
+        _render_recipe_choice(state, disabled=active and can_control)
         with st.popover(
-            "More settings", key="more-settings", help="Optimizer, schedule, augmentation and all the rest."
+            "More settings", key="more-settings", help="Optimizer, schedule, augmentation and other settings."
         ):
-            render_recipe_form(state.editor.recipe, on_change=actions.set_recipe_field, is_active=active and own)
+            render_recipe_form(
+                state.editor.recipe, on_change=actions.set_recipe_field, is_active=active and can_control
+            )
     _render_controls(state, run, history, is_active=active)
     if state.training.error:
         html.render_error(state.training.error)
-    # A paused run ticks on, since a step may come from another tab; so does a run that the command line trains.
-    shown = _get_panel_state(run, history, active)
-    going = active or history.status in ("training", "paused") or shown[-1]
-    live = st.container(gap="small")
-    _render_hyperparameters(state, is_active=active and own)
-    # Below the knobs, so that a warning that comes or goes moves nothing.
-    words = st.container(key="words", gap="small")
-    with words:
+    # A paused run is refreshed too, since another tab may train it; so is a run that the command line trains.
+    panel_state = _get_panel_state(run, history, active)
+    is_live = active or history.status in ("training", "paused") or panel_state[-1]
+    live_container = st.container(gap="small")
+    _render_hyperparameters(state, is_active=active and can_control)
+    # Below everything else, so that a warning that appears moves nothing.
+    status_container = st.container(key="words", gap="small")
+    with status_container:
         render_transfer_comparison(run)
         st.html("<span></span>")  # a fragment may only write into a container that the page itself has written into
-    with live:
-        st.fragment(_render_live_part, run_every=_get_refresh_interval(history) if going else None)(shown, words)
+    refresh_interval = _get_refresh_interval(history) if is_live else None
+    with live_container:
+        st.fragment(_render_live_part, run_every=refresh_interval)(panel_state, status_container)
 
 
 def _get_panel_state(run: Run | None, history: History, is_active: bool) -> PanelState:
@@ -74,9 +74,9 @@ def _get_panel_state(run: Run | None, history: History, is_active: bool) -> Pane
 
 
 def _get_refresh_interval(history: History) -> float:
-    """Seconds between two looks at the log: short until there is a point to show, long once a run takes its time.
+    """Choose the seconds between two refreshes: short until there is a point to show, longer for long runs.
 
-    Every look costs the browser a redraw, and on the same machine the training some of its cores.
+    Every refresh costs the browser a redraw and, on the same machine, takes cores from the training.
     """
     if not history.steps:
         return 0.15
@@ -85,7 +85,7 @@ def _get_refresh_interval(history: History) -> float:
 
 
 def _render_live_part(previous: PanelState, status_container: DeltaGenerator) -> None:
-    """The part that ticks. When the run's state is no longer the one that the buttons show, the page is drawn anew."""
+    """Render the part that refreshes; reruns the page when the buttons above it are out of date."""
     state = get_app_state()
     run = state.training.find_run()
     history = get_run_history(run)
@@ -93,14 +93,13 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
     if _get_panel_state(run, history, active) != previous:
         st.rerun()
     _render_metrics(run, history)
-    colours = get_theme(st.context.theme.type)
     with st.container(key="curve", gap=None):
         metrics: tuple[Metric, ...] = ("accuracy", "loss")
         metric = choose_one("Chart", metrics, key="curve-metric")
         figure = make_training_figure(
             history,
             metric,
-            colours,
+            get_theme(st.context.theme.type),
             revision=run.id if run else "none",
             parent=_find_parent_history(history),
         )
@@ -112,7 +111,7 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
 
 
 def _find_parent_history(history: History) -> NamedHistory | None:
-    """The run that this one branched from, if it still exists."""
+    """Return the history of the run that this one was forked from, if that run still exists."""
     parent = find_run_or_none(history.fork_event.parent) if history.fork_event else None
     return NamedHistory(parent.record.name, get_run_history(parent)) if parent else None
 
@@ -120,20 +119,20 @@ def _find_parent_history(history: History) -> NamedHistory | None:
 def _render_suggestion(state: AppState, suggestion: Suggestion) -> None:
     if actions.is_suggestion_applied(suggestion, state):
         return
-    # One button for each suggestion: a click that comes when another has taken its place is not a click on that.
-    name = hashlib.blake2b(suggestion.model_dump_json().encode(), digest_size=4).hexdigest()
+    # The key depends on the suggestion: a late click must not apply the one that replaced it.
+    digest = hashlib.blake2b(suggestion.model_dump_json().encode(), digest_size=4).hexdigest()
     with st.container(key="suggestion", width="content"):
-        # A callback of a fragment draws only the fragment anew, and the settings stand outside of it.
-        if st.button(suggestion.label, key=f"suggestion-{name}", icon=":material/lightbulb:"):
+        # No callback: it would rerun only the fragment, and the settings are outside of it.
+        if st.button(suggestion.label, key=f"suggestion-{digest}", icon=":material/lightbulb:"):
             actions.apply_suggestion(suggestion)
             st.rerun()
 
 
 def _render_metrics(run: Run | None, history: History) -> None:
     validation = history.last_validation
-    measured = history.test or validation
-    accuracy = f"{measured.accuracy:.1%}" if measured else "–"
-    label = f"{measured.split}, {measured.size:,} images" if measured else "validation"
+    evaluated = history.test or validation
+    accuracy = f"{evaluated.accuracy:.1%}" if evaluated else "–"
+    label = f"{evaluated.split} accuracy, {evaluated.size:,} images" if evaluated else "validation accuracy"
     loss = f"{history.train_loss[-1]:.3f}" if history.train_loss else "–"
     speed = f"{history.images_per_second:,.0f}" if history.steps else "–"
     if history.status in ("training", "paused"):
@@ -154,7 +153,7 @@ def _format_duration(seconds: float) -> str:
 def _render_status(run: Run | None, history: History) -> None:
     position = get_scheduler().get_queue_position(run.id) if run else None
     if run is None:
-        html.render_message("Press Train: the chart fills batch by batch. Space trains and pauses, S trains one batch.")
+        html.render_message("Press Train to start. Space trains and pauses, S trains one batch.")
     elif position:
         html.render_message(f"Waiting: {position} in the queue.")
     elif get_scheduler().is_starting(run.id):
@@ -163,32 +162,37 @@ def _render_status(run: Run | None, history: History) -> None:
         failure = history.failure
         html.render_error(PlaygroundError(failure.what, expected=failure.expected, fix=failure.fix))
     elif history.status == "waiting":
-        html.render_message("This run was waiting when the server ended. Train starts it.")
+        html.render_message("This run was still queued when the server stopped. Press Train to start it.")
     elif history.status == "interrupted":
-        died = history.end_diagnosis.message if history.end_diagnosis else "This run was interrupted."
+        message = history.end_diagnosis.message if history.end_diagnosis else "This run was interrupted."
         html.render_message(
-            died if "Resume" in died else f"{died} Resume continues from the last checkpoint.", severity="warn"
+            message if "Resume" in message else f"{message} Resume continues from the last checkpoint.",
+            severity="warn",
         )
     else:
-        found = history.end_diagnosis or history.last_diagnosis
-        done = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.status, "")
-        message = found.message if found else f"{history.step:,} batches so far."
+        diagnosis = history.end_diagnosis or history.last_diagnosis
+        prefix = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.status, "")
+        message = diagnosis.message if diagnosis else f"Warming up: {history.step:,} batches."
         if not history.step and run.initial_state_path.exists() and history.status == "stopped":
-            message = "It has the weights that were given to it, and trained none of its own yet."
-        warns = found is not None and found.diagnosis != "learning"
-        if history.status == "completed" and not warns:
+            message = "This run has its initial weights and was not trained yet."
+        is_warning = diagnosis is not None and diagnosis.diagnosis != "learning"
+        if history.status == "completed" and not is_warning:
             message = _describe_final_accuracy(history)
-        html.render_message(done + message, severity="warn" if warns else "", details=found.metrics if found else {})
+        html.render_message(
+            prefix + message,
+            severity="warn" if is_warning else "",
+            details=diagnosis.metrics if diagnosis else {},
+        )
     if history.rejected_change:
         html.render_message(f"Change rejected: {history.rejected_change.reason}", severity="warn")
 
 
 def _describe_final_accuracy(history: History) -> str:
-    """Of a run that went to its end and has nothing wrong with it."""
-    accuracies = [measured.accuracy for measured in history.validation]
+    """Describe the validation accuracy of a completed run that has no problem."""
+    accuracies = [evaluated.accuracy for evaluated in history.validation]
     if len(accuracies) > 1 and accuracies[-1] - accuracies[-2] > _MIN_ACCURACY_RISE:
-        return f"Validation still rose at the end, to {accuracies[-1]:.1%}: more epochs may help."
-    return f"{accuracies[-1]:.1%} of the validation images are right." if accuracies else ""
+        return f"Validation accuracy was still rising at the end ({accuracies[-1]:.1%}). More epochs may help."
+    return f"{accuracies[-1]:.1%} of the validation images are classified correctly." if accuracies else ""
 
 
 # Controls
@@ -196,24 +200,29 @@ def _describe_final_accuracy(history: History) -> str:
 
 def _render_controls(state: AppState, run: Run | None, history: History, *, is_active: bool) -> None:
     problems = validate(state.editor.architecture, get_scheduler().limits.compute_model_limits(state.editor.recipe))
-    own = actions.can_control(run)
-    training = is_active and history.status == "training"
-    paused = is_active and history.status == "paused"
-    continues = paused or is_active or actions.can_continue(state, run, history)
-    blocked = (bool(problems) and not continues) or (is_active and not (paused and own))
+    can_control = actions.can_control(run)
+    is_training = is_active and history.status == "training"
+    is_paused = is_active and history.status == "paused"
+    can_continue = is_active or actions.can_continue(state, run, history)
+    is_blocked = (bool(problems) and not can_continue) or (is_active and not (is_paused and can_control))
     with st.container(horizontal=True, gap="small", key="controls"):
-        if training:
+        if is_training:
             st.button(
-                "Pause", key="train-pause", type="primary", shortcut="Space", on_click=actions.pause, disabled=not own
+                "Pause",
+                key="train-pause",
+                type="primary",
+                shortcut="Space",
+                on_click=actions.pause,
+                disabled=not can_control,
             )
         else:
             st.button(
-                "Resume" if continues and history.status != "waiting" else "Train",
+                "Resume" if can_continue and history.status != "waiting" else "Train",
                 key="train-start",
                 type="primary",
                 shortcut="Space",
                 on_click=actions.start_or_resume,
-                disabled=blocked,
+                disabled=is_blocked,
             )
         st.button(
             "Step",
@@ -221,38 +230,36 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
             shortcut="S",
             on_click=actions.start_or_resume,
             kwargs={"batches": 1},
-            disabled=blocked,
-            help="Train one batch, then wait.",
+            disabled=is_blocked,
+            help="Train one batch, then pause.",
         )
         st.button(
             "Stop",
             key="train-stop",
             on_click=actions.stop,
-            disabled=not is_active or not own,
-            help="End the run with a checkpoint, from which it can be resumed.",
+            disabled=not is_active or not can_control,
+            help="End the run and save a checkpoint. You can resume it later.",
         )
         st.button(
             "Reset",
             key="train-reset",
             on_click=actions.reset,
             disabled=run is None,
-            help="Begin anew: stops your run and clears the chart. The run stays on the Runs page.",
+            help="Stop this run and clear the chart. The run is kept on the Runs page.",
         )
         render_fork_popover(state, run)
-    if is_active and not own:
-        html.render_hint("Somebody else's run: watch it, fork it, or Reset to train your own.")
+    if is_active and not can_control:
+        html.render_hint("This run belongs to someone else. You can watch or fork it; Reset lets you train your own.")
     elif problems and not is_active:
         count = len(problems)
-        html.render_hint(
-            f"{count} problem{'s' if count > 1 else ''} in the network: mend {'them' if count > 1 else 'it'} to train."
-        )
+        html.render_hint(f"Fix {count} problem{'s' if count > 1 else ''} to train.")
 
 
 # Settings
 
 
 def _render_recipe_choice(state: AppState, *, disabled: bool) -> None:
-    dataset = state.editor.recipe.dataset  # a recipe says how to train, not on what
+    dataset = state.editor.recipe.dataset  # presets keep the dataset
     presets = {name: preset.recipe.replace(dataset=dataset) for name, preset in RECIPE_PRESETS.items()}
     current = next((name for name, recipe in presets.items() if recipe.digest == state.editor.recipe.digest), "own")
     st.session_state["recipe-preset"] = current

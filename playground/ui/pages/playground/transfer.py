@@ -1,4 +1,4 @@
-"""Transfer: begin with the weights of another run, freeze layers, and see what that gains."""
+"""Transfer learning: start from another run's weights, freeze layers, and compare with training from scratch."""
 
 import streamlit as st
 
@@ -17,19 +17,19 @@ _FROM_SCRATCH = ""
 
 
 def render_transfer_popover(state: AppState) -> None:
-    """Whose weights to begin with, which layers stay as they are, and how fast the old ones learn."""
+    """Render the choice of the run to transfer from, the frozen layers and the learning rate of the reused ones."""
     popover = st.popover(
         "Transfer",
         key="transfer",
         on_change="rerun",
-        help="Begin with what another run has learnt: its first layers know edges and strokes already.",
+        help="Transfer learning: start from the weights of another run, whose first layers already detect edges.",
     )
     if not popover.open:
         return
     with popover:
         parent = _choose_parent(state)
         if parent is None:
-            html.render_hint("Choose a run, take its network, give it your data set: only the last layer begins anew.")
+            html.render_hint("Choose a run, use its network with your dataset: only the last layer is re-initialized.")
             return
         _render_use_network_button(state, parent)
         _render_transferable_weights(state, parent)
@@ -40,16 +40,16 @@ def render_transfer_popover(state: AppState) -> None:
             _render_images_per_class(state)
         _render_lr_scale(state)
         st.button(
-            "Train this, and from scratch too",
+            "Train with and without transfer",
             key="transfer-both",
             type="primary",
             on_click=start_transfer_comparison,
-            help="Two runs with the same recipe, one after the other: what was brought along is the difference.",
+            help="Trains two runs with the same recipe: first with the transferred weights, then from scratch.",
         )
 
 
 def render_transfer_notice(state: AppState) -> None:
-    """Whose weights the next run begins with, as long as that is so; and what would stay as it is drawn."""
+    """Render a notice about the run that the next run starts from, and about frozen layers."""
     parent = state.editor.find_parent_run()
     frozen = sum(1 for layer in state.editor.architecture.layers if layer.enabled and not layer.trainable)
     if parent is None and not frozen:
@@ -57,17 +57,24 @@ def render_transfer_notice(state: AppState) -> None:
     layers = f"{frozen} layer{'s' if frozen > 1 else ''}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="transfer-line"):
         if parent is not None:
-            words = f", {layers} frozen" if frozen else ""
-            html.render_hint(f"The next run begins with the weights of {parent.record.name}{words}.")
+            note = f", with {layers} frozen" if frozen else ""
+            html.render_hint(f"The next run starts from the weights of {parent.record.name}{note}.")
         else:
-            html.render_hint(f"{layers} frozen: a new run leaves {'them' if frozen > 1 else 'it'} at random weights.")
+            html.render_hint(f"{layers} frozen: {'they keep their' if frozen > 1 else 'it keeps its'} random weights.")
         st.button(
-            "From scratch", key="transfer-off", type="tertiary", on_click=_reset_transfer, help="Every layer learns."
+            "Train from scratch",
+            key="transfer-off",
+            type="tertiary",
+            on_click=_reset_transfer,
+            help="Start from random weights and train every layer.",
         )
 
 
 def find_scratch_run(run: Run | None) -> Run | None:
-    """For a run that began with weights and was measured: the newest one of the same net and recipe without any."""
+    """Find the newest run with the same network and recipe that was trained from scratch.
+
+    None unless ``run`` started from another run's weights and has a test result.
+    """
     if (
         run is None
         or run.record.parent is None
@@ -84,18 +91,18 @@ def find_scratch_run(run: Run | None) -> Run | None:
 
 
 def render_transfer_comparison(run: Run | None) -> None:
-    """Of a run with weights brought along that is over: how the same does from scratch, if that is trained too."""
+    """Render the test accuracy of a transferred run beside that of the same network trained from scratch."""
     scratch = find_scratch_run(run)
     after = get_run_history(run).test if scratch else None
     if scratch is None or after is None:
         return
     before = get_run_history(scratch).test
     if before is None:
-        html.render_message(f"{after.accuracy:.1%} with the weights brought along. Now the same from scratch …")
+        html.render_message(f"{after.accuracy:.1%} with transferred weights. Now training the same from scratch …")
         return
     points = (after.accuracy - before.accuracy) * 100
     html.render_message(
-        f"{after.accuracy:.1%} with the weights brought along, {before.accuracy:.1%} from scratch "
+        f"{after.accuracy:.1%} with transferred weights, {before.accuracy:.1%} from scratch "
         f"({scratch.record.name}): {points:+.1f} points.",
         details={"transferred": after.accuracy, "scratch": before.accuracy},
     )
@@ -109,11 +116,11 @@ def _choose_parent(state: AppState) -> Run | None:
         get_app_state().set_init_from(st.session_state["transfer-parent"] or None)
 
     chosen = st.selectbox(
-        "Begin with the weights of",
+        "Start from the weights of",
         [_FROM_SCRATCH, *runs],
         key="transfer-parent",
         format_func=lambda name: (
-            "nothing: from scratch"
+            "None (train from scratch)"
             if name == _FROM_SCRATCH
             else "Pretrained model"
             if name == PRETRAINED
@@ -125,34 +132,36 @@ def _choose_parent(state: AppState) -> Run | None:
 
 
 def _render_use_network_button(state: AppState, parent: Run) -> None:
-    net = parent.record.architecture.with_new_head(
+    architecture = parent.record.architecture.with_new_head(
         len(resolve_dataset(state.editor.recipe, state.editor.architecture).class_names)
     )
     st.button(
-        "Take its network, with a new output",
+        "Use its network with a new output layer",
         key="transfer-network",
         on_click=state.set_architecture,
-        args=(net,),
-        disabled=net.digest == state.editor.architecture.digest,
-        help="Its layers, for the data set that is chosen, with an output for its classes. Undo brings yours back.",
+        args=(architecture,),
+        disabled=architecture.digest == state.editor.architecture.digest,
+        help="Loads its layers with an output layer for the classes of the chosen dataset. Undo restores yours.",
     )
 
 
 def _render_transferable_weights(state: AppState, parent: Run) -> None:
     try:
-        _, taken = find_transferable_weights(
+        _, reused = find_transferable_weights(
             parent, get_last_snapshot_step(parent), state.editor.architecture, state.editor.recipe.dataset
         )
-    except PlaygroundError as problem:
-        html.render_error(problem)
+    except PlaygroundError as error:
+        html.render_error(error)
         return
     rows = summarize(state.editor.architecture).layers
-    names = ", ".join(f"{rows[index].index + 1} {rows[index].title}" for index in taken)
-    if taken:
-        rest = any(row.parameters and row.index not in taken for row in rows)
-        html.render_hint(f"Brought along: {names}. {'The rest begins anew.' if rest else 'That is all of it.'}")
+    names = ", ".join(f"{rows[index].index + 1} {rows[index].title}" for index in reused)
+    if reused:
+        has_rest = any(row.parameters and row.index not in reused for row in rows)
+        html.render_hint(
+            f"Reused: {names}. {'The rest is re-initialized.' if has_rest else 'These are all its weights.'}"
+        )
     else:
-        html.render_message("None of its layers fits this network: take its network first.", severity="warn")
+        html.render_message("None of its layers fit this network. Use its network first.", severity="warn")
 
 
 def _render_freeze_choice(state: AppState) -> None:
@@ -161,30 +170,30 @@ def _render_freeze_choice(state: AppState) -> None:
     st.session_state["transfer-freeze"] = max(frozen, default=-1)
 
     def store_choice() -> None:
-        now = get_app_state()
-        now.try_set_architecture(lambda: now.editor.architecture.freeze_up_to(int(st.session_state["transfer-freeze"])))
+        layer_index = int(st.session_state["transfer-freeze"])
+        state.try_set_architecture(lambda: state.editor.architecture.freeze_up_to(layer_index))
 
     titles = {row.index: f"up to {row.index + 1} {row.title} {row.arguments_text}" for row in rows[:-1]}
     st.selectbox(
-        "Frozen",
+        "Freeze layers",
         [-1, *titles],
         key="transfer-freeze",
-        format_func=lambda index: titles.get(index, "nothing"),
+        format_func=lambda index: titles.get(index, "None"),
         on_change=store_choice,
-        help="Frozen layers stay as they are: a fixed extractor of features. Each layer has a switch of its own too.",
+        help="Frozen layers keep their weights and act as a fixed feature extractor. Keras: trainable=False.",
     )
 
 
 def _render_lr_scale(state: AppState) -> None:
     st.session_state["transfer-share"] = state.editor.recipe.transferred_lr_scale
     st.slider(
-        "Learning rate of the old layers, as a share",
+        "Learning rate for reused layers (× base)",
         0.0,
         1.0,
         step=0.05,
         key="transfer-share",
         on_change=lambda: set_recipe_field("transferred_lr_scale", st.session_state["transfer-share"]),
-        help="Smaller: what they know is changed with care.",
+        help="A smaller value changes the transferred weights less.",
     )
 
 
@@ -195,26 +204,24 @@ def _render_images_per_class(state: AppState) -> None:
     )
 
     def store_choice() -> None:
-        few = st.session_state["transfer-few"]
-        limit = max(10, int(few) * classes) if few else None
+        images_per_class = st.session_state["transfer-few"]
+        limit = max(10, int(images_per_class) * classes) if images_per_class else None
         set_recipe_field("limit", limit)
         if limit is not None and state.editor.recipe.batch_size > limit // MIN_STEPS_PER_EPOCH:
-            set_recipe_field("batch_size", max(2, limit // MIN_STEPS_PER_EPOCH))  # else an epoch would be a step or two
+            set_recipe_field("batch_size", max(2, limit // MIN_STEPS_PER_EPOCH))  # else an epoch has only a step or two
 
     st.number_input(
-        "Images of each class",
+        "Images per class",
         min_value=1,
         step=5,
         key="transfer-few",
         value=None,
         placeholder="all",
         on_change=store_choice,
-        help="With few, what was brought along counts most.",
+        help="With few images, transfer helps most.",
     )
     if state.editor.recipe.limit:
-        html.render_hint(
-            f"{state.editor.recipe.limit:,} images in batches of {state.editor.recipe.batch_size}: settings of the recipe."
-        )
+        html.render_hint(f"{state.editor.recipe.limit:,} images in batches of {state.editor.recipe.batch_size}.")
 
 
 def _reset_transfer() -> None:
