@@ -1,4 +1,4 @@
-"""The networks that lenses look into: rebuilt from a run's snapshot, frozen, in float32, shared between pages."""
+"""Networks of run snapshots: frozen, in float32, cached for all sessions."""
 
 import threading
 from collections import OrderedDict
@@ -18,7 +18,7 @@ _MAX_CACHED_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Model:
-    """A network at one moment of a run; ``module`` is in eval mode and its weights take no gradient."""
+    """Network at one step of a run; ``module`` is in eval mode and its weights need no gradient."""
 
     run_id: str
     step: int
@@ -31,14 +31,14 @@ _lock = threading.Lock()
 
 
 def load_model(run: Run, step: int | None = None) -> Model:
-    """The run's network at a step (default: its latest snapshot); raises StoreError if there is none."""
+    """Load the run's network at a step (default: its latest snapshot); raises StorageError if there is none."""
     if step is None:
         steps = run.list_snapshot_steps()
         if not steps:
             raise StorageError(
                 f"Run {run.id} has no weights to look at yet.",
                 expected="The first ones are saved as soon as training begins.",
-                fix="Wait a moment, or train it.",
+                fix="Wait until training has begun, or train it.",
             )
         step = steps[-1]
     key = (str(run.folder), step, run.get_snapshot_mtime_ns(step))
@@ -65,12 +65,12 @@ def _rebuild_module(run: Run, step: int) -> nn.Sequential:
     module = build_model(run.record.architecture)
     try:
         module.load_state_dict(weights)
-    except RuntimeError as problem:
+    except RuntimeError as error:
         raise StorageError(
             f"The weights of run {run.id} at step {step} do not fit its network.",
-            expected=str(problem).splitlines()[-1].strip(),
-            fix="The run folder was changed by hand; train again.",
-        ) from problem
+            expected=str(error).splitlines()[-1].strip(),
+            fix="Train again; the run folder was changed.",
+        ) from error
     module.eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
@@ -78,5 +78,5 @@ def _rebuild_module(run: Run, step: int) -> nn.Sequential:
 
 
 def limit_threads(count: int = 1) -> None:
-    """Keep a server's own forward passes from fighting with the worker for the cores."""
+    """Limit the threads of a server's own forward passes, so that workers get the cores."""
     torch.set_num_threads(count)

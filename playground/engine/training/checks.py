@@ -44,7 +44,7 @@ def check_training_data(architecture: Architecture, recipe: Recipe, splits: Spli
     if shape != architecture.input.shape:
         raise RecipeError(
             f"The network's input is {architecture.input.shape}; the images of {recipe.dataset} are {shape}.",
-            expected="The same channels, height and width.",
+            expected="Channels, height and width must be the same.",
         )
     _check_batch_norm(architecture, recipe)
     if architecture.classes <= int(splits.train.labels.max()):

@@ -1,4 +1,4 @@
-"""The smallest change of an image that turns the net's guess into another class: what it would take."""
+"""Counterfactuals: the smallest change of an image that changes the predicted class."""
 
 import math
 from collections.abc import Iterator
@@ -22,15 +22,15 @@ _YIELD_EVERY = 10  # steps
 _WEIGHT_GROWTH, _WEIGHT_DECAY = 1.1, 0.9
 _BISECTION_STEPS = 12
 _RELATIVE_MIN_MARGIN = 1e-5
-"""By how much the class must lead, as a share of the largest score: sums taken in another order must not undo it."""
+"""Margin of the target, as a share of the largest logit: more than the rounding error of other batch sizes."""
 
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """An image near the one given that the net takes for ``target``, or the nearest to that where ``is_successful`` is False.
+    """Image that is predicted as ``target``, or the closest attempt if ``is_successful`` is False.
 
-    ``image`` (channels, height, width), 0 to 1; ``change`` is it less the image given, signed; ``probability`` the
-    net's for ``target`` after the change; ``distance`` the change's L2 norm, in units of one pixel from black to white.
+    ``image`` (channels, height, width), 0 to 1; ``difference`` is it minus the original; ``probability`` is the
+    target's; ``distance`` is the L2 norm of the difference, where one pixel from black to white is 1.
     """
 
     image: Array
@@ -44,35 +44,35 @@ class Counterfactual:
 def find_counterfactual(
     model: Model, image: Array, target: int | None = None, *, steps: int = 150, lr: float = 0.02
 ) -> Iterator[tuple[Progress, Counterfactual]]:
-    """Search for the smallest change of ``image`` (channels, height, width), 0 to 1, that makes the guess ``target``.
+    """Search for the smallest change of ``image`` (channels, height, width), 0 to 1, that makes it ``target``.
 
-    Yields the progress and the best so far, every ten steps; the last one is the answer. It is a short way to
-    the border between the classes, from a search that only sees slopes: a shorter one may exist. ``target`` None is the
-    second guess; where the guess is ``target`` already, the answer is no change. ``lr`` is about how far a pixel moves
-    in one of the first steps. Raises PlaygroundError for a class that there is not.
+    Yields the progress and the best result so far, every ten steps; the last one is final. The search is local, so a
+    smaller change may exist. ``target`` None is the second most probable class; an image that is predicted as
+    ``target`` is returned unchanged. ``lr`` is Adam's. Raises PlaygroundError for an unknown class.
 
-    Source: Carlini and Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017: ‖change‖² plus a weighted
-    hinge on the lead of the other classes, minimised by Adam; here the weight follows the outcome of every step instead
-    of being searched for by many runs, and pixels are clamped to 0…1.
+    Source: Carlini and Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017: ‖difference‖² plus a
+    weighted hinge on the margin of the other classes, minimized by Adam; here the weight is adapted at every step
+    instead of by a binary search, and pixels are clamped to 0…1.
     """
     if target is not None and not 0 <= target < model.architecture.classes:
         raise PlaygroundError(
-            f"There is no class {target}.", expected=f"The net tells 0 to {model.architecture.classes - 1} apart."
+            f"There is no class {target}.",
+            expected=f"The network has the classes 0 to {model.architecture.classes - 1}.",
         )
     original = torch.tensor(image, dtype=torch.float32).unsqueeze(0)
-    scores = _compute_scores(model.module, original)
-    order = scores.argsort(descending=True).tolist()
-    slack = _RELATIVE_MIN_MARGIN * float(scores.abs().max())
-    question = _SearchProblem(model.module, original, order[1] if target is None else target, slack)
-    if order[0] == question.target:
-        unchanged = question.to_counterfactual(question.evaluate(original), is_successful=True)
+    logits = _compute_logits(model.module, original)
+    order = logits.argsort(descending=True).tolist()
+    min_margin = _RELATIVE_MIN_MARGIN * float(logits.abs().max())
+    problem = _SearchProblem(model.module, original, order[1] if target is None else target, min_margin)
+    if order[0] == problem.target:
+        unchanged = problem.to_counterfactual(problem.evaluate(original), is_successful=True)
         return iter([(Progress(_STAGE, max(1, steps), max(1, steps)), unchanged)])
-    return _search(question, steps, lr)
+    return _search(problem, steps, lr)
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A changed image (1, channels, height, width), by how much the target leads there (negative: trails), how far."""
+    """Changed image (1, channels, height, width), the target's margin over the other classes, and its distance."""
 
     pixels: Tensor
     margin: float
@@ -87,7 +87,7 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class _SearchProblem:
-    """What is asked: how to get from ``original`` to where the target leads by more than ``min_margin``."""
+    """Search for an image near ``original`` whose target has more than ``min_margin``."""
 
     module: nn.Module
     original: Tensor
@@ -95,22 +95,22 @@ class _SearchProblem:
     min_margin: float
 
     def evaluate(self, pixels: Tensor) -> _Candidate:
-        return self._make_candidate(pixels, float(_compute_margin(_compute_scores(self.module, pixels), self.target)))
+        return self._make_candidate(pixels, float(_compute_margin(_compute_logits(self.module, pixels), self.target)))
 
     def evaluate_with_gradient(self, pixels: Tensor) -> tuple[_Candidate, Tensor]:
-        """The attempt at ``pixels``, and the slope of the target's lead there."""
+        """Evaluate ``pixels``, and compute the gradient of the target's margin there."""
         with torch.enable_grad():
             leaf = pixels.clone().requires_grad_()
-            lead = _compute_margin(expand_to_class_logits(self.module(leaf))[0], self.target)
-            (slope,) = torch.autograd.grad(lead, leaf)
-        return self._make_candidate(pixels, float(lead.detach())), slope
+            margin = _compute_margin(expand_to_class_logits(self.module(leaf))[0], self.target)
+            (gradient,) = torch.autograd.grad(margin, leaf)
+        return self._make_candidate(pixels, float(margin.detach())), gradient
 
     def _make_candidate(self, pixels: Tensor, margin: float) -> _Candidate:
         distance = float(torch.linalg.vector_norm(pixels - self.original))
         return _Candidate(pixels, margin, distance, reaches_target=margin > self.min_margin)
 
     def to_counterfactual(self, candidate: _Candidate, *, is_successful: bool) -> Counterfactual:
-        probabilities = _compute_scores(self.module, candidate.pixels).double().softmax(0)
+        probabilities = _compute_logits(self.module, candidate.pixels).double().softmax(0)
         return Counterfactual(
             image=candidate.pixels[0].numpy().copy(),
             difference=(candidate.pixels - self.original)[0].numpy().copy(),
@@ -126,16 +126,16 @@ def _search(problem: _SearchProblem, steps: int, lr: float) -> Iterator[tuple[Pr
     pixels, adam = problem.original, Adam(problem.original)
     weight: float | None = None
     for step in range(steps):
-        attempt, slope = problem.evaluate_with_gradient(pixels)
-        if attempt.is_better_than(best):
-            best = attempt
-        if weight is None:  # what a linear net would need, so that it suits nets of small and of large scores
-            weight = 2 * (problem.min_margin - attempt.margin) / max(float(slope.square().sum()), 1e-12)
-        weight *= _WEIGHT_DECAY if attempt.reaches_target else _WEIGHT_GROWTH
-        objective_slope = 2 * (pixels - problem.original) - (0 if attempt.reaches_target else weight) * slope
-        # Ever smaller steps, for where the border is nearer than one of ``lr`` goes.
+        candidate, gradient = problem.evaluate_with_gradient(pixels)
+        if candidate.is_better_than(best):
+            best = candidate
+        if weight is None:  # the exact weight for a linear network, so that the scale of the logits does not matter
+            weight = 2 * (problem.min_margin - candidate.margin) / max(float(gradient.square().sum()), 1e-12)
+        weight *= _WEIGHT_DECAY if candidate.reaches_target else _WEIGHT_GROWTH
+        objective_gradient = 2 * (pixels - problem.original) - (0 if candidate.reaches_target else weight) * gradient
+        # Decreasing steps, for a decision boundary that is closer than one step of ``lr``.
         rate = lr * (1 + math.cos(math.pi * step / steps)) / 2
-        pixels = (pixels - rate * adam.compute_direction(objective_slope)).clamp(0, 1)
+        pixels = (pixels - rate * adam.compute_direction(objective_gradient)).clamp(0, 1)
         if step % _YIELD_EVERY == _YIELD_EVERY - 1 and step < steps - 1:
             yield Progress(_STAGE, step + 1, steps), problem.to_counterfactual(best, is_successful=best.reaches_target)
     if best.reaches_target:
@@ -147,23 +147,23 @@ def _search(problem: _SearchProblem, steps: int, lr: float) -> Iterator[tuple[Pr
 
 
 def _bisect_to_boundary(problem: _SearchProblem, far: _Candidate) -> _Candidate:
-    """The nearest attempt that still flips on the line to one that does, by bisection."""
+    """Find the nearest candidate that reaches the target on the line to ``far``, by bisection."""
     low, high, nearest = 0.0, 1.0, far
     for _ in range(_BISECTION_STEPS):
         middle = (low + high) / 2
-        attempt = problem.evaluate(problem.original + middle * (far.pixels - problem.original))
-        if attempt.reaches_target:
-            high, nearest = middle, attempt
+        candidate = problem.evaluate(problem.original + middle * (far.pixels - problem.original))
+        if candidate.reaches_target:
+            high, nearest = middle, candidate
         else:
             low = middle
     return nearest
 
 
-def _compute_margin(scores: Tensor, target: int) -> Tensor:
-    """The target's score less the largest of the others'."""
-    return scores[target] - torch.cat([scores[:target], scores[target + 1 :]]).max()
+def _compute_margin(logits: Tensor, target: int) -> Tensor:
+    """Logit of the target minus the largest other logit."""
+    return logits[target] - torch.cat([logits[:target], logits[target + 1 :]]).max()
 
 
-def _compute_scores(module: nn.Module, pixels: Tensor) -> Tensor:
+def _compute_logits(module: nn.Module, pixels: Tensor) -> Tensor:
     with torch.no_grad():
         return expand_to_class_logits(module(pixels))[0]

@@ -1,10 +1,9 @@
-"""Whether an image is of the kind that a net was made for: a net names one of its classes for any image whatever.
+"""Out-of-distribution detection by k-nearest-neighbor distance.
 
-The image is compared with training images as the pretrained model sees them, by the distance to the k-th nearest.
-Source: Sun, Ming, Zhu and Li, "Out-of-Distribution Detection with Deep Nearest Neighbors", 2022; here at three depths
-at once, since noise looks like digits to the last layers and an odd sign to the first ones. It is a property of the
-image, not of the net that answers, so it is judged by the one net that is known to see. What is found and what is
-missed: ``python -m benchmarks.drawn_digits``.
+The features of an image in the pretrained network are compared with those of training images.
+Source: Sun, Ming, Zhu and Li, "Out-of-Distribution Detection with Deep Nearest Neighbors", 2022; here with the
+features of three depths, since the last layers map noise near digits and the first layers map unknown signs near them.
+The score is a property of the image, not of the user's network. Measured by ``python -m benchmarks.drawn_digits``.
 """
 
 import contextlib
@@ -33,29 +32,29 @@ from playground.interpret.model import load_model
 Array = NDArray[np.float32]
 
 _K = 5
-_REFERENCE_DIGITS, _PEN_DRAWING_STRIDE = 2000, 8  # compared with: so many digits of MNIST, and every eighth pen drawing
+_REFERENCE_DIGITS, _PEN_DRAWING_STRIDE = 2000, 8  # MNIST digits, and every eighth pen drawing
 _CALIBRATION_DIGITS = 1000
-_MAX_WAIT_S = 60  # seconds
-_BATCH_SIZE = 64  # few, so that a server does not grow by their feature maps
+_MAX_WAIT_S = 60
+_BATCH_SIZE = 64  # small, since a server keeps the memory of the feature maps
 _FALSE_POSITIVE_RATE = 0.01
-"""Share of real digits that are called unfamiliar; this sets the limit."""
+"""Share of real digits that are classified as out-of-distribution; it determines the threshold."""
 
 
 @dataclass(frozen=True)
 class OodScore:
-    """How far an image is from what is known, and how far 99 of 100 real ones are."""
+    """Distance of an image's features from known ones, and the threshold that 99 % of real digits stay below."""
 
     distance: float
     threshold: float
 
     @property
     def is_in_distribution(self) -> bool:
-        """Whether the image is as near as real ones are."""
+        """True if the distance is at most the threshold."""
         return self.distance <= self.threshold
 
 
 class _OodDetector:
-    """The pretrained model up to its output layer, with training images as it sees them."""
+    """The pretrained network without its output layer, and its features of training images."""
 
     def __init__(self) -> None:
         self._model = load_model(load_pretrained_run())
@@ -82,20 +81,20 @@ class _OodDetector:
         return OodScore(float(distance), self._threshold)
 
     def _extract_features(self, images: Tensor) -> Tensor:
-        """What the layers at the three depths put out, each of the length 1: (count, values)."""
+        """Compute the outputs of the layers at three depths, each normalized to length 1: (count, values)."""
         parts = []
         with torch.inference_mode():
             for maps in torch.split(images, _BATCH_SIZE):
-                found = []
-                for place, layer in enumerate(self._layers):
+                features = []
+                for index, layer in enumerate(self._layers):
                     maps = layer(maps)
-                    if place in self._feature_layer_indices:
-                        found.append(functional.normalize(maps.flatten(1)))
-                parts.append(torch.cat(found, dim=1))
+                    if index in self._feature_layer_indices:
+                        features.append(functional.normalize(maps.flatten(1)))
+                parts.append(torch.cat(features, dim=1))
         return torch.cat(parts)
 
     def _compute_distances(self, features: Tensor) -> Tensor:
-        """Of every row from its k-th nearest; the three parts of each have the length 1, so a product tells it."""
+        """Compute each row's distance to its k-th nearest reference, from products since all parts have length 1."""
         products = (features @ self._reference_features.T).topk(_K, dim=1).values[:, -1]
         return (2 * len(self._feature_layer_indices) - 2 * products).clamp(min=0).sqrt()
 
@@ -112,24 +111,24 @@ def _get_detector() -> _OodDetector:
 
 
 def is_detector_ready() -> bool:
-    """Whether an answer comes at once; else somebody should call ``prepare_detector``."""
+    """True if ``compute_ood_score`` answers at once; else call ``prepare_detector``."""
     return bool(_detector_cache)
 
 
 def prepare_detector() -> None:
-    """Look at the images to compare with, so that the first answer comes as fast as the others.
+    """Load the reference images in advance.
 
-    Unpacking them is left to the first worker: it takes memory, which a worker gives back when it ends.
+    Waits for a worker process to unpack them: unpacking takes memory, which a worker frees when it ends.
     """
     for _ in range(_MAX_WAIT_S):
         if is_unpacked():
             break
         time.sleep(1)
-    with contextlib.suppress(PlaygroundError):  # damaged files are told when they are asked for
+    with contextlib.suppress(PlaygroundError):  # reported by ``compute_ood_score``
         _get_detector()
         trim_memory()
 
 
 def compute_ood_score(image: Array) -> OodScore:
-    """Of an image (1, 28, 28), values 0 to 1. The first call takes two seconds: it looks at some thousand images."""
+    """Score an image (1, 28, 28), values 0 to 1; the first call takes two seconds to load the reference images."""
     return _get_detector().score(image)

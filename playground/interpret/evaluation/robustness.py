@@ -1,7 +1,6 @@
-"""How accuracy falls as images are changed step by step: what a network has learned to overlook, and what not.
+"""Robustness: accuracy on test images that are perturbed by the same amount each.
 
-Images are changed as a whole, each by the same amount, so that a point of a curve is one plain statement. Source of
-the idea: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations",
+Sources: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations",
 ICLR 2019; for digits, Mu and Gilmer, "MNIST-C", 2019.
 """
 
@@ -28,12 +27,12 @@ from playground.interpret.model import Model
 Array = NDArray[np.float32]
 Perturbation = Literal["rotation", "shift", "scale", "noise", "thickness"]
 
-_BATCH_SIZE = 100  # images: a server does not grow by more feature maps than that
+_BATCH_SIZE = 100  # small, since a server keeps the memory of the feature maps
 
 
 @dataclass(frozen=True)
 class PerturbationInfo:
-    """A way to change images: the ``levels`` to try, rising, in ``unit``; at level ``neutral_level`` nothing changes."""
+    """A perturbation: its ``levels`` in ``unit``, in rising order; ``neutral_level`` leaves images unchanged."""
 
     title: str
     unit: str
@@ -47,39 +46,39 @@ PERTURBATIONS: dict[Perturbation, PerturbationInfo] = {
         title="Rotation",
         unit="degrees",
         levels=(-60, -45, -30, -15, 0, 15, 30, 45, 60),
-        description="Turned about the middle, counter-clockwise for positive angles.",
+        description="Rotation about the center, counterclockwise for positive angles.",
     ),
     "shift": PerturbationInfo(
         title="Shift",
         unit="pixels",
         levels=(-6, -4, -2, -1, 0, 1, 2, 4, 6),
-        description="Moved to the right, or to the left for negative numbers; what leaves the image is lost.",
+        description="Shift to the right, to the left for negative values; pixels beyond the edge are lost.",
     ),
     "scale": PerturbationInfo(
-        title="Size",
+        title="Scale",
         unit="times the size",
         levels=(0.5, 0.6, 0.7, 0.85, 1.0, 1.15, 1.3, 1.45, 1.6),
-        description="Made smaller or larger about the middle; what leaves the image is lost.",
+        description="Scaling about the center; pixels beyond the edge are lost.",
         neutral_level=1.0,
     ),
     "noise": PerturbationInfo(
         title="Noise",
         unit="standard deviation",
         levels=(0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
-        description="A random number added to every pixel; black is 0 and white is 1.",
+        description="Gaussian noise added to every pixel; black is 0 and white is 1.",
     ),
     "thickness": PerturbationInfo(
         title="Thickness",
         unit="pixels",
         levels=(-1, -0.5, 0, 0.5, 1, 1.5, 2),
-        description="Lines grown by so much on every side, or eaten away for negative numbers.",
+        description="Dilation of the strokes on every side, erosion for negative values.",
     ),
 }
 
 
 @dataclass(frozen=True)
 class RobustnessPoint:
-    """The share of ``size`` images, 0 to 1, that a network names rightly when all are changed by ``level``."""
+    """Accuracy, 0 to 1, on ``size`` images perturbed by ``level``."""
 
     perturbation: Perturbation
     level: float
@@ -88,10 +87,10 @@ class RobustnessPoint:
 
 
 def perturb(images: Tensor, perturbation: Perturbation, level: float, *, seed: int = 0) -> Tensor:
-    """Images changed by ``level`` of CHANGES: float (count, channels, height, width), values 0 to 1; a new tensor.
+    """Perturb images, float (count, channels, height, width), values 0 to 1; returns a new tensor.
 
-    The neutral level gives the same values to the last bit. Noise is drawn from ``seed`` and only scaled by the level,
-    so that a curve tells of the level alone. Raises DataError for a size of 0 or less, noise below 0, or no number.
+    The neutral level changes nothing. Noise is drawn from ``seed`` and scaled by the level, so that all levels have the
+    same noise. Raises DataError for a scale of 0 or less, negative noise, or a level that is not finite.
     """
     if level == PERTURBATIONS[perturbation].neutral_level:
         return images.clone()
@@ -109,16 +108,16 @@ def perturb(images: Tensor, perturbation: Perturbation, level: float, *, seed: i
 
 
 def _compute_inverse_affine(perturbation: Perturbation, level: float, height: int, width: int) -> Tensor:
-    """From a place of the new image to where its value comes from: (2, 3), in torch's units, an image 2 wide and high.
+    """Affine map (2, 3) from output to input positions, in the units of ``affine_grid``: an image is 2 wide and high.
 
-    The map goes back instead of forth and y points down instead of up: a rotation's signs are those of a textbook.
+    It is the inverse map and y points down, so a rotation has the signs of the forward map with y up.
     """
     if perturbation == "shift":
         return torch.tensor([[1, 0, -level * 2 / width], [0, 1, 0]])
     if perturbation == "scale":
         return torch.tensor([[1 / level, 0, 0], [0, 1 / level, 0]])
     cos, sin = math.cos(math.radians(level)), math.sin(math.radians(level))
-    # The two axes have different units where the image is not square.
+    # The units of the two axes differ for an image that is not square.
     return torch.tensor([[cos, -sin * height / width, 0], [sin * width / height, cos, 0]])
 
 
@@ -129,20 +128,20 @@ def _warp(images: Tensor, inverse_affine: Tensor) -> Tensor:
 
 
 def _change_thickness(images: Tensor, pixels: float) -> Tensor:
-    """Grey dilation (largest value of 3×3) or erosion (smallest), once a pixel; for a part of one, so much of it."""
-    left = abs(pixels)
-    while left > 0:
+    """Gray dilation (maximum of 3×3) or erosion (minimum) per pixel, interpolated for fractions of a pixel."""
+    remaining = abs(pixels)
+    while remaining > 0:
         if pixels > 0:
-            further = functional.max_pool2d(images, 3, stride=1, padding=1)
+            changed = functional.max_pool2d(images, 3, stride=1, padding=1)
         else:
-            further = -functional.max_pool2d(-images, 3, stride=1, padding=1)
-        images = torch.lerp(images, further, min(left, 1.0))
-        left -= 1
+            changed = -functional.max_pool2d(-images, 3, stride=1, padding=1)
+        images = torch.lerp(images, changed, min(remaining, 1.0))
+        remaining -= 1
     return images
 
 
 def list_perturbations(dataset: Dataset) -> tuple[Perturbation, ...]:
-    """Those that mean something for its images: only of strokes can be said how thick they are, nothing of features."""
+    """List the perturbations that apply to a dataset: thickness only to strokes, none to features."""
     if dataset.features is not None:
         return ()
     return tuple(change for change in PERTURBATIONS if change != "thickness" or dataset.has_strokes)
@@ -151,13 +150,13 @@ def list_perturbations(dataset: Dataset) -> tuple[Perturbation, ...]:
 def measure_robustness(
     model: Model, data: LabeledImages, perturbations: Sequence[Perturbation] = tuple(PERTURBATIONS), *, count: int = 500
 ) -> Iterator[tuple[Progress, RobustnessPoint]]:
-    """Point after point of all curves, in the order of ``perturbations``, on the same ``count`` images of ``images`` (or all).
+    """Measure the accuracy at every level of the perturbations, on the same sample of up to ``count`` images.
 
-    Raises DataError where there are no images.
+    Raises DataError without images.
     """
     sample = data.sample(count)
     if not len(sample):
-        raise DataError("There are no images to change.", expected="At least one.")
+        raise DataError("There are no images to perturb.", expected="At least one.")
     return _measure_points(model, sample, perturbations)
 
 
@@ -179,7 +178,7 @@ def _evaluate_pixels(model: Model, images: Tensor, labels: Tensor) -> Evaluation
 
 
 def perturb_at_every_level(image: Array, perturbation: Perturbation) -> tuple[tuple[float, Array], ...]:
-    """One image (channels, height, width), values 0 to 1, at every level of a change, for the screen."""
+    """Perturb one image (channels, height, width), values 0 to 1, at every level."""
     images = torch.from_numpy(np.array(image, dtype=np.float32))[None]
     return tuple(
         (level, perturb(images, perturbation, level)[0].numpy()) for level in PERTURBATIONS[perturbation].levels

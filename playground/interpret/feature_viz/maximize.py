@@ -1,4 +1,4 @@
-"""The image that a channel, a unit or a class reacts to most: activation maximisation.
+"""Activation maximization: optimize an image for a channel, a unit or a class.
 
 Sources: Erhan, Bengio, Courville and Vincent, "Visualizing Higher-Layer Features of a Deep Network", 2009; Olah,
 Mordvintsev and Schubert, "Feature Visualization", Distill 2017.
@@ -25,38 +25,37 @@ from playground.interpret.feature_viz.adam import Adam
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
-Objective = Literal["channel", "centre", "class"]
+Objective = Literal["channel", "center", "class"]
 Parameterization = Literal["fourier", "pixel"]
 
 OBJECTIVES: dict[Objective, tuple[str, str]] = {
-    "channel": ("Whole channel", "The mean of the channel's map is to grow: what it looks for, all over the image."),
-    "centre": ("Middle value", "The value in the middle of the map is to grow: the one pattern that is looked for."),
-    "class": ("Class", "The score of the class is to grow: what the net takes for the best example of it."),
+    "channel": ("Whole channel", "Maximize the mean of the feature map: the texture that the channel detects."),
+    "center": (
+        "Center value",
+        "Maximize the value in the middle of the feature map: the single pattern that the channel detects.",
+    ),
+    "class": ("Class", "Maximize the logit of the class: the best example of it for the network."),
 }
-"""Title and one sentence."""
+"""Title and description of every objective."""
 
-_YIELD_EVERY = 8  # steps from one look at the image to the next
-_INITIAL_LOGIT = -2.0  # before the sigmoid: nearly black, and steep enough to come away from
-_LOGIT_SCALE = (
-    4.0  # so far does a value reach before the sigmoid: with Adam's usual lr, 128 steps go from black to white
-)
+_YIELD_EVERY = 8  # steps
+_INITIAL_LOGIT = -2.0  # before the sigmoid: nearly black, with a gradient that is not too small
+_LOGIT_SCALE = 4.0  # with Adam's usual lr, 128 steps can go from black to white
 _INITIAL_NOISE_STD = 0.075
 _SIGMOID_LEAK = 0.02
 _RELU_LEAK = 0.1
-_RELATIVE_EPS = (
-    0.3  # in place of Adam's epsilon, in units of the usual slope: else waves that do not matter become noise
-)
-_JITTER_DIVISOR = 8  # a pattern is shifted by at most such a part of its size: a small one would be smeared
+_RELATIVE_EPS = 0.3  # large, else Adam amplifies irrelevant frequencies to noise
+_JITTER_DIVISOR = 8  # of the receptive field: larger shifts would blur the pattern
 
 
 @dataclass(frozen=True)
 class MaximizationSettings:
-    """How the image is sought.
+    """Settings of the optimization.
 
-    ``lr`` is Adam's, ``jitter`` the most pixels of random shift in each step (fewer where a value sees under 16 of
-    them). ``total_variation_weight`` and ``sparsity_weight`` are prices, of differences between neighbours (total variation) and of ink, in
-    units of the objective's steepest slope, so that they mean the same in every layer. "fourier" changes waves in
-    place of single pixels, the long ones faster.
+    ``lr`` is Adam's. ``jitter`` is the largest random shift per step in pixels, less for small receptive fields.
+    ``total_variation_weight`` and ``sparsity_weight`` (of the image's sum) are in units of the objective's largest
+    pixel gradient, so that they have the same effect in every layer. The "fourier" parameterization optimizes
+    frequencies, low ones faster, in place of pixels.
     """
 
     steps: int = 128
@@ -70,9 +69,9 @@ class MaximizationSettings:
 
 @dataclass(frozen=True)
 class MaximizationResult:
-    """The best image so far (channels, height, width), values 0 to 1, after ``step`` of ``steps`` steps.
+    """Best image so far (channels, height, width), values 0 to 1, after ``step`` of ``steps`` steps.
 
-    ``score`` is its objective, not shifted; ``initial_score`` that of the faint noise that it began as.
+    ``score`` is its objective without jitter, ``initial_score`` that of the initial noise.
     """
 
     image: Array
@@ -89,19 +88,18 @@ def maximize_activation(
     objective: Objective = "channel",
     settings: MaximizationSettings = MaximizationSettings(),
 ) -> Iterator[tuple[Progress, MaximizationResult]]:
-    """An image that makes a channel large: the start, then the best so far every few steps; the last is the answer.
+    """Optimize an image that maximizes a channel: yields the initial image, then the best so far every few steps.
 
-    What grows is the value before the layer's activation, where there is one: an activation that is shut has no slope
-    to climb. Of maps it is the mean, or the middle value; of a vector the unit's value; of the output layer, with any
-    objective, the logit of class ``channel``, which is −z for class 0 of a sigmoid. A first convolution's mean adds up
-    pixels, with no place for a pattern: there the middle value shows more. Raises PlaygroundError for a layer that is
-    not there or switched off, a channel or class that it does not have, and settings out of bounds.
+    The objective is the value before the layer's activation function, whose gradient could be 0: the mean or the
+    center of a feature map, the value of a unit, or, for the output layer, the logit of class ``channel`` (−z for
+    class 0 of a sigmoid). Raises PlaygroundError for a layer that does not exist or is disabled, an unknown channel or
+    class, and invalid settings.
     """
     least = min(settings.jitter, settings.total_variation_weight, settings.sparsity_weight)
     if settings.steps < 1 or settings.lr <= 0 or least < 0 or settings.parameterization not in _PARAMETERIZATIONS:
         raise PlaygroundError(
-            f"These settings cannot be used: {settings}.",
-            expected=f"One step at least, lr above 0, nothing below 0; {' or '.join(_PARAMETERIZATIONS)}.",
+            f"Invalid settings: {settings}.",
+            expected=f"At least one step, lr above 0, weights of at least 0; {' or '.join(_PARAMETERIZATIONS)}.",
         )
     return _optimize(
         _ObjectiveFunction(model, layer_index, channel, objective), model.architecture.input.shape, settings
@@ -111,30 +109,30 @@ def maximize_activation(
 def _optimize(
     target: "_ObjectiveFunction", shape: Shape, settings: MaximizationSettings
 ) -> Iterator[tuple[Progress, MaximizationResult]]:
-    dice = make_generator("dream", settings.seed)
-    paint = _PARAMETERIZATIONS[settings.parameterization](shape)
+    generator = make_generator("dream", settings.seed)
+    parameterization = _PARAMETERIZATIONS[settings.parameterization](shape)
     jitter = min(settings.jitter, target.receptive_field_size // _JITTER_DIVISOR)
-    start = _INITIAL_NOISE_STD * torch.randn(paint.shape, generator=dice)
+    start = _INITIAL_NOISE_STD * torch.randn(parameterization.shape, generator=generator)
     values, adam, half = start, Adam(start, _RELATIVE_EPS), (settings.steps + 1) // 2
-    best = paint.to_image(start)
-    first_score = score = target.evaluate(best)
+    best = parameterization.to_image(start)
+    initial_score = score = target.evaluate(best)
 
     def report(step: int) -> tuple[Progress, MaximizationResult]:
         progress = Progress(f"Activation {score:.4g} after {step} steps", step, settings.steps)
-        return progress, MaximizationResult(best[0].numpy().copy(), score, first_score, step, settings.steps)
+        return progress, MaximizationResult(best[0].numpy().copy(), score, initial_score, step, settings.steps)
 
     yield report(0)
     for step in range(1, settings.steps + 1):
-        if step == half + 1 and score == first_score:  # leaks and shifts led nowhere: straight on
+        if step == half + 1 and score == initial_score:  # no progress with leaky gradients and jitter: restart without
             values, adam, jitter = start, Adam(start, _RELATIVE_EPS), 0
-        shift = torch.randint(-jitter, jitter + 1, (2,), generator=dice).tolist()
-        slope = _compute_gradient(target, paint, values, shift, settings, leaky=step <= half)
-        values = values - settings.lr * adam.compute_direction(slope)
+        shift = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
+        gradient = _compute_gradient(target, parameterization, values, shift, settings, leaky=step <= half)
+        values = values - settings.lr * adam.compute_direction(gradient)
         if step % _YIELD_EVERY == 0 or step == settings.steps:
-            image = paint.to_image(values)
-            reached = target.evaluate(image)
-            if reached > score:
-                best, score = image, reached
+            image = parameterization.to_image(values)
+            image_score = target.evaluate(image)
+            if image_score > score:
+                best, score = image, image_score
             yield report(step)
 
 
@@ -147,20 +145,20 @@ def _compute_gradient(
     *,
     leaky: bool,
 ) -> Tensor:
-    """How the loss, which is to fall, grows with each of ``values``."""
+    """Gradient of the loss (penalties minus objective) with respect to ``values``."""
     with torch.enable_grad():
         values = values.detach().requires_grad_()
         image = parameterization.to_image(values)
         shifted = image.detach().roll(shift, dims=(2, 3))
-        gain = target.compute_gradient(shifted, leaky=leaky).roll([-pixels for pixels in shift], dims=(2, 3))
+        image_gradient = target.compute_gradient(shifted, leaky=leaky).roll([-pixels for pixels in shift], dims=(2, 3))
         variation = image.diff(dim=2).abs().sum() + image.diff(dim=3).abs().sum()
-        price = settings.sparsity_weight * image.sum() + settings.total_variation_weight * variation
-        # The slope of this sum of products is that of the objective itself, scaled.
-        return torch.autograd.grad(price - (gain * image).sum(), values)[0]
+        penalty = settings.sparsity_weight * image.sum() + settings.total_variation_weight * variation
+        # This sum of products has the gradient of the objective, scaled.
+        return torch.autograd.grad(penalty - (image_gradient * image).sum(), values)[0]
 
 
 class _ObjectiveFunction:
-    """The number that is to grow, as a function of an image (1, channels, height, width)."""
+    """Objective as a function of an image (1, channels, height, width)."""
 
     def __init__(self, model: Model, layer_index: int, channel: int, objective: Objective) -> None:
         steps = get_steps_up_to(model.architecture, layer_index)
@@ -169,7 +167,7 @@ class _ObjectiveFunction:
         if objective not in OBJECTIVES or (objective == "class" and not self._is_output):
             raise PlaygroundError(
                 f"Layer {layer_index + 1} has no objective {objective!r}.",
-                expected=f"One of: {', '.join(OBJECTIVES)}; classes are the output layer's.",
+                expected=f"One of: {', '.join(OBJECTIVES)}; class is for the output layer only.",
             )
         count = model.architecture.classes if self._is_output else steps[-1].output_shape[0]
         if not 0 <= channel < count:
@@ -180,17 +178,17 @@ class _ObjectiveFunction:
         self.receptive_field_size = max(summarize(model.architecture).layers[layer_index].receptive_field)
 
     def evaluate(self, image: Tensor) -> float:
-        """The objective of an image as it is."""
+        """Compute the objective of an image."""
         with torch.inference_mode():
             return float(self._select_value(self._modules(image)))
 
     def compute_gradient(self, image: Tensor, *, leaky: bool) -> Tensor:
-        """How the objective grows with each pixel, the steepest slope scaled to 1."""
+        """Compute the gradient of the objective with respect to the pixels, scaled to a largest magnitude of 1."""
         with torch.enable_grad():
             image = image.detach().requires_grad_()
             values = _forward_leaky(self._modules, image) if leaky else self._modules(image)
-            (found,) = torch.autograd.grad(self._select_value(values), image)
-            return found / found.abs().max().clamp(min=1e-30)
+            (gradient,) = torch.autograd.grad(self._select_value(values), image)
+            return gradient / gradient.abs().max().clamp(min=1e-30)
 
     def _select_value(self, values: Tensor) -> Tensor:
         if self._is_output and values.shape[1] == 1:
@@ -198,11 +196,11 @@ class _ObjectiveFunction:
         value = values[0, self._channel]
         if value.dim() == 0:
             return value
-        return value[value.shape[0] // 2, value.shape[1] // 2] if self._objective == "centre" else value.mean()
+        return value[value.shape[0] // 2, value.shape[1] // 2] if self._objective == "center" else value.mean()
 
 
 def _forward_leaky(module: nn.Module, values: Tensor) -> Tensor:
-    """The same values, but a ReLU that is shut lets a part of the slope through, which shows how to open it."""
+    """Compute the same values, but with the gradient of a leaky ReLU, so that inactive ReLUs pass a gradient."""
     if isinstance(module, nn.Sequential):
         for part in module:
             values = _forward_leaky(part, values)
@@ -218,27 +216,29 @@ def _forward_leaky(module: nn.Module, values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _ImageParameterization:
-    """From values of this shape to an image (1, channels, height, width), 0 to 1."""
+    """Map from values of ``shape`` to an image (1, channels, height, width), 0 to 1."""
 
     shape: Shape
     to_pixels: Callable[[Tensor], Tensor]
 
     def to_image(self, values: Tensor) -> Tensor:
         values = _LOGIT_SCALE * self.to_pixels(values) + _INITIAL_LOGIT
-        # Adds nothing but a slope, so that a pixel that went all black or white can come back.
+        # The second term is 0 but has a gradient, so that saturated pixels can change again.
         return values.sigmoid() + _SIGMOID_LEAK * (values - values.detach())
 
 
 def _make_fourier_parameterization(shape: Shape) -> _ImageParameterization:
-    """The values are a spectrum's real and imaginary parts, weighted by the wavelength as in natural images."""
+    """Real and imaginary parts of a spectrum, weighted by the wavelength as in natural images."""
     channels, height, width = shape
-    down, across = torch.fft.fftfreq(height), torch.fft.rfftfreq(width)
-    weights = 1 / (down[:, None] ** 2 + across**2).sqrt().clamp(min=1 / max(height, width))
-    weights = (weights / weights.square().mean().sqrt() / 2**0.5)[..., None]  # so the noise is as strong as of pixels
+    rows, columns = torch.fft.fftfreq(height), torch.fft.rfftfreq(width)
+    weights = 1 / (rows[:, None] ** 2 + columns**2).sqrt().clamp(min=1 / max(height, width))
+    weights = (weights / weights.square().mean().sqrt() / 2**0.5)[
+        ..., None
+    ]  # for initial noise as strong as with pixels
 
     def pixels(values: Tensor) -> Tensor:
-        found: Tensor = torch.fft.irfft2(torch.view_as_complex(values * weights), s=[height, width], norm="ortho")
-        return found
+        image: Tensor = torch.fft.irfft2(torch.view_as_complex(values * weights), s=[height, width], norm="ortho")
+        return image
 
     return _ImageParameterization((1, channels, height, width // 2 + 1, 2), pixels)
 

@@ -1,8 +1,7 @@
-"""A map of how a layer sees many images: those that it takes for alike lie near each other.
+"""2-D projections (PCA, t-SNE) of a layer's activations for many images.
 
-Two ways onto the plane. PCA looks at the cloud of values from the side from which it is widest; it is at once there and
-has a place for any further image. t-SNE keeps neighbours together and gives up distances; it takes a while and knows
-only the images that it began with. Sources: Pearson, "On Lines and Planes of Closest Fit to Systems of Points in
+PCA is fast and can project further images. t-SNE keeps neighbors together but not distances; it is slow and projects
+only the images that it was fitted to. Sources: Pearson, "On Lines and Planes of Closest Fit to Systems of Points in
 Space", 1901; van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008.
 """
 
@@ -32,13 +31,11 @@ from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
 
-_BATCH_SIZE = 100  # images: a server does not grow by more feature maps than that
-_EQUALITY_TOLERANCE = 1e-6  # of the largest value: a layer's rounding differs by less than that between equal images
-_MIN_VARIANCE_RATIO = (
-    1e-12  # of the variance along the first axis: what is left in a direction along which nothing varies
-)
+_BATCH_SIZE = 100  # small, since a server keeps the memory of the feature maps
+_EQUALITY_TOLERANCE = 1e-6  # of the largest value: more than a layer's rounding errors
+_MIN_VARIANCE_RATIO = 1e-12  # of the first axis's variance: less is rounding error
 _MIN_ROWS = 4
-_MIN_ITERATIONS = 250  # scikit-learn's; t-SNE exaggerates attraction for so long, and no map is done before
+_MIN_ITERATIONS = 250  # scikit-learn's early exaggeration takes so many
 _POLL_INTERVAL_S = 0.2
 _STAGE = "Computing t-SNE"
 _ITERATION_PATTERN = re.compile(r"\[t-SNE\] Iteration (\d+): error")
@@ -50,34 +47,34 @@ _LAYOUT_PRESERVING_KINDS = ("flatten", "dropout", "batch_norm", "activation")
 
 
 def extract_layer_features(model: Model, images: Tensor, layer_index: int, *, max_values: int = 2048) -> Array:
-    """What a layer puts out for each image, after its activation, in one row: (count, values) float32.
+    """Compute a layer's output, after its activation function, as one row per image: (count, values) float32.
 
-    ``images``: uint8 (count, channels, height, width). Maps of more than ``max_values`` values in all are averaged
-    over parts until they fit, also where a Flatten has laid them in a row; every map keeps at least one value, and
-    other vectors stay as they are. Raises PlaygroundError for a layer that is not there or switched off.
+    ``images``: uint8 (count, channels, height, width). Feature maps of more than ``max_values`` values in all, also
+    flattened ones, are average-pooled to fit, at least to one value per map. Raises PlaygroundError for a layer that
+    does not exist or is disabled.
     """
     steps = get_steps_up_to(model.architecture, layer_index)
-    place = len(steps) - 1
-    layers = model.module[: list_module_ranges(model.architecture)[place].stop]
-    maps = _find_feature_map_shape(steps, place)
+    step_index = len(steps) - 1
+    layers = model.module[: list_module_ranges(model.architecture)[step_index].stop]
+    maps = _find_feature_map_shape(steps, step_index)
     size = _compute_pooled_size(maps, max_values) if maps else (1, 1)
-    found = []
+    features = []
     with torch.inference_mode():
         for batch in torch.split(images, _BATCH_SIZE):
             values = layers(scale_pixels(batch))
             if maps and size != maps[1:]:
                 values = functional.adaptive_avg_pool2d(values.reshape(-1, *maps), size)
-            found.append(values.flatten(1).numpy())
-    return np.concatenate(found)
+            features.append(values.flatten(1).numpy())
+    return np.concatenate(features)
 
 
 def extract_image_layer_features(model: Model, image: Array, layer_index: int) -> Array:
-    """The same for one image (channels, height, width), values 0 to 1: (1, values)."""
+    """Compute a layer's features of one image (channels, height, width), values 0 to 1: (1, values)."""
     return extract_layer_features(model, torch.from_numpy(image)[None].mul(255).round().to(torch.uint8), layer_index)
 
 
 def _find_feature_map_shape(steps: Sequence[ResolvedLayer], step_index: int) -> Shape | None:
-    """The shape of the maps that a layer puts out, or lays in a row; None for a vector that comes from no maps."""
+    """Shape of a layer's feature maps, flattened or not; None for a vector that does not come from feature maps."""
     while not is_spatial(steps[step_index].output_shape):
         if steps[step_index].layer.kind not in _LAYOUT_PRESERVING_KINDS:
             return None
@@ -88,7 +85,7 @@ def _find_feature_map_shape(steps: Sequence[ResolvedLayer], step_index: int) -> 
 
 
 def _compute_pooled_size(map_shape: Shape, max_values: int) -> tuple[int, int]:
-    """Height and width that leave at most so many values, the longer side shortened first; 1×1 if none do."""
+    """Largest height and width with at most ``max_values`` values, the longer side shortened first; at least 1×1."""
     channels, height, width = map_shape
     while channels * height * width > max_values and height * width > 1:
         height, width = (height - 1, width) if height >= width else (height, width - 1)
@@ -97,11 +94,10 @@ def _compute_pooled_size(map_shape: Shape, max_values: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class PcaProjection:
-    """The plane on which rows of features spread widest.
+    """Projection of features to their first two principal components.
 
-    ``points`` (count, 2): where the fitted rows lie. ``explained_variance_ratio``: the share of all variance along each axis, 0 to 1.
-    ``mean`` (values,) and ``components`` (2, values) say where the plane lies among the features; an axis is all 0 where
-    nothing is left to vary.
+    ``points`` (count, 2): the fitted rows. ``explained_variance_ratio``: the share of the variance along each axis.
+    ``mean`` (values,) and ``components`` (2, values) as in scikit-learn; a component without variance is all 0.
     """
 
     points: Array
@@ -111,68 +107,66 @@ class PcaProjection:
 
     @classmethod
     def fit(cls, features: Array) -> "PcaProjection":
-        """The plane of these rows (count, values); the same rows give the same one, mirrored neither way.
+        """Fit rows of features (count, values); the signs of the components are deterministic.
 
-        Raises DataError for values that are not numbers, or rows that are all the same.
+        Raises DataError for values that are not finite, or rows that are all the same.
         """
         _validate_features(features)
         rows = features.astype(np.float64)
         mean = rows.mean(axis=0)
         variances, axes = _compute_principal_axes(rows - mean)
         total = float(((rows - mean) ** 2).sum())
-        # An axis may point either way; that the weightiest of its features counts upwards settles it.
-        weightiest = axes[np.arange(2), np.abs(axes).argmax(axis=1)]
-        axes = axes * np.where(weightiest < 0, -1.0, 1.0)[:, None]
+        # The sign of a component is arbitrary: make its largest weight positive.
+        largest_weights = axes[np.arange(2), np.abs(axes).argmax(axis=1)]
+        axes = axes * np.where(largest_weights < 0, -1.0, 1.0)[:, None]
         points = ((rows - mean) @ axes.T).astype(np.float32)
         return cls(points, (float(variances[0]) / total, float(variances[1]) / total), mean, axes)
 
     def transform(self, features: Array) -> Array:
-        """Where further rows (count, values), as of a drawing, lie on the same map: (count, 2)."""
-        placed: Array = ((features.astype(np.float64) - self.mean) @ self.components.T).astype(np.float32)
-        return placed
+        """Project further rows (count, values): (count, 2)."""
+        points: Array = ((features.astype(np.float64) - self.mean) @ self.components.T).astype(np.float32)
+        return points
 
 
 def _compute_principal_axes(centered: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The two largest sums of squares along any direction (2,), and those directions (2, values), each of length 1.
+    """Compute the sums of squares (2,) along the first two principal axes, and these unit vectors (2, values).
 
-    From the smaller of the two products of the rows with themselves, which have the same eigenvalues.
+    Uses the smaller of the two Gram matrices, which have the same nonzero eigenvalues.
     """
     count, size = centered.shape
     products = centered @ centered.T if count < size else centered.T @ centered
     values, vectors = np.linalg.eigh(products)
     variances, axes = np.zeros(2), np.zeros((2, size))
-    for place in range(min(2, len(values))):
-        if values[-1 - place] > _MIN_VARIANCE_RATIO * values[-1]:
-            axis = vectors[:, -1 - place] @ centered if count < size else vectors[:, -1 - place]
-            variances[place], axes[place] = values[-1 - place], axis / np.linalg.norm(axis)
+    for index in range(min(2, len(values))):
+        if values[-1 - index] > _MIN_VARIANCE_RATIO * values[-1]:
+            axis = vectors[:, -1 - index] @ centered if count < size else vectors[:, -1 - index]
+            variances[index], axes[index] = values[-1 - index], axis / np.linalg.norm(axis)
     return variances, axes
 
 
 def compute_tsne(
     features: Array, *, seed: int = 0, iterations: int = 500, perplexity: float = 30
 ) -> Generator[tuple[Progress, Array | None], None, None]:
-    """The t-SNE map of rows of features (count, values): yields (progress, None), at last (progress, points).
+    """Compute the t-SNE projection of features (count, values): yields (progress, None), then (progress, points).
 
-    ``points`` (count, 2). ``perplexity``, about how many neighbours a row has, is lowered where there are fewer than
-    three times as many rows; ``iterations`` is 250 or more. Features are first reduced to 50 dimensions by PCA, as its
-    author advises: it speeds up the search for neighbours and takes noise away. Closing the generator ends the work.
+    ``points`` (count, 2). ``perplexity``, about the number of neighbors of a row, is lowered for fewer than three times
+    as many rows; ``iterations`` is at least 250. Features are first reduced to 50 dimensions by PCA, as t-SNE's author
+    recommends. Closing the generator ends the computation.
 
-    Raises DataError for fewer than 4 rows, values that are not numbers or rows that are all the same, PlaygroundError
-    where the computation fails.
+    Raises DataError for fewer than 4 rows, values that are not finite or rows that are all the same, PlaygroundError
+    for a failed computation.
     """
     if len(features) < _MIN_ROWS:
-        raise DataError(
-            f"A map of neighbours needs more than {len(features)} images.", expected=f"At least {_MIN_ROWS}."
-        )
+        raise DataError(f"t-SNE needs more than {len(features)} images.", expected=f"At least {_MIN_ROWS}.")
     _validate_features(features)
-    neighbours = min(perplexity, (len(features) - 1) / 3)
-    return _run_tsne_process(features, neighbours, max(iterations, _MIN_ITERATIONS), seed)
+    max_perplexity = min(perplexity, (len(features) - 1) / 3)
+    return _run_tsne_process(features, max_perplexity, max(iterations, _MIN_ITERATIONS), seed)
 
 
 def _run_tsne_process(
     features: Array, perplexity: float, iterations: int, seed: int
 ) -> Generator[tuple[Progress, Array | None], None, None]:
-    """In a process of its own: scikit-learn would stay in a server's memory, and hold up the pages of others."""
+    """Run t-SNE in a child process: scikit-learn would stay in the server's memory and block other sessions."""
     with tempfile.TemporaryDirectory(prefix="cnn-playground-tsne-") as folder:
         source, target = Path(folder) / "features.npy", Path(folder) / "points.npy"
         np.save(source, features)
@@ -184,10 +178,10 @@ def _run_tsne_process(
                 yield progress, None
             process.wait()
             if not target.exists():
-                reason = process.read_last_stderr_line() or "the process was ended from outside"
+                reason = process.read_last_stderr_line() or "the process was killed"
                 raise PlaygroundError(
-                    f"The t-SNE map could not be computed: {reason}.",
-                    fix="Take fewer images, or look at the PCA map.",
+                    f"t-SNE failed: {reason}.",
+                    fix="Use fewer images, or PCA.",
                 )
         yield Progress(_STAGE, iterations, iterations), np.load(target)
 
@@ -218,31 +212,28 @@ def _start_tsne_process(*arguments: str) -> ChildProcess:
 
 
 def project_by_neighbors(features: Array, points: Array, rows: Array, k: int = 5) -> Array:
-    """Where further rows would lie on a map that has no rule for them: (count, 2).
+    """Project further rows by their neighbors: (count, 2), for a projection without a transform.
 
-    ``extract_layer_features`` (known, values) and ``points`` (known, 2) are the map's. A row lies at the mean of the points of its
-    ``k`` nearest, weighted by inverse distance; a row that the map knows lies where it is. The place says which known
-    images are alike, and nothing of how far a row is from all of them.
+    ``features`` (known, values) and ``points`` (known, 2) belong to the projected images. A row gets the mean of the
+    points of its ``k`` nearest neighbors, weighted by inverse distance, which shows similar images but no distances.
     """
-    placed = np.empty((len(rows), 2), dtype=np.float32)
-    for place, row in enumerate(rows):
+    projected = np.empty((len(rows), 2), dtype=np.float32)
+    for index, row in enumerate(rows):
         distances = np.linalg.norm(features - row, axis=1)
         nearest = np.argsort(distances, kind="stable")[:k]
-        near = distances[nearest].astype(np.float64)
-        weights = 1 / np.maximum(near, max(1e-9 * near.max(), np.finfo(np.float32).tiny))
-        placed[place] = weights @ points[nearest] / weights.sum()
-    return placed
+        nearest_distances = distances[nearest].astype(np.float64)
+        weights = 1 / np.maximum(nearest_distances, max(1e-9 * nearest_distances.max(), np.finfo(np.float32).tiny))
+        projected[index] = weights @ points[nearest] / weights.sum()
+    return projected
 
 
 def _validate_features(features: Array) -> None:
     if not np.isfinite(features).all():
-        raise DataError(
-            "Some of the layer's values are not numbers, or infinite.", fix="Look at an earlier moment of the run."
-        )
+        raise DataError("Some activations of the layer are NaN or infinite.", fix="Choose an earlier step of the run.")
     spread = np.ptp(features, axis=0) if features.size else np.zeros(1)
     if spread.max() <= _EQUALITY_TOLERANCE * np.abs(features).max(initial=0):
         raise DataError(
-            "The layer says the same of all images, so there is nothing to lay out.",
-            expected="At least two images that it tells apart.",
-            fix="Take another layer, or train the network.",
+            "The layer has the same activations for all images.",
+            expected="At least two images with different activations.",
+            fix="Choose another layer, or train the network.",
         )

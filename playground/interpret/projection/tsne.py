@@ -1,4 +1,4 @@
-"""The program that computes a t-SNE map; ``lens.embedding`` starts it and reads its progress from what it prints.
+"""Program that computes a t-SNE projection; ``embedding`` starts it and reads its progress from its output.
 
 ``python -m playground.interpret.projection.tsne FEATURES.npy POINTS.npy PERPLEXITY ITERATIONS SEED``.
 Reduction to 50 dimensions first: van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008, section 4.
@@ -13,21 +13,21 @@ _PCA_DIMENSIONS = 50
 
 
 def main(source: str, target: str, perplexity: str, iterations: str, seed: str) -> None:
-    """Read features (count, values), write points (count, 2) float32; the same arguments give the same points."""
+    """Read features (count, values) and write points (count, 2) float32; deterministic for a seed."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     features = np.load(source)
     random_state = int(seed) % 2**32
-    kept = min(_PCA_DIMENSIONS, *features.shape)
-    reduced = PCA(kept, random_state=random_state).fit_transform(features)
-    if kept == 1:
-        reduced = np.pad(reduced, ((0, 0), (0, 1)))  # the start, again a PCA, wants two columns
+    dimensions = min(_PCA_DIMENSIONS, *features.shape)
+    reduced = PCA(dimensions, random_state=random_state).fit_transform(features)
+    if dimensions == 1:
+        reduced = np.pad(reduced, ((0, 0), (0, 1)))  # the initialization by PCA needs two columns
     method = TSNE(
         init="pca", perplexity=float(perplexity), max_iter=int(iterations), random_state=random_state, verbose=2
     )
     points = method.fit_transform(reduced).astype(np.float32)
-    # Under another name first: a file of this name is always a whole one.
+    # Rename after writing, so that a file of this name is always complete.
     unfinished = Path(target).with_suffix(".part.npy")
     np.save(unfinished, points)
     unfinished.replace(target)

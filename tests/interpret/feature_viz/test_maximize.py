@@ -59,7 +59,7 @@ def _edge_net() -> Model:
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 def test_the_middle_value_of_an_edge_kernel_finds_the_edge(parameterization: str) -> None:
-    found = _last(_edge_net(), 0, 0, "centre", parameterization=parameterization)
+    found = _last(_edge_net(), 0, 0, "center", parameterization=parameterization)
     # The middle of 7×7 values is (3, 3): it sees rows and columns 3 to 5 of the image.
     assert (found.image[0, 3:6, 5] > 0.9).all()
     assert (found.image[0, 3:6, 3] < 0.1).all()
@@ -78,7 +78,7 @@ def test_the_mean_of_an_edge_kernel_finds_the_edges_that_count(parameterization:
 
 
 def test_a_channel_that_nothing_moves_keeps_its_score() -> None:
-    for objective in ("channel", "centre"):
+    for objective in ("channel", "center"):
         found = _last(_edge_net(), 0, 1, objective, steps=16)
         assert found.score == found.initial_score == 0.5
 
@@ -109,7 +109,7 @@ def test_the_class_of_a_linear_net_is_bright_where_its_weights_are_positive(
 def test_the_output_layer_speaks_of_classes_with_any_objective() -> None:
     model = _model(Flatten(), Output(activation="sigmoid"))
     wanted = [frame.score for _, frame in maximize_activation(model, 1, 0, "class", QUICK)]
-    for objective in ("channel", "centre"):
+    for objective in ("channel", "center"):
         assert [frame.score for _, frame in maximize_activation(model, 1, 0, objective, QUICK)] == wanted  # type: ignore[arg-type]
 
 
@@ -178,7 +178,7 @@ def _objective(model: Model, place: int, channel: int, objective: Objective, ima
     if place == len(values) - 1 and len(after) == 1:
         return float(after[0]) * (1 if channel else -1)
     chosen = after[channel]
-    if objective == "centre" and chosen.ndim == 2:
+    if objective == "center" and chosen.ndim == 2:
         return float(chosen[chosen.shape[0] // 2, chosen.shape[1] // 2])
     return float(chosen.mean())
 
@@ -271,7 +271,7 @@ def test_steps_are_told_as_they_are_made() -> None:
         (-1, 0, "channel", {}, "no layer 0"),
         (1, 0, "channel", {}, "no layer 2"),
         (0, 3, "channel", {}, "no channel 4. It has 3"),
-        (0, -1, "centre", {}, "no channel 0. It has 3"),
+        (0, -1, "center", {}, "no channel 0. It has 3"),
         (4, 2, "class", {}, "no channel 3. It has 2"),
         (0, 0, "class", {}, "no objective 'class'"),
         (0, 0, "mean", {}, "One of: channel, centre, class"),

@@ -137,7 +137,7 @@ def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
         objective = st.selectbox(
             "What is maximised",
             objectives,
-            index=objectives.index("centre") if sees_little else 0,
+            index=objectives.index("center") if sees_little else 0,
             key=f"dream-objective-{is_output}-{sees_little}",
             format_func=lambda name: OBJECTIVES[name][0],
             width=220,
