@@ -274,15 +274,15 @@ def test_steps_are_told_as_they_are_made() -> None:
         (0, -1, "center", {}, "no channel 0. It has 3"),
         (4, 2, "class", {}, "no channel 3. It has 2"),
         (0, 0, "class", {}, "no objective 'class'"),
-        (0, 0, "mean", {}, "One of: channel, centre, class"),
+        (0, 0, "mean", {}, "One of: channel, center, class"),
         (0, 0, "channel", {"steps": 0}, "steps=0"),
         (0, 0, "channel", {"lr": 0.0}, "lr above 0"),
-        (0, 0, "channel", {"jitter": -1}, "nothing below 0"),
-        (0, 0, "channel", {"total_variation_weight": -0.1}, "nothing below 0"),
+        (0, 0, "channel", {"jitter": -1}, "weights of at least 0"),
+        (0, 0, "channel", {"total_variation_weight": -0.1}, "weights of at least 0"),
         (0, 0, "channel", {"parameterization": "wavelet"}, "wavelet"),
     ],
 )
-def test_what_cannot_be_dreamt_of_is_told_at_once(
+def test_invalid_layer_channel_objective_or_settings_raise(
     layer_index: int, channel: int, objective: Any, changed: dict[str, Any], told: str
 ) -> None:
     model = _model(

@@ -176,15 +176,15 @@ def test_one_value_an_image_has_one_axis() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (np.full((9, 4), 0.3), "same of all"),
-        (np.zeros((9, 4)), "same of all"),
-        (np.ones((1, 4)), "same of all"),
-        (np.ones((9, 0)), "same of all"),
-        (np.array([[1, 2], [np.nan, 3], [0, 1], [1, 1]]), "not numbers"),
-        (np.array([[1, 2], [np.inf, 3], [0, 1], [1, 1]]), "not numbers"),
+        (np.full((9, 4), 0.3), "same activations"),
+        (np.zeros((9, 4)), "same activations"),
+        (np.ones((1, 4)), "same activations"),
+        (np.ones((9, 0)), "same activations"),
+        (np.array([[1, 2], [np.nan, 3], [0, 1], [1, 1]]), "NaN or infinite"),
+        (np.array([[1, 2], [np.inf, 3], [0, 1], [1, 1]]), "NaN or infinite"),
     ],
 )
-def test_what_cannot_be_laid_out(rows: Array, message: str) -> None:
+def test_features_without_variance_or_not_finite_raise(rows: Array, message: str) -> None:
     rows = rows.astype(np.float32)
     with pytest.raises(DataError, match=message):
         PcaProjection.fit(rows)
