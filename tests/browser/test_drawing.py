@@ -1,4 +1,4 @@
-"""Drawing in Chromium: people's strokes, read as the command line reads them; the steps; a net that is taught."""
+"""Drawing in Chromium: predictions equal to the command line's, preprocessing, teaching and erasing."""
 
 import json
 import re
@@ -21,22 +21,24 @@ CANVAS = 240
 
 
 def drawings() -> list[list[list[tuple[float, float]]]]:
-    """Digits of the people whose strokes no model has seen, as pixels of the canvas; a plain seven without the data."""
+    """Digits of writers outside every training set, in canvas pixels; a plain seven without that dataset."""
     if not STROKES.exists():
         return [SEVEN]
-    kept = [one for one in json.loads(STROKES.read_bytes()) if one["writer"] % 3 == 0]
-    return [[[(20 + x * 0.4, 20 + y * 0.4) for x, y in stroke] for stroke in one["strokes"]] for one in kept[::480]]
+    digits = [digit for digit in json.loads(STROKES.read_bytes()) if digit["writer"] % 3 == 0]
+    return [
+        [[(20 + x * 0.4, 20 + y * 0.4) for x, y in stroke] for stroke in digit["strokes"]] for digit in digits[::480]
+    ]
 
 
-def answers(page: Page) -> list[float]:
-    """The probabilities on the page, in per cent with one decimal."""
+def read_probabilities(page: Page) -> list[float]:
+    """Read the class probabilities on the page, in percent with one decimal."""
     bars = page.locator(".st-key-prediction .pg-bars").first.locator(".pg-bar")
-    said = [re.search(r"([\d.]+)%", bars.nth(place).get_attribute("aria-label") or "") for place in range(10)]
-    return [float(found[1]) for found in said if found]
+    matches = [re.search(r"([\d.]+)%", bars.nth(index).get_attribute("aria-label") or "") for index in range(10)]
+    return [float(match[1]) for match in matches if match]
 
 
 def open_teach(page: Page, *, strokes: int) -> None:
-    """Open it, and wait until the page knows so many strokes and has answered for them."""
+    """Open the Teach popover and wait until the page has processed this many strokes."""
     page.locator(".st-key-teach button").first.click()
     expect(page.locator(".st-key-teach-start")).to_be_visible()
     expect(page.locator('[class*="st-key-teach-label"]')).to_have_class(re.compile(rf"teach-label-\d+-{strokes}\b"))
@@ -51,18 +53,20 @@ def saved_set(page: Page, path: Path) -> list[dict[str, Any]]:
     with page.expect_download() as caught:
         page.locator(".st-key-teach-download button").click()
     caught.value.save_as(path)
-    found: list[dict[str, Any]] = json.loads(path.read_text())["drawings"]
-    return found
+    saved: list[dict[str, Any]] = json.loads(path.read_text())["drawings"]
+    return saved
 
 
-def test_the_page_reads_strokes_as_the_command_line_does(page: Page, server: Server, tmp_path: Path) -> None:
+def test_strokes_get_the_same_prediction_on_the_page_and_the_command_line(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
     open_app(page, server)
-    said: list[list[float]] = []
+    page_probabilities: list[list[float]] = []
     for number, strokes in enumerate(drawings()):
         draw(page, *strokes)
         expect(page.locator(".st-key-prediction")).not_to_contain_text("Example")
         open_teach(page, strokes=len(strokes))
-        said.append(answers(page))
+        page_probabilities.append(read_probabilities(page))
         label(page, 3)
         expect(page.get_by_text(f"Your set: {number + 1} drawing")).to_be_visible()
         page.keyboard.press("Escape")
@@ -70,29 +74,28 @@ def test_the_page_reads_strokes_as_the_command_line_does(page: Page, server: Ser
         expect(page.locator(".st-key-prediction")).to_contain_text("Example")
     open_teach(page, strokes=0)
     path = tmp_path / "set.json"
-    kept = saved_set(page, path)
-    assert len(kept) == len(said)
+    assert len(saved_set(page, path)) == len(page_probabilities)
     command = [sys.executable, "-m", "playground", "predict", "pretrained", str(path), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run(command, capture_output=True, text=True, check=True)
+    predictions = json.loads(completed.stdout.splitlines()[-1])
     press(page, "teach-delete")
     expect(page.get_by_text("Your set: 0 drawings")).to_be_visible()
-    for probabilities, one in zip(said, found, strict=True):
-        assert probabilities == pytest.approx([value * 100 for value in one["probabilities"]], abs=0.051)
+    for probabilities, prediction in zip(page_probabilities, predictions, strict=True):
+        assert probabilities == pytest.approx([value * 100 for value in prediction["probabilities"]], abs=0.051)
 
 
-def test_switching_a_step_off_is_seen_and_a_net_learns_a_sign(page: Page, server: Server) -> None:
+def test_preprocessing_step_changes_the_prediction_and_teaching_learns_a_sign(page: Page, server: Server) -> None:
     open_app(page, server)
     corner = [[(20.0, 90.0), (50.0, 20.0), (80.0, 90.0), (20.0, 90.0)]]
     draw(page, *corner)
     expect(page.locator(".st-key-prediction")).not_to_contain_text("Example")
     open_teach(page, strokes=1)
     page.keyboard.press("Escape")
-    fitted = answers(page)
+    fitted = read_probabilities(page)
     page.locator(".st-key-fit-centred label").click()
-    until(lambda: answers(page) != fitted, 10, "another answer")
+    until(lambda: read_probabilities(page) != fitted, 10, "another prediction")
     page.locator(".st-key-fit-centred label").click()
-    until(lambda: answers(page) == fitted, 10, "the first answer")
+    until(lambda: read_probabilities(page) == fitted, 10, "the first prediction")
 
     open_teach(page, strokes=1)
     label(page, 8)
@@ -106,8 +109,8 @@ def test_switching_a_step_off_is_seen_and_a_net_learns_a_sign(page: Page, server
     assert after > before - 0.5
 
 
-def test_what_is_rubbed_out_is_gone_for_the_net_and_comes_back_by_undo(page: Page, server: Server) -> None:
-    """A 7 without its bar is a 1; on a test image the eraser takes ink away too."""
+def test_erased_strokes_change_the_prediction_and_undo_restores_them(page: Page, server: Server) -> None:
+    """A 7 without its bar is a 1; the eraser also works on a test image."""
     open_app(page, server)
     bar, stem = [(60, 50), (150, 50)], [(150, 50), (120, 210)]
     draw(page, bar, stem)
@@ -122,8 +125,8 @@ def test_what_is_rubbed_out_is_gone_for_the_net_and_comes_back_by_undo(page: Pag
     press(page, "canvas-random")
     remark = page.locator(".st-key-prediction .pg-guess span")
     expect(remark).to_contain_text(", label ")
-    before = answers(page)
+    before = read_probabilities(page)
     press(page, "canvas-eraser")
     for y in (60, 90, 120, 150):
         draw(page, [(20, y), (220, y)])
-    until(lambda: answers(page) != before, 10, "another answer")
+    until(lambda: read_probabilities(page) != before, 10, "another prediction")

@@ -1,4 +1,4 @@
-"""A run steered in Chromium: knobs turned while it goes on, a suggestion followed, a fork, and a second visitor."""
+"""Training controls in Chromium: live hyperparameters, suggestions and forks."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ def wait_for_note(page: Page, text: str) -> None:
     page.wait_for_function(f"text => ({ANNOTATIONS}).some(note => note.includes(text))", arg=text, timeout=60_000)
 
 
-def test_knobs_turned_in_mid_run_are_marked_and_a_fork_branches_off(page: Page, server: Server) -> None:
+def test_live_hyperparameters_are_marked_in_the_chart_and_a_fork_starts(page: Page, server: Server) -> None:
     open_app(page, server)
     choose(page, "architecture-preset", "Batch norm and dropout")
     press(page, "train-start")
@@ -57,7 +57,7 @@ def test_knobs_turned_in_mid_run_are_marked_and_a_fork_branches_off(page: Page, 
     assert record["parent"] is not None
 
 
-def test_a_run_that_goes_wrong_says_so_and_one_click_starts_a_better_one(page: Page, server: Server) -> None:
+def test_diagnosis_of_a_bad_run_suggests_a_restart(page: Page, server: Server) -> None:
     open_app(page, server)
     choose(page, "architecture-preset", "Dash")
     set_number(page, "recipe-lr", 0.9)
@@ -66,7 +66,7 @@ def test_a_run_that_goes_wrong_says_so_and_one_click_starts_a_better_one(page: P
     suggestion = page.locator(".st-key-suggestion button")
     expect(suggestion.first).to_be_visible(timeout=60_000)
     expect(page.locator(".pg-line.warn")).to_contain_text(re.compile("never fire|climbing|Exploding"))
-    # A click that comes when another suggestion has taken the place of the one that was seen is none.
+    # A click on a suggestion that is being replaced by another one has no effect.
     for _ in range(10):
         suggestion.first.click()
         with contextlib.suppress(AssertionError):

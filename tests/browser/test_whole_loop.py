@@ -1,4 +1,4 @@
-"""The main job in Chromium, with real MNIST and real mouse strokes: build, mend, train, draw, look inside, return."""
+"""The main workflow in Chromium with MNIST and mouse strokes: build, fix, train, draw, inspect, return."""
 
 import json
 import re
@@ -13,13 +13,13 @@ from tests.browser.conftest import Server
 
 pytestmark = pytest.mark.browser
 
-# A seven with a crossbar-free, slightly slanted stem, in pixels of the canvas.
+# A seven without a crossbar and with a slanted stem, in canvas pixels.
 SEVEN = [[(60, 60), (120, 56), (180, 58), (160, 110), (135, 160), (115, 205)]]
 
 
 def draw(page: Page, *strokes: list[tuple[float, float]]) -> None:
     pad = page.locator(".st-key-canvas canvas.upper-canvas")
-    expect(pad).to_have_count(1)  # a canvas that was cleared goes when the new one is drawn
+    expect(pad).to_have_count(1)  # a cleared canvas is removed when the new one is rendered
     expect(pad).to_be_visible()
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
@@ -36,22 +36,22 @@ _PROGRESS = "document.querySelector('.st-key-curve .js-plotly-plot')?.data?.[0]?
 
 
 def progress(page: Page) -> float:
-    """How far the training curve on the screen reaches, in epochs."""
+    """Return the last epoch of the training curve on the page."""
     return float(page.evaluate(_PROGRESS))
 
 
-def wait_for_progress(page: Page, beyond: float) -> None:
-    page.wait_for_function(f"reached => ({_PROGRESS}) > reached", arg=beyond, timeout=60_000)
+def wait_for_progress(page: Page, after: float) -> None:
+    page.wait_for_function(f"reached => ({_PROGRESS}) > reached", arg=after, timeout=60_000)
 
 
 def last_step(page: Page) -> int:
-    log = re.search(r"step ([\d,]+)", page.locator(".pg-note").filter(has_text="step").first.inner_text())
-    assert log
-    return int(log[1].replace(",", ""))
+    match = re.search(r"step ([\d,]+)", page.locator(".pg-note").filter(has_text="step").first.inner_text())
+    assert match
+    return int(match[1].replace(",", ""))
 
 
 def press(page: Page, key: str) -> None:
-    """Click when the answer to what came before is on the screen: Streamlit makes one click of two during one run."""
+    """Click a button after the previous script run: Streamlit merges two clicks that arrive during one run."""
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
     page.locator(f".st-key-{key} button").first.click()
 
@@ -59,7 +59,7 @@ def press(page: Page, key: str) -> None:
 def choose(page: Page, key: str, option: str) -> None:
     field = page.locator(f".st-key-{key} input").first
     field.click()
-    field.fill(option)  # of a long list only a part is drawn
+    field.fill(option)  # only part of a long list is rendered
     page.get_by_role("option", name=option, exact=True).click()
 
 
@@ -74,11 +74,11 @@ def open_app(page: Page, server: Server) -> None:
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
-def test_build_mend_train_draw_look_inside_and_come_back(page: Page, server: Server) -> None:
+def test_build_fix_train_pause_reload_and_stop(page: Page, server: Server) -> None:
     open_app(page, server)
     expect(page.locator(".pg-totals")).to_contain_text("93,322")
 
-    # Build: a preset, one layer more, another number of channels, and back from a mistake by its own fix.
+    # Build: choose a preset, add a layer, change the channels, and repair an error by its fix.
     choose(page, "architecture-preset", "Tiny")
     expect(page.locator(".pg-totals")).to_contain_text("3,738")
     press(page, "open-conv2d-2")
@@ -102,31 +102,31 @@ def test_build_mend_train_draw_look_inside_and_come_back(page: Page, server: Ser
     press(page, "undo")
     expect(page.locator('[class*="st-key-layer-conv2d-2"]').first).to_contain_text("24 · 3×3 · ReLU")
 
-    # Train: the chart grows, pause holds it, a step adds one batch, resume goes on.
+    # Train: the chart grows, Pause stops it, Step adds one batch, Resume continues.
     epochs = page.locator(".st-key-recipe-epochs input")
-    epochs.fill("20")  # this net takes seconds for one: the run must not be over before it is stopped
+    epochs.fill("20")  # an epoch takes seconds; the run must not end before it is stopped
     epochs.press("Enter")
     press(page, "train-start")
     wait_for_progress(page, 0)
     press(page, "train-pause")
     status(page, "paused")
     expect(page.locator(".pg-note").filter(has_text="step").first).to_be_visible()
-    held = progress(page)
-    page.wait_for_timeout(1500)  # the page is drawn anew for the pause; a click in the middle of that may be lost
+    paused_at = progress(page)
+    page.wait_for_timeout(1500)  # the page reruns for the pause, and a click during the rerun may be lost
     before = last_step(page)
     press(page, "train-step")
     expect(page.locator(".pg-note").filter(has_text=f"step {before + 1:,}")).to_be_visible()
     status(page, "paused")
-    wait_for_progress(page, held)
+    wait_for_progress(page, paused_at)
     press(page, "train-start")
     status(page, "training")
-    wait_for_progress(page, held + 0.005)
+    wait_for_progress(page, paused_at + 0.005)
 
-    # Reload in mid-training: the page finds the run again, and its network.
+    # Reload while training: the page attaches the run and its network again.
     page.reload()
     status(page, "training")
     expect(page.locator('[class*="st-key-layer-dropout-1"]')).to_be_visible()
-    wait_for_progress(page, held + 0.007)
+    wait_for_progress(page, paused_at + 0.007)
 
     # A second tab sees the same run.
     other = page.context.new_page()
@@ -143,7 +143,7 @@ def test_build_mend_train_draw_look_inside_and_come_back(page: Page, server: Ser
     assert json.loads(log[-1])["kind"] == "run_ended"
 
 
-def test_a_drawn_digit_is_read_the_same_on_the_page_and_on_the_command_line(
+def test_drawing_gets_the_same_prediction_on_the_page_and_the_command_line(
     page: Page, server: Server, tmp_path: Path
 ) -> None:
     page.goto(server.url + "?run=pretrained")
@@ -161,7 +161,7 @@ def test_a_drawn_digit_is_read_the_same_on_the_page_and_on_the_command_line(
     for text, probability in zip(shown, answer[0]["probabilities"], strict=True):
         assert abs(int(text) - probability * 100) <= 2  # the page's strokes went through the canvas's smoothing
 
-    # The strip shows the digit's way; a click opens the layer with its maps.
+    # A click in the feature strip opens the layer on the Inspect page.
     page.get_by_role("button", name="Inspect Conv 64").first.click()
     expect(page.get_by_text("32×13×13 → 64×11×11")).to_be_visible()
     expect(page.get_by_text("The input: your drawing")).to_be_visible()
@@ -170,14 +170,14 @@ def test_a_drawn_digit_is_read_the_same_on_the_page_and_on_the_command_line(
     page.get_by_text("One channel", exact=True).click()
     expect(page.get_by_text("Output 1 of 64: its 32 kernels")).to_be_visible()
 
-    # Back on the Playground the drawing is still there; clearing empties it.
+    # The drawing is kept on the Playground page; Undo removes it.
     page.get_by_test_id("stTopNavLink").filter(has_text="Playground").click()
     expect(guess).to_have_text("7")
     press(page, "canvas-undo")
     expect(page.locator(".st-key-prediction")).to_contain_text("Example")
 
 
-def test_a_stroke_from_the_top_right_corner_is_kept(page: Page, server: Server) -> None:
+def test_stroke_from_the_top_right_corner_is_kept(page: Page, server: Server) -> None:
     open_app(page, server)
     draw(page, [(234, 6), (200, 60), (120, 200)])
     expect(page.locator(".st-key-prediction")).not_to_contain_text("Example")
@@ -188,7 +188,7 @@ def test_a_stroke_from_the_top_right_corner_is_kept(page: Page, server: Server) 
     expect(page.locator(".st-key-prediction")).to_contain_text("Example")
 
 
-def test_the_curve_keeps_its_node_and_hidden_traces_while_it_grows(page: Page, server: Server) -> None:
+def test_live_chart_keeps_its_node_and_hidden_traces_while_training(page: Page, server: Server) -> None:
     open_app(page, server)
     press(page, "train-start")
     wait_for_progress(page, 0.01)
@@ -196,8 +196,7 @@ def test_the_curve_keeps_its_node_and_hidden_traces_while_it_grows(page: Page, s
     page.locator(".st-key-curve .legendtoggle").first.click()
     hidden = "() => document.querySelector('.st-key-curve .js-plotly-plot')?._fullData?.[0]?.visible === 'legendonly'"
     page.wait_for_function(hidden)
-    seen = progress(page)
-    wait_for_progress(page, seen + 0.02)
+    wait_for_progress(page, progress(page) + 0.02)
     assert page.evaluate("document.querySelector('.st-key-curve .js-plotly-plot').dataset.marked") == "yes"
     assert page.evaluate(hidden)
     press(page, "train-stop")
@@ -205,7 +204,7 @@ def test_the_curve_keeps_its_node_and_hidden_traces_while_it_grows(page: Page, s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_screen_shows_everything_without_scrolling_sideways(page: Page, server: Server, scheme: str) -> None:
+def test_narrow_screen_does_not_scroll_horizontally(page: Page, server: Server, scheme: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     open_app(page, server)
@@ -219,7 +218,7 @@ def test_a_narrow_screen_shows_everything_without_scrolling_sideways(page: Page,
         assert box["x"] + box["width"] <= 391
 
 
-def test_the_runs_page_compares_renames_and_opens(page: Page, server: Server) -> None:
+def test_runs_page_compares_and_opens_a_run(page: Page, server: Server) -> None:
     page.goto(server.url + "/runs")
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
     table = page.get_by_test_id("stDataFrame")

@@ -17,8 +17,8 @@ from playground.ui.canvas import (
     parse_fabric_json,
 )
 
-# What Chromium sent for one stroke (50, 60) → (110, 60) → (110, 120) in steps of 20 and one click at
-# (200, 210), a pen 18 wide; without the entries that say nothing about the place.
+# Recorded in Chromium: a stroke (50, 60) → (110, 60) → (110, 120) in steps of 20 and a click at (200, 210) with a pen of
+# width 18; entries that do not affect the position are omitted.
 RECORDED: dict[str, Any] = json.loads("""
 {"version": "7.4.0", "background": "#000", "objects": [
   {"type": "Path", "version": "7.4.0", "originX": "center", "originY": "center", "left": 79.991,
@@ -54,14 +54,14 @@ def path(*commands: list[Any], **more: Any) -> dict[str, Any]:
     return {"objects": [{"type": "Path", "path": list(commands), "strokeWidth": 0, **more}]}
 
 
-def apart(stroke: list[tuple[float, float]]) -> bool:
-    """Whether the stroke is more than a dot and never stands still."""
+def is_distinct(stroke: list[tuple[float, float]]) -> bool:
+    """Return True if the stroke is a point, or longer than a dot without repeated points."""
     moves = all(before != after for before, after in pairwise(stroke))
     extent = max(max(side) - min(side) for side in zip(*stroke, strict=True))
     return len(stroke) == 1 or (moves and extent > 0.25)
 
 
-def test_a_recorded_drawing_gives_the_strokes_that_were_drawn() -> None:
+def test_recorded_drawing_gives_its_strokes() -> None:
     stroke, dot = parse_fabric_json(RECORDED, offset_y=0).strokes
     assert stroke[0] == (49.98, 60.0)
     assert stroke[-1] == (110.0, 120.02)
@@ -69,12 +69,12 @@ def test_a_recorded_drawing_gives_the_strokes_that_were_drawn() -> None:
     assert dot == ((200.0, 210.0),)
 
 
-def test_the_offset_moves_the_origin_to_the_visible_area() -> None:
+def test_offset_moves_the_origin_to_the_drawing_area() -> None:
     assert parse_fabric_json(RECORDED, offset_y=48).strokes[1] == ((200.0, 162.0),)
 
 
-@given(st.lists(st.lists(points, min_size=1, max_size=12).filter(apart).map(tuple), max_size=8).map(tuple))
-def test_strokes_survive_the_way_through_fabric(strokes: Any) -> None:
+@given(st.lists(st.lists(points, min_size=1, max_size=12).filter(is_distinct).map(tuple), max_size=8).map(tuple))
+def test_strokes_survive_the_round_trip_through_fabric_json(strokes: Any) -> None:
     drawing = json.loads(json.dumps(make_fabric_json(strokes, pen_width=18, offset_y=48)))
     again = parse_fabric_json(drawing, offset_y=48).strokes
     assert [len(stroke) for stroke in again] == [len(stroke) for stroke in strokes]
@@ -85,7 +85,7 @@ def test_strokes_survive_the_way_through_fabric(strokes: Any) -> None:
 
 @given(st.fixed_dictionaries({"objects": st.lists(shapes | anything, max_size=4) | anything}) | anything)
 @settings(max_examples=300)
-def test_hostile_json_never_raises_and_gives_points_within_reach(fabric_json: Any) -> None:
+def test_invalid_json_never_raises_and_gives_points_within_bounds(fabric_json: Any) -> None:
     ink = parse_fabric_json(fabric_json, offset_y=0.0, bounds=(-9, 289))
     for stroke in (*ink.strokes, *ink.eraser_strokes):
         assert stroke
@@ -110,13 +110,13 @@ def test_hostile_json_never_raises_and_gives_points_within_reach(fabric_json: An
         None,
     ],
 )
-def test_only_the_broken_object_is_left_out(broken: Any) -> None:
+def test_only_the_invalid_object_is_skipped(broken: Any) -> None:
     sound = RECORDED["objects"][1]
     objects = [{"type": "Path", "path": broken}, {"type": "Image", "src": "data:"}, sound]
     assert parse_fabric_json({"objects": objects}, offset_y=0).strokes == (((200.0, 210.0),),)
 
 
-def test_a_flood_is_cut_off() -> None:
+def test_number_of_strokes_and_points_is_limited() -> None:
     many = {"objects": [RECORDED["objects"][1]] * (MAX_STROKES + 5)}
     assert len(parse_fabric_json(many, offset_y=0).strokes) == MAX_STROKES
     zigzag = [["M", 0, 0], *(["Q", 1e6, 0, i % 2, 5] for i in range(MAX_POINTS - 1))]
@@ -124,7 +124,7 @@ def test_a_flood_is_cut_off() -> None:
     assert sum(map(len, parse_fabric_json(flood, offset_y=0).strokes)) <= MAX_POINTS
 
 
-def test_points_outside_are_brought_to_the_edge() -> None:
+def test_points_outside_are_clipped_to_the_bounds() -> None:
     drawing = path(["M", 100, 100], ["L", 400, 100], ["L", 500, 100], ["L", 400, 200], ["L", 100, 200])
     (stroke,) = parse_fabric_json(drawing, offset_y=0, bounds=(-9, 289)).strokes
     assert stroke == ((100, 100), (289, 100), (289, 200), (100, 200))
@@ -150,11 +150,11 @@ def test_points_outside_are_brought_to_the_edge() -> None:
         ({"left": 50, "top": 60, "skewY": 45}, ((40, 50), (60, 70))),
     ],
 )
-def test_a_moved_object_is_read_where_fabric_paints_it(placement: dict[str, Any], expected: Any) -> None:
+def test_transformed_object_is_read_at_its_painted_position(placement: dict[str, Any], expected: Any) -> None:
     assert parse_fabric_json(path(["M", 10, 20], ["L", 30, 20], **placement), offset_y=0).strokes == (expected,)
 
 
-def test_curves_run_through_their_known_points() -> None:
+def test_sampled_curves_contain_known_points() -> None:
     (quadratic,) = parse_fabric_json(path(["M", 0, 0], ["Q", 8, 16, 16, 0]), offset_y=0).strokes
     assert (8.0, 8.0) in quadratic
     (cubic,) = parse_fabric_json(path(["M", 0, 0], ["C", 0, 12, 16, 12, 16, 0], ["Z"]), offset_y=0).strokes
@@ -163,17 +163,17 @@ def test_curves_run_through_their_known_points() -> None:
 
 
 def drawing_of(*marks: tuple[str, list[list[Any]]]) -> dict[str, Any]:
-    return {"objects": [{"type": "Path", "stroke": colour, "path": commands} for colour, commands in marks]}
+    return {"objects": [{"type": "Path", "stroke": color, "path": commands} for color, commands in marks]}
 
 
 ACROSS = [["M", 20, 100], ["L", 220, 100]]
 DOWN = [["M", 120, 40], ["L", 120, 160]]
 
 
-@pytest.mark.parametrize("colour", ["#000", "#000000", "rgb(0,0,0)", "rgb(0, 0, 0)"])
-def test_the_eraser_cuts_what_was_there_before_it(colour: str) -> None:
+@pytest.mark.parametrize("color", ["#000", "#000000", "rgb(0,0,0)", "rgb(0, 0, 0)"])
+def test_eraser_cuts_only_earlier_strokes(color: str) -> None:
     left, right, later = parse_fabric_json(
-        drawing_of(("#fff", ACROSS), (colour, DOWN), ("#fff", DOWN)), offset_y=0
+        drawing_of(("#fff", ACROSS), (color, DOWN), ("#fff", DOWN)), offset_y=0
     ).strokes
     assert (left[0], right[-1]) == ((20, 100), (220, 100))
     assert left[-1][0] == pytest.approx(120 - ERASER_WIDTH / 2, abs=4)
@@ -181,7 +181,7 @@ def test_the_eraser_cuts_what_was_there_before_it(colour: str) -> None:
     assert later == ((120, 40), (120, 160))
 
 
-def test_an_eraser_that_misses_changes_no_stroke_and_one_that_covers_leaves_nothing() -> None:
+def test_eraser_that_misses_changes_nothing_and_one_that_covers_removes_the_stroke() -> None:
     far = [["M", 20, 200], ["L", 220, 200]]
     assert parse_fabric_json(drawing_of(("#fff", ACROSS), ("#000", far)), offset_y=0).strokes == (
         ((20, 100), (220, 100)),
@@ -191,11 +191,11 @@ def test_an_eraser_that_misses_changes_no_stroke_and_one_that_covers_leaves_noth
     )
 
 
-def test_a_flood_of_erasing_takes_no_time() -> None:
+def test_number_of_eraser_points_is_limited() -> None:
     zigzag = [["M", 0, 0], *(["L", 300 * (i % 2), i % 300] for i in range(1, MAX_POINTS // 8))]
     flood = drawing_of(*[("#fff", zigzag)] * 4, *[("#000", zigzag)] * 4)
     ink = parse_fabric_json(flood, offset_y=0, bounds=(-9, 289))
-    assert sum(map(len, ink.eraser_strokes)) <= MAX_ERASER_POINTS + 2 * 4  # each keeps its ends
+    assert sum(map(len, ink.eraser_strokes)) <= MAX_ERASER_POINTS + 2 * 4  # each eraser stroke keeps its ends
 
 
 def page() -> None:
@@ -213,7 +213,7 @@ def sent(*strokes: tuple[tuple[float, float], ...]) -> dict[str, Any]:
     return {"drawing": {"raw": make_fabric_json(strokes, pen_width=18, offset_y=0), "data": None}}
 
 
-def test_a_canvas_returns_what_came_since_its_mount() -> None:
+def test_canvas_returns_strokes_drawn_since_its_creation() -> None:
     app = AppTest.from_function(page, default_timeout=60).run()
     assert app.session_state["got"] is None
     app.session_state["canvas-1"] = sent(((5.0, 5.0),), ((9.0, 9.0), (20.0, 9.0)))
@@ -228,7 +228,7 @@ def test_a_canvas_returns_what_came_since_its_mount() -> None:
     assert not app.exception
 
 
-def test_another_pen_keeps_the_drawing() -> None:
+def test_changing_the_pen_width_keeps_the_drawing() -> None:
     app = AppTest.from_function(page, default_timeout=60).run()
     app.session_state["canvas-1"] = sent(((30.0, 30.0),))
     app.run()
@@ -240,7 +240,7 @@ def test_another_pen_keeps_the_drawing() -> None:
 
 
 @pytest.mark.parametrize("forged", ["junk", 7, [], None, {"raw": 3}, {"raw": {"objects": "x"}}])
-def test_a_forged_answer_does_no_harm(forged: Any) -> None:
+def test_invalid_component_value_is_ignored(forged: Any) -> None:
     app = AppTest.from_function(page, default_timeout=60).run()
     app.session_state["canvas-1"] = {"drawing": forged, "backgroundFit": {"a": 1}}
     app.run()

@@ -1,4 +1,4 @@
-"""Every page through Streamlit's AppTest: the script really runs, callbacks fire, only the browser is missing."""
+"""The pages through Streamlit's AppTest: the real script and its callbacks, without a browser."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -39,9 +39,7 @@ from playground.engine.workers.limits import ServerLimits
 from playground.errors import DatasetUnavailableError, StorageError
 from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing
 from playground.interpret.model import load_model
-from playground.ui import actions as steering
-from playground.ui import model_input
-from playground.ui import services as server
+from playground.ui import actions, model_input, services
 from playground.ui.canvas import Ink, Stroke, make_fabric_json
 from playground.ui.state import AppState
 
@@ -49,8 +47,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = str(ROOT / "app.py")
 
 
-class NoWorkers(server.Scheduler):
-    """A supervisor that starts no process: these tests are about pages."""
+class NoWorkers(services.Scheduler):
+    """Scheduler that starts no process."""
 
     def __init__(self, *, limits: ServerLimits) -> None:
         super().__init__(limits=limits.model_copy(update={"max_running": 0}), keep_spare_worker=False)
@@ -58,11 +56,11 @@ class NoWorkers(server.Scheduler):
 
 @pytest.fixture
 def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The app on an empty data folder, before its first run."""
+    """The app with an empty data folder, before its first script run."""
     import streamlit as st
 
     st.cache_resource.clear()
-    monkeypatch.setattr(server, "Scheduler", NoWorkers)
+    monkeypatch.setattr(services, "Scheduler", NoWorkers)
     yield AppTest.from_file(SCRIPT, default_timeout=60)
     st.cache_resource.clear()
 
@@ -81,16 +79,16 @@ def kinds_of(app: AppTest) -> list[str]:
     return [layer.kind for layer in state_of(app).editor.architecture.layers]
 
 
-def test_the_first_page_is_complete_and_answers_before_any_training(app: AppTest) -> None:
+def test_first_page_shows_all_panels_and_predicts_before_training(app: AppTest) -> None:
     app.run()
     assert not app.exception
-    shown = html_of(app)
-    for word in ("Network", "Training", "Draw", "Feature maps, layer by layer", "93,322", "pretrained model"):
-        assert word in shown, word
+    page_html = html_of(app)
+    for text in ("Network", "Training", "Draw", "Feature maps, layer by layer", "93,322", "pretrained model"):
+        assert text in page_html, text
     assert app.button(key="train-start").label == "Train"
     assert not app.button(key="train-start").disabled
     assert app.button(key="train-stop").disabled
-    assert "<b>3</b>" in shown  # the example is a 3
+    assert "<b>3</b>" in page_html  # the example
 
 
 @pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
@@ -105,7 +103,7 @@ def test_every_preset_shows_its_rows(app: AppTest, name: str) -> None:
     assert app.button(key="train-start").disabled == preset.is_broken
 
 
-def test_layers_are_edited_moved_copied_switched_and_deleted_and_undone(app: AppTest) -> None:
+def test_layers_can_be_edited_moved_duplicated_disabled_deleted_and_restored_by_undo(app: AppTest) -> None:
     app.run()
     before = state_of(app).editor.architecture
     app.button(key="open-conv2d-2").click().run()
@@ -129,7 +127,7 @@ def test_layers_are_edited_moved_copied_switched_and_deleted_and_undone(app: App
     assert not app.exception
 
 
-def test_a_widget_shows_the_value_that_undo_brought_back(app: AppTest) -> None:
+def test_widget_shows_the_value_restored_by_undo(app: AppTest) -> None:
     app.run()
     app.button(key="open-linear-1").click().run()
     app.number_input(key="field-linear-1-out_features").set_value(100).run()
@@ -137,7 +135,7 @@ def test_a_widget_shows_the_value_that_undo_brought_back(app: AppTest) -> None:
     assert app.number_input(key="field-linear-1-out_features").value == 64
 
 
-def test_fixes_mend_the_broken_preset_one_click_at_a_time(app: AppTest) -> None:
+def test_fix_buttons_repair_the_broken_preset(app: AppTest) -> None:
     app.run()
     app.selectbox(key="architecture-preset").set_value("broken").run()
     assert "is larger than its" in html_of(app)
@@ -150,7 +148,7 @@ def test_fixes_mend_the_broken_preset_one_click_at_a_time(app: AppTest) -> None:
     assert "pg-wrong" not in html_of(app)
 
 
-def test_a_residual_block_can_be_edited_inside(app: AppTest) -> None:
+def test_inner_layer_of_a_residual_block_can_be_removed(app: AppTest) -> None:
     app.run()
     app.selectbox(key="architecture-preset").set_value("residual").run()
     app.button(key="open-residual-1").click().run()
@@ -160,7 +158,7 @@ def test_a_residual_block_can_be_edited_inside(app: AppTest) -> None:
     assert not app.exception
 
 
-def test_train_queues_a_run_with_the_network_and_recipe_on_the_screen(app: AppTest) -> None:
+def test_train_queues_a_run_with_the_network_and_recipe_of_the_editor(app: AppTest) -> None:
     app.run()
     app.selectbox(key="architecture-preset").set_value("tiny").run()
     app.selectbox(key="recipe-preset").set_value("tutorial").run()
@@ -179,34 +177,32 @@ def test_train_queues_a_run_with_the_network_and_recipe_on_the_screen(app: AppTe
     assert not app.exception
 
 
-def test_a_batch_larger_than_the_data_is_refused_beside_the_button(app: AppTest) -> None:
+def test_batch_larger_than_the_dataset_is_rejected_with_a_fix(app: AppTest) -> None:
     app.run()
     app.number_input(key="recipe-limit").set_value(100).run()
     app.number_input(key="recipe-batch_size").set_value(500).run()
     app.button(key="train-start").click().run()
-    shown = html_of(app)
-    assert "A batch of 500 is larger than the 100 training images" in shown
-    assert "Choose a batch size of at most 100" in shown
+    page_html = html_of(app)
+    assert "A batch of 500 is larger than the 100 training images" in page_html
+    assert "Choose a batch size of at most 100" in page_html
     assert not app.exception
 
 
-def test_a_data_folder_that_cannot_be_written_is_said_beside_the_button(
-    app: AppTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from playground.engine.workers import scheduler as supervisor
+def test_read_only_data_folder_is_reported_with_a_fix(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    from playground.engine.workers import scheduler
 
     def refuse(*_: object, **__: object) -> None:
         raise StorageError("The folder cannot be written: Read-only file system.", fix="Set CNN_PLAYGROUND_HOME.")
 
     app.run()
-    monkeypatch.setattr(supervisor, "create_run", refuse)
+    monkeypatch.setattr(scheduler, "create_run", refuse)
     app.button(key="train-start").click().run()
     assert "Read-only file system" in html_of(app)
     assert "Set CNN_PLAYGROUND_HOME" in html_of(app)
     assert not app.exception
 
 
-def test_damaged_data_is_said_in_words_and_the_page_stays(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_dataset_is_reported_and_the_page_keeps_working(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     from playground.errors import AssetError
 
     def damaged() -> None:
@@ -223,7 +219,7 @@ def test_damaged_data_is_said_in_words_and_the_page_stays(app: AppTest, monkeypa
     assert "Install CNN Playground again" not in html_of(app)
 
 
-def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
+def test_drawing_is_predicted_cleared_and_restored_by_undo(app: AppTest) -> None:
     app.run()
     one = (((120.0, 40.0), (120.0, 120.0), (120.0, 200.0)),)
     raw = make_fabric_json(one, pen_width=17, offset_y=0.0)
@@ -243,13 +239,13 @@ def test_a_drawing_is_predicted_and_can_be_cleared(app: AppTest) -> None:
     app.button(key="canvas-random").click().run()
     assert state_of(app).drawing.test_index is not None
     assert ", label " in html_of(app)
-    for shown in ((), one, ()):  # before the test image, before it was cleared, before it was drawn
+    for strokes in ((), one, ()):  # before the test image, before clearing, before drawing
         app.button(key="canvas-undo").click().run()
-        assert (state_of(app).drawing.test_index, state_of(app).drawing.ink.strokes) == (None, shown)
+        assert (state_of(app).drawing.test_index, state_of(app).drawing.ink.strokes) == (None, strokes)
     assert not app.exception
 
 
-def test_a_session_finds_the_run_named_in_its_address(app: AppTest) -> None:
+def test_session_attaches_the_run_named_in_the_address(app: AppTest) -> None:
     run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("careful").recipe, name="Mine")
     app.query_params["run"] = run.id
     app.run()
@@ -259,14 +255,14 @@ def test_a_session_finds_the_run_named_in_its_address(app: AppTest) -> None:
     assert "Mine" in html_of(app)
 
 
-def test_a_stopped_run_goes_on_only_while_its_network_and_recipe_stand_there(app: AppTest) -> None:
+def test_stopped_run_resumes_only_with_its_own_network_and_recipe(app: AppTest) -> None:
     run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
     run.log_path.write_bytes(serialize_event(RunEnded(step=5, elapsed_s=1, status="stopped")))
-    run.checkpoint_path.write_bytes(b"looked at only when it is resumed")
+    run.checkpoint_path.write_bytes(b"read only when the run is resumed")
     app.query_params["run"] = run.id
     app.run()
     assert app.button(key="train-start").label == "Resume"
-    app.number_input(key="recipe-lr").set_value(0.01).run()  # a knob: may be turned while the run stands still
+    app.number_input(key="recipe-lr").set_value(0.01).run()  # a live hyperparameter may change while the run is stopped
     assert app.button(key="train-start").label == "Resume"
     app.number_input(key="recipe-seed").set_value(3).run()
     assert app.button(key="train-start").label == "Train"
@@ -276,7 +272,7 @@ def test_a_stopped_run_goes_on_only_while_its_network_and_recipe_stand_there(app
     assert app.button(key="train-start").label == "Train"
 
 
-def test_a_run_stopped_before_its_first_checkpoint_goes_on_as_itself(app: AppTest) -> None:
+def test_run_stopped_before_its_first_checkpoint_is_resumed(app: AppTest) -> None:
     run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
     run.log_path.write_bytes(serialize_event(RunEnded(step=5, elapsed_s=1, status="stopped")))
     app.query_params["run"] = run.id
@@ -285,17 +281,17 @@ def test_a_run_stopped_before_its_first_checkpoint_goes_on_as_itself(app: AppTes
     app.button(key="train-start").click().run()
     assert not app.exception
     assert find_run("latest").id == run.id
-    assert server.get_scheduler().get_queue_position(run.id) == 1
+    assert services.get_scheduler().get_queue_position(run.id) == 1
 
 
-def test_an_unknown_run_in_the_address_does_no_harm(app: AppTest) -> None:
+def test_unknown_run_in_the_address_is_ignored(app: AppTest) -> None:
     app.query_params["run"] = "../../etc/passwd"
     app.run()
     assert state_of(app).training.run_id is None
     assert not app.exception
 
 
-def test_look_inside_shows_every_layer_of_the_pretrained_net(app: AppTest) -> None:
+def test_inspect_page_shows_every_layer_of_the_pretrained_model(app: AppTest) -> None:
     app.run()
     for layer in load_pretrained_run().record.architecture.layers:
         state_of(app).inspect.layer_id = layer.id
@@ -307,18 +303,18 @@ def test_look_inside_shows_every_layer_of_the_pretrained_net(app: AppTest) -> No
 
 
 def _inside_page() -> None:
-    from playground.ui.pages.inspect import page as inside
+    from playground.ui.pages.inspect.page import render_inspect_page
 
-    inside.render_inspect_page()
+    render_inspect_page()
 
 
 def _runs_page() -> None:
-    from playground.ui.pages.runs import page as runs
+    from playground.ui.pages.runs.page import render_runs_page
 
-    runs.render_runs_page()
+    render_runs_page()
 
 
-def test_the_runs_page_lists_what_there_is_and_names_what_cannot_be_read(app: AppTest, home: Path) -> None:
+def test_runs_page_lists_runs_and_reports_unreadable_folders(app: AppTest, home: Path) -> None:
     page = AppTest.from_function(_runs_page, default_timeout=60)
     page.run()
     assert "No run yet" in html_of(page)
@@ -335,7 +331,7 @@ def test_the_runs_page_lists_what_there_is_and_names_what_cannot_be_read(app: Ap
     assert "newer CNN Playground" in html_of(page)
 
 
-def test_the_runs_page_says_what_a_fork_branched_off(app: AppTest) -> None:
+def test_runs_page_shows_the_parent_of_a_fork(app: AppTest) -> None:
     parent = _forkable().rename("Stem")
     fork_run(parent, 3, parent.record.recipe.replace(lr=0.02), name="Branch")
     page = AppTest.from_function(_runs_page, default_timeout=60)
@@ -346,7 +342,7 @@ def test_the_runs_page_says_what_a_fork_branched_off(app: AppTest) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LAYER_KINDS if kind != "output"])
-def test_a_layer_is_added_where_it_fits(app: AppTest, kind: str) -> None:
+def test_layer_is_added_at_a_valid_position(app: AppTest, kind: str) -> None:
     from playground.ui.pages.playground.network import _add_layer
 
     app.run()
@@ -361,8 +357,8 @@ def test_a_layer_is_added_where_it_fits(app: AppTest, kind: str) -> None:
     )
 
 
-def test_many_problems_on_one_row_are_all_shown(app: AppTest) -> None:
-    """Two of them may be about the same field: widgets of one page must not share a key."""
+def test_all_problems_of_a_row_are_shown(app: AppTest) -> None:
+    """Several may concern the same field, and widgets of a page must not share a key."""
     app.run()
     state = state_of(app)
     inner = Conv2d(out_channels=8, padding="same", stride=2)
@@ -373,7 +369,7 @@ def test_many_problems_on_one_row_are_all_shown(app: AppTest) -> None:
     assert html_of(app).count("pg-wrong") >= 5
 
 
-def test_a_number_out_of_bounds_becomes_the_nearest_and_is_shown(app: AppTest) -> None:
+def test_number_out_of_bounds_is_clamped_and_shown(app: AppTest) -> None:
     app.run()
     app.number_input(key="recipe-batch_size").set_value(60_000).run()
     assert state_of(app).editor.recipe.batch_size == 8192
@@ -393,35 +389,35 @@ def _batch(step: int, epochs: float) -> StepDone:
 
 
 def _run_with(*events: object, owner: str | None = None, net: str = "tiny") -> Run:
-    """A run of which a log tells this much."""
+    """Create a run with these events in its log."""
     run = create_run(get_architecture_preset(net).architecture, get_recipe_preset("tutorial").recipe, owner=owner)
     run.log_path.write_bytes(b"".join(serialize_event(event) for event in events))  # type: ignore[arg-type]
     return run
 
 
 def _queued_commands(run: Run) -> tuple[object, ...]:
-    return server.get_scheduler().get_queued_commands(run.id)
+    return services.get_scheduler().get_queued_commands(run.id)
 
 
-def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_of_another_user_can_be_watched_but_not_controlled(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     app.run()
-    run = server.get_scheduler().submit(
+    run = services.get_scheduler().submit(
         get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe, owner="somebody"
     )
-    monkeypatch.setattr(steering, "get_requester_id", lambda: "me")
+    monkeypatch.setattr(actions, "get_requester_id", lambda: "me")
     state_of(app).attach(run, load_into_editor=True)
     app.run()
     assert app.button(key="train-stop").disabled
     assert app.button(key="train-start").disabled
-    assert "Somebody else" in html_of(app)
+    assert "This run belongs to someone else" in html_of(app)
     app.number_input(key="recipe-lr").set_value(0.5).run()
-    assert not app.number_input(key="recipe-lr").disabled, "one's own settings stay one's own"
+    assert not app.number_input(key="recipe-lr").disabled, "the settings in the editor stay editable"
     assert state_of(app).editor.recipe.lr == 0.5
     assert _queued_commands(run) == ()
     app.button(key="train-reset").click().run()
     assert state_of(app).training.run_id is None
-    assert server.get_scheduler().is_active(run.id)
-    monkeypatch.setattr(steering, "get_requester_id", lambda: "somebody")
+    assert services.get_scheduler().is_active(run.id)
+    monkeypatch.setattr(actions, "get_requester_id", lambda: "somebody")
     state_of(app).attach(run, load_into_editor=True)
     app.run()
     assert not app.button(key="train-stop").disabled
@@ -432,25 +428,25 @@ def test_somebody_else_s_run_is_watched_and_not_steered(app: AppTest, monkeypatc
     assert not app.exception
 
 
-def test_only_its_owner_deletes_or_renames_a_run(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_owner_can_delete_or_rename_a_run(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     from playground.errors import OwnershipError
-    from playground.ui.pages.runs import page as runs
+    from playground.ui.pages.runs import page
 
     app.run()
     run = _run_with(owner="somebody")
-    monkeypatch.setattr(runs, "get_requester_id", lambda: "me")
-    for act in (lambda: runs._delete_run(run), lambda: runs._rename_run(run, "Mine now")):
+    monkeypatch.setattr(page, "get_requester_id", lambda: "me")
+    for change in (lambda: page._delete_run(run), lambda: page._rename_run(run, "Mine now")):
         with pytest.raises(OwnershipError):
-            act()
+            change()
     assert find_run(run.id).record.name == run.record.name
-    monkeypatch.setattr(runs, "get_requester_id", lambda: None)
-    runs._rename_run(run, "Renamed")
+    monkeypatch.setattr(page, "get_requester_id", lambda: None)
+    page._rename_run(run, "Renamed")
     assert find_run(run.id).record.name == "Renamed"
 
 
-def test_a_completed_run_goes_on_with_more_epochs(app: AppTest) -> None:
+def test_completed_run_resumes_with_more_epochs(app: AppTest) -> None:
     run = _run_with(_batch(5, 5.0), RunEnded(step=5, elapsed_s=1, status="completed"))
-    run.checkpoint_path.write_bytes(b"looked at only when it is resumed")
+    run.checkpoint_path.write_bytes(b"read only when the run is resumed")
     app.query_params["run"] = run.id
     app.run()
     assert app.button(key="train-start").label == "Train"
@@ -461,7 +457,7 @@ def test_a_completed_run_goes_on_with_more_epochs(app: AppTest) -> None:
     assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"epochs": 6}),)
 
 
-def test_a_page_shows_the_knobs_as_they_were_turned(app: AppTest) -> None:
+def test_page_shows_the_changed_hyperparameters_of_a_run(app: AppTest) -> None:
     run = _run_with(
         _batch(5, 0.5),
         HyperparameterChanged(step=5, elapsed_s=1, hyperparameter="lr", before=0.001, after=0.25),
@@ -472,15 +468,17 @@ def test_a_page_shows_the_knobs_as_they_were_turned(app: AppTest) -> None:
     app.run()
     assert (app.number_input(key="recipe-lr").value, app.number_input(key="recipe-batch_size").value) == (0.25, 64)
     app.button(key="train-start").click().run()
-    assert _queued_commands(run) == (), "nothing was turned since"
+    assert _queued_commands(run) == (), "nothing was changed since"
 
 
 @pytest.mark.parametrize("after", [None, 3, "x", {"a": 1}, [None], [2.0], "0" * 9, True])
-@pytest.mark.parametrize("knob", ["dropout", "lr", "epochs", "optimizer", "augmentation", "nonsense"])
-def test_a_log_that_was_written_by_hand_does_not_break_the_page(app: AppTest, knob: str, after: object) -> None:
+@pytest.mark.parametrize("hyperparameter", ["dropout", "lr", "epochs", "optimizer", "augmentation", "nonsense"])
+def test_invalid_hyperparameter_change_in_a_log_does_not_break_the_page(
+    app: AppTest, hyperparameter: str, after: object
+) -> None:
     run = _run_with(
         _batch(5, 0.5),
-        HyperparameterChanged(step=5, elapsed_s=1, hyperparameter=knob, before=None, after=after),
+        HyperparameterChanged(step=5, elapsed_s=1, hyperparameter=hyperparameter, before=None, after=after),
         RunEnded(step=5, elapsed_s=1, status="stopped"),
         net="normalized",
     )
@@ -490,7 +488,7 @@ def test_a_log_that_was_written_by_hand_does_not_break_the_page(app: AppTest, kn
     assert state_of(app).training.run_id == run.id
 
 
-def _told(suggestion: Suggestion) -> Diagnosed:
+def _diagnose(suggestion: Suggestion) -> Diagnosed:
     return Diagnosed(step=5, elapsed_s=1, diagnosis="overfitting", message="Overfitting.", suggestion=suggestion)
 
 
@@ -501,7 +499,7 @@ def _suggestion(app: AppTest) -> Any:
 
 def test_rejected_hyperparameter_change_is_shown_with_its_reason(app: AppTest) -> None:
     app.run()
-    run = server.get_scheduler().submit(
+    run = services.get_scheduler().submit(
         get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe
     )
     rejected = HyperparametersRejected(
@@ -514,13 +512,14 @@ def test_rejected_hyperparameter_change_is_shown_with_its_reason(app: AppTest) -
     assert not app.exception
 
 
-def test_a_suggestion_is_taken_up_in_the_run_that_goes_on(app: AppTest) -> None:
+def test_suggestion_is_applied_to_the_active_run(app: AppTest) -> None:
     app.run()
-    run = server.get_scheduler().submit(
+    run = services.get_scheduler().submit(
         get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe
     )
     run.log_path.write_bytes(
-        serialize_event(_batch(5, 0.5)) + serialize_event(_told(Suggestion(label="Do it", recipe_changes={"lr": 0.02})))
+        serialize_event(_batch(5, 0.5))
+        + serialize_event(_diagnose(Suggestion(label="Do it", recipe_changes={"lr": 0.02})))
     )
     state_of(app).attach(run, load_into_editor=True)
     app.run()
@@ -528,16 +527,16 @@ def test_a_suggestion_is_taken_up_in_the_run_that_goes_on(app: AppTest) -> None:
     _suggestion(app).click().run()
     assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"lr": 0.02}),)
     assert state_of(app).editor.recipe.lr == 0.02
-    assert not [button for button in app.button if button.label == "Do it"], "it is taken up"
+    assert not [button for button in app.button if button.label == "Do it"], "the suggestion is applied"
     assert not app.exception
 
 
-def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
+def test_suggestion_that_requires_a_restart_starts_a_new_run(app: AppTest) -> None:
     wider = get_architecture_preset("lenet5").architecture.model_dump(mode="json", by_alias=True)
-    told = _told(
-        Suggestion(label="Train anew", architecture=wider, recipe_changes={"weight_decay": 0.01}, requires_restart=True)
+    diagnosed = _diagnose(
+        Suggestion(label="Restart", architecture=wider, recipe_changes={"weight_decay": 0.01}, requires_restart=True)
     )
-    run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
+    run = _run_with(_batch(5, 0.5), diagnosed, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
     _suggestion(app).click().run()
@@ -549,9 +548,9 @@ def test_a_suggestion_for_a_new_run_starts_one(app: AppTest) -> None:
     assert state_of(app).editor.architecture.digest == new.record.architecture.digest
 
 
-def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
-    told = _told(Suggestion(label="Train anew", recipe_changes={"lr": 0.002}, requires_restart=True))
-    run = _run_with(_batch(5, 0.5), told, RunEnded(step=5, elapsed_s=1, status="stopped"))
+def test_restart_from_random_weights_freezes_no_layer(app: AppTest) -> None:
+    diagnosed = _diagnose(Suggestion(label="Restart", recipe_changes={"lr": 0.002}, requires_restart=True))
+    run = _run_with(_batch(5, 0.5), diagnosed, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
     state_of(app).set_architecture(state_of(app).editor.architecture.freeze_up_to(0))
@@ -563,43 +562,43 @@ def test_a_new_run_freezes_nothing_that_it_draws_itself(app: AppTest) -> None:
     assert not app.exception
 
 
-def _begun_anew(app: AppTest, run: Run, told: Diagnosed, begin_with: str | None = None) -> Run:
-    """What a click on a run's suggestion starts."""
+def _restart(app: AppTest, run: Run, diagnosed: Diagnosed, init_from: str | None = None) -> Run:
+    """Apply the suggestion of a run's diagnosis and return the run that it starts."""
     ended = RunEnded(step=5, elapsed_s=1, status="stopped")
-    run.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), told, ended))))
+    run.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), diagnosed, ended))))
     app.query_params["run"] = run.id
     app.run()
-    state_of(app).editor.init_from = begin_with
+    state_of(app).editor.init_from = init_from
     _suggestion(app).click().run()
     return find_run(state_of(app).training.run_id or "")
 
 
-def test_a_new_run_begins_as_the_one_did_that_it_is_about(app: AppTest) -> None:
-    parent = server.get_pretrained()
+def test_restart_uses_the_initial_weights_of_its_run(app: AppTest) -> None:
+    parent = services.get_pretrained()
     frozen = parent.record.architecture.freeze_up_to(0)
     run = create_transfer_run(parent, frozen, get_recipe_preset("tutorial").recipe)
-    told = _told(Suggestion(label="Train anew", recipe_changes={"lr": 0.002}, requires_restart=True))
-    new = _begun_anew(app, run, told)
+    diagnosed = _diagnose(Suggestion(label="Restart", recipe_changes={"lr": 0.002}, requires_restart=True))
+    new = _restart(app, run, diagnosed)
     assert (new.id != run.id, new.record.parent) == (True, parent.id)
     assert not new.record.architecture.layers[0].trainable
     assert not app.exception
 
 
-def test_weights_that_do_not_fit_a_new_run_any_more_are_left_out(app: AppTest) -> None:
-    parent = server.get_pretrained()
+def test_restart_without_fitting_initial_weights_starts_from_scratch(app: AppTest) -> None:
+    parent = services.get_pretrained()
     run = create_transfer_run(parent, parent.record.architecture, get_recipe_preset("tutorial").recipe)
     wider = get_architecture_preset("lenet5").architecture
-    told = _told(
-        Suggestion(label="Train anew", architecture=wider.model_dump(mode="json", by_alias=True), requires_restart=True)
+    diagnosed = _diagnose(
+        Suggestion(label="Restart", architecture=wider.model_dump(mode="json", by_alias=True), requires_restart=True)
     )
-    new = _begun_anew(app, run, told, begin_with=parent.id)
+    new = _restart(app, run, diagnosed, init_from=parent.id)
     assert new.record.architecture.digest == wider.digest
     assert new.record.parent is None
-    assert state_of(app).editor.find_parent_run() is None, "else Train would not go on with it"
+    assert state_of(app).editor.find_parent_run() is None, "else Train would not resume the new run"
     assert not app.exception
 
 
-def test_what_a_preset_came_with_goes_with_it(app: AppTest) -> None:
+def test_preset_recipe_is_dropped_with_its_preset_unless_it_was_changed(app: AppTest) -> None:
     app.run()
     state = state_of(app)
     app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
@@ -609,31 +608,31 @@ def test_what_a_preset_came_with_goes_with_it(app: AppTest) -> None:
     app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
     state.editor.recipe = state.editor.recipe.replace(lr=0.02)
     app.selectbox(key="architecture-preset").set_value("lenet5").run()
-    assert state.editor.recipe.lr == 0.02, "what somebody set stays"
+    assert state.editor.recipe.lr == 0.02, "a value that was set since is kept"
 
 
-def test_the_gain_is_said_by_itself_as_soon_as_both_are_done(app: AppTest) -> None:
+def test_transfer_comparison_is_shown_when_both_runs_are_done(app: AppTest) -> None:
     recipe = get_recipe_preset("tutorial").recipe
-    parent = server.get_pretrained()
+    parent = services.get_pretrained()
     run = create_transfer_run(parent, parent.record.architecture.freeze_up_to(0), recipe)
     tested = Evaluated(step=5, elapsed_s=1, split="test", accuracy=0.9, loss=0.3, size=10_000)
     ended = RunEnded(step=5, elapsed_s=1, status="completed")
     run.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), tested, ended))))
     app.query_params["run"] = run.id
     app.run()
-    assert "brought along" not in html_of(app)
-    scratch = server.get_scheduler().submit(parent.record.architecture, recipe, name="Mine: from scratch")
+    assert "transferred weights" not in html_of(app)
+    scratch = services.get_scheduler().submit(parent.record.architecture, recipe, name="Mine: from scratch")
     app.run()
     assert "Now training the same from scratch" in html_of(app)
-    server.get_scheduler().send_command(scratch.id, Stop())
-    measured = tested.model_copy(update={"accuracy": 0.85})
-    scratch.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), measured, ended))))
+    services.get_scheduler().send_command(scratch.id, Stop())
+    scratch_result = tested.model_copy(update={"accuracy": 0.85})
+    scratch.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), scratch_result, ended))))
     app.run()
     assert "90.0% with transferred weights, 85.0% from scratch (Mine: from scratch): +5.0" in html_of(app)
     assert not app.exception
 
 
-def test_whose_weights_it_begins_with_is_undone_with_the_rest(app: AppTest) -> None:
+def test_choice_of_initial_weights_can_be_undone(app: AppTest) -> None:
     app.run()
     state = state_of(app)
     state.set_init_from("pretrained")
@@ -649,11 +648,11 @@ def test_whose_weights_it_begins_with_is_undone_with_the_rest(app: AppTest) -> N
     assert not state.editor.undo_stack
 
 
-def test_from_scratch_frees_every_layer(app: AppTest) -> None:
+def test_from_scratch_unfreezes_every_layer(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    state.editor.init_from = server.get_pretrained().id
-    state.set_architecture(server.get_pretrained().record.architecture.freeze_up_to(0))
+    state.editor.init_from = services.get_pretrained().id
+    state.set_architecture(services.get_pretrained().record.architecture.freeze_up_to(0))
     state.editor.recipe = state.editor.recipe.replace(transferred_lr_scale=0.2)
     app.run()
     app.button(key="transfer-off").click().run()
@@ -661,12 +660,12 @@ def test_from_scratch_frees_every_layer(app: AppTest) -> None:
     assert all(layer.trainable for layer in state.editor.architecture.layers)
 
 
-def test_weights_of_a_run_that_was_deleted_keep_nobody_from_training(app: AppTest) -> None:
+def test_deleted_parent_run_does_not_prevent_training(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    gone = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
-    state.editor.init_from = gone.id
-    gone.delete()
+    deleted = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
+    state.editor.init_from = deleted.id
+    deleted.delete()
     app.run()
     app.button(key="train-start").click().run()
     assert state.training.error is None
@@ -674,14 +673,14 @@ def test_weights_of_a_run_that_was_deleted_keep_nobody_from_training(app: AppTes
     assert not app.exception
 
 
-def test_a_data_set_that_is_gone_is_said_where_the_images_go_in(app: AppTest) -> None:
+def test_missing_dataset_is_reported_in_the_input_row(app: AppTest) -> None:
     app.query_params["net"] = encode_link(
         get_architecture_preset("tiny").architecture,
         get_recipe_preset("tutorial").recipe.replace(dataset="own:cats-12345678"),
     )
     app.run()
     assert not app.exception
-    assert "The images that this recipe names are not here" in html_of(app)
+    assert "The dataset of this recipe is missing" in html_of(app)
     app.button(key="train-start").click().run()
     assert not app.exception
     assert "no data set" in html_of(app)
@@ -689,10 +688,10 @@ def test_a_data_set_that_is_gone_is_said_where_the_images_go_in(app: AppTest) ->
     assert not app.exception
     app.selectbox(key="dataset").set_value("mnist").run()
     assert not app.exception
-    assert "not here" not in html_of(app)
+    assert "is missing" not in html_of(app)
 
 
-def test_a_data_set_that_was_not_fetched_is_offered_where_it_is_chosen_and_makes_no_failed_run(app: AppTest) -> None:
+def test_dataset_not_downloaded_is_offered_for_download_and_starts_no_run(app: AppTest) -> None:
     app.run()
     app.selectbox(key="dataset").set_value("kmnist").run()
     assert "21 MB, fetched once" in html_of(app)
@@ -703,7 +702,7 @@ def test_a_data_set_that_was_not_fetched_is_offered_where_it_is_chosen_and_makes
     assert not app.exception
 
 
-def test_undo_brings_the_data_set_and_the_settings_back_with_the_network(app: AppTest) -> None:
+def test_undo_restores_dataset_and_settings_with_the_network(app: AppTest) -> None:
     app.run()
     state = state_of(app)
     before = (state.editor.architecture.digest, state.editor.recipe)
@@ -716,7 +715,7 @@ def test_undo_brings_the_data_set_and_the_settings_back_with_the_network(app: Ap
     state.editor.recipe = state.editor.recipe.replace(epochs=7)
     app.button(key="undo").click().run()
     assert (state.editor.recipe.dataset, state.editor.recipe.epochs) == ("mnist", 7), (
-        "what was set since is no part of the edit"
+        "a value that was set since is not part of the edit"
     )
     state.editor.recipe = state.editor.recipe.replace(epochs=before[1].epochs)
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
@@ -726,7 +725,7 @@ def test_undo_brings_the_data_set_and_the_settings_back_with_the_network(app: Ap
     assert not app.exception
 
 
-def test_a_small_data_set_cuts_settings_down_and_a_large_one_brings_them_back(app: AppTest) -> None:
+def test_settings_reduced_for_a_small_dataset_are_restored_for_a_large_one(app: AppTest) -> None:
     noise = torch.Generator().manual_seed(0)
     images = LabeledImages(
         torch.randint(0, 256, (60, 1, 28, 28), generator=noise, dtype=torch.uint8), torch.arange(60) % 2
@@ -740,26 +739,26 @@ def test_a_small_data_set_cuts_settings_down_and_a_large_one_brings_them_back(ap
     state.editor.recipe = state.editor.recipe.replace(batch_size=4)
     app.selectbox(key="dataset").set_value("mnist").run()
     assert (state.editor.recipe.validation_size, state.editor.recipe.batch_size) == (4000, 4), (
-        "what was set since is kept"
+        "a value that was set since is kept"
     )
     assert not app.exception
 
 
-def test_settings_that_are_not_the_preset_s_can_be_made_so(app: AppTest) -> None:
+def test_preset_settings_can_be_restored(app: AppTest) -> None:
     app.run()
     state = state_of(app)
     app.selectbox(key="architecture-preset").set_value("cifar-exercise").run()
-    wanted = state.editor.recipe
+    preset_recipe = state.editor.recipe
     assert "preset-take" not in {button.key for button in app.button}
     state.editor.recipe = state.editor.recipe.replace(limit=5000)
     app.run()
     app.button(key="preset-take").click().run()
-    assert state.editor.recipe == wanted
+    assert state.editor.recipe == preset_recipe
     assert not app.exception
 
 
 def _forkable() -> Run:
-    """A run with the checkpoint of an untrained net."""
+    """Create a run with two checkpoints of an untrained network."""
     from playground.engine.runs.recorder import save_checkpoint
     from playground.engine.training.trainer import Trainer
 
@@ -773,7 +772,7 @@ def _forkable() -> Run:
     return run
 
 
-def test_a_fork_from_the_page(app: AppTest) -> None:
+def test_fork_starts_a_run_from_the_chosen_checkpoint(app: AppTest) -> None:
     run = _forkable()
     app.query_params["run"] = run.id
     app.session_state["fork"] = True  # the popover is open
@@ -781,17 +780,17 @@ def test_a_fork_from_the_page(app: AppTest) -> None:
     app.number_input(key="fork-lr").set_value(0.02).run()
     app.number_input(key="fork-epochs").set_value(9).run()
     app.select_slider(key="fork-step").set_value(3).run()
-    assert state_of(app).editor.recipe == run.record.recipe, "the run on the screen is as it was"
+    assert state_of(app).editor.recipe == run.record.recipe, "the recipe in the editor is unchanged"
     app.button(key="fork-start").click().run()
     assert not app.exception
     fork = find_run(state_of(app).training.run_id or "")
     assert (fork.record.parent, fork.record.parent_step) == (run.id, 3)
     assert (fork.record.recipe.lr, fork.record.recipe.epochs) == (0.02, 9)
     assert state_of(app).editor.recipe == fork.record.recipe
-    assert server.get_scheduler().get_queue_position(fork.id) == 1
+    assert services.get_scheduler().get_queue_position(fork.id) == 1
 
 
-def test_a_run_without_a_kept_moment_says_when_there_will_be_one(app: AppTest) -> None:
+def test_fork_form_without_a_checkpoint_says_when_one_is_saved(app: AppTest) -> None:
     run = _run_with(_batch(5, 0.5), net="tiny")
     app.query_params["run"] = run.id
     app.session_state["fork"] = True  # the popover is open
@@ -800,13 +799,13 @@ def test_a_run_without_a_kept_moment_says_when_there_will_be_one(app: AppTest) -
     assert not app.exception
 
 
-def test_a_fork_that_cannot_be_is_said_beside_its_button(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_fork_is_reported_in_its_form(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     run = _forkable()
     app.query_params["run"] = run.id
     app.session_state["fork"] = True  # the popover is open
     app.run()
     monkeypatch.setattr(
-        server.get_scheduler(), "limits", ServerLimits(max_epochs=3).model_copy(update={"max_running": 0})
+        services.get_scheduler(), "limits", ServerLimits(max_epochs=3).model_copy(update={"max_running": 0})
     )
     app.number_input(key="fork-epochs").set_value(4).run()
     app.button(key="fork-start").click().run()
@@ -815,11 +814,11 @@ def test_a_fork_that_cannot_be_is_said_beside_its_button(app: AppTest, monkeypat
     assert state_of(app).training.run_id == run.id
 
 
-def test_dropout_edited_while_a_run_waits_is_told_to_it(app: AppTest) -> None:
+def test_dropout_edit_is_sent_to_the_queued_run(app: AppTest) -> None:
     app.run()
     architecture = get_architecture_preset("normalized").architecture
     (layer,) = (layer for layer in architecture.layers if layer.kind == "dropout")
-    run = server.get_scheduler().submit(architecture, get_recipe_preset("tutorial").recipe)
+    run = services.get_scheduler().submit(architecture, get_recipe_preset("tutorial").recipe)
     state_of(app).attach(run, load_into_editor=True)
     app.run()
     app.button(key=f"open-{layer.id}").click().run()
@@ -869,9 +868,9 @@ def test_each_stroke_is_rasterized_once_and_run_once_through_each_model(
         app.run()
         assert not app.exception
         assert state_of(app).drawing.ink.strokes == strokes
-        # Once for the model, and once for each of the two images that show the steps before.
+        # One image for the model, and two that show the steps before it.
         assert Counter(rasterized) == Counter([MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing(centred=False)])
-        # The newest snapshot and the pretrained model predict; the others are the history of the probabilities.
+        # The newest snapshot and the pretrained model predict; the older snapshots give the probability history.
         assert Counter(forwards) == Counter(range(len(models)))
     rasterized.clear()
     forwards.clear()
@@ -880,4 +879,4 @@ def test_each_stroke_is_rasterized_once_and_run_once_through_each_model(
     page.session_state["playground"] = state_of(app)
     page.run()
     assert not page.exception
-    assert (rasterized, forwards) == ([], []), "another run of the page, and the Inspect page, use what is there"
+    assert (rasterized, forwards) == ([], []), "reruns and the Inspect page use the cache"
