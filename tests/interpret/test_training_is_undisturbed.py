@@ -1,4 +1,4 @@
-"""Looking never disturbs running: with every lens at work between the batches a run ends in the same weights."""
+"""Interpretation does not change training: with every method run between batches, the weights end the same."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Looking at a network's health: counted by hand, hooks gone afterwards, and no weight moved by it."""
+"""Health probes: counted by hand, hooks removed afterwards, no weight changed."""
 
 import contextlib
 from collections.abc import Iterator
@@ -95,14 +95,14 @@ def watched(architecture: Architecture, data: LabeledImages | None = None) -> tu
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_every_relu_is_counted_where_it_stands(name: str):
+def test_every_relu_is_counted_under_its_layer(name: str):
     model, vitals = watched(NETS[name])
     assert [(place, channels) for place, _, channels in vitals.count_dead_channels()] == RELUS[name]
     assert hooks_of(model) == 0
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_dead_channels_are_those_that_never_fire(name: str):
+def test_dead_channels_are_zero_on_every_image(name: str):
     """Against the network taken apart: each ReLU's output, over all images and places."""
     architecture, data = NETS[name], tiny_images(40)
     model = build_model(architecture, seed=1)
@@ -162,7 +162,7 @@ def test_a_unit_of_a_linear_layer_is_a_channel():
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_gradient_norms_are_those_of_the_loss(name: str):
+def test_gradient_norms_equal_autograd(name: str):
     architecture, data = NETS[name], tiny_images(24)
     model = build_model(architecture, seed=1).eval()
     vitals = HealthProbes(model, architecture)
@@ -197,7 +197,7 @@ def test_gradient_norms_by_hand():
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_hooks_are_gone_whatever_happens_while_watching(name: str):
+def test_hooks_are_removed_after_an_exception(name: str):
     architecture = NETS[name]
     model = build_model(architecture)
     vitals = HealthProbes(model, architecture)
@@ -213,7 +213,7 @@ def test_hooks_are_gone_whatever_happens_while_watching(name: str):
     assert hooks_of(model) == 0
 
 
-def test_a_run_leaves_no_hook_behind_wherever_it_is_looked_at():
+def test_training_leaves_no_hooks():
     trainer = make_trainer(RICH)
     script = Script({7: [Stop()]})
     script.trainer = trainer
@@ -237,7 +237,7 @@ class Blind(HealthProbes):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_watching_changes_no_weight_and_no_figure(name: str, monkeypatch: pytest.MonkeyPatch):
+def test_probes_change_no_weights_or_metrics(name: str, monkeypatch: pytest.MonkeyPatch):
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     seen = make_trainer(NETS[name], recipe)
     stream = play(seen)
@@ -248,7 +248,7 @@ def test_watching_changes_no_weight_and_no_figure(name: str, monkeypatch: pytest
     assert_same_weights(seen.get_weights(), unseen.get_weights())
 
 
-def test_what_a_run_saw_is_the_same_after_a_cut(monkeypatch: pytest.MonkeyPatch):
+def test_probes_are_identical_after_resume(monkeypatch: pytest.MonkeyPatch):
     noted: list[Any] = []
     monkeypatch.setattr(train, "diagnose", lambda signs, course: noted.append(signs) or DIAGNOSE(signs, course))
     play(make_trainer(RICH))
@@ -271,7 +271,7 @@ def test_what_a_run_saw_is_the_same_after_a_cut(monkeypatch: pytest.MonkeyPatch)
 DIAGNOSE = train.diagnose
 
 
-def test_a_net_without_relus_or_weights_can_be_looked_at():
+def test_network_without_relus_or_weights():
     for layers in ((Flatten(), Output()), (MaxPool2d(), BatchNorm(), Flatten(), Output())):
         model, vitals = watched(net(*layers))
         assert vitals.count_dead_channels() == ()

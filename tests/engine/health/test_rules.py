@@ -602,7 +602,7 @@ def test_any_metrics_give_one_diagnosis_with_a_valid_suggestion(data: st.DataObj
 
 
 def make_faint_images(count: int, seed: int, signal: int = 30) -> LabeledImages:
-    """Tiny images with squares hardly brighter than the noise around them."""
+    """Tiny images with squares slightly brighter than the noise around them."""
     plain = tiny_images(count, seed=seed, noise=2)
     noise = torch.randint(0, 200, plain.images.shape, generator=torch.Generator().manual_seed(seed + 50))
     return LabeledImages((noise + (plain.images > 100) * signal).to(torch.uint8), plain.labels)

@@ -10,12 +10,12 @@ from playground.engine.training.cost_model import convert_to_reference_speed, es
 GUIDE = get_architecture_preset("guide").architecture
 
 
-def test_nothing_is_told_before_anything_was_measured():
+def test_no_estimate_without_a_measured_speed():
     assert estimate_seconds_per_epoch(summarize(GUIDE), Recipe(), 60_000, None) is None
 
 
 @pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
-def test_a_speed_measured_on_a_network_tells_that_network_s_own_time(name: str):
+def test_measured_speed_reproduces_the_time_of_its_network(name: str):
     summary = summarize(get_architecture_preset(name).architecture)
     for batch_size in (1, 32, 128, 4096):
         recipe = Recipe(batch_size=batch_size, validation_size=10)
@@ -34,7 +34,7 @@ def test_small_batches_take_longer():
     assert times[-1] > 3 * times[0]
 
 
-def test_the_deeper_the_layers_are_frozen_the_shorter_it_takes():
+def test_more_frozen_layers_take_less_time():
     times = [
         estimate_seconds_per_epoch(summarize(GUIDE.freeze_up_to(index)), Recipe(), 1000, 1000.0)
         for index in (-1, 0, 2, 4)

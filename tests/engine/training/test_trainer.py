@@ -48,7 +48,7 @@ def structure(stream: list[events.Event]) -> list[str]:
     return lines
 
 
-def test_event_stream_is_the_golden_one():
+def test_event_stream_equals_the_golden_file():
     script = Script(
         {
             3: [SaveSnapshot()],
@@ -78,7 +78,7 @@ def test_stream_begins_ends_and_is_ordered():
     assert any(event.kind == "diagnosed" for event in stream)
 
 
-def test_late_reports_tell_every_batch_all_the_same():
+def test_delayed_reports_contain_every_batch():
     rare = EvaluationSchedule(
         max_evaluations_per_epoch=1, validation_subset_size=20, checkpoints_per_epoch=1, report_interval_s=1e9
     )
@@ -97,7 +97,7 @@ def test_last_batch_may_be_smaller_but_not_a_single_image():
     assert done[3].accuracy in (0.0, 0.5, 1.0)
 
 
-def test_epoch_figures_are_means_over_images():
+def test_epoch_metrics_are_means_over_images():
     stream = play(make_trainer(splits=tiny_splits(50), recipe=tiny_recipe(epochs=1)))
     done = [event for event in stream if event.kind == "step_done"]
     epoch = next(event for event in stream if event.kind == "epoch_done")
@@ -139,7 +139,7 @@ def test_step_trains_so_many_and_waits(batches: int):
     assert stream[-1].status == "stopped"
 
 
-def test_step_over_the_end_completes():
+def test_train_steps_beyond_the_end_completes_the_run():
     stream = play(make_trainer(), Script({10: [Pause()]}, then=[TrainSteps(batches=50)]))
     assert kinds(stream)[-1] == ("run_ended", 12)
     assert stream[-1].status == "completed"
@@ -155,7 +155,7 @@ def test_step_over_the_end_completes():
     ],
     ids=["pause-stop", "pause-resume", "pause-step-stop", "stop-pause"],
 )
-def test_commands_that_come_together(commands: list[events.Command], paused: list[int], last_step: int):
+def test_several_commands_at_once(commands: list[events.Command], paused: list[int], last_step: int):
     stream = play(make_trainer(), Script({4: commands}))
     assert [event.step for event in stream if event.kind == "paused"] == paused
     assert kinds(stream)[-1] == ("run_ended", last_step)
@@ -175,7 +175,7 @@ def test_stop_saves_and_ends_there(status: str, step: int):
     assert stream[-1].status == status
 
 
-def test_time_stands_still_in_a_pause():
+def test_elapsed_time_excludes_pauses():
     clock = FakeClock()
     trainer = make_trainer(clock=clock)
 
@@ -189,7 +189,7 @@ def test_time_stands_still_in_a_pause():
     assert [event.step for event in stream if event.kind == "snapshot_saved"].count(5) == 2
 
 
-def test_knobs_change_and_take_effect():
+def test_hyperparameter_changes_take_effect():
     knobs = {"lr": 0.5, "optimizer": {"kind": "sgd", "momentum": 0.1}, "label_smoothing": 0.1, "weight_decay": 0.01}
     trainer = make_trainer(recipe=tiny_recipe(optimizer=Sgd()))
     stream = play(trainer, Script({5: [UpdateHyperparameters(hyperparameters=knobs)]}))
@@ -239,7 +239,7 @@ def test_invalid_hyperparameter_change_is_rejected_with_an_event(knobs: dict[str
 
 
 @pytest.mark.parametrize(("architecture", "lr"), [(RICH, 100), (PLAIN, 1000)], ids=["100", "1000"])
-def test_too_high_a_learning_rate_fails_in_words(architecture, lr: int):
+def test_too_high_a_learning_rate_fails_with_an_explanation(architecture, lr: int):
     stream = play(make_trainer(architecture, tiny_recipe(lr=lr, optimizer=Sgd())))
     failure = stream[-1]
     assert isinstance(failure, events.RunFailed)
@@ -250,7 +250,7 @@ def test_too_high_a_learning_rate_fails_in_words(architecture, lr: int):
     assert all(event.loss < 1e4 for event in stream if event.kind == "step_done")
 
 
-def test_not_a_number_in_the_weights_fails_in_words():
+def test_nan_weights_fail_with_an_explanation():
     trainer = make_trainer()
     stream = []
     for event in trainer.run():
@@ -263,13 +263,13 @@ def test_not_a_number_in_the_weights_fails_in_words():
     assert [event.step for event in stream if event.kind == "step_done"][-1] == 5
 
 
-def test_a_run_that_diverges_in_its_last_batch_has_failed():
+def test_divergence_in_the_last_batch_fails_the_run():
     stream = play(make_trainer(recipe=tiny_recipe(lr=1000, optimizer=Sgd(), epochs=1), splits=tiny_splits(16)))
     assert kinds(stream, "snapshot_saved")[1] == ("step_done", 1)
     assert isinstance(stream[-1], events.RunFailed), stream[-3:]
 
 
-def test_what_cannot_be_trained_is_said_before_the_first_event():
+def test_invalid_training_config_raises_before_the_first_event():
     with pytest.raises(RecipeError, match="batch of 200"):
         Trainer(PLAIN, tiny_recipe(batch_size=200, limit=100))
     with pytest.raises(RecipeError, match="Channels, height and width"):
@@ -296,7 +296,7 @@ def test_what_cannot_be_trained_is_said_before_the_first_event():
     ],
     ids=["maps", "single-pixel", "inside-residual"],
 )
-def test_batch_norm_on_single_images_is_refused(architecture):
+def test_batch_norm_with_batch_size_one_raises(architecture):
     with pytest.raises(RecipeError, match="Batch norm"):
         make_trainer(architecture, tiny_recipe(batch_size=1))
 

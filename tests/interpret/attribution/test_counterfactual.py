@@ -1,4 +1,4 @@
-"""The smallest change that turns the guess: known by hand for linear nets, kept to its promises on any net."""
+"""Counterfactuals: by hand for linear networks, and their properties on any network."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def _last(model: Model, image: np.ndarray, target: int | None = None, steps: int
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
-def test_the_distance_to_the_border_of_a_linear_net(scale: float) -> None:
+def test_distance_to_the_decision_boundary_of_a_linear_network(scale: float) -> None:
     """Class 1 trails by 3·0.5 + 4·0.5 − 4.5 = −1; the border's normal is (3, 4), of length 5: distance 0.2."""
     model = _linear([[1 * scale, 2 * scale], [4 * scale, 6 * scale]], [0, -4.5 * scale])
     answer = _last(model, _row(0.5, 0.5))
@@ -63,7 +63,7 @@ def test_both_classes_of_a_sigmoid(bias: float, target: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_border_nearer_than_a_step(seed: int) -> None:
+def test_decision_boundary_closer_than_one_step(seed: int) -> None:
     """100 pixels in the middle, so that no bound is met: the way to the border is along the weights."""
     random = np.random.default_rng(seed)
     weight, image = random.normal(size=100), random.uniform(0.3, 0.7, (1, 1, 100)).astype(np.float32)
@@ -73,7 +73,7 @@ def test_a_border_nearer_than_a_step(seed: int) -> None:
     assert answer.distance == pytest.approx(0.05 / np.linalg.norm(weight), rel=0.02)
 
 
-def test_a_coarse_search_ends_on_the_border_too() -> None:
+def test_coarse_search_ends_on_the_decision_boundary() -> None:
     """Class 1 trails by 1 at slopes (3, 3): steps of 0.15 each way go too far, and are shortened to 1/√18."""
     model, image = _linear([[0, 0], [3, 3]], [4, 0]), _row(0.5, 0.5)
     *_, (_, answer) = find_counterfactual(model, image, steps=4, lr=0.15)
@@ -90,7 +90,7 @@ def test_pixels_stay_between_black_and_white() -> None:
     assert answer.image.max() <= 1
 
 
-def test_among_many_classes_the_nearest_border_of_the_one_asked_for() -> None:
+def test_target_class_among_many_classes() -> None:
     """Scores x, y, 1 − x − y at (0.5, 0.1): 0.5, 0.1, 0.4.
 
     To class 1 the border is x = y, 0.4/√2 away; to class 2, the second guess, 2x + y = 1, 0.1/√5 away.
@@ -103,7 +103,7 @@ def test_among_many_classes_the_nearest_border_of_the_one_asked_for() -> None:
     assert asked.distance == pytest.approx(((0.5 - 1 / 3) ** 2 + (1 / 3 - 0.1) ** 2) ** 0.5, rel=0.02)
 
 
-def test_no_change_where_the_guess_is_the_target_already() -> None:
+def test_image_already_predicted_as_target_is_unchanged() -> None:
     image = _row(0.5, 0.5)
     answers = list(find_counterfactual(_linear([[1, 2], [4, 6]], [0, -4.5]), image, target=0))
     ((progress, answer),) = answers
@@ -112,7 +112,7 @@ def test_no_change_where_the_guess_is_the_target_already() -> None:
     assert answer.probability == pytest.approx(1 / (1 + np.exp(-1)))
 
 
-def test_what_cannot_be_turned_comes_as_near_as_it_can() -> None:
+def test_unreachable_target_gives_the_closest_attempt() -> None:
     """Class 1 trails by 5 − x + y at least 4, in the corner (1, 0)."""
     answer = _last(_linear([[0, 0], [1, -1]], [5, 0]), _row(0.5, 0.5))
     assert not answer.is_successful
@@ -120,14 +120,14 @@ def test_what_cannot_be_turned_comes_as_near_as_it_can() -> None:
     assert answer.probability == pytest.approx(1 / (1 + np.exp(4)), rel=0.05)
 
 
-def test_a_net_that_sees_nothing() -> None:
+def test_network_with_zero_gradient() -> None:
     image = _row(0.5, 0.25)
     answer = _last(_linear([[0, 0], [0, 0], [0, 0]], [1, 0, 0]), image)
     assert not answer.is_successful
     np.testing.assert_array_equal(answer.image, image)
 
 
-def test_the_best_so_far_only_gets_better() -> None:
+def test_best_result_never_gets_worse() -> None:
     model = _linear([[1, 2], [4, 6]], [0, -4.5])
     answers = list(find_counterfactual(model, _row(0.5, 0.5)))
     progress = [part.fraction for part, _ in answers]
@@ -139,12 +139,12 @@ def test_the_best_so_far_only_gets_better() -> None:
     assert distances == sorted(distances, reverse=True)
 
 
-def test_no_steps_no_change() -> None:
+def test_zero_steps_change_nothing() -> None:
     answer = _last(_linear([[1, 2], [4, 6]], [0, -4.5]), _row(0.5, 0.5), steps=0)
     assert (answer.is_successful, answer.distance) == (False, 0.0)
 
 
-def test_it_is_the_least_of_its_kind_on_the_pretrained_net() -> None:
+def test_counterfactual_of_the_pretrained_network_is_locally_minimal() -> None:
     """A drawn 1 made into a 7: found, near, and 99 % of the change are not enough."""
     model = load_model(load_pretrained_run())
     one = rasterize([[(0.0, 0.0), (0.0, 10.0)]])
@@ -163,7 +163,7 @@ def test_it_is_the_least_of_its_kind_on_the_pretrained_net() -> None:
 
 @given(architecture=strategies.architectures(), data=st.data())
 @settings(max_examples=25)
-def test_promises_on_any_net(architecture: Architecture, data: st.DataObject) -> None:
+def test_counterfactual_properties_on_any_network(architecture: Architecture, data: st.DataObject) -> None:
     model = model_of(architecture, seed=1)
     image = np.random.default_rng(0).random(architecture.input.shape, dtype=np.float32)
     target = data.draw(st.none() | st.integers(0, architecture.classes - 1))

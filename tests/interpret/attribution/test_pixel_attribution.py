@@ -93,7 +93,7 @@ def _four(upper_left: float, upper_right: float, lower_left: float, lower_right:
 
 
 @pytest.mark.parametrize("target", [0, 1])
-def test_saliency_of_a_linear_net_is_its_largest_weights(target: int) -> None:
+def test_saliency_of_a_linear_network_is_its_largest_weights(target: int) -> None:
     found = attribute(_linear(), IMAGE, target, "saliency")
     np.testing.assert_allclose(found.values, np.abs(WEIGHTS[target]).max(axis=0), rtol=1e-6)
     assert (found.method, found.target, found.layer_attribution, found.values.dtype) == (
@@ -105,12 +105,12 @@ def test_saliency_of_a_linear_net_is_its_largest_weights(target: int) -> None:
 
 
 @pytest.mark.parametrize("target", [0, 1])
-def test_smoothgrad_of_a_linear_net_is_its_weights_with_their_signs(target: int) -> None:
+def test_smoothgrad_of_a_linear_network_is_its_signed_weights(target: int) -> None:
     found = attribute(_linear(), IMAGE, target, "smoothgrad")
     np.testing.assert_allclose(found.values, WEIGHTS[target].sum(axis=0), rtol=1e-5)
 
 
-def test_smoothgrad_looks_around_a_kink() -> None:
+def test_smoothgrad_averages_around_a_kink() -> None:
     """Right at the kink of ReLU the slope is 0; of the noisy copies about half lie beyond it, where it is 2."""
     model = _one_unit([2.0], -1.0)
     assert attribute(model, _row(0.5), 0, "saliency").values == 0
@@ -180,7 +180,7 @@ def test_grad_cam_of_a_residual_block_by_hand() -> None:
     assert not attribute(model, image, 1, "grad_cam").values.any()
 
 
-def test_grad_cam_looks_at_the_layer_asked_for() -> None:
+def test_grad_cam_uses_the_given_layer() -> None:
     layers = (
         Activation(),
         Conv2d(out_channels=2, padding="same"),
@@ -216,7 +216,7 @@ def _pixel_net(side: int, row: int, column: int) -> Model:
 
 
 @pytest.mark.parametrize(("side", "window"), [(1, 1), (6, 1), (8, 2), (12, 3), (20, 5), (28, 5)])
-def test_occlusion_of_a_net_that_looks_at_one_pixel(side: int, window: int) -> None:
+def test_occlusion_of_a_network_with_one_relevant_pixel(side: int, window: int) -> None:
     """Each pixel: 3 · 0.5 times the share of the squares over it that also cover the one pixel."""
     row, column = side // 2, side // 3
     image = np.full((2, side, side), 0.5, dtype=np.float32)
@@ -233,7 +233,7 @@ def test_occlusion_of_a_net_that_looks_at_one_pixel(side: int, window: int) -> N
     assert not attribute(_pixel_net(side, row, column), image, 0, "occlusion").values.any()
 
 
-def test_a_sigmoids_one_score_speaks_for_one_class_and_against_the_other() -> None:
+def test_sigmoid_attributions_of_the_two_classes_are_opposite() -> None:
     model = _sigmoid()
     np.testing.assert_allclose(attribute(model, IMAGE, 1, "smoothgrad").values, WEIGHTS[0].sum(axis=0), rtol=1e-5)
     for method in ("smoothgrad", "integrated_gradients", "occlusion"):

@@ -1,4 +1,4 @@
-"""How accuracy falls as images change: the changes against plain array arithmetic, accuracy counted by hand."""
+"""Robustness: perturbations against array arithmetic, accuracy computed by hand."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -57,7 +57,7 @@ def _looks_at_the_middle(side: int = 9, *, sigmoid: bool = False) -> Model:
     return model
 
 
-def test_every_change_has_rising_levels_around_its_neutral_one() -> None:
+def test_levels_rise_and_include_the_neutral_level() -> None:
     assert set(PERTURBATIONS) == set(ALL)
     for info in PERTURBATIONS.values():
         assert list(info.levels) == sorted(set(info.levels))
@@ -81,7 +81,7 @@ def test_the_neutral_level_changes_nothing(change: Perturbation) -> None:
 
 
 @pytest.mark.parametrize("change", ALL)
-def test_changed_images_are_images(change: Perturbation) -> None:
+def test_perturbed_images_keep_shape_and_range(change: Perturbation) -> None:
     images = _images(3, 2, 11, 8)
     kept = images.clone()
     for level in PERTURBATIONS[change].levels:
@@ -166,7 +166,7 @@ def test_thickness_only_ever_adds_ink() -> None:
 @pytest.mark.parametrize(
     ("change", "level"), [("scale", 0.0), ("scale", -1.0), ("noise", -0.1), ("thickness", np.inf), ("shift", np.nan)]
 )
-def test_impossible_levels(change: Perturbation, level: float) -> None:
+def test_invalid_levels_raise(change: Perturbation, level: float) -> None:
     with pytest.raises(DataError, match="cannot be"):
         perturb(_images(1, 1, 4, 4), change, level)
 
@@ -176,7 +176,7 @@ def list_points(steps: Iterator[tuple[Progress, RobustnessPoint]]) -> list[Robus
 
 
 @pytest.mark.parametrize("sigmoid", [False, True])
-def test_accuracy_is_counted_right(sigmoid: bool) -> None:
+def test_accuracy_by_hand(sigmoid: bool) -> None:
     points = list_points(measure_robustness(_looks_at_the_middle(sigmoid=sigmoid), _dots()))
     found = {point.level: point.accuracy for point in points if point.perturbation == "shift"}
     # Shifted by one, the middle dot is missed and its neighbour taken for it. By six there is no dot that comes there.
@@ -192,7 +192,7 @@ def test_accuracy_is_counted_right(sigmoid: bool) -> None:
     assert found[-1] == pytest.approx(8 / 9)
 
 
-def test_every_level_comes_once() -> None:
+def test_every_level_is_measured_once() -> None:
     points = list_points(measure_robustness(_looks_at_the_middle(), _dots()))
     assert [(point.perturbation, point.level) for point in points] == [
         (change, level) for change, info in PERTURBATIONS.items() for level in info.levels
@@ -200,7 +200,7 @@ def test_every_level_comes_once() -> None:
     assert {point.size for point in points} == {9}
 
 
-def test_points_come_one_by_one_and_leave_torch_as_it_was() -> None:
+def test_points_are_yielded_one_by_one_without_changing_global_state() -> None:
     course = measure_robustness(_looks_at_the_middle(), _dots(), count=4)
     progress, first = next(course)
     assert progress == Progress(
@@ -234,7 +234,7 @@ def test_examples_are_one_image_at_every_level() -> None:
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=15)
-def test_any_net_has_curves(architecture: Architecture) -> None:
+def test_robustness_of_any_network(architecture: Architecture) -> None:
     model = model_of(architecture)
     images = (_images(5, *architecture.input.shape) * 255).to(torch.uint8)
     labels = torch.arange(5) % architecture.classes

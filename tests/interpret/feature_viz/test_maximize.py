@@ -1,4 +1,4 @@
-"""Dreams: by hand for linear nets, against the model for any, and what they leave alone."""
+"""Activation maximization: by hand for linear networks, against the model for any, and without side effects."""
 
 from dataclasses import replace
 from typing import Any
@@ -58,7 +58,7 @@ def _edge_net() -> Model:
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
-def test_the_middle_value_of_an_edge_kernel_finds_the_edge(parameterization: str) -> None:
+def test_center_objective_of_an_edge_kernel_gives_an_edge(parameterization: str) -> None:
     found = _last(_edge_net(), 0, 0, "center", parameterization=parameterization)
     # The middle of 7×7 values is (3, 3): it sees rows and columns 3 to 5 of the image.
     assert (found.image[0, 3:6, 5] > 0.9).all()
@@ -68,7 +68,7 @@ def test_the_middle_value_of_an_edge_kernel_finds_the_edge(parameterization: str
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
-def test_the_mean_of_an_edge_kernel_finds_the_edges_that_count(parameterization: str) -> None:
+def test_channel_objective_of_an_edge_kernel_gives_edges(parameterization: str) -> None:
     found = _last(_edge_net(), 0, 0, "channel", parameterization=parameterization)
     # A column counts −1 as a left one and 1 as a right one: only the outer two on each side count as one of them.
     assert found.image[0, 1:8, 7:].mean() > 0.9
@@ -77,7 +77,7 @@ def test_the_mean_of_an_edge_kernel_finds_the_edges_that_count(parameterization:
     assert found.score == pytest.approx(42 / 49 - 10, abs=0.1)
 
 
-def test_a_channel_that_nothing_moves_keeps_its_score() -> None:
+def test_constant_channel_keeps_its_score() -> None:
     for objective in ("channel", "center"):
         found = _last(_edge_net(), 0, 1, objective, steps=16)
         assert found.score == found.initial_score == 0.5
@@ -85,9 +85,7 @@ def test_a_channel_that_nothing_moves_keeps_its_score() -> None:
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_the_class_of_a_linear_net_is_bright_where_its_weights_are_positive(
-    parameterization: str, activation: str
-) -> None:
+def test_class_objective_of_a_linear_network_follows_its_weights(parameterization: str, activation: str) -> None:
     model = _model(Flatten(), Output(activation=activation), side=12)
     weights = np.where(np.arange(12) < 6, 0.5, -0.25) * np.ones((12, 1))
     rows = [weights.ravel().tolist()] if activation == "sigmoid" else [(-weights).ravel().tolist(), weights.ravel()]
@@ -106,7 +104,7 @@ def test_the_class_of_a_linear_net_is_bright_where_its_weights_are_positive(
     assert away.score > 10
 
 
-def test_the_output_layer_speaks_of_classes_with_any_objective() -> None:
+def test_output_layer_maximizes_the_logit_for_any_objective() -> None:
     model = _model(Flatten(), Output(activation="sigmoid"))
     wanted = [frame.score for _, frame in maximize_activation(model, 1, 0, "class", QUICK)]
     for objective in ("channel", "center"):
@@ -115,7 +113,7 @@ def test_the_output_layer_speaks_of_classes_with_any_objective() -> None:
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 @pytest.mark.parametrize("inside", [False, True], ids=["plain", "in a block"])
-def test_a_way_out_is_found_where_every_relu_is_shut(parameterization: str, inside: bool) -> None:
+def test_inactive_relus_can_be_activated(parameterization: str, inside: bool) -> None:
     conv = Conv2d(out_channels=1, kernel_size=1, activation="relu")
     first = Residual(layers=(conv, Conv2d(out_channels=2, kernel_size=1, activation="none"))) if inside else conv
     model = _model(first, GlobalAvgPool(), Linear(out_features=1), Output())
@@ -138,7 +136,7 @@ def test_a_way_out_is_found_where_every_relu_is_shut(parameterization: str, insi
     draws=st.data(),
 )
 @settings(max_examples=25)
-def test_any_layer_of_any_net(
+def test_any_layer_of_any_network(
     architecture: Architecture, objective: Objective, parameterization: Any, draws: st.DataObject
 ) -> None:
     model = model_of(architecture)
@@ -184,7 +182,7 @@ def _objective(model: Model, place: int, channel: int, objective: Objective, ima
 
 
 def _spread(model: Model, place: int, channel: int, objective: Objective) -> float:
-    """How much the objective differs between black, white and some noise."""
+    """Differences of the objective between black, white and some noise."""
     shape = model.architecture.input.shape
     noise = np.random.default_rng(0).random((8, *shape), dtype=np.float32)
     images = [np.zeros(shape, np.float32), np.ones(shape, np.float32), *noise]
@@ -192,7 +190,7 @@ def _spread(model: Model, place: int, channel: int, objective: Objective) -> flo
     return max(values) - min(values)
 
 
-def test_ink_that_is_no_use_is_left_out_for_its_price() -> None:
+def test_sparsity_weight_removes_irrelevant_pixels() -> None:
     model = _model(Flatten(), Output(), side=10)
     weights = torch.zeros(2, 1, 10, 10)
     weights[1, 0, :, :5] = 1
@@ -203,7 +201,7 @@ def test_ink_that_is_no_use_is_left_out_for_its_price() -> None:
     assert 0.05 < free.min() < free.max() < 0.25  # the noise that it began as
 
 
-def test_differences_cost_by_the_smoothness() -> None:
+def test_total_variation_weight_smooths_the_image() -> None:
     model = _model(Conv2d(out_channels=3, kernel_size=5), GlobalAvgPool(), Output(), side=14)
     rough, smooth = (_last(model, 2, 1, "class", total_variation_weight=blur).image for blur in (0.0, 0.2))
 
@@ -213,7 +211,7 @@ def test_differences_cost_by_the_smoothness() -> None:
     assert variation(smooth) < 0.7 * variation(rough)
 
 
-def test_a_pixel_that_went_black_comes_back_when_it_is_wanted() -> None:
+def test_saturated_pixel_can_change_again() -> None:
     architecture = Architecture(
         input=InputShape(height=1, width=2), classes=2, layers=(Flatten(), Linear(out_features=3), Output())
     )
@@ -226,7 +224,7 @@ def test_a_pixel_that_went_black_comes_back_when_it_is_wanted() -> None:
     assert found.score == pytest.approx(1 - 0.5 + 4 * 1.1, abs=0.3)
 
 
-def test_shifts_are_undone() -> None:
+def test_jitter_is_reversed() -> None:
     # Every pixel goes its own way through this net, wherever it is: a shift that is undone changes nothing.
     net = _model(Conv2d(out_channels=3, kernel_size=1), GlobalAvgPool(), Linear(out_features=2), Output())
     still, shifted = (_last(net, 3, 0, "class", jitter=jitter, steps=30).image for jitter in (0, 3))
@@ -234,7 +232,7 @@ def test_shifts_are_undone() -> None:
     assert still.std() > 0.01
 
 
-def test_the_seed_decides_and_nothing_else() -> None:
+def test_result_depends_on_the_seed_only() -> None:
     model = _model(Conv2d(out_channels=2), MaxPool2d(), Flatten(), Output())
     state = torch.get_rng_state()
     first, again, other = (
@@ -245,7 +243,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_steps_are_told_as_they_are_made() -> None:
+def test_steps_are_reported_in_order() -> None:
     model = _model(Flatten(), Output())
     assert [
         (progress.completed, progress.total)

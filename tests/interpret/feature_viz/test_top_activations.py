@@ -1,4 +1,4 @@
-"""Exemplars by hand and by brute force; boxes against what really has an influence."""
+"""Top activations by hand and by brute force; receptive fields against gradients."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ def test_five_images_by_hand() -> None:
     assert found.per_channel[1] == tuple(TopActivation(index, 9 - index, 1.0, (0, 0, 2, 2)) for index in range(3))
 
 
-def test_a_pooled_value_sees_all_windows_below() -> None:
+def test_receptive_field_of_a_pooled_value() -> None:
     found = _found(_two_channels(), FIVE, 2, k=2)
     # The pooled map is 1×2. The convolution's map is 3×4, the last row of which no window of the pooling takes: a dot
     # in row 2 has no influence, the other two lie in the first window: rows 0 and 1 of the map, rows 0 to 2 below.
@@ -93,7 +93,7 @@ def test_a_pooled_value_sees_all_windows_below() -> None:
     )
 
 
-def test_units_of_a_vector_see_everything() -> None:
+def test_units_of_a_vector_have_no_box() -> None:
     model = model_of(_net(Flatten(), Linear(out_features=2), Output()))
     weights = torch.zeros(2, 20)
     weights[0, 12], weights[1, 5] = 3, -1  # pixels (2, 2) and (1, 0)
@@ -107,7 +107,7 @@ def test_units_of_a_vector_see_everything() -> None:
     assert [exemplar.index for exemplar in flat.per_channel[12]] == [1, 0, 2, 3, 4]
 
 
-def test_the_best_are_found_in_all_batches() -> None:
+def test_top_activations_come_from_all_batches() -> None:
     model = model_of(_net(Conv2d(out_channels=1, kernel_size=1), GlobalAvgPool(), Output(), height=1, width=1))
     set_weights(model.module[0], [[[[1]]]], [0.0])
     brightness = (torch.arange(250) * 101 % 250).to(torch.uint8)
@@ -126,7 +126,7 @@ def test_the_best_are_found_in_all_batches() -> None:
 
 
 @pytest.mark.parametrize(("budget", "count"), [(0, 200), (200 * 72, 200), (251 * 72 - 1, 250), (1e9, 300)])
-def test_the_budget_counts_the_layers_up_to_this_one(budget: float, count: int) -> None:
+def test_budget_counts_the_layers_up_to_the_given_one(budget: float, count: int) -> None:
     layers = (Conv2d(out_channels=1, kernel_size=2), Conv2d(out_channels=1, kernel_size=2))
     architecture = _net(*layers, Flatten(), Linear(out_features=1000), Output())
     # 3×4 places of four weights, then 2×3: 48 + 24 = 72 for each image.
@@ -140,7 +140,7 @@ def test_the_budget_counts_the_layers_up_to_this_one(budget: float, count: int) 
 
 @given(architecture=strategies.architectures(), draws=st.data())
 @settings(max_examples=25)
-def test_the_same_as_a_search_by_brute_force(architecture: Architecture, draws: st.DataObject) -> None:
+def test_equals_brute_force(architecture: Architecture, draws: st.DataObject) -> None:
     model = model_of(architecture)
     place = draws.draw(st.integers(0, len(architecture.resolve_layers()) - 1))
     step = architecture.resolve_layers()[place]
@@ -194,7 +194,7 @@ def _changes(architecture: Architecture, layer_index: int, seed: int) -> None:
 
 @given(architecture=strategies.window_stacks(), draws=st.data())
 @settings(max_examples=25)
-def test_nothing_outside_of_the_box_counts_in_stacks_of_windows(
+def test_pixels_outside_the_box_have_no_influence_in_window_stacks(
     architecture: Architecture, draws: st.DataObject
 ) -> None:
     if len(architecture.layers) > 2:
@@ -203,14 +203,14 @@ def test_nothing_outside_of_the_box_counts_in_stacks_of_windows(
 
 @given(architecture=strategies.architectures(most_maps=6))
 @settings(max_examples=25)
-def test_nothing_outside_of_the_box_counts_in_any_net(architecture: Architecture) -> None:
+def test_pixels_outside_the_box_have_no_influence_in_any_network(architecture: Architecture) -> None:
     for step in architecture.resolve_layers():
         if is_spatial(step.output_shape):
             _changes(architecture, step.index, 0)
 
 
 def _influence(architecture: Architecture, layer_index: int, row: int, column: int) -> Tensor:
-    """Which pixels a value has a slope to, with positive weights and nothing that shuts: (height, width)."""
+    """Gradient of a value with respect to the pixels, with positive weights and no inactive ReLU: (height, width)."""
     module = model_of(architecture).module
     with torch.no_grad():
         for weight in module.parameters():
@@ -223,7 +223,7 @@ def _influence(architecture: Architecture, layer_index: int, row: int, column: i
 
 @given(architecture=strategies.window_stacks(), draws=st.data())
 @settings(max_examples=25)
-def test_the_box_is_no_larger_than_it_must_be(architecture: Architecture, draws: st.DataObject) -> None:
+def test_box_is_minimal(architecture: Architecture, draws: st.DataObject) -> None:
     if len(architecture.layers) == 2:
         return
     last = len(architecture.layers) - 3
@@ -262,7 +262,7 @@ def test_boxes_by_hand(layers: tuple[Layer, ...], row: int, column: int, box: tu
     assert compute_receptive_box(architecture, len(layers) - 1, row, column) == box
 
 
-def test_a_block_whose_two_ways_have_unlike_strides() -> None:
+def test_residual_block_with_different_strides() -> None:
     # Both ways make two values of four, one in steps of 3, the other of 2: the spec's field knows one step alone.
     block = Residual(layers=(Conv2d(out_channels=2, kernel_size=1, stride=3),), activation="none")
     architecture = _net(block, Conv2d(out_channels=1, kernel_size=1), Flatten(), Output(), height=4, width=4)
@@ -276,7 +276,7 @@ def test_a_block_whose_two_ways_have_unlike_strides() -> None:
     _changes(architecture, 0, 0)
 
 
-def test_values_that_see_everything_have_no_box() -> None:
+def test_values_of_the_whole_image_have_no_box() -> None:
     everything = _net(Conv2d(kernel_size=3), Conv2d(kernel_size=2), Flatten(), Output(), height=4, width=4)
     assert compute_receptive_box(everything, 0, 0, 0) == (0, 0, 3, 3)
     assert compute_receptive_box(everything, 1, 0, 0) is None
@@ -285,7 +285,7 @@ def test_values_that_see_everything_have_no_box() -> None:
     assert compute_receptive_box(_net(Conv2d(kernel_size=4), Flatten(), Output()), 0, 0, 1) == (0, 1, 4, 5)
 
 
-def test_the_mode_of_the_caller_is_left_alone_between_batches() -> None:
+def test_inference_mode_does_not_leak_between_batches() -> None:
     search = find_top_activations(_two_channels(), FIVE, 0)
     next(search)
     assert not torch.is_inference_mode_enabled()
@@ -293,7 +293,7 @@ def test_the_mode_of_the_caller_is_left_alone_between_batches() -> None:
 
 
 @pytest.mark.parametrize("layer_index", [-1, 1, 5])
-def test_a_layer_that_is_not_there_is_told_at_once(layer_index: int) -> None:
+def test_unknown_layer_raises_at_once(layer_index: int) -> None:
     model = _two_channels()
     with pytest.raises(PlaygroundError, match=f"no layer {layer_index + 1} to"):
         find_top_activations(model, FIVE, layer_index)
@@ -301,7 +301,7 @@ def test_a_layer_that_is_not_there_is_told_at_once(layer_index: int) -> None:
         compute_receptive_box(model.architecture, layer_index, 0, 0)
 
 
-def test_images_that_do_not_fit_are_told_at_once() -> None:
+def test_images_of_another_shape_raise_at_once() -> None:
     with pytest.raises(DataError, match=r"2 of 1×5×4.*of 1×4×5"):
         find_top_activations(
             _two_channels(), LabeledImages(torch.zeros(2, 1, 5, 4, dtype=torch.uint8), torch.zeros(2)), 0

@@ -1,4 +1,4 @@
-"""How a layer sees many images: features by hand and for any net, PCA against an SVD, t-SNE on clusters."""
+"""Projections: features by hand and for any network, PCA against an SVD, t-SNE on clusters."""
 
 import os
 import signal
@@ -71,7 +71,7 @@ def test_features_by_hand() -> None:
     np.testing.assert_allclose(found[2], [0.4] * 16 + [0.8] * 16, rtol=1e-6)
 
 
-def test_large_maps_are_averaged_over_parts() -> None:
+def test_large_feature_maps_are_pooled() -> None:
     images = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4)
     corners = np.array([2.5, 4.5, 10.5, 12.5]) / 255  # the means of the four quarters
     wanted = np.concatenate([2 * corners, 1 - corners])
@@ -85,7 +85,7 @@ def test_large_maps_are_averaged_over_parts() -> None:
     )
 
 
-def test_vectors_that_are_no_maps_stay_as_they_are() -> None:
+def test_vectors_are_not_pooled() -> None:
     layers = (Flatten(), Linear(out_features=9), Dropout(), Output())
     model = model_of(Architecture(input=InputShape(height=4, width=4), layers=layers))
     images = _images(2, 1, 4, 4)
@@ -97,7 +97,7 @@ def test_vectors_that_are_no_maps_stay_as_they_are() -> None:
     assert extract_layer_features(model, images, 3, max_values=3).shape == (2, 10)
 
 
-def test_features_of_many_images_come_in_their_order() -> None:
+def test_features_keep_the_order_of_the_images() -> None:
     model, images = _doubling(MaxPool2d(), Flatten()), _images(230, 1, 4, 4)
     found = extract_layer_features(model, images, 1)
     assert found.shape == (230, 8)
@@ -108,7 +108,7 @@ def test_features_of_many_images_come_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("layer_index", [-1, 1, 4])
-def test_features_of_no_layer(layer_index: int) -> None:
+def test_unknown_layer_has_no_features(layer_index: int) -> None:
     model = _doubling(Dropout(enabled=False), Flatten())
     with pytest.raises(PlaygroundError, match="no layer"):
         extract_layer_features(model, _images(1, 1, 4, 4), layer_index)
@@ -116,7 +116,7 @@ def test_features_of_no_layer(layer_index: int) -> None:
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=20)
-def test_features_are_what_the_layers_put_out(architecture: Architecture) -> None:
+def test_features_equal_the_layer_outputs(architecture: Architecture) -> None:
     model = model_of(architecture)
     images = _images(3, *architecture.input.shape)
     wanted = [compute_activations(model, (image / 255).numpy()) for image in images]
@@ -145,7 +145,7 @@ def test_pca_by_hand() -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 7), (12, 300), (2, 5), (5, 2)])
-def test_pca_is_that_of_an_svd(shape: tuple[int, int]) -> None:
+def test_pca_equals_an_svd(shape: tuple[int, int]) -> None:
     rows = _rows(*shape) * np.linspace(1, 3, shape[1], dtype=np.float32) + 7
     fitted = PcaProjection.fit(rows)
     left, sizes, axes = np.linalg.svd((rows - rows.mean(0)).astype(np.float64), full_matrices=False)
@@ -193,7 +193,7 @@ def test_features_without_variance_or_not_finite_raise(rows: Array, message: str
             compute_tsne(rows)
 
 
-def test_too_few_rows_for_neighbours() -> None:
+def test_too_few_rows_for_tsne_raise() -> None:
     with pytest.raises(DataError, match="more than 3"):
         compute_tsne(_rows(3, 5))
 
@@ -226,7 +226,7 @@ def _final(course: Map) -> Array:
     return points
 
 
-def test_tsne_parts_two_clusters(scratch: Path) -> None:
+def test_tsne_separates_two_clusters(scratch: Path) -> None:
     course = list(compute_tsne(_two_clusters(), iterations=300))
     progress = [part.fraction for part, _ in course]
     assert progress[0] == 0
@@ -243,7 +243,7 @@ def test_tsne_parts_two_clusters(scratch: Path) -> None:
     assert not list(scratch.iterdir())
 
 
-def test_tsne_of_few_rows_is_always_the_same() -> None:
+def test_tsne_of_few_rows_is_deterministic() -> None:
     # The second seed is more than scikit-learn takes, and stands for the first.
     first, second = (_final(compute_tsne(_rows(4, 3), seed=seed, iterations=250)) for seed in (3, 3 + 2**32))
     assert first.shape == (4, 2)
@@ -251,13 +251,13 @@ def test_tsne_of_few_rows_is_always_the_same() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_tsne_of_one_value_an_image_some_of_them_equal() -> None:
+def test_tsne_of_one_feature_with_ties() -> None:
     points = _final(compute_tsne(np.repeat(_rows(3, 1), 3, axis=0), iterations=250))
     assert points.shape == (9, 2)
     assert np.isfinite(points).all()
 
 
-def test_closing_ends_the_work_and_leaves_nothing(scratch: Path, started: list[ChildProcess]) -> None:
+def test_closing_the_generator_ends_the_process(scratch: Path, started: list[ChildProcess]) -> None:
     course = compute_tsne(_rows(200, 60), iterations=10**6)
     assert next(course) == (Progress("Computing t-SNE", 0, 10**6), None)
     assert len(list(scratch.iterdir())) == 1
@@ -273,7 +273,7 @@ def test_closing_ends_the_work_and_leaves_nothing(scratch: Path, started: list[C
     assert not list(scratch.iterdir())
 
 
-def test_a_program_that_dies_is_told(scratch: Path, started: list[ChildProcess]) -> None:
+def test_killed_tsne_process_raises(scratch: Path, started: list[ChildProcess]) -> None:
     course = compute_tsne(_rows(20, 5))
     next(course)
     started[0].kill()
@@ -282,7 +282,7 @@ def test_a_program_that_dies_is_told(scratch: Path, started: list[ChildProcess])
     assert not list(scratch.iterdir())
 
 
-def test_what_a_program_died_of_is_told(scratch: Path) -> None:
+def test_failed_tsne_process_reports_its_error(scratch: Path) -> None:
     course = compute_tsne(_rows(20, 5), perplexity=-1)
     with pytest.raises(PlaygroundError, match=r"t-SNE failed: .*perplexity"):
         list(course)
@@ -303,7 +303,7 @@ def test_the_program_does_not_load_torch() -> None:
     assert result.stdout.split() == ["False"]
 
 
-def test_a_place_by_neighbours_by_hand() -> None:
+def test_project_by_neighbors_by_hand() -> None:
     known = np.array([[0.0], [3.0], [100.0]], dtype=np.float32)
     points = np.array([[10, 0], [20, 6], [-90, -90]], dtype=np.float32)
     # From 1 it is 1 to the first and 2 to the second: weights 2/3 and 1/3.
@@ -314,7 +314,7 @@ def test_a_place_by_neighbours_by_hand() -> None:
     np.testing.assert_allclose(everything[0], weights @ points / weights.sum(), rtol=1e-5)
 
 
-def test_known_rows_lie_where_they_are() -> None:
+def test_known_rows_keep_their_points() -> None:
     known, points = _rows(30, 8), _rows(30, 2, 5)
     np.testing.assert_allclose(project_by_neighbors(known, points, known), points, atol=1e-5)
     twice = np.repeat(known[:1], 6, axis=0)
