@@ -1,4 +1,4 @@
-"""The app under measurement: a real server, pages in Chromium, what they and the processes take."""
+"""Real server and pages in Chromium, with their times and memory, for the benchmarks of the app."""
 
 import os
 import socket
@@ -11,12 +11,19 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
+from playground.core.presets import get_architecture_preset, get_recipe_preset
+from playground.core.share_link import encode_link
+
 ROOT = Path(__file__).parents[1]
+IDLE_SELECTOR = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+INSPECT_LINK = '[data-testid="stTopNavLink"][href$="/inside"]'
+SHADOW_ROOT_JS = "[...document.querySelectorAll('.st-key-microscope *')].map(node => node.shadowRoot).find(Boolean)"
+MAPS_SOURCE_JS = f"{SHADOW_ROOT_JS}?.querySelector('.grid img')?.src"
 CURVE_POINTS_JS = "document.querySelector('.st-key-curve .js-plotly-plot')?.data?.[0]?.x?.length ?? 0"
 
 
 class Server:
-    """A running app and how long it took until it answered."""
+    """Running server of the app, and the seconds until it answered."""
 
     def __init__(self, process: subprocess.Popen[bytes], startup_s: float) -> None:
         self.process = process
@@ -37,16 +44,24 @@ def start_server() -> tuple[Server, str]:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    begun = time.monotonic()
+    started_at = time.monotonic()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://localhost:{port}"
     while True:
         try:
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
-                return Server(process, time.monotonic() - begun), url
+                return Server(process, time.monotonic() - started_at), url
         except OSError:
             time.sleep(0.02)
+
+
+def add_training_limit(url: str, limit: int | None) -> str:
+    """Return the address of the Playground page with the guide's network and a limited number of training images."""
+    if limit is None:
+        return url
+    recipe = get_recipe_preset("sprint").recipe.replace(limit=limit)
+    return f"{url}/?net={encode_link(get_architecture_preset('guide').architecture, recipe)}"
 
 
 def open_page(browser: Browser, url: str) -> Page:
@@ -59,7 +74,7 @@ def open_page(browser: Browser, url: str) -> Page:
 
 
 def wait_for_spare_worker(server: Server) -> None:
-    """A spare is warm when it is the only worker and has nothing left to do."""
+    """Wait until the spare worker is the only worker, and idle."""
     before: dict[int, float] = {}
     while True:
         now = {pid: read_cpu_seconds(pid) for pid in server.list_child_pids()}
@@ -72,13 +87,13 @@ def wait_for_spare_worker(server: Server) -> None:
 def read_cpu_seconds(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:  # ended in between
+    except OSError:  # the process has ended
         return -1.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def read_memory_mb(pid: int) -> tuple[float, float]:
-    """Resident and proportional size (shared pages counted by their share)."""
+    """Return the resident and the proportional set size (a shared page counts by its share)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
     return sizes["Rss"], sizes["Pss"]
@@ -90,5 +105,5 @@ def format_seconds(times: list[float]) -> str:
 
 def format_milliseconds(times: list[float]) -> str:
     ordered = sorted(times)
-    late = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
-    return f"median {statistics.median(times) * 1000:.0f} ms, p95 {late * 1000:.0f} ms (of {len(times)})"
+    percentile_95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+    return f"median {statistics.median(times) * 1000:.0f} ms, p95 {percentile_95 * 1000:.0f} ms (of {len(times)})"

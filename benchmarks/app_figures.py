@@ -1,20 +1,25 @@
-"""How the app feels, measured in Chromium against the real server: ``python -m benchmarks.app_figures``.
+"""Response times and memory of the app in Chromium: ``python -m benchmarks.app_figures [--rounds 3] [--strokes 20]``.
 
-Prints a table of medians (and 95th percentiles): start of the server to a usable page, click to the first point of the
-chart, stroke to prediction, layer to maps, memory. Needs the ``test`` extra.
+Prints medians and 95th percentiles: server start to usable page, click on Train to the first point of the chart, stroke
+to prediction, layer to feature maps, and memory. Needs the ``test`` extra.
 """
 
+import argparse
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from benchmarks.app import (
     CURVE_POINTS_JS,
+    IDLE_SELECTOR,
+    INSPECT_LINK,
+    MAPS_SOURCE_JS,
     Server,
+    add_training_limit,
     format_milliseconds,
     format_seconds,
     open_page,
@@ -23,10 +28,15 @@ from benchmarks.app import (
     wait_for_spare_worker,
 )
 
-STROKE_COUNT = 20
-
 
 def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="Server starts, and runs.")
+    parser.add_argument("--strokes", type=int, default=20, help="Strokes, and choices of a layer.")
+    parser.add_argument("--pages", type=int, default=4, help="Further open pages whose memory is measured.")
+    parser.add_argument("--limit", type=int, help="Number of training images; all by default.")
+    options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="cnn-playground-benchmark-"))
     os.environ["CNN_PLAYGROUND_HOME"] = str(home)
     rows: list[tuple[str, str]] = []
@@ -35,19 +45,19 @@ def main() -> None:
             path = shutil.which("chromium") or shutil.which("google-chrome")
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             starts = []
-            for _ in range(3):
+            for number in range(options.rounds):
                 server, url = start_server()
-                begun = time.monotonic()
-                page = open_page(browser, url)
-                starts.append(time.monotonic() - begun + server.startup_s)
-                if len(starts) < 3:
+                started_at = time.monotonic()
+                page = open_page(browser, add_training_limit(url, options.limit))
+                starts.append(time.monotonic() - started_at + server.startup_s)
+                if number < options.rounds - 1:
                     page.context.close()
                     server.stop()
             rows.append(("server start to usable page", format_seconds(starts)))
-            rows += measure_memory(browser, server, url)
-            rows += measure_training(page, server)
-            rows += measure_drawing(page)
-            rows += measure_inspecting(page)
+            rows += measure_memory(browser, server, url, options.pages)
+            rows += measure_training(page, server, options.rounds)
+            rows += measure_drawing(page, options.strokes)
+            rows += measure_inspecting(page, options.strokes)
             browser.close()
             server.stop()
     finally:
@@ -57,10 +67,10 @@ def main() -> None:
         print(f"{name:<{width}}  {value}")
 
 
-def measure_memory(browser: Browser, server: Server, url: str) -> list[tuple[str, str]]:
+def measure_memory(browser: Browser, server: Server, url: str, page_count: int) -> list[tuple[str, str]]:
     wait_for_spare_worker(server)
     app, spare = read_memory_mb(server.process.pid), read_memory_mb(server.list_child_pids()[0])
-    pages = [open_page(browser, url) for _ in range(4)]
+    pages = [open_page(browser, url) for _ in range(page_count)]
     time.sleep(2)
     each = (read_memory_mb(server.process.pid)[0] - app[0]) / len(pages)
     for page in pages:
@@ -72,59 +82,60 @@ def measure_memory(browser: Browser, server: Server, url: str) -> list[tuple[str
     ]
 
 
-def measure_training(page: Page, server: Server) -> list[tuple[str, str]]:
-    times, worker = [], 0.0
-    for _ in range(3):
+def measure_training(page: Page, server: Server, rounds: int) -> list[tuple[str, str]]:
+    times, worker_mb = [], 0.0
+    for _ in range(rounds):
         wait_for_spare_worker(server)
-        begun = time.monotonic()
+        started_at = time.monotonic()
         page.locator(".st-key-train-start button:visible").click()
         page.wait_for_function(f"{CURVE_POINTS_JS} > 0")
-        times.append(time.monotonic() - begun)
-        page.wait_for_function(f"{CURVE_POINTS_JS} > 60", timeout=120_000)
-        worker = read_memory_mb(server.list_child_pids()[0])[0]
+        times.append(time.monotonic() - started_at)
+        page.wait_for_function(f"{CURVE_POINTS_JS} > 5", timeout=120_000)
+        worker_mb = read_memory_mb(server.list_child_pids()[0])[0]
         page.locator(".st-key-train-reset button:visible").click()
     return [
         ("click on Train to first point, warm", format_seconds(times)),
-        ("memory of a training worker", f"{worker:.0f} MB"),
+        ("memory of a training worker", f"{worker_mb:.0f} MB"),
     ]
 
 
-def measure_drawing(page: Page) -> list[tuple[str, str]]:
-    times = []
+def measure_drawing(page: Page, stroke_count: int) -> list[tuple[str, str]]:
+    times: list[float] = []
     box = page.locator(".st-key-canvas canvas.upper-canvas").bounding_box()
     assert box is not None
     page.wait_for_selector(".st-key-prediction .pg-bar")
-    seen = "(document.querySelector('.st-key-prediction')?.innerText ?? '')"
-    for place in range(STROKE_COUNT):
-        page.wait_for_timeout(700)  # whatever is still on its way belongs to the stroke before
-        before = page.evaluate(seen)
-        x = box["x"] + 40 + 8 * place
+    prediction_text_js = "(document.querySelector('.st-key-prediction')?.innerText ?? '')"
+    for number in range(stroke_count):
+        page.wait_for_timeout(700)  # pending updates belong to the previous stroke
+        before = page.evaluate(prediction_text_js)
+        x = box["x"] + 40 + 8 * number
         page.mouse.move(x, box["y"] + 40)
         page.mouse.down()
         page.mouse.move(x + 20, box["y"] + 200, steps=6)
         page.mouse.up()
-        begun = time.monotonic()
+        started_at = time.monotonic()
         try:
-            page.wait_for_function(f"before => {seen} !== before", arg=before, timeout=3000, polling=10)
-            times.append(time.monotonic() - begun)
-        except Exception:  # the bars may round to the same figures; such a stroke says nothing
+            page.wait_for_function(f"before => {prediction_text_js} !== before", arg=before, timeout=3000, polling=10)
+            times.append(time.monotonic() - started_at)
+        except TimeoutError:  # the rounded probabilities may be equal; then the stroke is not counted
             continue
     return [("end of a stroke to new probabilities", format_milliseconds(times))]
 
 
-def measure_inspecting(page: Page) -> list[tuple[str, str]]:
+def measure_inspecting(page: Page, count: int) -> list[tuple[str, str]]:
+    page.locator(INSPECT_LINK).click()
+    page.wait_for_selector(".st-key-microscope .sum b")
+    layers = page.locator(".st-key-inside-layer button")
+    convolutions = [index for index in range(layers.count()) if "Conv" in layers.nth(index).inner_text()]
     times = []
-    page.locator('[data-testid="stTopNavLink"]').filter(has_text="Inspect").click()
-    page.wait_for_selector('[data-testid="stMain"] .pg-table')
-    image = "(document.querySelector('[data-testid=stColumn]:nth-child(2) img')?.src ?? '')"
-    for place in range(20):
-        layer = ("1 Conv", "3 Conv", "2 Max-pool", "5 Conv", "4 Max-pool")[place % 5]
-        before = page.evaluate(image)
-        begun = time.monotonic()
-        page.get_by_text(layer, exact=True).click()
-        page.wait_for_function(f"before => {image} !== before", arg=before, polling=10)
-        times.append(time.monotonic() - begun)
-    return [("layer chosen to its maps", format_milliseconds(times))]
+    for number in range(1, count + 1):
+        page.wait_for_selector(IDLE_SELECTOR)
+        before = page.evaluate(MAPS_SOURCE_JS)
+        started_at = time.monotonic()
+        layers.nth(convolutions[number % len(convolutions)]).click()
+        page.wait_for_function(f"before => ({MAPS_SOURCE_JS}) !== before", arg=before, polling=10)
+        times.append(time.monotonic() - started_at)
+    return [("layer chosen to its feature maps", format_milliseconds(times))]
 
 
 if __name__ == "__main__":

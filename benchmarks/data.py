@@ -1,4 +1,4 @@
-"""The images that every contender trains on, as a file that needs nothing of this project to be read."""
+"""MNIST as one NumPy file, which the other contenders read without this project, and helpers of the tables."""
 
 import os
 import platform
@@ -13,16 +13,19 @@ from playground.engine.data.splits import load_splits
 
 
 @contextmanager
-def create_temporary_home() -> Iterator[str]:
-    """A data folder for the runs of a benchmark; gives the path of the images' file. All of it goes at the end."""
+def create_temporary_home(train_limit: int | None = None) -> Iterator[str]:
+    """Create a temporary data folder for the runs of a benchmark, and yield the path of the images' file.
+
+    ``train_limit``: number of training images in the file; all 55,000 by default.
+    """
     with tempfile.TemporaryDirectory(prefix="cnn-playground-benchmark-") as folder:
         os.environ["CNN_PLAYGROUND_HOME"] = folder
         splits = load_splits("mnist", 5000)
         path = Path(folder) / "mnist.npz"
         np.savez(
             path,
-            train_images=splits.train.images.squeeze(1).numpy(),
-            train_labels=splits.train.labels.numpy(),
+            train_images=splits.train.images[:train_limit].squeeze(1).numpy(),
+            train_labels=splits.train.labels[:train_limit].numpy(),
             test_images=splits.test.images.squeeze(1).numpy(),
             test_labels=splits.test.labels.numpy(),
         )
@@ -30,7 +33,7 @@ def create_temporary_home() -> Iterator[str]:
 
 
 def describe_machine() -> str:
-    """One line about the machine, for the foot of a table."""
+    """Describe the machine in one line."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -40,8 +43,8 @@ def describe_machine() -> str:
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:
-    """The rows as a Markdown table; the first one is the head."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    """Print rows as a Markdown table; the first row is the header."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for number, row in enumerate(rows):
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
         if number == 0:

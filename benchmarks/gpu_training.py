@@ -333,7 +333,9 @@ def main() -> None:
     try:
         print_results(results)
     finally:
-        print(f"\n{results['device']}, PyTorch {results['torch']}. {results['machine']}. {results['section_s']}")
+        print(
+            f"\n{results['device']}, PyTorch {results['torch']}. {results['machine']}. {results.get('section_s', {})}"
+        )
 
 
 def _run_with_eager_steps(measure: Callable[..., None], *arguments: Any) -> None:

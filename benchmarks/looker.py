@@ -1,7 +1,7 @@
-"""Somebody who looks inside a run without a browser: ``python -m benchmarks.looker RUN SECONDS``.
+"""Load of the Inspect page without a browser: ``python -m benchmarks.looker RUN SECONDS``.
 
-Draws the page Look inside every so many seconds, each time at another layer, until the run is over: what looking
-costs the machine on which the app runs, without what painting costs the one that shows it.
+Renders the Inspect page at another layer every so many seconds until the run is over. This is the cost for the machine
+that runs the app, without the cost of painting in a browser.
 """
 
 import sys
@@ -29,13 +29,15 @@ def main(run_id: str, interval_s: str) -> None:
     app = AppTest.from_function(_render_page, default_timeout=60)
     app.query_params["run"] = run_id
     number = 0
-    while not run.read_history().is_over:
-        begun = time.monotonic()
+    while True:
+        started_at = time.monotonic()
         app.run()
         assert not app.exception
+        if run.read_history().is_over:
+            break
         app.session_state["playground"].inspect.layer_id = layers[number % len(layers)]
         number += 1
-        time.sleep(max(0.0, float(interval_s) - (time.monotonic() - begun)))
+        time.sleep(max(0.0, float(interval_s) - (time.monotonic() - started_at)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Images a second, side by side: ``python -m benchmarks.throughput [--rounds 5] [--seconds 6]``.
+"""Training throughput: ``python -m benchmarks.throughput [--rounds 5] [--seconds 6]``.
 
-The guide's net in this project, in a plain PyTorch loop and in Keras, each in a process of its own, one after another
-in every round; medians of the rounds. Beside them the machine's own limit: what share of its matrix products the
-training achieves. Keras: in this environment, or in the one whose interpreter ``KERAS_PYTHON`` names.
+Images per second of the guide's network in this project, in a plain PyTorch loop and in Keras. Each contender is a
+process; in every round they train one after another, and the table holds medians of the rounds. It also compares the
+training with the machine's peak of matrix products. Keras is used if this environment, or the interpreter that
+``KERAS_PYTHON`` names, can import it.
 """
 
 import argparse
@@ -13,11 +14,11 @@ from benchmarks.data import create_temporary_home, describe_machine, print_table
 from playground.core.presets import get_architecture_preset
 from playground.core.summary import summarize
 
-_TRAINING_COST_FACTOR = 3  # a forward pass, and twice that backward
+_TRAINING_COST_FACTOR = 3  # the backward pass costs twice the forward pass
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0)
@@ -56,26 +57,26 @@ def _print_results(
 ) -> None:
     cost = _TRAINING_COST_FACTOR * summarize(get_architecture_preset("guide").architecture).multiply_adds
     peak = {kind: statistics.median(found) for kind, found in limits.items()}
-    rows: list[tuple[str, ...]] = [("the guide's net", "images/s", "to plain loop", "to Keras", "of bfloat16 peak")]
+    rows: list[tuple[str, ...]] = [("the guide's network", "images/s", "to plain loop", "to Keras", "of bfloat16 peak")]
     for name, found in speeds.items():
         rows.append(
             (
                 name,
                 f"{statistics.median(found):,.0f}",
                 f"{_compute_median_ratio(found, speeds[plain_name]):.1f}",
-                f"{_compute_median_ratio(found, speeds[keras_name]):.1f}" if keras_name else "no Keras here",
+                f"{_compute_median_ratio(found, speeds[keras_name]):.1f}" if keras_name else "Keras not installed",
                 f"{statistics.median(found) * cost / peak['bfloat16']:.0%}",
             )
         )
     print_table(rows)
     print(
-        f"\nMatrix products of 2048 x 2048: {peak['float32'] / 1e9:,.0f} thousand million multiply-adds a second in "
-        f"float32, {peak['bfloat16'] / 1e9:,.0f} in bfloat16. {describe_machine()}."
+        f"\nMatrix products of 2048 x 2048: {peak['float32'] / 1e9:,.0f} billion multiply-adds per second in float32, "
+        f"{peak['bfloat16'] / 1e9:,.0f} billion in bfloat16. {describe_machine()}."
     )
 
 
 def _compute_median_ratio(left: list[float], right: list[float]) -> float:
-    """Median of the rounds' ratios: what slowed a round slowed both."""
+    """Return the median of the ratios of each round, because a disturbance of a round slows both contenders."""
     return statistics.median(a / b for a, b in zip(left, right, strict=True))
 
 

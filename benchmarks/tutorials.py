@@ -1,8 +1,8 @@
-"""The tutorials' exercises here and in Keras, on the same images: ``python -m benchmarks.tutorials FOLDER``.
+"""Exercises of the Keras tutorials in this project and in Keras: ``python -m benchmarks.tutorials FOLDER``.
 
-The simple CNN on CIFAR-10 for ten epochs, and the guide's net on Fashion-MNIST for five; both with adam at 1e-3 and
-batches of 32. FOLDER holds the data sets as torchvision lays them out. Needs ``KERAS_PYTHON``, the Python of an
-environment with tensorflow-cpu.
+The simple CNN on CIFAR-10 for ten epochs, and the guide's network on Fashion-MNIST for five; both with adam at 1e-3 and
+a batch size of 32. FOLDER holds the datasets in torchvision's layout. Needs ``KERAS_PYTHON``, the interpreter of an
+environment with Keras and TensorFlow.
 """
 
 import argparse
@@ -23,25 +23,26 @@ _KERAS_SCRIPT = Path(__file__).parent / "contenders" / "keras_tutorial.py"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="Where torchvision's files of CIFAR-10 and Fashion-MNIST lie.")
+    parser.add_argument("folder", type=Path, help="Folder with torchvision's files of CIFAR-10 and Fashion-MNIST.")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--limit", type=int, help="Number of training images; all by default.")
     options = parser.parse_args()
-    rows = [("exercise", "seed", "here", "Keras", "points", "here, s", "Keras, s", "times")]
+    rows = [("exercise", "seed", "ours", "Keras", "difference", "ours, s", "Keras, s", "times faster")]
     with tempfile.TemporaryDirectory(prefix="cnn-playground-benchmark-") as home:
         os.environ["CNN_PLAYGROUND_HOME"] = home
         (Path(home) / "datasets").symlink_to(options.folder.resolve())
         for preset, dataset in EXERCISES.items():
             for seed in range(options.seeds):
-                rows.append(_run_exercise(preset, dataset, seed, Path(home)))
+                rows.append(_run_exercise(preset, dataset, seed, options.limit, Path(home)))
                 print(" | ".join(rows[-1]), flush=True)
     print()
     print_table(rows)
     print(
-        f"\n{describe_machine()}. Test accuracy at the end; seconds of training, here with all measurements and the log."
+        f"\n{describe_machine()}. Test accuracy after the last epoch; seconds of training, ours with all evaluations and the log."
     )
 
 
-def _run_exercise(preset: str, dataset: str, seed: int, home: Path) -> tuple[str, ...]:
+def _run_exercise(preset: str, dataset: str, seed: int, limit: int | None, home: Path) -> tuple[str, ...]:
     from playground.codegen.keras_model import to_keras
     from playground.core.presets import get_architecture_preset
     from playground.engine.data.fetch import download_dataset
@@ -49,9 +50,9 @@ def _run_exercise(preset: str, dataset: str, seed: int, home: Path) -> tuple[str
 
     for _ in download_dataset(dataset):
         pass
-    found = get_architecture_preset(preset)
-    assert found.recipe is not None
-    recipe = found.recipe.replace(dataset=dataset)
+    selected = get_architecture_preset(preset)
+    assert selected.recipe is not None
+    recipe = selected.recipe.replace(dataset=dataset, limit=limit)
     splits = load_recipe_splits(recipe)
     data, model = home / "data.npz", home / "model.py"
     np.savez(
@@ -61,27 +62,27 @@ def _run_exercise(preset: str, dataset: str, seed: int, home: Path) -> tuple[str
         test_images=splits.test.images.numpy(),
         test_labels=splits.test.labels.numpy(),
     )
-    model.write_text(to_keras(found.architecture), encoding="utf-8")
-    chosen = ["--dataset", dataset, "--seed", str(seed), "--json"]
-    mine = _run_json_command([sys.executable, "-m", "playground", "train", preset, *chosen])
+    model.write_text(to_keras(selected.architecture), encoding="utf-8")
+    options = ["--dataset", dataset, "--seed", str(seed), *(["--limit", str(limit)] if limit else []), "--json"]
+    ours = _run_json_command([sys.executable, "-m", "playground", "train", preset, *options])
     settings = [str(recipe.epochs), str(recipe.batch_size), str(seed)]
-    theirs = _run_json_command([os.environ["KERAS_PYTHON"], str(_KERAS_SCRIPT), str(model), str(data), *settings])
+    keras = _run_json_command([os.environ["KERAS_PYTHON"], str(_KERAS_SCRIPT), str(model), str(data), *settings])
     return (
         f"{preset} on {dataset}, {recipe.epochs} epochs",
         str(seed),
-        f"{mine['test_accuracy']:.2%}",
-        f"{theirs['accuracy']:.2%}",
-        f"{(mine['test_accuracy'] - theirs['accuracy']) * 100:+.2f}",
-        f"{mine['seconds']:.0f}",
-        f"{theirs['seconds']:.0f}",
-        f"{theirs['seconds'] / mine['seconds']:.1f}",
+        f"{ours['test_accuracy']:.2%}",
+        f"{keras['accuracy']:.2%}",
+        f"{(ours['test_accuracy'] - keras['accuracy']) * 100:+.2f}",
+        f"{ours['seconds']:.0f}",
+        f"{keras['seconds']:.0f}",
+        f"{keras['seconds'] / ours['seconds']:.1f}",
     )
 
 
 def _run_json_command(command: list[str]) -> dict[str, float]:
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    completed = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(completed.stdout.splitlines()[-1])
+    return result
 
 
 if __name__ == "__main__":

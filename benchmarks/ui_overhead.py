@@ -1,9 +1,8 @@
-"""What open pages cost: ``python -m benchmarks.ui_overhead [--rounds 3] [--sessions 10]``.
+"""Cost of open pages: ``python -m benchmarks.ui_overhead [--rounds 3] [--sessions 10]``.
 
-Training speed with a page open and its charts streaming, against the same run with the page closed right after the
-click; medians of rounds that alternate, each a run of three epochs. Then many browser sessions at once beside one run:
-how long a widget takes to answer, errors, and what memory the server keeps when they have closed. Needs the ``test``
-extra.
+Training throughput with a page open and its charts streaming, relative to the same run with the page closed right after
+the click; medians of alternating rounds, each a run of three epochs. Then many browser sessions beside one run: response
+time of a widget, errors, and the server's memory after the sessions have closed. Needs the ``test`` extra.
 """
 
 import argparse
@@ -18,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks.app import (
     CURVE_POINTS_JS,
     Server,
+    add_training_limit,
     format_milliseconds,
     open_page,
     read_memory_mb,
@@ -33,10 +33,11 @@ _ROUNDS_OF_CLICKS = 3
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sessions", type=int, default=10)
+    parser.add_argument("--limit", type=int, help="Number of training images; all by default.")
     options = parser.parse_args()
     home = tempfile.mkdtemp(prefix="cnn-playground-benchmark-")
     os.environ["CNN_PLAYGROUND_HOME"] = home
@@ -46,6 +47,7 @@ def main() -> None:
             path = shutil.which("chromium") or shutil.which("google-chrome")
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             server, url = start_server()
+            url = add_training_limit(url, options.limit)
             rows += _measure_training_speeds(browser, server, url, options.rounds)
             rows += _measure_sessions(browser, server, url, options.sessions)
             browser.close()
@@ -60,9 +62,9 @@ def _measure_training_speeds(browser: Browser, server: Server, url: str, rounds:
     watched: list[float] = []
     alone: list[float] = []
     ratios: list[float] = []
-    open_page(browser, url).context.close()  # unpacks the data and learns the machine's speed
-    for place in range(rounds):
-        for keep_open in (place % 2 == 0, place % 2 == 1):
+    open_page(browser, url).context.close()  # unpacks the data and measures the machine's speed
+    for number in range(rounds):
+        for keep_open in (number % 2 == 0, number % 2 == 1):
             speed = _measure_speed(browser, server, url, keep_open=keep_open)
             (watched if keep_open else alone).append(speed)
         ratios.append(watched[-1] / alone[-1])
@@ -74,7 +76,7 @@ def _measure_training_speeds(browser: Browser, server: Server, url: str, rounds:
 
 
 def _measure_speed(browser: Browser, server: Server, url: str, *, keep_open: bool) -> float:
-    """Images a second of a whole run, measurements included, from its log."""
+    """Measure the training images per second of a whole run, evaluations included, from its log."""
     page = open_page(browser, url)
     wait_for_spare_worker(server)
     before = _find_latest_run()
@@ -104,7 +106,7 @@ def _measure_sessions(browser: Browser, server: Server, url: str, count: int) ->
     pages = []
     for _ in range(count):
         page = open_page(browser, url)
-        page.on("pageerror", lambda problem: errors.append(str(problem)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         pages.append(page)
     _start_training(pages[0], epochs=50)
     pages[0].wait_for_function(f"{CURVE_POINTS_JS} > 0", timeout=60_000)
@@ -116,13 +118,13 @@ def _measure_sessions(browser: Browser, server: Server, url: str, count: int) ->
     for page in pages:
         page.context.close()
     after = during
-    for _ in range(30):  # Streamlit keeps a session for a while, should its page come back
+    for _ in range(30):  # Streamlit keeps a session for a while, so that its page can reconnect
         time.sleep(5)
         after = min(after, read_memory_mb(server.process.pid)[0])
         if after <= before * 1.1:
             break
     return [
-        (f"{count} sessions, one run: a widget's answer", format_milliseconds(times)),
+        (f"{count} sessions, one run: response of a widget", format_milliseconds(times)),
         ("errors on their pages", str(len(errors))),
         ("memory before, with them, after", f"{before:.0f}, {during:.0f}, {after:.0f} MB ({after / before - 1:+.0%})"),
     ]
@@ -137,13 +139,13 @@ def _start_training(page: Page, *, epochs: int) -> None:
 
 
 def _measure_response_time(page: Page) -> float:
-    """Seconds from a click on a layer's row until its form is there, or gone."""
+    """Measure the seconds from a click on a layer's row until its form is shown or hidden."""
     form = page.locator(".st-key-editor-conv2d-1")
-    begun = time.monotonic()
+    started_at = time.monotonic()
     was_open = form.count() > 0
     page.locator(".st-key-open-conv2d-1 button").click()
     form.first.wait_for(state="detached" if was_open else "visible", timeout=30_000)
-    return time.monotonic() - begun
+    return time.monotonic() - started_at
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow with the settings of its tutorials: adam, ``fit``. Needs an environment with tensorflow-cpu."""
+"""Keras ``fit`` with the settings of its tutorials. Needs an environment with Keras and TensorFlow."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 _OUTPUT_FD = os.dup(1)
-os.dup2(2, 1)  # whatever Keras prints must not stand among the answers
+os.dup2(2, 1)  # standard output carries the results only; Keras prints there too
 
 import keras  # noqa: E402
 
@@ -40,7 +40,7 @@ def _load_split(data, split):
 
 
 class _ThroughputTimer(keras.callbacks.Callback):
-    """Seconds and batches from the 20th batch on; ends the epoch when the time is over."""
+    """Count batches from the 20th on, and end the training when the time is over."""
 
     def __init__(self, seconds):
         super().__init__()
@@ -63,27 +63,29 @@ class _TimeLimitReachedError(Exception):
 
 
 def measure_throughput(data, seconds, batch_size):
-    """Images a second over about so many seconds."""
+    """Measure training images per second for about ``seconds``."""
     images, labels = _load_split(data, "train")
     model = _build_model()
-    model.fit(images[: batch_size * 4], labels[: batch_size * 4], batch_size=batch_size, verbose=0)  # traced here
-    clock = _ThroughputTimer(seconds)
+    model.fit(
+        images[: batch_size * 4], labels[: batch_size * 4], batch_size=batch_size, verbose=0
+    )  # compiles the model
+    timer = _ThroughputTimer(seconds)
     with contextlib.suppress(_TimeLimitReachedError):
-        model.fit(images, labels, batch_size=batch_size, epochs=10, verbose=0, callbacks=[clock])
-    return {"images_per_second": clock.batches * batch_size / clock.elapsed_s}
+        model.fit(images, labels, batch_size=batch_size, epochs=10, verbose=0, callbacks=[timer])
+    return {"images_per_second": timer.batches * batch_size / timer.elapsed_s}
 
 
 def measure_time_to_accuracy(data, seed, target, batch_size, most_epochs):
-    """Seconds of fit, evaluations left out, to the end of the first epoch that reaches ``target``."""
+    """Measure the seconds of ``fit``, without evaluations, to the end of the first epoch that reaches ``target``."""
     keras.utils.set_random_seed(seed)
     images, labels = _load_split(data, "train")
     test_images, test_labels = _load_split(data, "test")
     model = _build_model()
     spent, accuracy = 0.0, 0.0
     for epoch in range(1, most_epochs + 1):
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         model.fit(images, labels, batch_size=batch_size, epochs=1, verbose=0)
-        spent += time.perf_counter() - began
+        spent += time.perf_counter() - started_at
         accuracy = model.evaluate(test_images, test_labels, batch_size=1000, verbose=0)[1]
         if accuracy >= target:
             return {"seconds": spent, "epochs": epoch, "accuracy": accuracy}

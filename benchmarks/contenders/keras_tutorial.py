@@ -1,6 +1,6 @@
-"""A tutorial in Keras on TensorFlow: ``python keras_tutorial.py MODEL.py DATA.npz EPOCHS BATCH SEED``.
+"""Keras tutorial: ``python keras_tutorial.py MODEL.py DATA.npz EPOCHS BATCH SEED``.
 
-The network is the one in the file (``make_model``), the training a tutorial's: adam, ``fit``, ``evaluate`` at the end.
+Trains the network that ``make_model`` of the given file returns, as tutorials do: adam, ``fit``, then ``evaluate``.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 _OUTPUT_FD = os.dup(1)
-os.dup2(2, 1)  # whatever Keras prints must not stand among the answers
+os.dup2(2, 1)  # standard output carries the results only; Keras prints there too
 
 import keras  # noqa: E402
 
@@ -28,9 +28,9 @@ def main(model_file, data, epochs, batch_size, seed):
         model = runpy.run_path(model_file)["make_model"](logits=True)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     model.fit(images["train"], arrays["train_labels"], epochs=int(epochs), batch_size=int(batch_size), verbose=0)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started_at
     accuracy = model.evaluate(images["test"], arrays["test_labels"], batch_size=1000, verbose=0)[1]
     os.write(_OUTPUT_FD, json.dumps({"seconds": seconds, "accuracy": accuracy}).encode())
 

@@ -1,4 +1,4 @@
-"""This project's own trainer, with everything that a run in the app does: log, snapshots, checkpoints, evaluations."""
+"""This project's trainer with everything that a run in the app does: log, snapshots, checkpoints, evaluations."""
 
 import statistics
 from typing import Any
@@ -23,7 +23,7 @@ def _train_recorded(net: str, recipe: Recipe) -> Any:
 def measure_throughput(
     seconds: float, batch_size: int, net: str = "guide", recipe: str = "sprint", precision: str = "auto"
 ) -> Any:
-    """Images a second of training over about so many seconds; measuring, as elsewhere, is not counted."""
+    """Measure training images per second for about ``seconds``; evaluations are not counted."""
     settings = get_recipe_preset(recipe).recipe.replace(batch_size=batch_size, epochs=100, precision=precision)
     first, rates = None, []
     for event in _train_recorded(net, settings):
@@ -36,10 +36,10 @@ def measure_throughput(
     return {"images_per_second": statistics.harmonic_mean(rates)}
 
 
-def measure_time_to_accuracy(seed: int, target: float, net: str, recipe: str) -> Any:
-    """Seconds until the run is over, its measurements included; None where it does not reach ``target``."""
+def measure_time_to_accuracy(seed: int, target: float, net: str, recipe: str, limit: int | None = None) -> Any:
+    """Measure the seconds of a whole run, evaluations included; None if it does not reach ``target``."""
     accuracy, elapsed_s = 0.0, 0.0
-    settings = get_recipe_preset(recipe).recipe.replace(seed=seed)
+    settings = get_recipe_preset(recipe).recipe.replace(seed=seed, limit=limit)
     for event in _train_recorded(net, settings):
         if event.kind == "evaluated" and event.split == "test":
             accuracy, elapsed_s = event.accuracy, event.elapsed_s

@@ -1,4 +1,4 @@
-"""The machine's own limit: multiply-adds a second of a large matrix product, in float32 and in bfloat16."""
+"""Peak of the machine: multiply-adds per second of a large matrix product, in float32 and in bfloat16."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ _SIZE = 2048
 
 
 def measure_throughput(seconds: float, precision: str) -> Any:
-    """Multiply-adds a second over about so many seconds."""
+    """Measure multiply-adds per second for about ``seconds``."""
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
     left, right = torch.randn(_SIZE, _SIZE).to(kind), torch.randn(_SIZE, _SIZE).to(kind)
     for _ in range(3):

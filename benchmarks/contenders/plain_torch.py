@@ -1,4 +1,4 @@
-"""The loop of most PyTorch tutorials: a Dataset of PIL images, ToTensor, a DataLoader, ``.item()`` at each step."""
+"""Training loop of most PyTorch tutorials: a Dataset of PIL images, ToTensor, a DataLoader, ``.item()`` each step."""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ from benchmarks.contenders.process import serve_requests
 
 
 class MnistDataset(Dataset[Any]):
-    """As torchvision's MNIST gives them."""
+    """MNIST as torchvision's dataset returns it."""
 
     def __init__(self, images: Any, labels: Any) -> None:
         self.images, self.labels = images, labels
@@ -45,12 +45,12 @@ def _build_model() -> nn.Module:
 
 
 def _train_batches(model: nn.Module, optimizer: Any, loader: Any) -> Any:
-    loss_of = nn.CrossEntropyLoss()
+    criterion = nn.CrossEntropyLoss()
     model.train()
     total = 0.0
     for images, labels in loader:
         optimizer.zero_grad()
-        loss = loss_of(model(images), labels)
+        loss = criterion(model(images), labels)
         loss.backward()
         optimizer.step()
         total += loss.item()
@@ -58,24 +58,24 @@ def _train_batches(model: nn.Module, optimizer: Any, loader: Any) -> Any:
 
 
 def measure_throughput(data: str, seconds: float, batch_size: int) -> Any:
-    """Images a second over about so many seconds."""
+    """Measure training images per second for about ``seconds``."""
     arrays = np.load(data)
     loader = DataLoader(
         MnistDataset(arrays["train_images"], arrays["train_labels"]), batch_size=batch_size, shuffle=True
     )
     model = _build_model()
-    warm, images = time.perf_counter(), 0
-    for place, count in enumerate(_train_batches(model, torch.optim.Adam(model.parameters(), lr=1e-3), loader)):
-        if place == 20:
-            warm, images = time.perf_counter(), -count
+    started_at, images = time.perf_counter(), 0
+    for step, count in enumerate(_train_batches(model, torch.optim.Adam(model.parameters(), lr=1e-3), loader)):
+        if step == 20:
+            started_at, images = time.perf_counter(), -count
         images += count
-        if place > 20 and time.perf_counter() - warm > seconds:
+        if step > 20 and time.perf_counter() - started_at > seconds:
             break
-    return {"images_per_second": images / (time.perf_counter() - warm)}
+    return {"images_per_second": images / (time.perf_counter() - started_at)}
 
 
 def measure_time_to_accuracy(data: str, seed: int, target: float, batch_size: int, most_epochs: int) -> Any:
-    """Seconds of training, measurements left out, to the end of the first epoch that reaches ``target``."""
+    """Measure the seconds of training, without evaluations, to the end of the first epoch that reaches ``target``."""
     arrays = np.load(data)
     torch.manual_seed(seed)
     loader = DataLoader(
@@ -86,14 +86,14 @@ def measure_time_to_accuracy(data: str, seed: int, target: float, batch_size: in
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     spent, accuracy = 0.0, 0.0
     for epoch in range(1, most_epochs + 1):
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         for _ in _train_batches(model, optimizer, loader):
             pass
-        spent += time.perf_counter() - began
+        spent += time.perf_counter() - started_at
         model.eval()
         with torch.no_grad():
-            right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in test)
-        accuracy = right / len(arrays["test_labels"])
+            correct = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in test)
+        accuracy = correct / len(arrays["test_labels"])
         if accuracy >= target:
             return {"seconds": spent, "epochs": epoch, "accuracy": accuracy}
     return {"seconds": None, "epochs": most_epochs, "accuracy": accuracy}

@@ -1,4 +1,4 @@
-"""A contender as the benchmark sees it: a process that answers one JSON line with another."""
+"""Process of a contender: it answers one line of JSON with another."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from playground.engine.workers.malloc import WORKER_ENVIRONMENT
 
 CONTENDERS_FOLDER = Path(__file__).parent
-# libgomp's spinning would rob whoever is measured next.
+# Threads of libgomp that spin would slow down the contender that is measured next.
 _ENVIRONMENT = {
     "GOMP_SPINCOUNT": WORKER_ENVIRONMENT["GOMP_SPINCOUNT"],
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -21,7 +21,7 @@ _ENVIRONMENT = {
 
 @dataclass
 class BenchmarkProcess:
-    """One way to train the net. ``name`` is for the table; ``request_result`` may be repeated."""
+    """One training program. ``name`` is its title in the tables."""
 
     name: str
     script: str
@@ -31,7 +31,7 @@ class BenchmarkProcess:
 
     @classmethod
     def create_for_project(cls, name: str, **options: Any) -> "BenchmarkProcess":
-        """This project, its process started as the app starts its workers."""
+        """Create the process for this project, with the environment of the app's workers."""
         return cls(name, "ours.py", options, environment=WORKER_ENVIRONMENT)
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class BenchmarkProcess:
         )
 
     def request_result(self, **request: Any) -> dict[str, Any]:
-        """Have it do something and wait for its answer; raises RuntimeError if it ended instead."""
+        """Send a request and wait for the result; raises RuntimeError if the process ends instead."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({**self.options, **request}) + "\n")
@@ -57,12 +57,12 @@ class BenchmarkProcess:
         return answer
 
     def close(self) -> None:
-        """Let it end."""
+        """Close the input and wait until the process ends."""
         self._process.communicate()
 
 
 def serve_requests(measure_throughput: Any, measure_time_to_accuracy: Any) -> None:
-    """What a contender's script does: answer each line of the input by ``measure_throughput`` or ``measure_time_to_accuracy``."""
+    """Answer every line of the input with the result of one of the two functions."""
     for line in sys.stdin:
         request = json.loads(line)
         result = (measure_throughput if request.pop("do") == "speed" else measure_time_to_accuracy)(**request)
@@ -71,7 +71,7 @@ def serve_requests(measure_throughput: Any, measure_time_to_accuracy: Any) -> No
 
 
 def find_keras_python() -> str | None:
-    """The interpreter that has Keras: ``KERAS_PYTHON``, else this one; None if it has none."""
+    """Return the interpreter named by ``KERAS_PYTHON``, or this one, if it can import Keras; otherwise None."""
     python = os.environ.get("KERAS_PYTHON", sys.executable)
     found = subprocess.run([python, "-c", "import keras"], capture_output=True, check=False)
     return python if found.returncode == 0 else None

@@ -24,14 +24,20 @@ def _browser_path() -> str | None:
     return named or next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def find_browser_or_skip() -> str:
+    """Return the path of a browser; without one the test is skipped, and fails in CI."""
     path = _browser_path()
     if path is None:
         reason = f"no browser found: install Chromium, or name one in CHROMIUM (looked for {', '.join(NAMES)})"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = find_browser_or_skip()
     with sync_playwright() as playwright:
         # Without a sandbox, since CI runs as root in a container; the only pages visited are our own.
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
