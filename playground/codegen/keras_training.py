@@ -54,7 +54,7 @@ def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
 def _format_optimizer_call(recipe: Recipe) -> str:
     arguments = recipe.optimizer.build_keras_arguments(recipe.weight_decay)
     keywords = "".join(f", {key}={value!r}" for key, value in arguments.items())
-    return f"{recipe.optimizer.keras_class}(lr{keywords})"
+    return f"{recipe.optimizer.keras_class}({recipe.optimizer.keras_inputs}{keywords})"
 
 
 def _format_loss(architecture: Architecture, recipe: Recipe, *, has_one_hot_labels: bool) -> str:

@@ -1,5 +1,6 @@
 """Training code in PyTorch: a recipe's optimizer, schedule and training loop."""
 
+import re
 from pathlib import Path
 
 from playground.codegen.templating import render_code, render_template
@@ -58,4 +59,4 @@ def _read_optimizer_source(recipe: Recipe) -> str:
         return ""
     source = (_PACKAGE_FOLDER / recipe.optimizer.torch_source).read_text(encoding="utf-8")
     _, _, code = source.partition("\n\n\n")
-    return code.strip("\n")
+    return re.sub(r"  # type: ignore\[.*\]", "", code).strip("\n")

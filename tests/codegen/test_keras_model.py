@@ -36,6 +36,8 @@ from playground.core.optimizers import Optimizer
 from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.muon import Muon
+from playground.core.optimizers.nadam import NAdam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset, get_recipe_preset
@@ -215,18 +217,23 @@ _WITHOUT_SCHEDULE: list[Optimizer] = [
     RmsProp(alpha=0.9),
     RmsProp(momentum=0.5),
     Adagrad(),
+    NAdam(),
+    NAdam(beta1=0.8, beta2=0.95, momentum_decay=1.0),
+    Muon(),
+    Muon(nesterov=False, momentum=0.8, ns_steps=3),
 ]
 _SCHEDULES: list[Schedule] = [StepDecay(step_size=1, gamma=0.3), Cosine(), OneCycle(pct_start=0.4, div_factor=10)]
 
 
 def _check_same_steps(recipe: Recipe, classes: int = 3, steps: int = 6) -> None:
     """The same batches train the exported model and the module: both must come to the same scores."""
-    architecture = _net(Conv2d(out_channels=4, activation="tanh"), classes=classes, size=6)
+    hidden = (Conv2d(out_channels=5, kernel_size=2),) if recipe.optimizer.is_matrix_wise else ()
+    architecture = _net(Conv2d(out_channels=4, activation="tanh"), *hidden, classes=classes, size=6)
     module = build_model(architecture, seed=3)
     exported, model = _loaded(architecture, module, recipe)
     steps_per_epoch = steps // recipe.epochs
     exported["compile_model"](model, *([] if isinstance(recipe.schedule, Constant) else [steps_per_epoch]))
-    optimizer = make_optimizer(list(module.parameters()), recipe)
+    optimizer = make_optimizer(list(module.parameters()), recipe, module)
     before = _scores(model, _images(architecture))
     for step in range(steps):
         images = torch.rand(8, *architecture.input.shape, generator=torch.Generator().manual_seed(step))

@@ -12,6 +12,7 @@ from playground.core.augmentations import Noise, Rotate, Shift
 from playground.core.form_schema import build_form_fields
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.muon import Muon
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import RECIPE_PRESETS, get_recipe_preset
 from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
@@ -52,6 +53,28 @@ def test_a_recipe_that_transfers_nothing_keeps_its_digest() -> None:
     assert Recipe.from_json(share.to_canonical_json()) == share
     assert share.replace(transferred_lr_scale=1.0).digest == Recipe().digest
     assert not share.is_equal_except_live_hyperparameters(Recipe())
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.25, 1.0])
+def test_former_name_of_transferred_lr_scale_is_read(scale: float) -> None:
+    recipe = Recipe(transferred_lr_scale=scale)
+    old = json.loads(Recipe(epochs=1).to_canonical_json()) | {"transferred_lr_share": scale}
+    assert Recipe.from_json(json.dumps(old)) == recipe
+    assert Recipe.from_json(old).digest == recipe.digest
+    assert Recipe().replace(transferred_lr_share=scale) == recipe
+    assert "transferred_lr_share" not in recipe.to_canonical_json()
+    with pytest.raises(RecipeError, match="transferred_lr_share"):
+        Recipe.from_json(old | {"transferred_lr_scale": 0.5})
+
+
+def test_fixed_field_of_an_optimizer_cannot_change_in_mid_run() -> None:
+    recipe = Recipe(optimizer=Muon())
+    assert recipe.update_hyperparameters({"optimizer": Muon(momentum=0.5)}).optimizer == Muon(momentum=0.5)
+    with pytest.raises(RecipeError, match="ns_steps of Muon cannot change") as caught:
+        recipe.update_hyperparameters({"optimizer": Muon(ns_steps=3)})
+    assert "ns_steps" not in caught.value.expected
+    assert not recipe.is_equal_except_live_hyperparameters(Recipe(optimizer=Muon(ns_steps=3)))
+    assert recipe.is_equal_except_live_hyperparameters(Recipe(optimizer=Muon(momentum=0.5), lr=0.1))
 
 
 def test_a_partial_recipe_gets_defaults() -> None:

@@ -145,3 +145,12 @@ def test_a_changed_link_is_read_or_refused(place: int, letters: str, gone: int) 
     except PlaygroundError:
         return
     assert (architecture, recipe) == decode_link(_GUIDE)
+
+
+def test_link_of_a_transfer_from_before_the_field_was_renamed() -> None:
+    """Written by version 0.1, whose recipe had ``transferred_lr_share``."""
+    architecture, recipe = decode_link(
+        "1.ePmXWnGyG9oFpcUwLydRqrkR70HcbRqal96UlVXGWMsqA2qWVUqECyEiy46SosS84rTUoqLUlPicovjijMSiVEgDlZRyBQDf83Cm"
+    )
+    assert recipe == Recipe(transferred_lr_scale=0.25, epochs=3)
+    assert architecture == ARCHITECTURE_PRESETS["tiny"].architecture

@@ -30,6 +30,8 @@ class Optimizer(BaseModel):
     """State that PyTorch makes at the first step only if a hyperparameter needs it then; zeros stand for it."""
     is_matrix_wise: ClassVar[bool] = False
     """The update depends on the shapes of weights, so that it cannot run on the flat buffer."""
+    keras_inputs: ClassVar[str] = "lr"
+    """Code of the first arguments in an exported Keras program, where ``lr`` is the learning rate or schedule."""
     keras_class: ClassVar[str]
     """Full name of the class in Keras, or of one that ``keras_class_code`` defines."""
     keras_class_code: ClassVar[str | None] = None

@@ -22,7 +22,7 @@ from playground.engine.model.build import expand_to_class_logits
 from playground.engine.model.device import DeviceConfig
 from playground.engine.rng import derive_seed
 from playground.engine.training.cuda_graph import CapturedFunction, GraphCapture, fork_generator, get_default_generator
-from playground.engine.training.flat_update import FlatUpdate, copy_optimizer_state
+from playground.engine.training.flat_update import FlatUpdate, copy_optimizer_state, reset_moment
 from playground.engine.training.learner import BatchResult, Learner
 
 _METRICS_CAPACITY = 1024
@@ -139,8 +139,8 @@ class CapturedLearner(Learner):
         own_options = [dict(group) for group in self._optimizer.param_groups]
         if state_dict["optimizer"] is None:
             for tensors in moments.values():
-                for tensor in tensors.values():
-                    tensor.zero_()
+                for name, tensor in tensors.items():
+                    reset_moment(name, tensor)
         super().load_state_dict(state_dict)
         copy_optimizer_state(self._optimizer, moments)
         for group, options in zip(self._optimizer.param_groups, own_options, strict=True):

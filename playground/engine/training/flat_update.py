@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 
 _MAX_CHUNKS = 36
 """Tensors (with their moments) that one fused kernel takes; more need another launch."""
@@ -29,6 +29,15 @@ class FlatUpdate:
         self.moments: list[Tensor] = []
         self._host_steps: list[Tensor] = []
         self._updates: list[Callable[[], None]] = []
+        if not isinstance(optimizer, Adam | SGD | RMSprop | Adagrad):
+            self._updates.append(_make_own_update(optimizer, lrs))
+            self.moments += [
+                value
+                for part in list_parameters(optimizer)
+                for value in optimizer.state[part].values()
+                if value.device == part.device
+            ]
+            return
         for group, lr in zip(optimizer.param_groups, lrs, strict=True):
             (parameter,) = group["params"]
             state = optimizer.state[parameter]
@@ -58,8 +67,46 @@ def copy_optimizer_state(optimizer: Optimizer, target_state: Mapping[nn.Paramete
             if name in state:
                 tensor.copy_(state[name])
             else:
-                tensor.zero_()
+                reset_moment(name, tensor)
             state[name] = tensor
+
+
+def list_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    """The parameters of all groups."""
+    return [part for group in optimizer.param_groups for part in group["params"]]
+
+
+def reset_moment(name: str, tensor: Tensor) -> None:
+    """Fill a tensor of the optimizer's state with its value before the first step."""
+    tensor.fill_(1.0 if name == "mu_product" else 0.0)  # NAdam's product of all momentums so far
+
+
+def _make_own_update(optimizer: Optimizer, lrs: Tensor) -> Callable[[], None]:
+    """The optimizer's own step with learning rates on the device, for optimizers that a graph can capture as they are."""
+    for group in optimizer.param_groups:
+        if "capturable" in group:
+            group["capturable"] = group["params"][0].is_cuda
+    if isinstance(optimizer, NAdam):
+        for part in list_parameters(optimizer):
+            _initialize_nadam_state(part, optimizer.state[part])
+
+    def update() -> None:
+        host_lrs = [group["lr"] for group in optimizer.param_groups]
+        for group, lr in zip(optimizer.param_groups, lrs, strict=True):
+            group["lr"] = lr
+        optimizer.step()
+        for group, host_lr in zip(optimizer.param_groups, host_lrs, strict=True):
+            group["lr"] = host_lr  # checkpoints hold numbers
+
+    return update
+
+
+def _initialize_nadam_state(part: Tensor, state: dict[str, Tensor]) -> None:
+    """Make the state that PyTorch makes at the first step, with counters on the parameter's device."""
+    for name in ("step", "mu_product", "exp_avg", "exp_avg_sq"):
+        if name not in state:
+            state[name] = part.new_empty(()) if name in ("step", "mu_product") else torch.zeros_like(part)
+            reset_moment(name, state[name])
 
 
 def _initialize_moments(

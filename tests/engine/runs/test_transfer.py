@@ -15,6 +15,8 @@ from playground.core.layers import Activation, BatchNorm, Conv2d, Dropout, Flatt
 from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.muon import Muon
+from playground.core.optimizers.nadam import NAdam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset
@@ -57,7 +59,16 @@ from tests.engine.helpers import (
 )
 
 CPU = DeviceConfig(torch.device("cpu"), is_bfloat16=False)
-OPTIMIZERS = (Sgd(), Sgd(momentum=0.8, nesterov=True), Adam(), AdamW(), RmsProp(momentum=0.5), Adagrad())
+OPTIMIZERS = (
+    Sgd(),
+    Sgd(momentum=0.8, nesterov=True),
+    Adam(),
+    AdamW(),
+    RmsProp(momentum=0.5),
+    Adagrad(),
+    NAdam(),
+    Muon(),
+)
 INSIDE = net(
     Conv2d(out_channels=4, padding="same"),
     BatchNorm(trainable=False),
@@ -164,6 +175,7 @@ OF_TORCH = (
     (AdamW(), lambda groups: torch.optim.AdamW(groups, lr=1e-2, weight_decay=0.01)),
     (RmsProp(), lambda groups: torch.optim.RMSprop(groups, lr=1e-2, weight_decay=0.01)),
     (Adagrad(), lambda groups: torch.optim.Adagrad(groups, lr=1e-2, weight_decay=0.01)),
+    (NAdam(), lambda groups: torch.optim.NAdam(groups, lr=1e-2, weight_decay=0.01)),
 )
 
 

@@ -14,6 +14,8 @@ from playground.core.layers import Dropout, Flatten, Linear, Output
 from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.muon import Muon
+from playground.core.optimizers.nadam import NAdam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
@@ -44,6 +46,8 @@ from tests.engine.helpers import (
 
 CPU = DeviceConfig(torch.device("cpu"), is_bfloat16=False)
 OPTIMIZERS = {
+    "nadam": NAdam(),
+    "muon": Muon(),
     "sgd": Sgd(),
     "sgd without momentum": Sgd(momentum=0.0),
     "nesterov": Sgd(momentum=0.8, nesterov=True),

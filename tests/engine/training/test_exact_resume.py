@@ -15,6 +15,8 @@ from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, 
 from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.muon import Muon
+from playground.core.optimizers.nadam import NAdam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
@@ -37,6 +39,8 @@ from tests.engine.helpers import (
 )
 
 OPTIMIZERS = {
+    "nadam": NAdam(),
+    "muon": Muon(),
     "sgd": Sgd(),
     "nesterov": Sgd(momentum=0.8, nesterov=True),
     "adam": Adam(),

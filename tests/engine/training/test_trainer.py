@@ -12,6 +12,8 @@ from playground.core.layers import BatchNorm, Conv2d, Flatten, Output, Residual
 from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.muon import Muon
+from playground.core.optimizers.nadam import NAdam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.schedules import Constant, Cosine, OneCycle, StepDecay
@@ -303,6 +305,7 @@ def test_batch_norm_with_batch_size_one_raises(architecture):
 
 OPTIMIZERS = {"sgd": (Sgd(), 0.05), "adam": (Adam(), 0.01), "adamw": (AdamW(), 0.01)}
 OPTIMIZERS |= {"rmsprop": (RmsProp(), 0.003), "adagrad": (Adagrad(), 0.05)}
+OPTIMIZERS |= {"nadam": (NAdam(), 0.01), "muon": (Muon(), 0.01)}
 SCHEDULES = (Constant(), StepDecay(step_size=4), Cosine(), OneCycle())
 
 
