@@ -134,3 +134,11 @@ def test_momentum_switched_on_in_mid_run(momentum):
         model(torch.ones(1, 2)).sum().backward()
         optimizer.step()
     assert torch.isfinite(model.weight).all()
+
+
+def test_adagrad_has_state_for_every_group_from_the_start():
+    """PyTorch 2.11 makes it in the constructor only, so groups that are added later fail with KeyError 'sum'."""
+    model = torch.nn.Linear(2, 2)
+    optimizer = make_optimizer([[model.weight], [model.bias]], Recipe(optimizer=Adagrad()))
+    assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]
+    assert all("sum" in optimizer.state[weight] for weight in model.parameters())
