@@ -40,7 +40,7 @@ _CANVAS_SIZE = 320.0
 _PEN_WIDTHS = (8, 16, 24, 32, 40)
 _PREPROCESSING_VARIANTS = {
     "resized": RESIZE_ONLY,
-    "fitted and centered": Preprocessing(thinned=False),
+    "fitted and centered": Preprocessing(normalize_stroke_width=False),
     "ours": MNIST_PREPROCESSING,
 }
 _PLACEMENTS = {

@@ -1,4 +1,7 @@
-"""The data sets by name: what a screen needs to know of one before it is loaded."""
+"""Registry of datasets: everything that is known of one before its images are loaded.
+
+A dataset is added by one entry in ``_DATASETS``. Only a new file format also needs a parser in the engine.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,9 +13,9 @@ Subject = Literal["digits", "letters", "things"]
 
 @dataclass(frozen=True)
 class ExtractedFeatures:
-    """How images became what the net ``extractor`` says of them: bytes, ``(value - low) / level``.
+    """Quantized features of a pretrained network ``extractor``: bytes, ``(value - low) / level``.
 
-    The images were of ``image_shape``, ``has_strokes`` as in Dataset; ``source`` names and credits them.
+    The images had ``image_shape``; ``strokes`` is ``has_strokes`` of their dataset; ``source`` names and credits them.
     """
 
     extractor: str
@@ -24,12 +27,28 @@ class ExtractedFeatures:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Images of one size with a class each; ``input_shape`` is (channels, height, width).
+class DatasetOrigin:
+    """Origin of a dataset's images: the engine's parser that reads them, and the parser's arguments.
 
-    ``has_strokes``: light strokes on a dark ground, so that a drawing can be fitted to look like them. ``is_flip_invariant``: an
-    image mirrored left to right still shows its class. ``download_mb``: what has to be fetched first. ``features``:
-    these are no pictures, but what was made of pictures in this way.
+    ``torchvision_class`` names the class in torchvision.datasets that lists addresses and checksums of the files.
+    """
+
+    parser: str
+    torchvision_class: str = ""
+    split: str = ""
+
+
+CUSTOM_ORIGIN = DatasetOrigin("custom")
+"""Origin of uploaded images, drawn classes and extracted features, which are stored in the data folder."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labeled images of one size; ``input_shape`` is (channels, height, width).
+
+    ``has_strokes``: light strokes on a dark ground, so that a drawing can be preprocessed to look like the images.
+    ``is_flip_invariant``: an image flipped left to right keeps its class. ``download_mb``: 0 for a dataset that needs
+    no download. ``features``: set where the values are no pixels but features extracted from images.
     """
 
     name: str
@@ -44,29 +63,31 @@ class Dataset:
     is_flip_invariant: bool = True
     download_mb: int = 0
     features: ExtractedFeatures | None = None
+    origin: DatasetOrigin = CUSTOM_ORIGIN
 
     @property
     def is_missing(self) -> bool:
-        """Whether only a recipe still tells of it."""
+        """True where the images were deleted, or only a recipe names the dataset."""
         return not self.train_size
 
     @property
     def is_drawable(self) -> bool:
-        """Whether a drawing is fitted to look like the data, or like what the data was made of."""
+        """True where a drawing can be preprocessed to look like the images, or like those that features come from."""
         return self.has_strokes or (self.features is not None and self.features.strokes)
 
     @property
     def sample_noun(self) -> str:
-        """What one image shows, in a word."""
-        things = "shape" if self.is_drawable else "image"
-        return {"digits": "digit", "letters": "character", "things": things}[self.subject]
+        """Noun for one image: digit, character, shape or image."""
+        if self.subject == "things":
+            return "shape" if self.is_drawable else "image"
+        return {"digits": "digit", "letters": "character"}[self.subject]
 
 
 CUSTOM_PREFIX = "own:"
-"""How the name of a data set begins that somebody brought along."""
+"""Prefix of the names of custom datasets."""
 
 PEN_DIGIT_COUNT, PEN_VARIANTS_PER_DIGIT = 4_996, 4
-"""Digits drawn with a pen that come with the program, and images made of each, with different pens."""
+"""Number of bundled pen drawings of digits, and of images rendered from each with different pen widths."""
 
 _DIGITS = tuple("0123456789")
 _LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -95,6 +116,7 @@ _DATASETS = (
         subject="digits",
         has_strokes=True,
         is_flip_invariant=False,
+        origin=DatasetOrigin("mnist"),
     ),
     Dataset(
         "mnist+pen",
@@ -108,6 +130,7 @@ _DATASETS = (
         subject="digits",
         has_strokes=True,
         is_flip_invariant=False,
+        origin=DatasetOrigin("mnist_with_pen_digits"),
     ),
     Dataset(
         "fashion-mnist",
@@ -116,8 +139,9 @@ _DATASETS = (
         ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         60_000,
         10_000,
-        "Pictures of Zalando's articles by Xiao, Rasul and Vollgraf (2017), MIT licence.",
+        "Images of Zalando's articles by Xiao, Rasul and Vollgraf (2017), MIT license.",
         download_mb=31,
+        origin=DatasetOrigin("mnist_like", "FashionMNIST"),
     ),
     Dataset(
         "kmnist",
@@ -131,6 +155,7 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=21,
+        origin=DatasetOrigin("mnist_like", "KMNIST"),
     ),
     Dataset(
         "emnist-letters",
@@ -144,6 +169,7 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=562,
+        origin=DatasetOrigin("emnist", "EMNIST", "letters"),
     ),
     Dataset(
         "emnist-balanced",
@@ -157,6 +183,7 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=562,
+        origin=DatasetOrigin("emnist", "EMNIST", "balanced"),
     ),
     Dataset(
         "qmnist",
@@ -165,11 +192,12 @@ _DATASETS = (
         _DIGITS,
         60_000,
         60_000,
-        "MNIST made anew with all 60,000 test digits by Yadav and Bottou (2019), BSD licence.",
+        "MNIST reconstructed with all 60,000 test digits by Yadav and Bottou (2019), BSD license.",
         subject="digits",
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=20,
+        origin=DatasetOrigin("qmnist", "QMNIST"),
     ),
     Dataset(
         "usps",
@@ -183,6 +211,7 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=8,
+        origin=DatasetOrigin("usps", "USPS"),
     ),
     Dataset(
         "svhn",
@@ -195,6 +224,7 @@ _DATASETS = (
         subject="digits",
         is_flip_invariant=False,
         download_mb=246,
+        origin=DatasetOrigin("svhn", "SVHN"),
     ),
     Dataset(
         "cifar10",
@@ -203,8 +233,9 @@ _DATASETS = (
         ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         50_000,
         10_000,
-        "Small colour photographs by Krizhevsky, Nair and Hinton (2009).",
+        "Small color photographs by Krizhevsky, Nair and Hinton (2009).",
         download_mb=170,
+        origin=DatasetOrigin("cifar", "CIFAR10"),
     ),
     Dataset(
         "cifar100",
@@ -213,10 +244,11 @@ _DATASETS = (
         tuple(_CIFAR100_CLASS_NAMES.split(", ")),
         50_000,
         10_000,
-        "Small colour photographs by Krizhevsky, Nair and Hinton (2009).",
+        "Small color photographs by Krizhevsky, Nair and Hinton (2009).",
         download_mb=169,
+        origin=DatasetOrigin("cifar", "CIFAR100"),
     ),
 )
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _DATASETS}
-"""The data sets that everybody has or can fetch; those that somebody brought along are known to the engine."""
+"""Bundled and downloadable datasets by name; the engine adds the custom ones."""

@@ -1,1 +1,1 @@
-"""RUN a training: build, data, precision, train, checkpoint, worker process, session, supervisor, store."""
+"""Training engine: data, models, training, health diagnoses, runs and worker processes."""

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -18,40 +18,46 @@ Result = TypeVar("Result")
 _MIN_ENTRY_BYTES = 64  # else values without arrays would never be evicted
 
 
+@dataclass(frozen=True)
+class _Entry(Generic[Value]):
+    value: Value
+    size: int
+
+
 class ByteBoundedCache(Generic[Key, Value]):
     """Least-recently-used cache whose values take at most ``max_bytes`` together.
 
     The newest value is always kept, also one that is larger than ``max_bytes``: it then is the only one.
-    All methods may be called from any thread. ``measure`` gives the size of a value in bytes.
+    All methods may be called from any thread. ``measure`` gives the size of a value in bytes; that of its key is added.
     """
 
     def __init__(self, max_bytes: int, measure: Callable[[Value], int] | None = None) -> None:
-        measure = measure or count_bytes
-        self._values: LRUCache[Key, Value] = LRUCache(
-            max_bytes, getsizeof=lambda value: min(max(measure(value), _MIN_ENTRY_BYTES), max_bytes)
-        )
+        self._max_bytes, self._measure = max_bytes, measure or count_bytes
+        self._entries: LRUCache[Key, _Entry[Value]] = LRUCache(max_bytes, getsizeof=lambda entry: entry.size)
         self._lock = threading.Lock()
         self._key_locks: dict[Key, tuple[threading.Lock, int]] = {}  # with the number of threads that use it
 
     def __len__(self) -> int:
         with self._lock:
-            return len(self._values)
+            return len(self._entries)
 
     @property
     def total_bytes(self) -> int:
         """Size of all cached values; an oversized one counts as ``max_bytes``."""
         with self._lock:
-            return int(self._values.currsize)
+            return int(self._entries.currsize)
 
     def get(self, key: Key) -> Value | None:
         """Return the cached value, or None."""
         with self._lock:
-            return self._values.get(key)
+            entry = self._entries.get(key)
+            return entry.value if entry else None
 
     def put(self, key: Key, value: Value) -> None:
         """Cache a value, evicting the least recently used ones while the cache is full."""
+        size = max(self._measure(value) + count_bytes(key), _MIN_ENTRY_BYTES)
         with self._lock:
-            self._values[key] = value
+            self._entries[key] = _Entry(value, min(size, self._max_bytes))
 
     def get_or_compute(self, key: Key, compute: Callable[[], Value]) -> Value:
         """Return the cached value, or compute and cache it.
@@ -61,8 +67,8 @@ class ByteBoundedCache(Generic[Key, Value]):
         """
         with self._hold_key(key):
             with self._lock:
-                if key in self._values:
-                    return self._values[key]
+                if key in self._entries:
+                    return self._entries[key].value
             value = compute()
             self.put(key, value)
             return value
@@ -70,7 +76,7 @@ class ByteBoundedCache(Generic[Key, Value]):
     def clear(self) -> None:
         """Drop all values."""
         with self._lock:
-            self._values.clear()
+            self._entries.clear()
 
     @contextmanager
     def _hold_key(self, key: Key) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Randomness as a pure function of names and numbers: what is drawn for (seed, epoch) never depends on the past."""
+"""Random generators derived from names and numbers, so that resumed runs draw the same values."""
 
 import hashlib
 
@@ -6,11 +6,11 @@ import torch
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A 63-bit seed from any names and numbers; near inputs give unrelated seeds."""
+    """Derive a 63-bit seed from names and numbers by hashing; similar parts give unrelated seeds."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def make_generator(*parts: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator for exactly these parts."""
+    """Create a generator seeded with ``derive_seed(*parts)``."""
     return torch.Generator(device=device).manual_seed(derive_seed(*parts))

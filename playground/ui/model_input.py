@@ -162,7 +162,7 @@ def _rasterize_canvas(state: DrawingState, background: Array | None, input_spec:
         image = overlay_drawing(background, _make_drawing(state, None))
         return CanvasImages(prepare_input(image, input_spec.dataset, input_spec.shape))
     drawing = _make_drawing(state, background)
-    uncentered = replace(state.preprocessing, centred=False)
+    uncentered = replace(state.preprocessing, center_by_mass=False)
     images = {
         preprocessing: preprocess_drawing(drawing, preprocessing)
         for preprocessing in {RESIZE_ONLY, uncentered, state.preprocessing}

@@ -13,19 +13,19 @@ from playground.engine.cache import ByteBoundedCache, cached, count_bytes
 
 
 def test_least_recently_used_value_is_evicted_by_bytes() -> None:
-    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(300)
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
     for key in "abc":
         cache.put(key, bytes(100))
     assert cache.get("a") == bytes(100)  # used, so b is now the oldest
     cache.put("d", bytes(100))
     assert cache.get("b") is None
-    assert (len(cache), cache.total_bytes) == (3, 300)
+    assert (len(cache), cache.total_bytes) == (3, 303)
     cache.put("e", bytes(200))
     assert [cache.get(key) is not None for key in "acde"] == [False, False, True, True]
 
 
 def test_newest_value_is_kept_even_if_it_is_larger_than_the_bound() -> None:
-    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(300)
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
     cache.put("small", bytes(100))
     cache.put("large", bytes(1000))
     assert (cache.get("small"), cache.get("large")) == (None, bytes(1000))
@@ -34,7 +34,7 @@ def test_newest_value_is_kept_even_if_it_is_larger_than_the_bound() -> None:
 
 
 def test_threads_that_ask_for_one_key_compute_it_once() -> None:
-    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(300)
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
     started, finish, computed = threading.Event(), threading.Event(), []
 
     def compute() -> bytes:
@@ -55,7 +55,7 @@ def test_threads_that_ask_for_one_key_compute_it_once() -> None:
 
 
 def test_failed_computation_is_tried_again_by_the_next_caller() -> None:
-    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(300)
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
 
     def fail() -> bytes:
         raise ValueError("no")
@@ -67,7 +67,7 @@ def test_failed_computation_is_tried_again_by_the_next_caller() -> None:
 
 
 def test_none_is_a_value_that_is_computed_once() -> None:
-    cache: ByteBoundedCache[str, None] = ByteBoundedCache(300)
+    cache: ByteBoundedCache[str, None] = ByteBoundedCache(303)
     calls: list[int] = []
     for _ in range(2):
         cache.get_or_compute("key", lambda: calls.append(1))

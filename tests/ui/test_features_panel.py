@@ -45,7 +45,7 @@ def test_features_become_the_data_set_that_is_shown(panel: AppTest, monkeypatch:
     (made,) = (name for name in list_custom_datasets() if "mobilenet" in name)
     assert panel.selectbox(key="data-name").value == made
     assert "Light by MobileNetV3-Small" in html_of(panel)
-    assert "What a pretrained net sees in Light. Your own images." in html_of(panel)
+    assert "Features of a pretrained network, extracted from Light. Your own images." in html_of(panel)
     panel.button(key="data-use").click().run()
     assert state_of(panel).editor.architecture.input.shape == (1, 24, 24)
     assert not panel.exception

@@ -227,8 +227,8 @@ def test_drawing_is_predicted_cleared_and_restored_by_undo(app: AppTest) -> None
     app.run()
     assert state_of(app).drawing.ink.strokes == one
     assert "<b>1</b>" in html_of(app)
-    for step in ("centred", "thinned", "boxed"):
-        app.toggle(key=f"fit-{step}").set_value(False).run()
+    for key, step in (("centred", "center_by_mass"), ("thinned", "normalize_stroke_width"), ("boxed", "fit_box")):
+        app.toggle(key=f"fit-{key}").set_value(False).run()
         assert not getattr(state_of(app).drawing.preprocessing, step)
     app.session_state["canvas-more"] = True  # the popover is open
     app.run()
@@ -869,7 +869,7 @@ def test_each_stroke_is_rasterized_once_and_run_once_through_each_model(
         assert not app.exception
         assert state_of(app).drawing.ink.strokes == strokes
         # One image for the model, and two that show the steps before it.
-        assert Counter(rasterized) == Counter([MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing(centred=False)])
+        assert Counter(rasterized) == Counter([MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing(center_by_mass=False)])
         # The newest snapshot and the pretrained model predict; the older snapshots give the probability history.
         assert Counter(forwards) == Counter(range(len(models)))
     rasterized.clear()

@@ -1,4 +1,4 @@
-"""Images with their labels, as tensors of bytes."""
+"""Labeled images as byte tensors: selection, sampling, resizing, scaling to floats."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class LabeledImages:
 
     @classmethod
     def from_image(cls, image: NDArray[np.float32]) -> "LabeledImages":
-        """One picture (channels, height, width), values 0 to 1, without a class."""
+        """Wrap one image (channels, height, width), values 0 to 1, with label 0."""
         pixels = torch.from_numpy(np.array(image, dtype=np.float32)).mul_(255).round_().to(torch.uint8)
         return cls(pixels[None], torch.zeros(1, dtype=torch.long))
 
@@ -35,27 +35,27 @@ class LabeledImages:
         return len(self.labels)
 
     def get_image(self, index: int) -> NDArray[np.float32]:
-        """One of them as nets see it: (channels, height, width), values 0 to 1."""
-        found: NDArray[np.float32] = self.images[index].numpy().astype(np.float32) / np.float32(255)
-        return found
+        """Return one image as a network input: (channels, height, width), values 0 to 1."""
+        image: NDArray[np.float32] = self.images[index].numpy().astype(np.float32) / np.float32(255)
+        return image
 
     def select_one(self, index: int) -> "LabeledImages":
-        """One of them alone."""
+        """Select a single image."""
         return LabeledImages(self.images[index : index + 1], self.labels[index : index + 1])
 
     def take(self, indices: Tensor) -> "LabeledImages":
-        """The images at these places, in this order."""
+        """Select the images at these indices, in this order."""
         return LabeledImages(self.images[indices], self.labels[indices])
 
     def sample(self, count: int) -> "LabeledImages":
-        """So many of them (or all), always the same ones, in their order."""
+        """Select a fixed random sample of at most ``count`` images, in their original order."""
         shuffled = torch.randperm(len(self), generator=make_generator("quick"))
         return self.take(shuffled[: min(count, len(self))].sort().values)
 
     def resize(self, shape: Shape) -> "LabeledImages":
-        """The same as images of another (channels, height, width): interpolated, made grey, or grey in every channel.
+        """Resize to (channels, height, width) by bilinear interpolation; color becomes luminance and is repeated.
 
-        Raises RecipeError where they would not fit into memory.
+        Raises RecipeError for more than 4 GB.
         """
         if tuple(self.images.shape[1:]) == shape:
             return self
@@ -64,14 +64,14 @@ class LabeledImages:
             raise RecipeError(
                 f"{len(self):,} images of {format_shape(shape)} would take {count / 1e9:.1f} GB of memory.",
                 expected=f"At most {_MAX_BYTES / 1e9:.0f} GB.",
-                fix="Make the network's input smaller, or train on fewer images.",
+                fix="Reduce the network's input size, or train on fewer images.",
             )
         return LabeledImages(
             torch.cat([_resize(part, shape) for part in torch.split(self.images, _BATCH_SIZE)]), self.labels
         )
 
     def to(self, device: torch.device) -> "LabeledImages":
-        """The same on a device."""
+        """Copy to a device."""
         return LabeledImages(self.images.to(device), self.labels.to(device))
 
 

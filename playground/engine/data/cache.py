@@ -1,4 +1,4 @@
-"""Tensors that are made once out of bundled files and lie in the cache from then on."""
+"""On-disk tensor cache: tensors are computed once and memory-mapped from then on."""
 
 import errno
 from collections.abc import Callable
@@ -11,23 +11,23 @@ from playground.engine.paths import atomic_write, get_cache_folder, make_folder
 
 
 def is_cached(name: str) -> bool:
-    """Whether the file is there."""
+    """Return True if the tensors of that name are cached."""
     return (get_cache_folder() / f"{name}.safetensors").exists()
 
 
 def load_or_create_tensors(name: str, create: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What ``create`` gives, mapped from the cache's file of that name; raises StoreError where the disk says no."""
+    """Memory-map cached tensors, or create and cache them first; raises StorageError for a failed write."""
     path = get_cache_folder() / f"{name}.safetensors"
     if path.exists():
         try:
             return load_file(path)
         except (SafetensorError, OSError):
-            path.unlink(missing_ok=True)  # a damaged cache is made again, not an error
+            path.unlink(missing_ok=True)  # a damaged file is created again
     make_folder(path.parent)
     with atomic_write(path) as temporary:
         tensors = create()
         try:
             save_file(tensors, temporary)
-        except SafetensorError as problem:  # how it wraps a full disk
-            raise OSError(errno.ENOSPC, str(problem)) from problem
+        except SafetensorError as error:  # raised for a full disk
+            raise OSError(errno.ENOSPC, str(error)) from error
     return load_file(path)

@@ -1,7 +1,7 @@
-"""Nets that torchvision trained on ImageNet, as fixed feature extractors: what they see becomes a data set of its own.
+"""Feature extraction by networks pretrained on ImageNet; the features become a custom dataset.
 
-``python -m playground.engine.data.feature_extraction DATASET EXTRACTOR TRAIN_SIZE TEST_SIZE OWNER`` is an errand: a
-process that tells how far it is, and at last the new data set's name. Source: Donahue et al., "DeCAF: A Deep
+``python -m playground.engine.data.feature_extraction DATASET EXTRACTOR TRAIN_SIZE TEST_SIZE OWNER`` runs as a background
+task whose result is the new dataset's name. Source: Donahue et al., "DeCAF: A Deep
 Convolutional Activation Feature for Generic Visual Recognition", ICML 2014.
 """
 
@@ -9,7 +9,6 @@ import math
 import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from playground.core.datasets import Dataset, ExtractedFeatures
 from playground.core.recipe import Recipe
 from playground.core.shapes import Shape
 from playground.engine.background_task import report_progress
+from playground.engine.cache import cached
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
@@ -32,20 +32,20 @@ from playground.engine.progress import Progress
 from playground.errors import DatasetUnavailableError, InvalidDatasetError, UnknownNameError
 
 DEFAULT_TRAIN_SIZE, DEFAULT_TEST_SIZE = 5_000, 2_000
-"""Images that are looked at unless more are wanted: a processor takes 5 to 30 ms for each."""
+"""Default numbers of images; a CPU takes 5 to 30 ms for each."""
 
 _MIN_SIDE, _MAX_SIDE = 128, 224
 _BATCH_SIZE = 64
 _WEIGHTS_NAME = "IMAGENET1K_V1"
 _WEIGHTS_BASE_URL = "https://download.pytorch.org/models/"
-_CLIPPED_FRACTION = 0.001  # of the features at either end: a few far ones would take most of the 256 levels
+_CLIPPED_FRACTION = 0.001  # of the features at either end, so that outliers do not take most of the 256 levels
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """A net of torchvision's without ``head``, its classifier; the features are laid in ``height`` rows of ``width``.
+    """Pretrained torchvision network without its classifier ``head``; features form ``height`` rows of ``width``.
 
-    ``file`` holds its weights; the name ends in the beginning of its SHA-256, as torch.hub wants it.
+    ``file`` contains the weights; its name ends in the beginning of its SHA-256, as in torch.hub.
     """
 
     name: str
@@ -58,12 +58,12 @@ class Extractor:
 
     @property
     def feature_count(self) -> int:
-        """How many numbers it says of an image."""
+        """Number of features per image."""
         return self.height * self.width
 
     @property
     def weights_file(self) -> CheckedFile:
-        """Where its weights belong, and where they may be had."""
+        """Path, checksum and address of the weights."""
         checksum = self.file.removesuffix(".pth").rpartition("-")[2]
         return CheckedFile(f"torchvision/{self.file}", checksum, (_WEIGHTS_BASE_URL + self.file,), "sha256")
 
@@ -74,14 +74,14 @@ _EXTRACTORS = (
 )
 
 EXTRACTORS: dict[str, Extractor] = {extractor.name: extractor for extractor in _EXTRACTORS}
-"""By torchvision's names of them."""
+"""Feature extractors by torchvision's name."""
 
 
 def find_extractor(name: str) -> Extractor:
-    """By name; raises UnknownNameError with the names that there are."""
+    """Find a feature extractor by name; raises UnknownNameError."""
     if name not in EXTRACTORS:
         raise UnknownNameError(
-            f"There is no feature extractor {name!r:.80}.", expected=f"There are: {', '.join(EXTRACTORS)}."
+            f"There is no feature extractor {name!r:.80}.", expected=f"One of {', '.join(EXTRACTORS)}."
         )
     return EXTRACTORS[name]
 
@@ -94,84 +94,86 @@ def create_feature_dataset(
     test_size: int = DEFAULT_TEST_SIZE,
     owner: str | None = None,
 ) -> Iterator[Progress | str]:
-    """Make a data set of what a net sees in another one's images: yields how far that is, at last the new name.
+    """Create a dataset of the features of another dataset's images: yields progress, and at the end the new name.
 
-    Of both parts at most so many images are looked at, with equal shares of every class; no image changes its part.
-    The features are kept as ``quantize`` images (1, height, width). Raises UnknownNameError, MissingDataError for a
-    data set that has to be fetched first, DatasetError for fewer images than classes, DownloadError where the net's
-    weights cannot be had, StoreError where the disk says no.
+    At most ``train_size`` and ``test_size`` images are used, stratified by class; each stays in its split. Features are
+    stored as quantized images (1, height, width). Raises UnknownNameError, DatasetUnavailableError for a dataset that is
+    not downloaded, InvalidDatasetError for fewer images than classes, DownloadError if the weights cannot be downloaded,
+    StorageError for a failed write.
     """
-    seen, net = find_dataset(dataset), find_extractor(extractor)
-    if seen.features is not None:
-        raise InvalidDatasetError(f"{seen.title} holds features already.", expected="A data set of images.")
-    _check_sizes(seen, train_size, test_size)
-    train = _take_stratified(load_first_train_images(dataset, seen.train_size), train_size)
+    source, network = find_dataset(dataset), find_extractor(extractor)
+    if source.features is not None:
+        raise InvalidDatasetError(f"{source.title} already consists of features.", expected="A dataset of images.")
+    _check_sizes(source, train_size, test_size)
+    train = _take_stratified(load_first_train_images(dataset, source.train_size), train_size)
     test = _take_stratified(load_test_images(dataset), test_size)
-    yield from download_files(net.title, [net.weights_file])
-    found = yield from _run_extractor(
-        net, LabeledImages(torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels]))
+    yield from download_files(network.title, [network.weights_file])
+    values = yield from _run_extractor(
+        network, LabeledImages(torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels]))
     )
-    low, level = compute_quantization(found[: len(train)])
+    low, level = compute_quantization(values[: len(train)])
     features = ExtractedFeatures(
-        extractor, seen.input_shape, seen.has_strokes, f"{seen.title}. {seen.credit}", low, level
+        extractor, source.input_shape, source.has_strokes, f"{source.title}. {source.credit}", low, level
     )
-    images = quantize(found, low, level).view(-1, 1, net.height, net.width)
-    own = CustomImages(
+    images = quantize(values, low, level).view(-1, 1, network.height, network.width)
+    custom_images = CustomImages(
         train=LabeledImages(images[: len(train)], train.labels),
         test=LabeledImages(images[len(train) :], test.labels),
-        class_names=seen.class_names,
+        class_names=source.class_names,
         skipped=(),
         skipped_count=0,
     )
-    yield save_custom_dataset(f"{seen.title} by {net.title}", own, features=features, owner=owner)
+    yield save_custom_dataset(f"{source.title} by {network.title}", custom_images, features=features, owner=owner)
 
 
 def extract_image_features(features: ExtractedFeatures, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the net says of one picture more, (channels, height, width), values 0 to 1: (1, rows, columns), 0 to 1.
+    """Extract the features of an image (channels, height, width), values 0 to 1, as (1, rows, columns), 0 to 1.
 
-    Raises MissingDataError where the net's weights are not here any more.
+    Raises DatasetUnavailableError if the extractor's weights are missing.
     """
     return _extract_cached(features, image.tobytes(), image.shape)
 
 
-@lru_cache(maxsize=16)
+@cached(max_bytes=8 * 2**20)
 def _extract_cached(features: ExtractedFeatures, content: bytes, shape: Shape) -> NDArray[np.float32]:
-    net = find_extractor(features.extractor)
+    network = find_extractor(features.extractor)
     picture = LabeledImages.from_image(np.frombuffer(content, dtype=np.float32).reshape(shape))
     image = picture.resize(features.image_shape).resize(compute_input_shape(features.image_shape))
-    compute = choose_device_config(Recipe(device="cpu"))  # a page leaves the accelerator to the training
-    said = quantize(_forward(_load_cached_extractor(net, compute.device), image, compute), features.low, features.level)
-    return LabeledImages(said.view(1, 1, net.height, net.width), image.labels).get_image(0)
+    compute = choose_device_config(Recipe(device="cpu"))  # the accelerator is left to training
+    said = quantize(
+        _forward(_load_cached_extractor(network, compute.device), image, compute), features.low, features.level
+    )
+    return LabeledImages(said.view(1, 1, network.height, network.width), image.labels).get_image(0)
 
 
-@lru_cache(maxsize=len(_EXTRACTORS))
+@cached(max_bytes=64 * 2**20)
 def _load_cached_extractor(extractor: Extractor, device: torch.device) -> nn.Module:
     if not extractor.weights_file.is_valid_at(extractor.weights_file.destination):
         raise DatasetUnavailableError(
-            f"This network reads what {extractor.title} says of a picture, and its weights are not here.",
+            f"This network reads features of {extractor.title}, whose weights are missing.",
             expected=f"{extractor.weights_file.destination.name} in {extractor.weights_file.destination.parent}, as it was.",
-            fix='Make the features once more on the Data page ("Features by a pretrained net"): that fetches it.',
+            fix="Extract the features again on the Data page, which downloads the weights.",
         )
     return load_extractor(extractor).to(device)
 
 
 def load_extractor(extractor: Extractor) -> nn.Module:
-    """The net with the weights that were fetched, in eval mode: from images, values 0 to 1, to (count, features)."""
-    # torchvision takes seconds to import, and is needed here alone.
+    """Load the network with its weights, in eval mode: images with values 0 to 1 to (count, features)."""
+    # torchvision takes seconds to import.
     from torchvision import models, transforms
 
-    net = models.get_model(extractor.name, weights=None)
-    net.load_state_dict(torch.load(extractor.weights_file.destination, map_location="cpu", weights_only=True))
-    setattr(net, extractor.head, nn.Identity())
+    network = models.get_model(extractor.name, weights=None)
+    network.load_state_dict(torch.load(extractor.weights_file.destination, map_location="cpu", weights_only=True))
+    setattr(network, extractor.head, nn.Identity())
     trained_on = models.get_model_weights(extractor.name)[_WEIGHTS_NAME].transforms()
-    return nn.Sequential(transforms.Normalize(trained_on.mean, trained_on.std), net).eval()
+    return nn.Sequential(transforms.Normalize(trained_on.mean, trained_on.std), network).eval()
 
 
 def compute_input_shape(shape: Shape) -> Shape:
-    """What images are brought to before a net sees them: colour, the same proportions, and a size that it can use.
+    """Compute the extractor's input shape for images of ``shape``: color, the same aspect ratio, a suitable size.
 
-    The nets learnt on 224×224 pixels and halve an image five times: of 32×32 one place would be left. Smaller images
-    are enlarged to the area of 128×128, a third of the work of 224×224; larger ones keep theirs, up to 224×224.
+    The networks were trained on 224×224 pixels and downsample by 32, so that 32×32 would leave one position. Smaller
+    images are enlarged to the area of 128×128, a third of the cost of 224×224; larger ones keep theirs, up to 224×224.
     """
     side = math.sqrt(shape[1] * shape[2])
     scale = min(max(side, _MIN_SIDE), _MAX_SIDE) / side
@@ -179,15 +181,15 @@ def compute_input_shape(shape: Shape) -> Shape:
 
 
 def compute_quantization(features: Tensor) -> tuple[float, float]:
-    """The lowest value and a level's height for bytes: from the 0.1th to the 99.9th percentile of all values."""
+    """Compute offset and scale of 8-bit quantization from the 0.1th and 99.9th percentiles of all values."""
     low, high = map(float, np.quantile(features.numpy(), [_CLIPPED_FRACTION, 1 - _CLIPPED_FRACTION]))
-    return low, (high - low) / 255 or 1.0  # a net that says the same of everything
+    return low, (high - low) / 255 or 1.0  # constant features
 
 
 def quantize(features: Tensor, low: float, scale: float) -> Tensor:
-    """Features (count, values) float32 as bytes, 0 to 255, on one scale for all, so that none gains weight by it.
+    """Quantize features (count, values) float32 to bytes on one common scale, which keeps their relative weight.
 
-    Eight bits cost at most half a level, 0.2 % of the range, in every value within; the few beyond are put at its ends.
+    The error within the range is at most half a level, 0.2 % of the range; values outside are clipped.
     """
     return ((features - low) / scale).round_().clamp_(0, 255).to(torch.uint8)
 
@@ -196,8 +198,8 @@ def _check_sizes(dataset: Dataset, train_size: int, test_size: int) -> None:
     classes = len(dataset.class_names)
     if min(train_size, test_size) < classes:
         raise InvalidDatasetError(
-            f"{min(train_size, test_size)} images do not show the {classes} classes of {dataset.title}.",
-            expected=f"At least {classes} images to train on, and to test with.",
+            f"{min(train_size, test_size)} images cannot show the {classes} classes of {dataset.title}.",
+            expected=f"At least {classes} images in the training split and in the test split.",
         )
 
 
@@ -206,17 +208,17 @@ def _take_stratified(images: LabeledImages, size: int) -> LabeledImages:
 
 
 def _run_extractor(extractor: Extractor, images: LabeledImages) -> Generator[Progress, None, Tensor]:
-    """What the net says of every image: (count, features) float32."""
+    """Extract the features of all images: (count, features) float32."""
     yield Progress(f"Loading {extractor.title}")
     compute = choose_device_config(Recipe())
     module = _load_cached_extractor(extractor, compute.device)
     shape = compute_input_shape(tuple(images.images.shape[1:]))
-    found = []
-    for places in torch.split(torch.arange(len(images)), _BATCH_SIZE):
-        done, total = int(places[0]), len(images)
-        yield Progress(f"{extractor.title} looks at image {done:,} of {total:,}", done, total)
-        found.append(_forward(module, images.take(places).resize(shape), compute))
-    return torch.cat(found)
+    batches = []
+    for indices in torch.split(torch.arange(len(images)), _BATCH_SIZE):
+        done, total = int(indices[0]), len(images)
+        yield Progress(f"{extractor.title}: image {done:,} of {total:,}", done, total)
+        batches.append(_forward(module, images.take(indices).resize(shape), compute))
+    return torch.cat(batches)
 
 
 def _forward(module: nn.Module, images: LabeledImages, device_config: DeviceConfig) -> Tensor:
@@ -225,12 +227,12 @@ def _forward(module: nn.Module, images: LabeledImages, device_config: DeviceConf
         torch.inference_mode(),
         torch.autocast(device_config.device.type, torch.bfloat16, enabled=device_config.is_bfloat16),
     ):
-        said: Tensor = module(batch)
-    return said.float().cpu()
+        output: Tensor = module(batch)
+    return output.float().cpu()
 
 
 def main(dataset: str, extractor: str, train_size: str, test_size: str, owner: str = "") -> None:
-    """Make one data set for a process that reads along."""
+    """Create one dataset as a background task."""
     report_progress(
         create_feature_dataset(
             dataset, extractor, train_size=int(train_size), test_size=int(test_size), owner=owner or None

@@ -1,6 +1,6 @@
-"""Fetching a data set: what is missing is downloaded, checked, read once, and kept as tensors in the cache.
+"""Download of a dataset: missing files are downloaded, verified, parsed once, and cached as tensors.
 
-``python -m playground.engine.data.fetch NAME`` is an errand: a process that tells how far it is.
+``python -m playground.engine.data.fetch NAME`` runs as a background task.
 """
 
 import sys
@@ -21,41 +21,41 @@ from playground.errors import DatasetUnavailableError
 
 
 def is_downloaded(name: str) -> bool:
-    """Whether a data set of others lies ready in the cache."""
+    """Return True if the dataset's tensors are in the cache."""
     return is_cached(_cache_name(name))
 
 
 def load_downloaded_tensors(name: str) -> dict[str, Tensor]:
-    """Its tensors, mapped from the cache; raises MissingDataError where it has to be fetched first."""
+    """Memory-map a downloaded dataset's tensors; raises DatasetUnavailableError if it is not downloaded yet."""
     return load_or_create_tensors(_cache_name(name), lambda: raise_missing_data(DATASETS[name]))
 
 
 def raise_missing_data(dataset: Dataset) -> NoReturn:
-    """Raise MissingDataError, which says how a data set is fetched."""
+    """Raise DatasetUnavailableError with the ways to download the dataset."""
     raise DatasetUnavailableError(
-        f"{dataset.title} is not on this machine yet.",
-        expected=f"It is fetched once: {dataset.download_mb} MB.",
-        fix=f"Press Fetch it, below the data set or on the Data page, or run 'cnn-playground fetch {dataset.name}'.",
+        f"{dataset.title} has not been downloaded yet.",
+        expected=f"It is downloaded once: {dataset.download_mb} MB.",
+        fix=f"Press Download, below the dataset or on the Data page, or run 'cnn-playground fetch {dataset.name}'.",
     )
 
 
 def download_dataset(name: str) -> Iterator[Progress]:
-    """Bring a data set here, step by step; raises what ``download_files`` raises.
+    """Download and cache a dataset step by step; raises the errors of ``download_files``.
 
-    What was downloaded so far is kept when the iteration is left, and taken up by the next.
+    Partial downloads are kept when the iteration is left; the next one resumes them.
     """
     if is_downloaded(name):
         return
     source, folder = find_source(name), datasets_folder()
-    yield Progress("Looking for its files")
+    yield Progress("Checking the files")
     if not (source.extracted_files and all(file.is_valid_at(file.destination) for file in source.extracted_files)):
         yield from download_files(DATASETS[name].title, source.files)
-    yield Progress("Reading its files")
+    yield Progress("Reading the files")
     load_or_create_tensors(_cache_name(name), lambda: _read_source(source, folder))
 
 
 def list_required_files(name: str) -> tuple[tuple[Path, str], ...]:
-    """Where each file of a data set belongs, and an address of it, for whoever brings them by hand."""
+    """List the path and the first address of each file of a dataset, for a download by hand."""
     return tuple((file.destination, file.urls[0]) for file in find_source(name).files)
 
 
@@ -66,12 +66,12 @@ def _cache_name(name: str) -> str:
 def _read_source(source: DatasetSource, folder: Path) -> dict[str, Tensor]:
     try:
         return source.read(folder)
-    except OSError as problem:  # no room to unpack them
-        raise make_write_error(folder, problem) from problem
+    except OSError as error:  # unpacking needs space
+        raise make_write_error(folder, error) from error
 
 
 def main(name: str) -> None:
-    """Fetch one data set for a process that reads along."""
+    """Download one dataset as a background task."""
     report_progress(download_dataset(name))
 
 

@@ -1,13 +1,13 @@
-"""MNIST from the bundled files: checked, unpacked once."""
+"""MNIST from the bundled files, verified by checksum and unpacked once."""
 
 import hashlib
 import lzma
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor
 
+from playground.engine.cache import cached
 from playground.engine.data.cache import is_cached, load_or_create_tensors
 from playground.engine.paths import find_bundled
 from playground.errors import AssetError
@@ -20,14 +20,14 @@ _SHA256 = {
 }
 
 
-@lru_cache(maxsize=1)
+@cached(max_bytes=64 * 2**20)
 def load_mnist() -> dict[str, Tensor]:
-    """The four tensors of MNIST, mapped from the cache; unpacked into it the first time."""
+    """Memory-map the four tensors of MNIST; the first call unpacks them into the cache."""
     return load_or_create_tensors(_cache_name(), lambda: _unpack_mnist(find_bundled("assets/mnist")))
 
 
 def is_unpacked() -> bool:
-    """Whether MNIST can be had without the work and the memory of unpacking it."""
+    """Return True if MNIST has been unpacked into the cache."""
     return is_cached(_cache_name())
 
 
@@ -36,7 +36,7 @@ def _cache_name() -> str:
 
 
 def _unpack_mnist(folder: Path) -> dict[str, Tensor]:
-    # torchvision takes seconds to import and its reader is needed once in the life of a cache.
+    # torchvision takes seconds to import and is needed only for unpacking.
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
     tensors: dict[str, Tensor] = {}
@@ -56,8 +56,8 @@ def _read_verified(folder: Path, name: str) -> bytes:
     path = folder / f"{name}.xz"
     try:
         content = lzma.decompress(path.read_bytes())
-    except (OSError, lzma.LZMAError, EOFError) as problem:
-        raise _damaged_file_error(path, str(problem)) from problem
+    except (OSError, lzma.LZMAError, EOFError) as error:
+        raise _damaged_file_error(path, str(error)) from error
     if hashlib.sha256(content).hexdigest() != _SHA256[name]:
         raise _damaged_file_error(path, "its checksum is wrong")
     return content
@@ -66,6 +66,6 @@ def _read_verified(folder: Path, name: str) -> bytes:
 def _damaged_file_error(path: Path, reason: str) -> AssetError:
     return AssetError(
         f"The bundled file {path.name} cannot be used: {reason}.",
-        expected="MNIST comes with the program as four checked files.",
+        expected="Four files with known checksums, which come with the program.",
         fix="Install CNN Playground again, or restore assets/mnist from the repository.",
     )

@@ -1,9 +1,8 @@
-"""The pen strokes that come with the program, as images to train on: each digit several times, with other pens."""
+"""Bundled pen strokes of digits, rendered as training images with several pen widths."""
 
 import hashlib
 import json
 import lzma
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from playground.core.datasets import PEN_VARIANTS_PER_DIGIT
+from playground.engine.cache import cached
 from playground.engine.data.cache import load_or_create_tensors
 from playground.engine.data.rasterize import rasterize
 from playground.engine.paths import find_bundled
@@ -19,31 +19,31 @@ from playground.engine.rng import derive_seed
 from playground.errors import AssetError
 
 _SHA256 = "3e3a965c4bd9754a0e0a9d92505ca66889bc4a00eeaac350ded56165b5acf54b"
-_PEN_WIDTH_RANGE = (1.6, 3.6)  # in pixels of 28; MNIST's own lines lie between
+_PEN_WIDTH_RANGE = (1.6, 3.6)  # pixels; the range of MNIST's own lines
 
 
-@lru_cache(maxsize=1)
+@cached(max_bytes=32 * 2**20)
 def load_pen_images() -> dict[str, Tensor]:
-    """``images`` uint8 (count, 1, 28, 28) and ``labels`` int64 (count,); drawn the first time, which takes a while."""
+    """Load ``images`` uint8 (count, 1, 28, 28) and ``labels`` int64 (count,); the first call renders them (seconds)."""
     return load_or_create_tensors(f"pens-{_SHA256[:12]}-{PEN_VARIANTS_PER_DIGIT}", _rasterize_all)
 
 
 def load_pen_drawings(stride: int = 1) -> list[dict[str, Any]]:
-    """The drawings, or every so-many-th: ``label``, ``writer`` and ``strokes`` (lists of [x, y], y down)."""
+    """Load every ``stride``-th drawing: ``label``, ``writer`` and ``strokes`` (lists of [x, y], y down)."""
     path = find_bundled("assets/pens") / "strokes.jsonl.xz"
     try:
         content = lzma.decompress(path.read_bytes())
-    except (OSError, lzma.LZMAError, EOFError) as problem:
-        raise _damaged_file_error(path, str(problem)) from problem
+    except (OSError, lzma.LZMAError, EOFError) as error:
+        raise _damaged_file_error(path, str(error)) from error
     if hashlib.sha256(content).hexdigest() != _SHA256:
         raise _damaged_file_error(path, "its checksum is wrong")
     return [json.loads(line) for line in content.splitlines()[::stride]]
 
 
 def _rasterize_all() -> dict[str, Tensor]:
-    source = np.random.default_rng(derive_seed("pens"))
+    generator = np.random.default_rng(derive_seed("pens"))
     drawings = load_pen_drawings()
-    widths = source.uniform(*_PEN_WIDTH_RANGE, size=(len(drawings), PEN_VARIANTS_PER_DIGIT))
+    widths = generator.uniform(*_PEN_WIDTH_RANGE, size=(len(drawings), PEN_VARIANTS_PER_DIGIT))
     images = [
         rasterize(drawing["strokes"], pen_width=float(width))
         for drawing, row in zip(drawings, widths, strict=True)
@@ -56,6 +56,6 @@ def _rasterize_all() -> dict[str, Tensor]:
 def _damaged_file_error(path: Path, reason: str) -> AssetError:
     return AssetError(
         f"The bundled file {path.name} cannot be used: {reason}.",
-        expected="The pen strokes come with the program.",
+        expected="A file with a known checksum, which comes with the program.",
         fix="Install CNN Playground again, or restore assets/pens from the repository.",
     )

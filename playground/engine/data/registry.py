@@ -1,52 +1,56 @@
-"""Every data set there is here: the bundled ones, those fetched from others, and one's own."""
+"""Lookup of datasets by name: bundled, downloaded and custom ones."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from playground.core.architecture import Architecture
-from playground.core.datasets import CUSTOM_PREFIX, DATASETS, Dataset
+from playground.core.datasets import CUSTOM_ORIGIN, DATASETS, Dataset
 from playground.core.recipe import MIN_VALIDATION_SIZE, Recipe
-from playground.engine.data import mnist
-from playground.engine.data.custom import store as own_datasets
+from playground.engine.data.custom.store import (
+    find_custom_dataset,
+    find_deleted_dataset,
+    list_custom_datasets,
+    load_custom_tensors,
+)
 from playground.engine.data.fetch import is_downloaded, load_downloaded_tensors, raise_missing_data
+from playground.engine.data.mnist import load_mnist
 from playground.engine.data.pen_digits import load_pen_images
 from playground.errors import UnknownNameError
 
 MIN_STEPS_PER_EPOCH = 8
-"""Of an epoch, where the batch is made smaller because there are few images."""
+"""Least number of steps per epoch where the batch size is reduced because there are few images."""
 
 
 def list_datasets() -> dict[str, Dataset]:
-    """By name; fetched or not, one's own at the end."""
-    return DATASETS | own_datasets.list_custom_datasets()
+    """List all datasets by name, downloaded or not; custom datasets come last."""
+    return DATASETS | list_custom_datasets()
 
 
 def find_dataset(name: str) -> Dataset:
-    """By name; raises UnknownNameError with the names that there are."""
-    known = DATASETS.get(name) or own_datasets.find_custom_dataset(name)
-    if known is None and (deleted := own_datasets.find_deleted_dataset(name)):
+    """Find a dataset by name; raises UnknownNameError."""
+    dataset = DATASETS.get(name) or find_custom_dataset(name)
+    if dataset is None and (deleted := find_deleted_dataset(name)):
         raise UnknownNameError(
-            f"{deleted.title} has no images any more.",
-            expected="What its runs have learnt is still there: draw for them, look inside.",
-            fix="To train or to test, bring the images again, or choose another data set.",
+            f"The images of {deleted.title} were deleted.",
+            expected="Training and evaluation need the images. Drawing and Inspect still work for its runs.",
+            fix="Upload the images again, or choose another dataset.",
         )
-    if known is None:
-        raise UnknownNameError(
-            f"There is no data set {name!r:.80}.", expected=f"There are: {', '.join(list_datasets())}."
-        )
-    return known
+    if dataset is None:
+        raise UnknownNameError(f"There is no dataset {name!r:.80}.", expected=f"One of {', '.join(list_datasets())}.")
+    return dataset
 
 
 def resolve_dataset(recipe: Recipe, architecture: Architecture) -> Dataset:
-    """The data set that a recipe names; one without images, as the network needs it, where there is none (any more)."""
+    """Return a recipe's dataset, or a stand-in without images (``is_missing``) that fits the network."""
     try:
         return find_dataset(recipe.dataset)
     except UnknownNameError:
-        return own_datasets.find_deleted_dataset(recipe.dataset) or Dataset(
+        return find_deleted_dataset(recipe.dataset) or Dataset(
             name=recipe.dataset,
-            title="a data set that is gone",
+            title="a deleted dataset",
             input_shape=architecture.input.shape,
             class_names=_number_classes(architecture.classes),
             train_size=0,
@@ -56,7 +60,7 @@ def resolve_dataset(recipe: Recipe, architecture: Architecture) -> Dataset:
 
 
 def get_class_names(recipe: Recipe, architecture: Architecture) -> tuple[str, ...]:
-    """What a network's outputs are called; numbers where its data set is gone, or has another number of classes."""
+    """Return the class names of a network's outputs; numbers if its dataset is missing or has other classes."""
     names = resolve_dataset(recipe, architecture).class_names
     return names if len(names) == architecture.classes else _number_classes(architecture.classes)
 
@@ -66,50 +70,60 @@ def _number_classes(count: int) -> tuple[str, ...]:
 
 
 def is_available(dataset: Dataset) -> bool:
-    """Whether it can be trained on without fetching anything."""
+    """Return True if the dataset can be used without a download."""
     return not dataset.is_missing and (not dataset.download_mb or is_downloaded(dataset.name))
 
 
 def ensure_available(name: str) -> None:
-    """Raise MissingDataError for a data set that has to be fetched, UnknownNameError for one that there is not."""
+    """Raise DatasetUnavailableError for a dataset that is not downloaded, UnknownNameError for an unknown one."""
     dataset = find_dataset(name)
     if not is_available(dataset):
         raise_missing_data(dataset)
 
 
 def load_dataset_tensors(name: str) -> dict[str, Tensor]:
-    """``train_images`` uint8 (count, channels, height, width), ``train_labels`` int64 (count,), and ``test_…``.
+    """Load ``train_images`` uint8 (count, channels, height, width), ``train_labels`` int64 (count,), and ``test_…``.
 
-    Raises UnknownNameError, MissingDataError for one that has to be fetched, AssetError or StoreError for damage.
+    Raises UnknownNameError, DatasetUnavailableError for a dataset that is not downloaded, AssetError or StorageError
+    for damaged files.
     """
-    find_dataset(name)
-    if name == "mnist":
-        return mnist.load_mnist()
-    if name == "mnist+pen":
-        digits, pens = mnist.load_mnist(), load_pen_images()
-        return digits | {f"train_{part}": torch.cat([digits[f"train_{part}"], pens[part]]) for part in pens}
-    if name.startswith(CUSTOM_PREFIX):
-        return own_datasets.load_custom_tensors(name)
-    return load_downloaded_tensors(name)
+    dataset = find_dataset(name)
+    if dataset.download_mb:
+        return load_downloaded_tensors(name)
+    if dataset.origin == CUSTOM_ORIGIN:
+        return load_custom_tensors(name)
+    return BUNDLED_LOADERS[dataset.origin.parser]()
+
+
+def _load_mnist_with_pen_digits() -> dict[str, Tensor]:
+    mnist, pen_digits = load_mnist(), load_pen_images()
+    return mnist | {f"train_{part}": torch.cat([mnist[f"train_{part}"], pen_digits[part]]) for part in pen_digits}
+
+
+BUNDLED_LOADERS: dict[str, Callable[[], dict[str, Tensor]]] = {
+    "mnist": load_mnist,
+    "mnist_with_pen_digits": _load_mnist_with_pen_digits,
+}
+"""Loaders of datasets that come with the program, by ``DatasetOrigin.parser``."""
 
 
 def fit_recipe_to_dataset(recipe: Recipe, **overrides: Any) -> Recipe:
-    """The recipe with no more than its data set can give, but for values that were ``overrides``: those are set.
+    """Reduce the validation and batch size of a recipe to its dataset; ``overrides`` are set as they are.
 
-    Of the training images at most a fifth becomes validation images; a batch that is larger than what is left becomes
-    an eighth of that.
+    At most a fifth of the training images become validation images. A batch size above the number of remaining images
+    becomes an eighth of it.
     """
     recipe = recipe.replace(**overrides)
     dataset = find_dataset(recipe.dataset)
-    kept = min(recipe.validation_size, max(MIN_VALIDATION_SIZE, dataset.train_size // 5))
-    fitted = recipe if kept == recipe.validation_size else recipe.replace(validation_size=kept)
-    images = count_training_images(fitted, dataset)
-    if recipe.batch_size > images:
-        fitted = fitted.replace(batch_size=max(1, images // MIN_STEPS_PER_EPOCH))
+    validation_size = min(recipe.validation_size, max(MIN_VALIDATION_SIZE, dataset.train_size // 5))
+    fitted = recipe if validation_size == recipe.validation_size else recipe.replace(validation_size=validation_size)
+    training_size = count_training_images(fitted, dataset)
+    if recipe.batch_size > training_size:
+        fitted = fitted.replace(batch_size=max(1, training_size // MIN_STEPS_PER_EPOCH))
     return fitted.replace(**overrides)
 
 
 def count_training_images(recipe: Recipe, dataset: Dataset) -> int:
-    """How many images of a data set a recipe trains on; none where there are too few."""
-    left = max(0, dataset.train_size - recipe.validation_size)
-    return min(recipe.limit or left, left)
+    """Count the images that a recipe trains on; 0 if the dataset is too small."""
+    available = max(0, dataset.train_size - recipe.validation_size)
+    return min(recipe.limit or available, available)

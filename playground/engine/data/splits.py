@@ -1,7 +1,6 @@
-"""Images and labels: a data set's tensors, at any size, split into train, validation and test."""
+"""Train, validation and test split of a dataset, with images resized to a network's input."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from playground.core.recipe import Recipe
 from playground.core.shapes import Shape
+from playground.engine.cache import cached
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.registry import find_dataset, load_dataset_tensors
 from playground.engine.rng import make_generator
@@ -16,10 +16,12 @@ from playground.errors import RecipeError
 
 Split = Literal["train", "validation", "test"]
 
+_MAX_CACHED_BYTES = 128 * 2**20  # two splits of MNIST, one of CIFAR-10
+
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a data set; no image is in two of them."""
+    """Disjoint train, validation and test images of a dataset."""
 
     train: LabeledImages
     validation: LabeledImages
@@ -27,52 +29,53 @@ class Splits:
 
 
 def load_test_images(name: str, shape: Shape | None = None) -> LabeledImages:
-    """The test images of a data set, at their own size or as images of ``shape``; errors as ``load_dataset_tensors``."""
+    """Load the test images, resized to ``shape`` if it is given; raises the errors of ``load_dataset_tensors``."""
     tensors = load_dataset_tensors(name)
-    found = LabeledImages(tensors["test_images"], tensors["test_labels"])
-    return found.resize(shape) if shape else found
+    images = LabeledImages(tensors["test_images"], tensors["test_labels"])
+    return images.resize(shape) if shape else images
 
 
 def load_first_train_images(name: str, count: int) -> LabeledImages:
-    """The first training images of a data set, read from the disk without the rest."""
+    """Load the first training images without reading the others from the disk."""
     tensors = load_dataset_tensors(name)
     return LabeledImages(tensors["train_images"][:count], tensors["train_labels"][:count])
 
 
-@lru_cache(maxsize=2)
+@cached(max_bytes=_MAX_CACHED_BYTES)
 def load_splits(name: str, validation_size: int, limit: int | None = None, shape: Shape | None = None) -> Splits:
-    """Train, validation and test images of a data set; the same arguments give the same split everywhere.
+    """Split a dataset; the same arguments give the same split on every machine.
 
-    The validation images are drawn with equal shares of every class from the training images; ``limit`` then keeps
-    so many training images, also with equal shares. Raises what ``load_dataset_tensors`` and ``Images.resized`` raise.
+    Validation images are a stratified sample of the training images; ``limit`` keeps a stratified sample of the rest.
+    Raises RecipeError and the errors of ``load_dataset_tensors`` and ``LabeledImages.resize``.
     """
     info = find_dataset(name)
     if validation_size >= info.train_size:
         raise RecipeError(
-            f"{validation_size:,} validation images leave nothing to train on.",
-            expected=f"{info.title} has {info.train_size:,} training images.",
+            f"{validation_size:,} validation images leave no training images.",
+            expected=f"Fewer than the {info.train_size:,} training images of {info.title}.",
+            fix="Reduce the number of validation images.",
         )
     tensors = load_dataset_tensors(name)
-    everything = LabeledImages(tensors["train_images"], tensors["train_labels"])
-    order = shuffle_stratified(everything.labels)
+    all_train = LabeledImages(tensors["train_images"], tensors["train_labels"])
+    order = shuffle_stratified(all_train.labels)
     validation, train = order[:validation_size].sort().values, order[validation_size:]
     if limit is not None:
         train = train[:limit]
-    parts = (everything.take(train.sort().values), everything.take(validation), load_test_images(name))
+    parts = (all_train.take(train.sort().values), all_train.take(validation), load_test_images(name))
     return Splits(*(part.resize(shape) if shape else part for part in parts))
 
 
 def load_recipe_splits(recipe: Recipe, shape: Shape | None = None) -> Splits:
-    """The splits that a recipe asks for, as images of ``shape``; raises RecipeError for the impossible."""
-    own = shape == find_dataset(recipe.dataset).input_shape  # one entry of the memory for both ways to ask
-    return load_splits(recipe.dataset, recipe.validation_size, recipe.limit, None if own else shape)
+    """Load the splits of a recipe, resized to ``shape``; raises the errors of ``load_splits``."""
+    is_own_shape = shape == find_dataset(recipe.dataset).input_shape  # None is the same request: one cache entry
+    return load_splits(recipe.dataset, recipe.validation_size, recipe.limit, None if is_own_shape else shape)
 
 
 def shuffle_stratified(labels: Tensor) -> Tensor:
-    """All places, shuffled with a fixed seed, so that every beginning of the order has equal shares of the classes."""
+    """Shuffle all indices with a fixed seed so that every prefix of the order is stratified by class."""
     shuffled = torch.randperm(len(labels), generator=make_generator("split"))
     rank = torch.empty(len(labels), dtype=torch.float64)
     for label in range(int(labels.max()) + 1):
-        places = shuffled[labels[shuffled] == label]
-        rank[places] = (torch.arange(len(places), dtype=torch.float64) + 0.5) / len(places)
+        indices = shuffled[labels[shuffled] == label]
+        rank[indices] = (torch.arange(len(indices), dtype=torch.float64) + 0.5) / len(indices)
     return shuffled[torch.argsort(rank[shuffled], stable=True)]

@@ -1,4 +1,4 @@
-"""Where the data sets of others come from: files with torchvision's addresses and checksums, and their readers."""
+"""Sources of downloadable datasets: files with torchvision's addresses and checksums, and their parsers."""
 
 import gzip
 import hashlib
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from playground.core.datasets import DATASETS
 from playground.engine.paths import get_data_folder
 from playground.errors import UnknownNameError
 
@@ -25,7 +26,7 @@ _IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A file to be fetched: its path below the data sets' folder, how its checksum begins, and where it may be had."""
+    """File to download: its path below the datasets folder, the beginning of its checksum, and its addresses."""
 
     relative_path: str
     checksum: str
@@ -34,23 +35,24 @@ class CheckedFile:
 
     @property
     def destination(self) -> Path:
-        """Where it belongs."""
+        """Path that the file is stored at."""
         return datasets_folder() / self.relative_path
 
     def is_valid_at(self, path: Path) -> bool:
-        """Whether it, and nothing else, lies there whole."""
+        """Return True if the file at ``path`` has the expected checksum."""
         if not path.is_file():
             return False
         with path.open("rb") as opened:
-            found = hashlib.file_digest(opened, lambda: hashlib.new(self.algorithm, usedforsecurity=False)).hexdigest()
-        return found.startswith(self.checksum)
+            digest = hashlib.file_digest(opened, lambda: hashlib.new(self.algorithm, usedforsecurity=False)).hexdigest()
+        return digest.startswith(self.checksum)
 
 
 @dataclass(frozen=True)
 class DatasetSource:
-    """``read`` makes ``train_images`` (uint8, count × channels × height × width), ``train_labels`` (int64), ``test_…``.
+    """Files of a dataset and the parser that reads them.
 
-    It takes the folder in which ``files`` lie, their checksums right; ``extracted_files`` ones do as well in their place.
+    ``read`` takes the folder with the verified ``files`` and returns ``train_images`` (uint8, count × channels × height
+    × width), ``train_labels`` (int64), and ``test_…``. Valid ``extracted_files`` replace the archives in ``files``.
     """
 
     files: tuple[CheckedFile, ...]
@@ -59,44 +61,38 @@ class DatasetSource:
 
 
 def datasets_folder() -> Path:
-    """Where the files of fetched data sets lie, laid out as torchvision looks for them."""
+    """Return the folder of downloaded datasets; its layout is torchvision's."""
     return get_data_folder() / "datasets"
 
 
 def find_source(name: str) -> DatasetSource:
-    """By a data set's name; raises UnknownNameError for one that is not fetched from anywhere."""
-    # torchvision takes seconds to import, and is needed once in the life of a data set.
-    from torchvision import datasets as tv
+    """Find a dataset's files and parser by its name; raises UnknownNameError for one that is not downloadable."""
+    dataset = DATASETS.get(name)
+    if dataset is None or dataset.origin.parser not in DOWNLOAD_PARSERS:
+        raise UnknownNameError(
+            f"The dataset {name!r:.80} cannot be downloaded.",
+            expected=f"One of {', '.join(one.name for one in DATASETS.values() if one.download_mb)}.",
+        )
+    # torchvision takes seconds to import and is needed once for each dataset.
+    from torchvision import datasets as torchvision_datasets
 
-    match name:
-        case "fashion-mnist":
-            return _make_mnist_like_source(tv.FashionMNIST)
-        case "kmnist":
-            return _make_mnist_like_source(tv.KMNIST)
-        case "qmnist":
-            resources = (*tv.QMNIST.resources["train"], *tv.QMNIST.resources["test"])
-            return _make_idx_source(CheckedFile(f"QMNIST/raw/{Path(url).name}", md5, (url,)) for url, md5 in resources)
-        case "emnist-letters" | "emnist-balanced":
-            return _make_emnist_source(tv.EMNIST, name.removeprefix("emnist-"))
-        case "usps":
-            return _make_split_source(tv.USPS, lambda folder, part: tv.USPS(folder, train=part == "train"))
-        case "svhn":
-            return _make_split_source(tv.SVHN, tv.SVHN)
-        case "cifar10":
-            return _make_cifar_source(tv.CIFAR10)
-        case "cifar100":
-            return _make_cifar_source(tv.CIFAR100)
-    raise UnknownNameError(f"The data set {name!r:.80} is not fetched from anywhere.")
+    origin = dataset.origin
+    return DOWNLOAD_PARSERS[origin.parser](getattr(torchvision_datasets, origin.torchvision_class), origin.split)
 
 
-def _make_mnist_like_source(dataset_class: Any) -> DatasetSource:
-    """For what is laid out as MNIST is: mirrors of the same four files."""
+def _make_mnist_like_source(dataset_class: Any, _split: str) -> DatasetSource:
+    """Source of a dataset with MNIST's layout: four IDX files on several mirrors."""
     return _make_idx_source(
         CheckedFile(
             f"{dataset_class.__name__}/raw/{name}", md5, tuple(f"{mirror}{name}" for mirror in dataset_class.mirrors)
         )
         for name, md5 in dataset_class.resources
     )
+
+
+def _make_qmnist_source(dataset_class: Any, _split: str) -> DatasetSource:
+    resources = (*dataset_class.resources["train"], *dataset_class.resources["test"])
+    return _make_idx_source(CheckedFile(f"QMNIST/raw/{Path(url).name}", md5, (url,)) for url, md5 in resources)
 
 
 def _make_idx_source(files: Iterable[CheckedFile]) -> DatasetSource:
@@ -117,12 +113,20 @@ def _make_emnist_source(dataset_class: Any, split: str) -> DatasetSource:
             tensors = _parse_idx_files(map(opened.read, names))
         for part, values in tensors.items():
             if part.endswith("images"):
-                tensors[part] = values.transpose(2, 3).contiguous()  # they are stored lying on their side
+                tensors[part] = values.transpose(2, 3).contiguous()  # the files store them transposed
             elif split == "letters":
-                tensors[part] = values - 1  # A is 1 there
+                tensors[part] = values - 1  # the files count from A = 1
         return tensors
 
     return DatasetSource((archive,), read)
+
+
+def _make_usps_source(dataset_class: Any, _split: str) -> DatasetSource:
+    return _make_split_source(dataset_class, lambda folder, part: dataset_class(folder, train=part == "train"))
+
+
+def _make_svhn_source(dataset_class: Any, _split: str) -> DatasetSource:
+    return _make_split_source(dataset_class, dataset_class)
 
 
 def _make_split_source(dataset_class: Any, open_split: Callable[[Path, str], Any]) -> DatasetSource:
@@ -133,8 +137,8 @@ def _make_split_source(dataset_class: Any, open_split: Callable[[Path, str], Any
     return DatasetSource(files, lambda folder: _load_torchvision_tensors(lambda split: open_split(folder, split)))
 
 
-def _make_cifar_source(dataset_class: Any) -> DatasetSource:
-    # Its batches are pickles: torchvision unpickles one only if its checksum is the one that torchvision was given.
+def _make_cifar_source(dataset_class: Any, _split: str) -> DatasetSource:
+    # The batches are pickles: torchvision unpickles only those whose checksum it knows.
     batches = (
         *dataset_class.train_list,
         *dataset_class.test_list,
@@ -150,36 +154,47 @@ def _make_cifar_source(dataset_class: Any) -> DatasetSource:
 
 
 def _load_torchvision_tensors(open_split: Callable[[str], Any]) -> Tensors:
-    """The tensors of ``part("train")`` and ``part("test")``, each a data set of torchvision's."""
+    """Load the tensors of both splits; ``open_split`` gives the torchvision dataset of "train" or "test"."""
     tensors = {}
     for name in ("train", "test"):
-        found = open_split(name)
-        labels = found.labels if hasattr(found, "labels") else found.targets
-        tensors[f"{name}_images"] = _to_nchw(torch.as_tensor(found.data))
+        split = open_split(name)
+        labels = split.labels if hasattr(split, "labels") else split.targets
+        tensors[f"{name}_images"] = _to_nchw(torch.as_tensor(split.data))
         tensors[f"{name}_labels"] = torch.as_tensor(np.asarray(labels)).long()
     return tensors
 
 
 def _to_nchw(data: Tensor) -> Tensor:
-    """uint8 (count, channels, height, width), from any of the layouts in which torchvision holds images."""
+    """Convert any of torchvision's image layouts to (count, channels, height, width)."""
     if data.ndim == 3:
         return data.unsqueeze(1)
     return (data if data.shape[1] == 3 else data.permute(0, 3, 1, 2)).contiguous()
 
 
 def _parse_idx_files(contents: Iterable[bytes]) -> Tensors:
-    """The four tensors of four compressed files in IDX format, in the order of ``_TENSOR_NAMES``."""
+    """Parse four gzip-compressed IDX files in the order of ``_TENSOR_NAMES``."""
     tensors = {}
     for name, content in zip(_TENSOR_NAMES, contents, strict=True):
         values = _parse_idx(gzip.decompress(content))
-        # QMNIST's labels are rows: the rest of a row says who wrote the digit, and when.
+        # QMNIST's labels are rows whose other columns identify the writer.
         tensors[name] = values.unsqueeze(1) if name.endswith("images") else values.reshape(len(values), -1)[:, 0].long()
     return tensors
 
 
 def _parse_idx(content: bytes) -> Tensor:
-    """Two zero bytes, the type of the values, the number of axes, their sizes, the values; all big-endian."""
-    kind, axes = _IDX_TYPES[content[2]], content[3]
+    """Parse an IDX file: two zero bytes, value type, number of axes, sizes, values; all big-endian."""
+    dtype, axes = _IDX_TYPES[content[2]], content[3]
     sizes = np.frombuffer(content, ">u4", count=axes, offset=4)
-    values: NDArray[Any] = np.frombuffer(content, kind, offset=4 + 4 * axes).reshape(sizes)
-    return torch.from_numpy(values.astype(kind.newbyteorder("=")))
+    values: NDArray[Any] = np.frombuffer(content, dtype, offset=4 + 4 * axes).reshape(sizes)
+    return torch.from_numpy(values.astype(dtype.newbyteorder("=")))
+
+
+DOWNLOAD_PARSERS: dict[str, Callable[[Any, str], DatasetSource]] = {
+    "mnist_like": _make_mnist_like_source,
+    "qmnist": _make_qmnist_source,
+    "emnist": _make_emnist_source,
+    "usps": _make_usps_source,
+    "svhn": _make_svhn_source,
+    "cifar": _make_cifar_source,
+}
+"""Parsers of downloadable datasets by ``DatasetOrigin.parser``, called with the torchvision class and the split."""

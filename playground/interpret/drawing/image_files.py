@@ -1,4 +1,4 @@
-"""Picture files and stroke files from outside, read with suspicion."""
+"""Untrusted image files and stroke files as network inputs."""
 
 import json
 import warnings
@@ -22,61 +22,58 @@ Array = NDArray[np.float32]
 MAX_FILE_BYTES = 20 * 1000**2
 _MNIST = DATASETS["mnist"]
 _MAX_DECODED_SIDE = 1024
-_MAX_SMALL_SIDE = 64  # pixels: up to that a picture is no photo, and every pixel of it counts
+_MAX_SMALL_SIDE = 64  # pixels: smaller images are no photos and are used without ink extraction
 
 
 def read_inputs(path: Path, dataset: Dataset = _MNIST, shape: Shape = _MNIST.input_shape) -> list[Array]:
-    """What a file holds, as inputs of a net, ``shape`` each: one picture, or one or more drawings as strokes.
+    """Read network inputs of ``shape`` from a file with one image, or with one or more drawings as strokes.
 
-    Where ``dataset``, from which the net learnt, is of drawings, a picture is one of a drawing. Raises ImageFileError
-    or DrawingError, naming the file, MissingDataError as ``prepare_input``.
+    If ``dataset``, which the network was trained on, is drawable, an image is preprocessed as a drawing. Raises
+    ImageFileError or DrawingError, which name the file, and the errors of ``prepare_input``.
     """
     content = read_file(path)
     if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
-        pictures = _parse_drawings(path, content)
+        images = _parse_drawings(path, content)
     elif dataset.is_drawable:
-        pictures = [read_uploaded_input(str(path), content)]
+        images = [read_uploaded_input(str(path), content)]
     else:
-        pictures = [read_uploaded_image(str(path), content, get_image_shape(dataset, shape))]
-    return [prepare_input(picture, dataset, shape) for picture in pictures]
+        images = [read_uploaded_image(str(path), content, get_image_shape(dataset, shape))]
+    return [prepare_input(image, dataset, shape) for image in images]
 
 
 def get_image_shape(dataset: Dataset, shape: Shape) -> Shape:
-    """Of the pictures that become inputs of ``shape``: the same, unless features are made of them first."""
+    """Return the shape of images that become inputs of ``shape``, which differs for extracted features."""
     return dataset.features.image_shape if dataset.features else shape
 
 
 def read_uploaded_input(name: str, content: bytes) -> Array:
-    """A picture that came as bytes, as the input of a net, (1, 28, 28); errors as ``read_inputs``, naming ``name``."""
+    """Decode an image of a drawing as a network input (1, 28, 28); raises the errors of ``read_inputs``."""
     try:
         return preprocess_ink(read_uploaded_ink(name, content))
-    except DrawingError as problem:
-        raise DrawingError(f"{name}: {problem.what}", expected=problem.expected, fix=problem.fix) from None
+    except DrawingError as error:
+        raise DrawingError(f"{name}: {error.what}", expected=error.expected, fix=error.fix) from None
 
 
 def read_uploaded_image(name: str, content: bytes, shape: Shape) -> Array:
-    """A picture that came as bytes, as an image of ``shape``, values 0 to 1: its middle, in grey or in colour.
-
-    Raises ImageFileError for what is no usable picture.
-    """
+    """Decode an image, center-crop and resize it to ``shape``, values 0 to 1; raises ImageFileError."""
     _check_size(name, len(content))
     channels, height, width = shape
     try:
         values = decode_image(content, height=height, width=width, channels=1 if channels == 1 else 3)
-    except ImageFileError as problem:
-        raise ImageFileError(f"{name} {problem.what}.", fix="Choose another picture.") from None
+    except ImageFileError as error:
+        raise ImageFileError(f"{name} {error.what}.", fix="Choose another image.") from None
     return resize_to_input(values.astype(np.float32) / np.float32(255), shape)
 
 
 def read_uploaded_ink(name: str, content: bytes) -> Array:
-    """A picture that came as bytes, as ink 1 on paper 0 on a square: a digit's, without box, shadow and dirt.
+    """Decode an image of a drawing as ink 1 on paper 0 on a square, without frame, shadow and specks.
 
-    Raises ImageFileError for what is no usable picture, DrawingError for one on which nothing stands out.
+    Raises ImageFileError for an unusable file, DrawingError for an image without ink.
     """
     _check_size(name, len(content))
     ink = decode_ink(name, content)
     if not ink.any():
-        raise DrawingError(f"{name}: the picture is empty: nothing stands out from its background.")
+        raise DrawingError(f"{name}: the image is empty: nothing stands out from its background.")
     height, width = ink.shape
     square = np.zeros((max(ink.shape),) * 2, dtype=np.float32)
     top, left = (len(square) - height) // 2, (len(square) - width) // 2
@@ -85,27 +82,27 @@ def read_uploaded_ink(name: str, content: bytes) -> Array:
 
 
 def decode_ink(path: Path | str, content: bytes) -> Array:
-    """A picture file as ink 1 on paper 0, (height, width): grey, turned upright, either polarity.
+    """Decode an image file as ink 1 on paper 0, (height, width), upright, from dark on light or light on dark.
 
-    The border tells the paper's brightness: most of it is paper. Raises ImageFileError for what is no usable picture.
+    The median of the border is taken for the paper's brightness. Raises ImageFileError for an unusable file.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            grey = _decode_grayscale(path, content)
+            gray = _decode_grayscale(path, content)
     except ImageFileError:
         raise
-    except Exception as problem:  # Pillow's readers raise whatever they stumble over; none of it is ours to sort
+    except Exception as error:  # Pillow's readers raise errors of many types
         raise ImageFileError(
-            f"{path} is no picture that can be read.",
+            f"{path} is not a readable image.",
             expected=f"Formats: {', '.join(FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
-        ) from problem
-    if max(grey.shape) > _MAX_SMALL_SIDE:
-        return extract_ink(grey)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+        ) from error
+    if max(gray.shape) > _MAX_SMALL_SIDE:
+        return extract_ink(gray)
+    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
     paper = float(np.median(border))
-    ink = np.clip(paper - grey, 0, None) if paper > 0.5 else np.clip(grey - paper, 0, None)
-    # Paper that is not of one brightness (a photo, a JPEG) leaves faint traces everywhere; clean paper leaves none.
+    ink = np.clip(paper - gray, 0, None) if paper > 0.5 else np.clip(gray - paper, 0, None)
+    # Uneven paper (a photo, a JPEG) leaves faint traces, which are below a multiple of the border's deviation.
     texture = 4 * float(np.std(border[np.abs(border - paper) < 0.2]))
     ink = np.where(ink > texture, ink, 0)
     strongest = float(ink.max())
@@ -119,10 +116,10 @@ def _decode_grayscale(path: Path | str, content: bytes) -> Array:
             raise ImageFileError(
                 f"{path} has {opened.width}×{opened.height} pixels.",
                 expected=f"At most {MAX_PIXELS // 10**6} million.",
-                fix="Make it smaller.",
+                fix="Reduce its size.",
             )
         opened.draft("L", (_MAX_DECODED_SIDE, _MAX_DECODED_SIDE))
-        opened.thumbnail((_MAX_DECODED_SIDE, _MAX_DECODED_SIDE))  # a photo's further pixels would only cost memory
+        opened.thumbnail((_MAX_DECODED_SIDE, _MAX_DECODED_SIDE))  # more pixels only cost memory
         upright = ImageOps.exif_transpose(opened)
         if upright.has_transparency_data:
             upright = composite_on_white(upright)
@@ -134,39 +131,39 @@ def _decode_grayscale(path: Path | str, content: bytes) -> Array:
 
 def _check_size(name: str, size: int) -> None:
     if size > MAX_FILE_BYTES:
-        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Make it smaller.")
+        raise ImageFileError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB.", fix="Reduce its size.")
 
 
 def read_file(path: Path) -> bytes:
-    """What a file of a bearable size holds; raises ImageFileError, naming it."""
+    """Read a file of at most MAX_FILE_BYTES; raises ImageFileError."""
     try:
         _check_size(str(path), path.stat().st_size)
         return path.read_bytes()
-    except OSError as problem:
+    except OSError as error:
         raise ImageFileError(
-            f"{path} cannot be read: {problem.strerror}.", expected="A picture, or strokes as JSON."
-        ) from problem
+            f"{path} cannot be read: {error.strerror}.", expected="An image, or strokes as JSON."
+        ) from error
 
 
 def _parse_drawings(path: Path, content: bytes) -> list[Array]:
     expected = 'A list of drawings: [{"strokes": [[[x, y], ...], ...]}, ...], y down, any unit.'
     try:
         drawings = json.loads(content)
-    except (ValueError, RecursionError) as problem:
-        raise DrawingError(f"{path} is not JSON: {problem}.", expected=expected) from None
-    if isinstance(drawings, dict):  # a set that the app saved, or a single drawing
+    except (ValueError, RecursionError) as error:
+        raise DrawingError(f"{path} is not JSON: {error}.", expected=expected) from None
+    if isinstance(drawings, dict):  # a personal set, or a single drawing
         drawings = drawings.get("drawings", [drawings])
     if not isinstance(drawings, list):
-        raise DrawingError(f"{path} holds no list of drawings.", expected=expected)
+        raise DrawingError(f"{path} does not contain a list of drawings.", expected=expected)
     if not drawings:
-        raise DrawingError(f"{path} holds no drawing.", expected=expected)
-    found = []
+        raise DrawingError(f"{path} contains no drawing.", expected=expected)
+    images = []
     for number, drawing in enumerate(drawings):
         strokes = drawing.get("strokes") if isinstance(drawing, dict) else None
         if not isinstance(strokes, list) or not all(isinstance(stroke, list) for stroke in strokes):
-            raise DrawingError(f"{path}, drawing {number + 1}: there are no strokes.", expected=expected)
+            raise DrawingError(f"{path}, drawing {number + 1} has no strokes.", expected=expected)
         try:
-            found.append(rasterize(strokes))
-        except DrawingError as problem:
-            raise DrawingError(f"{path}, drawing {number + 1}: {problem.what}", expected=problem.expected) from None
-    return found
+            images.append(rasterize(strokes))
+        except DrawingError as error:
+            raise DrawingError(f"{path}, drawing {number + 1}: {error.what}", expected=error.expected) from None
+    return images

@@ -1,7 +1,7 @@
-"""From a picture of a digit to its ink: uneven light, paper texture, a box around it, any width of line.
+"""Ink extraction from photos of digits: uneven light, paper texture, frames, any stroke width.
 
-Light varies slowly over a photo and ink does not, so the paper is what is left when narrow dark things are closed.
-Lines much wider or narrower than MNIST's are followed by their middle and drawn anew. Sources: Otsu, "A Threshold
+Light varies slowly over a photo and ink does not, so a morphological closing with a window wider than a stroke gives
+the paper. Strokes much wider or narrower than MNIST's are skeletonized and redrawn. Sources: Otsu, "A Threshold
 Selection Method from Gray-Level Histograms", 1979; Zhang and Suen, "A Fast Parallel Algorithm for Thinning Digital
 Patterns", 1984.
 """
@@ -16,18 +16,18 @@ from playground.engine.data.rasterize import BOX_SIZE, MNIST_PEN_WIDTH, Array, m
 Mask = NDArray[np.bool_]
 
 _MAX_WORKING_SIDE = 128
-_MAX_LINE_WIDTH = 45  # pixels of that: wider things are paper or shadow
-_MIN_CONTRAST = 0.1  # of the range from black to white: less than that is paper
-_MIN_COMPONENT_RATIO = 0.03  # of the largest piece of ink: smaller pieces are dirt
-_MIN_FRAME_RATIO = 0.6  # of the picture's sides: a piece around everything else that is as large as that is a box
+_MAX_LINE_WIDTH = 45  # pixels at the working size: wider dark areas are shadow
+_MIN_CONTRAST = 0.1  # of the range from black to white
+_MIN_COMPONENT_RATIO = 0.03  # of the largest component: smaller ones are specks
+_MIN_FRAME_RATIO = 0.6  # of the image's sides
 _STROKE_WIDTH_RANGE = (0.65, 1.5)  # times MNIST's
 _SKELETON_SIDE = 56
 
 
 def extract_ink(gray: Array) -> Array:
-    """Brightness 0 to 1 (height, width) as ink 1 on paper 0, at most 128 pixels a side; box and dirt are taken away.
+    """Extract ink 1 on paper 0 from brightness 0 to 1 (height, width), at most 128 pixels per side.
 
-    The border tells which is paper: most of it is. All 0 where nothing stands out.
+    Frames and specks are removed. The median of the border is taken for paper. All 0 where nothing stands out.
     """
     small = _shrink(gray, _MAX_WORKING_SIDE)
     border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
@@ -45,25 +45,25 @@ def extract_ink(gray: Array) -> Array:
 
 
 def has_typical_stroke_width(ink: Array) -> bool:
-    """Whether lines (height, width; ink 1, paper 0) would be about as wide as MNIST's in a box of its size."""
+    """Return True if the strokes, scaled to MNIST's box, are 0.65 to 1.5 times as wide as MNIST's."""
     digit = _crop_to_ink(ink)
     width = measure_stroke_width(digit) * BOX_SIZE / max(digit.shape)
     return bool(_STROKE_WIDTH_RANGE[0] <= width / MNIST_PEN_WIDTH <= _STROKE_WIDTH_RANGE[1])
 
 
 def redraw_skeleton(ink: Array) -> Array:
-    """The digit (1, 28, 28) along the middle of its lines, with MNIST's pen; ``ink`` as in ``has_typical_stroke_width``."""
+    """Redraw a digit (height, width; ink 1, paper 0) along its skeleton with MNIST's stroke width: (1, 28, 28)."""
     mask = _skeletonize(np.pad(_shrink(_crop_to_ink(ink), _SKELETON_SIDE) > 0.5, 1))
     lines: list[list[tuple[float, float]]] = [[(x, y)] for y, x in np.argwhere(mask).tolist()]
     for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        both = mask & np.roll(mask, (-down, -right), axis=(0, 1))
-        lines += [[(x, y), (x + right, y + down)] for y, x in np.argwhere(both).tolist()]
+        connected = mask & np.roll(mask, (-down, -right), axis=(0, 1))
+        lines += [[(x, y), (x + right, y + down)] for y, x in np.argwhere(connected).tolist()]
     return rasterize(lines)
 
 
 def _crop_to_ink(ink: Array) -> Array:
-    inked = np.argwhere(ink > 0.5 * ink.max())
-    (top, left), (bottom, right) = inked.min(axis=0), inked.max(axis=0) + 1
+    ink_pixels = np.argwhere(ink > 0.5 * ink.max())
+    (top, left), (bottom, right) = ink_pixels.min(axis=0), ink_pixels.max(axis=0) + 1
     return ink[top:bottom, left:right]
 
 
@@ -76,7 +76,7 @@ def _shrink(image: Array, max_side: int) -> Array:
 
 
 def _dilate(values: Array, window_size: int) -> Array:
-    """The largest value in a square around every pixel."""
+    """Grayscale dilation: the largest value in a square window around each pixel."""
     for axis in (0, 1):
         padding = [(window_size // 2, window_size // 2) if axis == side else (0, 0) for side in (0, 1)]
         values = sliding_window_view(np.pad(values, padding, mode="edge"), window_size, axis=axis).max(axis=-1)
@@ -84,7 +84,7 @@ def _dilate(values: Array, window_size: int) -> Array:
 
 
 def _compute_otsu_threshold(values: Array) -> float:
-    """The limit that parts values into two groups with the least spread inside each."""
+    """Compute Otsu's threshold, which minimizes the variance within two groups."""
     counts, edges = np.histogram(values, bins=128)
     middles = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
@@ -96,20 +96,20 @@ def _compute_otsu_threshold(values: Array) -> float:
 
 
 def _remove_specks_and_frame(mask: Mask) -> Mask:
-    """The pieces of ink that are neither dirt nor a box around the others."""
-    pieces = _find_connected_components(mask)
-    framed = [piece for piece in pieces if _is_frame(piece, pieces)]
-    pieces = [piece for piece in pieces if not any(piece is frame for frame in framed)]
-    largest = max((int(piece.sum()) for piece in pieces), default=0)
+    """Remove specks, and a frame around the other components."""
+    components = _find_connected_components(mask)
+    frames = [component for component in components if _is_frame(component, components)]
+    components = [component for component in components if not any(component is frame for frame in frames)]
+    largest = max((int(component.sum()) for component in components), default=0)
     kept = np.zeros_like(mask)
-    for piece in pieces:
-        if piece.sum() >= _MIN_COMPONENT_RATIO * largest:
-            kept |= piece
+    for component in components:
+        if component.sum() >= _MIN_COMPONENT_RATIO * largest:
+            kept |= component
     return kept
 
 
 def _find_connected_components(mask: Mask) -> list[Mask]:
-    """Connected parts, corners included: the largest number in a part spreads through it."""
+    """Find 8-connected components: the largest number in a component spreads through it."""
     numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     while True:
         spread = np.where(mask, _dilate(numbers, 3), 0)
@@ -119,7 +119,7 @@ def _find_connected_components(mask: Mask) -> list[Mask]:
 
 
 def _is_frame(component: Mask, components: list[Mask]) -> bool:
-    """Whether ink runs along all four sides of its own box, which no digit's does, around other ink."""
+    """Return True for ink along all four sides of its bounding box, around other ink."""
     rows, columns = np.flatnonzero(component.any(axis=1)), np.flatnonzero(component.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     height, width = bottom - top, right - left

@@ -1,4 +1,4 @@
-"""From what a person drew, or a picture of it, to what the net sees."""
+"""Preprocessing of drawings and images of digits to network inputs."""
 
 from dataclasses import dataclass
 
@@ -30,10 +30,10 @@ _INK_THRESHOLD = 0.003
 
 @dataclass(frozen=True)
 class Drawing:
-    """Strokes as points (x right, y down) on a square canvas of ``canvas_size``, over an optional square picture.
+    """Strokes as points (x right, y down) on a square canvas of ``canvas_size``, over an optional square image.
 
-    ``pen_width`` and ``eraser_width`` are in units of the canvas; ``background`` (side, side) holds values 0 (paper) to 1
-    (ink). ``eraser_strokes``: where an eraser went over the picture; what it took of the strokes is no longer among them.
+    ``pen_width`` and ``eraser_width`` are in canvas units; ``background`` (side, side) holds 0 (paper) to 1 (ink).
+    ``eraser_strokes`` erase the background only; erased parts of strokes have been removed from ``strokes`` before.
     """
 
     strokes: Strokes = ()
@@ -45,51 +45,48 @@ class Drawing:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing on the canvas."""
+        """True if the canvas has neither strokes nor a background image."""
         return not any(self.strokes) and self.background is None
 
 
 def preprocess_drawing(drawing: Drawing, preprocessing: Preprocessing = MNIST_PREPROCESSING) -> Array:
-    """The image a net gets, (1, 28, 28), values 0 to 1; raises DrawingError for an empty canvas.
-
-    With a step of ``preprocessing`` left out it can be seen what that step is for.
-    """
+    """Preprocess a drawing to a network input (1, 28, 28), values 0 to 1; raises DrawingError for an empty canvas."""
     if drawing.is_empty:
-        raise DrawingError("Nothing is drawn yet.", fix="Draw a digit on the canvas.")
+        raise DrawingError("The canvas is empty.", expected="At least one stroke.", fix="Draw a digit on the canvas.")
     if drawing.background is None:
         return rasterize_canvas(drawing.strokes, drawing.canvas_size, drawing.pen_width, preprocessing)
     side = len(drawing.background)
     scale = side / drawing.canvas_size
-    left = drawing.background * (1 - _render_strokes(drawing.eraser_strokes, drawing.eraser_width, scale, side))
+    background = drawing.background * (1 - _render_strokes(drawing.eraser_strokes, drawing.eraser_width, scale, side))
     return preprocess_ink(
-        np.maximum(_render_strokes(drawing.strokes, drawing.pen_width, scale, side), left), preprocessing
+        np.maximum(_render_strokes(drawing.strokes, drawing.pen_width, scale, side), background), preprocessing
     )
 
 
 def _render_strokes(strokes: Strokes, pen_width: float, scale: float, side: int) -> Array:
-    """What a pen covers of a square of ``side`` pixels; ``scale`` brings the canvas's units to these."""
+    """Render strokes on a square of ``side`` pixels; ``scale`` is pixels per canvas unit."""
     return render_lines(
         [np.asarray(stroke, dtype=np.float64) * scale for stroke in strokes if stroke], pen_width * scale, side
     )
 
 
 def preprocess_ink(ink: Array, preprocessing: Preprocessing = MNIST_PREPROCESSING) -> Array:
-    """A picture of a digit (height, width), ink 1 on paper 0, as MNIST would have it: (1, 28, 28).
+    """Preprocess an image of a digit (height, width), ink 1 on paper 0, as MNIST does: (1, 28, 28).
 
-    Lines much wider or narrower than MNIST's are drawn anew, unless the picture is as small as MNIST's own. Raises
-    DrawingError for a picture without ink.
+    Strokes much wider or narrower than MNIST's are redrawn along their skeleton, unless the image is as small as
+    MNIST's. Raises DrawingError for an image without ink.
     """
-    inked = np.argwhere(ink > _INK_THRESHOLD * max(float(ink.max()), 1e-6))
-    if ink.max() <= 0 or len(inked) == 0:
-        raise DrawingError("The picture is empty: nothing stands out from its background.")
+    ink_pixels = np.argwhere(ink > _INK_THRESHOLD * max(float(ink.max()), 1e-6))
+    if ink.max() <= 0 or len(ink_pixels) == 0:
+        raise DrawingError("The image is empty: nothing stands out from its background.")
     if preprocessing == MNIST_PREPROCESSING and max(ink.shape) > IMAGE_SIZE and not has_typical_stroke_width(ink):
         return redraw_skeleton(ink)
-    (top, left), (bottom, right) = inked.min(axis=0), inked.max(axis=0) + 1
+    (top, left), (bottom, right) = ink_pixels.min(axis=0), ink_pixels.max(axis=0) + 1
     shrink = IMAGE_SIZE / max(ink.shape)
-    scale = BOX_SIZE / max(bottom - top, right - left) if preprocessing.boxed else shrink
+    scale = BOX_SIZE / max(bottom - top, right - left) if preprocessing.fit_box else shrink
     digit = _resize(ink[top:bottom, left:right], scale)
     height, width = digit.shape
-    if preprocessing.centred:
+    if preprocessing.center_by_mass:
         x, y = np.ceil(MNIST_CENTER - 0.5 - compute_center_of_mass(digit))
     else:
         x, y = (left + right) / 2 * shrink - width / 2, (top + bottom) / 2 * shrink - height / 2
@@ -110,23 +107,23 @@ def _resize(digit: Array, scale: float) -> Array:
 
 
 def overlay_drawing(image: Array, drawing: Drawing) -> Array:
-    """An image (channels, height, width), values 0 to 1, with the drawing's strokes white on it, what it erased black.
+    """Draw on an image (channels, height, width), values 0 to 1: strokes become white, erased parts black.
 
-    Nothing is fitted: for images that are no strokes on paper. ``drawing.under`` is not looked at.
+    For images that are not strokes on paper, hence without preprocessing. ``drawing.background`` is ignored.
     """
     side = max(image.shape[1:])
     scale = side / drawing.canvas_size
     rows, columns = image.shape[1:]
     erased = _render_strokes(drawing.eraser_strokes, drawing.eraser_width, scale, side)[:rows, :columns]
     drawn = _render_strokes(drawing.strokes, drawing.pen_width, scale, side)[:rows, :columns]
-    found: Array = np.maximum(image * (1 - erased), drawn).astype(np.float32)
-    return found
+    combined: Array = np.maximum(image * (1 - erased), drawn).astype(np.float32)
+    return combined
 
 
 def prepare_input(image: Array, dataset: Dataset, shape: Shape) -> Array:
-    """A picture (channels, height, width), values 0 to 1, as a net that learnt from ``dataset`` takes it, ``shape``.
+    """Convert an image (channels, height, width), values 0 to 1, to an input of a network trained on ``dataset``.
 
-    Raises MissingDataError where the net reads features, and what makes them of a picture is not here.
+    Raises DatasetUnavailableError if the network reads features and the weights of the feature extractor are missing.
     """
     if dataset.features is not None:
         image = extract_image_features(dataset.features, image)
@@ -134,7 +131,7 @@ def prepare_input(image: Array, dataset: Dataset, shape: Shape) -> Array:
 
 
 def resize_to_input(image: Array, shape: Shape) -> Array:
-    """An image (channels, height, width), values 0 to 1, at the size and with the channels that a net takes."""
+    """Resize an image (channels, height, width), values 0 to 1, to a network's input shape."""
     if image.shape == shape:
         return image
     return LabeledImages.from_image(image).resize(shape).get_image(0)

@@ -1,11 +1,13 @@
 """Any data set at any size: resizing, colour, recipes that fit, names that are gone; and classes that are drawn."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from playground.core.architecture import Architecture, InputShape
-from playground.core.datasets import DATASETS
+from playground.core.datasets import DATASETS, Dataset
 from playground.core.history import History
 from playground.core.layers import Conv2d, Flatten, MaxPool2d, Output
 from playground.core.recipe import Recipe
@@ -14,7 +16,10 @@ from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.drawn_classes import TRAIN_COPIES, create_images_from_drawings
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import delete_custom_dataset, list_custom_datasets, save_custom_dataset
+from playground.engine.data.fetch import list_required_files
+from playground.engine.data.registry import find_dataset, is_available
 from playground.engine.data.splits import load_recipe_splits, load_splits, load_test_images
+from playground.engine.data.torchvision_sources import DOWNLOAD_PARSERS, find_source
 from playground.engine.runs.repository import create_run
 from playground.engine.training.checks import check_training_config
 from playground.engine.training.trainer import Trainer
@@ -132,7 +137,7 @@ def test_a_deleted_data_set_leaves_its_run_the_names_of_the_classes(home: object
     elsewhere = create_run(net, Recipe(dataset="own:never-was-here"))
     assert elsewhere.get_dataset().class_names == ("0", "1")
     delete_custom_dataset(name)
-    with pytest.raises(UnknownNameError, match=r"mine \(deleted\) has no images any more"):
+    with pytest.raises(UnknownNameError, match=r"The images of mine \(deleted\) were deleted"):
         datasets.find_dataset(name)
 
 
@@ -179,3 +184,46 @@ def test_too_little_to_learn_from_is_said(drawings: dict[str, list[list[list[tup
 
 def test_image_is_scaled_to_one() -> None:
     assert np.isclose(_images().get_image(0).max(), 1, atol=0.02)
+
+
+# Conformance of all datasets
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
+def test_dataset_is_declared_completely_and_resolved_by_every_consumer(dataset: Dataset, home: Path) -> None:
+    assert find_dataset(dataset.name) is dataset
+    assert dataset.title
+    assert dataset.credit.endswith(".")
+    assert len(set(dataset.class_names)) == len(dataset.class_names) >= 2
+    assert dataset.train_size > dataset.test_size > 0 or dataset.name == "qmnist"
+    assert len(dataset.input_shape) == 3
+    assert dataset.input_shape[0] in (1, 3)
+    assert dataset.is_drawable == dataset.has_strokes
+    assert dataset.sample_noun in {"digit", "character", "shape", "image"}
+    assert not (dataset.subject in ("digits", "letters") and dataset.is_flip_invariant)
+    is_bundled = dataset.origin.parser in datasets.BUNDLED_LOADERS
+    assert is_bundled != (dataset.origin.parser in DOWNLOAD_PARSERS)
+    assert is_bundled == (dataset.download_mb == 0)
+    assert is_available(dataset) == is_bundled
+    if is_bundled:
+        return
+    source = find_source(dataset.name)
+    assert source.files
+    assert all(file.urls and file.checksum for file in source.files)
+    assert [path for path, _ in list_required_files(dataset.name)] == [file.destination for file in source.files]
+    with pytest.raises(DatasetUnavailableError, match=f"{dataset.download_mb} MB") as caught:
+        datasets.load_dataset_tensors(dataset.name)
+    assert f"cnn-playground fetch {dataset.name}" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", [dataset.name for dataset in DATASETS.values() if not dataset.download_mb])
+def test_bundled_tensors_match_the_declaration(name: str) -> None:
+    dataset, tensors = DATASETS[name], datasets.load_dataset_tensors(name)
+    for part, size in (("train", dataset.train_size), ("test", dataset.test_size)):
+        assert tensors[f"{part}_images"].shape == (size, *dataset.input_shape)
+        assert tensors[f"{part}_labels"].unique().tolist() == list(range(len(dataset.class_names)))
+
+
+def test_no_module_but_the_registry_lists_datasets_for_loading() -> None:
+    used = {dataset.origin.parser for dataset in DATASETS.values()}
+    assert used == set(datasets.BUNDLED_LOADERS) | set(DOWNLOAD_PARSERS)

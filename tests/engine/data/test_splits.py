@@ -116,7 +116,7 @@ def test_smaller_limits_are_parts_of_larger_ones():
 
 
 def test_the_impossible_is_said():
-    with pytest.raises(RecipeError, match="leave nothing"):
+    with pytest.raises(RecipeError, match="leave no training images"):
         load_splits("mnist", 60_000)
     with pytest.raises(UnknownNameError, match="cifar"):
         load_splits("cifar", 5000)

@@ -186,7 +186,7 @@ def test_finite_points_of_any_size_give_an_image_or_an_error(strokes: Any) -> No
 def test_an_empty_canvas_is_told_so() -> None:
     for drawing in (Drawing(), Drawing(strokes=((),))):
         assert drawing.is_empty
-        with pytest.raises(DrawingError, match="Nothing is drawn"):
+        with pytest.raises(DrawingError, match="The canvas is empty"):
             preprocess_drawing(drawing)
 
 
@@ -274,17 +274,25 @@ def _box(image: Array) -> tuple[int, int, int, int]:
 def test_every_step_of_the_fitting_does_what_its_switch_says() -> None:
     shrunk = _squares(RESIZE_ONLY, 20)
     assert _box(shrunk) == (5, 17, 3, 15)  # (60 - 10) / 10 to (160 + 10) / 10, (40 - 10) / 10 to (140 + 10) / 10
-    assert _box(_squares(Preprocessing(centred=False), 20)) == (
+    assert _box(_squares(Preprocessing(center_by_mass=False), 20)) == (
         1,
         21,
         0,
         20,
     )  # about its middle on the canvas, kept inside
-    boxed = _squares(Preprocessing(thinned=False), 20)
+    boxed = _squares(Preprocessing(normalize_stroke_width=False), 20)
     assert _box(boxed) == (4, 24, 4, 24)
-    thick, thin = _squares(Preprocessing(thinned=False), 40), _squares(Preprocessing(thinned=False), 10)
+    thick, thin = (
+        _squares(Preprocessing(normalize_stroke_width=False), 40),
+        _squares(Preprocessing(normalize_stroke_width=False), 10),
+    )
     assert measure_stroke_width(thick) > 1.5 * measure_stroke_width(thin)
-    assert _box(_squares(Preprocessing(boxed=False), 20)) == (8, 21, 8, 21)  # 10 pixels and MNIST's pen, in the middle
+    assert _box(_squares(Preprocessing(fit_box=False), 20)) == (
+        8,
+        21,
+        8,
+        21,
+    )  # 10 pixels and MNIST's pen, in the middle
 
 
 @pytest.mark.parametrize("pen_width", [8, 16, 24, 32, 40])

@@ -1,4 +1,4 @@
-"""The files of a folder or ZIP that somebody brings: listed with suspicion, read in memory, never written anywhere."""
+"""Files of an untrusted folder or ZIP: validated, listed and read in memory, never written to disk."""
 
 import os
 import re
@@ -17,36 +17,36 @@ from playground.errors import ImageFileError, InvalidDatasetError, PlaygroundErr
 MAX_ENTRIES = 100_000
 MAX_FILE_BYTES = 20 * 1000**2
 MAX_DEPTH = 20
-MAX_COMPRESSION_RATIO = 1000  # times smaller in the ZIP: only one byte repeated for ever comes to that, no picture does
+MAX_COMPRESSION_RATIO = 1000  # no image compresses that well, only a ZIP bomb
 
 _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
 _SUPPORTED_COMPRESSIONS = (
     zipfile.ZIP_STORED,
     zipfile.ZIP_DEFLATED,
-)  # zipfile unpacks the others without a limit to what comes out
+)  # zipfile cannot limit the unpacked size of the others
 _ENCRYPTED_FLAG = 1 << 0
 _UTF8_NAME_FLAG = 1 << 11
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and halves of characters
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and surrogates
 _MAX_SHOWN_NAME_LENGTH = 200
 
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that was left out, and why: the end of a sentence that begins with its name."""
+    """Skipped file; ``reason`` completes a sentence that begins with its name."""
 
     name: str
     reason: str
 
     @classmethod
     def from_name(cls, name: str, reason: str) -> "SkippedFile":
-        """With a name that can be shown, whatever it was."""
+        """Create with a printable name of limited length."""
         shown = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name)
         return cls(shown if len(shown) <= _MAX_SHOWN_NAME_LENGTH else f"…{shown[-_MAX_SHOWN_NAME_LENGTH:]}", reason)
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file by its folders and name; ``read`` gives at most ``size`` bytes, or raises ImageFileError with a reason."""
+    """File by its folders and name; ``read`` returns at most ``size`` bytes or raises ImageFileError with a reason."""
 
     path: tuple[str, ...]
     size: int
@@ -54,7 +54,7 @@ class FoundFile:
 
     @property
     def name(self) -> str:
-        """Its place below the folder or in the ZIP."""
+        """Path below the folder or in the ZIP."""
         return "/".join(self.path)
 
 
@@ -63,9 +63,9 @@ FileListing = tuple[list[FoundFile], list[SkippedFile]]
 
 @contextmanager
 def open_file_listing(source: Path | BinaryIO) -> Iterator[FileListing]:
-    """The files that can be read within the block, and those that are not to be; raises DatasetError for no source.
+    """Open a folder or ZIP and list its files and the skipped ones; raises InvalidDatasetError.
 
-    What an operating system leaves behind (``__MACOSX``, dot files, ``Thumbs.db``) is in neither list.
+    Files can be read within the block. System files (``__MACOSX``, dot files, ``Thumbs.db``) are in neither list.
     """
     with ExitStack() as stack:
         try:
@@ -76,13 +76,13 @@ def open_file_listing(source: Path | BinaryIO) -> Iterator[FileListing]:
                 listing = _list_zip(stack.enter_context(zipfile.ZipFile(_BoundedReader(file))))
         except PlaygroundError:
             raise
-        except Exception as problem:  # zipfile raises whatever it stumbles over
-            named = str(source) if isinstance(source, Path) else "This file"
+        except Exception as error:  # zipfile raises errors of many types for damaged files
+            name = str(source) if isinstance(source, Path) else "This file"
             raise InvalidDatasetError(
-                f"{named} is no ZIP file that can be read, nor a folder.",
-                expected="A folder or a ZIP file with one folder of pictures for every class.",
-                fix="Check the name, or pack the pictures into a ZIP file again.",
-            ) from problem
+                f"{name} is neither a readable ZIP file nor a folder.",
+                expected="A folder or a ZIP file with one folder of images for each class.",
+                fix="Check the path, or create the ZIP file again.",
+            ) from error
         yield listing
 
 
@@ -94,7 +94,7 @@ class _Readable(Protocol):
 
 
 class _BoundedReader:
-    """A ZIP file that is not read in pieces larger than a picture: a table of contents of that size is an attack."""
+    """ZIP file with a limit on the size of each read, against forged central directories."""
 
     def __init__(self, file: _Readable) -> None:
         self._file = file
@@ -108,7 +108,7 @@ class _BoundedReader:
 
 def _too_many_files_error() -> InvalidDatasetError:
     return InvalidDatasetError(
-        "There are too many files.", expected=f"At most {MAX_ENTRIES:,}.", fix="Bring fewer pictures of every class."
+        "There are too many files.", expected=f"At most {MAX_ENTRIES:,}.", fix="Use fewer images per class."
     )
 
 
@@ -128,15 +128,13 @@ def _list_zip(archive: zipfile.ZipFile) -> FileListing:
             skipped.append(SkippedFile.from_name(name, reason))
             continue
         if path in found:
-            skipped.append(
-                SkippedFile.from_name(name, "is in the ZIP twice: the later one counts, as for whoever unpacks it")
-            )
+            skipped.append(SkippedFile.from_name(name, "occurs twice in the ZIP: the later one is used"))
         found[path] = FoundFile(path, entry.file_size, partial(_read_entry, archive, entry))
     return list(found.values()), skipped
 
 
 def _decode_entry_name(entry: zipfile.ZipInfo) -> str:
-    """As its owner wrote it: macOS writes UTF-8 without saying so, which zipfile takes for the letters of old DOS."""
+    """Decode an entry's name; macOS writes UTF-8 without its flag, which zipfile decodes as cp437."""
     name = entry.orig_filename
     if entry.flag_bits & _UTF8_NAME_FLAG:
         return name
@@ -155,28 +153,28 @@ def _is_system_file(path: tuple[str, ...]) -> bool:
 
 
 def _find_name_problem(name: str) -> str:
-    """Nothing is ever written, so that such names can do no harm; but who makes them means no data set."""
+    """Return the reason to skip a malicious name, or an empty text; files are never written, so none does harm."""
     if "\\" in name:
         return "has a backslash in its name"
     outside = name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/")
-    return "has a name that leads out of the ZIP" if outside else ""
+    return "has a path outside the ZIP" if outside else ""
 
 
 def _find_path_problem(name: str) -> str:
     if _UNPRINTABLE.search(name):
-        return "has a name with characters that cannot be shown"
-    return f"lies more than {MAX_DEPTH} folders deep" if name.count("/") > MAX_DEPTH else ""
+        return "has unprintable characters in its name"
+    return f"is nested more than {MAX_DEPTH} folders deep" if name.count("/") > MAX_DEPTH else ""
 
 
 def _find_entry_problem(entry: zipfile.ZipInfo) -> str:
     if stat.S_ISLNK(entry.external_attr >> 16):
-        return "is a link"
+        return "is a symbolic link"
     if entry.flag_bits & _ENCRYPTED_FLAG:
-        return "is locked with a password"
+        return "is encrypted with a password"
     if entry.compress_type not in _SUPPORTED_COMPRESSIONS:
-        return f"is packed by method {entry.compress_type}, which is not supported"
+        return f"is compressed by method {entry.compress_type}, which is not supported"
     if entry.file_size > MAX_COMPRESSION_RATIO * entry.compress_size:
-        return f"is a ZIP bomb: more than {MAX_COMPRESSION_RATIO:,} times larger unpacked"
+        return f"is a ZIP bomb: it is more than {MAX_COMPRESSION_RATIO:,} times larger unpacked"
     return _find_size_problem(entry.file_size)
 
 
@@ -187,27 +185,27 @@ def _find_size_problem(size: int) -> str:
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as opened:
-            return opened.read(entry.file_size)  # no more than that, whatever is packed there
-    except Exception as problem:  # zipfile and zlib raise whatever they stumble over
-        raise ImageFileError("is damaged in the ZIP") from problem
+            return opened.read(entry.file_size)  # the declared size is the limit, whatever the entry contains
+    except Exception as error:  # zipfile and zlib raise errors of many types for damaged entries
+        raise ImageFileError("is damaged in the ZIP") from error
 
 
 def _list_folder(root: Path) -> FileListing:
     found: list[FoundFile] = []
     skipped: list[SkippedFile] = []
 
-    def skip_folder(problem: OSError) -> None:
+    def skip_folder(error: OSError) -> None:
         skipped.append(
-            SkippedFile.from_name(_get_relative_name(root, Path(problem.filename)), _describe_read_error(problem))
+            SkippedFile.from_name(_get_relative_name(root, Path(error.filename)), _describe_read_error(error))
         )
 
-    seen = 0
+    file_count = 0
     for folder, folders, names in os.walk(root, onerror=skip_folder):
         folders[:] = [name for name in folders if not _is_system_file((name,))]
         links = [name for name in folders if Path(folder, name).is_symlink()]  # os.walk does not follow them
         for name in (*links, *(name for name in names if not _is_system_file((name,)))):
-            seen += 1
-            if seen > MAX_ENTRIES:
+            file_count += 1
+            if file_count > MAX_ENTRIES:
                 raise _too_many_files_error()
             outcome = _inspect_file(root, Path(folder, name))
             if isinstance(outcome, SkippedFile):
@@ -221,15 +219,17 @@ def _inspect_file(root: Path, path: Path) -> FoundFile | SkippedFile:
     name = _get_relative_name(root, path)
     try:
         if path.is_symlink() and not path.resolve(strict=True).is_relative_to(root.resolve()):
-            return SkippedFile.from_name(name, "is a link that leads out of the folder")
-        state = path.stat()
-    except (OSError, RuntimeError) as problem:  # a circle of links is the one or the other
-        return SkippedFile.from_name(name, _describe_read_error(problem))
-    # A pipe would keep its reader waiting for ever.
-    reason = "is no ordinary file" if not stat.S_ISREG(state.st_mode) else _find_size_problem(state.st_size)
+            return SkippedFile.from_name(name, "is a symbolic link to a file outside the folder")
+        stat_result = path.stat()
+    except (OSError, RuntimeError) as error:  # circular links raise one or the other
+        return SkippedFile.from_name(name, _describe_read_error(error))
+    # Reading a pipe would block forever.
+    reason = (
+        "is not a regular file" if not stat.S_ISREG(stat_result.st_mode) else _find_size_problem(stat_result.st_size)
+    )
     if reason := reason or _find_path_problem(name):
         return SkippedFile.from_name(name, reason)
-    return FoundFile(_split_path(name), state.st_size, partial(_read_file, path))
+    return FoundFile(_split_path(name), stat_result.st_size, partial(_read_file, path))
 
 
 def _get_relative_name(root: Path, path: Path) -> str:
@@ -240,10 +240,10 @@ def _read_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES)
-    except OSError as problem:
-        raise ImageFileError(_describe_read_error(problem)) from problem
+    except OSError as error:
+        raise ImageFileError(_describe_read_error(error)) from error
 
 
-def _describe_read_error(problem: OSError | RuntimeError) -> str:
-    said = problem.strerror if isinstance(problem, OSError) else None
-    return f"cannot be read: {said or 'its links lead in a circle'}"
+def _describe_read_error(error: OSError | RuntimeError) -> str:
+    message = error.strerror if isinstance(error, OSError) else None
+    return f"cannot be read: {message or 'its symbolic links are circular'}"

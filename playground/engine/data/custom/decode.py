@@ -1,4 +1,4 @@
-"""From a picture file of any usual kind to the values that a net sees: upright, on white, its middle, in one size."""
+"""Decoding of image files: upright, on a white background, center-cropped and resized."""
 
 from io import BytesIO
 from typing import Literal
@@ -20,15 +20,15 @@ _ZIP_SIGNATURE = b"PK\x03\x04"
 
 
 def decode_image(content: bytes, *, height: int, width: int, channels: Channels) -> Pixels:
-    """A picture as uint8 (channels, height, width); its shorter side fits, the middle of the longer one is taken.
+    """Decode an image to uint8 (channels, height, width), resized to its shorter side and center-cropped.
 
-    One channel is the luminance. What is transparent is white; of an animation, the first frame. Raises ImageFileError
-    with a reason that ends a sentence which begins with the file's name.
+    One channel is the luminance. Transparent parts become white; of an animation the first frame is used. Raises
+    ImageFileError with a reason that completes a sentence which begins with the file's name.
     """
     if not content:
         raise ImageFileError("is empty")
     if content.startswith(_ZIP_SIGNATURE):
-        raise ImageFileError("is a ZIP in itself: unpack it first")
+        raise ImageFileError("is a ZIP file: unpack it first")
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
@@ -36,35 +36,35 @@ def decode_image(content: bytes, *, height: int, width: int, channels: Channels)
             return _crop_and_resize(opened, height, width, channels)
     except ImageFileError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
-        raise ImageFileError(_TOO_LARGE_REASON) from problem
-    except UnidentifiedImageError as problem:
-        raise ImageFileError(f"is no picture ({', '.join(FORMATS)})") from problem
-    except Exception as problem:  # Pillow's readers raise whatever they stumble over
-        raise ImageFileError("is damaged or cut off") from problem
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageFileError(_TOO_LARGE_REASON) from error
+    except UnidentifiedImageError as error:
+        raise ImageFileError(f"is not an image ({', '.join(FORMATS)})") from error
+    except Exception as error:  # Pillow's readers raise errors of many types for damaged files
+        raise ImageFileError("is damaged or incomplete") from error
 
 
 def _crop_and_resize(opened: Image.Image, height: int, width: int, channels: Channels) -> Pixels:
     mode = _PIL_MODES[channels]
-    enough = 2 * max(height, width)  # what is left to shrink is shrunk well
-    opened.draft(mode, (enough, enough))
+    draft_size = 2 * max(height, width)  # the final resize from twice the size keeps the quality
+    opened.draft(mode, (draft_size, draft_size))
     ImageOps.exif_transpose(opened, in_place=True)
-    picture = _convert_to_8_bit(opened) if opened.mode[0] in "IF" else opened
-    layered = picture.has_transparency_data
-    small = ImageOps.fit(picture.convert("RGBA" if layered else mode), (width, height), Image.Resampling.BICUBIC)
-    if layered:
+    image_8_bit = _convert_to_8_bit(opened) if opened.mode[0] in "IF" else opened
+    has_alpha = image_8_bit.has_transparency_data
+    small = ImageOps.fit(image_8_bit.convert("RGBA" if has_alpha else mode), (width, height), Image.Resampling.BICUBIC)
+    if has_alpha:
         small = composite_on_white(small).convert(mode)
     return np.asarray(small).reshape(height, width, channels).transpose(2, 0, 1)
 
 
 def composite_on_white(image: Image.Image) -> Image.Image:
-    """A picture with transparent parts, as it looks on paper."""
-    layered = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+    """Composite an image with transparency on a white background."""
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
 
 
 def _convert_to_8_bit(image: Image.Image) -> Image.Image:
-    """Grey with more than 8 bits a value: 16 bits keep their upper half, others reach from 0 to their largest value."""
+    """Convert grayscale with more than 8 bits: 16-bit values keep the upper byte, others are scaled to their maximum."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         return Image.fromarray((values >> 8).astype(np.uint8))

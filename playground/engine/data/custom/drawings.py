@@ -1,8 +1,10 @@
-"""A person's own drawings with their labels: kept in the data folder, to be trained on, taken along or thrown away."""
+"""Personal set of labeled drawings, stored in the data folder for fine-tuning, download and deletion."""
 
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from playground.core.json_io import parse_json
 from playground.engine.data.rasterize import IMAGE_SIZE, Array, rasterize
-from playground.engine.paths import atomic_write, get_data_folder, make_folder
+from playground.engine.file_lock import acquire_lock
+from playground.engine.paths import atomic_write, get_data_folder, make_folder, make_write_error
 from playground.engine.rng import derive_seed
 from playground.errors import DrawingError, StorageError
 
 MAX_DRAWINGS = 500
 _PEN_WIDTH_RANGE = (1.8, 3.2)
+_LOCK_TIMEOUT_S = 10.0
 _FROZEN_CONFIG = ConfigDict(frozen=True, extra="forbid")
 
 
 class LabeledDrawing(BaseModel):
-    """What a drawing is, as its owner says; its strokes if it has any, and the net's input when it was labelled."""
+    """Drawing with its label, its strokes (none for an image), and the network input when it was labeled."""
 
     model_config = _FROZEN_CONFIG
 
@@ -33,28 +37,30 @@ class LabeledDrawing(BaseModel):
     def from_image(
         cls, label: int, strokes: tuple[tuple[tuple[float, float], ...], ...], image: Array
     ) -> "LabeledDrawing":
-        """From the net's input (1, 28, 28), values 0 to 1."""
+        """Create from a network input (1, 28, 28), values 0 to 1."""
         content = np.round(image * 255).astype(np.uint8).tobytes()
         return cls(label=label, strokes=strokes, pixels=base64.b64encode(content).decode())
 
     def render_images(self, count: int) -> list[Array]:
-        """``count`` images (1, 28, 28) of it: strokes with pens of other widths, a picture as it is."""
+        """Render ``count`` images (1, 28, 28): strokes with random pen widths, an image unchanged."""
         if not self.strokes:
             return [self._decode_pixels()] * count
-        source = np.random.default_rng(derive_seed("own", self.pixels))
-        widths = source.uniform(*_PEN_WIDTH_RANGE, size=count)
+        generator = np.random.default_rng(derive_seed("own", self.pixels))
+        widths = generator.uniform(*_PEN_WIDTH_RANGE, size=count)
         return [rasterize(self.strokes, pen_width=float(width)) for width in widths]
 
     def _decode_pixels(self) -> Array:
         content = np.frombuffer(base64.b64decode(self.pixels), dtype=np.uint8)
         if content.size != IMAGE_SIZE * IMAGE_SIZE:
-            raise DrawingError("A drawing of the personal set is damaged.", fix="Delete the set and draw again.")
+            raise DrawingError(
+                "A drawing of the personal set is damaged.", fix="Delete the personal set and draw again."
+            )
         image: Array = content.reshape(1, IMAGE_SIZE, IMAGE_SIZE).astype(np.float32) / np.float32(255)
         return image
 
 
 class DrawingCollection(BaseModel):
-    """The personal set, as it lies in its file."""
+    """Content of the personal set's file."""
 
     model_config = _FROZEN_CONFIG
 
@@ -63,45 +69,67 @@ class DrawingCollection(BaseModel):
 
 
 def load_drawings(owner: str | None) -> DrawingCollection:
-    """The set of a person (None: whoever sits at the machine); raises StoreError for a damaged file."""
+    """Load a person's set (None: the local user); raises StorageError for a damaged file."""
     try:
         text = _drawings_path(owner).read_text(encoding="utf-8")
     except FileNotFoundError:
         return DrawingCollection()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise StorageError(f"{_drawings_path(owner)} cannot be read: {problem}.", fix="Delete the set.") from problem
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"{_drawings_path(owner)} cannot be read: {error}.", fix="Delete the personal set."
+        ) from error
     return parse_json(DrawingCollection, text, StorageError)
 
 
 def add_drawing(owner: str | None, drawing: LabeledDrawing) -> DrawingCollection:
-    """Keep one more; the same picture again takes its new label. Raises StoreError when the set is full."""
-    others = [one for one in load_drawings(owner).drawings if one.pixels != drawing.pixels]
-    if len(others) >= MAX_DRAWINGS:
-        raise StorageError(f"The personal set is full: {MAX_DRAWINGS} drawings.", fix="Download it and delete it.")
-    kept = DrawingCollection(drawings=(*others, drawing))
-    make_folder(_drawings_path(owner).parent)
-    with atomic_write(_drawings_path(owner)) as temporary:
-        temporary.write_text(kept.model_dump_json(by_alias=True), encoding="utf-8")
-    return kept
+    """Add a drawing, or relabel the same image; raises StorageError if the set is full or cannot be written."""
+    with _lock_collection(owner):
+        others = [one for one in load_drawings(owner).drawings if one.pixels != drawing.pixels]
+        if len(others) >= MAX_DRAWINGS:
+            raise StorageError(
+                f"The personal set is full: {MAX_DRAWINGS} drawings.", fix="Download the personal set, then delete it."
+            )
+        collection = DrawingCollection(drawings=(*others, drawing))
+        with atomic_write(_drawings_path(owner)) as temporary:
+            temporary.write_text(collection.model_dump_json(by_alias=True), encoding="utf-8")
+        return collection
+
+
+@contextmanager
+def _lock_collection(owner: str | None) -> Iterator[None]:
+    """Serialize changes of a set among threads and processes."""
+    path = _drawings_path(owner).with_suffix(".lock")
+    make_folder(path.parent)
+    try:
+        lock = acquire_lock(path, timeout_s=_LOCK_TIMEOUT_S)
+    except OSError as error:
+        raise make_write_error(path, error) from error
+    if lock is None:
+        raise StorageError("The personal set is being changed by another program.", fix="Try again.")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def delete_drawings(owner: str | None) -> None:
-    """Throw the set away; nothing that was trained on it changes."""
-    _drawings_path(owner).unlink(missing_ok=True)
+    """Delete a set; networks that were trained on it do not change."""
+    with _lock_collection(owner):
+        _drawings_path(owner).unlink(missing_ok=True)
 
 
 def read_labeled_drawings(name: str, content: bytes) -> tuple[LabeledDrawing, ...]:
-    """Labelled strokes from a JSON file; raises DrawingError, naming the file, for anything else."""
+    """Parse labeled drawings from JSON; raises DrawingError, which names the file, for other content."""
     expected = 'A list of drawings: [{"label": 3, "strokes": [[[x, y], ...], ...]}, ...], y down, any unit.'
     try:
-        listed = json.loads(content)
-        if isinstance(listed, dict):  # the file of a personal set, or a single drawing
-            listed = listed.get("drawings", [listed])
-        return tuple(_parse_drawing(one) for one in listed[:MAX_DRAWINGS])
-    except DrawingError as problem:
-        raise DrawingError(f"{name}: {problem.what}", expected=expected) from None
-    except (ValueError, TypeError, KeyError, RecursionError) as problem:
-        raise DrawingError(f"{name} holds no labelled drawings: {problem}", expected=expected) from None
+        drawings = json.loads(content)
+        if isinstance(drawings, dict):  # a personal set, or a single drawing
+            drawings = drawings.get("drawings", [drawings])
+        return tuple(_parse_drawing(one) for one in drawings[:MAX_DRAWINGS])
+    except DrawingError as error:
+        raise DrawingError(f"{name}: {error.what}", expected=expected) from None
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DrawingError(f"{name} contains no labeled drawings: {error}", expected=expected) from None
 
 
 def _parse_drawing(drawing: dict[str, Any]) -> LabeledDrawing:
@@ -111,6 +139,6 @@ def _parse_drawing(drawing: dict[str, Any]) -> LabeledDrawing:
 
 
 def _drawings_path(owner: str | None) -> Path:
-    """The file of a person, who may be called anything."""
+    """Return the path of a person's file; the name is hashed, since it may contain any character."""
     name = "mine" if owner is None else hashlib.blake2b(owner.encode(), digest_size=8).hexdigest()
     return get_data_folder() / "drawings" / f"{name}.json"

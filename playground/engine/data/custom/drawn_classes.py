@@ -1,4 +1,4 @@
-"""Classes that somebody draws: a few drawings of each become a data set of many images."""
+"""Dataset from drawn classes: each drawing becomes many augmented images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ from playground.errors import DrawingError
 Strokes = Sequence[Sequence[tuple[float, float]]]
 
 MIN_DRAWINGS_PER_CLASS = 4
-"""Of a class: one is kept for the test, and what is learnt from fewer than three is that one drawing."""
+"""Least number of drawings: one is kept for the test, and three to train on show some variation."""
 
 TRAIN_COPIES = 40
 _TEST_COPIES = 4
@@ -25,24 +25,27 @@ _AUGMENTATIONS: tuple[Augmentation, ...] = (Shift(pixels=2), Rotate(degrees=15),
 
 
 def create_images_from_drawings(drawings: Mapping[str, Sequence[Strokes]]) -> CustomImages:
-    """Every drawing in many copies, with other pens and a little changed, (1, 28, 28); every fourth is for the test.
+    """Render each drawing as augmented images (1, 28, 28) with random pen widths; every fourth drawing is for the test.
 
-    No drawing has copies on both sides. The same drawings give the same images. Raises DrawingError for fewer than two
-    classes, or fewer than MIN_DRAWINGS drawings of one.
+    No drawing has copies in both splits. The same drawings give the same images. Raises DrawingError for fewer than
+    two classes, or fewer than MIN_DRAWINGS_PER_CLASS drawings of one.
     """
     if len(drawings) < 2:
-        raise DrawingError("There are fewer than two classes.", fix="Give a second class a name, and draw for it.")
+        raise DrawingError(
+            "There are fewer than two classes.", expected="At least two.", fix="Add a second class and draw for it."
+        )
     for name, drawn in drawings.items():
         if len(drawn) < MIN_DRAWINGS_PER_CLASS:
             raise DrawingError(
                 f"{name!r:.80} has {len(drawn)} drawings.",
-                expected=f"At least {MIN_DRAWINGS_PER_CLASS} of every class.",
+                expected=f"At least {MIN_DRAWINGS_PER_CLASS} of each class.",
+                fix="Draw more for this class.",
             )
     labels = {name: label for label, name in enumerate(sorted(drawings))}
     parts: dict[bool, list[tuple[torch.Tensor, int]]] = {False: [], True: []}
     for name, drawn in drawings.items():
-        for place, strokes in enumerate(drawn):
-            is_test = place % MIN_DRAWINGS_PER_CLASS == MIN_DRAWINGS_PER_CLASS - 1
+        for index, strokes in enumerate(drawn):
+            is_test = index % MIN_DRAWINGS_PER_CLASS == MIN_DRAWINGS_PER_CLASS - 1
             parts[is_test].append(
                 (_make_augmented_copies(strokes, _TEST_COPIES if is_test else TRAIN_COPIES), labels[name])
             )
@@ -51,11 +54,11 @@ def create_images_from_drawings(drawings: Mapping[str, Sequence[Strokes]]) -> Cu
 
 
 def _make_augmented_copies(strokes: Strokes, count: int) -> torch.Tensor:
-    source = np.random.default_rng(derive_seed("drawn class", repr(strokes)))
-    widths = source.uniform(*_PEN_WIDTH_RANGE, size=count)
+    generator = np.random.default_rng(derive_seed("drawn class", repr(strokes)))
+    widths = generator.uniform(*_PEN_WIDTH_RANGE, size=count)
     images = torch.from_numpy(np.stack([rasterize(strokes, pen_width=float(width)) for width in widths]))
-    changed = augment(images, _AUGMENTATIONS, seed=int(source.integers(2**31)), step=0)
-    return changed.mul(255).round().to(torch.uint8)
+    augmented = augment(images, _AUGMENTATIONS, seed=int(generator.integers(2**31)), step=0)
+    return augmented.mul(255).round().to(torch.uint8)
 
 
 def _concatenate(parts: list[tuple[torch.Tensor, int]]) -> LabeledImages:

@@ -1,4 +1,4 @@
-"""Which class a file belongs to, by the folders it lies in; and whether it is to train on or to test with."""
+"""Class and split of uploaded files, inferred from their folders."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ _VALIDATION_FOLDERS = {"val", "valid", "validation"}
 _TEST_FOLDERS = {"test", "testing", "test_set"}
 
 LabeledFile = tuple[FoundFile, int]
-_PathedFiles = list[tuple[tuple[str, ...], FoundFile]]  # with what is left of its path
+_PathedFiles = list[tuple[tuple[str, ...], FoundFile]]  # with the remaining part of the path
 
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """Files with their labels, which are places in ``class_names``; sorted by both as people sort names."""
+    """Files with their labels (indices of ``class_names``), in natural sort order."""
 
     class_names: tuple[str, ...]
     train: tuple[LabeledFile, ...]
@@ -23,10 +23,11 @@ class FolderLayout:
 
 
 def infer_layout(files: list[FoundFile]) -> FolderLayout:
-    """The files that lie in class folders; all others are in no layout.
+    """Infer classes and splits; files outside class folders are left out.
 
-    Folders around everything do not count. ``train`` and ``test`` folders (or ``training_set``, ``valid``, …) part the
-    files; a validation folder beside a test folder is to train on, since a recipe draws its own from there.
+    Common parent folders are ignored. ``train`` and ``test`` folders (or ``training_set``, ``valid``, …) define the
+    split. A validation folder beside a test folder is added to the training files, since a recipe draws its own
+    validation images from them.
     """
     train, test = _split_files(files)
     names = tuple(sorted({path[0] for path, _ in train}, key=natural_sort_key))
@@ -34,39 +35,39 @@ def infer_layout(files: list[FoundFile]) -> FolderLayout:
 
 
 def natural_sort_key(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Sorts as people do: 2 before 10, capitals beside small letters."""
+    """Make a key for natural sort order: 2 before 10, ignoring case."""
     pieces = re.split("([0-9]+)", name.casefold())  # words and numbers in turn
-    # Numbers by length, then digits: a name may hold more of them than Python makes a number of.
+    # Numbers are compared by length, then by digits, since Python limits the digits of an int.
     pieces[1::2] = [digits.lstrip("0") for digits in pieces[1::2]]
-    return [(len(piece) if place % 2 else 0, piece) for place, piece in enumerate(pieces)], name
+    return [(len(piece) if index % 2 else 0, piece) for index, piece in enumerate(pieces)], name
 
 
 def _split_files(files: list[FoundFile]) -> tuple[_PathedFiles, _PathedFiles]:
-    placed = _strip_common_folders([(file.path, file) for file in files])
-    tops = {path[0].casefold() for path, _ in placed}
+    pathed_files = _strip_common_folders([(file.path, file) for file in files])
+    tops = {path[0].casefold() for path, _ in pathed_files}
     if not (tops & _TRAIN_FOLDERS and tops & (_VALIDATION_FOLDERS | _TEST_FOLDERS)):
-        return placed, []
-    train = _find_files_under(placed, _TRAIN_FOLDERS)
-    known = {path[0] for path, _ in train}
+        return pathed_files, []
+    train = _find_files_under(pathed_files, _TRAIN_FOLDERS)
+    class_names = {path[0] for path, _ in train}
     validation, test = (
-        [(path, file) for path, file in _find_files_under(placed, names) if path[0] in known]
+        [(path, file) for path, file in _find_files_under(pathed_files, names) if path[0] in class_names]
         for names in (_VALIDATION_FOLDERS, _TEST_FOLDERS)
     )
     return (train + validation, test) if test else (train, validation)
 
 
 def _find_files_under(files: _PathedFiles, names: set[str]) -> _PathedFiles:
-    """What lies in folders of these names, seen from there."""
+    """Find the files in folders of these names, with paths relative to them."""
     tops = {path[0] for path, _ in files if path[0].casefold() in names}
     return [
-        one
+        relative
         for top in tops
-        for one in _strip_common_folders([(path[1:], file) for path, file in files if path[0] == top])
+        for relative in _strip_common_folders([(path[1:], file) for path, file in files if path[0] == top])
     ]
 
 
 def _strip_common_folders(files: _PathedFiles) -> _PathedFiles:
-    """Without the folders around all other folders, and without the files beside folders."""
+    """Strip common parent folders, and leave out files beside folders."""
     while True:
         files = [(path, file) for path, file in files if len(path) > 1]
         if len({path[0] for path, _ in files}) != 1 or all(len(path) == 2 for path, _ in files):
@@ -76,5 +77,5 @@ def _strip_common_folders(files: _PathedFiles) -> _PathedFiles:
 
 def _label_files(files: _PathedFiles, names: tuple[str, ...]) -> tuple[LabeledFile, ...]:
     labels = {name: label for label, name in enumerate(names)}
-    labelled = [(file, labels[path[0]]) for path, file in files]
-    return tuple(sorted(labelled, key=lambda one: (one[1], natural_sort_key(one[0].name))))
+    labeled = [(file, labels[path[0]]) for path, file in files]
+    return tuple(sorted(labeled, key=lambda item: (item[1], natural_sort_key(item[0].name))))

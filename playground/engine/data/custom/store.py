@@ -1,7 +1,7 @@
-"""Data sets that somebody brought, kept in the data folder: to be trained on by name, or thrown away.
+"""Storage of custom datasets in the data folder.
 
-``<home>/datasets/own/<name>/{dataset.json, images.safetensors}``. A name ends in a digest of the images: it means the
-same ones for ever, so that a recipe that names them stays true.
+``<home>/datasets/own/<name>/{dataset.json, images.safetensors}``. A name ends in a digest of the images, so that a
+recipe always refers to the same images.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -30,14 +30,14 @@ from playground.engine.paths import clean_name, get_data_folder, make_folder, ma
 from playground.engine.rng import make_generator
 from playground.errors import OwnershipError, SchemaVersionError, StorageError, UnknownNameError
 
-_TEST_FRACTION = 1 / 6  # of every class; MNIST's is a seventh
-_NAME_PATTERN = re.compile(r"[a-z0-9-]{1,60}")  # what may become a folder
+_TEST_FRACTION = 1 / 6  # of each class; MNIST's is a seventh
+_NAME_PATTERN = re.compile(r"[a-z0-9-]{1,60}")  # safe as a folder name
 _MAX_SLUG_LENGTH = 40
 _RECORD_FILE, _IMAGES_FILE = "dataset.json", "images.safetensors"
 
 
 class CustomDatasetRecord(BaseModel):
-    """``dataset.json``: what a screen needs to know of a set before it is loaded."""
+    """Content of ``dataset.json``: everything that is known of a dataset before its images are loaded."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -50,7 +50,7 @@ class CustomDatasetRecord(BaseModel):
     train_size: int = Field(ge=1)
     test_size: int = Field(ge=1)
     created: str
-    drawn: bool = False
+    is_drawn: bool = Field(default=False, validation_alias=AliasChoices("is_drawn", "drawn"))  # version 0.1: drawn
     features: ExtractedFeatures | None = None
     owner: str | None = None
 
@@ -63,11 +63,11 @@ def save_custom_dataset(
     features: ExtractedFeatures | None = None,
     owner: str | None = None,
 ) -> str:
-    """Keep images under a title; returns the name of the data set, ``own:…``, which is the same for the same images.
+    """Store images under a title; return the dataset's name ``own:…``, which is the same for the same images.
 
-    ``is_drawn``: they are strokes, light on dark, so that a drawing can be fitted to look like them. ``features``: they
-    are no pictures but what a net saw in some. Where there are no test images, a sixth of every class becomes them.
-    Raises StoreError where the disk says no.
+    ``is_drawn``: light strokes on a dark ground, so that drawings can be preprocessed to look like them. ``features``:
+    set where the values are extracted features. Without test images a sixth of each class becomes the test split.
+    Raises StorageError for a failed write.
     """
     title = clean_name(name) or "Own images"
     train, test = (
@@ -90,21 +90,21 @@ def save_custom_dataset(
         train_size=len(train),
         test_size=len(test),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        drawn=is_drawn,
+        is_drawn=is_drawn,
         features=features,
         owner=owner,
     )
     folder = _custom_datasets_folder() / f"{_slugify(title)}-{_compute_digest(tensors, custom_images.class_names)}"
-    kept = _load_records().get(folder.name)
-    if kept and kept.owner != owner:
-        record = record.model_copy(update={"owner": None})  # who brings the same as somebody else has it together
-    if kept is None or (kept.owner, kept.features) != (record.owner, record.features):
+    existing = _load_records().get(folder.name)
+    if existing and existing.owner != owner:
+        record = record.model_copy(update={"owner": None})  # the same images uploaded by two people belong to both
+    if existing is None or (existing.owner, existing.features) != (record.owner, record.features):
         _write_dataset(folder, record, tensors)
     return f"{CUSTOM_PREFIX}{folder.name}"
 
 
 def list_custom_datasets() -> dict[str, Dataset]:
-    """Every set by its name; those whose record is damaged are left out."""
+    """List all custom datasets by name; those with a damaged record are left out."""
     return {
         f"{CUSTOM_PREFIX}{name}": _to_dataset(f"{CUSTOM_PREFIX}{name}", record)
         for name, record in _load_records().items()
@@ -112,7 +112,7 @@ def list_custom_datasets() -> dict[str, Dataset]:
 
 
 def find_custom_dataset(name: str) -> Dataset | None:
-    """One of them; None where there is none that can be read."""
+    """Find a custom dataset; None if there is none or its record is damaged."""
     try:
         return _to_dataset(name, _read_record(_find_folder(name) / _RECORD_FILE))
     except (UnknownNameError, StorageError, SchemaVersionError):
@@ -120,15 +120,15 @@ def find_custom_dataset(name: str) -> Dataset | None:
 
 
 def find_deleted_dataset(name: str) -> Dataset | None:
-    """What is still known of one of them that was thrown away: all but its images."""
+    """Find the record of a deleted custom dataset; its sizes are 0."""
     folder = name.removeprefix(CUSTOM_PREFIX)
     if not (name.startswith(CUSTOM_PREFIX) and _NAME_PATTERN.fullmatch(folder)):
         return None
     try:
-        kept = _to_dataset(name, _read_record(_custom_datasets_folder() / folder / _RECORD_FILE))
+        dataset = _to_dataset(name, _read_record(_custom_datasets_folder() / folder / _RECORD_FILE))
     except (StorageError, SchemaVersionError):
         return None
-    return replace(kept, title=f"{kept.title} (deleted)", train_size=0, test_size=0)
+    return replace(dataset, title=f"{dataset.title} (deleted)", train_size=0, test_size=0)
 
 
 def _to_dataset(name: str, record: CustomDatasetRecord) -> Dataset:
@@ -140,67 +140,67 @@ def _to_dataset(name: str, record: CustomDatasetRecord) -> Dataset:
         train_size=record.train_size,
         test_size=record.test_size,
         credit=_describe_credit(record),
-        has_strokes=record.drawn,
-        is_flip_invariant=not (record.drawn or record.features),
+        has_strokes=record.is_drawn,
+        is_flip_invariant=not (record.is_drawn or record.features),
         features=record.features,
     )
 
 
 def _describe_credit(record: CustomDatasetRecord) -> str:
     if record.features:
-        return f"What a pretrained net sees in {record.features.source}"
-    return "Your own drawings." if record.drawn else "Your own images."
+        return f"Features of a pretrained network, extracted from {record.features.source}"
+    return "Your own drawings." if record.is_drawn else "Your own images."
 
 
 def load_custom_tensors(name: str) -> dict[str, Tensor]:
-    """``train_images`` uint8 (count, channels, height, width), ``train_labels`` int64 (count,), ``test_…``; mapped.
+    """Memory-map ``train_images`` uint8 (count, channels, height, width), ``train_labels`` int64 (count,), ``test_…``.
 
-    Raises UnknownNameError for a name that there is not, StoreError for a damaged set.
+    Raises UnknownNameError for an unknown dataset, StorageError for a damaged one.
     """
     folder = _find_folder(name)
     record = _read_record(folder / _RECORD_FILE)
     try:
         tensors = load_file(folder / _IMAGES_FILE)
-    except (OSError, SafetensorError) as problem:
-        raise _damaged_dataset_error(name, str(problem)) from problem
+    except (OSError, SafetensorError) as error:
+        raise _damaged_dataset_error(name, str(error)) from error
     if not _matches_record(tensors, record):
-        raise _damaged_dataset_error(name, "its images are not those of its record")
+        raise _damaged_dataset_error(name, "its images do not match its record")
     return tensors
 
 
 def delete_custom_dataset(name: str, requester: str | None = None) -> None:
-    """Throw a set's images away; runs that were trained on it keep their weights and the names of its classes.
+    """Delete a dataset's images; runs that were trained on it keep their weights and class names.
 
-    ``requester`` is who wants that: None, the machine itself, may. Raises UnknownNameError, OwnerError, StoreError.
+    ``requester`` None is the local user, who may delete all. Raises UnknownNameError, OwnershipError, StorageError.
     """
     folder = _find_folder(name)
     if requester is not None and _read_record(folder / _RECORD_FILE).owner not in (None, requester):
         raise OwnershipError(
-            "This is another person's data set.",
-            expected="A data set is deleted by whoever brought it, or on the machine that it is kept on.",
+            "This dataset belongs to another person.",
+            expected="A dataset can be deleted by the person who uploaded it, or on the machine that stores it.",
         )
     with _temporary_sibling_folder(folder) as scratch:
-        (folder / _IMAGES_FILE).rename(scratch / _IMAGES_FILE)  # at once and whole: a set without is not listed
+        (folder / _IMAGES_FILE).rename(scratch / _IMAGES_FILE)  # atomic: a dataset without images is not listed
 
 
 def _split_off_test(images: LabeledImages) -> tuple[LabeledImages, LabeledImages]:
-    """Images to train on and images to test with, in equal shares of every class, at least one of each."""
+    """Split off a stratified test set with at least one image of each class."""
     shuffled = torch.randperm(len(images), generator=make_generator("own test"))
-    tested = torch.zeros(len(images), dtype=torch.bool)
+    is_test = torch.zeros(len(images), dtype=torch.bool)
     for label in range(int(images.labels.max()) + 1):
-        places = shuffled[images.labels[shuffled] == label]
-        tested[places[: max(1, round(len(places) * _TEST_FRACTION))]] = True
-    return images.take((~tested).nonzero().flatten()), images.take(tested.nonzero().flatten())
+        indices = shuffled[images.labels[shuffled] == label]
+        is_test[indices[: max(1, round(len(indices) * _TEST_FRACTION))]] = True
+    return images.take((~is_test).nonzero().flatten()), images.take(is_test.nonzero().flatten())
 
 
 def _shuffle(images: LabeledImages) -> LabeledImages:
-    """Shuffled with a fixed seed: whoever looks at the first images sees every class."""
+    """Shuffle with a fixed seed, so that the first images show every class."""
     return images.take(torch.randperm(len(images), generator=make_generator("own order")))
 
 
 def _slugify(title: str) -> str:
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub("[^a-z0-9]+", "-", plain)[:_MAX_SLUG_LENGTH].strip("-") or "images"
+    ascii_title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub("[^a-z0-9]+", "-", ascii_title)[:_MAX_SLUG_LENGTH].strip("-") or "images"
 
 
 def _compute_digest(tensors: dict[str, Tensor], class_names: tuple[str, ...]) -> str:
@@ -212,27 +212,27 @@ def _compute_digest(tensors: dict[str, Tensor], class_names: tuple[str, ...]) ->
 
 def _write_dataset(folder: Path, record: CustomDatasetRecord, tensors: dict[str, Tensor]) -> None:
     with _temporary_sibling_folder(folder) as scratch:
-        made = scratch / "made"
-        made.mkdir()
-        (made / _RECORD_FILE).write_text(record.model_dump_json(by_alias=True, indent=2), encoding="utf-8")
+        new = scratch / "new"
+        new.mkdir()
+        (new / _RECORD_FILE).write_text(record.model_dump_json(by_alias=True, indent=2), encoding="utf-8")
         try:
-            save_file(tensors, made / _IMAGES_FILE)
-        except SafetensorError as problem:  # how it wraps a full disk
-            raise OSError(errno.ENOSPC, str(problem)) from problem
-        if folder.exists():  # damaged, since it is not listed
+            save_file(tensors, new / _IMAGES_FILE)
+        except SafetensorError as error:  # raised for a full disk
+            raise OSError(errno.ENOSPC, str(error)) from error
+        if folder.exists():  # unlisted, hence damaged
             folder.rename(scratch / "damaged")
-        made.rename(folder)
+        new.rename(folder)
 
 
 @contextlib.contextmanager
 def _temporary_sibling_folder(folder: Path) -> Iterator[Path]:
-    """A hidden folder beside ``folder``, gone with the block; raises StoreError where the disk says no."""
+    """Create a temporary hidden folder beside ``folder``; raises StorageError for a failed write."""
     make_folder(folder.parent)
     try:
         with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent, ignore_cleanup_errors=True) as scratch:
             yield Path(scratch)
-    except OSError as problem:
-        raise make_write_error(folder, problem) from problem
+    except OSError as error:
+        raise make_write_error(folder, error) from error
 
 
 def _custom_datasets_folder() -> Path:
@@ -240,7 +240,7 @@ def _custom_datasets_folder() -> Path:
 
 
 def _find_folder(name: str) -> Path:
-    """The folder of a set that is there; a name from outside becomes a path only if it could have come from here."""
+    """Return a dataset's folder; an untrusted name becomes a path only if it matches the pattern of our names."""
     folder = name.removeprefix(CUSTOM_PREFIX)
     if (
         name.startswith(CUSTOM_PREFIX)
@@ -249,29 +249,29 @@ def _find_folder(name: str) -> Path:
     ):
         return _custom_datasets_folder() / folder
     raise UnknownNameError(
-        f"There is no data set {name!r}.",
-        expected=f"Your own data sets: {', '.join(list_custom_datasets()) or 'none yet'}.",
+        f"There is no dataset {name!r}.",
+        expected=f"A custom dataset: {', '.join(list_custom_datasets()) or 'none yet'}.",
     )
 
 
 def _load_records() -> dict[str, CustomDatasetRecord]:
-    found = {}
+    records = {}
     for path in sorted(_custom_datasets_folder().glob(f"*/{_RECORD_FILE}")):
         if _NAME_PATTERN.fullmatch(path.parent.name) and path.with_name(_IMAGES_FILE).is_file():
             with contextlib.suppress(StorageError, SchemaVersionError):
-                found[path.parent.name] = _read_record(path)
-    return found
+                records[path.parent.name] = _read_record(path)
+    return records
 
 
 def _read_record(path: Path) -> CustomDatasetRecord:
     try:
         return parse_json(CustomDatasetRecord, path.read_text(encoding="utf-8"), StorageError)
-    except (OSError, UnicodeDecodeError) as problem:
-        raise StorageError(f"{path} cannot be read: {problem}.", fix="Bring the images again.") from problem
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path} cannot be read: {error}.", fix="Upload the images again.") from error
 
 
 def _matches_record(tensors: dict[str, Tensor], record: CustomDatasetRecord) -> bool:
-    """Whether the tensors are what the record says, and every label is a class."""
+    """Return True if the tensors have the record's shapes and every label is a class."""
     shape = (record.channels, record.height, record.width)
     for part, size in (("train", record.train_size), ("test", record.test_size)):
         images, labels = tensors.get(f"{part}_images"), tensors.get(f"{part}_labels")
@@ -285,4 +285,4 @@ def _matches_record(tensors: dict[str, Tensor], record: CustomDatasetRecord) -> 
 
 
 def _damaged_dataset_error(name: str, reason: str) -> StorageError:
-    return StorageError(f"The data set {name} cannot be read: {reason}.", fix="Delete it and bring the images again.")
+    return StorageError(f"The dataset {name} cannot be read: {reason}.", fix="Delete it and upload the images again.")

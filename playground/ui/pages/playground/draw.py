@@ -44,9 +44,17 @@ from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
 REFRESH_INTERVAL_S = 3.0
 PEN_WIDTH_RANGE = (6, 34)
 _PREPROCESSING_STEPS = {
-    "boxed": ("Fit 20×20 box", "Scale the digit to fit a box of 20×20 pixels, as in MNIST."),
-    "thinned": ("Normalize stroke", "Draw the strokes as wide as MNIST's, whatever the pen width on the canvas."),
-    "centred": ("Center by mass", "Move the center of mass to the image center, as in MNIST. Off: keep the position."),
+    "fit_box": ("boxed", "Fit 20×20 box", "Scale the digit to fit a box of 20×20 pixels, as in MNIST."),
+    "normalize_stroke_width": (
+        "thinned",
+        "Normalize stroke",
+        "Draw the strokes as wide as MNIST's, whatever the pen width on the canvas.",
+    ),
+    "center_by_mass": (
+        "centred",
+        "Center by mass",
+        "Move the center of mass to the image center, as in MNIST. Off: keep the position.",
+    ),
 }
 _EMPTY_IMAGE = np.zeros((1, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
 
@@ -136,14 +144,15 @@ def _render_preprocessing(
 
 
 def _render_preprocessing_toggle(state: AppState, step: str) -> None:
-    label, help_text = _PREPROCESSING_STEPS[step]
-    st.session_state[f"fit-{step}"] = getattr(state.drawing.preprocessing, step)
+    key_name, label, help_text = _PREPROCESSING_STEPS[step]
+    key = f"fit-{key_name}"
+    st.session_state[key] = getattr(state.drawing.preprocessing, step)
 
     def store_choice() -> None:
         drawing = get_app_state().drawing
-        drawing.preprocessing = replace(drawing.preprocessing, **{step: bool(st.session_state[f"fit-{step}"])})
+        drawing.preprocessing = replace(drawing.preprocessing, **{step: bool(st.session_state[key])})
 
-    st.toggle(label, key=f"fit-{step}", on_change=store_choice, help=help_text)
+    st.toggle(label, key=key, on_change=store_choice, help=help_text)
 
 
 def _render_buttons(state: AppState, input_spec: InputSpec, model_input: ModelInput | None) -> None:

@@ -16,6 +16,7 @@ from playground.engine.data.custom import store as module
 from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
 from playground.engine.data.custom.store import (
     delete_custom_dataset,
+    find_custom_dataset,
     find_deleted_dataset,
     list_custom_datasets,
     load_custom_tensors,
@@ -171,7 +172,7 @@ def test_only_names_that_are_there_lead_anywhere(name: str, home: Path):
     kept = save_custom_dataset("Mine", own(2, 2))
     wrong = name.replace("{}", kept[4:])
     for use in (load_custom_tensors, delete_custom_dataset):
-        with pytest.raises(UnknownNameError, match="There is no data set") as caught:
+        with pytest.raises(UnknownNameError, match="There is no dataset") as caught:
             use(wrong)
         assert kept in caught.value.expected
     assert (home / "cache").exists()
@@ -330,3 +331,15 @@ def test_many_at_once_do_not_disturb_each_other(home: Path):
         names = list(pool.map(save, range(12)))
     assert list_custom_datasets().keys() == set(names)
     assert len(names) == len(set(names)) == len(list(own_folder(home).iterdir()))
+
+
+def test_record_of_version_0_1_is_read(home: Path):
+    name = save_custom_dataset("mine", own(6, 6), is_drawn=True)
+    path = home / "datasets" / "own" / name.removeprefix("own:") / "dataset.json"
+    record = json.loads(path.read_text())
+    assert record["is_drawn"] is True
+    record["drawn"] = record.pop("is_drawn")
+    path.write_text(json.dumps(record))
+    dataset = find_custom_dataset(name)
+    assert dataset is not None
+    assert (dataset.has_strokes, dataset.is_flip_invariant) == (True, False)
