@@ -129,15 +129,15 @@ def _render_preprocessing(
     """Render the model input; for drawings also the steps that lead to it, with a switch for each."""
     with st.container(gap="small", width=158, key="seen"):
         if not input_spec.can_read_drawings:
-            html.render_images((render_image(model_input.image), 104, "model input"))
+            html.render_images((render_image(model_input.image), 104, "Model input"))
             html.render_hint(f"{input_spec.dataset.title}: {format_shape(input_spec.shape)}.")
             return
         resized = images.resized if images and images.resized is not None else _EMPTY_IMAGE
         fitted = images.fitted if images and images.fitted is not None else _EMPTY_IMAGE
         html.render_images(
-            (render_image(resized), 44, "canvas"),
-            (render_image(fitted), 44, "fitted"),
-            (render_image(model_input.image), 104, "model input"),
+            (render_image(resized), 44, "Canvas"),
+            (render_image(fitted), 44, "Fitted"),
+            (render_image(model_input.image), 104, "Model input"),
         )
         for step in _PREPROCESSING_STEPS:
             _render_preprocessing_toggle(state, step)

@@ -95,7 +95,7 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
     _render_metrics(run, history)
     with st.container(key="curve", gap=None):
         metrics: tuple[Metric, ...] = ("accuracy", "loss")
-        metric = choose_one("Chart", metrics, key="curve-metric")
+        metric = choose_one("Chart", metrics, key="curve-metric", format_label=str.capitalize)
         figure = make_training_figure(
             history,
             metric,
@@ -132,16 +132,18 @@ def _render_metrics(run: Run | None, history: History) -> None:
     validation = history.last_validation
     evaluated = history.test or validation
     accuracy = f"{evaluated.accuracy:.1%}" if evaluated else "–"
-    label = f"{evaluated.split} accuracy, {evaluated.size:,} images" if evaluated else "validation accuracy"
+    label = (
+        f"{evaluated.split.capitalize()} accuracy, {evaluated.size:,} images" if evaluated else "Validation accuracy"
+    )
     loss = f"{history.train_loss[-1]:.3f}" if history.train_loss else "–"
     speed = f"{history.images_per_second:,.0f}" if history.steps else "–"
     if history.status in ("training", "paused"):
         left = history.remaining_seconds
         time = _format_duration(left) if left is not None else "–"
-        items = [(accuracy, label), (loss, "train loss"), (speed, "images / s"), (time, "left")]
+        items = [(accuracy, label), (loss, "Training loss"), (speed, "Images/s"), (time, "Time left")]
     else:
         trained = _format_duration(history.elapsed_s) if history.steps else "–"
-        items = [(accuracy, label), (loss, "train loss"), (speed, "images / s"), (trained, "trained")]
+        items = [(accuracy, label), (loss, "Training loss"), (speed, "Images/s"), (trained, "Training time")]
     html.render_metrics(items)
 
 
