@@ -1,7 +1,7 @@
-"""The network as it is trained: the same layers, laid out so that a step has little to do beside the arithmetic.
+"""Flat parameter buffer and training layout of a model, for fewer kernels per step.
 
-One update of one buffer instead of one for each weight, one rounding of all weights instead of autocast's of each, and
-a ReLU that runs on the pooled map instead of the whole one.
+The optimizer updates one buffer instead of every weight, one conversion to bfloat16 replaces autocast's per layer, and
+a ReLU before max pooling runs after it, on a quarter of the values.
 """
 
 import copy
@@ -17,47 +17,48 @@ from playground.engine.model.device import DeviceConfig
 class FlatParameters:
     """A model's weights in one buffer, and its layers as a training step runs them.
 
-    The model itself stays in float32, for measuring and saving; its weights become views of ``buffer``. With bfloat16,
-    convolutions and linear layers compute with rounded weights. Weights that need no gradient are frozen; ``parameter_groups`` are
-    what an optimizer has to update, each a stretch of ``buffer``: "transferred" (weights of these names) and "new".
+    The model stays in float32 for evaluation and snapshots; its weights become views of ``buffer``. In bfloat16,
+    convolutions and linear layers compute with converted weights. ``parameter_groups`` are the optimizer's flat
+    parameters, slices of ``buffer``: "transferred" (weights in ``transferred_names``) and "new". Frozen weights
+    (``requires_grad`` False) belong to no group.
     """
 
     def __init__(
         self, model: nn.Sequential, device_config: DeviceConfig, transferred_names: Collection[str] = ()
     ) -> None:
-        kinds = _group_trainable_parameters(model, transferred_names)
-        learning = [weight for members in kinds.values() for weight in members]
-        weights = [*learning, *(weight for weight in model.parameters() if not weight.requires_grad)]
+        groups = _group_trainable_parameters(model, transferred_names)
+        trainable = [weight for members in groups.values() for weight in members]
+        weights = [*trainable, *(weight for weight in model.parameters() if not weight.requires_grad)]
         self.buffer = weights[0].data.new_empty(sum(weight.numel() for weight in weights))
         for weight, view in zip(weights, _split_into_views(self.buffer, weights), strict=True):
             view.copy_(weight.data)
             weight.data = view
         self._bfloat16_buffer = self.buffer.bfloat16() if device_config.is_bfloat16 else None
-        rounded = (
+        bfloat16_views = (
             ()
             if self._bfloat16_buffer is None
             else zip(weights, _split_into_views(self._bfloat16_buffer, weights), strict=True)
         )
-        self._training_module = _build_training_module(model, dict(rounded))
-        sizes = [sum(weight.numel() for weight in members) for members in kinds.values()]
+        self._training_module = _build_training_module(model, dict(bfloat16_views))
+        sizes = [sum(weight.numel() for weight in members) for members in groups.values()]
         values = self.buffer[: sum(sizes)]
         gradient = torch.zeros_like(values)
-        stretches = zip(kinds, torch.split(values, sizes), torch.split(gradient, sizes), strict=True)
+        slices = zip(groups, torch.split(values, sizes), torch.split(gradient, sizes), strict=True)
         self.parameter_groups = {
-            kind: _make_flat_parameter(own_values, own_gradient) for kind, own_values, own_gradient in stretches
+            name: _make_flat_parameter(group_values, group_gradient) for name, group_values, group_gradient in slices
         }
         self._gradient = gradient
-        self._weights_by_group = kinds
-        self._gradient_views = list(_split_into_views(gradient, learning))
-        self._trainable_parameters = learning
+        self._weights_by_group = groups
+        self._gradient_views = list(_split_into_views(gradient, trainable))
+        self._trainable_parameters = trainable
         leaves = dict(zip(model.parameters(), self._training_module.parameters(), strict=True))
-        self._leaf_parameters = [leaves[weight] for weight in learning]
-        for weight, leaf, view in zip(learning, self._leaf_parameters, self._gradient_views, strict=True):
+        self._leaf_parameters = [leaves[weight] for weight in trainable]
+        for weight, leaf, view in zip(trainable, self._leaf_parameters, self._gradient_views, strict=True):
             if leaf is not weight:
                 weight.grad = view
 
     def list_optimizer_groups(self, *, per_weight: bool = False) -> list[list[nn.Parameter]]:
-        """Parameters for an optimizer, one list for each of ``parameter_groups``.
+        """List the optimizer's parameters, one list per entry of ``parameter_groups``.
 
         With ``per_weight``, the model's own weights, in their shapes; they share their memory with the flat ones.
         """
@@ -66,12 +67,12 @@ class FlatParameters:
         return [[flat] for flat in self.parameter_groups.values()]
 
     def forward(self, images: Tensor) -> Tensor:
-        """The model's output for images (batch, channels, height, width), as float32 of which a loss can be taken."""
+        """Compute the model's output for images (batch, channels, height, width), in the buffer's precision."""
         if self._bfloat16_buffer is not None:
             self._bfloat16_buffer.copy_(self.buffer)
             images = images.bfloat16()
-        scores: Tensor = self._training_module(images)
-        return scores.to(self.buffer.dtype)
+        output: Tensor = self._training_module(images)
+        return output.to(self.buffer.dtype)
 
     def backward(self, output: Tensor, output_gradient: Tensor | None = None) -> None:
         """Write the gradient of a loss to that of ``parameter_groups``, which the model's weights share.
@@ -95,7 +96,7 @@ class FlatParameters:
 
 
 def copy_to_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies on the CPU, with one transfer for all tensors that share a storage."""
+    """Copy tensors to the CPU, with one transfer for all tensors that share a storage."""
     buffers: dict[tuple[int, torch.dtype], Tensor] = {}
     copies = {}
     for name, value in tensors.items():
@@ -109,40 +110,40 @@ def copy_to_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _flatten_in_buffer_order(gradient: Tensor) -> Tensor:
-    """All values in one row, in the order of ``_split_into_views``."""
+    """Flatten a gradient in the order of ``_split_into_views``."""
     return (gradient.permute(0, 2, 3, 1) if gradient.ndim == 4 else gradient).reshape(-1)
 
 
 def _group_trainable_parameters(model: nn.Module, transferred_names: Collection[str]) -> dict[str, list[nn.Parameter]]:
-    """The weights that are not frozen, by the part that they belong to; no part is empty."""
-    kinds: dict[str, list[nn.Parameter]] = {}
+    """Group the trainable weights by parameter group; no group is empty."""
+    groups: dict[str, list[nn.Parameter]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:
-            kinds.setdefault("transferred" if name in transferred_names else "new", []).append(weight)
-    return kinds
+            groups.setdefault("transferred" if name in transferred_names else "new", []).append(weight)
+    return groups
 
 
 def _make_flat_parameter(values: Tensor, gradient: Tensor) -> nn.Parameter:
-    part = nn.Parameter(values)
-    part.grad = gradient
-    return part
+    parameter = nn.Parameter(values)
+    parameter.grad = gradient
+    return parameter
 
 
 def _split_into_views(buffer: Tensor, weights: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Parts of ``buffer`` with the shapes of the weights; a convolution's with its channels last, as it computes."""
+    """Split a buffer into views shaped like the weights; kernels of convolutions lie in channels-last order."""
     start = 0
     for weight in weights:
-        part = buffer[start : start + weight.numel()]
+        values = buffer[start : start + weight.numel()]
         start += weight.numel()
         if weight.ndim == 4:
             out_channels, in_channels, height, width = weight.shape
-            yield part.view(out_channels, height, width, in_channels).permute(0, 3, 1, 2)
+            yield values.view(out_channels, height, width, in_channels).permute(0, 3, 1, 2)
         else:
-            yield part.view(weight.shape)
+            yield values.view(weight.shape)
 
 
 def _build_training_module(module: nn.Module, bfloat16_parameters: dict[nn.Parameter, Tensor]) -> nn.Module:
-    """The same layers, with rounded weights where there are any; whatever keeps its own weights is shared."""
+    """Build the module that is trained: bfloat16 weights for convolutions and linear layers, other layers shared."""
     match module:
         case nn.Sequential():
             return nn.Sequential(
@@ -152,12 +153,12 @@ def _build_training_module(module: nn.Module, bfloat16_parameters: dict[nn.Param
             shortcut = _build_training_module(module.shortcut, bfloat16_parameters)
             return Residual(nn.Sequential(_build_training_module(module.body, bfloat16_parameters)), shortcut)
         case nn.Module() if bfloat16_parameters and _has_weight_matrix(module):
-            double = copy.deepcopy(module)
+            converted = copy.deepcopy(module)
             for name, weight in module.named_parameters():
-                setattr(double, name, nn.Parameter(bfloat16_parameters[weight], requires_grad=weight.requires_grad))
-            return double
+                setattr(converted, name, nn.Parameter(bfloat16_parameters[weight], requires_grad=weight.requires_grad))
+            return converted
         case nn.Module(running_mean=_, weight=nn.Parameter(requires_grad=False)):
-            # With a mode of its own: a frozen one keeps its statistics while the model trains.
+            # A copy in eval mode: frozen batch norm keeps its running statistics while the model trains.
             return copy.copy(module).eval()
         case _:
             return module
@@ -170,12 +171,13 @@ def _has_weight_matrix(module: nn.Module) -> bool:
 
 
 def _move_relu_after_pooling(layers: Iterable[nn.Module]) -> list[nn.Module]:
-    """Every ReLU before a max pooling moved behind it: the same maps and gradients, from a fourth of the values.
+    """Move every ReLU that precedes max pooling behind it: same feature maps and gradients, fewer values.
 
-    The largest of a window is the same before and after a ReLU, and no gradient passes where it is not positive.
+    Exact because ReLU is monotonic: the maximum of a window commutes with it, and no gradient passes where the
+    maximum is not positive.
     """
     order = list(layers)
-    for place in range(len(order) - 1):
-        if isinstance(order[place], nn.ReLU) and isinstance(order[place + 1], nn.MaxPool2d):
-            order[place], order[place + 1] = order[place + 1], order[place]
+    for index in range(len(order) - 1):
+        if isinstance(order[index], nn.ReLU) and isinstance(order[index + 1], nn.MaxPool2d):
+            order[index], order[index + 1] = order[index + 1], order[index]
     return order

@@ -1,7 +1,7 @@
-"""The arithmetic of training: one batch after another, from a position that is all that has to be remembered.
+"""The training step: batches, forward, backward and update. The position in the data is the loop's only state.
 
-What is drawn for a batch is a pure function of (seed, epoch) and (seed, step), and the position in an epoch counts
-images, not batches: so a run that is cut anywhere, or whose batch size changes on the way, can be told exactly.
+The order of images is a pure function of (seed, epoch), augmentation and dropout of (seed, step). The position counts
+images, not batches, so that a run resumes exactly after a kill or a change of the batch size.
 """
 
 from collections.abc import Collection
@@ -38,10 +38,10 @@ class BatchResult:
 
 
 class Learner:
-    """A model, its optimizer, and the place in the data that they have come to.
+    """A model, its optimizer and their position in the training data.
 
-    After ``train_batch`` the gradients of that batch stay in the model's weights until the next one. ``transferred``
-    names weights that come from another network, for which the recipe has a learning rate of their own.
+    After ``train_batch`` the batch's gradients stay in the model's weights until the next batch. The recipe's
+    ``transferred_lr_scale`` applies to the weights in ``transferred_names``, which come from another network.
     """
 
     eager_reason = ""
@@ -72,18 +72,18 @@ class Learner:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that cover every training image; a last batch of one image is left out (batch norm needs two)."""
+        """Batches per epoch; a last batch of one image is skipped, since batch norm needs two."""
         full, rest = divmod(len(self._images), self.recipe.batch_size)
         return full + int(rest > 1 or full == 0)
 
     @property
     def epochs_trained(self) -> float:
-        """Epochs trained so far, with the fraction."""
+        """Epochs trained so far, including the fraction of the current one."""
         return self.epoch + self.position / len(self._images)
 
     @property
     def is_finished(self) -> bool:
-        """Whether every epoch was trained."""
+        """True after the last epoch."""
         return self.epoch >= self.recipe.epochs
 
     @property
@@ -92,12 +92,12 @@ class Learner:
         return self._compute_lr_at(self.position)
 
     def _compute_lr_at(self, position: int) -> float:
-        # In batches of the present size, so that the schedule goes on from the same place when the size changes.
+        # Counted in batches of the current size: a changed batch size continues the schedule at the same point.
         done = self.epoch * self.steps_per_epoch + position / self.recipe.batch_size
         return compute_lr(self.recipe, done, self.steps_per_epoch)
 
     def has_crossed_interval(self, intervals_per_epoch: int, previous_position: int) -> bool:
-        """Whether the batch that began at position ``previous_position`` ended a ``parameter_groups``-th of an epoch."""
+        """Return whether the batch from ``previous_position`` completed one of the epoch's equal intervals."""
         count = len(self._images)
         return (
             self.position == 0
@@ -105,37 +105,37 @@ class Learner:
         )
 
     def train_batch(self) -> BatchResult:
-        """Train on the next batch and move on."""
+        """Train on the next batch and advance the position."""
         end = self.position + self.recipe.batch_size
-        chosen = self._get_permutation(self.epoch)[self.position : end]
-        labels = self._images.labels.index_select(0, chosen)
-        images = scale_pixels(self._images.images.index_select(0, chosen))
+        indices = self._get_permutation(self.epoch)[self.position : end]
+        labels = self._images.labels.index_select(0, indices)
+        images = scale_pixels(self._images.images.index_select(0, indices))
         images = augment(images, self.recipe.augmentation, seed=self.recipe.seed, step=self.step)
         lr = self.lr
-        for part, group in zip(self._flat_parameters.parameter_groups, self._optimizer.param_groups, strict=True):
-            group["lr"] = lr * self.recipe.transferred_lr_scale if part == "transferred" else lr
+        for name, group in zip(self._flat_parameters.parameter_groups, self._optimizer.param_groups, strict=True):
+            group["lr"] = lr * self.recipe.transferred_lr_scale if name == "transferred" else lr
         if not self.model.training:
             self.model.train()
-        scores = self._forward(images)
-        loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
+        logits = self._forward(images)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         self._flat_parameters.backward(loss)
         self._optimizer.step()
         self._advance_to(end)
-        correct = (scores.detach().argmax(1) == labels).sum()
-        return BatchResult(self.step, self.epochs_trained, loss.detach(), correct, len(labels), lr)
+        correct_count = (logits.detach().argmax(1) == labels).sum()
+        return BatchResult(self.step, self.epochs_trained, loss.detach(), correct_count, len(labels), lr)
 
     def compute_metrics(self) -> None:
-        """Fill in ``loss`` and ``correct_count`` of every batch so far, if ``train_batch`` has deferred them."""
+        """Fill in ``loss`` and ``correct_count`` of past batches; eager steps compute them at once."""
 
     def update_hyperparameters(self, recipe: Recipe, dropout_rates: tuple[float, ...] | None = None) -> None:
-        """Go on by another recipe and with other dropout rates; the optimizer's moments stay."""
+        """Apply new live hyperparameters and dropout rates; the optimizer keeps its moments."""
         self.recipe = recipe
         update_optimizer(self._optimizer, recipe)
         for module, rate in zip(self._dropout_layers, dropout_rates or (), strict=bool(dropout_rates)):
             module.p = rate
 
     def state_dict(self) -> dict[str, Any]:
-        """All that exact resumption needs, in tensors and numbers."""
+        """Return the state for exact resume: tensors and numbers."""
         return {
             "step": self.step,
             "epoch": self.epoch,
@@ -145,9 +145,9 @@ class Learner:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go to where ``state_dict`` was taken; raises what torch raises for the state of another network or optimizer.
+        """Restore a state; raises PyTorch's errors for the state of another network or optimizer.
 
-        Without an optimizer's state (a fork with another optimizer) its moments begin anew.
+        An optimizer state of None (a fork with another optimizer) leaves the new optimizer's moments at zero.
         """
         self.model.load_state_dict(state_dict["model"])
         if state_dict["optimizer"] is not None:

@@ -1,14 +1,14 @@
-"""Training as a generator of events: it owns no process, clock, file or screen.
+"""Training as a generator of events.
 
-Whatever drives it (a loop, a test, the worker process, the command line) takes one event after another; between two
-events the trainer stands still and ``weights()`` and ``checkpoint()`` may be taken.
+It owns no process, clock, file or screen. A loop, a test, the worker process and the command line all iterate over
+``Trainer.run``; between two events the trainer is idle, and its weights and checkpoint may be taken.
 """
 
 import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -37,30 +37,22 @@ from playground.engine.training.commands import CommandSource, NullCommandSource
 from playground.engine.training.errors import DIVERGENCE_THRESHOLD, convert_memory_error, make_divergence_error
 from playground.engine.training.evaluate import evaluate
 from playground.engine.training.evaluation_schedule import EvaluationSchedule
-from playground.engine.training.learner import BatchResult, Learner
+from playground.engine.training.learner import Learner
+from playground.engine.training.running_metrics import RunningMetrics
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError, StorageError
-
-_RECENT_BATCHES = 50
-
-
-@dataclass
-class _PendingBatches:
-    """Batches whose figures still lie on the device; fetched together, so that no step waits for the device."""
-
-    batches: list[BatchResult]
-    started_at: float
 
 
 def select_learner_class(device: torch.device) -> type[Learner]:
-    """Captured steps on CUDA, eager steps on other devices."""
+    """Select captured steps on CUDA, eager steps on other devices."""
     return CapturedLearner if device.type == "cuda" else Learner
 
 
 class Trainer:
-    """One training of an architecture by a recipe, from its first step or from a checkpoint.
+    """Training of an architecture by a recipe, from its first step or from a checkpoint.
 
-    Raises ArchitectureError, RecipeError or DataError before the first event; later trouble is an event.
-    ``transferred`` names the weights that do not stay as drawn from the seed: ``trainer_for`` puts others in.
+    ``transferred_names`` are the weights that come from another network (``runs.initial_state`` loads them); the
+    recipe has a learning rate scale for them. Raises ArchitectureError, RecipeError or DataError; failures during
+    training are events.
     """
 
     def __init__(
@@ -95,11 +87,9 @@ class Trainer:
         self._health_probes = HealthProbes(self.model, architecture)
         self._captured_evaluator = self._create_captured_evaluator()
         self._metric_history = MetricHistory()
-        self._recent_losses: deque[float] = deque(maxlen=_RECENT_BATCHES)
-        self._epoch_sums = [0.0, 0.0, 0.0]  # loss × images, right answers, images
+        self._running_metrics = RunningMetrics(clock)
         self._elapsed_before = 0.0
         self._running_since: float | None = None
-        self._pending = self._make_pending_batches()
         self._steps_until_pause: int | None = None
         self._last_diagnosis: str | None = None
         self._tested_at_step: int | None = None
@@ -107,7 +97,7 @@ class Trainer:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as its knobs stand now."""
+        """The recipe with the current live hyperparameters."""
         return self._learner.recipe
 
     @property
@@ -117,22 +107,22 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch at the present batch size."""
+        """Batches per epoch at the current batch size."""
         return self._learner.steps_per_epoch
 
     @property
     def is_finished(self) -> bool:
-        """Whether every epoch was trained."""
+        """True after the last epoch."""
         return self._learner.is_finished
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds of training so far, pauses left out."""
+        """Seconds of training so far, without pauses."""
         running = self._clock() - self._running_since if self._running_since is not None else 0.0
         return self._elapsed_before + running
 
     def run(self, command_source: CommandSource | None = None) -> Iterator[events.Event]:
-        """Every event from here to the end of the run; ``command_source`` is asked for commands before every batch."""
+        """Train to the end of the run, yielding events; commands are polled before every batch."""
         command_source = command_source or NullCommandSource()
         self._running_since = self._clock()
         try:
@@ -145,56 +135,52 @@ class Trainer:
                 if self.is_finished:
                     break
                 before = self._learner.position
-                self._pending.batches.append(self._learner.train_batch())
+                self._running_metrics.add(self._learner.train_batch())
                 yield from self._handle_batch_end(before)
             yield from self._complete_run()
-        except (PlaygroundError, RuntimeError) as problem:
-            yield self._make_failed_event(
-                convert_memory_error(problem, self.recipe) if isinstance(problem, RuntimeError) else problem
-            )
+        except PlaygroundError as error:
+            yield self._make_failed_event(error)
+        except RuntimeError as error:
+            yield self._make_failed_event(convert_memory_error(error, self.recipe))
         finally:
             self._elapsed_before, self._running_since = self.elapsed_s, None
 
     def get_weights(self) -> dict[str, Tensor]:
-        """The weights and running statistics as they are now, on the CPU."""
+        """Copy the current weights and running statistics to the CPU."""
         return copy_to_cpu(self.model.state_dict())
 
     def create_checkpoint(self) -> dict[str, Any]:
-        """All that exact resumption needs: tensors, numbers and texts only."""
+        """Create a checkpoint for exact resume: tensors, numbers and strings only."""
         return {
             "schema": CHECKPOINT_SCHEMA,
             "architecture": self.architecture.to_canonical_json(),
             "recipe": self.recipe.to_canonical_json(),
             "elapsed_s": self.elapsed_s,
-            "epoch_sums": list(self._epoch_sums),
-            "recent_losses": list(self._recent_losses),
             "metric_history": asdict(self._metric_history),
             "last_diagnosis": self._last_diagnosis,
             "tested_at_step": self._tested_at_step,
+            **self._running_metrics.state_dict(),
             **self._learner.state_dict(),
         }
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Go back to where a checkpoint was taken; raises StoreError for one of another network or recipe."""
+        """Restore a checkpoint; raises StorageError for one of another network or recipe."""
         try:
-            recipe, architecture = (
-                Recipe.from_json(checkpoint["recipe"]),
-                Architecture.from_json(checkpoint["architecture"]),
-            )
+            recipe = Recipe.from_json(checkpoint["recipe"])
+            architecture = Architecture.from_json(checkpoint["architecture"])
             rates = architecture.dropout_rates
             if not self.recipe.is_equal_except_live_hyperparameters(recipe):
-                raise RecipeError("Its recipe is another one.")
+                raise RecipeError("The recipes differ in more than live hyperparameters.")
             self._learner.load_state_dict(checkpoint)
             self.architecture = self.architecture.with_dropout_rates(rates)
-        except (RuntimeError, ValueError, KeyError, PlaygroundError) as problem:
+        except (RuntimeError, ValueError, KeyError, PlaygroundError) as error:
             raise StorageError(
-                "The checkpoint does not belong to this run.", expected=str(problem).splitlines()[0], fix="Train again."
-            ) from problem
+                "The checkpoint does not belong to this run.", expected=str(error).splitlines()[0], fix="Train again."
+            ) from error
         self._learner.update_hyperparameters(recipe, rates)
         self._is_restored = True
         self._elapsed_before = checkpoint["elapsed_s"]
-        self._epoch_sums = list(checkpoint["epoch_sums"])
-        self._recent_losses.extend(checkpoint["recent_losses"])
+        self._running_metrics.load_state_dict(checkpoint)
         self._metric_history = MetricHistory(**checkpoint["metric_history"])
         self._last_diagnosis = checkpoint["last_diagnosis"]
         self._tested_at_step = checkpoint["tested_at_step"]
@@ -217,74 +203,54 @@ class Trainer:
                 eager_reason=self._learner.eager_reason,
             )
             yield self._make_event(events.SnapshotSaved)
-        self._pending = self._make_pending_batches()
+        self._running_metrics.start_interval()
 
     def _handle_batch_end(self, previous_position: int) -> Iterator[events.Event]:
-        learner = self._learner
-        ended = learner.position == 0
-        due = learner.has_crossed_interval(
-            self._evaluation_schedule.get_evaluations_per_epoch(len(self._splits.train)), previous_position
-        )
-        early = learner.step & (learner.step - 1) == 0 and learner.epoch == 0
-        saved = learner.has_crossed_interval(self._evaluation_schedule.checkpoints_per_epoch, previous_position)
-        if (
-            not (due or early or saved)
-            and self._clock() - self._pending.started_at < self._evaluation_schedule.report_interval_s
-        ):
+        learner, schedule = self._learner, self._evaluation_schedule
+        is_epoch_end = learner.position == 0
+        evaluations = schedule.get_evaluations_per_epoch(len(self._splits.train))
+        is_evaluation_due = learner.has_crossed_interval(evaluations, previous_position)
+        is_checkpoint_due = learner.has_crossed_interval(schedule.checkpoints_per_epoch, previous_position)
+        is_early_power_of_two = learner.step & (learner.step - 1) == 0 and learner.epoch == 0
+        is_due = is_evaluation_due or is_checkpoint_due or is_early_power_of_two
+        if not is_due and self._running_metrics.interval_s < schedule.report_interval_s:
             return
         yield from self._report_batches()
-        if due:
-            yield from self._evaluate_and_diagnose(is_epoch_end=ended)
-        if ended:
+        if is_evaluation_due:
+            yield from self._evaluate_and_diagnose(is_epoch_end=is_epoch_end)
+        if is_epoch_end:
             yield self._make_epoch_done_event()
-        if due or early:
+        if is_evaluation_due or is_early_power_of_two:
             yield self._make_event(events.SnapshotSaved)
-        if saved:
+        if is_checkpoint_due:
             yield self._make_event(events.CheckpointSaved)
-        self._pending = self._make_pending_batches()
+        self._running_metrics.start_interval()
 
     def _report_batches(self) -> Iterator[events.Event]:
-        pending, self._pending = self._pending, self._make_pending_batches()
-        if not pending.batches:
-            return
-        self._learner.compute_metrics()
-        losses = torch.stack([batch.loss for batch in pending.batches]).tolist()
-        corrects = torch.stack([batch.correct_count for batch in pending.batches]).tolist()
-        # The clock is read after the figures are here, so that what the device still had to do is counted.
-        rate = sum(batch.size for batch in pending.batches) / max(1e-9, self._clock() - pending.started_at)
-        for batch, loss, correct in zip(pending.batches, losses, corrects, strict=True):
-            if not loss < DIVERGENCE_THRESHOLD:  # also true of not-a-number
-                raise make_divergence_error(batch.step, loss, batch.lr)
-            for place, value in enumerate((loss * batch.size, correct, batch.size)):
-                self._epoch_sums[place] += value
-            self._recent_losses.append(loss)
+        for metrics in self._running_metrics.report(self._learner):
             yield self._make_event(
                 events.StepDone,
-                step=batch.step,
-                epochs=batch.epochs_trained,
-                loss=loss,
-                accuracy=correct / batch.size,
-                lr=batch.lr,
-                images_per_second=rate,
+                step=metrics.batch.step,
+                epochs=metrics.batch.epochs_trained,
+                loss=metrics.loss,
+                accuracy=metrics.accuracy,
+                lr=metrics.batch.lr,
+                images_per_second=metrics.images_per_second,
             )
 
     def _evaluate_and_diagnose(self, *, is_epoch_end: bool) -> Iterator[events.Event]:
-        data = (
-            self._validation
-            if is_epoch_end and len(self._validation) <= len(self._splits.train)
-            else self._validation_subset
-        )
-        measured = self._evaluate_or_raise(data, with_probes=True)
-        yield self._make_evaluated_event("validation", measured)
-        signs = self._collect_metrics(measured)
-        finding = diagnose(signs, self._metric_history)
-        self._metric_history = update_metric_history(self._metric_history, signs)
-        if finding.message != self._last_diagnosis:
-            self._last_diagnosis = finding.message
-            yield self._make_diagnosed_event(finding)
+        is_full = is_epoch_end and len(self._validation) <= len(self._splits.train)
+        evaluation = self._evaluate_or_raise(self._validation if is_full else self._validation_subset, with_probes=True)
+        yield self._make_evaluated_event("validation", evaluation)
+        metrics = self._collect_metrics(evaluation)
+        diagnosis = diagnose(metrics, self._metric_history)
+        self._metric_history = update_metric_history(self._metric_history, metrics)
+        if diagnosis.message != self._last_diagnosis:
+            self._last_diagnosis = diagnosis.message
+            yield self._make_diagnosed_event(diagnosis)
 
     def _create_captured_evaluator(self) -> CapturedEvaluator | None:
-        """The evaluator of a learner with captured steps, with graphs for every split that a run evaluates."""
+        """Create the evaluator of a learner with captured steps, with graphs for every split that a run evaluates."""
         if not isinstance(self._learner, CapturedLearner):
             return None
         evaluator = CapturedEvaluator(self.model, self._health_probes, self._learner.graph_capture)
@@ -295,7 +261,6 @@ class Trainer:
         return evaluator
 
     def _collect_metrics(self, evaluation: Evaluation) -> TrainingMetrics:
-        _, correct, count = self._epoch_sums
         return TrainingMetrics(
             architecture=self.architecture,
             recipe=self.recipe,
@@ -304,8 +269,8 @@ class Trainer:
             step=self.step,
             epochs_trained=self._learner.epochs_trained,
             lr=self._learner.lr,
-            recent_loss=sum(self._recent_losses) / max(1, len(self._recent_losses)),
-            train_accuracy=correct / max(1.0, count),
+            recent_loss=self._running_metrics.recent_loss,
+            train_accuracy=self._running_metrics.epoch_accuracy,
             validation_accuracy=evaluation.accuracy,
             validation_loss=evaluation.loss,
             dead_channels=self._health_probes.count_dead_channels(),
@@ -316,25 +281,23 @@ class Trainer:
 
     def _evaluate_or_raise(self, data: LabeledImages, *, with_probes: bool = False) -> Evaluation:
         if self._captured_evaluator is not None:
-            measured = self._captured_evaluator.evaluate(data, with_probes=with_probes)
+            evaluation = self._captured_evaluator.evaluate(data, with_probes=with_probes)
         else:
             with self._health_probes.record_activations() if with_probes else contextlib.nullcontext():
-                measured = evaluate(self.model, data)
-        if not measured.loss < DIVERGENCE_THRESHOLD:  # the last batch may have been the one too many
-            raise make_divergence_error(self.step, measured.loss, self._learner.lr)
-        return measured
+                evaluation = evaluate(self.model, data)
+        if not evaluation.loss < DIVERGENCE_THRESHOLD:  # the last batch may have diverged
+            raise make_divergence_error(self.step, evaluation.loss, self._learner.lr)
+        return evaluation
 
     def _make_epoch_done_event(self) -> events.Event:
-        loss_sum, correct, count = self._epoch_sums
-        self._epoch_sums = [0.0, 0.0, 0.0]
-        return self._make_event(
-            events.EpochDone, epoch=self._learner.epoch, train_loss=loss_sum / count, train_accuracy=correct / count
-        )
+        loss, accuracy = self._running_metrics.epoch_loss, self._running_metrics.epoch_accuracy
+        self._running_metrics.reset_epoch()
+        return self._make_event(events.EpochDone, epoch=self._learner.epoch, train_loss=loss, train_accuracy=accuracy)
 
     # Commands
 
     def _handle_commands(self, command_source: CommandSource) -> Generator[events.Event, None, events.EndStatus | None]:
-        """Follow what has come; the generator's value is how to end, or None to go on."""
+        """Carry out pending commands; the generator returns the status to end with, or None to continue."""
         commands = deque(command_source.poll())
         if self._steps_until_pause == 0:
             commands.appendleft(events.Pause())
@@ -361,7 +324,7 @@ class Trainer:
     def _wait_while_paused(
         self, command_source: CommandSource, commands: deque[events.Command]
     ) -> Generator[events.Event, None, events.Stop | events.Resume | events.TrainSteps]:
-        """Stand still until a command says otherwise; the generator's value is that command."""
+        """Wait until a command ends the pause; the generator returns that command."""
         yield from self._report_save()
         yield self._make_event(events.Paused)
         self._elapsed_before, self._running_since = self.elapsed_s, None
@@ -371,7 +334,7 @@ class Trainer:
                 break
             yield from self._handle_save_or_update(command)
         self._running_since = self._clock()
-        self._pending = self._make_pending_batches()
+        self._running_metrics.start_interval()
         if not isinstance(command, events.Stop):
             yield self._make_event(events.Resumed)
         return command
@@ -408,18 +371,18 @@ class Trainer:
             yield self._make_event(events.CheckpointSaved)  # a run killed from here on resumes with the new values
 
     def _reset_incomparable_metrics(self, changed: set[str]) -> None:
-        """Forget losses that a change made incomparable with what comes."""
+        """Forget metrics that a changed hyperparameter made incomparable."""
         if changed:
-            self._recent_losses.clear()
+            self._running_metrics.reset_recent_losses()
         if changed & {"label_smoothing", "augmentation", "dropout", "batch_size"}:
             self._metric_history = MetricHistory()
 
     def _complete_run(self) -> Iterator[events.Event]:
         yield from self._report_batches()
-        if self._tested_at_step != self.step:  # else it was cut right after its test
-            measured = self._evaluate_or_raise(self._test)
+        if self._tested_at_step != self.step:  # equal after a resume of a run that was killed right after its test
+            evaluation = self._evaluate_or_raise(self._test)
             self._tested_at_step = self.step
-            yield self._make_evaluated_event("test", measured)
+            yield self._make_evaluated_event("test", evaluation)
             yield self._make_event(events.CheckpointSaved)
         yield self._make_event(events.RunEnded, status="completed")
 
@@ -432,9 +395,6 @@ class Trainer:
         yield from self._report_save()
         yield self._make_event(events.RunEnded, status=status)
 
-    def _make_pending_batches(self) -> _PendingBatches:
-        return _PendingBatches([], self._clock())
-
     def _make_event(self, kind: Callable[..., events.Event], **fields: Any) -> events.Event:
         return kind(**{"step": self.step, "elapsed_s": round(self.elapsed_s, 4)} | fields)
 
@@ -444,8 +404,13 @@ class Trainer:
         )
 
     def _make_diagnosed_event(self, diagnosis: Diagnosis) -> events.Event:
-        words = {"diagnosis": diagnosis.code, "message": diagnosis.message, "metrics": diagnosis.evidence}
-        return self._make_event(events.Diagnosed, **words, suggestion=diagnosis.suggestion)
+        return self._make_event(
+            events.Diagnosed,
+            diagnosis=diagnosis.code,
+            message=diagnosis.message,
+            metrics=diagnosis.evidence,
+            suggestion=diagnosis.suggestion,
+        )
 
     def _make_failed_event(self, error: PlaygroundError) -> events.Event:
         return self._make_event(events.RunFailed, what=error.what, expected=error.expected, fix=error.fix)
