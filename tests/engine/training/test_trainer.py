@@ -276,7 +276,7 @@ def test_invalid_training_config_raises_before_the_first_event():
         Trainer(PLAIN, tiny_recipe(batch_size=200, limit=100))
     with pytest.raises(RecipeError, match="Channels, height and width"):
         make_trainer(splits=tiny_splits(size=12))
-    with pytest.raises(RecipeError, match="It needs 3"):
+    with pytest.raises(RecipeError, match="At least 3 outputs"):
         make_trainer(net(Flatten(), Output(), classes=2))
     with pytest.raises(RecipeError, match="device"):
         make_trainer(recipe=tiny_recipe(device="mps"))
