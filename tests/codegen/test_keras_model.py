@@ -1,4 +1,4 @@
-"""Exported Keras code, executed: a run's shapes, parameters, scores, and the same steps of training."""
+"""Exported Keras programs, executed: the same shapes, parameter counts, logits and training steps as the engine."""
 
 import os
 import tempfile
@@ -62,7 +62,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 @pytest.mark.parametrize(("name", "recipe"), [("guide", None), ("guide", "sprint"), ("residual", None)])
 def test_code_is_the_golden_file(name: str, recipe: str | None) -> None:
-    """``UPDATE_GOLDEN=1`` writes the files anew; look at the difference before you commit it."""
+    """``UPDATE_GOLDEN=1`` rewrites the files; look at the difference before you commit it."""
     preset = get_architecture_preset(name)
     code = to_keras(preset.architecture, get_recipe_preset(recipe).recipe if recipe else None, title=preset.title)
     path = GOLDEN / f"keras-{'-'.join(filter(None, (name, recipe)))}.py.txt"
@@ -72,7 +72,7 @@ def test_code_is_the_golden_file(name: str, recipe: str | None) -> None:
 
 
 def _run(architecture: Architecture) -> nn.Sequential:
-    """A network as a run leaves it: running figures that are not the fresh ones must be carried over too."""
+    """A network with running statistics that differ from the initial ones, so that they must be loaded too."""
     module = build_model(architecture, seed=3)
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -98,7 +98,7 @@ def _scores(model: Any, images: torch.Tensor) -> NDArray[np.float32]:
 
 
 def _loaded(architecture: Architecture, module: nn.Module, recipe: Recipe | None = None) -> tuple[dict[str, Any], Any]:
-    """The names of the exported file, and its model with the module's weights."""
+    """The names that the exported file defines, and its model with the module's weights."""
     exported = executed(to_keras(architecture, recipe))
     model = exported["make_model"](logits=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -122,12 +122,12 @@ def _check_same(architecture: Architecture) -> None:
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=25)
-def test_exported_code_gives_the_same_shapes_and_scores(architecture: Architecture) -> None:
+def test_exported_network_gives_the_same_shapes_and_logits(architecture: Architecture) -> None:
     _check_same(architecture)
 
 
 @pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURE_PRESETS.items() if not preset.is_broken])
-def test_exported_presets_give_the_same_shapes_and_scores(name: str) -> None:
+def test_exported_preset_gives_the_same_shapes_and_logits(name: str) -> None:
     _check_same(get_architecture_preset(name).architecture)
 
 
@@ -151,8 +151,8 @@ _AWKWARD = {
 
 
 @pytest.mark.parametrize("layer", _AWKWARD.values(), ids=_AWKWARD)
-def test_where_keras_means_something_else(layer: Layer) -> None:
-    """Values of both signs go in, so that padding with zeros is not padding with the smallest."""
+def test_option_that_keras_defines_differently_gives_the_same_logits(layer: Layer) -> None:
+    """Inputs have both signs, so that zero padding differs from padding with the minimum."""
     _check_same(_net(layer))
 
 
@@ -161,7 +161,7 @@ def test_every_activation_is_the_same_function(activation: Any) -> None:
     _check_same(_net(Conv2d(activation=activation), Activation(activation=activation)))
 
 
-def test_batch_norm_remembers_the_same_share() -> None:
+def test_batch_norm_has_the_same_momentum() -> None:
     architecture = _net(BatchNorm(momentum=0.3))
     module = build_model(architecture, seed=3)
     _, model = _loaded(architecture, module)
@@ -173,14 +173,14 @@ def test_batch_norm_remembers_the_same_share() -> None:
     np.testing.assert_allclose(model.layers[0].moving_mean.numpy(), mean.numpy(), rtol=1e-4)
 
 
-def test_a_block_may_begin_and_end_with_anything() -> None:
-    """The weights must find their places in the order in which Keras lists the layers of a graph."""
+def test_block_may_begin_and_end_with_any_layer() -> None:
+    """Weights are assigned in the order in which Keras lists the layers of a graph."""
     strided = Conv2d(kernel_size=1, stride=2, **_PLAIN)
     same = Conv2d(kernel_size=1, **_PLAIN)
     _check_same(_net(Residual(layers=(strided, Dropout(), Activation())), Residual(layers=(Activation(), same))))
 
 
-def test_the_model_can_be_saved_as_keras_saves_models(tmp_path: Path) -> None:
+def test_model_survives_saving_and_loading_in_keras(tmp_path: Path) -> None:
     architecture = _net(MaxPool2d(kernel_size=3, padding=1))
     exported, model = _loaded(architecture, _run(architecture), Recipe(schedule=OneCycle()))
     exported["compile_model"](model, 10)
@@ -191,14 +191,14 @@ def test_the_model_can_be_saved_as_keras_saves_models(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, _scores(model, images))
 
 
-def test_layers_that_are_switched_off_are_left_out() -> None:
+def test_disabled_layers_are_left_out() -> None:
     code = to_keras(_net(Conv2d(enabled=False), Dropout(p=0.5), Dropout(p=0.25, enabled=False)))
     assert "Conv2D" not in code
     assert code.count("Dropout") == 1
 
 
 @pytest.mark.parametrize(("classes", "function"), [(2, torch.sigmoid), (3, lambda scores: scores.softmax(1))])
-def test_the_model_gives_probabilities_if_not_asked_for_scores(classes: int, function: Any) -> None:
+def test_model_gives_probabilities_unless_logits_are_asked_for(classes: int, function: Any) -> None:
     architecture = _net(classes=classes)
     exported, model = _loaded(architecture, _run(architecture))
     complete = exported["make_model"]()
@@ -226,7 +226,7 @@ _SCHEDULES: list[Schedule] = [StepDecay(step_size=1, gamma=0.3), Cosine(), OneCy
 
 
 def _check_same_steps(recipe: Recipe, classes: int = 3, steps: int = 6) -> None:
-    """The same batches train the exported model and the module: both must come to the same scores."""
+    """Train the exported model and the module on the same batches; both must give the same logits."""
     hidden = (Conv2d(out_channels=5, kernel_size=2),) if recipe.optimizer.is_matrix_wise else ()
     architecture = _net(Conv2d(out_channels=4, activation="tanh"), *hidden, classes=classes, size=6)
     module = build_model(architecture, seed=3)
@@ -253,21 +253,21 @@ def _check_same_steps(recipe: Recipe, classes: int = 3, steps: int = 6) -> None:
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("optimizer", _WITHOUT_SCHEDULE, ids=repr)
-def test_every_optimizer_takes_the_same_steps(optimizer: Optimizer, weight_decay: float) -> None:
+def test_optimizer_takes_the_same_steps(optimizer: Optimizer, weight_decay: float) -> None:
     _check_same_steps(Recipe(optimizer=optimizer, lr=0.01, weight_decay=weight_decay))
 
 
 @pytest.mark.parametrize("schedule", _SCHEDULES, ids=repr)
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_every_schedule_takes_the_same_steps(schedule: Schedule, epochs: int) -> None:
+def test_schedule_takes_the_same_steps(schedule: Schedule, epochs: int) -> None:
     _check_same_steps(Recipe(schedule=schedule, lr=0.02, epochs=epochs, label_smoothing=0.2))
 
 
-def test_a_sigmoid_takes_the_same_steps() -> None:
+def test_sigmoid_output_takes_the_same_steps() -> None:
     _check_same_steps(Recipe(lr=0.02, label_smoothing=0.2), classes=2)
 
 
-def test_frozen_layers_keep_what_they_are_given() -> None:
+def test_frozen_layers_keep_the_loaded_weights() -> None:
     block = Residual(layers=(Conv2d(out_channels=2, kernel_size=1), BatchNorm()), trainable=False)
     architecture = _net(Conv2d(out_channels=2, trainable=False), block, BatchNorm())
     exported, model = _loaded(architecture, _run(architecture), Recipe(optimizer=AdamW(), weight_decay=0.1))
@@ -287,7 +287,7 @@ def test_frozen_layers_keep_what_they_are_given() -> None:
     ("dataset", "wanted"),
     [("mnist", (1, 28, 28)), ("mnist", (3, 20, 24)), ("cifar10", (1, 32, 32)), ("cifar10", (3, 40, 40))],
 )
-def test_images_are_brought_into_the_shape_that_the_network_takes(dataset: str, wanted: tuple[int, ...]) -> None:
+def test_images_are_resized_to_the_network_s_input_shape(dataset: str, wanted: tuple[int, ...]) -> None:
     shape = InputShape(channels=wanted[0], height=wanted[1], width=wanted[2])
     code = to_keras(Architecture(input=shape, layers=(Flatten(), Output())), Recipe(dataset=dataset))
     given = np.random.default_rng(0).integers(0, 256, (5, 28, 28) if dataset == "mnist" else (5, 32, 32, 3), np.uint8)
@@ -299,10 +299,10 @@ def test_images_are_brought_into_the_shape_that_the_network_takes(dataset: str, 
 
 
 @pytest.mark.parametrize(("classes", "label_smoothing"), [(10, 0.0), (10, 0.1), (2, 0.1)])
-def test_the_program_trains_and_tells_the_accuracy(
+def test_program_trains_and_prints_the_test_accuracy(
     classes: int, label_smoothing: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On images that give their class away: the brightest row is the label's."""
+    """The brightest row of an image gives its label."""
     labels = np.arange(240, dtype=np.uint8) % classes
     images = np.zeros((240, 28, 28), np.uint8)
     images[np.arange(240), 2 * labels] = 255
@@ -327,10 +327,10 @@ def test_the_program_trains_and_tells_the_accuracy(
     assert printed.splitlines()[-1] == "test accuracy 1.0000"
 
 
-def test_data_that_keras_has_not_got_is_read_from_folders(
+def test_dataset_that_keras_does_not_have_is_read_from_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Dark pictures and bright ones, larger than the network takes them: the exported program tells them apart."""
+    """The exported program separates dark from bright images, which are larger than the network's input."""
     for part in ("train", "test"):
         for name, level in (("bright", 230), ("dark", 20)):
             folder = tmp_path / "data" / part / name
@@ -350,21 +350,21 @@ def test_data_that_keras_has_not_got_is_read_from_folders(
     assert capsys.readouterr().out.splitlines()[-1] == "test accuracy 1.0000"
 
 
-def test_a_data_set_s_name_is_only_a_name() -> None:
+def test_dataset_name_never_becomes_code() -> None:
     recipe = Recipe(dataset='own:"""\nraise SystemExit')
     executed(to_keras(_net(), recipe))
 
 
 @pytest.mark.parametrize("title", ['"""', "a\\N", 'x"""\nraise SystemExit\n"""', "naïve ✓"])
-def test_any_title_is_only_a_title(title: str) -> None:
+def test_title_never_becomes_code(title: str) -> None:
     executed(to_keras(get_architecture_preset("tiny").architecture, title=title))
 
 
-def test_without_a_recipe_the_program_shows_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+def test_program_without_a_recipe_prints_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
     executed(to_keras(get_architecture_preset("guide").architecture), "__main__")
     assert "93,322" in capsys.readouterr().out
 
 
-def test_what_cannot_be_built_is_not_exported() -> None:
+def test_broken_network_is_not_exported() -> None:
     with pytest.raises(ArchitectureError, match="needs a vector"):
         to_keras(Architecture(layers=(Conv2d(), Output())))

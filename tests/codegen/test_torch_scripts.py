@@ -1,4 +1,4 @@
-"""Programs written for a run, executed: they train as the run did, and say of a picture what the run says."""
+"""Exported PyTorch programs, executed: they train as the engine does and predict as the model does."""
 
 import inspect
 import lzma
@@ -58,8 +58,8 @@ def _fitting(name: str) -> Architecture:
 
 
 @pytest.mark.parametrize("recipe", ["sprint", "careful"])
-def test_training_is_the_golden_file(recipe: str) -> None:
-    """``UPDATE_GOLDEN=1`` writes the files anew; look at the difference before you commit it."""
+def test_training_program_is_the_golden_file(recipe: str) -> None:
+    """``UPDATE_GOLDEN=1`` rewrites the files; look at the difference before you commit it."""
     preset = get_architecture_preset("guide")
     code = generate_training_script(
         preset.architecture, get_recipe_preset(recipe).recipe, title=preset.title, dataset=DATASETS["mnist"]
@@ -67,7 +67,7 @@ def test_training_is_the_golden_file(recipe: str) -> None:
     _check_golden(code, f"train-guide-{recipe}.py.txt")
 
 
-def test_prediction_is_the_golden_file() -> None:
+def test_prediction_program_is_the_golden_file() -> None:
     preset = get_architecture_preset("guide")
     code = generate_prediction_script(
         preset.architecture, title=preset.title, class_names=DATASETS["mnist"].class_names
@@ -96,8 +96,8 @@ def _run_program(code: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_program_trains_on_mnist_as_the_run_does(tmp_path: Path) -> None:
-    """In two short epochs, after which a wrong schedule, scale or number of images shows in the accuracy."""
+def test_program_reaches_the_engine_s_accuracy_on_mnist(tmp_path: Path) -> None:
+    """After two short epochs, a wrong schedule, scale or number of images shows in the accuracy."""
     architecture = Architecture(
         layers=(Conv2d(out_channels=8, kernel_size=5, stride=2), MaxPool2d(), Flatten(), Output())
     )
@@ -118,14 +118,14 @@ def test_the_program_trains_on_mnist_as_the_run_does(tmp_path: Path) -> None:
     assert load_file(tmp_path / "weights.safetensors").keys() == build_model(architecture).state_dict().keys()
 
 
-# The parts of the program, next to the engine's
+# Parts of the program compared with the engine
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize(
     "optimizer", [kind() for kind in strategies.OPTIMIZERS] + [Sgd(nesterov=True), Adam(beta1=0.5)]
 )
-def test_the_optimizer_is_the_run_s(optimizer: Optimizer, weight_decay: float) -> None:
+def test_program_has_the_engine_s_optimizer(optimizer: Optimizer, weight_decay: float) -> None:
     recipe = Recipe(optimizer=optimizer, lr=0.03, weight_decay=weight_decay)
     model = build_model(TINY)
     found = _script(recipe)["make_optimizer"](model)
@@ -139,7 +139,7 @@ def test_the_optimizer_is_the_run_s(optimizer: Optimizer, weight_decay: float) -
 @pytest.mark.parametrize(
     "schedule", [*(kind() for kind in strategies.SCHEDULES), OneCycle(pct_start=0.6, div_factor=5)]
 )
-def test_the_learning_rates_are_the_run_s(schedule: Schedule, epochs: int) -> None:
+def test_program_has_the_engine_s_learning_rates(schedule: Schedule, epochs: int) -> None:
     recipe = Recipe(schedule=schedule, lr=0.03, epochs=epochs)
     script = _script(recipe)
     optimizer = script["make_optimizer"](build_model(TINY))
@@ -161,19 +161,18 @@ def _check_same_images(augmentations: tuple[Augmentation, ...]) -> None:
 
 
 @pytest.mark.parametrize("kind", strategies.AUGMENTATIONS)
-def test_every_kind_of_augmentation_gives_the_run_s_images(kind: type[Any]) -> None:
-    """From the same random numbers."""
+def test_augmentation_gives_the_engine_s_images_for_equal_random_numbers(kind: type[Any]) -> None:
     _check_same_images((kind(),))
 
 
 @given(augmentations=st.lists(st.one_of(map(strategies.from_form, strategies.AUGMENTATIONS)), min_size=1, max_size=9))
 @settings(max_examples=40)
-def test_augmentations_together_give_the_run_s_images(augmentations: list[Augmentation]) -> None:
+def test_combined_augmentations_give_the_engine_s_images(augmentations: list[Augmentation]) -> None:
     _check_same_images(tuple(augmentations))
 
 
 def _tiny_data(architecture: Architecture, count: int = 90) -> tuple[Tensor, Tensor]:
-    """Images whose brightest row is their class."""
+    """Images whose brightest row gives the class."""
     labels = torch.arange(count) % architecture.classes
     images = torch.zeros(count, *architecture.input.shape, dtype=torch.uint8)
     images[torch.arange(count), :, 2 * labels] = 255
@@ -201,7 +200,7 @@ _SMALL = {"lr": 0.05, "batch_size": 16, "epochs": 3, "validation_size": 20, "dev
         (2, {"label_smoothing": 0.1}),
     ],
 )
-def test_every_part_of_the_program_learns(
+def test_program_learns_a_separable_dataset(
     classes: int,
     fields: dict[str, Any],
     tmp_path: Path,
@@ -218,7 +217,7 @@ def test_every_part_of_the_program_learns(
 
 
 def test_validation_images_are_never_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every image has its own brightness, by which it is known."""
+    """Every image is identified by its brightness."""
     architecture = Architecture(layers=(Flatten(), Output()))
     images = torch.arange(90, dtype=torch.uint8).view(90, 1, 1, 1).repeat(1, 1, 28, 28)
     script = _script(Recipe(**{**_SMALL, "epochs": 2}), architecture)
@@ -237,14 +236,14 @@ def test_validation_images_are_never_trained_on(tmp_path: Path, monkeypatch: pyt
     assert sorted(seen[False]) == sorted([*set(seen[False])] * 2)
 
 
-def test_a_last_batch_of_one_image_does_not_stop_batch_norm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_batch_of_one_image_is_left_out_for_batch_norm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     architecture = Architecture(layers=(Flatten(), BatchNorm(), Output()))
     script = _script(Recipe(**{**_SMALL, "validation_size": 25, "epochs": 1}), architecture)
     _train(script, _tiny_data(architecture), monkeypatch, tmp_path)
 
 
-def test_frozen_layers_keep_what_they_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The weights of batch norm as well as its figures, in and outside of blocks."""
+def test_frozen_layers_keep_the_loaded_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights and running statistics of batch norm too, inside and outside of blocks."""
     inner = (Conv2d(out_channels=2, kernel_size=1, trainable=False), BatchNorm())
     frozen = Conv2d(out_channels=2, kernel_size=5, stride=4, trainable=False)
     block = Residual(layers=inner, trainable=True)
@@ -260,9 +259,7 @@ def test_frozen_layers_keep_what_they_are_given(tmp_path: Path, monkeypatch: pyt
     assert not any(torch.equal(given[name], trained[name]) for name in given if name.startswith(("3.body.1", "6")))
 
 
-def test_without_safetensors_the_weights_are_written_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_are_written_without_safetensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     monkeypatch.chdir(tmp_path)
     _script(Recipe())["save_weights"](build_model(TINY))
@@ -273,10 +270,10 @@ def test_without_safetensors_the_weights_are_written_all_the_same(
 
 
 def _stand_in(name: str, shape: tuple[int, ...]) -> SimpleNamespace:
-    """Two images, and labels 0 and 1, in the layout in which torchvision holds them."""
+    """Two images with labels 0 and 1, in torchvision's layout."""
     _, height, width = shape
     upright = torch.arange(2 * height * width).view(2, height, width).to(torch.uint8)
-    colour = torch.stack([upright, upright + 1, upright + 2], dim=1)
+    color = torch.stack([upright, upright + 1, upright + 2], dim=1)
     labels = torch.arange(2)
     match name:
         case "emnist-letters":
@@ -288,15 +285,15 @@ def _stand_in(name: str, shape: tuple[int, ...]) -> SimpleNamespace:
         case "usps":
             return SimpleNamespace(data=upright.numpy(), targets=labels.tolist())
         case "svhn":
-            return SimpleNamespace(data=colour.numpy(), labels=labels.numpy())
+            return SimpleNamespace(data=color.numpy(), labels=labels.numpy())
         case "cifar10" | "cifar100":
-            return SimpleNamespace(data=colour.permute(0, 2, 3, 1).numpy(), targets=labels.tolist())
+            return SimpleNamespace(data=color.permute(0, 2, 3, 1).numpy(), targets=labels.tolist())
         case _:
             return SimpleNamespace(data=upright, targets=labels)
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_data_set_is_read_from_torchvision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_dataset_is_read_from_torchvision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = DATASETS[name].input_shape
     kind = TORCHVISION_SOURCES[name].class_name
     signature = inspect.signature(getattr(datasets, kind))
@@ -321,7 +318,7 @@ def test_every_data_set_is_read_from_torchvision(name: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
 @pytest.mark.parametrize("wanted", [(1, 28, 28), (1, 40, 32), (3, 32, 32), (3, 20, 20), (4, 32, 32)])
-def test_images_of_another_shape_are_fitted_as_the_run_does_it(
+def test_images_of_another_shape_are_resized_as_in_the_engine(
     name: str, wanted: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, given = TORCHVISION_SOURCES[name].class_name, DATASETS[name].input_shape
@@ -334,8 +331,8 @@ def test_images_of_another_shape_are_fitted_as_the_run_does_it(
     assert torch.equal(labels, same[1])
 
 
-def test_own_images_are_read_from_one_folder_a_class(tmp_path: Path) -> None:
-    """In the order of the run's classes, which need not be that of the alphabet."""
+def test_custom_dataset_is_read_from_one_folder_for_each_class(tmp_path: Path) -> None:
+    """The labels follow the order of the dataset's classes, which need not be alphabetical."""
     own = Dataset("own:pets", "Pets", (3, 6, 4), ("zebra", "ant"), 20, 2, "")
     for number, name in enumerate(own.class_names):
         folder = tmp_path / "test" / name
@@ -353,7 +350,7 @@ def test_own_images_are_read_from_one_folder_a_class(tmp_path: Path) -> None:
     assert images[0, :, 5, 3].tolist()[1:] == [2, 3]
 
 
-def test_another_number_of_classes_than_the_data_has_is_refused() -> None:
+def test_other_number_of_classes_than_the_dataset_s_is_rejected() -> None:
     with pytest.raises(RecipeError, match="has 10 classes, EMNIST, digits and letters has 47"):
         generate_training_script(TINY, Recipe(), dataset=DATASETS["emnist-balanced"])
 
@@ -362,7 +359,7 @@ def test_another_number_of_classes_than_the_data_has_is_refused() -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 10])
-def test_the_program_says_of_a_picture_what_the_run_says(classes: int, tmp_path: Path) -> None:
+def test_prediction_program_predicts_as_the_model_does(classes: int, tmp_path: Path) -> None:
     output = Output(activation="sigmoid" if classes == 2 else "softmax")
     architecture = Architecture(classes=classes, layers=(Conv2d(out_channels=4), Flatten(), output))
     module = build_model(architecture, seed=1).eval()
@@ -380,10 +377,10 @@ def test_the_program_says_of_a_picture_what_the_run_says(classes: int, tmp_path:
         assert line == f"{name}: class {answer}, {probabilities[answer]:.4f}"
 
 
-# What may go wrong
+# Invalid input
 
 
-def test_nobody_s_text_becomes_code() -> None:
+def test_texts_of_users_never_become_code() -> None:
     hostile = '"""\nraise SystemExit("' + "\\"
     own = Dataset(f"own:{hostile}", hostile, (1, 28, 28), (hostile, "'", '"', *"abcdefg"), 20, 2, "")
     recipe = Recipe(dataset=own.name)
@@ -394,7 +391,7 @@ def test_nobody_s_text_becomes_code() -> None:
         assert executed(code)["CLASS_NAMES"] == own.class_names
 
 
-def test_what_cannot_be_built_is_not_written() -> None:
+def test_broken_network_is_not_exported() -> None:
     broken = get_architecture_preset("broken").architecture
     with pytest.raises(ArchitectureError, match="cannot be exported"):
         generate_training_script(broken, Recipe(), dataset=DATASETS["mnist"])

@@ -1,4 +1,4 @@
-"""A Recipe: its JSON, its bounds, its knobs."""
+"""Recipe: JSON, bounds, live hyperparameters."""
 
 import json
 from typing import Any
@@ -40,12 +40,12 @@ def test_json_round_trip(recipe: Recipe) -> None:
 
 @given(first=strategies.recipes(), second=strategies.recipes())
 @settings(max_examples=50)
-def test_digests_name_contents(first: Recipe, second: Recipe) -> None:
+def test_digests_are_equal_for_equal_recipes_only(first: Recipe, second: Recipe) -> None:
     assert (first.digest == second.digest) == (first == second)
 
 
-def test_a_recipe_that_transfers_nothing_keeps_its_digest() -> None:
-    """Digests lie in run folders and links: a field that came later must not change them."""
+def test_digest_without_transfer_is_that_of_earlier_versions() -> None:
+    """A field that was added later must not change the digests of existing recipes."""
     found = {name: preset.recipe.digest for name, preset in RECIPE_PRESETS.items()}
     assert found.items() >= {"sprint": "4c3cecdc6550", "tutorial": "1b1e6a5a03a9", "careful": "f8d57cc32983"}.items()
     share = Recipe().replace(transferred_lr_scale=0.1)
@@ -77,7 +77,7 @@ def test_fixed_field_of_an_optimizer_cannot_change_in_mid_run() -> None:
     assert recipe.is_equal_except_live_hyperparameters(Recipe(optimizer=Muon(momentum=0.5), lr=0.1))
 
 
-def test_a_partial_recipe_gets_defaults() -> None:
+def test_partial_recipe_gets_defaults() -> None:
     recipe = Recipe.from_json('{"optimizer": {"kind": "adamw"}, "schedule": {"kind": "one_cycle"}, "epochs": 3}')
     assert recipe == Recipe(optimizer=AdamW(), schedule=OneCycle(), epochs=3)
     assert (recipe.lr, recipe.batch_size, recipe.seed, recipe.dataset) == (1e-3, 128, 0, "mnist")
@@ -132,7 +132,7 @@ def test_every_bound_of_the_form_is_valid(part: type[BaseModel]) -> None:
         ({"learning_rate": 0.1}, "learning_rate"),
     ],
 )
-def test_out_of_bounds_is_told_so(fields: dict[str, Any], named: str) -> None:
+def test_value_out_of_bounds_is_rejected_by_name(fields: dict[str, Any], named: str) -> None:
     with pytest.raises(RecipeError, match=named):
         Recipe.from_json(fields)
     with pytest.raises(RecipeError, match=named):
@@ -140,25 +140,25 @@ def test_out_of_bounds_is_told_so(fields: dict[str, Any], named: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["", "[1]", "null", "{", pytest.param(b"\xff", id="not UTF-8"), '"sprint"'])
-def test_what_is_no_recipe_is_told_so(source: str | bytes) -> None:
+def test_other_text_than_a_recipe_is_rejected(source: str | bytes) -> None:
     with pytest.raises(RecipeError, match="recipe is one JSON object") as caught:
         Recipe.from_json(source)
     assert str(caught.value).endswith(".")
 
 
-def test_messages_are_english() -> None:
+def test_error_names_the_expected_type() -> None:
     with pytest.raises(RecipeError, match="A recipe is one JSON object"):
         Recipe.from_json("[]")
 
 
-def test_a_newer_schema_is_told_apart() -> None:
+def test_newer_schema_is_rejected() -> None:
     with pytest.raises(SchemaVersionError, match="recipe has schema 2"):
         Recipe.from_json('{"schema": 2}')
     with pytest.raises(SchemaVersionError, match="schema 7"):
         Recipe().replace(schema=7)
 
 
-def test_changed_leaves_the_old_value() -> None:
+def test_replace_leaves_the_original() -> None:
     recipe = Recipe()
     changed = recipe.replace(lr=0.5, augmentation=(Rotate(),), schedule=Cosine())
     assert (changed.lr, changed.augmentation, changed.schedule) == (0.5, (Rotate(),), Cosine())
@@ -167,28 +167,34 @@ def test_changed_leaves_the_old_value() -> None:
 
 @given(recipe=strategies.recipes(), other=strategies.recipes())
 @settings(max_examples=60)
-def test_knobs_change_what_they_name(recipe: Recipe, other: Recipe) -> None:
-    knobs: dict[str, Any] = {"lr": other.lr, "weight_decay": other.weight_decay, "augmentation": other.augmentation}
-    changed = recipe.update_hyperparameters(knobs)
-    assert (changed.lr, changed.weight_decay, changed.augmentation) == tuple(knobs.values())
+def test_hyperparameters_change_by_name(recipe: Recipe, other: Recipe) -> None:
+    hyperparameters: dict[str, Any] = {
+        "lr": other.lr,
+        "weight_decay": other.weight_decay,
+        "augmentation": other.augmentation,
+    }
+    changed = recipe.update_hyperparameters(hyperparameters)
+    assert (changed.lr, changed.weight_decay, changed.augmentation) == tuple(hyperparameters.values())
     assert recipe.update_hyperparameters({}) == recipe
-    assert changed.update_hyperparameters({name: getattr(recipe, name) for name in knobs}) == recipe
+    assert changed.update_hyperparameters({name: getattr(recipe, name) for name in hyperparameters}) == recipe
 
 
-def test_knobs_come_from_json_too() -> None:
-    knobs = json.loads('{"optimizer": {"kind": "adam", "beta1": 0.5}, "augmentation": [{"kind": "noise", "std": 0.2}]}')
-    changed = Recipe().update_hyperparameters(knobs)
+def test_hyperparameters_are_read_from_json() -> None:
+    hyperparameters = json.loads(
+        '{"optimizer": {"kind": "adam", "beta1": 0.5}, "augmentation": [{"kind": "noise", "std": 0.2}]}'
+    )
+    changed = Recipe().update_hyperparameters(hyperparameters)
     assert changed.optimizer == Adam(beta1=0.5)
     assert changed.augmentation == (Noise(std=0.2),)
 
 
-def test_what_may_not_change_in_mid_run() -> None:
+def test_fixed_fields_cannot_change_in_mid_run() -> None:
     fixed = sorted(set(Recipe.model_fields) - set(LIVE_HYPERPARAMETERS))
     assert len(fixed) == len(Recipe.model_fields) - len(LIVE_HYPERPARAMETERS) == 9
     for name in (*fixed, "schema", "no_such_thing"):
         with pytest.raises(RecipeError, match=f"{name} cannot change") as caught:
             Recipe().update_hyperparameters({name: 1, "lr": 0.1})
-        assert all(knob in caught.value.expected for knob in LIVE_HYPERPARAMETERS)
+        assert all(name in caught.value.expected for name in LIVE_HYPERPARAMETERS)
     with pytest.raises(RecipeError, match="from adam to sgd"):
         Recipe().update_hyperparameters({"optimizer": Sgd()})
     with pytest.raises(RecipeError, match="from adam to adamw"):
@@ -196,18 +202,18 @@ def test_what_may_not_change_in_mid_run() -> None:
 
 
 @given(
-    knobs=st.dictionaries(
+    hyperparameters=st.dictionaries(
         st.sampled_from(LIVE_HYPERPARAMETERS), st.none() | st.text(max_size=4) | st.lists(st.integers(), max_size=2)
     )
 )
-def test_wrong_knob_values_are_recipe_errors(knobs: dict[str, Any]) -> None:
-    said = ""
+def test_invalid_hyperparameters_are_recipe_errors(hyperparameters: dict[str, Any]) -> None:
+    message = ""
     try:
-        changed = Recipe().update_hyperparameters(knobs)
-    except RecipeError as problem:
-        said = str(problem)
-    if said:
-        assert any(name in said for name in knobs)
+        changed = Recipe().update_hyperparameters(hyperparameters)
+    except RecipeError as error:
+        message = str(error)
+    if message:
+        assert any(name in message for name in hyperparameters)
     else:
         assert Recipe.from_json(changed.to_canonical_json()) == changed
 
@@ -220,7 +226,7 @@ def test_presets_are_recipes(name: str) -> None:
     assert preset.description.endswith(".")
 
 
-def test_the_presets_settings() -> None:
+def test_settings_of_presets() -> None:
     assert get_recipe_preset("tutorial").recipe == Recipe(lr=1e-3, batch_size=32, epochs=5)
     assert get_recipe_preset("careful").recipe.augmentation[0] == Shift(pixels=2)
     assert get_recipe_preset("sprint").recipe.schedule == OneCycle()

@@ -23,15 +23,15 @@ MANY = 64
 
 
 def blob(count: int = MANY, size: int = 28, *, width: int | None = None) -> Tensor:
-    """A 6×4 block left of and above the middle, with an L's foot, so that no symmetry hides a mistake."""
+    """A 6×4 block with an L's foot, left of and above the center: its asymmetry reveals wrong signs and axes."""
     images = torch.zeros(count, 1, size, width or size)
     images[:, :, 9:15, 10:14] = 1.0
     images[:, :, 13:15, 14:17] = 0.5
     return images
 
 
-def centre(images: Tensor) -> tuple[Tensor, Tensor]:
-    """(x, y) of each image's centre of mass, in pixels from the left upper corner."""
+def center(images: Tensor) -> tuple[Tensor, Tensor]:
+    """(x, y) of each image's center of mass, in pixels from the left upper corner."""
     mass = images.sum(dim=(1, 2, 3))
     rows = torch.arange(images.shape[2]) + 0.5
     columns = torch.arange(images.shape[3]) + 0.5
@@ -45,7 +45,7 @@ def changed(images: Tensor, *items: object, seed: int = 1, step: int = 0) -> Ten
 
 
 @pytest.mark.parametrize("item", ALL, ids=lambda item: item.kind)
-def test_a_pure_function_of_seed_and_step(item):
+def test_result_depends_on_seed_and_step_only(item):
     images = blob(8)
     first = changed(images, item, seed=3, step=9)
     torch.rand(5)
@@ -56,7 +56,7 @@ def test_a_pure_function_of_seed_and_step(item):
 
 @pytest.mark.parametrize("shape", [(4, 1, 28, 28), (3, 3, 12, 20), (1, 1, 5, 5)], ids=str)
 @pytest.mark.parametrize("item", [*ALL, ALL], ids=lambda item: getattr(item, "kind", "all"))
-def test_shape_kind_and_input_are_kept(item, shape: tuple[int, ...]):
+def test_shape_and_type_are_kept_and_the_input_is_unchanged(item, shape: tuple[int, ...]):
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     before = images.clone()
     found = augment(images, item if isinstance(item, tuple) else (item,), seed=0, step=0)
@@ -67,12 +67,12 @@ def test_shape_kind_and_input_are_kept(item, shape: tuple[int, ...]):
     assert found.max() <= 1 + 1e-6
 
 
-def test_every_image_is_drawn_for_itself():
+def test_images_of_a_batch_are_augmented_independently():
     found = changed(blob(), Shift(pixels=3), Erase(p=1))
     assert len({tuple(image.flatten().tolist()) for image in found}) == MANY
 
 
-def test_no_augmentation_is_the_same_images():
+def test_no_augmentation_returns_the_images():
     images = blob(2)
     assert changed(images) is images
 
@@ -91,10 +91,10 @@ def test_strength_zero_is_exactly_the_identity(item):
 
 @pytest.mark.parametrize("pixels", [1.0, 4.0])
 @pytest.mark.parametrize("width", [28, 40])
-def test_shift_moves_by_at_most_so_many_pixels(pixels: float, width: int):
+def test_shift_stays_within_its_bound(pixels: float, width: int):
     images = blob(width=width)
-    x, y = centre(changed(images, Shift(pixels=pixels)))
-    x0, y0 = centre(images)
+    x, y = center(changed(images, Shift(pixels=pixels)))
+    x0, y0 = center(images)
     for moved in (x - x0, y - y0):
         assert moved.abs().max() <= pixels + 0.01
         assert moved.max() > pixels * 0.8
@@ -104,7 +104,7 @@ def test_shift_moves_by_at_most_so_many_pixels(pixels: float, width: int):
     )
 
 
-def test_flip_mirrors_exactly_and_so_often():
+def test_flip_mirrors_exactly_with_its_probability():
     images = blob()
     torch.testing.assert_close(changed(images, Flip(p=1)), images.flip(3), atol=1e-5, rtol=0)
     found = changed(blob(400), Flip(p=0.25))
@@ -112,11 +112,11 @@ def test_flip_mirrors_exactly_and_so_often():
     assert 60 <= sum(mirrored) <= 140
 
 
-def test_rotation_keeps_mass_and_distance_from_the_middle():
+def test_rotation_keeps_mass_and_distance_from_the_center():
     images = blob()
     found = changed(images, Rotate(degrees=40))
     torch.testing.assert_close(found.sum((1, 2, 3)), images.sum((1, 2, 3)), rtol=0.02, atol=0)
-    (x, y), (x0, y0) = centre(found), centre(images)
+    (x, y), (x0, y0) = center(found), center(images)
     torch.testing.assert_close((x - 14).hypot(y - 14), (x0 - 14).hypot(y0 - 14), atol=0.1, rtol=0)
     turned = (torch.atan2(y - 14, x - 14) - torch.atan2(y0 - 14, x0 - 14) + math.pi) % (2 * math.pi) - math.pi
     assert turned.abs().max() <= math.radians(41)
@@ -133,13 +133,13 @@ def test_scale_changes_the_area_within_bounds():
     assert found.min() < 0.5
 
 
-def test_shear_slants_rows_and_leaves_heights():
+def test_shear_slants_rows_and_keeps_heights():
     images = torch.zeros(MANY, 1, 28, 28)
     images[:, :, 4:24, 12:16] = 1.0
     found = changed(images, Shear(degrees=20))
     torch.testing.assert_close(found.sum((1, 3)), images.sum((1, 3)), rtol=0.02, atol=0.02)
-    upper, _ = centre(found[:, :, 4:6])
-    lower, _ = centre(found[:, :, 22:24])
+    upper, _ = center(found[:, :, 4:6])
+    lower, _ = center(found[:, :, 22:24])
     slant = ((lower - upper) / 18).atan()
     assert slant.abs().max() <= math.radians(20.5)
     assert slant.max() > math.radians(15)
@@ -155,14 +155,14 @@ def test_erase_blanks_a_square_of_the_size(size: int):
     assert (gone.any(3).sum(2) == side).all()
 
 
-def test_erase_is_all_over_the_image_and_so_often():
+def test_erase_covers_the_image_evenly_with_its_probability():
     gone = changed(torch.ones(400, 1, 28, 28), Erase(p=0.5, size=8)) == 0
     assert 150 <= gone.any(3).any(2).sum() <= 250
     assert gone.any(0).any(1).all()
     assert gone.any(0).any(2).all()
 
 
-def test_noise_is_as_wide_as_said_and_stays_in_range():
+def test_noise_has_its_standard_deviation_and_stays_in_range():
     found = changed(torch.full((MANY, 1, 28, 28), 0.5), Noise(std=0.1))
     assert found.std() == pytest.approx(0.1, rel=0.05)
     assert found.mean() == pytest.approx(0.5, abs=0.01)
@@ -186,7 +186,7 @@ def test_thickness_grows_and_shrinks_strokes():
     assert (found[~grown] <= images[~grown]).all()
 
 
-def test_the_order_of_the_list_counts():
+def test_affine_augmentations_apply_in_list_order():
     images = blob(4)
     assert not torch.equal(
         changed(images, Rotate(degrees=90), Shift(pixels=4)), changed(images, Shift(pixels=4), Rotate(degrees=90))
@@ -194,7 +194,7 @@ def test_the_order_of_the_list_counts():
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 40)], ids=str)
-def test_elastic_bends_by_no_more_than_it_says_and_smoothly(shape: tuple[int, int]):
+def test_elastic_displacement_is_bounded_and_smooth(shape: tuple[int, int]):
     rows, columns = (torch.arange(side, dtype=torch.float32) for side in shape)
     across = columns.view(1, 1, 1, -1).expand(MANY, 1, *shape) / 100
     down = rows.view(1, 1, -1, 1).expand(MANY, 1, *shape) / 100

@@ -30,7 +30,7 @@ def rates_of_torch(make: type[LRScheduler], total: int, lr: float, every: int = 
     return found
 
 
-def test_constant():
+def test_constant_schedule():
     assert rates(Recipe(lr=0.25, epochs=2), 3) == [0.25] * 6
 
 
@@ -73,7 +73,7 @@ def test_one_cycle_as_torch(total: int, pct_start: float, div_factor: float):
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4])
 @pytest.mark.parametrize("schedule", [StepDecay(), Cosine(), OneCycle(), OneCycle(pct_start=0.95)], ids=str)
-def test_the_shortest_runs_have_usable_rates(total: int, schedule):
+def test_shortest_runs_have_positive_learning_rates(total: int, schedule):
     found = rates(Recipe(lr=0.1, schedule=schedule), total)
     assert all(0 < rate <= 0.1 for rate in found)
 
@@ -111,7 +111,7 @@ def test_optimizers_update_as_torch_does(optimizer, torch_optimizer):
 
 
 @pytest.mark.parametrize("nesterov", [True, False])
-def test_nesterov_without_momentum_is_plain(nesterov: bool):
+def test_nesterov_without_momentum_is_plain_sgd(nesterov: bool):
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=Sgd(momentum=0.5, nesterov=True)))
     update_optimizer(optimizer, Recipe(optimizer=Sgd(momentum=0.0, nesterov=nesterov)))
@@ -123,9 +123,8 @@ def test_nesterov_without_momentum_is_plain(nesterov: bool):
     make_optimizer(list(model.parameters()), Recipe(optimizer=Sgd(momentum=0.0, nesterov=nesterov)))
 
 
-@pytest.mark.parametrize("momentum", [("sgd", Sgd), ("rmsprop", RmsProp)], ids=lambda pair: pair[0])
-def test_momentum_switched_on_in_mid_run(momentum):
-    kind = momentum[1]
+@pytest.mark.parametrize("kind", [Sgd, RmsProp], ids=["sgd", "rmsprop"])
+def test_momentum_can_be_enabled_in_mid_run(kind):
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=kind(momentum=0.0)))
     for value in (0.0, 0.9, 0.9, 0.0, 0.9):
