@@ -36,7 +36,8 @@ from playground.core.layers import Conv2d, GlobalAvgPool, MaxPool2d, Output
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.engine.model.build import build_model
 from playground.engine.runs.repository import create_run, list_runs
-from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 
 SNAPSHOT_COUNT = 12
 

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 from playground.core.events import SnapshotSaved, StepDone
+from playground.engine.runs.record import PRETRAINED, write_record
 from playground.engine.runs.repository import find_run
-from playground.engine.runs.run import PRETRAINED, Run, serialize_event, write_record
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_event
 
 HERE = Path(__file__).parent
 EVERY = 25
@@ -32,7 +34,7 @@ def make(source: Run) -> None:
         and not (isinstance(event, SnapshotSaved) and event.step not in kept)
     ]
     (HERE / "events.jsonl").write_bytes(b"".join(lines))
-    write_record(Run(HERE, source.record.model_copy(update={"id": PRETRAINED, "name": "Pretrained", "device": ""})))
+    write_record(HERE, source.record.model_copy(update={"id": PRETRAINED, "name": "Pretrained", "device": ""}))
 
 
 if __name__ == "__main__":

@@ -126,10 +126,11 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
 @cli_app.command()
 def delete(run: RunArgument) -> None:
     """Delete a run and its folder."""
+    from playground.engine.runs.manage import delete_run
     from playground.engine.runs.repository import find_run
 
     selected = find_run(run)
-    selected.delete()
+    delete_run(selected)
     console.print(f"Deleted {selected.record.name} ({selected.id}).")
 
 

@@ -233,10 +233,11 @@ def replay(run: RunArgument, as_json: JsonOption = False) -> None:
 @cli_app.command()
 def stop(run: RunArgument) -> None:
     """Stop a run that is training in the app or in another terminal, and save a checkpoint."""
+    from playground.engine.runs.manage import request_stop
     from playground.engine.runs.repository import find_run
 
     selected = find_run(run)
-    selected.request_stop()
+    request_stop(selected)
     console.print(f"{selected.record.name} ({selected.id}) was asked to stop.")
 
 

@@ -251,7 +251,7 @@ def test_replay_of_an_unchanged_run_finds_identical_weights(folder: Path, parent
 
 def test_replay_finds_a_modified_snapshot(folder: Path):
     from playground.engine.runs.repository import find_run
-    from playground.engine.runs.run import serialize_snapshot
+    from playground.engine.runs.run_files import serialize_snapshot
 
     run = find_run(invoke("train", "tiny", "--recipe", folder / "short.json", "--json").json["run"])
     weights = run.load_snapshot(8)

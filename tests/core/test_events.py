@@ -29,7 +29,7 @@ from playground.core.events import (
     parse_event,
 )
 from playground.core.recipe import LIVE_HYPERPARAMETERS
-from playground.engine.runs.run import serialize_event
+from playground.engine.runs.run_files import serialize_event
 from tests.strategies import settings
 
 EVENTS: dict[str, type[BaseModel]] = {

@@ -24,7 +24,7 @@ from playground.core.events import (
     parse_event,
 )
 from playground.core.history import History
-from playground.engine.runs.run import serialize_event
+from playground.engine.runs.run_files import serialize_event
 from tests.core.test_events import any_event, any_json
 from tests.strategies import settings
 

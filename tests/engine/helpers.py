@@ -27,7 +27,7 @@ from playground.core.layers import (
 from playground.core.recipe import Recipe
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.splits import Splits
-from playground.engine.runs.run import serialize_checkpoint
+from playground.engine.runs.run_files import serialize_checkpoint
 from playground.engine.training.trainer import EvaluationSchedule, Trainer
 
 DEVICE = os.environ.get("TEST_DEVICE", "cpu")

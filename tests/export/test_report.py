@@ -39,7 +39,8 @@ from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model
 from playground.engine.runs.initial_state import InitialState, save_initial_state
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, append_events, serialize_snapshot
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import append_events, serialize_snapshot
 from playground.errors import DatasetUnavailableError
 from playground.export.report import render_report
 from playground.export.report import test_results as tested
@@ -149,7 +150,7 @@ def made(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         run = create_run(architecture, recipe or Recipe(epochs=2), name=name)
         if has_weights:
             run.get_snapshot_path(4).write_bytes(serialize_snapshot(build_model(architecture, seed=5).state_dict()))
-        append_events(run, *log)
+        append_events(run.log_path, *log)
         return run
 
     return make

@@ -17,7 +17,8 @@ from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.model.build import build_model
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.errors import RecipeError, UnknownNameError
 from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
 

@@ -29,6 +29,7 @@ from playground.core import events
 from playground.core.recipe import Recipe
 from playground.engine import child_process
 from playground.engine.data import splits as data
+from playground.engine.runs.manage import delete_run
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
 from playground.engine.workers import worker
@@ -246,7 +247,7 @@ def _serve() -> None:
             if what == "send":
                 return supervisor.send_command(said["run_id"], events.parse_command(json.dumps(said["command"])))
             if what == "delete":
-                return find_run(said["run_id"]).delete()
+                return delete_run(find_run(said["run_id"]))
             return {
                 "active": lambda: [run.id for run in supervisor.list_active_runs()],
                 "pids": supervisor.get_worker_pids,

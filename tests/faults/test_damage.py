@@ -15,10 +15,10 @@ from playground.core.architecture import Architecture
 from playground.core.events import Stop, UpdateHyperparameters
 from playground.core.layers import Conv2d, GlobalAvgPool, Output
 from playground.engine.runs import fork as fork_module
-from playground.engine.runs import run as store
 from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.recorder import read_truncated_log
 from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_checkpoint
 from playground.errors import StorageError
 from tests.engine.helpers import (
     Script,
@@ -168,8 +168,8 @@ def damages(content: bytes) -> dict[str, bytes]:
         "the beginning overwritten": bytes(64) + content[64:],
         "the end overwritten": content[:-64] + bytes(64),
         "text": b"Nobody is perfect.\n",
-        "another net's": store.serialize_checkpoint(other.create_checkpoint() | {"log_bytes": 0}),
-        "another seed's": store.serialize_checkpoint(seeded.create_checkpoint() | {"log_bytes": 0}),
+        "another net's": serialize_checkpoint(other.create_checkpoint() | {"log_bytes": 0}),
+        "another seed's": serialize_checkpoint(seeded.create_checkpoint() | {"log_bytes": 0}),
     }
 
 

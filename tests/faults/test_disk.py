@@ -16,6 +16,7 @@ import pytest
 from playground.core.events import Resume
 from playground.engine.runs import fork as fork_module
 from playground.engine.runs import recorder as record
+from playground.engine.runs.manage import delete_run
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run, get_runs_folder, list_runs
 from playground.engine.runs.run import Run
@@ -104,7 +105,7 @@ def test_a_real_disk_that_is_full_and_then_freed_costs_nothing(home: Path):
                 assert run.can_resume() or not run.has_checkpoint()
                 go_on(run)
             assert_whole(run, reported)
-            run.delete()
+            delete_run(run)
     assert phases >= {"failed", "completed"}
 
 
@@ -202,7 +203,7 @@ def test_a_deletion_that_is_cut_leaves_the_whole_run_or_none(quick_disk: Path):
         run = thaw(frozen)
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
             patch.setattr(os, "unlink", Refused(os.unlink, place, Killed()))
-            run.delete()
+            delete_run(run)
         runs, unreadable = list_runs()
         assert not unreadable
         for left in runs:

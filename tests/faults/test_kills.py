@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
+from playground.engine.runs.manage import delete_run
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run
 from playground.engine.workers import worker
@@ -241,7 +242,7 @@ def test_files_left_by_a_killed_writer_disturb_nothing(quick_disk: Path):
     assert_found_again(run, "interrupted")
     go_on(run)
     assert_whole(run, told(read_events(frozen)))
-    run.delete()
+    delete_run(run)
     assert not run.folder.exists()
 
 

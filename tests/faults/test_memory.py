@@ -31,7 +31,7 @@ from tests.faults.processes import (
 
 STARVING = {
     "training": ("batch", 7),
-    "evaluating": ("measure", 1),
+    "evaluating": ("evaluate", 1),
     "logging": ("log step_done", 7),
     "saving": ("make a temporary file", 12),
 }
@@ -60,10 +60,10 @@ NO_MEMORY = {
 }
 
 
-@pytest.mark.parametrize("place", ["augment", "measure", "checkpoint_bytes", "snapshot_bytes"])
+@pytest.mark.parametrize("place", ["augment", "evaluate", "serialize_checkpoint", "serialize_snapshot"])
 @pytest.mark.parametrize("problem", NO_MEMORY)
 def test_memory_that_ends_anywhere_is_told(quick_disk: Path, problem: str, place: str):
-    owner = {"augment": learner, "measure": train}.get(place, record)
+    owner = {"augment": learner, "evaluate": train}.get(place, record)
     run = create_run(SLIM, TINY)
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(MemoryError, RuntimeError):
         patch.setattr(owner, place, Refused(getattr(owner, place), 4, NO_MEMORY[problem]))

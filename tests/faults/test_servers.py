@@ -12,6 +12,7 @@ import pytest
 
 from playground.core import events
 from playground.core.events import Resume, Stop
+from playground.engine.runs.manage import delete_run, request_stop
 from playground.engine.runs.repository import find_run, list_runs
 from playground.engine.runs.run import Run
 from playground.engine.workers.scheduler import Scheduler
@@ -56,7 +57,7 @@ def test_a_server_that_ends_leaves_every_run_to_go_on(serve: Callable[..., Serve
     """One trains, one is paused, two wait."""
     tidy, number = ENDINGS_OF_A_SERVER[ending]
     server = serve(tidy=tidy, max_running=2)
-    (paused_id,) = server.do("start", recipe=BRIEF.model_dump(), batches=6)
+    (paused_id,) = server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=6)
     training_id, *waiting_ids = server.do("start", recipe=BRIEF.model_dump(), times=3, fault=SLOW)
     paused, training, *waiting = (find_run(run_id) for run_id in (paused_id, training_id, *waiting_ids))
     pids = server.do("pids").values()
@@ -88,7 +89,7 @@ def test_a_server_that_dies_while_its_worker_sleeps(serve: Callable[..., Server]
     server = serve()
     batches = 6 if "paused" in asleep_at else None
     lies_in_wait = {"point": asleep_at, "at": 1, "action": "stop"}
-    (run_id,) = server.do("start", recipe=BRIEF.model_dump(), batches=batches, fault=lies_in_wait)
+    (run_id,) = server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=batches, fault=lies_in_wait)
     (pid,) = server.do("pids").values()
     until(lambda: state_of(pid) == "T", PATIENCE_S, "the worker's sleep")
     server.end()
@@ -97,7 +98,7 @@ def test_a_server_that_dies_while_its_worker_sleeps(serve: Callable[..., Server]
         with pytest.raises(StorageError, match="training already"):
             fleet.resume(run.id)
         with pytest.raises(StorageError, match="Stop it first"):
-            run.delete()
+            delete_run(run)
     os.kill(pid, signal.SIGCONT)
     wait_for_death(pid)
     assert_found_again(run, "waiting" if asleep_at == "birth" else "interrupted")
@@ -113,7 +114,7 @@ def test_a_worker_asked_from_outside_to_end_saves(fleet: Scheduler, batches: int
     with fault(**SLOW):
         run = fleet.submit(SMALL, BRIEF, pause_after_batches=batches)
     wait_for(run, "paused" if batches else "checkpoint_saved", batches or 0)
-    run.request_stop()
+    request_stop(run)
     wait_for_end(fleet, run)
     assert_found_again(run, "stopped", *["asked to from outside"] * (batches is None))
     reported = told(run.read_events())
@@ -173,7 +174,7 @@ def test_two_servers_that_resume_the_same_run_train_it_once(serve: Callable[...,
     reported = told(run.read_events())
     left, right = serve(), serve()
     asleep = {"point": "birth", "at": 1, "action": "stop"}
-    assert both(left, right, "resume", run_id=run.id, batches=5, fault=asleep) == [run.id, run.id]
+    assert both(left, right, "resume", run_id=run.id, pause_after_batches=5, fault=asleep) == [run.id, run.id]
     pids = [server.do("pids")[run.id] for server in (left, right)]
     until(lambda: [state_of(pid) for pid in pids] == ["T", "T"], PATIENCE_S, "both workers' sleep")
     for pid in pids:
@@ -223,15 +224,15 @@ def wait_for_run_end(run: Run) -> None:
 def test_a_run_that_another_server_trains_or_pauses_cannot_be_deleted(serve: Callable[..., Server], fleet: Scheduler):
     server = serve(max_running=2)
     training, paused, waiting, deleted = (
-        find_run(server.do("start", recipe=settled.model_dump(), batches=batches)[0])
+        find_run(server.do("start", recipe=settled.model_dump(), pause_after_batches=batches)[0])
         for settled, batches in ((ENDLESS, None), (BRIEF, 6), (BRIEF, None), (BRIEF, None))
     )
     wait_for(training, "checkpoint_saved")
     wait_for(paused, "paused", 6)
     for run in (training, paused):
         with pytest.raises(StorageError, match="is training"):
-            run.delete()
-    deleted.delete()  # it waits there, and nothing has been trained
+            delete_run(run)
+    delete_run(deleted)  # it waits there, and nothing has been trained
     for run, command in ((paused, Resume()), (training, Stop())):
         server.do("send", run_id=run.id, command=command.model_dump())
     until(lambda: server.do("active") == [], PATIENCE_S, "the end of the queue")
@@ -247,7 +248,7 @@ def test_a_run_that_another_server_took_from_the_queue_is_not_trained_twice(
 ):
     server = serve()
     first, second = (
-        find_run(server.do("start", recipe=BRIEF.model_dump(), batches=batches)[0]) for batches in (6, None)
+        find_run(server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=batches)[0]) for batches in (6, None)
     )
     wait_for(first, "paused", 6)
     fleet.resume(second.id)
@@ -264,7 +265,7 @@ def test_a_server_that_slept_over_its_worker_s_death_leaves_the_log_to_the_next(
     serve: Callable[..., Server], fleet: Scheduler
 ):
     server = serve()
-    run = find_run(server.do("start", recipe=BRIEF.model_dump(), batches=6)[0])
+    run = find_run(server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=6)[0])
     wait_for(run, "paused", 6)
     (pid,) = server.do("pids").values()
     os.kill(server.pid, signal.SIGSTOP)

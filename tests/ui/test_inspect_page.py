@@ -25,7 +25,8 @@ from playground.core.layers import (
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.engine.model.build import build_model
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.interpret.editing import ChannelScale, KernelEdit
 from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.ui import services as server

@@ -32,8 +32,10 @@ from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing
 from playground.engine.model.build import build_model
 from playground.engine.runs.fork import fork_run
+from playground.engine.runs.manage import delete_run, rename_run
 from playground.engine.runs.repository import create_run, find_run, load_pretrained_run
-from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.engine.runs.transfer import create_transfer_run
 from playground.engine.workers.limits import ServerLimits
 from playground.errors import DatasetUnavailableError, StorageError
@@ -332,7 +334,7 @@ def test_runs_page_lists_runs_and_reports_unreadable_folders(app: AppTest, home:
 
 
 def test_runs_page_shows_the_parent_of_a_fork(app: AppTest) -> None:
-    parent = _forkable().rename("Stem")
+    parent = rename_run(_forkable(), "Stem")
     fork_run(parent, 3, parent.record.recipe.replace(lr=0.02), name="Branch")
     page = AppTest.from_function(_runs_page, default_timeout=60)
     page.run()
@@ -665,7 +667,7 @@ def test_deleted_parent_run_does_not_prevent_training(app: AppTest) -> None:
     state = state_of(app)
     deleted = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
     state.editor.init_from = deleted.id
-    deleted.delete()
+    delete_run(deleted)
     app.run()
     app.button(key="train-start").click().run()
     assert state.training.error is None

@@ -1,4 +1,4 @@
-"""Teaching a net one's own drawings: on from its weights, mixed with its data, so that nothing is forgotten."""
+"""Fine-tune a network on labeled drawings, mixed with images of its dataset against catastrophic forgetting."""
 
 import numpy as np
 import torch
@@ -15,15 +15,13 @@ from playground.engine.runs.run import Run
 from playground.engine.training.checks import check_training_config
 from playground.errors import DrawingError
 
-_REHEARSAL_SIZE = (
-    4000  # images of the data set beside the drawings: enough to keep what is known, few enough for seconds
-)
-_DRAWING_SHARE = 0.25  # of those that the drawings are made up to
+_REHEARSAL_SIZE = 4000  # images of the dataset beside the drawings: enough not to forget, few enough for seconds
+_DRAWING_SHARE = 0.25  # drawings are repeated, augmented, up to this share of the rehearsal images
 _MAX_COPIES = 100
 
 
 def make_finetuning_recipe(recipe: Recipe) -> Recipe:
-    """How a net is taught that was trained by ``recipe``: its data and measuring, small steps, mild augmentation."""
+    """Recipe for fine-tuning a network that was trained by ``recipe``: same data, low learning rate, mild augmentation."""
     limit = min(_REHEARSAL_SIZE, recipe.limit or _REHEARSAL_SIZE)
     return Recipe(
         dataset=recipe.dataset,
@@ -42,9 +40,9 @@ def make_finetuning_recipe(recipe: Recipe) -> Recipe:
 
 
 def create_finetuning_run(parent: Run, drawings: tuple[LabeledDrawing, ...], *, owner: str | None = None) -> Run:
-    """A run that begins with the newest weights of ``parent`` and has ``drawings`` among its images.
+    """Create a run that starts from the newest weights of ``parent`` and has ``drawings`` among its training images.
 
-    Raises DrawingError without a drawing, StoreError where the parent has no weights or the disk says no.
+    Raises DrawingError without a drawing, StorageError where the parent has no weights or a write fails.
     """
     if not drawings:
         raise DrawingError("There is no drawing to learn from.", fix="Draw a digit and say which one it is.")
@@ -52,7 +50,7 @@ def create_finetuning_run(parent: Run, drawings: tuple[LabeledDrawing, ...], *, 
     architecture = parent.record.architecture
     check_training_config(architecture, recipe)
     step = max(parent.list_snapshot_steps(), default=0)
-    material = InitialState(
+    initial_state = InitialState(
         parent.load_snapshot(step),
         _make_drawing_images(drawings, round(_DRAWING_SHARE * (recipe.limit or _REHEARSAL_SIZE))),
     )
@@ -63,7 +61,7 @@ def create_finetuning_run(parent: Run, drawings: tuple[LabeledDrawing, ...], *, 
         owner=owner,
         parent=parent.id,
         parent_step=step,
-        write_initial_files=lambda run: save_initial_state(run, material),
+        write_initial_files=lambda run: save_initial_state(run, initial_state),
     )
 
 

@@ -1,4 +1,4 @@
-"""Forking: a new run that goes on from a moment of another, with other settings and the optimizer's memory."""
+"""Fork a run: a new run that continues from a checkpoint of another one, with changed settings."""
 
 import contextlib
 from dataclasses import asdict
@@ -10,17 +10,18 @@ from playground.core.recipe import DATA_FIELDS, Recipe
 from playground.engine.health.training_metrics import MetricHistory
 from playground.engine.runs.recorder import link_or_copy, read_truncated_log, save_checkpoint
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, serialize_event
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_event
 from playground.engine.training.checks import check_training_config
 from playground.errors import RecipeError
 
 
 def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None, owner: str | None = None) -> Run:
-    """A run that begins where ``parent`` was at ``step``, and goes on by ``recipe`` when it is resumed.
+    """Create a run that stands where ``parent`` was at ``step`` and continues with ``recipe`` when it is resumed.
 
-    It carries the parent's log and snapshots up to there, so that the parent may be deleted. Weights, position and,
-    unless the optimizer is of another kind, the optimizer's moments are the parent's. Raises StoreError where the
-    parent has no checkpoint at ``step``, RecipeError for settings that a fork cannot take.
+    It has copies of the parent's log and snapshots up to that step, so that the parent may be deleted. Weights and
+    position in the data are the parent's, and so is the state of the optimizer unless it is of another kind. Raises
+    StorageError where the parent has no checkpoint at ``step``, RecipeError for settings that a fork cannot have.
     """
     checkpoint = parent.load_checkpoint(step)
     before = Recipe.from_json(checkpoint["recipe"])
@@ -37,8 +38,8 @@ def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None,
     if changes:
         changed |= {
             "metric_history": asdict(MetricHistory()),
-            "recent_losses": [],
-        }  # losses under other settings say little here
+            "recent_losses": [],  # losses under other settings are not comparable
+        }
     at = {"step": step, "elapsed_s": round(checkpoint["elapsed_s"], 4)}
     forked = Forked(**at, parent=parent.id, changes=changes)
 
@@ -48,7 +49,7 @@ def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None,
         if parent.initial_state_path.exists():
             link_or_copy(parent.initial_state_path, run.initial_state_path)
         for earlier in parent.list_snapshot_steps():
-            with contextlib.suppress(FileNotFoundError):  # thinned away by the parent in this moment
+            with contextlib.suppress(FileNotFoundError):  # pruned by the parent at this moment
                 if earlier <= step:
                     link_or_copy(parent.get_snapshot_path(earlier), run.get_snapshot_path(earlier))
         save_checkpoint(run, checkpoint | changed | {"log_bytes": len(log)})
@@ -59,7 +60,7 @@ def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None,
 
 
 def load_recipe_at(run: Run, step: int) -> Recipe:
-    """The recipe as its knobs stood at a moment with a checkpoint; raises StoreError if there is none."""
+    """Load the recipe, with its changes, at a step with a checkpoint; raises StorageError where there is none."""
     return Recipe.from_json(run.load_checkpoint(step)["recipe"])
 
 
@@ -68,18 +69,18 @@ def _check_fork_recipe(parent_recipe: Recipe, recipe: Recipe, *, trained_epochs:
     if other:
         raise RecipeError(
             f"A fork keeps its parent's images: {', '.join(other)} cannot change.",
-            expected="Else it would be measured on images that it was trained on.",
+            expected="Otherwise it would be evaluated on images that it was trained on.",
             fix="Train a new run for that.",
         )
     if recipe.epochs <= trained_epochs:
         raise RecipeError(
-            f"{trained_epochs} epochs are behind that moment already, and the fork is to have {recipe.epochs}.",
+            f"{trained_epochs} epochs were trained at that step already, and the fork is to have {recipe.epochs}.",
             expected="Epochs are counted from the parent's start.",
-            fix=f"Set epochs to {trained_epochs + 1} or more, or choose an earlier moment.",
+            fix=f"Set epochs to {trained_epochs + 1} or more, or choose an earlier step.",
         )
 
 
 def _diff_recipes(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
-    # The JSON leaves out a field that is at its default, if it came with a later version.
+    # The JSON leaves out fields of later versions that have their default value.
     old, new = (dict(recipe) | recipe.model_dump(mode="json") for recipe in (before, after))
     return {name: (old[name], new[name]) for name in new if old[name] != new[name]}

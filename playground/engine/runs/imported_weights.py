@@ -1,4 +1,4 @@
-"""Weights that were not trained here, or were changed by hand, as a run: to be looked into at once, and trained on."""
+"""Create a run from imported or edited weights, to inspect or to train further."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ from playground.core.recipe import Recipe
 from playground.engine.model.build import build_model
 from playground.engine.runs.initial_state import InitialState, save_initial_state
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, serialize_event, serialize_snapshot
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.engine.training.checks import check_training_config
 from playground.errors import StorageError
 
@@ -23,19 +24,20 @@ _MAX_NAMED_KEYS = 4
 def import_weights(
     content: bytes, architecture: Architecture, recipe: Recipe, *, name: str | None = None, owner: str | None = None
 ) -> Run:
-    """A run that begins with the weights of a safetensors file.
+    """Create a run that starts from the weights of a safetensors file.
 
-    Raises StoreError for a file that is none, or one of another network, naming what differs.
+    Raises StorageError for another kind of file, or weights of another network, naming the differences.
     """
     check_training_config(architecture, recipe)
     if len(content) > MAX_WEIGHTS_BYTES:
         raise StorageError(f"The file is larger than {MAX_WEIGHTS_BYTES // 10**6} MB.")
     try:
         weights = load_tensors(content)
-    except (SafetensorError, ValueError, OverflowError, KeyError) as problem:
+    except (SafetensorError, ValueError, OverflowError, KeyError) as error:
         raise StorageError(
-            f"This is no file of weights: {str(problem)[:200]}.", expected="A safetensors file, as this program writes."
-        ) from problem
+            f"This is not a file of weights: {str(error)[:200]}.",
+            expected="A safetensors file, as this program exports it.",
+        ) from error
     wanted = build_model(architecture).state_dict()
     differing = [f"{key} is missing" for key in wanted if key not in weights]
     differing += [f"{key!r:.60} is unknown" for key in weights if key not in wanted]
@@ -51,16 +53,16 @@ def import_weights(
             expected="The same layers in the same order, as the network on the page has them.",
         )
     same_kind = {key: weights[key].to(value.dtype) for key, value in wanted.items()}
-    recipe = recipe.replace(transferred_lr_scale=1.0)  # which is about a part of the weights
+    recipe = recipe.replace(transferred_lr_scale=1.0)  # it concerns runs that transfer only a part of the weights
     return create_run_from_weights(architecture, recipe, same_kind, name=name or "Imported", owner=owner)
 
 
 def create_run_from_weights(
     architecture: Architecture, recipe: Recipe, weights: dict[str, Tensor], *evaluations: Evaluated, **run_options: Any
 ) -> Run:
-    """A run that stands at its beginning with weights that are given, and what was measured of them.
+    """Create a run at step 0 with the given weights and their evaluations.
 
-    ``run_options`` as for ``create_run``; raises StoreError where the disk says no.
+    ``run_options`` as for ``create_run``; raises StorageError where a write fails.
     """
 
     def fill(run: Run) -> None:

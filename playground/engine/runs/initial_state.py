@@ -1,4 +1,4 @@
-"""What a run begins with beside its recipe: another net's weights, and images that its data set does not have."""
+"""Initial weights and extra images of a run."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,9 +23,9 @@ _WEIGHT_PREFIX = "weight/"
 
 @dataclass(frozen=True)
 class InitialState:
-    """``weights`` to begin with, by name, and ``images`` to train on beside the data's.
+    """Weights by name that replace random ones, and training images in addition to the dataset's.
 
-    Weights that are not there are drawn from the seed; the recipe has a learning rate for those that are.
+    The recipe scales the learning rate of these weights; see ``transferred_lr_share``.
     """
 
     weights: dict[str, Tensor]
@@ -36,16 +36,16 @@ EMPTY_INITIAL_STATE = InitialState({})
 
 
 def load_initial_state(run: Run) -> InitialState:
-    """What the run's folder holds of it, mostly nothing; raises StoreError for a damaged file."""
+    """Load the initial state of a run, for most runs an empty one; raises StorageError for a damaged file."""
     try:
         tensors = load_tensors(run.initial_state_path.read_bytes())
     except FileNotFoundError:
         return EMPTY_INITIAL_STATE
-    except (OSError, SafetensorError) as problem:
+    except (OSError, SafetensorError) as error:
         raise StorageError(
-            f"What run {run.id} began with cannot be read: {problem}.",
+            f"The initial state of run {run.id} cannot be read: {error}.",
             fix="Train again from its parent.",
-        ) from problem
+        ) from error
     weights = {
         name.removeprefix(_WEIGHT_PREFIX): value for name, value in tensors.items() if name.startswith(_WEIGHT_PREFIX)
     }
@@ -54,7 +54,7 @@ def load_initial_state(run: Run) -> InitialState:
 
 
 def save_initial_state(run: Run, initial_state: InitialState) -> None:
-    """Write it into the folder of a run that is being made."""
+    """Write the initial state into the folder of a run that is being created."""
     tensors = {f"{_WEIGHT_PREFIX}{name}": value.contiguous() for name, value in initial_state.weights.items()}
     if initial_state.extra_images is not None:
         tensors |= {"images": initial_state.extra_images.images, "labels": initial_state.extra_images.labels}
@@ -67,7 +67,7 @@ def create_trainer(
     initial_state: InitialState = EMPTY_INITIAL_STATE,
     **trainer_options: Any,
 ) -> Trainer:
-    """A trainer that begins with ``initial_state``; ``trainer_options`` and errors as Trainer's."""
+    """Create a trainer that starts from ``initial_state``; options and errors as those of ``Trainer``."""
     trainer_options["transferred_names"] = initial_state.weights.keys()
     if initial_state.extra_images is None:
         trainer = Trainer(architecture, recipe, **trainer_options)
@@ -82,6 +82,6 @@ def create_trainer(
     if initial_state.weights:
         try:
             trainer.model.load_state_dict(trainer.model.state_dict() | initial_state.weights)
-        except RuntimeError as problem:
-            raise StorageError("The weights to begin with do not fit the network.", expected=str(problem)) from problem
+        except RuntimeError as error:
+            raise StorageError("The initial weights do not fit the network.", expected=str(error)) from error
     return trainer

@@ -1,4 +1,4 @@
-"""Following a growing log: each new line is read once, however many pages look at the run."""
+"""Reader of a growing log: each line is parsed once for all pages."""
 
 import threading
 
@@ -10,7 +10,7 @@ _OVERLAP_BYTES = 512
 
 
 class LogReader:
-    """A run's history that catches up with its log when asked; safe to share between threads."""
+    """History of a run that reads new lines of its log on request; safe to share between threads."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -20,16 +20,16 @@ class LogReader:
         self._history = History()
 
     def read_history(self) -> History:
-        """The fold of everything logged so far; the phase takes into account whether anybody still writes."""
+        """Fold everything logged so far; the status takes into account whether a process still trains the run."""
         with self._lock:
             self._read_new_events()
-            # Liveness is asked after reading, and the log read once more if it has just ended: else the last lines
-            # of a run that ends between the two would look like a crash.
+            # A run may end between reading and the check of its lock; without reading again, that would look like a
+            # crash.
             if self._history.status in ("training", "paused") and not self.run.is_live():
                 self._read_new_events()
-            seen = self._history.copy()
-        seen.status = self.run.determine_phase(seen)
-        return seen
+            history = self._history.copy()
+        history.status = self.run.determine_phase(history)
+        return history
 
     def _read_new_events(self) -> None:
         try:
@@ -39,7 +39,7 @@ class LogReader:
         with log:
             log.seek(self._offset - len(self._last_bytes))
             content = log.read()
-            if not content.startswith(self._last_bytes):  # a resumed run began its log anew, without what it repeats
+            if not content.startswith(self._last_bytes):  # a resumed run rewrote its log up to its checkpoint
                 self._offset, self._last_bytes, self._history = 0, b"", History()
                 log.seek(0)
                 content = log.read()

@@ -1,4 +1,4 @@
-"""Writing a run: each event is made true on the disk first (weights, checkpoint), then logged."""
+"""Recorder of a run: writes the weights or checkpoint of an event first, then logs the event."""
 
 import contextlib
 import errno
@@ -12,7 +12,8 @@ from typing import IO, Any
 from playground.core.events import CheckpointSaved, Event, RunFailed, SnapshotSaved, parse_event
 from playground.engine.file_lock import acquire_lock
 from playground.engine.paths import atomic_write, make_write_error
-from playground.engine.runs.run import Run, serialize_checkpoint, serialize_event, serialize_snapshot
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_checkpoint, serialize_event, serialize_snapshot
 from playground.engine.training.commands import CommandSource
 from playground.engine.training.trainer import Trainer
 from playground.errors import StorageError
@@ -20,11 +21,11 @@ from playground.errors import StorageError
 MAX_SNAPSHOTS = 96
 MAX_CHECKPOINTS = 24
 MAX_KEPT_BYTES = 200 * 1000**2
-"""For the snapshots of a run, and again for its checkpoints."""
+"""Limit for the snapshots of a run, and the same for its checkpoints."""
 
 
 class Recorder:
-    """The one writer of a run folder; holds the run's lock, by which others know that the run is alive."""
+    """The only writer of a run folder; holds the lock of the run, which tells other processes that it is alive."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -40,13 +41,18 @@ class Recorder:
                         f"Run {self.run.id} is being trained by another process.", fix="Stop it there first."
                     )
                 opened.callback(lock.release)
+                if not self._has_record():
+                    # ``filelock`` created the folder again, if it was deleted at this moment.
+                    opened.close()
+                    shutil.rmtree(self.run.folder, ignore_errors=True)
+                    raise self._make_deleted_error()
                 self.run.pid_path.write_text(str(os.getpid()), encoding="utf-8")  # for ``cnn-playground stop``
                 opened.callback(_remove_quietly, self.run.pid_path)
-                for left_over in self.run.folder.rglob(".*"):  # by a process killed while it wrote
-                    if left_over.is_file():
-                        left_over.unlink(missing_ok=True)
-            except OSError as problem:
-                raise make_write_error(self.run.folder, problem) from problem
+                for stale_file in self.run.folder.rglob(".*"):  # from a process that was killed while it wrote
+                    if stale_file.is_file():
+                        stale_file.unlink(missing_ok=True)
+            except OSError as error:
+                raise make_write_error(self.run.folder, problem) from error
             self._open_files = opened.pop_all()
         return self
 
@@ -56,12 +62,12 @@ class Recorder:
         self._open_files.close()
 
     def _restore_trainer(self, trainer: Trainer) -> None:
-        """Bring the trainer to where the run stands, and drop what was logged after that: it comes again, bit for bit.
+        """Restore the last checkpoint and truncate the log to it: the rest will be trained and logged again, bit for bit.
 
-        A run without a checkpoint begins anew. The log becomes another file under the same name.
+        A run without a checkpoint starts again. The log becomes a new file under the same name.
         """
         kept, step = b"", 0
-        (self.run.folder / "snapshots").mkdir(exist_ok=True)  # an empty folder is easily left behind by a copy
+        (self.run.folder / "snapshots").mkdir(exist_ok=True)  # copying a run may leave out an empty folder
         if self.run.has_checkpoint():
             checkpoint = self.run.load_checkpoint()
             trainer.restore(checkpoint)
@@ -77,27 +83,33 @@ class Recorder:
         self._log = self._open_files.enter_context(self.run.log_path.open("ab", buffering=0))
 
     def run_trainer(self, trainer: Trainer, command_source: CommandSource) -> Iterator[Event]:
-        """Drive a new trainer from where the run stands to its end, recording every event before passing it on.
+        """Run a new trainer from the last checkpoint to its end, recording every event before yielding it.
 
-        A disk that says no ends the run with a ``run_failed`` that says so (logged if the disk allows that much).
+        A failed write ends the run with ``run_failed`` (logged if the disk permits it).
         """
-        # Only now, with the lock held: another process may have trained the run further since this one was started.
+        # With the lock held: another process may have trained the run further since this one was started.
         try:
             self._restore_trainer(trainer)
-        except OSError as problem:
-            raise make_write_error(self.run.folder, problem) from problem
+        except OSError as error:
+            raise make_write_error(self.run.folder, problem) from error
         for event in trainer.run(command_source):
             try:
                 self._record_event(event, trainer)
-            except StorageError as problem:
+            except StorageError:
                 words = {"what": problem.what, "expected": problem.expected, "fix": problem.fix}
                 yield self._try_log_failure(RunFailed(step=event.step, elapsed_s=event.elapsed_s, **words))
                 return
             yield event
 
+    def _has_record(self) -> bool:
+        return (self.run.folder / "run.json").exists()
+
+    def _make_deleted_error(self) -> StorageError:
+        return StorageError(f"Run {self.run.id} was deleted while it trained.", fix="Train again.")
+
     def _record_event(self, event: Event, trainer: Trainer) -> None:
-        if not (self.run.folder / "run.json").exists():  # not to be made again, half, by the next checkpoint
-            raise StorageError(f"Run {self.run.id} was deleted while it trained.", fix="Train again.")
+        if not self._has_record():  # the next checkpoint must not create the folder again
+            raise self._make_deleted_error()
         if isinstance(event, SnapshotSaved):
             self._save_snapshot(event.step, trainer)
         elif isinstance(event, CheckpointSaved):
@@ -110,15 +122,15 @@ class Recorder:
             raise StorageError(f"The log of run {self.run.id} is not open.")
         line = prefix + serialize_event(event)
         try:
-            # A full disk takes the half that fits, without a word.
+            # A full disk writes the part that fits, without an error.
             if self._log.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as problem:
-            raise make_write_error(self.run.log_path, problem) from problem
+        except OSError as error:
+            raise make_write_error(self.run.log_path, problem) from error
 
     def _try_log_failure(self, failure: RunFailed) -> RunFailed:
         with contextlib.suppress(StorageError):
-            self._append_event(failure, prefix=b"\n")  # the line before it may be torn
+            self._append_event(failure, prefix=b"\n")  # the line before may be incomplete
         return failure
 
     def _save_snapshot(self, step: int, trainer: Trainer) -> None:
@@ -135,23 +147,23 @@ def _remove_quietly(path: Path) -> None:
 
 
 def save_checkpoint(run: Run, checkpoint: dict[str, Any]) -> None:
-    """Keep a checkpoint as a moment to fork from, and as the newest, from which the run is resumed."""
+    """Save a checkpoint as one to fork from and as the newest one, from which the run is resumed."""
     content = serialize_checkpoint(checkpoint)
-    moment = run.get_checkpoint_path(checkpoint["step"])
+    path = run.get_checkpoint_path(checkpoint["step"])
     try:
-        moment.parent.mkdir(exist_ok=True)
-    except OSError as problem:
-        raise make_write_error(moment.parent, problem) from problem
-    with atomic_write(moment) as temporary:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise make_write_error(path.parent, problem) from error
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     with atomic_write(run.checkpoint_path) as temporary:
-        link_or_copy(moment, temporary)
+        link_or_copy(path, temporary)
     for old in select_for_pruning(run.list_checkpoint_steps(), _compute_max_kept(MAX_CHECKPOINTS, len(content))):
         run.get_checkpoint_path(old).unlink(missing_ok=True)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` the same file as ``source`` where the disk can do that, else a copy."""
+    """Hard-link ``source`` to ``target`` where the file system can do that, otherwise copy it."""
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)
@@ -160,15 +172,15 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def read_truncated_log(run: Run, checkpoint: dict[str, Any]) -> bytes:
-    """A run's log up to a checkpoint and the line that tells of it; of a log that was damaged, what can be read."""
+    """Read a run's log up to and including the line of a checkpoint; of a damaged log, the lines that can be read."""
     length, step = checkpoint["log_bytes"], checkpoint["step"]
     try:
         log = run.log_path.read_bytes()
     except FileNotFoundError:
         log = b""
     kept = log[:length]
-    whole = len(log) >= length and kept[-1:] in (b"\n", b"")
-    if not whole or any(line and parse_event(line) is None for line in kept.splitlines()):
+    is_complete = len(log) >= length and kept[-1:] in (b"\n", b"")
+    if not is_complete or any(line and parse_event(line) is None for line in kept.splitlines()):
         events = [(line, parse_event(line)) for line in log.splitlines()]
         kept = b"".join(line + b"\n" for line, event in events if event is not None and event.step <= step)
     return kept + serialize_event(CheckpointSaved(step=step, elapsed_s=round(checkpoint["elapsed_s"], 4)))
@@ -179,10 +191,10 @@ def _compute_max_kept(max_count: int, file_bytes: int) -> int:
 
 
 def select_for_pruning(steps: tuple[int, ...], max_kept: int) -> tuple[int, ...]:
-    """Which snapshots to give up so that ``max_kept`` stay: each time the one whose neighbours are closest.
+    """Select the steps to delete so that ``max_kept`` stay: repeatedly the one whose neighbors are closest.
 
-    The first and the last always stay. Closeness is relative to the step, so that early moments, in which most
-    happens, stay denser than late ones.
+    The first and the last step always stay. Distance is relative to the step, so that early steps, in which most
+    changes, stay denser than late ones.
     """
     kept, dropped = list(steps), []
     while len(kept) > max(2, max_kept):

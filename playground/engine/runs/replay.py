@@ -1,4 +1,4 @@
-"""Doing a run over: the same network, recipe and seed, with the same knobs turned after the same batches."""
+"""Replay a run: train the same network, recipe and seed again, with the same changes after the same batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from playground.errors import StorageError
 
 
 class ReplayCommandSource(NullCommandSource):
-    """Turns knobs as a log says they were turned, and stops where it ends."""
+    """Command source that repeats the hyperparameter changes of a log, and stops where it ends."""
 
     def __init__(self, log: Sequence[Event], trainer: Trainer) -> None:
         self._hyperparameter_changes = [event for event in log if isinstance(event, HyperparameterChanged)]
@@ -21,26 +21,28 @@ class ReplayCommandSource(NullCommandSource):
         self._trainer = trainer
 
     def poll(self) -> Sequence[Command]:
-        """The knobs that were turned after the batch that was just trained."""
-        due = [turn for turn in self._hyperparameter_changes if turn.step <= self._trainer.step]
+        """Changes that were made after the batch that was just trained."""
+        due = [change for change in self._hyperparameter_changes if change.step <= self._trainer.step]
         self._hyperparameter_changes = self._hyperparameter_changes[len(due) :]
-        found: list[Command] = [
-            UpdateHyperparameters(hyperparameters={turn.hyperparameter: turn.after}) for turn in due
+        commands: list[Command] = [
+            UpdateHyperparameters(hyperparameters={change.hyperparameter: change.after}) for change in due
         ]
-        return [*found, Stop()] if self._trainer.step >= self._last_step and not self._trainer.is_finished else found
+        return (
+            [*commands, Stop()] if self._trainer.step >= self._last_step and not self._trainer.is_finished else commands
+        )
 
 
 class Replay:
-    """A run trained once more in this process, nothing written; ``run_folder()`` yields its events, as a trainer does.
+    """One replay in this process; it writes nothing, and ``run()`` yields its events as a trainer does.
 
-    Raises StoreError for a run that has no weights to compare with, or that began in another one.
+    Raises StorageError for a run without snapshots to compare with, or for a fork.
     """
 
     def __init__(self, run: Run) -> None:
         log = list(run.read_events())
         if any(isinstance(event, Forked) for event in log):
             raise StorageError(
-                f"{run.record.name} is a fork: it began in run {run.record.parent}.", fix="Replay that one."
+                f"{run.record.name} is a fork: it started in run {run.record.parent}.", fix="Replay that one."
             )
         if not run.list_snapshot_steps():
             raise StorageError(f"Run {run.id} has no weights to compare with.", fix="Train it first.")
@@ -48,10 +50,10 @@ class Replay:
         self._trainer = create_trainer(run.record.architecture, run.record.recipe, load_initial_state(run))
         self._command_source = ReplayCommandSource(log, self._trainer)
         self.snapshot_matches: dict[int, bool] = {}
-        """Whether the weights were the same bit for bit, by step, for every snapshot that both have."""
+        """Step → True if the weights are equal bit for bit, for every snapshot that both have."""
 
     def run(self) -> Iterator[Event]:
-        """Every event of the replay."""
+        """Yield every event of the replay."""
         kept = set(self._run.list_snapshot_steps())
         for event in self._trainer.run(self._command_source):
             if event.kind == "snapshot_saved" and event.step in kept:

@@ -1,4 +1,4 @@
-"""The folder of all runs: making one, finding one by its name, listing them."""
+"""Repository of runs: create, find and list them."""
 
 import contextlib
 import os
@@ -18,7 +18,9 @@ from playground.core.architecture import Architecture
 from playground.core.json_io import parse_json
 from playground.core.recipe import Recipe
 from playground.engine.paths import clean_name, find_bundled, get_data_folder, make_folder, make_write_error
-from playground.engine.runs.run import PRETRAINED, Run, RunRecord, get_hidden_folder, write_record
+from playground.engine.runs.manage import get_hidden_folder
+from playground.engine.runs.record import PRETRAINED, RunRecord, write_record
+from playground.engine.runs.run import Run
 from playground.errors import SchemaVersionError, StorageError, UnknownNameError
 from playground.version import __version__
 
@@ -29,7 +31,7 @@ _RUN_ID_PATTERN = re.compile(r"\d{8}-\d{6}-")
 
 
 def get_runs_folder() -> Path:
-    """Where run folders lie."""
+    """Folder that contains the run folders."""
     return get_data_folder() / "runs"
 
 
@@ -43,9 +45,9 @@ def create_run(
     parent_step: int | None = None,
     write_initial_files: Callable[[Run], None] | None = None,
 ) -> Run:
-    """A new run folder with its record, an empty log and what ``write_initial_files`` puts into it; it appears when all is there.
+    """Create a run folder with its record, an empty log and the files of ``write_initial_files``; it appears complete.
 
-    Raises StoreError where the disk says no.
+    Raises StorageError where a write fails.
     """
     record = RunRecord(
         id=_generate_run_id(),
@@ -60,24 +62,24 @@ def create_run(
         parent_step=parent_step,
     )
     run = Run(get_runs_folder() / record.id, record)
-    made = Run(get_hidden_folder(run.folder), record)
+    hidden_run = Run(get_hidden_folder(run.folder), record)
     make_folder(get_runs_folder())
     try:
-        (made.folder / "snapshots").mkdir(parents=True)
-        made.log_path.touch()
-        write_record(made)
+        (hidden_run.folder / "snapshots").mkdir(parents=True)
+        hidden_run.log_path.touch()
+        write_record(hidden_run.folder, record)
         if write_initial_files:
-            write_initial_files(made)
-        made.folder.rename(run.folder)
-    except OSError as problem:
-        raise make_write_error(run.folder, problem) from problem
+            write_initial_files(hidden_run)
+        hidden_run.folder.rename(run.folder)
+    except OSError as error:
+        raise make_write_error(run.folder, problem) from error
     finally:
-        shutil.rmtree(made.folder, ignore_errors=True)
+        shutil.rmtree(hidden_run.folder, ignore_errors=True)
     return run
 
 
 def remove_stale_files() -> None:
-    """Remove what a kill left of run folders that were being made or deleted; for the start of a server."""
+    """Remove run folders whose creation or deletion was killed; called when a server starts."""
     for folder in get_runs_folder().glob(".*"):
         with contextlib.suppress(OSError):
             if folder.is_dir() and time.time() - folder.stat().st_mtime > _STALE_AFTER_S:
@@ -85,26 +87,26 @@ def remove_stale_files() -> None:
 
 
 def read_run(folder: Path) -> Run:
-    """The run in a folder; raises StoreError for no run, SchemaError for one of a newer version."""
+    """Read the run in a folder; raises StorageError for no run, SchemaVersionError for one of a newer version."""
     try:
         text = (folder / "run.json").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise StorageError(f"{folder} holds no run: {problem}.", expected="A run folder has a run.json.") from problem
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{folder} contains no run: {error}.", expected="A run folder has a run.json.") from error
     record = parse_json(RunRecord, text, StorageError)
-    if record.id != folder.name:  # a copied folder is a run of its own
+    if record.id != folder.name:  # a copied folder is another run
         record = record.model_copy(update={"id": folder.name})
     return Run(folder, record)
 
 
 def list_runs() -> tuple[list[Run], list[str]]:
-    """Every run, the newest first, and for each folder that cannot be read one sentence that says why."""
-    found, unreadable = [], []
+    """List every run, the newest first, and one sentence for each folder that cannot be read."""
+    runs, unreadable = [], []
     for folder in _list_run_folders():
         try:
-            found.append(read_run(folder))
-        except (StorageError, SchemaVersionError) as problem:
-            unreadable.append(f"{folder.name}: {problem}")
-    return found, unreadable
+            runs.append(read_run(folder))
+        except (StorageError, SchemaVersionError) as error:
+            unreadable.append(f"{folder.name}: {error}")
+    return runs, unreadable
 
 
 def _list_run_folders() -> list[Path]:
@@ -116,15 +118,15 @@ def _list_run_folders() -> list[Path]:
 
 
 def load_pretrained_run() -> Run:
-    """The run that comes with the program."""
+    """Load the pretrained run that comes with the program."""
     return read_run(find_bundled("assets/pretrained"))
 
 
 def find_run(name: str) -> Run:
-    """By id, unique prefix, ``latest`` or ``pretrained``; raises UnknownNameError with what there is."""
+    """Find a run by id, unique prefix, ``latest`` or ``pretrained``; raises UnknownNameError naming the newest runs."""
     if name == PRETRAINED:
         return load_pretrained_run()
-    # Only what the folder lists: a name from outside must not become a path.
+    # Only names that the folder lists: a name from outside must not become a path.
     if name in {folder.name for folder in _list_run_folders()}:
         return read_run(get_runs_folder() / name)
     runs, _ = list_runs()
@@ -139,13 +141,13 @@ def find_run(name: str) -> Run:
     known = ", ".join(run.id for run in runs[:5]) or "none yet"
     raise UnknownNameError(
         f"There is no run {name!r}.",
-        expected=f"A run is an id, a unique beginning of one, 'latest' or 'pretrained'. The newest: {known}.",
+        expected=f"A run is an id, a unique prefix of one, 'latest' or 'pretrained'. The newest: {known}.",
         fix="'cnn-playground runs' lists them.",
     )
 
 
 def _generate_run_id() -> str:
-    """An id that sorts after every other: by the clock, unless that was set back or two are made in one second."""
+    """Generate an id that sorts after every other: the time, or one second after the newest run if the clock is behind."""
     stamp = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
     newest = next((folder.name for folder in _list_run_folders() if _RUN_ID_PATTERN.match(folder.name)), "")
     with contextlib.suppress(ValueError):
@@ -154,7 +156,7 @@ def _generate_run_id() -> str:
 
 
 def make_unique_name(name: str) -> str:
-    """The name, with a number where a run has it already."""
+    """Append a number to the name if a run has it already."""
     taken = {run.record.name for run in list_runs()[0]}
     names = (name if number == 1 else f"{name} {number}" for number in count(1))
     return next(one for one in names if one not in taken)

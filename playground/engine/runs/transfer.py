@@ -1,4 +1,4 @@
-"""Transfer learning: a new run that begins with the weights of another, as far up as its network is the same."""
+"""Transfer learning: a new run starts from the weights of another, up to the first layer that differs."""
 
 from collections.abc import Iterator
 from itertools import takewhile
@@ -17,9 +17,7 @@ from playground.engine.runs.run import Run
 from playground.engine.training.checks import check_training_config
 from playground.errors import ArchitectureError, StorageError
 
-_TRANSFER_RULE = (
-    "Layers are brought along from the first one up, as long as they and the channels they get are the same."
-)
+_TRANSFER_RULE = "Layers are transferred from the first one on, as long as they and their input channels are equal."
 
 
 def create_transfer_run(
@@ -31,13 +29,13 @@ def create_transfer_run(
     name: str | None = None,
     owner: str | None = None,
 ) -> Run:
-    """A run of ``architecture`` that begins with the weights of ``parent`` at a step (None: its last), where they fit.
+    """Create a run of ``architecture`` with the weights of ``parent`` at a step (None: its last) where they fit.
 
-    Raises what ``prepare_transferred_state`` and ``check_training_config`` raise, StoreError where the disk says no.
+    Raises what ``prepare_transferred_state`` and ``check_training_config`` raise, StorageError where a write fails.
     """
     check_training_config(architecture, recipe)
     step = get_last_snapshot_step(parent) if step is None else step
-    material = prepare_transferred_state(parent, step, architecture, recipe)
+    initial_state = prepare_transferred_state(parent, step, architecture, recipe)
     return create_run(
         architecture,
         recipe,
@@ -45,21 +43,21 @@ def create_transfer_run(
         owner=owner,
         parent=parent.id,
         parent_step=step,
-        write_initial_files=lambda run: save_initial_state(run, material),
+        write_initial_files=lambda run: save_initial_state(run, initial_state),
     )
 
 
 def get_last_snapshot_step(parent: Run) -> int:
-    """The step of a run's newest weights; raises StoreError if it has none."""
+    """Step of a run's newest snapshot; raises StorageError if it has none."""
     if not parent.list_snapshot_steps():
-        raise StorageError(f"Run {parent.id} has no weights to bring along.", fix="Train it first.")
+        raise StorageError(f"Run {parent.id} has no weights to transfer.", fix="Train it first.")
     return parent.list_snapshot_steps()[-1]
 
 
 def prepare_transferred_state(parent: Run, step: int, architecture: Architecture, recipe: Recipe) -> InitialState:
-    """What a run of ``architecture`` by ``recipe`` begins with.
+    """Prepare the initial state of a run of ``architecture`` by ``recipe`` from the weights of ``parent``.
 
-    Raises StoreError where the weights cannot be read, ArchitectureError where none fit or a frozen layer gets none.
+    Raises StorageError where the weights cannot be read, ArchitectureError where none fit or a frozen layer gets none.
     """
     weights, taken = find_transferable_weights(parent, step, architecture, recipe.dataset)
     if not weights:
@@ -67,7 +65,7 @@ def prepare_transferred_state(parent: Run, step: int, architecture: Architecture
             f"Nothing of run {parent.id} fits: its first layer with weights is {_describe_first_weighted_layer(parent.record.architecture)}, "
             f"that of this network {_describe_first_weighted_layer(architecture)}.",
             expected=_TRANSFER_RULE,
-            fix="Begin with the run's own network and change its last layers.",
+            fix="Start from the network of that run and change its last layers.",
         )
     for found in architecture.resolve_layers():
         if found.index not in taken and found.layer.count_trainable_parameters(
@@ -75,7 +73,7 @@ def prepare_transferred_state(parent: Run, step: int, architecture: Architecture
         ) < found.layer.count_parameters(found.input_shape):
             raise ArchitectureError(
                 f"Layer {found.index + 1} ({found.layer.title}) is frozen, but no weights of run {parent.id} fit it: "
-                "it would stay as it was drawn.",
+                "it would keep its random weights.",
                 expected=_TRANSFER_RULE,
                 fix="Switch trainable on for it.",
             )
@@ -86,7 +84,7 @@ def prepare_transferred_state(parent: Run, step: int, architecture: Architecture
     ]
     if recipe.transferred_lr_scale == 0 and set(learning) <= set(taken):
         raise ArchitectureError(
-            f"All weights come from run {parent.id}, and their share of the learning rate is 0: nothing would learn.",
+            f"All weights come from run {parent.id}, and their learning rate is 0: nothing would learn.",
             fix="Set transferred_lr_scale above 0, or give the network a new output.",
         )
     return InitialState(weights)
@@ -95,10 +93,10 @@ def prepare_transferred_state(parent: Run, step: int, architecture: Architecture
 def find_transferable_weights(
     parent: Run, step: int, architecture: Architecture, dataset: str
 ) -> tuple[dict[str, Tensor], tuple[int, ...]]:
-    """The weights of ``parent`` that fit, by their names in the new network, and the indices of their layers there.
+    """Find the weights of ``parent`` that fit, by their names in the new network, and the indices of their layers.
 
-    The output's are among them only if ``get_dataset`` has the parent's classes. Raises StoreError for unreadable weights,
-    UnknownNameError for a data set that there is not.
+    The output layer's are among them only if ``dataset`` has the parent's classes. Raises StorageError for unreadable
+    weights, UnknownNameError for an unknown dataset.
     """
     weights = parent.load_snapshot(step)
     before = parent.get_dataset()
@@ -128,7 +126,7 @@ def _iter_matching_layers(
 
 
 def _list_layer_ranges(architecture: Architecture) -> list[tuple[ModuleRange, ResolvedLayer]]:
-    """The enabled layers, without what dropout they have: weights mean the same with and without."""
+    """List the enabled layers without dropout, which does not change the meaning of weights."""
     plain = architecture.with_dropout_rates([0.0] * len(architecture.dropout_rates))
     pairs = zip(list_module_ranges(plain), plain.resolve_layers(), strict=True)
     return [(span, step) for span, step in pairs if not isinstance(step.layer, Dropout)]
@@ -137,7 +135,7 @@ def _list_layer_ranges(architecture: Architecture) -> list[tuple[ModuleRange, Re
 def _rename_layer_weights(
     weights: dict[str, Tensor], parent_range: ModuleRange, new_range: ModuleRange
 ) -> Iterator[tuple[str, Tensor]]:
-    """One layer's weights; a name begins with the place of its module in the network."""
+    """Rename one layer's weights; a name starts with the index of its module in the network."""
     for name, value in weights.items():
         place, rest = name.split(".", 1)
         if parent_range.start <= int(place) < parent_range.stop:

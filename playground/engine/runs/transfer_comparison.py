@@ -1,4 +1,4 @@
-"""What transfer gains: the same network trained by the same recipe, with weights brought along and from scratch."""
+"""Compare transfer learning with training from scratch: same network, same recipe."""
 
 from dataclasses import dataclass
 
@@ -14,29 +14,29 @@ from playground.errors import TrainingError
 
 @dataclass(frozen=True)
 class TransferComparison:
-    """Shares of right answers on the test images: ``transfer_accuracy`` with weights brought along, ``scratch_accuracy`` without."""
+    """Test accuracy with transferred weights and with random ones."""
 
     transfer_accuracy: float
     scratch_accuracy: float
 
     @property
     def accuracy_gain(self) -> float:
-        """How much better it got by transfer."""
+        """Test accuracy gained by transfer."""
         return self.transfer_accuracy - self.scratch_accuracy
 
 
 def compare_transfer(
     parent: Run, architecture: Architecture, recipe: Recipe, *, step: int | None = None
 ) -> TransferComparison:
-    """Train both in this process, nothing written; from scratch no layer is frozen, since none knows anything.
+    """Train both in this process without writing a run; from scratch no layer is frozen.
 
     ``step`` as in ``transfer_run``, and errors; TrainingError where one of the trainings fails.
     """
-    material = prepare_transferred_state(
+    initial_state = prepare_transferred_state(
         parent, get_last_snapshot_step(parent) if step is None else step, architecture, recipe
     )
     return TransferComparison(
-        transfer_accuracy=_train_and_test(create_trainer(architecture, recipe, material)),
+        transfer_accuracy=_train_and_test(create_trainer(architecture, recipe, initial_state)),
         scratch_accuracy=_train_and_test(create_trainer(architecture.freeze_up_to(-1), recipe)),
     )
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from playground.core.events import Diagnosed, Event, RunEnded, RunFailed
 from playground.core.history import History
 from playground.engine.runs.log_reader import LogReader
-from playground.engine.runs.run import Run, append_events
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import append_events
 from playground.engine.workers.launcher import WorkerHandle
 from playground.errors import WorkerError
 
@@ -82,4 +83,4 @@ def _append_final_events(run: Run, history: History, *events: Event) -> None:
     if run.is_live() or history.is_over:  # another server trains it, or it ended before it was to be resumed
         return
     with contextlib.suppress(OSError):
-        append_events(run, *events)
+        append_events(run.log_path, *events)

@@ -1,7 +1,7 @@
-"""The process that trains: it imports torch and the data first, then waits for a run, then for commands.
+"""Worker: the process that trains. It imports torch and loads the data first, then waits for a job and commands.
 
-It reads one JSON value a line from its standard input: first an ``JobSpec``, then commands. Its parent's death closes
-that input: the run is saved and ends as ``interrupted``. A SIGTERM ends it as ``stopped``. It never imports streamlit.
+It reads one JSON value a line from its standard input: first a ``JobSpec``, then commands. If its parent ends, that
+input ends too: the run is saved as ``interrupted``. A SIGTERM saves it as ``stopped``. It never imports streamlit.
 """
 
 import contextlib
@@ -22,7 +22,8 @@ from playground.engine.data.splits import load_splits
 from playground.engine.runs.initial_state import create_trainer, load_initial_state
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import read_run
-from playground.engine.runs.run import Run, append_events
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import append_events
 from playground.engine.training.evaluation_schedule import EvaluationSchedule
 from playground.engine.training.trainer import Trainer
 from playground.engine.workers.job import JobSpec
@@ -31,13 +32,13 @@ from playground.engine.workers.malloc import retain_freed_memory
 from playground.errors import PlaygroundError
 
 _CALIBRATION_STEPS = 12
-_MAX_WAIT_S = 1e8  # more than a system call takes
+_MAX_WAIT_S = 1e8  # the longest timeout of a system call
 
 
 class PipeCommandSource:
-    """Commands from a stream, read by a thread so that training never waits for them; ends what exceeds its time.
+    """Command source that reads a stream in a thread, and stops a run that exceeds the job's time limits.
 
-    ``max_run_s`` counts training only, ``max_pause_s`` a pause in which nobody asks for anything.
+    ``max_run_s`` counts training only, ``max_pause_s`` a pause without commands.
     """
 
     def __init__(self, stream: IO[str], job: JobSpec, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,31 +49,32 @@ class PipeCommandSource:
         for command in job.initial_commands:
             self._commands.put(command)
         signal.signal(
-            signal.SIGTERM, lambda *_: self._commands.put(Stop(reason="It was asked to from outside of the app."))
+            signal.SIGTERM,
+            lambda *_: self._commands.put(Stop(reason="The process was asked to end from outside the app.")),
         )
         self._reader_thread = threading.Thread(target=self._read_commands, args=(stream,), daemon=True)
         self._reader_thread.start()
 
     def poll(self) -> Sequence[Command]:
-        """What has come, without waiting."""
-        found = []
+        """Commands that have arrived, without waiting."""
+        commands = []
         while not self._commands.empty():
-            found.append(self._commands.get())
+            commands.append(self._commands.get())
         limit_s = self._job.max_run_s
         if limit_s is not None and self._clock() - self._started_at >= limit_s:
-            found.append(Stop(reason=f"The time that a run has here ({limit_s:,.0f} s) is over. Resume continues."))
-        return found
+            commands.append(Stop(reason=f"The time limit of a run ({limit_s:,.0f} s) was reached. Resume continues."))
+        return commands
 
     def wait(self) -> Command:
-        """The next command, waiting for it; a stop if none comes for too long."""
-        began = self._clock()
+        """Wait for the next command; a stop if the pause exceeds its limit."""
+        started_at = self._clock()
         limit_s = self._job.max_pause_s
         try:
             return self._commands.get(timeout=None if limit_s is None else min(limit_s, _MAX_WAIT_S))
         except queue.Empty:
-            return Stop(reason=f"Paused for {limit_s:,.0f} s: saved, so that others can train. Resume continues.")
+            return Stop(reason=f"Paused for {limit_s:,.0f} s: saved, so that other runs can train. Resume continues.")
         finally:
-            self._started_at += self._clock() - began
+            self._started_at += self._clock() - started_at
 
     def _read_commands(self, stream: IO[str]) -> None:
         for line in stream:
@@ -83,7 +85,7 @@ class PipeCommandSource:
 
 
 def train_run(run: Run, command_source: PipeCommandSource) -> None:
-    """Train a run from where it stands to its end; whatever goes wrong is the last event of its log."""
+    """Train a run from its last checkpoint to its end; an error becomes the last event of its log."""
     try:
         recipe = run.record.recipe
         trainer = create_trainer(
@@ -92,10 +94,10 @@ def train_run(run: Run, command_source: PipeCommandSource) -> None:
         with Recorder(run) as recorder:
             for _ in recorder.run_trainer(trainer, command_source):
                 pass
-    except PlaygroundError as problem:
-        _log_failure(run, problem)
-    except Exception as problem:  # said in the log, where the page looks; raised again for the exit code
-        _log_failure(run, PlaygroundError(f"Training stopped with {type(problem).__name__}: {problem}"))
+    except PlaygroundError as error:
+        _log_failure(run, error)
+    except Exception as error:  # logged, because pages read the log; raised again for the exit code
+        _log_failure(run, PlaygroundError(f"Training stopped with {type(error).__name__}: {error}"))
         raise
 
 
@@ -104,13 +106,13 @@ def _log_failure(run: Run, error: PlaygroundError) -> None:
     failure = RunFailed(
         step=history.step, elapsed_s=history.elapsed_s, what=error.what, expected=error.expected, fix=error.fix
     )
-    if not run.is_live():  # another process may be training the same run: its log is its own
-        with contextlib.suppress(OSError):  # the disk that said no to the run may say no to this as well
-            append_events(run, failure)
+    if not run.is_live():  # else another process trains this run and owns the log
+        with contextlib.suppress(OSError):  # the disk that failed the run may fail here too
+            append_events(run.log_path, failure)
 
 
 def _measure_reference_speed() -> float:
-    """Images a second of the guide's net here; it also makes torch load its kernels before they are needed."""
+    """Measure images/s of the guide network; also makes torch load its kernels before the run needs them."""
     recipe = get_recipe_preset("sprint").recipe
     trainer = Trainer(
         get_architecture_preset("guide").architecture,
@@ -127,23 +129,23 @@ def _measure_reference_speed() -> float:
 
 
 def main() -> None:
-    """Warm up, say so, take one run, train it, end."""
+    """Warm up, report it, take one job, train it, end."""
     retain_freed_memory()
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # a broken byte must not end the thread that reads commands
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent; the closed input then ends this, saved
+        sys.stdin.reconfigure(errors="replace")  # an invalid byte must not end the thread that reads commands
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent; the end of the input then ends this process
     try:
         load_splits("mnist", 5000)
         speed = _measure_reference_speed()
-    except Exception:  # whatever it is, the run itself will meet it and say so in its log
+    except Exception:  # the run will meet the same error and log it
         speed = 0.0
     sys.stdout.write(json.dumps({"ready": True, "images_per_second": speed}) + "\n")
     sys.stdout.flush()
     line = sys.stdin.readline()
     if not line:
         return
-    order = JobSpec.model_validate_json(line)
-    train_run(read_run(Path(order.run_folder)), PipeCommandSource(sys.stdin, order))
+    job = JobSpec.model_validate_json(line)
+    train_run(read_run(Path(job.run_folder)), PipeCommandSource(sys.stdin, job))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import list_runs
-from playground.engine.runs.run import PRETRAINED, Run
+from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.editing import apply_edits
 from playground.interpret.model import Model, load_model

@@ -38,7 +38,7 @@ from playground.engine.health.training_metrics import (
     TrainingMetrics,
     update_metric_history,
 )
-from playground.engine.runs.run import serialize_event
+from playground.engine.runs.run_files import serialize_event
 from playground.engine.training.evaluation_schedule import EvaluationSchedule
 from playground.engine.training.trainer import Trainer
 from tests import strategies

@@ -21,6 +21,7 @@ from playground.core.schedules import Cosine, OneCycle
 from playground.engine.runs import recorder as record
 from playground.engine.runs.fork import fork_run, load_recipe_at
 from playground.engine.runs.log_reader import LogReader
+from playground.engine.runs.manage import delete_run
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run, find_run, list_runs
 from playground.engine.runs.run import Run
@@ -322,9 +323,9 @@ def test_the_parent_may_be_deleted():
     run, other = (fork_run(parent, 6, load_recipe_at(parent, 6)) for _ in range(2))
     kept = {step: parent.load_snapshot(step) for step in run.list_snapshot_steps()}
     train(other)
-    other.delete()
+    delete_run(other)
     assert parent.list_checkpoint_steps() == MOMENTS
-    parent.delete()
+    delete_run(parent)
     for step, weights in kept.items():
         assert_same_weights(run.load_snapshot(step), weights)
     assert_same_weights(train(run).get_weights(), whole.get_weights())

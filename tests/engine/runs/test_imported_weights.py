@@ -13,7 +13,7 @@ from playground.engine.model.build import build_model
 from playground.engine.runs.imported_weights import import_weights
 from playground.engine.runs.initial_state import load_initial_state
 from playground.engine.runs.repository import list_runs
-from playground.engine.runs.run import serialize_snapshot
+from playground.engine.runs.run_files import serialize_snapshot
 from playground.errors import PlaygroundError, StorageError
 
 NET = Architecture(layers=(Conv2d(out_channels=2), BatchNorm(), Flatten(), Output()))

@@ -20,9 +20,11 @@ from playground.core.history import History
 from playground.engine.file_lock import acquire_lock, is_locked
 from playground.engine.runs import recorder as record
 from playground.engine.runs.log_reader import LogReader
+from playground.engine.runs.manage import delete_run
 from playground.engine.runs.recorder import Recorder, select_for_pruning
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, append_events
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import append_events
 from playground.errors import StorageError
 from tests.engine.helpers import RICH, Script, assert_same_weights, figures, make_trainer, play, tiny_recipe, until
 
@@ -202,7 +204,7 @@ def test_a_run_is_live_while_another_process_lives(run: Run):
         with pytest.raises(StorageError, match="another process"):
             recorded(run)
         with pytest.raises(StorageError, match="training"):
-            run.delete()
+            delete_run(run)
         holder.kill()
         holder.wait()
         until(lambda: not run.is_live(), 5, "the lock's end")
@@ -291,7 +293,7 @@ def test_a_checkpoint_that_was_not_logged_yet_costs_no_history(run: Run, step: i
 def test_what_follows_a_torn_line_is_a_line_of_its_own(run: Run):
     recorded(run, until_event=("step_done", 2))
     run.log_path.write_bytes(run.log_path.read_bytes()[:-20])
-    append_events(run, events.RunFailed(step=1, elapsed_s=1, what="It broke."))
+    append_events(run.log_path, events.RunFailed(step=1, elapsed_s=1, what="It broke."))
     failure = run.read_history().failure
     assert failure is not None
     assert failure.what == "It broke."
@@ -312,6 +314,6 @@ def test_a_run_deleted_while_it_trains_is_not_made_again_by_half(run: Run):
 
 def test_a_failed_run_can_go_on_from_its_checkpoint(run: Run):
     recorded(run, Script({2: [Pause(), Stop()]}))
-    append_events(run, events.RunFailed(step=3, elapsed_s=1, what="Memory ran out."))
+    append_events(run.log_path, events.RunFailed(step=3, elapsed_s=1, what="Memory ran out."))
     assert run.read_history().status == "failed"
     assert run.can_resume()

@@ -16,7 +16,8 @@ from playground.engine.runs.fork import fork_run
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import create_run
-from playground.engine.runs.run import Run, serialize_snapshot
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_snapshot
 from playground.errors import StorageError
 from tests.engine.helpers import AUGMENTATION, RICH, Script, assert_same_weights, figures, make_trainer, tiny_recipe
 

@@ -5,15 +5,19 @@ import os
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 from playground.core.events import RunEnded, RunFailed, RunStarted, StepDone
-from playground.engine.file_lock import hold_lock
+from playground.engine.file_lock import acquire_lock, hold_lock
 from playground.engine.paths import atomic_write
-from playground.engine.runs import run as store
+from playground.engine.runs.manage import delete_run, rename_run
+from playground.engine.runs.record import write_record
 from playground.engine.runs.repository import create_run, find_run, list_runs, read_run
-from playground.engine.runs.run import serialize_event
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_checkpoint, serialize_event, serialize_snapshot
+from playground.engine.training.checkpoint import CHECKPOINT_SCHEMA
 from playground.engine.workers.scheduler import Scheduler
 from playground.errors import PlaygroundError, SchemaVersionError, StorageError, UnknownNameError
 from tests.engine.helpers import PLAIN, RICH, assert_same_weights, make_trainer, tiny_recipe
@@ -36,14 +40,14 @@ def batch(step: int) -> StepDone:
     return StepDone(step=step, elapsed_s=step / 10, epochs=step / 6, **figures)
 
 
-def new_run(name: str | None = None) -> store.Run:
+def new_run(name: str | None = None) -> Run:
     return create_run(RICH, tiny_recipe(seed=3), name=name)
 
 
-def rename_folder(run: store.Run, run_id: str) -> store.Run:
+def rename_folder(run: Run, run_id: str) -> Run:
     """The run under an id of choice."""
-    moved = store.Run(run.folder.rename(run.folder.parent / run_id), run.record.model_copy(update={"id": run_id}))
-    store.write_record(moved)
+    moved = Run(run.folder.rename(run.folder.parent / run_id), run.record.model_copy(update={"id": run_id}))
+    write_record(moved.folder, moved.record)
     return moved
 
 
@@ -76,14 +80,35 @@ def test_runs_are_numbered_and_listed_newest_first(home: Path):
 
 def test_rename_and_delete(home: Path):
     run = new_run()
-    assert run.rename("  a   new\nname ").record.name == "a new name"
+    assert rename_run(run, "  a   new\nname ").record.name == "a new name"
     assert read_run(run.folder).record.name == "a new name"
-    assert read_run(run.folder).rename(" ").record.name == "a new name"
-    assert len(run.rename("x" * 500).record.name) == 80
-    run.delete()
+    assert rename_run(read_run(run.folder), " ").record.name == "a new name"
+    assert len(rename_run(run, "x" * 500).record.name) == 80
+    delete_run(run)
     assert not run.folder.exists()
     with pytest.raises(StorageError, match="cannot be"):
-        run.delete()
+        delete_run(run)
+
+
+def test_no_file_of_a_run_is_open_while_its_folder_is_renamed(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """Windows refuses to rename a folder that contains an open file."""
+    run = new_run()
+    is_lock_free: list[bool] = []
+    rename = Path.rename
+
+    def check_and_rename(path: Path, target: Path) -> Path:
+        lock = acquire_lock(run.lock_path, timeout_s=0)
+        is_lock_free.append(lock is not None)
+        if lock is not None:
+            lock.release()
+        open_files = [Path(file.path) for file in psutil.Process().open_files()]
+        assert not [file for file in open_files if run.folder in file.parents]
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", check_and_rename)
+    delete_run(run)
+    assert is_lock_free == [True]
+    assert not list(run.folder.parent.iterdir())
 
 
 def test_find_by_id_prefix_latest_and_pretrained(home: Path):
@@ -128,7 +153,7 @@ def test_the_pretrained_run_stays(home: Path):
     assert run.read_history().status == "completed"
     assert run.list_snapshot_steps()
     with pytest.raises(StorageError, match="stays"):
-        run.delete()
+        delete_run(run)
     assert run.folder.exists()
 
 
@@ -207,7 +232,7 @@ def test_a_record_of_a_newer_version_is_no_damage(home: Path):
 def test_checkpoints_are_read_back(home: Path):
     run = new_run()
     trainer = make_trainer(RICH, run.record.recipe)
-    run.checkpoint_path.write_bytes(store.serialize_checkpoint(trainer.create_checkpoint() | {"log_bytes": 0}))
+    run.checkpoint_path.write_bytes(serialize_checkpoint(trainer.create_checkpoint() | {"log_bytes": 0}))
     found = run.load_checkpoint()
     assert found.keys() == {*trainer.create_checkpoint(), "log_bytes"}
     assert_same_weights(found["model"], trainer.get_weights())
@@ -226,15 +251,15 @@ def test_unusable_checkpoints_are_told(home: Path, tmp_path: Path, monkeypatch: 
     run = new_run()
     with pytest.raises(StorageError, match="no checkpoint"):
         run.load_checkpoint()
-    whole = store.serialize_checkpoint(make_trainer(PLAIN).create_checkpoint())
-    for content in (b"", b"rubbish", whole[:-200], store.serialize_checkpoint({"evil": Evil()})):
+    whole = serialize_checkpoint(make_trainer(PLAIN).create_checkpoint())
+    for content in (b"", b"rubbish", whole[:-200], serialize_checkpoint({"evil": Evil()})):
         run.checkpoint_path.write_bytes(content)
         with pytest.raises(StorageError, match="damaged"):
             run.load_checkpoint()
     assert not (tmp_path / "evil").exists()
-    for schema, said in ((store.CHECKPOINT_SCHEMA + 1, "newer"), (1, "older")):
+    for schema, said in ((CHECKPOINT_SCHEMA + 1, "newer"), (1, "older")):
         other = {**make_trainer(PLAIN).create_checkpoint(), "schema": schema}
-        run.checkpoint_path.write_bytes(store.serialize_checkpoint(other))
+        run.checkpoint_path.write_bytes(serialize_checkpoint(other))
         with pytest.raises(SchemaVersionError, match=said):
             run.load_checkpoint()
 
@@ -242,7 +267,7 @@ def test_unusable_checkpoints_are_told(home: Path, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("content", [[1, 2], {"schema": "two"}, {"schema": 1}], ids=str)
 def test_a_checkpoint_that_holds_something_else_is_told(home: Path, content):
     run = new_run()
-    run.checkpoint_path.write_bytes(store.serialize_checkpoint(content))
+    run.checkpoint_path.write_bytes(serialize_checkpoint(content))
     with pytest.raises(PlaygroundError):
         make_trainer(RICH).restore(run.load_checkpoint())
 
@@ -250,7 +275,7 @@ def test_a_checkpoint_that_holds_something_else_is_told(home: Path, content):
 def test_unusable_snapshots_are_told(home: Path):
     run = new_run()
     folder = run.folder / "snapshots"
-    (folder / "5.safetensors").write_bytes(store.serialize_snapshot(make_trainer(PLAIN).get_weights()))
+    (folder / "5.safetensors").write_bytes(serialize_snapshot(make_trainer(PLAIN).get_weights()))
     (folder / "12.safetensors").write_bytes(b"rubbish")
     (folder / "x.safetensors").write_bytes(b"")
     (folder / ".5.safetensors.abc").write_bytes(b"")

@@ -298,7 +298,7 @@ def trained(run: Run) -> Run:
 
 def parent_of(architecture: Architecture, weights: dict[str, Tensor] | None = None) -> Run:
     """A run that has weights, as if it had been trained."""
-    from playground.engine.runs.run import serialize_snapshot
+    from playground.engine.runs.run_files import serialize_snapshot
 
     found = weights or {name: value.clone() for name, value in build_model(architecture, seed=9).state_dict().items()}
     run = create_run(architecture, SHORT)
@@ -463,7 +463,7 @@ def test_classes_of_a_data_set_that_nobody_knows_any_more_are_nobody_else_s(home
     labels = torch.tensor([0, 1] * 20)
     images = LabeledImages(torch.zeros(40, 1, 28, 28, dtype=torch.uint8), labels)
     name = save_custom_dataset("Other", CustomImages(images, None, ("0", "1"), (), 0))
-    from playground.engine.runs.run import serialize_snapshot
+    from playground.engine.runs.run_files import serialize_snapshot
 
     run.get_snapshot_path(4).write_bytes(serialize_snapshot(dict(build_model(net, seed=9).state_dict())))
     assert find_transferable_weights(run, 4, net, name) == ({}, ())

@@ -11,7 +11,8 @@ from playground.core.events import Command, Pause, Resume, RunEnded, Stop, Train
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
 from playground.engine.runs.repository import list_runs, read_run
-from playground.engine.runs.run import Run, append_events
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import append_events
 from playground.engine.workers import run_log, scheduler
 from playground.engine.workers.job import JobSpec
 from playground.engine.workers.launcher import Launcher, WorkerHandle
@@ -56,7 +57,7 @@ class FakeWorker:
 
     def request_end(self) -> None:
         if self.is_alive():
-            append_events(self.run, RunEnded(step=0, elapsed_s=0, status="interrupted"))
+            append_events(self.run.log_path, RunEnded(step=0, elapsed_s=0, status="interrupted"))
             self.end()
 
     def terminate(self) -> None:
@@ -291,7 +292,7 @@ def test_places_are_reserved_while_runs_are_written(
 def test_a_run_is_resumed_only_once(make_fleet: Callable[..., Fleet]) -> None:
     fleet = make_fleet(max_running=2)
     run = fleet.submit(TINY, SHORT)
-    append_events(run, RunEnded(step=0, elapsed_s=0, status="stopped"))
+    append_events(run.log_path, RunEnded(step=0, elapsed_s=0, status="stopped"))
     fleet.workers[0].end()
     ended(fleet, run)
     fleet.launcher.starting.clear()
@@ -381,7 +382,7 @@ def test_death_of_a_worker_is_logged_with_its_reason(
 def test_end_that_the_worker_logged_stays_the_end(make_fleet: Callable[..., Fleet]) -> None:
     fleet = make_fleet()
     run = fleet.submit(TINY, SHORT)
-    append_events(run, RunEnded(step=0, elapsed_s=0, status="stopped"))
+    append_events(run.log_path, RunEnded(step=0, elapsed_s=0, status="stopped"))
     fleet.workers[0].end(1, "complaint")
     ended(fleet, run)
     assert [event.kind for event in run.read_events()] == ["run_ended"]

@@ -13,8 +13,8 @@ from playground.charts.images import render_image
 from playground.charts.theme import get_theme
 from playground.core.shapes import format_shape
 from playground.engine.data.rasterize import IMAGE_SIZE
+from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import find_run
-from playground.engine.runs.run import PRETRAINED
 from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import MAX_FILE_BYTES
 from playground.interpret.evaluation.out_of_distribution import compute_ood_score, is_detector_ready

@@ -12,8 +12,9 @@ from playground.engine.data.custom.drawings import (
     load_drawings,
 )
 from playground.engine.runs.initial_state import load_initial_state
+from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import find_run
-from playground.engine.runs.run import PRETRAINED, Run
+from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.evaluation.predict import evaluate_model
 from playground.interpret.evaluation.predictions import load_run_test_images

@@ -4,8 +4,9 @@ import streamlit as st
 
 from playground.core.summary import summarize
 from playground.engine.data.registry import MIN_STEPS_PER_EPOCH, resolve_dataset
+from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import list_runs
-from playground.engine.runs.run import PRETRAINED, Run
+from playground.engine.runs.run import Run
 from playground.engine.runs.transfer import find_transferable_weights, get_last_snapshot_step
 from playground.errors import PlaygroundError
 from playground.ui import html

@@ -11,6 +11,7 @@ from playground.charts.theme import get_theme
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.shapes import Shape
 from playground.core.summary import summarize
+from playground.engine.runs.manage import delete_run, rename_run
 from playground.engine.runs.owner import check_owner
 from playground.engine.runs.repository import list_runs
 from playground.engine.runs.run import Run
@@ -131,13 +132,13 @@ def _render_actions(run: Run) -> None:
 
 def _rename_run(run: Run, name: str) -> None:
     check_owner(run, get_requester_id())
-    run.rename(name)
+    rename_run(run, name)
 
 
 def _delete_run(run: Run) -> None:
     state = get_app_state()
     check_owner(run, get_requester_id())
-    run.delete()
+    delete_run(run)
     get_scheduler().discard_log_reader(run.id)
     if state.training.run_id == run.id:
         state.detach()
