@@ -233,8 +233,10 @@ def _serve() -> None:
     if "TIDY" in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
-    def start(recipe: dict[str, Any], times: int = 1, batches: int | None = None) -> list[str]:
-        return [supervisor.submit(SMALL, Recipe(**recipe), pause_after_batches=batches).id for _ in range(times)]
+    def start(recipe: dict[str, Any], times: int = 1, pause_after_batches: int | None = None) -> list[str]:
+        return [
+            supervisor.submit(SMALL, Recipe(**recipe), pause_after_batches=pause_after_batches).id for _ in range(times)
+        ]
 
     def do(what: str, fault: dict[str, Any] | None = None, **said: Any) -> Any:
         if fault:

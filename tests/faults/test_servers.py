@@ -116,7 +116,7 @@ def test_a_worker_asked_from_outside_to_end_saves(fleet: Scheduler, batches: int
     wait_for(run, "paused" if batches else "checkpoint_saved", batches or 0)
     request_stop(run)
     wait_for_end(fleet, run)
-    assert_found_again(run, "stopped", *["asked to from outside"] * (batches is None))
+    assert_found_again(run, "stopped", *["asked to end from outside"] * (batches is None))
     reported = told(run.read_events())
     assert run.load_checkpoint()["step"] == run.read_history().step
     fleet.resume(run.id)

@@ -25,7 +25,7 @@ _WEIGHT_PREFIX = "weight/"
 class InitialState:
     """Weights by name that replace random ones, and training images in addition to the dataset's.
 
-    The recipe scales the learning rate of these weights; see ``transferred_lr_share``.
+    The recipe scales the learning rate of these weights; see ``transferred_lr_scale``.
     """
 
     weights: dict[str, Tensor]

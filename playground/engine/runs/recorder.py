@@ -52,7 +52,7 @@ class Recorder:
                     if stale_file.is_file():
                         stale_file.unlink(missing_ok=True)
             except OSError as error:
-                raise make_write_error(self.run.folder, problem) from error
+                raise make_write_error(self.run.folder, error) from error
             self._open_files = opened.pop_all()
         return self
 
@@ -91,12 +91,12 @@ class Recorder:
         try:
             self._restore_trainer(trainer)
         except OSError as error:
-            raise make_write_error(self.run.folder, problem) from error
+            raise make_write_error(self.run.folder, error) from error
         for event in trainer.run(command_source):
             try:
                 self._record_event(event, trainer)
-            except StorageError:
-                words = {"what": problem.what, "expected": problem.expected, "fix": problem.fix}
+            except StorageError as error:
+                words = {"what": error.what, "expected": error.expected, "fix": error.fix}
                 yield self._try_log_failure(RunFailed(step=event.step, elapsed_s=event.elapsed_s, **words))
                 return
             yield event
@@ -126,7 +126,7 @@ class Recorder:
             if self._log.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise make_write_error(self.run.log_path, problem) from error
+            raise make_write_error(self.run.log_path, error) from error
 
     def _try_log_failure(self, failure: RunFailed) -> RunFailed:
         with contextlib.suppress(StorageError):
@@ -153,7 +153,7 @@ def save_checkpoint(run: Run, checkpoint: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise make_write_error(path.parent, problem) from error
+        raise make_write_error(path.parent, error) from error
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     with atomic_write(run.checkpoint_path) as temporary:

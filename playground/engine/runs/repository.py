@@ -72,7 +72,7 @@ def create_run(
             write_initial_files(hidden_run)
         hidden_run.folder.rename(run.folder)
     except OSError as error:
-        raise make_write_error(run.folder, problem) from error
+        raise make_write_error(run.folder, error) from error
     finally:
         shutil.rmtree(hidden_run.folder, ignore_errors=True)
     return run

@@ -279,7 +279,7 @@ def test_other_images_are_refused(field: str, value: Any):
     known = len(list_runs()[0])
     with pytest.raises(RecipeError, match=f"{field} cannot change") as caught:
         fork_run(parent, 6, recipe(**{field: value}))
-    assert "measured on images that it was trained on" in caught.value.expected
+    assert "evaluated on images that it was trained on" in caught.value.expected
     assert len(list_runs()[0]) == known
 
 
@@ -293,7 +293,7 @@ def test_too_few_epochs_are_refused_with_the_number_that_would_do(step: int, epo
         run = fork_run(parent, step, recipe(epochs=epochs))
         assert train(run).step == 6 * epochs
         return
-    with pytest.raises(RecipeError, match="are behind that moment already") as caught:
+    with pytest.raises(RecipeError, match="were trained at that step already") as caught:
         fork_run(parent, step, recipe(epochs=epochs))
     assert f"Set epochs to {needed} or more" in caught.value.fix
     assert len(list_runs()[0]) == known

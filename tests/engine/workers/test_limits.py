@@ -372,7 +372,7 @@ def test_a_run_whose_time_is_over_is_saved_says_why_and_goes_on_later(home: Path
     assert (history.status, history.step, run.load_checkpoint()["step"]) == ("stopped", 5, 5)
     assert history.end_diagnosis is not None
     assert history.end_diagnosis.diagnosis == "stopped"
-    assert history.end_diagnosis.message == "The time that a run has here (5 s) is over. Resume continues."
+    assert history.end_diagnosis.message == "The time limit of a run (5 s) was reached. Resume continues."
     assert run.can_resume()
     again = make_trainer()
     with Recorder(run) as recorder:
@@ -446,7 +446,7 @@ def test_a_pause_that_lasts_too_long_ends_in_a_stop(home: Path, pipe: IO[str]):
     assert (told[-1].kind, told[-1].step) == ("run_ended", 3)
     history = run.read_history()
     assert history.end_diagnosis is not None
-    assert "so that others can train" in history.end_diagnosis.message
+    assert "so that other runs can train" in history.end_diagnosis.message
     assert history.status == "stopped"
     assert run.load_checkpoint()["step"] == 3
 
@@ -493,7 +493,7 @@ def test_limits_of_time_in_a_real_worker(home: Path, monkeypatch: pytest.MonkeyP
         until(lambda: fleet.get_log_reader(run).read_history().status == "stopped", 60, "the end of its time")
         until(lambda: not fleet.is_active(run.id), 60, "the worker's end")
         history = run.read_history()
-        assert "The time that a run has here" in history.end_diagnosis.message  # type: ignore[union-attr]
+        assert "The time limit of a run" in history.end_diagnosis.message  # type: ignore[union-attr]
         assert run.load_checkpoint()["step"] == history.step > 2
         assert run.can_resume()
         with pytest.raises(StorageError):
