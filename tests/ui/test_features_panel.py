@@ -61,7 +61,7 @@ def test_without_a_network_the_problem_stands_beside_the_form(
     errand_of(panel).wait()
     panel.run()
     assert not panel.exception
-    assert "ResNet-18 cannot be fetched" in html_of(panel)
+    assert "ResNet-18 cannot be downloaded" in html_of(panel)
     assert f"put resnet18-f37072fd.pth into {home / 'datasets' / 'torchvision'} by hand" in html_of(panel)
     assert not panel.button(key="features-start").disabled
 

@@ -270,7 +270,7 @@ def test_two_who_fetch_the_same_do_not_mix_their_bytes(mirror: Mirror):
     put_part(CONTENT[:1000])
     with hold_lock(part().with_suffix(".lock")) as is_held:
         assert is_held
-        with pytest.raises(DownloadError, match=r"data\.bin is being fetched already"):
+        with pytest.raises(DownloadError, match=r"data\.bin is being downloaded by another process"):
             list(download_dataset(NAME))
     assert part().read_bytes() == CONTENT[:1000]
     assert mirror.asked == []

@@ -233,7 +233,7 @@ def test_without_a_network_it_is_said_which_file_to_put_where(
         place.write_bytes(content)
     with pytest.raises(DownloadError) as told:
         made_of(name, "resnet18")
-    assert "ResNet-18 cannot be fetched" in told.value.what
+    assert "ResNet-18 cannot be downloaded" in told.value.what
     assert "https://download.pytorch.org/models/resnet18-f37072fd.pth: no way out." in told.value.what
     assert f"put resnet18-f37072fd.pth into {place.parent} by hand" in told.value.fix
     assert list_custom_datasets().keys() == {name}
