@@ -1,4 +1,4 @@
-"""README does not rot: its commands are the ones that exist, its code runs."""
+"""README: its commands exist, its code runs, its links lead to files."""
 
 import contextlib
 import io
@@ -7,11 +7,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.main import get_command
 
 from playground.cli import cli_app
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", ["pip install -e . && streamlit run app.py", 'pip install -e ".[test]" && pytest'])
@@ -19,7 +21,7 @@ def test_the_two_commands_are_shown(command: str) -> None:
     assert f"```\n{command}\n```" in README
 
 
-def test_every_command_of_the_readme_parses() -> None:
+def test_every_command_parses() -> None:
     lines = re.findall(r"^cnn-playground (.+)$", README, flags=re.MULTILINE)
     assert len(lines) >= 7
     group = get_command(cli_app)
@@ -29,7 +31,7 @@ def test_every_command_of_the_readme_parses() -> None:
         command.make_context(name, arguments, resilient_parsing=False).close()
 
 
-def test_the_python_example_runs(home: Path) -> None:
+def test_python_examples_run(home: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert blocks
     printed = io.StringIO()
@@ -39,7 +41,19 @@ def test_the_python_example_runs(home: Path) -> None:
     assert re.search(r"\d+\.\d% of 10,000 test images", printed.getvalue())
 
 
-def test_the_files_that_the_readme_names_exist() -> None:
-    for name in re.findall(r"\((assets/[^)]+)\)|`(assets/[^`]+)`", README):
-        path = Path(__file__).parents[1] / (name[0] or name[1])
-        assert path.exists(), path
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"])
+def test_files_that_a_document_names_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)
+    paths = re.findall(r"`((?:playground|assets|tests|docs|engine|interpret|\.ci)/[\w./]+)`", text)
+    folder = (ROOT / document).parent
+    missing = [link for link in links if not (folder / link).exists()]
+    missing += [path for path in paths if not ((ROOT / path).exists() or (ROOT / "playground" / path).exists())]
+    assert missing == []
+
+
+def test_animation_is_small_and_moves() -> None:
+    path = ROOT / "assets/playground.webp"
+    assert path.stat().st_size <= 1_500_000
+    with Image.open(path) as animation:
+        assert animation.n_frames > 10

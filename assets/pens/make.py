@@ -1,7 +1,7 @@
-"""Makes ``strokes.jsonl.xz`` out of all pen strokes: ``python assets/pens/make.py pendigits-tra-strokes.json``.
+"""Write ``strokes.jsonl.xz`` from all pen strokes: ``python assets/pens/make.py pendigits-tra-strokes.json``.
 
-The strokes are those of the file pendigits-tra of the data set named in README.md, in a box of 500 units, y down. The
-writers whose number is a multiple of three are left out, so that there are people on whom a model can be measured.
+The strokes are those of the file pendigits-tra of the dataset named in README.md, in a box of 500 units, y down. The
+writers whose number is a multiple of three are held out for evaluation.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def make(source: Path) -> None:
-    """Write the file and print what ``playground/engine/pens.py`` has to know of it."""
+    """Write the file and print the facts that ``playground/engine/data/pen_digits.py`` states."""
     kept = [
         {"label": drawing["label"], "writer": drawing["writer"], "strokes": drawing["strokes"]}
         for drawing in json.loads(source.read_bytes())

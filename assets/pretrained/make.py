@@ -1,7 +1,7 @@
-"""Makes the run that comes with the program out of a finished run: ``python assets/pretrained/make.py RUN``.
+"""Make the included pretrained run from a finished run: ``python assets/pretrained/make.py RUN``.
 
-The run is one of this project's own command line; see README.md beside this file. Only what the app shows is kept: the
-record, every 25th batch of the log, and the weights at a few moments.
+The command that trains the run is in README.md. The script keeps the record, every 25th step of the log, and the
+weights at a few steps.
 """
 
 import shutil
@@ -15,14 +15,14 @@ from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_event
 
 HERE = Path(__file__).parent
-EVERY = 25
-MOMENTS = (0, 128, 586)
+STEP_INTERVAL = 25
+SNAPSHOT_STEPS = (0, 128, 586)
 
 
 def make(source: Run) -> None:
-    """Fill this folder from a run."""
-    last = source.snapshots()[-1]
-    kept = {step for step in source.snapshots() if step in MOMENTS} | {last}
+    """Fill this folder with parts of a run."""
+    last = source.list_snapshot_steps()[-1]
+    kept = {step for step in source.list_snapshot_steps() if step in SNAPSHOT_STEPS} | {last}
     shutil.rmtree(HERE / "snapshots", ignore_errors=True)
     (HERE / "snapshots").mkdir()
     for step in kept:
@@ -30,7 +30,7 @@ def make(source: Run) -> None:
     lines = [
         serialize_event(event)
         for event in source.events()
-        if not (isinstance(event, StepDone) and event.step % EVERY)
+        if not (isinstance(event, StepDone) and event.step % STEP_INTERVAL)
         and not (isinstance(event, SnapshotSaved) and event.step not in kept)
     ]
     (HERE / "events.jsonl").write_bytes(b"".join(lines))
