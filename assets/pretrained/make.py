@@ -29,7 +29,7 @@ def make(source: Run) -> None:
         shutil.copy(source.folder / "snapshots" / f"{step}.safetensors", HERE / "snapshots")
     lines = [
         serialize_event(event)
-        for event in source.events()
+        for event in source.read_events()
         if not (isinstance(event, StepDone) and event.step % STEP_INTERVAL)
         and not (isinstance(event, SnapshotSaved) and event.step not in kept)
     ]
