@@ -4,12 +4,11 @@ import ast
 from collections.abc import Callable, Sequence
 
 from playground.code_import.values import Call, Unknown
+from playground.core.layers.call_import import UnsupportedCallError
+
+__all__ = ["Arguments", "NoteCallback", "UnsupportedCallError", "get_call_source"]
 
 NoteCallback = Callable[[str], None]
-
-
-class UnsupportedCallError(Exception):
-    """Why one call has no counterpart here, as the end of a sentence that begins with the call."""
 
 
 class Arguments:
@@ -22,6 +21,21 @@ class Arguments:
         self.add_note = add_note
         self._unread = dict(zip(names, call.positional, strict=False)) | call.keywords
         self._open_units = open_units
+
+    @property
+    def name(self) -> str:
+        """The name of the called class or function."""
+        return self.call.name
+
+    @property
+    def line(self) -> int:
+        """The line of the call, from 1."""
+        return self.call.line
+
+    @property
+    def positional(self) -> tuple[object, ...]:
+        """The values without a name."""
+        return tuple(self.call.positional)
 
     def pop(self, *names: str) -> object:
         """The value of the first of these names that was given; None if none was."""

@@ -6,31 +6,19 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError, get_call_source
-from playground.code_import.ops import GlobalPoolOp, InputShapeOp, LayerOp, Op, OpTable, PaddingOp, PermuteOp, SoftmaxOp
+from playground.code_import.ops import InputShapeOp, Op, OpTable, PaddingOp, PermuteOp, SoftmaxOp
 from playground.code_import.values import Call
 from playground.core.json_io import format_validation_error
-from playground.core.layers import (
-    Activation,
-    AvgPool2d,
-    BatchNorm,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool2d,
-    Residual,
-)
+from playground.core.layers import Conv2d, Flatten, Layer, Residual
+from playground.core.layers.call_import import LayerImport
 from playground.core.shapes import Shape, count_elements, is_spatial
 from playground.errors import ArchitectureError
 
 _PENDING_REQUIREMENTS = {
     PaddingOp: "belongs to a convolution or a pooling layer right after it",
-    GlobalPoolOp: "needs a Flatten right after it",
+    LayerImport: "needs a Flatten right after it",
     PermuteOp: "needs a Flatten right after it",
 }
-_INNER_LAYER_TYPES = (Conv2d, BatchNorm, Dropout, Activation)
 
 
 @dataclass(frozen=True)
@@ -63,7 +51,8 @@ class ArchitectureBuilder:
         self.declared_input_shape: Shape | None = None
         self._context = context
         self._shape = shape
-        self._pending: tuple[PaddingOp | GlobalPoolOp | PermuteOp, Call] | None = None
+        self._input_shapes: list[Shape] = []
+        self._pending: tuple[PaddingOp | LayerImport | PermuteOp, Call] | None = None
         self._softmax_call: Call | None = None
         self._is_block = used_calls is not None
         self._used_calls: set[Call] = set() if used_calls is None else used_calls
@@ -116,7 +105,7 @@ class ArchitectureBuilder:
         arguments = Arguments(call, names, self.notes.append, self._context.open_units.get(call))
         pieces = reader(arguments, self._shape)
         arguments.reject_unread()
-        if any(isinstance(piece, LayerOp) and piece.layer.has_weights for piece in pieces):
+        if any(isinstance(piece, LayerImport) and piece.layer.has_weights for piece in pieces):
             if call in self._used_calls:
                 raise UnsupportedCallError("is used twice: layers cannot share their weights here")
             self._used_calls.add(call)
@@ -128,7 +117,7 @@ class ArchitectureBuilder:
                 self._declare_input_shape(shape)
             case SoftmaxOp():
                 self._softmax_call = call
-            case LayerOp(layer=layer, expected_size=size):
+            case LayerImport(layer=layer, expected_size=size, needs_flatten=False):
                 self._add_layer(ImportedLayer(self._merge_pending(layer), call, size))
             case _ if self._pending:
                 raise UnsupportedCallError(
@@ -149,14 +138,14 @@ class ArchitectureBuilder:
         if not self._pending:
             return layer
         (waiting, call), self._pending = self._pending, None
-        match waiting, layer:
-            case PaddingOp(pixels=pixels, is_negative_infinity=False), Conv2d(padding=0) | AvgPool2d(padding=0):
-                return layer.replace(padding=pixels)
-            case PaddingOp(pixels=pixels, is_negative_infinity=True), MaxPool2d(padding=0):
-                return layer.replace(padding=pixels)
-            case GlobalPoolOp(), Flatten():
-                return GlobalAvgPool()
-            case PermuteOp(), Flatten():
+        match waiting:
+            case PaddingOp(pixels=pixels, is_negative_infinity=is_negative_infinity):
+                value = "negative_infinity" if is_negative_infinity else "zeros"
+                if layer.absorbed_padding == value and getattr(layer, "padding", None) == 0:
+                    return layer.replace(padding=pixels)
+            case LayerImport(layer=completed) if layer.is_view:
+                return completed
+            case PermuteOp() if layer.is_view:
                 return layer
         self.reject(call, _PENDING_REQUIREMENTS[type(waiting)])
         return layer
@@ -166,21 +155,27 @@ class ArchitectureBuilder:
         if not self.layers:
             new = self._prepare_first_layer(new)
         last = self.layers[-1] if self.layers else None
-        if isinstance(new.layer, Activation) and last and getattr(last.layer, "activation", "") == "none":
-            self.layers[-1] = replace(last, layer=last.layer.replace(activation=new.layer.activation))
+        if new.layer.explanation.operation == "function" and last and getattr(last.layer, "activation", "") == "none":
+            self.layers[-1] = replace(last, layer=last.layer.replace(activation=new.layer.activation_name))
             return
+        merged = last.layer.absorb_subsampling(new.layer.subsampling) if last and new.layer.subsampling > 1 else None
+        if last and merged:
+            self.layers.pop()
+            self._shape = self._input_shapes.pop()
+            new = replace(last, layer=merged)
         self._append_layer(new)
 
     def _append_layer(self, new: ImportedLayer) -> None:
         self.layers.append(new)
+        self._input_shapes.append(self._shape)
         self._shape = new.layer.compute_output_shape(self._shape)
 
     def _prepare_first_layer(self, new: ImportedLayer) -> ImportedLayer:
         """The first layer; a Flatten comes before one that takes values in a row, for images have height and width."""
         stated = None if is_spatial(self._shape) else self._shape[0]
-        if isinstance(new.layer, Flatten):
+        if new.layer.is_view:
             return replace(new, expected_size=new.expected_size or stated)
-        if stated or (isinstance(new.layer, Linear) and self._context.has_implicit_flatten):
+        if stated or (new.layer.input_requirement == "vector" and self._context.has_implicit_flatten):
             self.notes.append(
                 "A Flatten was put first: the network takes values in a row, images have height and width."
             )
@@ -193,7 +188,7 @@ class ArchitectureBuilder:
         inner, around = (self._build_inner_layers(calls) for calls in (call.body, call.shortcut))
         if len(self.problems) > known:
             return
-        if any(not isinstance(layer, _INNER_LAYER_TYPES) for layer in inner) or len(around) > 1:
+        if any(not layer.can_be_in_block for layer in inner) or len(around) > 1:
             raise UnsupportedCallError(
                 "adds up two ways that are more than a block of convolutions here and its shortcut"
             )
@@ -217,8 +212,7 @@ class ArchitectureBuilder:
         for placed in self.layers:
             layer = placed.layer
             after = layer.compute_output_shape(shape)
-            size = shape[0] if isinstance(layer, Conv2d | BatchNorm) else count_elements(shape)
-            size = after[0] if isinstance(layer, GlobalAvgPool) else size
+            size = shape[0] if layer.states_channels else count_elements(shape)
             if placed.expected_size not in (None, size):
                 text = get_call_source(placed.call, self._context.text)
                 yield f"Line {placed.call.line}: {text} takes {placed.expected_size} values, but gets {size}."

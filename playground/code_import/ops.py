@@ -1,19 +1,13 @@
 """What one call of pasted code comes to here: a layer, or a word to the layers around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError
-from playground.core.layers import Activation, Layer
+from playground.core.layers import LAYER_KINDS, Activation
+from playground.core.layers.call_import import CallImport, LayerImport
 from playground.core.shapes import Shape
-
-
-@dataclass(frozen=True)
-class LayerOp:
-    """A layer, with the size of its input (channels, or values in a row) if the code states it."""
-
-    layer: Layer
-    expected_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -22,11 +16,6 @@ class PaddingOp:
 
     pixels: int
     is_negative_infinity: bool = False
-
-
-@dataclass(frozen=True)
-class GlobalPoolOp:
-    """Global pooling that keeps the axes: a Flatten must follow."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class InputShapeOp:
     shape: Shape
 
 
-Op = LayerOp | PaddingOp | GlobalPoolOp | PermuteOp | SoftmaxOp | InputShapeOp
+Op = LayerImport | PaddingOp | PermuteOp | SoftmaxOp | InputShapeOp
 OpReader = Callable[[Arguments, Shape], list[Op]]
 OpTable = dict[str, tuple[tuple[str, ...], OpReader]]
 """How a call is read by its name: the order of its arguments, and what it comes to on an input of some shape."""
@@ -56,7 +45,7 @@ LEAKY_RELU_SLOPE = 0.01
 
 def make_activation_ops(name: str) -> list[Op]:
     """The layer of a function."""
-    return [LayerOp(Activation(activation=name))]
+    return [LayerImport(Activation(activation=name))]
 
 
 def make_activation_reader(name: str) -> OpReader:
@@ -109,5 +98,23 @@ def make_skip_reader(reason: str) -> OpReader:
         arguments.add_note(f"{arguments.call.name} is left out: {reason}.")
         arguments.ignore_remaining()
         return []
+
+    return read
+
+
+def build_op_table(imports: Iterable[CallImport]) -> OpTable:
+    """The calls that layer kinds declare."""
+    return {name: (item.arguments, _make_layer_reader(item)) for item in imports for name in item.names}
+
+
+def list_imports(framework: Literal["torch", "keras"]) -> Iterator[CallImport]:
+    """The calls of PyTorch or Keras that layer kinds declare."""
+    for layer_class in LAYER_KINDS.values():
+        yield from layer_class.torch_imports if framework == "torch" else layer_class.keras_imports
+
+
+def _make_layer_reader(item: CallImport) -> OpReader:
+    def read(arguments: Arguments, shape: Shape) -> list[Op]:
+        return [item.read(arguments, shape)]
 
     return read

@@ -14,7 +14,7 @@ from playground.code_import.torch_ops import TORCH_OPS
 from playground.code_import.trace import TracedModel, create_too_long_error
 from playground.code_import.values import iter_calls
 from playground.core.architecture import MAX_LAYERS, Architecture, InputShape
-from playground.core.layers import Conv2d, Layer, Linear, Output, Residual
+from playground.core.layers import Conv2d, Layer, Linear, Output
 from playground.core.shapes import Shape, format_shape
 from playground.errors import ArchitectureError
 
@@ -108,7 +108,7 @@ def _parse_python(source: str) -> ast.Module:
 
 def _select_largest_model(models: Sequence[TracedModel]) -> tuple[TracedModel, list[str]]:
     """The network with the most layers: the others are parts of it, or a remark."""
-    model = max(models, key=lambda model: len(model.calls), default=None)
+    model = max(models, key=lambda model: sum(1 for _ in iter_calls(model.calls)), default=None)
     if model is None or not model.calls:
         raise ArchitectureError(
             "No network was found in this code.",
@@ -130,7 +130,7 @@ def _infer_input_shape(builder: ArchitectureBuilder, input_shape: InputShape | N
         return builder.declared_input_shape
     wanted = (input_shape or _DEFAULT_INPUT_SHAPE).shape
     first = builder.layers[0] if builder.layers else None
-    fixed = first.expected_size if first and isinstance(first.layer, Conv2d) else None
+    fixed = first.expected_size if first and first.layer.input_requirement == "spatial" else None
     channels = [fixed] if fixed else list(dict.fromkeys([wanted[0], 1, 3]))
     wanted = (channels[0], *wanted[1:])
     shapes = [wanted, *((channel, side, side) for side in _CANDIDATE_IMAGE_SIDES for channel in channels)]
@@ -157,7 +157,7 @@ def _is_valid_input_shape(builder: ArchitectureBuilder, shape: Shape) -> bool:
 def _check_shortcuts(builder: ArchitectureBuilder, shape: Shape) -> None:
     """A block's way around follows from its shapes here; code with another one is refused."""
     for placed in builder.layers:
-        if isinstance(placed.layer, Residual):
+        if placed.layer.has_shortcut:
             block = placed.layer.build_torch_calls(shape)[0]
             found = placed.shortcut.build_torch_calls(shape)[0] if placed.shortcut else None
             if block.shortcut != found and not placed.layer.validate_input(shape):

@@ -7,8 +7,7 @@ from itertools import groupby, pairwise
 from math import log2, sqrt
 
 from playground.core.architecture import Architecture
-from playground.core.layers import Conv2d, Layer, Residual
-from playground.core.layers.window_pool import WindowPool
+from playground.core.layers import Layer
 from playground.core.shapes import Shape, format_shape, is_spatial
 from playground.core.summary import summarize
 
@@ -16,17 +15,7 @@ _TEXT_COLOR, _MUTED_COLOR, _LINE_COLOR = "#16201E", "#5C6965", "#9AA8A3"
 # Edge and face. Edges from Okabe and Ito, "Color Universal Design", 2008; the purple is darker, to be seen on white.
 _GRAY, _BLUE, _ORANGE = ("#66736F", "#EEF1F0"), ("#0072B2", "#D9EAF4"), ("#D55E00", "#FBE6D8")
 _GREEN, _PURPLE = ("#009E73", "#D6EFE7"), ("#A8578A", "#F3E2EC")
-_COLORS = {
-    "conv2d": _BLUE,
-    "residual": _GREEN,
-    "max_pool2d": _ORANGE,
-    "avg_pool2d": _ORANGE,
-    "global_avg_pool": _ORANGE,
-    "flatten": _PURPLE,
-    "linear": _PURPLE,
-    "output": _PURPLE,
-}
-_POINTWISE_KINDS = ("batch_norm", "dropout", "activation")
+_COLORS = {"gray": _GRAY, "blue": _BLUE, "orange": _ORANGE, "green": _GREEN, "purple": _PURPLE}
 _MAX_WIDTH, _MARGIN, _GAP = 1200.0, 32.0, 30.0
 _HEADER_HEIGHT, _BODY_CENTER, _LABELS_TOP, _LINE_HEIGHT = (
     64.0,
@@ -43,7 +32,6 @@ _MAX_LABEL_LENGTH = 17
 class _DiagramNode:
     """A layer as it is drawn: its result's shape, how wide its body is, and the words under it."""
 
-    kind: str
     layer: Layer | None
     shape: Shape
     front_size: tuple[float, float]
@@ -59,12 +47,16 @@ class _DiagramNode:
         return max(self.body_width, max(map(len, self.labels)) * _CHARACTER_WIDTH)
 
     @property
+    def is_elementwise(self) -> bool:
+        return self.layer is not None and self.layer.is_elementwise
+
+    @property
     def is_stack(self) -> bool:
-        return is_spatial(self.shape) and self.kind not in _POINTWISE_KINDS
+        return is_spatial(self.shape) and not self.is_elementwise
 
     @property
     def colors(self) -> tuple[str, str]:
-        return _COLORS.get(self.kind, _GRAY)
+        return _COLORS[self.layer.diagram_color] if self.layer else _GRAY
 
 
 @dataclass(frozen=True)
@@ -131,7 +123,7 @@ def to_svg(architecture: Architecture, *, title: str = "") -> str:
 def _build_nodes(architecture: Architecture) -> list[_DiagramNode]:
     shape = architecture.input.shape
     longest = max(shape[1:])
-    found = [_build_node("input", None, shape, longest, ("Input", format_shape(shape)))]
+    found = [_build_node(None, shape, longest, ("Input", format_shape(shape)))]
     for step in architecture.resolve_layers():
         parameters = step.layer.count_parameters(step.input_shape)
         labels = (
@@ -141,7 +133,7 @@ def _build_nodes(architecture: Architecture) -> list[_DiagramNode]:
             *([f"{parameters:,} parameters"] if parameters else []),
             *(["frozen"] if not step.layer.trainable else []),
         )
-        found.append(_build_node(step.layer.kind, step.layer, step.output_shape, longest, labels))
+        found.append(_build_node(step.layer, step.output_shape, longest, labels))
     return found
 
 
@@ -158,16 +150,14 @@ def _wrap_label(detail: str) -> Iterator[str]:
             yield line
 
 
-def _build_node(
-    kind: str, layer: Layer | None, shape: Shape, longest_side: int, labels: tuple[str, ...]
-) -> _DiagramNode:
+def _build_node(layer: Layer | None, shape: Shape, longest_side: int, labels: tuple[str, ...]) -> _DiagramNode:
     if not is_spatial(shape):
         side = _CELL_SIZE - 1
-        return _DiagramNode(kind, layer, shape, (side, len(_select_drawn_cells(shape[0])) * _CELL_SIZE), 1, labels)
+        return _DiagramNode(layer, shape, (side, len(_select_drawn_cells(shape[0])) * _CELL_SIZE), 1, labels)
     height, width = (_MIN_SIDE + (_MAX_SIDE - _MIN_SIDE) * min(1.0, sqrt(size / longest_side)) for size in shape[1:])
-    if kind in _POINTWISE_KINDS:
-        return _DiagramNode(kind, layer, shape, (_POINTWISE_WIDTH, height), 1, labels)
-    return _DiagramNode(kind, layer, shape, (width, height), 1 + round(0.75 * log2(shape[0])), labels)
+    if layer and layer.is_elementwise:
+        return _DiagramNode(layer, shape, (_POINTWISE_WIDTH, height), 1, labels)
+    return _DiagramNode(layer, shape, (width, height), 1 + round(0.75 * log2(shape[0])), labels)
 
 
 def _select_drawn_cells(size: int) -> list[bool]:
@@ -203,7 +193,7 @@ def _draw_body(positioned: _PositionedNode) -> Iterator[str]:
     edge, face = station.colors
     width, height = station.front_size
     style = f'fill="{face}" stroke="{edge}"'
-    if not is_spatial(station.shape) and station.kind not in _POINTWISE_KINDS:
+    if not is_spatial(station.shape) and not station.is_elementwise:
         for place, is_drawn in enumerate(_select_drawn_cells(station.shape[0])):
             x, y = positioned.left, positioned.y - height / 2 + place * _CELL_SIZE
             if is_drawn:
@@ -232,15 +222,15 @@ def _draw_window(before: _PositionedNode, after: _PositionedNode) -> Iterator[st
     """The window that slides over the maps below, and the value that it comes to; the way around a block."""
     layer = after.node.layer
     edge = after.node.colors[0]
-    if isinstance(layer, Residual):
+    if layer and layer.has_shortcut:
         start, stop, top = before.right - 4, after.x, min(before.top, after.top) - 14
         yield (
             f'<path d="M{start:.1f} {before.top - 2:.1f} C{start:.1f} {top:.1f} {stop:.1f} {top:.1f} '
             f'{stop:.1f} {after.top - 3:.1f}" fill="none" stroke="{edge}" stroke-dasharray="3 2"/>'
         )
-    if not isinstance(layer, Conv2d | WindowPool) or not (before.node.is_stack and after.node.is_stack):
+    extent = layer.window_size if layer else None
+    if extent is None or not (before.node.is_stack and after.node.is_stack):
         return
-    extent = layer.effective_kernel_size if isinstance(layer, Conv2d) else layer.kernel_size
     (wide, high), (_, rows, columns) = before.node.front_size, before.node.shape
     width, height = min(wide, max(4.0, extent * wide / columns)), min(high, max(4.0, extent * high / rows))
     x, y = before.left + (wide - width) * 0.7, before.front_top + (high - height) * 0.6
@@ -261,7 +251,7 @@ def _draw_window(before: _PositionedNode, after: _PositionedNode) -> Iterator[st
 def _draw_arrows(row: Sequence[_PositionedNode], *, is_first_row: bool, is_last_row: bool) -> Iterator[str]:
     """An arrow from body to body where no window shows the way, and from row to row."""
     for before, after in pairwise(row):
-        if not any(_draw_window(before, after)) or isinstance(after.node.layer, Residual):
+        if not any(_draw_window(before, after)) or (after.node.layer and after.node.layer.has_shortcut):
             yield _draw_arrow(before.right + 5, after.left - 5, before.y)
     if not is_first_row:
         yield _draw_arrow(row[0].left - 24, row[0].left - 5, row[0].y)

@@ -11,19 +11,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from playground.core.architecture import Architecture
 from playground.core.events import Evaluated
 from playground.core.summary import summarize
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.metrics import Evaluation
-from playground.engine.model.build import ModuleRange, expand_to_class_logits, list_module_ranges
+from playground.engine.model.build import expand_to_class_logits, list_module_ranges
 from playground.engine.progress import Progress
 from playground.engine.runs.imported_weights import create_run_from_weights
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.model import Model
-
-EDITABLE_KINDS = ("conv2d", "linear", "batch_norm", "output")
-"""Kinds of layers whose channels have their own weights."""
 
 _BATCH_SIZE = 250
 _MAX_MULTIPLY_ADDS = 6e10
@@ -105,7 +103,7 @@ def _copy_with_edits(model: Model, edits: tuple[Edit, ...]) -> Model:
     module = copy.deepcopy(model.module)
     with torch.no_grad():
         for edit in edits:
-            part = module[_find_editable_span(model, edit.layer_index).start]
+            part = module[_find_editable_module(model, edit.layer_index)]
             weight = part.weight
             if not isinstance(weight, Tensor) or not 0 <= edit.channel < len(weight):
                 raise PlaygroundError(
@@ -135,14 +133,22 @@ def _write_kernel(weight: Tensor, edit: KernelEdit) -> None:
     weight[edit.channel, edit.input_channel] = kernel
 
 
-def _find_editable_span(model: Model, layer_index: int) -> ModuleRange:
-    span = next((span for span in list_module_ranges(model.architecture) if span.layer_index == layer_index), None)
-    if span is None or model.architecture.layers[layer_index].kind not in EDITABLE_KINDS:
+def has_editable_channels(architecture: Architecture, layer_index: int) -> bool:
+    """True if the channels of a layer have weights that can be scaled."""
+    return architecture.layers[layer_index].get_channel_module_index() is not None
+
+
+def _find_editable_module(model: Model, layer_index: int) -> int:
+    """Index, in the network, of the module whose weights the edits of a layer change."""
+    ranges = (item for item in list_module_ranges(model.architecture) if item.layer_index == layer_index)
+    module_range = next(ranges, None)
+    offset = model.architecture.layers[layer_index].get_channel_module_index() if module_range else None
+    if module_range is None or offset is None:
         raise PlaygroundError(
             f"Layer {layer_index + 1} cannot be edited.",
             expected="A convolution, a linear layer, batch norm or the output.",
         )
-    return span
+    return module_range.start + offset
 
 
 def measure_edits(model: Model, edits: tuple[Edit, ...], data: LabeledImages) -> EditComparison:
@@ -154,7 +160,7 @@ def measure_edits(model: Model, edits: tuple[Edit, ...], data: LabeledImages) ->
         for cached_model, cached_edits, images, cached_comparison in _comparison_cache:
             if cached_model is model and cached_edits == edits and images is data.images:
                 return cached_comparison
-    first = min(_find_editable_span(model, edit.layer_index).start for edit in edits) if edits else 0
+    first = min(_find_editable_module(model, edit.layer_index) for edit in edits) if edits else 0
     prefix = _get_prefix_cache(model, data, _limit_image_count(model, len(data)), first)
     before = prefix.baseline
     after = prefix.evaluate(apply_edits(model, edits)) if edits else before
@@ -172,11 +178,11 @@ def compute_ablation_scores(
     The number of images, 64 to 1,000, is chosen so that all channels together take four times as long as
     ``measure_edits``.
     """
-    span = _find_editable_span(model, layer_index)
-    weight = model.module[span.start].weight
+    module_index = _find_editable_module(model, layer_index)
+    weight = model.module[module_index].weight
     channels = len(weight) if isinstance(weight, Tensor) else 0
     count = min(_MAX_ABLATION_IMAGES, _limit_image_count(model, len(data), 4 * _MAX_MULTIPLY_ADDS / max(1, channels)))
-    prefix = _get_prefix_cache(model, data, count, span.start)
+    prefix = _get_prefix_cache(model, data, count, module_index)
     before = prefix.baseline
     scores: list[AblationScore] = []
     for channel in range(channels):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -104,8 +104,6 @@ def test_any_network_comes_back_from_its_pytorch_code(architecture: Architecture
 @given(architecture=strategies.architectures())
 @settings(max_examples=80)
 def test_any_network_comes_back_from_its_keras_code(architecture: Architecture) -> None:
-    convolutions = [layer for layer in architecture.layers if isinstance(layer, Conv2d) and layer.enabled]
-    assume(not any(layer.stride > 1 and layer.dilation > 1 for layer in convolutions))  # Keras needs two layers for it
     read = parse_code(to_keras(architecture))
     assert read.architecture.to_canonical_json() == _as_read(architecture, keras=True)
 

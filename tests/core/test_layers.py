@@ -8,17 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from playground.core.architecture import Architecture, InputShape
+from playground.core.architecture import Architecture
 from playground.core.form_schema import build_form_fields
 from playground.core.layers import (
     LAYER_KINDS,
-    Activation,
-    AvgPool2d,
     BatchNorm,
     Conv2d,
     Dropout,
-    Flatten,
-    GlobalAvgPool,
     Layer,
     Linear,
     MaxPool2d,
@@ -28,50 +24,10 @@ from playground.core.layers import (
 from playground.core.summary import summarize
 from playground.engine.model.build import build_model
 from tests import strategies
+from tests.core.layer_examples import EXAMPLE_CASES, LAYER_EXAMPLES, LayerExample, build_network_around
 
 # torch says so of every 'same' with an even kernel; the shapes are right all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-
-_EXAMPLES: dict[str, tuple[Layer, ...]] = {
-    "conv2d": (
-        Conv2d(out_channels=5),
-        Conv2d(out_channels=6, kernel_size=4, padding="same", groups=3, bias=False, activation="none"),
-        Conv2d(out_channels=4, kernel_size=5, stride=3, padding=4, dilation=2, activation="gelu"),
-        Conv2d(out_channels=3, kernel_size=2, padding="valid", groups=3, activation="sigmoid"),
-    ),
-    "max_pool2d": (MaxPool2d(), MaxPool2d(kernel_size=3, stride=2, padding=1), MaxPool2d(kernel_size=4, stride=1)),
-    "avg_pool2d": (AvgPool2d(), AvgPool2d(kernel_size=5, stride=3, padding=2)),
-    "global_avg_pool": (GlobalAvgPool(),),
-    "batch_norm": (BatchNorm(), BatchNorm(momentum=0.5, eps=1e-3)),
-    "dropout": (Dropout(), Dropout(p=0)),
-    "activation": tuple(Activation(activation=name) for name in strategies.ACTIVATIONS),  # type: ignore[arg-type]
-    "flatten": (Flatten(),),
-    "linear": (Linear(out_features=7), Linear(out_features=3, bias=False, activation="none")),
-    "residual": (
-        Residual(),
-        Residual(layers=(Conv2d(out_channels=3, padding=1), BatchNorm(), Dropout(p=0.5)), activation="none"),
-        Residual(layers=(Conv2d(out_channels=8, stride=2, padding=1, bias=False), Activation(activation="elu"))),
-    ),
-    "output": (Output(), Output(activation="sigmoid"), Output(units=2)),
-}
-_CASES = [
-    pytest.param(layer, id=f"{kind}-{place}") for kind, found in _EXAMPLES.items() for place, layer in enumerate(found)
-]
-
-
-def test_every_kind_has_an_example() -> None:
-    assert set(_EXAMPLES) == set(LAYER_KINDS)
-
-
-def _around(layer: Layer) -> Architecture:
-    """The smallest working network with this layer in it; its index is 1 for vector layers, else 0."""
-    image = InputShape(channels=3, height=13, width=11)
-    if isinstance(layer, Output):
-        return Architecture(input=image, classes=2, layers=(Flatten(), layer))
-    if isinstance(layer, Linear):
-        return Architecture(input=image, classes=2, layers=(Flatten(), layer, Output()))
-    ends = (Output(),) if isinstance(layer, Flatten | GlobalAvgPool) else (Flatten(), Output())
-    return Architecture(input=image, classes=2, layers=(layer, *ends))
 
 
 def _measured(architecture: Architecture) -> tuple[list[tuple[int, ...]], list[int], list[int]]:
@@ -106,9 +62,10 @@ def _measured(architecture: Architecture) -> tuple[list[tuple[int, ...]], list[i
     return [shapes[number] for number in range(len(found))], parameters, costs
 
 
-@pytest.mark.parametrize("layer", _CASES)
-def test_a_layer_is_what_it_says(layer: Layer) -> None:
-    architecture = _around(layer)
+@pytest.mark.parametrize("example", EXAMPLE_CASES)
+def test_build_matches_declared_shape_and_cost(example: LayerExample) -> None:
+    layer = example.layer
+    architecture = build_network_around(layer)
     rows = [row for row in summarize(architecture).layers if row.enabled]
     shapes, parameters, costs = _measured(architecture)
     assert [row.output_shape for row in rows] == shapes
@@ -141,8 +98,8 @@ def test_trainable_parameters_are_those_that_the_module_has_gradients_for(archit
 @pytest.mark.parametrize("kind", LAYER_KINDS)
 def test_what_has_weights_can_be_frozen_in_its_form(kind: str) -> None:
     model = LAYER_KINDS[kind]
-    (layer, *_) = _EXAMPLES[kind]
-    row = next(row for row in summarize(_around(layer)).layers if row.kind == kind)
+    layer = LAYER_EXAMPLES[kind][0].layer
+    row = next(row for row in summarize(build_network_around(layer)).layers if row.kind == kind)
     assert model.has_weights == bool(row.parameters)
     names = [field.name for field in build_form_fields(model)]
     assert ("trainable" in names) == model.has_weights

@@ -19,7 +19,6 @@ from playground.engine.training.evaluate import evaluate
 from playground.errors import PlaygroundError
 from playground.interpret import editing
 from playground.interpret.editing import (
-    EDITABLE_KINDS,
     ChannelScale,
     KernelEdit,
     add_edit,
@@ -90,7 +89,9 @@ def test_unused_channel_has_the_lowest_ablation_score() -> None:
 def test_measured_edits_equal_evaluating_the_edited_model(architecture: Architecture, data: st.DataObject) -> None:
     """Cached outputs of the layers below the edit do not change the result."""
     model = model_of(architecture)
-    indices = [step.index for step in architecture.resolve_layers() if step.layer.kind in EDITABLE_KINDS]
+    indices = [
+        step.index for step in architecture.resolve_layers() if step.layer.get_channel_module_index() is not None
+    ]
     if not indices:
         return
     source = torch.Generator().manual_seed(3)

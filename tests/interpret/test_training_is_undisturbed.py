@@ -16,7 +16,7 @@ from playground.interpret.activations.weights import get_layer_weights
 from playground.interpret.attribution.counterfactual import find_counterfactual
 from playground.interpret.attribution.methods import METHODS
 from playground.interpret.attribution.pixel_attribution import attribute, list_cam_layers
-from playground.interpret.editing import EDITABLE_KINDS, ChannelScale, compute_ablation_scores, measure_edits
+from playground.interpret.editing import ChannelScale, compute_ablation_scores, measure_edits
 from playground.interpret.evaluation.predictions import predict_dataset
 from playground.interpret.evaluation.robustness import measure_robustness
 from playground.interpret.feature_viz.maximize import MaximizationSettings, maximize_activation
@@ -57,7 +57,9 @@ def look_through_everything(run: Run) -> None:
     list(predict_dataset(model, data))
     list(measure_robustness(model, data, count=8))
     PcaProjection.fit(extract_layer_features(model, data.images, last))
-    place = next(step.index for step in model.architecture.resolve_layers() if step.layer.kind in EDITABLE_KINDS)
+    place = next(
+        step.index for step in model.architecture.resolve_layers() if step.layer.get_channel_module_index() is not None
+    )
     measure_edits(model, (ChannelScale(place, 0, 0.0),), data)
     list(compute_ablation_scores(model, place, data))
 

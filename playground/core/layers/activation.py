@@ -23,6 +23,7 @@ class Activation(Layer):
     menu_order = 80
     is_elementwise = True
     can_be_in_block = True
+    block_form_fields = ("activation",)
     explanation = ExplanationRule("function")
 
     kind: Literal["activation"] = "activation"

@@ -81,6 +81,8 @@ class Layer(BaseModel):
     """Needs more than one image in a training batch."""
     can_be_in_block: ClassVar[bool] = False
     has_shortcut: ClassVar[bool] = False
+    block_form_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that the form of a layer inside a block shows."""
     has_editable_kernels: ClassVar[bool] = False
     width_field: ClassVar[str | None] = None
     """Field with the number of output channels or features."""
@@ -121,6 +123,11 @@ class Layer(BaseModel):
         return ()
 
     @property
+    def subsampling(self) -> int:
+        """The stride of a layer that only drops positions; 1 for other layers."""
+        return 1
+
+    @property
     def window_size(self) -> int | None:
         """Side of the sliding window in pixels, dilation included; None without one."""
         return None
@@ -132,6 +139,10 @@ class Layer(BaseModel):
     def with_width(self: LayerT, width: int) -> LayerT:
         """The same layer with another number of output channels or features."""
         return self.replace(**{self.width_field: width}) if self.width_field else self
+
+    def absorb_subsampling(self, stride: int) -> "Layer | None":
+        """The same layer with the stride of a subsampling that follows it; None if it cannot take one."""
+        return None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the result for an input of ``input_shape``."""

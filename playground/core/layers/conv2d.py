@@ -40,6 +40,7 @@ class Conv2d(Convolution):
     input_requirement = "spatial"
     has_weights = True
     can_be_in_block = True
+    block_form_fields = ("out_channels", "kernel_size", "stride", "padding", "activation")
     has_editable_kernels = True
     width_field = "out_channels"
     suggested_width_limit = MAX_CHANNELS

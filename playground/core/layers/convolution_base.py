@@ -8,7 +8,7 @@ from playground.core.layers.base import Layer, LayerFix, LayerProblem, join_argu
 from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, format_shape, is_spatial
 
-MAX_CHANNELS = 512
+MAX_CHANNELS, MAX_STRIDE = 512, 8
 _TORCH_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
 _KERAS_DEFAULTS = {"strides": 1, "padding": "valid", "dilation_rate": 1}
 
@@ -26,7 +26,10 @@ class Convolution(Layer):
         default=3, ge=1, le=31, description="Side of the square kernel, in pixels of the maps below."
     )
     stride: int = Field(
-        default=1, ge=1, le=8, description="Pixels from one position of the kernel to the next. Keras: strides."
+        default=1,
+        ge=1,
+        le=MAX_STRIDE,
+        description="Pixels from one position of the kernel to the next. Keras: strides.",
     )
     padding: Annotated[int, Field(ge=0, le=15)] | Literal["same", "valid"] = Field(
         default=0,
@@ -59,6 +62,13 @@ class Convolution(Layer):
     def torch_padding(self) -> int | str:
         """The ``padding`` argument of ``Conv2d``."""
         return 0 if self.padding == "valid" else self.padding
+
+    def absorb_subsampling(self, stride: int) -> "Layer | None":
+        """A dilated convolution with a stride, which Keras writes as two layers."""
+        can_absorb = (
+            self.dilation > 1 and self.stride == 1 and self.padding != "same" and self.activation_name == "none"
+        )
+        return self.replace(stride=stride) if can_absorb and stride <= MAX_STRIDE else None
 
     def _compute_output_size(self, size: int) -> int:
         if self.padding == "same":

@@ -19,6 +19,7 @@ class Dropout(Layer):
     is_elementwise = True
     is_passthrough = True
     can_be_in_block = True
+    block_form_fields = ("p",)
     dropout_field = "p"
 
     kind: Literal["dropout"] = "dropout"

@@ -42,6 +42,11 @@ class WindowPool(Layer):
         return self.stride or self.kernel_size
 
     @property
+    def subsampling(self) -> int:
+        """The stride of a window of one pixel, which only drops positions; 1 for other windows."""
+        return self.effective_stride if self.kernel_size == 1 and not self.padding else 1
+
+    @property
     def window_size(self) -> int | None:
         """Side of the window."""
         return self.kernel_size

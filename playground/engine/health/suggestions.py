@@ -1,11 +1,9 @@
 """Suggested fixes of a diagnosis: other hyperparameters, or a new run with another network."""
 
-from typing import Any
-
 from playground.core.architecture import Architecture
 from playground.core.augmentations import Rotate, Scale, Shift
 from playground.core.events import Suggestion
-from playground.core.layers import Conv2d, Layer, Linear, Residual
+from playground.core.layers import Layer
 from playground.core.layers.base import LayerT
 from playground.core.recipe import Recipe
 from playground.core.validation import validate
@@ -64,9 +62,9 @@ def round_to_one_digit(value: float) -> float:
 
 def find_saturating_activation(architecture: Architecture) -> str | None:
     """First enabled activation that saturates (sigmoid or tanh); None if there is none."""
-    layers = [layer for layer in architecture.layers if layer.enabled and layer.kind != "output"]
-    inner = [layer for block in layers if isinstance(block, Residual) for layer in block.layers if layer.enabled]
-    used = (getattr(layer, "activation", None) for layer in (*layers, *inner))
+    layers = [layer for layer in architecture.layers if layer.enabled]
+    inner = [layer for block in layers for layer in block.inner_layers if layer.enabled]
+    used = (layer.activation_name for layer in (*layers, *inner))
     return next((name for name in used if name in _SATURATING_ACTIVATIONS), None)
 
 
@@ -76,11 +74,9 @@ def replace_saturating_with_relu(architecture: Architecture) -> Architecture:
 
 
 def _replace_saturating_in_layer(layer: LayerT) -> LayerT:
-    if isinstance(layer, Residual):
-        layer = layer.replace(layers=tuple(_replace_saturating_in_layer(inner) for inner in layer.layers))
-    saturates = (
-        layer.enabled and layer.kind != "output" and getattr(layer, "activation", None) in _SATURATING_ACTIVATIONS
-    )
+    if layer.inner_layers:
+        layer = layer.with_inner_layers([_replace_saturating_in_layer(inner) for inner in layer.inner_layers])
+    saturates = layer.enabled and layer.activation_name in _SATURATING_ACTIVATIONS
     return layer.replace(activation="relu") if saturates and layer.trainable else layer
 
 
@@ -89,11 +85,7 @@ def _widen(architecture: Architecture) -> Architecture:
 
 
 def _widen_layer(layer: Layer) -> Layer:
-    doubled: dict[str, Any] = {}
-    if not layer.trainable:
-        return layer  # its weights keep their shapes
-    if isinstance(layer, Conv2d):
-        doubled = {"out_channels": max(layer.out_channels, min(512, 2 * layer.out_channels))}
-    elif isinstance(layer, Linear):
-        doubled = {"out_features": max(layer.out_features, min(2048, 2 * layer.out_features))}
-    return layer.replace(**doubled)
+    if not layer.trainable or layer.width_field is None:  # a frozen layer's weights fit one width only
+        return layer
+    width = getattr(layer, layer.width_field)
+    return layer.replace(**{layer.width_field: max(width, min(layer.suggested_width_limit, 2 * width))})

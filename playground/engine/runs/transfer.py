@@ -6,7 +6,6 @@ from itertools import takewhile
 from torch import Tensor
 
 from playground.core.architecture import Architecture, ResolvedLayer
-from playground.core.layers import Dropout, Output
 from playground.core.recipe import Recipe
 from playground.core.shapes import format_shape
 from playground.engine.data.registry import find_dataset
@@ -117,7 +116,7 @@ def _iter_matching_layers(
     def is_same(pair: tuple[tuple[ModuleRange, ResolvedLayer], tuple[ModuleRange, ResolvedLayer]]) -> bool:
         (_, theirs), (_, ours) = pair
         same = theirs.layer.build_torch_calls(theirs.input_shape) == ours.layer.build_torch_calls(ours.input_shape)
-        return same and (include_output or not isinstance(ours.layer, Output))
+        return same and (include_output or not ours.layer.is_output)
 
     for (theirs, _), (ours, _) in takewhile(
         is_same, zip(_list_layer_ranges(parent), _list_layer_ranges(architecture), strict=False)
@@ -129,7 +128,7 @@ def _list_layer_ranges(architecture: Architecture) -> list[tuple[ModuleRange, Re
     """List the enabled layers without dropout, which does not change the meaning of weights."""
     plain = architecture.with_dropout_rates([0.0] * len(architecture.dropout_rates))
     pairs = zip(list_module_ranges(plain), plain.resolve_layers(), strict=True)
-    return [(span, step) for span, step in pairs if not isinstance(step.layer, Dropout)]
+    return [(span, step) for span, step in pairs if step.layer.dropout_field is None]
 
 
 def _rename_layer_weights(

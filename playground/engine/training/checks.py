@@ -65,8 +65,8 @@ def _check_trainable(architecture: Architecture) -> None:
 
 def _check_batch_norm(architecture: Architecture, recipe: Recipe) -> None:
     trained = [step.layer for step in architecture.resolve_layers() if step.layer.trainable]
-    layers = [inner for layer in trained for inner in (layer, *getattr(layer, "layers", ())) if inner.enabled]
-    if recipe.batch_size == 1 and any(layer.kind == "batch_norm" and layer.trainable for layer in layers):
+    layers = [inner for layer in trained for inner in (layer, *layer.inner_layers) if inner.enabled]
+    if recipe.batch_size == 1 and any(layer.uses_batch_statistics and layer.trainable for layer in layers):
         raise RecipeError(
             "Batch norm cannot train with a batch size of 1: it has no variance to measure.",
             fix="Choose a batch size of at least 2.",

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -10,14 +9,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from playground.core.layers.activation_functions import build_activation_calls
+from playground.core.layers.base import ExplainedOperation
 from playground.engine.model.build import expand_to_class_logits
 from playground.errors import PlaygroundError
 from playground.interpret.activations.receptive_field import Box, Span
 
 Array = NDArray[np.float32]
-Operation = Literal["sum", "largest", "mean", "scale", "function", "same", "add"]
-"""How a value comes from the patch below: weights times values, the largest, the mean, batch norm's shift and scale,
-the activation alone, nothing at all, or a residual block's two ways added."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class ChannelExplanation:
 
     layer_index: int
     channel: int
-    operation: Operation
+    operation: ExplainedOperation
     window: Window
     inputs: Array
     first_input_channel: int
@@ -95,6 +92,7 @@ class ChannelExplanation:
     receptive_rows: tuple[Span, ...]
     receptive_columns: tuple[Span, ...]
     norm_parameters: dict[str, float] = field(default_factory=dict)
+    has_intermediate_inputs: bool = False
 
     def explain_value(self, row: int, column: int) -> ValueExplanation:
         """The arithmetic of the value at a place; raises PlaygroundError outside of the map."""

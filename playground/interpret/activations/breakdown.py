@@ -1,6 +1,5 @@
 """One channel of a layer with everything that its values are computed from, for every kind of layer."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from playground.core.architecture import ResolvedLayer
+from playground.core.layers.base import ExplainedOperation
 from playground.core.shapes import is_spatial
 from playground.engine.model.build import list_module_ranges
 from playground.errors import PlaygroundError
 from playground.interpret.activations.activations import LayerActivations
-from playground.interpret.activations.arithmetic import ChannelExplanation, Operation, Window
+from playground.interpret.activations.arithmetic import ChannelExplanation, Window
 from playground.interpret.activations.receptive_field import Span, compute_receptive_span, get_steps_up_to
 from playground.interpret.activations.weights import get_layer_weights
 from playground.interpret.inference import infer
@@ -44,7 +44,7 @@ def explain_channel(model: Model, image: Array, layer_index: int, channel: int) 
 
 
 class _ChannelExplainer:
-    """Gathers what one channel is made of, by the kind of its layer."""
+    """Collects the inputs, weights and window of one channel, by the explanation rule of its layer."""
 
     def __init__(
         self,
@@ -58,27 +58,32 @@ class _ChannelExplainer:
         self.model, self.steps, self.position, self.channel_index = model, steps, position, channel_index
         self.inputs, self.activations = inputs, activations
         self.layer = steps[position].layer
-        span = list_module_ranges(model.architecture)[position]
-        self.module: Any = model.module[span.start] if span.start < span.stop else None
+        self.rule = self.layer.explanation
+        module_range = list_module_ranges(model.architecture)[position]
+        modules = model.module[module_range.start : module_range.stop]
+        self.module: Any = modules[self.rule.module_index] if len(modules) else None
+        if self.rule.module_index:
+            with torch.inference_mode():
+                self.inputs = _to_array(modules[: self.rule.module_index](torch.tensor(inputs)[None])[0])
 
     def explain(self) -> ChannelExplanation:
-        makers: dict[str, Callable[[], ChannelExplanation]] = {
-            "conv2d": self._explain_convolution,
-            "linear": self._explain_linear,
-            "output": self._explain_linear,
-            "max_pool2d": lambda: self._explain_pooling("largest"),
-            "avg_pool2d": lambda: self._explain_pooling("mean"),
-            "global_avg_pool": self._explain_global_pooling,
-            "batch_norm": self._explain_batch_norm,
-            "residual": self._explain_residual,
-            "flatten": self._explain_flatten,
-            "activation": lambda: self._explain_elementwise("function"),
-        }
-        return makers.get(self.layer.kind, lambda: self._explain_elementwise("same"))()
+        match self.rule.operation:
+            case "sum":
+                return self._explain_convolution() if self.module.weight.ndim == 4 else self._explain_linear()
+            case "largest" | "mean" as operation:
+                return self._explain_pooling(operation)
+            case "scale":
+                return self._explain_normalization()
+            case "add":
+                return self._explain_residual()
+            case "same" if not is_spatial(self.steps[self.position].output_shape):
+                return self._explain_flatten()
+            case operation:
+                return self._explain_elementwise(operation)
 
     def _build_explanation(
         self,
-        operation: Operation,
+        operation: ExplainedOperation,
         inputs: Array,
         window: Window,
         *,
@@ -95,7 +100,6 @@ class _ChannelExplainer:
         )
         if operation == "function":
             before = inputs[0]
-        own = getattr(self.layer, "activation", "none")
         return ChannelExplanation(
             layer_index=self.activations.layer_index,
             channel=self.channel_index,
@@ -105,19 +109,20 @@ class _ChannelExplainer:
             first_input_channel=first_input_channel,
             weights=weights,
             bias=bias,
-            activation="none" if self.layer.kind == "output" else own,
+            activation=self.layer.activation_name,
             pre_activation=before,
             output=after,
             receptive_rows=self._compute_receptive_spans(0, after.shape[0]),
             receptive_columns=self._compute_receptive_spans(1, after.shape[1]),
             norm_parameters=norm_parameters or {},
+            has_intermediate_inputs=operation == "add" or self.rule.module_index > 0,
         )
 
     def _compute_receptive_spans(self, axis: int, size: int) -> tuple[Span, ...]:
         steps, step = self.steps[: self.position + 1], self.steps[self.position]
         if is_spatial(step.output_shape):
             return tuple(compute_receptive_span(steps, place, axis) for place in range(size))
-        if step.layer.kind == "flatten" and is_spatial(step.input_shape):
+        if step.layer.is_view and is_spatial(step.input_shape):
             place = int(np.unravel_index(self.channel_index, step.input_shape)[1 + axis])
             return (compute_receptive_span(steps[:-1], place, axis) if steps[:-1] else (place, place + 1),)
         return ((0, self.steps[0].input_shape[1 + axis]),) if is_spatial(self.steps[0].input_shape) else ((0, 0),)
@@ -139,7 +144,7 @@ class _ChannelExplainer:
         )
 
     def _explain_linear(self) -> ChannelExplanation:
-        (weights,) = get_layer_weights(self.model, self.activations.layer_index)
+        weights = get_layer_weights(self.model, self.activations.layer_index)[-1]
         kernel = weights.kernels[self.channel_index]
         if not weights.is_spatial:
             kernel = kernel.reshape(1, 1, -1)
@@ -151,27 +156,28 @@ class _ChannelExplainer:
             bias=None if weights.bias is None else float(weights.bias[self.channel_index]),
         )
 
-    def _explain_pooling(self, operation: Operation) -> ChannelExplanation:
-        size, stride, padding = self.module.kernel_size, self.module.stride, self.module.padding
-        window = Window((size, size), stride, (padding, padding))
-        return self._build_explanation(
-            operation, self.inputs[self.channel_index][None], window, first_input_channel=self.channel_index
-        )
+    def _explain_pooling(self, operation: ExplainedOperation) -> ChannelExplanation:
+        inputs = self.inputs[self.channel_index][None]
+        window = Window((inputs.shape[1], inputs.shape[2]))
+        if hasattr(self.module, "kernel_size"):
+            size, stride, padding = self.module.kernel_size, self.module.stride, self.module.padding
+            window = Window((size, size), stride, (padding, padding))
+        return self._build_explanation(operation, inputs, window, first_input_channel=self.channel_index)
 
-    def _explain_global_pooling(self) -> ChannelExplanation:
-        maps = self.inputs[self.channel_index][None]
-        return self._build_explanation(
-            "mean", maps, Window((maps.shape[1], maps.shape[2])), first_input_channel=self.channel_index
-        )
-
-    def _explain_batch_norm(self) -> ChannelExplanation:
-        norm = self.module
-        names = {"mean": norm.running_mean, "variance": norm.running_var, "scale": norm.weight, "shift": norm.bias}
-        numbers = {name: float(tensor[self.channel_index]) for name, tensor in names.items()}
-        return self._explain_elementwise("scale", {**numbers, "eps": norm.eps})
+    def _explain_normalization(self) -> ChannelExplanation:
+        norm, index = self.module, self.channel_index
+        if self.rule.has_group_statistics:
+            values = self.inputs.reshape(norm.num_groups, -1)[index // (len(self.inputs) // norm.num_groups)]
+            mean, variance = float(values.mean(dtype=np.float64)), float(values.var(dtype=np.float64))
+        else:
+            mean, variance = float(norm.running_mean[index]), float(norm.running_var[index])
+        scale = 1.0 if norm.weight is None else float(norm.weight[index])
+        shift = 0.0 if norm.bias is None else float(norm.bias[index])
+        numbers = {"mean": mean, "variance": variance, "scale": scale, "shift": shift, "eps": float(norm.eps)}
+        return self._explain_elementwise("scale", numbers)
 
     def _explain_elementwise(
-        self, operation: Operation, norm_parameters: dict[str, float] | None = None
+        self, operation: ExplainedOperation, norm_parameters: dict[str, float] | None = None
     ) -> ChannelExplanation:
         below = _to_map(self.inputs[self.channel_index])[None]
         return self._build_explanation(

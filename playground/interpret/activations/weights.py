@@ -1,14 +1,16 @@
 """The weights of a layer as arrays that can be drawn."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from playground.core.layers import TorchCall
 from playground.core.shapes import is_spatial
-from playground.engine.model.build import Residual, list_module_ranges
+from playground.engine.model.build import list_module_ranges
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
@@ -31,33 +33,31 @@ class ModuleWeights:
     is_spatial: bool
 
 
+@dataclass(frozen=True)
+class NormalizationParameters:
+    """Learned and measured numbers of a normalization module, one per channel each: scale, shift, running statistics."""
+
+    name: str
+    values: dict[str, Array]
+
+
 def get_layer_weights(model: Model, layer_index: int) -> tuple[ModuleWeights, ...]:
-    """The weights of a layer; several for a residual block, none for a layer that learns none that can be drawn."""
-    span = next((span for span in list_module_ranges(model.architecture) if span.layer_index == layer_index), None)
-    if span is None:
-        return ()
-    found: list[ModuleWeights] = []
-    for module in model.module[span.start : span.stop]:
-        if isinstance(module, Residual):
-            found.extend(_get_residual_weights(module))
-        else:
-            found.extend(_get_module_weights("", module, _find_flattened_shape(model, layer_index)))
-    return tuple(found)
+    """The kernels and weight matrices of a layer, one entry per module; empty for a layer without."""
+    flattened_shape = _find_flattened_shape(model, layer_index)
+    return tuple(
+        _read_module_weights(name, module, flattened_shape)
+        for name, module in _iter_weight_modules(model, layer_index)
+        if _count_weight_axes(module) > 1
+    )
 
 
-def get_batch_norm_parameters(model: Model, layer_index: int) -> dict[str, Array]:
-    """What a batch norm layer has learnt and measured, a number a channel each; empty for other layers."""
-    span = next((span for span in list_module_ranges(model.architecture) if span.layer_index == layer_index), None)
-    module = model.module[span.start] if span and span.start < span.stop else None
-    if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        return {}
-    parts = {
-        "scale": module.weight,
-        "shift": module.bias,
-        "running mean": module.running_mean,
-        "running variance": module.running_var,
-    }
-    return {name: _to_array(tensor) for name, tensor in parts.items() if tensor is not None}
+def get_normalization_parameters(model: Model, layer_index: int) -> tuple[NormalizationParameters, ...]:
+    """The parameters and running statistics of a layer's normalization modules; empty for a layer without."""
+    return tuple(
+        NormalizationParameters(name, _read_normalization(module))
+        for name, module in _iter_weight_modules(model, layer_index)
+        if _count_weight_axes(module) == 1
+    )
 
 
 def order_channels(kernels: Array, by: ChannelOrder) -> tuple[int, ...]:
@@ -89,42 +89,61 @@ def compute_relative_change(current: Array, reference: Array) -> NDArray[np.floa
     return moved
 
 
-def _get_residual_weights(block: Residual) -> list[ModuleWeights]:
-    named = [(f"inside {place + 1}", module) for place, module in enumerate(block.body)]
-    named.append(("way around", block.shortcut))
-    return [weights for name, module in named for weights in _get_module_weights(name, module, None)]
+def _iter_weight_modules(model: Model, layer_index: int) -> Iterator[tuple[str, Any]]:
+    """The modules of a layer that have weights, with the names that tell them apart."""
+    for module_range, step in zip(
+        list_module_ranges(model.architecture), model.architecture.resolve_layers(), strict=True
+    ):
+        if step.index == layer_index:
+            calls = step.layer.build_torch_calls(step.input_shape)
+            for call, module in zip(calls, model.module[module_range.start : module_range.stop], strict=True):
+                yield from _iter_call_modules(call, call.label, module)
+
+
+def _iter_call_modules(call: TorchCall, name: str, module: Any) -> Iterator[tuple[str, Any]]:
+    if call.has_weights:
+        yield name, module
+    for index, inner in enumerate(call.body):
+        yield from _iter_call_modules(inner, f"inside {index + 1}", module.body[index])
+    if call.shortcut:
+        yield from _iter_call_modules(call.shortcut, "shortcut", module.shortcut)
+
+
+def _count_weight_axes(module: Any) -> int:
+    return module.weight.ndim if isinstance(getattr(module, "weight", None), Tensor) else 0
 
 
 def _find_flattened_shape(model: Model, layer_index: int) -> tuple[int, ...] | None:
     """The shape of the maps that a Flatten laid in a row just before a layer."""
     steps = model.architecture.resolve_layers()
-    place = next(place for place, step in enumerate(steps) if step.index == layer_index)
+    place = next((place for place, step in enumerate(steps) if step.index == layer_index), 0)
     while place > 0:
         place -= 1
-        kind = steps[place].layer.kind
-        if kind == "flatten" and is_spatial(steps[place].input_shape):
-            return steps[place].input_shape
-        if kind != "dropout":
+        step = steps[place]
+        if step.layer.is_view and is_spatial(step.input_shape):
+            return step.input_shape
+        if not step.layer.is_passthrough:
             return None
+    return None
     return None
 
 
-def _get_module_weights(name: str, module: nn.Module, map_shape: tuple[int, ...] | None) -> list[ModuleWeights]:
-    if isinstance(module, nn.Conv2d):
-        return [
-            ModuleWeights(
-                name, _to_array(module.weight), _to_optional_array(module.bias), "convolution", is_spatial=True
-            )
-        ]
-    if isinstance(module, nn.Linear):
-        weight = _to_array(module.weight)
-        shape = (len(weight), *(map_shape or (weight.shape[1], 1, 1)))
-        return [
-            ModuleWeights(
-                name, weight.reshape(shape), _to_optional_array(module.bias), "linear", is_spatial=map_shape is not None
-            )
-        ]
-    return []
+def _read_module_weights(name: str, module: Any, flattened_shape: tuple[int, ...] | None) -> ModuleWeights:
+    weight, bias = _to_array(module.weight), _to_optional_array(module.bias)
+    if weight.ndim == 4:
+        return ModuleWeights(name, weight, bias, "convolution", is_spatial=True)
+    shape = (len(weight), *(flattened_shape or (weight.shape[1], 1, 1)))
+    return ModuleWeights(name, weight.reshape(shape), bias, "linear", is_spatial=flattened_shape is not None)
+
+
+def _read_normalization(module: Any) -> dict[str, Array]:
+    parts = {
+        "scale": module.weight,
+        "shift": module.bias,
+        "running mean": getattr(module, "running_mean", None),
+        "running variance": getattr(module, "running_var", None),
+    }
+    return {name: _to_array(tensor) for name, tensor in parts.items() if tensor is not None}
 
 
 def _to_array(tensor: Tensor) -> Array:

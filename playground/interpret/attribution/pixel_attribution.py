@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from playground.core.architecture import ResolvedLayer
+from playground.core.shapes import is_spatial
 from playground.engine.model.build import list_module_ranges
 from playground.errors import ArchitectureError, PlaygroundError, UnknownNameError
 from playground.interpret.attribution.methods import METHODS, AttributionInputs
@@ -31,9 +33,11 @@ class Attribution:
 
 def list_cam_layers(model: Model) -> tuple[int, ...]:
     """Indices in ``architecture.layers`` that a method with a layer can use: convolutions and residual blocks."""
-    return tuple(
-        step.index for step in model.architecture.resolve_layers() if step.layer.kind in ("conv2d", "residual")
-    )
+    return tuple(step.index for step in model.architecture.resolve_layers() if _computes_feature_maps(step))
+
+
+def _computes_feature_maps(step: ResolvedLayer) -> bool:
+    return step.layer.has_weights and not step.layer.is_elementwise and is_spatial(step.output_shape)
 
 
 def attribute(

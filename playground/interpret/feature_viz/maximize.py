@@ -163,7 +163,7 @@ class _ObjectiveFunction:
     def __init__(self, model: Model, layer_index: int, channel: int, objective: Objective) -> None:
         steps = get_steps_up_to(model.architecture, layer_index)
         layer, span = steps[-1].layer, list_module_ranges(model.architecture)[len(steps) - 1]
-        self._is_output = layer.kind == "output"
+        self._is_output = layer.is_output
         if objective not in OBJECTIVES or (objective == "class" and not self._is_output):
             raise PlaygroundError(
                 f"Layer {layer_index + 1} has no objective {objective!r}.",
@@ -172,7 +172,7 @@ class _ObjectiveFunction:
         count = model.architecture.classes if self._is_output else steps[-1].output_shape[0]
         if not 0 <= channel < count:
             raise PlaygroundError(f"Layer {layer_index + 1} has no channel {channel + 1}.", expected=f"It has {count}.")
-        has_activation = not self._is_output and getattr(layer, "activation", "none") != "none"
+        has_activation = layer.activation_name != "none"
         self._modules = model.module[: span.stop - has_activation]
         self._channel, self._objective = channel, objective
         self.receptive_field_size = max(summarize(model.architecture).layers[layer_index].receptive_field)

@@ -43,7 +43,6 @@ _TSNE_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 }
-_LAYOUT_PRESERVING_KINDS = ("flatten", "dropout", "batch_norm", "activation")
 
 
 def extract_layer_features(model: Model, images: Tensor, layer_index: int, *, max_values: int = 2048) -> Array:
@@ -76,7 +75,8 @@ def extract_image_layer_features(model: Model, image: Array, layer_index: int) -
 def _find_feature_map_shape(steps: Sequence[ResolvedLayer], step_index: int) -> Shape | None:
     """Shape of a layer's feature maps, flattened or not; None for a vector that does not come from feature maps."""
     while not is_spatial(steps[step_index].output_shape):
-        if steps[step_index].layer.kind not in _LAYOUT_PRESERVING_KINDS:
+        layer = steps[step_index].layer
+        if not (layer.is_elementwise or layer.is_view):
             return None
         if is_spatial(steps[step_index].input_shape):
             return steps[step_index].input_shape

@@ -107,7 +107,7 @@ def encode_channel(channel: ChannelExplanation, image: Array, below_title: str) 
         "inputNames": _input_names(channel, below_title),
         "inputTitle": below_title,
         "firstInputChannel": channel.first_input_channel,
-        "isNetworkInput": below_title == "input" and channel.operation != "add",
+        "isNetworkInput": below_title == "input" and not channel.has_intermediate_inputs,
         "input": encode_array(channel.inputs),
         "weights": None if channel.weights is None else encode_array(channel.weights),
         "bias": None if channel.bias is None else _number(channel.bias),

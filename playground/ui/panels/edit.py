@@ -9,7 +9,6 @@ from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.activations.weights import get_layer_weights
 from playground.interpret.editing import (
-    EDITABLE_KINDS,
     AblationScore,
     ChannelScale,
     Edit,
@@ -17,6 +16,7 @@ from playground.interpret.editing import (
     add_edit,
     apply_edits,
     compute_ablation_scores,
+    has_editable_channels,
     measure_edits,
     save_edited,
 )
@@ -49,7 +49,7 @@ def render_edit_view(state: AppState, run: Run, model: Model, row: LayerSummary,
     edits = state.inspect.edits.get(run.id, ())
     tools, outcome = st.columns([46, 54], gap="medium")
     with tools:
-        if row.kind in EDITABLE_KINDS:
+        if has_editable_channels(model.architecture, row.index):
             _render_tools(state, run, model, row, strongest_channel)
         else:
             markup.render_message(
@@ -60,7 +60,7 @@ def render_edit_view(state: AppState, run: Run, model: Model, row: LayerSummary,
         _render_edit_list(run, untouched, edits)
     with outcome:
         _render_measured_edits(run, untouched, edits)
-        if row.kind in EDITABLE_KINDS:
+        if has_editable_channels(model.architecture, row.index):
             _render_ablation_scores(run, untouched, row)
 
 
@@ -122,7 +122,7 @@ def _render_tools(state: AppState, run: Run, model: Model, row: LayerSummary, st
         on_click=_handle_edit,
         args=(run, untouched, ChannelScale(row.index, channel, 0.0 if present else 1.0)),
     )
-    if row.kind == "conv2d" and present:
+    if row.layer_class.has_editable_kernels and present:
         _render_kernel_editor(run, model, row, channel)
 
 

@@ -87,13 +87,13 @@ def test_a_flatten_that_is_switched_off_does_not_count() -> None:
     assert get_layer_weights(model, 1) == get_layer_weights(model, 2) == ()
 
 
-def test_a_residual_block_shows_all_inside_and_the_way_around() -> None:
+def test_a_residual_block_shows_all_inside_and_the_shortcut() -> None:
     inside = (Conv2d(out_channels=3, padding=1), BatchNorm(), Conv2d(out_channels=4, kernel_size=1, activation="none"))
     model = model_of(Architecture(input=IMAGE, layers=(Residual(layers=inside), GlobalAvgPool(), Output())))
     found = get_layer_weights(model, 0)
     assert [weights.kernels.shape for weights in found] == [(3, 2, 3, 3), (4, 3, 1, 1), (4, 2, 1, 1)]
     assert len({weights.name for weights in found}) == 3
-    assert found[-1].name == "way around"
+    assert found[-1].name == "shortcut"
     plain = model_of(
         Architecture(
             input=IMAGE, layers=(Residual(layers=(Conv2d(out_channels=2, padding=1),)), GlobalAvgPool(), Output())

@@ -57,7 +57,7 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
         state.inspect.position[2:] if state.inspect.position and state.inspect.position[:2] == chosen else best
     )
     below = model.architecture.layers[every[place - 1].layer_index].title if place else "input"
-    name = _name_channel(run, layer.kind, values.output.ndim, number)
+    name = _name_channel(run, layer.is_output, values.output.ndim, number)
     picture = _build_map_grid(number, layer.title, shown, look.scaling)
     with st.container(key="microscope"):
         clicked = arithmetic_view(
@@ -76,7 +76,7 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
         state.inspect.channel, state.inspect.position = clicked.channel, (layer.id, *clicked)
         if is_other:  # else the browser shows it already
             rerun_fragment_or_page()
-    if layer.kind == "output":
+    if layer.is_output:
         _render_softmax(values, run.get_dataset().class_names)
     _render_statistics(shown)
     render_layer_film(run, model_input, layer_index, layer.title)
@@ -94,9 +94,9 @@ def find_strongest_channel(values: LayerActivations) -> int:
     return int(np.nan_to_num(values.output).reshape(len(values.output), -1).max(axis=1).argmax())
 
 
-def _name_channel(run: Run, kind: str, ndim: int, channel: int) -> str:
+def _name_channel(run: Run, is_output: bool, ndim: int, channel: int) -> str:
     names = run.get_dataset().class_names
-    if kind == "output" and channel < len(names):
+    if is_output and channel < len(names):
         return f"class {names[channel]}"
     return f"channel {channel + 1}" if ndim == 3 else f"value {channel + 1}"
 

@@ -50,7 +50,7 @@ def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_chann
     channels = row.output_shape[0]
     present = strongest_channel if state.inspect.channel is None else min(state.inspect.channel, channels - 1)
     names = run.get_dataset().class_names
-    if row.kind == "output" and len(names) == channels:
+    if row.layer_class.is_output and len(names) == channels:
         st.session_state[f"{key}-class"] = present
 
         def store_class() -> None:
@@ -129,7 +129,7 @@ def _render_top_activations(
 
 def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
     markup.render_title("The image that maximises it", note="found by climbing the gradient from faint noise")
-    is_output = row.kind == "output"
+    is_output = row.layer_class.is_output
     objectives = [name for name in get_args(Objective) if (name == "class") == is_output]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="dream-controls"):
         # The mean of a first layer's map says little: white, black or edges. One value shows its kernel.

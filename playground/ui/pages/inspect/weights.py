@@ -11,9 +11,10 @@ from playground.errors import PlaygroundError
 from playground.interpret.activations.weights import (
     ChannelOrder,
     ModuleWeights,
+    NormalizationParameters,
     compute_relative_change,
-    get_batch_norm_parameters,
     get_layer_weights,
+    get_normalization_parameters,
     order_channels,
 )
 from playground.interpret.editing import apply_edits
@@ -37,19 +38,12 @@ _PARTS = ("All kernels", "One channel", "Change since the start")
 
 def render_weights_view(run: Run, model: Model, layer_index: int) -> None:
     """Everything about the weights of a layer, or that it has none."""
-    norm = get_batch_norm_parameters(model, layer_index)
-    if norm:
-        markup.render_hint(
-            "Each channel less its running mean, over the root of its variance, times scale, plus shift."
-        )
-        count = len(next(iter(norm.values())))
-        st.dataframe(
-            {"channel": list(range(1, count + 1)), **{name: values.tolist() for name, values in norm.items()}},
-            hide_index=True,
-            width=560,
-        )
-        return
     found = get_layer_weights(model, layer_index)
+    normalizations = get_normalization_parameters(model, layer_index)
+    for normalization in normalizations:
+        _render_normalization(normalization)
+    if normalizations and not found:
+        return
     if not found:
         title = model.architecture.layers[layer_index].title
         markup.render_message(f"{title} has no weights of its own to show. Convolutions and linear layers have.")
@@ -66,6 +60,21 @@ def render_weights_view(run: Run, model: Model, layer_index: int) -> None:
             if _has_color_input(model, layer_index, weights):
                 _render_color_kernels(weights, order, scaling)
             _render_all_kernels(weights, order, scaling)
+
+
+def _render_normalization(normalization: NormalizationParameters) -> None:
+    """A table of a normalization's parameters, one row per channel."""
+    values = normalization.values
+    if normalization.name:
+        markup.render_title(normalization.name)
+    measured = "running mean" if "running mean" in values else "mean of its group"
+    markup.render_hint(f"Each channel less its {measured}, over the root of the variance, times scale, plus shift.")
+    count = len(next(iter(values.values())))
+    st.dataframe(
+        {"channel": list(range(1, count + 1)), **{name: numbers.tolist() for name, numbers in values.items()}},
+        hide_index=True,
+        width=560,
+    )
 
 
 def _choose_display() -> tuple[str, ChannelOrder, Scaling]:
@@ -89,7 +98,7 @@ def _has_color_input(model: Model, layer_index: int, weights: ModuleWeights) -> 
     """Whether what the kernels look at is a colour image itself, or one that was only made smaller."""
     below = (step.layer for step in model.architecture.resolve_layers() if step.index < layer_index)
     colours = model.architecture.input.channels == weights.kernels.shape[1] == _COLOR_CHANNELS
-    return colours and not any(layer.has_weights or layer.kind == "residual" for layer in below)
+    return colours and not any(layer.has_weights for layer in below)
 
 
 def _render_color_kernels(weights: ModuleWeights, order: ChannelOrder, scaling: Scaling) -> None:

@@ -27,7 +27,6 @@ from playground.ui.state import AppState, get_app_state
 
 _MAX_MAPS = 32
 _COLUMN_SIZE = 148
-_HIDDEN_KINDS = ("flatten", "dropout")
 
 
 def render_feature_strip(
@@ -59,10 +58,10 @@ def _build_columns(
     columns = [StripColumn("input", "Input", format_shape(shape), render_image(image), 112, 112, "The input image")]
     for activations in inference.activations:
         layer = model.architecture.layers[activations.layer_index]
-        if layer.kind not in _HIDDEN_KINDS:
+        if not layer.is_passthrough:
             columns.append(
                 _build_output_column(layer, inference.prediction, class_names)
-                if layer.kind == "output"
+                if layer.is_output
                 else _build_column(layer, activations, colors)
             )
     return tuple(columns)
@@ -87,7 +86,7 @@ def _build_column(layer: Any, activations: LayerActivations, colors: Theme) -> S
         gap_color=colors.gap_color,
     )
     statistics = compute_statistics(output)
-    argument = layer.format_arguments().split(" · ")[0] if layer.kind in ("conv2d", "linear") else ""
+    argument = layer.format_arguments().split(" · ")[0] if layer.width_field else ""
     caption = f"{'×'.join(map(str, output.shape))} · {statistics.zero_fraction:.0%} zeros"
     alt = describe_feature_maps(
         layer.title, output.shape, statistics.minimum, statistics.maximum, statistics.zero_fraction

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from playground.core.architecture import MAX_LAYERS, Architecture
-from playground.core.layers import LAYER_KINDS, Layer, Output, Residual
+from playground.core.layers import LAYER_KINDS, Layer
 from playground.core.layers.base import join_arguments
 from playground.core.shapes import Shape, format_shape
 from playground.core.summary import LayerSummary, Summary, summarize
@@ -168,7 +168,7 @@ def _render_layer_editor(state: AppState, row: LayerSummary) -> None:
         render_model_form(
             layer, key=f"field-{row.id}", on_change=lambda name, value: _set_layer_field(row.id, name, value)
         )
-        if isinstance(layer, Residual):
+        if layer.inner_layers:
             _render_inner_layers(row.id, layer)
         _render_layer_actions(row, len(state.editor.architecture.layers))
 
@@ -181,8 +181,8 @@ def _set_layer_field(layer_id: str, name: str, value: Any) -> None:
     sync_dropout_rates()
 
 
-def _render_inner_layers(layer_id: str, block: Residual) -> None:
-    for number, inner in enumerate(block.layers):
+def _render_inner_layers(layer_id: str, block: Layer) -> None:
+    for number, inner in enumerate(block.inner_layers):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             st.html(
                 f'<div class="pg-inner">{number + 1} {escape(inner.title)} {escape(inner.format_arguments())}</div>'
@@ -190,38 +190,38 @@ def _render_inner_layers(layer_id: str, block: Residual) -> None:
             st.button(
                 "Remove",
                 key=f"inner-delete-{layer_id}-{number}",
-                disabled=len(block.layers) == 1,
+                disabled=len(block.inner_layers) == 1,
                 on_click=_set_layer_field,
-                args=(layer_id, "layers", (*block.layers[:number], *block.layers[number + 1 :])),
+                args=(layer_id, "layers", (*block.inner_layers[:number], *block.inner_layers[number + 1 :])),
             )
         render_model_form(
             inner,
             key=f"inner-{layer_id}-{number}",
             on_change=partial(_set_inner_layer_field, layer_id, block, number),
-            field_names=("out_channels", "kernel_size", "stride", "padding", "activation", "p"),
+            field_names=inner.block_form_fields,
         )
-    kinds = {"conv2d": "Conv", "batch_norm": "Batch norm", "activation": "Activation", "dropout": "Dropout"}
+    kinds = {kind: layer.title for kind, layer in LAYER_KINDS.items() if layer.can_be_in_block}
     chosen = st.menu_button(
         "Add inner layer",
         list(kinds),
         key=f"inner-add-{layer_id}",
         format_func=lambda kind: kinds[kind],
-        disabled=len(block.layers) >= 8,
+        disabled=len(block.inner_layers) >= 8,
     )
     if chosen:
-        fields = {"padding": "same"} if chosen == "conv2d" else {}
-        _set_layer_field(layer_id, "layers", (*block.layers, LAYER_KINDS[chosen].model_validate(fields)))
+        fields = {"padding": "same"} if "padding" in LAYER_KINDS[chosen].model_fields else {}
+        _set_layer_field(layer_id, "layers", (*block.inner_layers, LAYER_KINDS[chosen].model_validate(fields)))
         st.rerun()
 
 
-def _set_inner_layer_field(layer_id: str, block: Residual, inner_index: int, name: str, value: Any) -> None:
+def _set_inner_layer_field(layer_id: str, block: Layer, inner_index: int, name: str, value: Any) -> None:
     state = get_app_state()
     index = state.editor.architecture.find_layer_index(layer_id)
 
     def build_architecture() -> Architecture:
-        layers = list(block.layers)
+        layers = list(block.inner_layers)
         layers[inner_index] = layers[inner_index].replace(**{name: value})
-        return state.editor.architecture.replace_layer(index, block.replace(layers=tuple(layers)))
+        return state.editor.architecture.replace_layer(index, block.with_inner_layers(layers))
 
     state.try_set_architecture(build_architecture)
     sync_dropout_rates()
@@ -348,7 +348,7 @@ def _add_layer(state: AppState, layer: Layer) -> None:
 def _find_last_valid_index(state: AppState, layer: Layer) -> int:
     """Find the last position before the output at which the layer causes no problem; else right before the output."""
     layers = state.editor.architecture.layers
-    before_output = next((index for index, known in enumerate(layers) if isinstance(known, Output)), len(layers))
+    before_output = next((index for index, known in enumerate(layers) if known.is_output), len(layers))
     if len(layers) >= MAX_LAYERS:
         return before_output
     architecture = state.editor.architecture
