@@ -17,6 +17,7 @@ from playground.core.layers import (
     Output,
     Residual,
 )
+from playground.core.layers.separable_conv2d import SeparableConv2d
 
 
 @dataclass(frozen=True)
@@ -357,8 +358,7 @@ model = Sequential([
 """,
         _net(
             _conv(8, stride=2, padding=1, activation="none"),
-            _conv(8, padding="same", groups=8, bias=False, activation="none"),
-            _conv(16, 1),
+            SeparableConv2d(out_channels=16, padding="same"),
             _conv(16, groups=16, bias=False, activation="none"),
             GlobalAvgPool(),
             Output(),
