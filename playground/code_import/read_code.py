@@ -14,7 +14,7 @@ from playground.code_import.torch_ops import TORCH_OPS
 from playground.code_import.trace import TracedModel, create_too_long_error
 from playground.code_import.values import iter_calls
 from playground.core.architecture import MAX_LAYERS, Architecture, InputShape
-from playground.core.layers import Conv2d, Layer, Linear, Output
+from playground.core.layers import Layer, Linear, Output
 from playground.core.shapes import Shape, format_shape
 from playground.errors import ArchitectureError
 
@@ -136,7 +136,7 @@ def _infer_input_shape(builder: ArchitectureBuilder, input_shape: InputShape | N
     shapes = [wanted, *((channel, side, side) for side in _CANDIDATE_IMAGE_SIDES for channel in channels)]
     found = next((shape for shape in shapes if _is_valid_input_shape(builder, shape)), None)
     shape = found or wanted
-    if found and any(placed.expected_size for placed in builder.layers if not isinstance(placed.layer, Conv2d)):
+    if found and any(placed.expected_size for placed in builder.layers if placed.layer.input_requirement != "spatial"):
         builder.notes.append(f"The input's shape follows from the sizes in the code: {format_shape(shape)}.")
     elif input_shape is None or shape != input_shape.shape:
         builder.notes.append(f"The input's size is not written in the code: {format_shape(shape)} is assumed.")

@@ -1,4 +1,4 @@
-"""WRITE a network as a Keras 3 file that stands by itself: the same shapes and numbers, and a run's weights fit it."""
+"""Keras 3 code of a network, with a function that loads a snapshot's weights."""
 
 import textwrap
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""WRITE a network as a picture: one SVG text that needs nothing else, for a page, a slide or a print."""
+"""Network diagram as a self-contained SVG."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ _HEADER_HEIGHT, _BODY_CENTER, _LABELS_TOP, _LINE_HEIGHT = (
     100.0,
     184.0,
     15.0,
-)  # from a row's top: middle of the bodies, labels
+)  # distances from a row's top
 _MAX_SIDE, _MIN_SIDE, _PLATE_OFFSET, _POINTWISE_WIDTH, _CELL_SIZE = 92.0, 8.0, 5.0, 9.0, 8.0
-_CHARACTER_WIDTH = 6.4  # a letter's width at 11 pixels, on the safe side: the viewer's font is not known
+_CHARACTER_WIDTH = 6.4  # upper estimate at 11 pixels: the viewer's font is not known
 _MAX_LABEL_LENGTH = 17
 
 
 @dataclass(frozen=True)
 class _DiagramNode:
-    """A layer as it is drawn: its result's shape, how wide its body is, and the words under it."""
+    """A layer of the diagram: output shape, size of its body and labels."""
 
     layer: Layer | None
     shape: Shape
@@ -61,7 +61,7 @@ class _DiagramNode:
 
 @dataclass(frozen=True)
 class _PositionedNode:
-    """A station in its place: the middle of its body."""
+    """A node and the center of its body."""
 
     node: _DiagramNode
     x: float
@@ -77,7 +77,7 @@ class _PositionedNode:
 
     @property
     def front_top(self) -> float:
-        """Plates behind the front one stand further up."""
+        """Top of the front plate; those behind it are shifted up."""
         return self.y + ((self.node.plate_count - 1) * _PLATE_OFFSET - self.node.front_size[1]) / 2
 
     @property
@@ -86,21 +86,22 @@ class _PositionedNode:
 
 
 def to_svg(architecture: Architecture, *, title: str = "") -> str:
-    """The layers that are switched on as stacks of maps and columns of values, from left to right, in rows.
+    """Draw the enabled layers as stacks of feature maps and columns of values, from left to right, in rows.
 
-    Plates grow with the root of the maps' sides, stacks with the logarithm of the channels. Broken networks work too.
+    A plate's side grows with the root of the map's side, a stack with the logarithm of the channels. Networks with problems
+    can be drawn too.
     """
-    stations = _build_nodes(architecture)
-    rows = _split_into_rows(stations)
-    heading = _sanitize_title(title) or "A network"
+    nodes = _build_nodes(architecture)
+    rows = _split_into_rows(nodes)
+    title_text = _sanitize_title(title) or "A network"
     facts = f"{format_shape(architecture.input.shape)} to {architecture.classes} classes"
     facts += f" · {summarize(architecture).parameters:,} parameters"
-    first = next((place for place, station in enumerate(stations) if not is_spatial(station.shape)), len(stations))
+    first = next((place for place, node in enumerate(nodes) if not is_spatial(node.shape)), len(nodes))
     parts = [
-        _draw_text(_MARGIN, 30, heading, 17, _TEXT_COLOR, is_bold=True),
+        _draw_text(_MARGIN, 30, title_text, 17, _TEXT_COLOR, is_bold=True),
         _draw_text(_MARGIN, 50, facts, 12, _MUTED_COLOR),
     ]
-    width, bottom, count = max(len(heading) * 10.5, len(facts) * 7), _HEADER_HEIGHT, 0
+    width, bottom, count = max(len(title_text) * 10.5, len(facts) * 7), _HEADER_HEIGHT, 0
     for row in rows:
         placed = list(_position_nodes(row, bottom + _BODY_CENTER))
         parts += [
@@ -109,13 +110,13 @@ def to_svg(architecture: Architecture, *, title: str = "") -> str:
         ]
         parts += [text for one in placed for text in (*_draw_body(one), *_draw_labels(one))]
         parts += [text for before, after in pairwise(placed) for text in _draw_window(before, after)]
-        width = max(width, sum(station.width + _GAP for station in row) - _GAP)
-        bottom += _LABELS_TOP + (max(len(station.labels) for station in row) + 1) * _LINE_HEIGHT
+        width = max(width, sum(node.width + _GAP for node in row) - _GAP)
+        bottom += _LABELS_TOP + (max(len(node.labels) for node in row) + 1) * _LINE_HEIGHT
         count += len(row)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + 2 * _MARGIN:.0f} {bottom:.0f}" '
         f'width="{width + 2 * _MARGIN:.0f}" height="{bottom:.0f}" role="img" '
-        f'font-family="Inter, Helvetica, Arial, sans-serif">\n<title>{escape(heading)}: {escape(facts)}</title>\n'
+        f'font-family="Inter, Helvetica, Arial, sans-serif">\n<title>{escape(title_text)}: {escape(facts)}</title>\n'
         f'<rect width="100%" height="100%" fill="#FFFFFF"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
@@ -138,7 +139,7 @@ def _build_nodes(architecture: Architecture) -> list[_DiagramNode]:
 
 
 def _wrap_label(detail: str) -> Iterator[str]:
-    """The figures in short lines; every layer inside of a block begins a line of its own."""
+    """The arguments in short lines; every layer inside a block starts a new line."""
     for part in detail.split(" + "):
         line = ""
         for figure in part.split(" · "):
@@ -161,7 +162,7 @@ def _build_node(layer: Layer | None, shape: Shape, longest_side: int, labels: tu
 
 
 def _select_drawn_cells(size: int) -> list[bool]:
-    """A column of values: one cell each up to ten, else as many as a long column has, some of them left out."""
+    """One flag per cell of a column of values; of more than ten values the middle ones are left out."""
     if size <= 10:
         return [True] * size
     half = min(7, 2 + round(0.5 * log2(size)))
@@ -169,39 +170,39 @@ def _select_drawn_cells(size: int) -> list[bool]:
 
 
 def _split_into_rows(nodes: Sequence[_DiagramNode]) -> list[list[_DiagramNode]]:
-    """As many rows as needed, about equally long."""
+    """Split the nodes into rows of about equal length."""
     room = _MAX_WIDTH - 2 * _MARGIN
-    total = sum(station.width + _GAP for station in nodes)
+    total = sum(node.width + _GAP for node in nodes)
     room = min(room, total / -(-total // room) + 120)
     rows: list[list[_DiagramNode]] = [[]]
-    for station in nodes:
-        if rows[-1] and sum(other.width + _GAP for other in rows[-1]) + station.width > room:
+    for node in nodes:
+        if rows[-1] and sum(other.width + _GAP for other in rows[-1]) + node.width > room:
             rows.append([])
-        rows[-1].append(station)
+        rows[-1].append(node)
     return rows
 
 
 def _position_nodes(row: Sequence[_DiagramNode], y: float) -> Iterator[_PositionedNode]:
     left = _MARGIN
-    for station in row:
-        yield _PositionedNode(station, left + station.width / 2, y)
-        left += station.width + _GAP
+    for node in row:
+        yield _PositionedNode(node, left + node.width / 2, y)
+        left += node.width + _GAP
 
 
 def _draw_body(positioned: _PositionedNode) -> Iterator[str]:
-    station = positioned.node
-    edge, face = station.colors
-    width, height = station.front_size
+    node = positioned.node
+    edge, face = node.colors
+    width, height = node.front_size
     style = f'fill="{face}" stroke="{edge}"'
-    if not is_spatial(station.shape) and not station.is_elementwise:
-        for place, is_drawn in enumerate(_select_drawn_cells(station.shape[0])):
+    if not is_spatial(node.shape) and not node.is_elementwise:
+        for place, is_drawn in enumerate(_select_drawn_cells(node.shape[0])):
             x, y = positioned.left, positioned.y - height / 2 + place * _CELL_SIZE
             if is_drawn:
                 yield f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{width:.1f}" rx="1.5" {style}/>'
             else:
                 yield f'<circle cx="{positioned.x:.1f}" cy="{y + width / 2:.1f}" r="1.2" fill="{edge}"/>'
         return
-    for plate in reversed(range(station.plate_count)):
+    for plate in reversed(range(node.plate_count)):
         x, y = positioned.left + plate * _PLATE_OFFSET, positioned.front_top - plate * _PLATE_OFFSET
         yield f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="1.5" {style}/>'
 
@@ -212,14 +213,12 @@ def _draw_labels(positioned: _PositionedNode) -> Iterator[str]:
     has_parameters = positioned.node.labels[last].endswith("parameters")
     for place, label in enumerate(positioned.node.labels):
         is_shape = place == last - int(has_parameters)
-        colour = positioned.node.colors[0] if place == 0 else _TEXT_COLOR if is_shape else _MUTED_COLOR
-        yield _draw_text(
-            positioned.x, y + place * _LINE_HEIGHT, label, 11, colour, is_bold=place == 0, is_centered=True
-        )
+        color = positioned.node.colors[0] if place == 0 else _TEXT_COLOR if is_shape else _MUTED_COLOR
+        yield _draw_text(positioned.x, y + place * _LINE_HEIGHT, label, 11, color, is_bold=place == 0, is_centered=True)
 
 
 def _draw_window(before: _PositionedNode, after: _PositionedNode) -> Iterator[str]:
-    """The window that slides over the maps below, and the value that it comes to; the way around a block."""
+    """The sliding window on the input maps with lines to its output value, and the shortcut of a block."""
     layer = after.node.layer
     edge = after.node.colors[0]
     if layer and layer.has_shortcut:
@@ -249,7 +248,7 @@ def _draw_window(before: _PositionedNode, after: _PositionedNode) -> Iterator[st
 
 
 def _draw_arrows(row: Sequence[_PositionedNode], *, is_first_row: bool, is_last_row: bool) -> Iterator[str]:
-    """An arrow from body to body where no window shows the way, and from row to row."""
+    """Arrows between bodies without a window between them, and between rows."""
     for before, after in pairwise(row):
         if not any(_draw_window(before, after)) or (after.node.layer and after.node.layer.has_shortcut):
             yield _draw_arrow(before.right + 5, after.left - 5, before.y)
@@ -265,7 +264,7 @@ def _draw_arrow(start: float, stop: float, y: float) -> str:
 
 
 def _draw_brackets(row: Sequence[_PositionedNode], previous_count: int, first_vector_index: int) -> Iterator[str]:
-    """What finds features and what tells classes apart; ``first_vector_index`` is the place of the first vector."""
+    """Brackets over feature extraction and classification, which starts at ``first_vector_index``."""
     places = [(previous_count + place, one) for place, one in enumerate(row) if previous_count + place > 0]
     for is_feature, group in groupby(places, key=lambda pair: pair[0] < first_vector_index):
         members = [one for _, one in group]
@@ -286,5 +285,5 @@ def _draw_text(
 
 
 def _sanitize_title(text: str) -> str:
-    """One line without letters that XML cannot hold."""
+    """One line without characters that XML does not allow."""
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:120]

@@ -1,4 +1,4 @@
-"""What all writers of code share: a title that stays a title, a call as a person writes it."""
+"""Formatting shared by all code generators: titles, calls, tuples and sections."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def ensure_buildable(architecture: Architecture) -> None:
 
 
 def sanitize_text(text: str, default: str = "A network") -> str:
-    """Somebody's text as it may stand in a docstring, a string or a comment: one line that ends none of them."""
+    """Text that is safe in a docstring, a string or a comment: one line without quotes and backslashes."""
     line = " ".join(text.split())
     return "".join(letter for letter in line if letter.isprintable() and letter not in '\\"') or default
 
@@ -28,7 +28,7 @@ def format_call(name: str, *positional: Any, **keywords: Any) -> str:
 
 
 def join_sections(*sections: str) -> str:
-    """The sections that are not empty, two lines between them, as Python's style guide has it."""
+    """Join non-empty sections with two blank lines between them."""
     return "\n\n\n".join(section.strip("\n") for section in sections if section) + "\n"
 
 

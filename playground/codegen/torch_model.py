@@ -1,4 +1,4 @@
-"""WRITE a network as PyTorch code that stands by itself: the same modules in the same order, so that weights fit."""
+"""PyTorch code of a network, with the modules and parameter names of the built model."""
 
 from collections.abc import Iterator
 
@@ -23,12 +23,12 @@ class Residual(nn.Module):
 
 
 def to_json(architecture: Architecture) -> str:
-    """The architecture's JSON, indented for people."""
+    """The architecture as indented JSON."""
     return architecture.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
 def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
-    """A Python file with a function ``make_model``; weights of a snapshot load into it as they are.
+    """A self-contained Python file with a function ``make_model``, into which snapshots load unchanged.
 
     Raises ArchitectureError for a network that cannot be built.
     """
@@ -53,7 +53,10 @@ from torch import nn'''
 
 
 def generate_model_code(architecture: Architecture) -> str:
-    """The function ``make_model`` and the class that it may need; raises ArchitectureError as ``to_pytorch`` does."""
+    """The function ``make_model`` and the class it may need.
+
+    Raises ArchitectureError for a network that cannot be built.
+    """
     ensure_buildable(architecture)
     lines = []
     residual = False
@@ -72,7 +75,7 @@ def generate_model_code(architecture: Architecture) -> str:
 
 
 def list_weight_module_names(architecture: Architecture, *, only_frozen: bool = False) -> tuple[str, ...]:
-    """What a state dict calls the modules with weights, in their order; with ``only_frozen`` only those that never learn."""
+    """Names of the modules with weights in a state dict, in order; with ``only_frozen`` only those that are not trained."""
     modules = [
         call for step in architecture.resolve_layers() for call in step.layer.build_torch_calls(step.input_shape)
     ]
@@ -92,7 +95,7 @@ def _iter_weight_modules(call: TorchCall, module_name: str, trainable: bool) -> 
 
 
 def has_single_logit(architecture: Architecture) -> bool:
-    """Whether the output is a sigmoid's one score, which stands for the two scores (0, z)."""
+    """True if the output is a sigmoid's single logit z, which stands for the logits (0, z)."""
     return architecture.resolve_layers()[-1].output_shape == (1,)
 
 

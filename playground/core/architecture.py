@@ -1,4 +1,4 @@
-"""An Architecture: ordered layers, the input's shape and the number of classes; immutable."""
+"""Immutable description of a network: ordered layers, input shape and number of classes."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from playground.core.json_io import parse_json, to_canonical_json
-from playground.core.layers import AnyLayer, Layer, Output
+from playground.core.layers import AnyLayer, Layer
 from playground.core.layers.base import LayerT
 from playground.core.shapes import Shape
 from playground.errors import ArchitectureError
@@ -31,7 +31,7 @@ class InputShape(BaseModel):
 
 
 class ResolvedLayer(BaseModel):
-    """An enabled layer in its place: its index in the list, what goes in and what comes out."""
+    """An enabled layer with its index among all layers and its input and output shapes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,9 +42,9 @@ class ResolvedLayer(BaseModel):
 
 
 class Architecture(BaseModel):
-    """Every edit returns a new value, so that undo is a list of values and sharing is one JSON text.
+    """An immutable network description; every edit returns a new value.
 
-    Each layer carries an id that is unique here and survives edits; ids are for screens, not part of the JSON.
+    Each layer has an id that is unique in the network and survives edits; ids are not part of the JSON.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -60,12 +60,12 @@ class Architecture(BaseModel):
         if not isinstance(data, dict) or not isinstance(data.get("layers"), Sequence):
             return data
         layers = list(data["layers"])
-        given = [_read_layer_id(layer) for layer in layers]
-        taken = {identity for identity in given if identity}
+        given_ids = [_read_layer_id(layer) for layer in layers]
+        taken = {identity for identity in given_ids if identity}
         seen: set[str] = set()
         named = []
-        for layer, wanted in zip(layers, given, strict=True):
-            if wanted is None:  # no layer at all: left for pydantic to refuse
+        for layer, wanted in zip(layers, given_ids, strict=True):
+            if wanted is None:  # not a layer: pydantic reports it
                 named.append(layer)
                 continue
             identity = wanted if wanted and wanted not in seen else _generate_layer_id(layer, taken)
@@ -79,32 +79,32 @@ class Architecture(BaseModel):
 
     @classmethod
     def from_json(cls, source: str | bytes | dict[str, Any]) -> "Architecture":
-        """From JSON; raises ArchitectureError naming each wrong field, SchemaError for a newer version."""
+        """Parse JSON; raises ArchitectureError naming each wrong field, SchemaVersionError for a newer version."""
         return parse_json(cls, source, ArchitectureError)
 
     def to_canonical_json(self) -> str:
-        """The JSON contract: sorted keys, no spaces, no ids."""
+        """JSON with sorted keys, without spaces and ids."""
         return to_canonical_json(self)
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits that name this architecture."""
+        """12 hexadecimal digits of a hash of the canonical JSON."""
         return hashlib.blake2b(self.to_canonical_json().encode(), digest_size=6).hexdigest()
 
     def resolve_layers(self) -> tuple[ResolvedLayer, ...]:
-        """The enabled layers with their shapes, outputs' units written out."""
+        """The enabled layers with their shapes; the output's units are resolved."""
         shape = self.input.shape
-        found = []
+        resolved = []
         for index, layer in enumerate(self.layers):
             if not layer.enabled:
                 continue
-            active = layer.resolve_units(self.classes) if isinstance(layer, Output) else layer
+            active = layer.resolve_units(self.classes)
             output_shape = active.compute_output_shape(shape)
-            found.append(
+            resolved.append(
                 ResolvedLayer.model_construct(index=index, layer=active, input_shape=shape, output_shape=output_shape)
             )
             shape = output_shape
-        return tuple(found)
+        return tuple(resolved)
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
@@ -116,18 +116,18 @@ class Architecture(BaseModel):
         if isinstance(rates, str) or len(rates) != len(self.dropout_rates):
             raise ArchitectureError(
                 f"These dropout rates do not fit: {rates!r:.60}.",
-                expected=f"One for each dropout layer that is switched on; the network has {len(self.dropout_rates)}.",
+                expected=f"One for each enabled dropout layer; the network has {len(self.dropout_rates)}.",
             )
-        left = list(rates)
-        return self.with_layers([_with_dropout_rates(layer, left) for layer in self.layers])
+        remaining_rates = list(rates)
+        return self.with_layers([_with_dropout_rates(layer, remaining_rates) for layer in self.layers])
 
     def is_equal_except_dropout_rates(self, other: "Architecture") -> bool:
-        """Whether the one could have become the other in mid-run."""
+        """True if the networks differ at most in dropout rates, which can change during a run."""
         rates = other.dropout_rates
         return len(self.dropout_rates) == len(rates) and self.with_dropout_rates(rates).digest == other.digest
 
     def find_layer_index(self, layer_id: str) -> int:
-        """The place of the layer with this id; raises ArchitectureError if there is none."""
+        """The index of the layer with this id; raises ArchitectureError if there is none."""
         for index, layer in enumerate(self.layers):
             if layer.id == layer_id:
                 return index
@@ -150,34 +150,36 @@ class Architecture(BaseModel):
         return fitted.model_copy(update={"input": InputShape(channels=channels, height=height, width=width)})
 
     def with_new_head(self, classes: int) -> "Architecture":
-        """The same layers with an output for so many classes, trained, its units no longer written out."""
-        layers = [_resize_output(layer, classes) if isinstance(layer, Output) else layer for layer in self.layers]
+        """The same layers with a trainable output for another number of classes."""
+        layers = [layer.with_classes(classes) for layer in self.layers]
         return Architecture(input=self.input, classes=classes, layers=tuple(layers))
 
     def freeze_up_to(self, index: int) -> "Architecture":
-        """The layers up to and with ``index`` frozen, all others trained; -1 freezes none."""
-        return self.with_layers([_with_trainable(layer, place > index) for place, layer in enumerate(self.layers)])
+        """The layers up to and including ``index`` frozen, all others trainable; -1 freezes none."""
+        return self.with_layers(
+            [_with_trainable(layer, position > index) for position, layer in enumerate(self.layers)]
+        )
 
     def replace_layer(self, index: int, *layers: Layer) -> "Architecture":
-        """Other layers in the place of one; none removes it."""
+        """Replace one layer by others; without others it is removed."""
         return self.with_layers((*self.layers[:index], *layers, *self.layers[index + 1 :]))
 
     def insert_layer(self, index: int, layer: Layer) -> "Architecture":
-        """One layer more, before ``index``."""
+        """Insert a layer before ``index``."""
         return self.with_layers((*self.layers[:index], layer, *self.layers[index:]))
 
     def duplicate_layer(self, index: int) -> "Architecture":
-        """A copy of a layer right after it."""
+        """Insert a copy of a layer after it."""
         return self.insert_layer(index + 1, self.layers[index].model_copy(update={"id": ""}))
 
     def move_layer(self, index: int, offset: int) -> "Architecture":
-        """A layer some places further down (or up, if negative), stopping at the ends."""
-        rest = [layer for place, layer in enumerate(self.layers) if place != index]
+        """Move a layer down by ``offset`` positions (up if negative), at most to the ends."""
+        rest = [layer for position, layer in enumerate(self.layers) if position != index]
         rest.insert(max(0, min(len(rest), index + offset)), self.layers[index])
         return self.with_layers(rest)
 
     def toggle_layer(self, index: int) -> "Architecture":
-        """A layer switched off, or on again."""
+        """Disable or enable a layer."""
         layer = self.layers[index]
         return self.replace_layer(index, layer.model_copy(update={"enabled": not layer.enabled}))
 
@@ -201,11 +203,6 @@ def _with_dropout_rates(layer: LayerT, remaining_rates: list[float]) -> LayerT:
     return layer.with_inner_layers([_with_dropout_rates(inner, remaining_rates) for inner in layer.inner_layers])
 
 
-def _resize_output(output: Output, classes: int) -> Output:
-    activation = "sigmoid" if output.activation == "sigmoid" and classes == 2 else "softmax"
-    return output.replace(activation=activation, units=None, trainable=True)
-
-
 def _with_trainable(layer: Layer, trainable: bool) -> Layer:
     if not layer.has_weights:
         return layer
@@ -215,7 +212,7 @@ def _with_trainable(layer: Layer, trainable: bool) -> Layer:
 
 
 def _read_layer_id(layer: Any) -> str | None:
-    """The id that a layer brings, empty if it has none yet; None for what is no layer."""
+    """The id of a layer, empty if it has none yet; None if ``layer`` is not a layer."""
     if isinstance(layer, Layer):
         return layer.id
     if not isinstance(layer, dict):

@@ -1,4 +1,4 @@
-"""A layer's or recipe's fields as a form sees them: bounds, step, choices and help, read from the model itself."""
+"""Form fields of layers and recipes: control, bounds, choices and help, read from the pydantic model."""
 
 from dataclasses import dataclass
 from types import UnionType
@@ -14,12 +14,12 @@ Control = Literal["integer", "number", "flag", "choice"]
 _HIDDEN_FIELDS = {"kind", "id", "enabled", "trainable", "schema_version"}
 _MAX_CHOICES = 32
 _OPEN_BOUND_EPSILON = 1e-9
-"""The least that a form allows above an open bound."""
+"""Distance of a form's minimum from an open bound."""
 
 
 @dataclass(frozen=True)
 class FormField:
-    """One field: which control suits it, its bounds (inclusive) or choices, and one sentence of help."""
+    """One form field: its control, bounds (inclusive) or choices, and help."""
 
     name: str
     control: Control
@@ -33,17 +33,17 @@ class FormField:
 
     @property
     def label(self) -> str:
-        """The field's name as it stands beside the control: PyTorch's own word, with spaces."""
+        """The control's label: the field's name with spaces."""
         return self.name.replace("_", " ")
 
 
 def build_form_fields(model: type[BaseModel]) -> tuple[FormField, ...]:
-    """The editable fields of a model in order; nested models and lists are left to their own forms."""
+    """The editable fields of a model, in order; nested models and lists have their own forms."""
     names = [name for name in model.model_fields if name not in _HIDDEN_FIELDS]
     if issubclass(model, Layer) and model.has_weights:
-        names.append("trainable")  # what all of them have comes after what is their own
-    found = (_build_form_field(name, model.model_fields[name]) for name in names)
-    return tuple(field for field in found if field is not None)
+        names.append("trainable")  # after the fields of the kind
+    fields = (_build_form_field(name, model.model_fields[name]) for name in names)
+    return tuple(field for field in fields if field is not None)
 
 
 def _build_form_field(name: str, info: FieldInfo) -> FormField | None:
@@ -89,7 +89,7 @@ def _read_bounds(metadata: list[Any]) -> tuple[float | None, float | None, bool]
 
 
 def _list_choices(annotation: Any, minimum: float | None, maximum: float | None) -> tuple[Any, ...]:
-    """The values of a literal, or of a union of words, nothing and a bounded integer; empty if there are too many."""
+    """The values of a literal, or of a union of strings, None and a bounded integer; empty if there are too many."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     if get_origin(annotation) not in (Union, UnionType):

@@ -1,24 +1,24 @@
-"""Shapes and the arithmetic of sliding windows, shared by every layer that has one."""
+"""Shapes, sliding windows and receptive fields."""
 
 from dataclasses import dataclass
 from math import prod
 
 Shape = tuple[int, ...]
-"""(channels, height, width) of a map, or (features,) of a vector; the batch dimension is left out."""
+"""(channels, height, width) of feature maps, or (features,) of a vector; the batch dimension is left out."""
 
 
 def is_spatial(shape: Shape) -> bool:
-    """Whether a shape has height and width, as convolutions and pooling need."""
+    """True if a shape has height and width."""
     return len(shape) == 3
 
 
 def format_shape(shape: Shape) -> str:
-    """A shape as people write it: ``32×26×26``."""
+    """Format a shape: ``32×26×26``."""
     return "×".join(str(size) for size in shape)
 
 
 def count_elements(shape: Shape) -> int:
-    """How many numbers a value of this shape holds."""
+    """Number of values in a tensor of this shape."""
     return prod(shape)
 
 
@@ -45,10 +45,10 @@ class SlidingWindow:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """How much of the input one value of a layer sees, per axis, in input pixels.
+    """Receptive field of one value along an axis, in input pixels.
 
-    ``size`` is the extent of the seen square, ``jump`` the distance between neighbours of the layer, ``start`` the
-    input coordinate of the first value's first seen pixel (negative inside the padding). Source: Araujo, Norris, Sim,
+    ``size`` is its extent, ``jump`` the distance between the fields of neighboring values, ``start`` the first
+    pixel of the first value's field (negative inside the padding). Source: Araujo, Norris, Sim,
     "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
     """
 
@@ -65,7 +65,7 @@ class ReceptiveField:
         )
 
     def expand_to_feature_map(self, size: int) -> "ReceptiveField":
-        """The field of a value that sees every one of ``size`` positions along the axis."""
+        """The field of a value that depends on all ``size`` positions along the axis."""
         return ReceptiveField(size=self.size + (size - 1) * self.jump, jump=self.jump, start=self.start)
 
     def unite(self, other: "ReceptiveField") -> "ReceptiveField":

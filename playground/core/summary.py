@@ -1,4 +1,4 @@
-"""The table of a network: shapes, parameters, cost and receptive field of every layer, without torch."""
+"""Summary of a network: shapes, parameters, cost and receptive field of every layer."""
 
 from dataclasses import dataclass
 from itertools import takewhile
@@ -14,12 +14,12 @@ OPTIMIZER_COPIES = 4
 """Weight, gradient and two moments, as Adam keeps them."""
 
 BACKWARD_MEMORY_FACTOR = 2.5
-"""Measured on the presets: what a training step keeps and makes, over the forward activations alone."""
+"""Ratio of a training step's memory to its forward activations, measured on the presets."""
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer in figures. Shapes leave out the batch; ``compute_receptive_field`` is (height, width) in input pixels."""
+    """Figures of one layer; shapes without the batch, ``receptive_field`` as (height, width) in input pixels."""
 
     index: int
     id: str
@@ -43,37 +43,37 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """All rows and their totals."""
+    """The rows of all layers and their totals."""
 
     input_shape: Shape
     layers: tuple[LayerSummary, ...]
 
     @property
     def parameters(self) -> int:
-        """Numbers of the whole network that training finds, frozen or not."""
+        """Parameters of the network, frozen or not."""
         return sum(row.parameters for row in self.layers)
 
     @property
     def trainable_parameters(self) -> int:
-        """Those of the parameters that are not frozen."""
+        """Parameters that are not frozen."""
         return sum(row.trainable_parameters for row in self.layers)
 
     @property
     def frozen_prefix(self) -> tuple[LayerSummary, ...]:
-        """Those before the first layer that learns: no gradient goes as far down."""
+        """The layers before the first trainable one, which receive no gradient."""
         return tuple(takewhile(lambda row: not row.trainable_parameters, self.layers))
 
     @property
     def backbone_and_head(self) -> dict[int, str]:
-        """The two halves of a network, by the index of the first layer of each; none where there is only one.
+        """Titles of backbone and head by the index of their first layer; empty for networks with one of them.
 
-        The first makes features of maps, the second classes of features: it begins where maps become a vector.
+        The head begins at the first layer with a vector as its result.
         """
         active = [row for row in self.layers if row.enabled]
-        is_map = [len(row.output_shape) == 3 for row in active]
-        if not active or not is_map[0] or all(is_map):
+        is_spatial = [len(row.output_shape) == 3 for row in active]
+        if not active or not is_spatial[0] or all(is_spatial):
             return {}
-        return {active[0].index: "Feature extraction", active[is_map.index(False)].index: "Classification"}
+        return {active[0].index: "Feature extraction", active[is_spatial.index(False)].index: "Classification"}
 
     @property
     def multiply_adds(self) -> int:
@@ -87,22 +87,22 @@ class Summary:
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """What one value of the last map (before the vector part) sees of the input, in pixels."""
-        maps = [row.receptive_field for row in self.layers if row.enabled and len(row.output_shape) == 3]
-        return maps[-1] if maps else (1, 1)
+        """Receptive field of the last feature maps, in input pixels."""
+        fields = [row.receptive_field for row in self.layers if row.enabled and len(row.output_shape) == 3]
+        return fields[-1] if fields else (1, 1)
 
     def estimate_training_bytes(self, batch_size: int) -> int:
         """An estimate of the memory of one training step."""
         frozen = self.parameters - self.trainable_parameters
         weights = (frozen + self.trainable_parameters * OPTIMIZER_COPIES) * BYTES_PER_VALUE
         images = count_elements(self.input_shape) * BYTES_PER_VALUE
-        passing = [row.activation_bytes for row in self.frozen_prefix]  # let go as soon as the next layer has read it
-        kept = self.activation_bytes + images - sum(passing)
-        return weights + (int(kept * BACKWARD_MEMORY_FACTOR) + 2 * max(passing, default=0)) * batch_size
+        transient = [row.activation_bytes for row in self.frozen_prefix]  # freed as soon as the next layer has read it
+        kept = self.activation_bytes + images - sum(transient)
+        return weights + (int(kept * BACKWARD_MEMORY_FACTOR) + 2 * max(transient, default=0)) * batch_size
 
 
 def summarize(architecture: Architecture) -> Summary:
-    """The rows of every layer; a disabled one passes its input on and costs nothing."""
+    """Summarize every layer; a disabled one passes its input on and costs nothing."""
     steps = {step.index: step for step in architecture.resolve_layers()}
     height, width = architecture.input.height, architecture.input.width
     field, shape = ReceptiveField(), architecture.input.shape

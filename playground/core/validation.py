@@ -1,4 +1,4 @@
-"""Everything that keeps an architecture from being built, in plain words, each with fixes that one click applies."""
+"""Validation of architectures: every problem with its layer, field, reason and fixes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ REFERENCE_BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class ResourceLimits:
-    """What the machine that trains allows."""
+    """Limits of the machine that trains."""
 
     max_parameters: int = MAX_PARAMETERS
     max_training_bytes: int = MAX_TRAINING_BYTES
@@ -22,12 +22,12 @@ class ResourceLimits:
 
 
 UNLIMITED = ResourceLimits(max_parameters=10**15, max_training_bytes=10**18)
-"""For looking at a network or writing it down, which takes no training."""
+"""Limits for inspection and export, which need no training."""
 
 
 @dataclass(frozen=True)
 class Fix:
-    """Another architecture in which the problem is gone, and the words of its button."""
+    """A corrected architecture and its button label."""
 
     label: str
     architecture: Architecture
@@ -35,7 +35,7 @@ class Fix:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong: the layer (None: the network as a whole), the field, the reason, and fixes, the best first."""
+    """A problem: the layer (None: the whole network), the field, the reason, and fixes, the best first."""
 
     layer_index: int | None
     layer_id: str | None
@@ -45,43 +45,45 @@ class Problem:
     fixes: tuple[Fix, ...] = ()
 
     def __str__(self) -> str:
-        place = "The network" if self.layer_index is None else f"Layer {self.layer_index + 1}"
-        return f"{place}: {self.what} {self.expected}".strip()
+        location = "The network" if self.layer_index is None else f"Layer {self.layer_index + 1}"
+        return f"{location}: {self.what} {self.expected}".strip()
 
 
 def validate(architecture: Architecture, limits: ResourceLimits | None = None) -> tuple[Problem, ...]:
-    """Every problem of every layer, top to bottom, then of the whole; empty means it builds and trains."""
+    """All problems, by layer and then of the whole network; empty if it can be built and trained."""
     problems = [*_validate_layers(architecture), *_validate_output(architecture)]
-    # Sizes are only worth naming once the shapes hold: a mended shape changes them.
+    # Sizes are checked last: fixing a shape changes them.
     return tuple(problems or _validate_size(architecture, limits or ResourceLimits()))
 
 
 def _validate_layers(architecture: Architecture) -> Iterator[Problem]:
     for step in architecture.resolve_layers():
         layer = architecture.layers[step.index]
-        defects = step.layer.validate_input(step.input_shape)
-        if isinstance(layer, Output):
-            defects += layer.validate_classes(architecture.classes)
-            # Repairs speak of the layer as it stands in the list, where its units may be left open.
-            defects = tuple(_restore_original_layer(defect, step.layer, layer) for defect in defects)
-        for defect in defects:
-            yield _to_problem(architecture, step.index, defect)
+        layer_problems = step.layer.validate_input(step.input_shape)
+        if layer.is_output:
+            layer_problems += layer.validate_classes(architecture.classes)
+            # Fixes refer to the layer in the list, whose number of units may be open.
+            layer_problems = tuple(
+                _restore_original_layer(layer_problem, step.layer, layer) for layer_problem in layer_problems
+            )
+        for layer_problem in layer_problems:
+            yield _to_problem(architecture, step.index, layer_problem)
 
 
 def _restore_original_layer(problem: LayerProblem, resolved: Layer, original: Layer) -> LayerProblem:
-    repairs = tuple(
-        type(repair)(repair.label, tuple(original if layer is resolved else layer for layer in repair.layers))
-        for repair in problem.fixes
+    fixes = tuple(
+        type(fix)(fix.label, tuple(original if layer is resolved else layer for layer in fix.layers))
+        for fix in problem.fixes
     )
-    return LayerProblem(problem.field, problem.what, problem.expected, repairs)
+    return LayerProblem(problem.field, problem.what, problem.expected, fixes)
 
 
 def _to_problem(architecture: Architecture, index: int, layer_problem: LayerProblem) -> Problem:
-    room = MAX_LAYERS - len(architecture.layers) + 1
+    available = MAX_LAYERS - len(architecture.layers) + 1
     fixes = tuple(
-        Fix(repair.label, architecture.replace_layer(index, *repair.layers))
-        for repair in layer_problem.fixes
-        if len(repair.layers) <= room
+        Fix(fix.label, architecture.replace_layer(index, *fix.layers))
+        for fix in layer_problem.fixes
+        if len(fix.layers) <= available
     )
     return Problem(
         index, architecture.layers[index].id, layer_problem.field, layer_problem.what, layer_problem.expected, fixes
@@ -90,9 +92,9 @@ def _to_problem(architecture: Architecture, index: int, layer_problem: LayerProb
 
 def _validate_output(architecture: Architecture) -> Iterator[Problem]:
     active = [step.index for step in architecture.resolve_layers()]
-    outputs = [index for index in active if isinstance(architecture.layers[index], Output)]
+    outputs = [index for index in active if architecture.layers[index].is_output]
     if not outputs:
-        disabled = [i for i, layer in enumerate(architecture.layers) if isinstance(layer, Output)]
+        disabled = [i for i, layer in enumerate(architecture.layers) if layer.is_output]
         fixes: tuple[Fix, ...] = ()
         if disabled:
             fixes = (Fix("Switch the output on", architecture.toggle_layer(disabled[-1])),)
@@ -160,7 +162,7 @@ def _build_size_problem(
 
 
 def format_bytes(byte_count: int) -> str:
-    """A number of bytes as people say it."""
+    """Format a number of bytes."""
     size = float(byte_count)
     for unit in ("B", "kB", "MB"):
         if size < 1000:

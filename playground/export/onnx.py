@@ -1,4 +1,4 @@
-"""A trained network as an ONNX file, which other programs and languages run without PyTorch.
+"""ONNX export of a trained network.
 
 The graph is written here, node by node, from the same torch calls that the network is built from. PyTorch's exporter
 compiles the network first: 6 s and 230 MB for a net that this takes 0.1 s and 10 MB for, in every server that exports.

@@ -263,7 +263,7 @@ def _read_or_error(text: str) -> Architecture | ArchitectureError | SchemaVersio
 @given(value=_json, layer=st.dictionaries(_words, _json, max_size=4))
 @settings(max_examples=150)
 def test_no_json_escapes(value: Any, layer: dict[str, Any]) -> None:
-    """Whatever the JSON, the answer is an Architecture or an error of ours that can be printed."""
+    """Any JSON gives an Architecture or a printable PlaygroundError."""
     for data in (value, {"layers": value}, {"layers": [layer]}, {"layers": [{"kind": "linear"} | layer]}):
         read = _read_or_error(json.dumps(data))
         if isinstance(read, Architecture):

@@ -159,7 +159,7 @@ def test_a_kind_has_words(kind: str) -> None:
 @given(layer=strategies.layers(), shape=st.tuples(st.integers(1, 600), st.integers(1, 40), st.integers(1, 40)))
 @settings(max_examples=150)
 def test_figures_are_total(layer: Layer, shape: tuple[int, ...]) -> None:
-    """On any input, map or vector, a layer answers with positive shapes and counts, and its defects have words."""
+    """On any input, map or vector, a layer answers with positive shapes and counts, and its problems have words."""
     for given_shape in (shape, shape[:1]):
         output = layer.compute_output_shape(given_shape)
         assert len(output) in (1, 3)
@@ -167,9 +167,9 @@ def test_figures_are_total(layer: Layer, shape: tuple[int, ...]) -> None:
         assert layer.count_parameters(given_shape) >= 0
         assert layer.count_multiply_adds(given_shape) >= 0
         assert layer.count_saved_activations(given_shape) >= 1
-        for defect in layer.validate_input(given_shape):
-            assert defect.what.endswith(".")
-            assert defect.field in type(layer).model_fields
+        for problem in layer.validate_input(given_shape):
+            assert problem.what.endswith(".")
+            assert problem.field in type(layer).model_fields
 
 
 def test_detail_of_each_kind() -> None:

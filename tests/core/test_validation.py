@@ -1,4 +1,4 @@
-"""Validation is total: it names every problem, its fixes mend it, and what has none builds in torch."""
+"""Validation is total: every problem has a fix that removes it, and networks without problems build in PyTorch."""
 
 import pytest
 import torch

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from playground.interpret.activations.arithmetic import Array, ChannelExplanation, Operation, Window
+from playground.core.layers.base import ExplainedOperation
+from playground.interpret.activations.arithmetic import Array, ChannelExplanation, Window
 from playground.ui.components.arithmetic_view import encode_channel
 
 
@@ -22,7 +23,7 @@ def ramp(*shape: int, start: int = 0) -> Array:
 
 
 def make_channel(
-    rule: Operation,
+    rule: ExplainedOperation,
     window: Window,
     *,
     below: tuple[int, int, int],

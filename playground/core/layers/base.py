@@ -144,6 +144,18 @@ class Layer(BaseModel):
         """The same layer with the stride of a subsampling that follows it; None if it cannot take one."""
         return None
 
+    def resolve_units(self: LayerT, classes: int) -> LayerT:
+        """The same layer for a number of classes; only an output depends on it."""
+        return self
+
+    def with_classes(self: LayerT, classes: int) -> LayerT:
+        """The same layer in a network for other classes; an output becomes new and trainable."""
+        return self
+
+    def validate_classes(self, classes: int) -> tuple[LayerProblem, ...]:
+        """Problems of an output with the number of classes."""
+        return ()
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the result for an input of ``input_shape``."""
         return input_shape

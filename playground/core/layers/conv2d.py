@@ -123,16 +123,16 @@ class Conv2d(Convolution):
     def _validate_groups(self, in_channels: int) -> tuple[LayerProblem, ...]:
         if in_channels % self.groups == 0 and self.out_channels % self.groups == 0:
             return ()
-        repairs = [LayerFix("Use 1 group", (self.replace(groups=1),))]
+        fixes = [LayerFix("Use 1 group", (self.replace(groups=1),))]
         rounded = max(self.groups, self.out_channels // self.groups * self.groups)
         if in_channels % self.groups == 0 and rounded <= 512:
-            repairs.insert(0, LayerFix(f"Use {rounded} channels", (self.replace(out_channels=rounded),)))
+            fixes.insert(0, LayerFix(f"Use {rounded} channels", (self.replace(out_channels=rounded),)))
         return (
             LayerProblem(
                 field="groups",
                 what=f"{self.groups} groups cannot share {in_channels} channels in and {self.out_channels} out evenly.",
                 expected="The number of groups must divide both.",
-                fixes=tuple(repairs),
+                fixes=tuple(fixes),
             ),
         )
 

@@ -14,7 +14,7 @@ class Dropout(Layer):
     """Sets a random share of the values to zero while training. Source: Srivastava et al., "Dropout", 2014."""
 
     title = "Dropout"
-    description = "Zeroes a random share of the values while training, so that the net cannot lean on single ones."
+    description = "Zeroes a random share of the values while training, so that the network cannot rely on single ones."
     menu_order = 70
     is_elementwise = True
     is_passthrough = True

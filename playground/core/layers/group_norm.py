@@ -17,7 +17,7 @@ class GroupNorm(Layer):
     """
 
     title = "Group norm"
-    description = "Brings groups of channels to mean 0 and variance 1 in each image, whatever the batch size."
+    description = "Brings groups of channels to mean 0 and variance 1 in each image; the batch size does not matter."
     menu_order = 65
     has_weights = True
     is_elementwise = True

@@ -49,6 +49,11 @@ class Output(Layer):
             return self
         return self.replace(units=1 if self.activation == "sigmoid" else classes)
 
+    def with_classes(self, classes: int) -> "Output":
+        """A new, trainable output for other classes."""
+        activation = "sigmoid" if self.activation == "sigmoid" and classes == 2 else "softmax"
+        return self.replace(activation=activation, units=None, trainable=True)
+
     @property
     def _unit_count(self) -> int:
         return self.units or 1
@@ -92,7 +97,7 @@ class Output(Layer):
             return (
                 LayerProblem(
                     field="activation",
-                    what=f"A sigmoid output tells two classes apart; the data has {classes}.",
+                    what=f"A sigmoid output distinguishes two classes; the data has {classes}.",
                     expected="More than two classes need softmax.",
                     fixes=(LayerFix("Use softmax", (self.replace(activation="softmax", units=None),)),),
                 ),

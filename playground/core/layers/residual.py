@@ -45,14 +45,14 @@ def _make_default_layers() -> tuple[InnerLayer, ...]:
 
 
 class Residual(Layer):
-    """Adds what a short stack of layers puts out to what went in.
+    """Adds the input to the result of a short stack of layers.
 
-    Where the stack changes the number of channels, or shrinks the maps by a whole factor, the way around it is a 1×1
+    Where the stack changes the number of channels, or shrinks the maps by a whole factor, the shortcut is a 1×1
     convolution with that stride. Source: He et al., "Deep Residual Learning for Image Recognition", 2015.
     """
 
     title = "Residual"
-    description = "A short stack of layers plus a way around it: the stack only has to learn what to change."
+    description = "A short stack of layers plus a shortcut around it: the stack only has to learn what to change."
     menu_order = 110
     input_requirement = "spatial"
     has_weights = True
@@ -67,7 +67,7 @@ class Residual(Layer):
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
-        """What is inside."""
+        """The convolutions inside and the activation."""
         inner = " + ".join(
             f"{layer.title} {layer.format_arguments()}".strip()
             for layer in self._enabled_layers
@@ -97,7 +97,7 @@ class Residual(Layer):
         return steps
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The inner stack's."""
+        """The shape after the layers inside."""
         shape = input_shape
         for layer in self._enabled_layers:
             shape = layer.compute_output_shape(shape)
@@ -117,7 +117,7 @@ class Residual(Layer):
         return inner + (shortcut.count_parameters(input_shape) if shortcut else 0)
 
     def count_trainable_parameters(self, input_shape: Shape) -> int:
-        """None if the block is frozen, else all but those of its frozen layers."""
+        """Parameters of the block without its frozen layers; none if it is frozen."""
         frozen = sum(
             layer.count_parameters(shape)
             for layer, shape in self._trace_input_shapes(input_shape)
@@ -137,7 +137,7 @@ class Residual(Layer):
         return inner + count_elements(self.compute_output_shape(input_shape))
 
     def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
-        """The inner stack's, joined with the way around it."""
+        """Union of the receptive fields of both branches."""
         inside = field
         for layer, shape in self._trace_input_shapes(input_shape):
             inside = layer.compute_receptive_field(inside, shape)
@@ -177,27 +177,27 @@ class Residual(Layer):
         return add_keras_activation((block,), self.activation)
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """Inner layers that do not work, and a stack whose maps do not meet those of the way around it."""
+        """Problems of the layers inside, and a result whose shape differs from the shortcut's."""
         if not is_spatial(input_shape):
             return validate_spatial_input(self, input_shape)
         if not self._enabled_layers:
             return (
                 LayerProblem(
-                    "layers", "Every layer inside is switched off.", "A block needs one.", (LayerFix("Remove", ()),)
+                    "layers", "Every layer inside is disabled.", "A block needs one.", (LayerFix("Remove", ()),)
                 ),
             )
-        found = []
-        places = [index for index, layer in enumerate(self.layers) if layer.enabled]
-        for index, (layer, shape) in zip(places, self._trace_input_shapes(input_shape), strict=True):
-            for defect in layer.validate_input(shape):
-                repairs = tuple(
-                    self._wrap_inner_fix(index, repair) for repair in defect.fixes if self._can_apply_fix(index, repair)
+        problems = []
+        indices = [index for index, layer in enumerate(self.layers) if layer.enabled]
+        for index, (layer, shape) in zip(indices, self._trace_input_shapes(input_shape), strict=True):
+            for problem in layer.validate_input(shape):
+                fixes = tuple(
+                    self._wrap_inner_fix(index, fix) for fix in problem.fixes if self._can_apply_fix(index, fix)
                 )
-                found.append(
-                    LayerProblem("layers", f"Inside, layer {index + 1}: {defect.what}", defect.expected, repairs)
+                problems.append(
+                    LayerProblem("layers", f"Inside, layer {index + 1}: {problem.what}", problem.expected, fixes)
                 )
-        if found:
-            return tuple(found)
+        if problems:
+            return tuple(problems)
         return self._validate_shortcut_shape(input_shape)
 
     def _can_apply_fix(self, index: int, fix: LayerFix) -> bool:
@@ -220,7 +220,7 @@ class Residual(Layer):
         return (
             LayerProblem(
                 field="layers",
-                what=f"The stack ends in {format_shape(output_shape)} maps, the way around it in {format_shape(around)}.",
+                what=f"The stack ends in {format_shape(output_shape)} maps, the shortcut in {format_shape(around)}.",
                 expected="Both are added, so they must have the same size.",
                 fixes=(LayerFix("Use 'same' padding inside", (self.replace(layers=kept),)),),
             ),

@@ -110,7 +110,7 @@ class WindowPool(Layer):
                 LayerProblem(
                     field="padding",
                     what=f"The padding ({self.padding}) is more than half the window ({self.kernel_size}).",
-                    expected="Else a window could lie wholly in the padding.",
+                    expected="It may be at most half: otherwise a window could lie entirely in the padding.",
                     fixes=(LayerFix(f"Pad {half}", (self.replace(padding=half),)),),
                 ),
             )
@@ -118,17 +118,17 @@ class WindowPool(Layer):
         if min(self._compute_output_size(height), self._compute_output_size(width)) >= 1:
             return ()
         smallest = min(height, width)
-        repairs = [LayerFix("Remove", ())]
+        fixes = [LayerFix("Remove", ())]
         if smallest >= 2:
             window = 2 if self.kernel_size > 2 else smallest
             smaller = self.replace(kernel_size=window, stride=None, padding=0)
-            repairs.insert(0, LayerFix(f"Use {window}×{window}", (smaller,)))
+            fixes.insert(0, LayerFix(f"Use {window}×{window}", (smaller,)))
         return (
             LayerProblem(
                 field="kernel_size",
                 what=f"The window ({self.kernel_size}×{self.kernel_size}) is larger than its {height}×{width} map.",
                 expected="Nothing would be left of the map.",
-                fixes=tuple(repairs),
+                fixes=tuple(fixes),
             ),
         )
 

@@ -1,4 +1,4 @@
-"""Named architectures and recipes: where a beginner starts and a test stands on firm ground."""
+"""Named architectures and recipes."""
 
 from playground.core.presets import recipes
 from playground.core.presets.base import GROUP_TITLES, ArchitecturePreset, RecipePreset, get_preset

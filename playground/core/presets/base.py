@@ -1,4 +1,4 @@
-"""What a preset is, and what the networks of the presets are put together from."""
+"""Preset types and helpers that build preset networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ GROUP_TITLES: dict[PresetGroup, str] = {
 
 @dataclass(frozen=True)
 class ArchitecturePreset:
-    """A network worth starting from; ``is_broken`` ones are meant to be mended.
+    """A named network; ``is_broken`` ones contain mistakes to fix.
 
-    ``recipe``: its source's settings, the data set included. ``observation``: what a mistake shows, and how it is mended.
+    ``recipe``: the settings of its source, dataset included. ``observation``: the effect of a mistake and its fix.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ArchitecturePreset:
 
 @dataclass(frozen=True)
 class RecipePreset:
-    """Settings worth starting from."""
+    """A named recipe."""
 
     name: str
     title: str
@@ -49,14 +49,14 @@ class RecipePreset:
 
 
 def get_preset(presets: Mapping[str, PresetT], name: str, what: str) -> PresetT:
-    """An entry of a table of presets; raises UnknownNameError with the names that there are."""
+    """The preset of a name; raises UnknownNameError with the known names."""
     if name in presets:
         return presets[name]
     raise UnknownNameError(f"There is no {what} {name!r}.", expected=f"There are: {', '.join(presets)}.")
 
 
 def build_architecture(*layers: Layer, input_shape: InputShape | None = None) -> Architecture:
-    """Layers as a network for MNIST, or for images of another shape."""
+    """A network for MNIST, or for images of another shape."""
     return Architecture(input=input_shape or InputShape(), layers=layers)
 
 
@@ -68,11 +68,11 @@ def build_tutorial_architecture(
     has_last_pooling: bool = True,
     input_shape: InputShape | None = None,
 ) -> Architecture:
-    """Convolutions of 3×3, each with its pooling (the last one perhaps without), flattened, and two linear layers."""
+    """3×3 convolutions with pooling (the last optionally without), Flatten and two linear layers."""
     layers: list[Layer] = []
-    for place, channels in enumerate(out_channels):
+    for index, channels in enumerate(out_channels):
         layers.append(Conv2d(out_channels=channels, activation=activation))
-        if has_last_pooling or place < len(out_channels) - 1:
+        if has_last_pooling or index < len(out_channels) - 1:
             layers.append(pooling())
     layers += [Flatten(), Linear(out_features=out_features, activation=activation), Output()]
     return build_architecture(*layers, input_shape=input_shape)

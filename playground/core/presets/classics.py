@@ -1,4 +1,4 @@
-"""The networks that people know by name, and the small ones of this program."""
+"""Classic architectures, and the small ones of this project."""
 
 from playground.core.layers import (
     Activation,

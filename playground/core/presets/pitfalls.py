@@ -1,4 +1,4 @@
-"""Mistakes that everybody makes once, each set up so that it can be seen."""
+"""Common mistakes, each with settings that show its effect."""
 
 from playground.core.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Output
 from playground.core.presets.base import ArchitecturePreset, build_architecture, build_tutorial_architecture
@@ -18,7 +18,7 @@ PITFALLS = (
     ArchitecturePreset(
         "broken",
         "Broken on purpose",
-        "Four mistakes that everybody makes once. Mend them, or let the fixes do it.",
+        "Four mistakes that everybody makes once. Fix them by hand or with the suggested fixes.",
         build_architecture(
             Conv2d(out_channels=16, kernel_size=5),
             MaxPool2d(kernel_size=4),

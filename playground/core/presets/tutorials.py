@@ -1,4 +1,4 @@
-"""The networks of the first tutorials, with the settings that those give."""
+"""Networks of introductory tutorials, with their settings."""
 
 from playground.core.architecture import InputShape
 from playground.core.layers import AvgPool2d, Flatten, Linear, Output
@@ -13,7 +13,7 @@ from playground.core.recipe import Recipe
 GUIDE_ARCHITECTURE = build_tutorial_architecture(32, 64, 64, out_features=64, has_last_pooling=False)
 
 TUTORIAL_RECIPE = Recipe(lr=1e-3, batch_size=32, epochs=5)
-"""Adam at 1e-3, batches of 32, five epochs: what Keras and most tutorials do unless told otherwise."""
+"""Adam at 1e-3, batches of 32, five epochs: the defaults of Keras and most tutorials."""
 
 _COLOR_32 = InputShape(channels=3, height=32, width=32)
 _COLOR_64 = InputShape(channels=3, height=64, width=64)

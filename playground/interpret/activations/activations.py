@@ -1,4 +1,4 @@
-"""What every layer makes of an image: its values before and after the activation."""
+"""Activations of every layer for an image, before and after the activation function."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from playground.engine.model.build import Residual, list_module_ranges
+from playground.engine.model.build import list_module_ranges
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
@@ -15,7 +15,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ActivationStatistics:
-    """Figures of one layer's values; ``zero_fraction`` is the share that is exactly 0, ``dead_channels`` counts channels of zeros."""
+    """Statistics of a layer's activations; ``zero_fraction``: share of exact zeros, ``dead_channels``: channels of zeros only."""
 
     minimum: float
     maximum: float
@@ -26,9 +26,9 @@ class ActivationStatistics:
 
 @dataclass(frozen=True)
 class LayerActivations:
-    """One layer's values for one image: (channels, height, width) or (features,).
+    """Activations of one layer for one image: (channels, height, width) or (features,).
 
-    ``before`` is None where the layer has no activation of its own.
+    ``pre_activation`` is None where the layer has no activation function.
     """
 
     layer_index: int
@@ -38,7 +38,7 @@ class LayerActivations:
 
 
 def compute_statistics(values: Array) -> ActivationStatistics:
-    """The figures of an array of maps or features."""
+    """Statistics of an array of feature maps or features."""
     per_channel = values.reshape(len(values), -1)
     return ActivationStatistics(
         minimum=float(values.min()),
@@ -50,36 +50,32 @@ def compute_statistics(values: Array) -> ActivationStatistics:
 
 
 def compute_activations(model: Model, image: Array) -> tuple[LayerActivations, ...]:
-    """The values of every enabled layer for ``image`` (channels, height, width), values 0 to 1.
+    """Activations of every enabled layer for ``image`` (channels, height, width), values 0 to 1.
 
-    The output layer's are its scores (logits). In eval mode: dropout passes everything, batch norm uses its running
-    figures.
+    Those of the output layer are logits. In eval mode: dropout passes everything, batch norm uses running statistics.
     """
-    found = []
+    activations = []
     values = torch.from_numpy(np.array(image, dtype=np.float32)).unsqueeze(0)
     with torch.inference_mode():
-        for span in list_module_ranges(model.architecture):
-            before: Tensor | None = None
-            modules = model.module[span.start : span.stop]
-            for place, module in enumerate(modules):
-                if place == len(modules) - 1 and place > 0 and _is_activation(module):
-                    before = values
+        for module_range in list_module_ranges(model.architecture):
+            layer = model.architecture.layers[module_range.layer_index]
+            pre_activation: Tensor | None = None
+            modules = model.module[module_range.start : module_range.stop]
+            for index, module in enumerate(modules):
+                if layer.activation_name != "none" and index == len(modules) - 1 and index > 0:
+                    pre_activation = values
                 values = module(values)
-            found.append(
+            activations.append(
                 LayerActivations(
-                    layer_index=span.layer_index,
-                    layer_id=model.architecture.layers[span.layer_index].id,
+                    layer_index=module_range.layer_index,
+                    layer_id=layer.id,
                     output=_to_array(values),
-                    pre_activation=None if before is None else _to_array(before),
+                    pre_activation=None if pre_activation is None else _to_array(pre_activation),
                 )
             )
-    return tuple(found)
-
-
-def _is_activation(module: torch.nn.Module) -> bool:
-    return not isinstance(module, Residual | torch.nn.Flatten) and not any(True for _ in module.parameters())
+    return tuple(activations)
 
 
 def _to_array(values: Tensor) -> Array:
-    # A copy: an in-place activation further on must not change what is shown of this layer.
+    # A copy: a later in-place activation must not change this result.
     return values[0].numpy().copy()

@@ -1,4 +1,4 @@
-"""The arithmetic behind one value of a layer, down to the single products; it adds up to the number that torch has."""
+"""Arithmetic of one value of a layer, down to the single products."""
 
 import math
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Window:
-    """Which values below belong to a place: it begins at place · stride - padding; (rows, columns) each."""
+    """Sliding window over the input: it starts at position · stride - padding; sizes as (rows, columns)."""
 
     kernel_size: tuple[int, int] = (1, 1)
     stride: int = 1
@@ -27,11 +27,11 @@ class Window:
     dilation: int = 1
 
     def first_position(self, row: int, column: int) -> tuple[int, int]:
-        """The first row and column below, negative inside the padding."""
+        """The first row and column of the input, negative inside the padding."""
         return row * self.stride - self.padding[0], column * self.stride - self.padding[1]
 
     def box(self, row: int, column: int, height: int, width: int) -> Box:
-        """What lies below, cut at the edges of maps of ``height`` x ``width``."""
+        """The input patch of a position, clipped to maps of ``height`` x ``width``."""
         top, left = self.first_position(row, column)
         rows, columns = (self.dilation * (size - 1) + 1 for size in self.kernel_size)
         (above, below), (before, after) = _clip_span(top, rows, height), _clip_span(left, columns, width)
@@ -39,14 +39,14 @@ class Window:
 
 
 def _clip_span(first: int, count: int, size: int) -> Span:
-    """A stretch of pixels, cut at the edges; empty where it lies in the padding."""
+    """A span of pixels, clipped to the map; empty inside the padding."""
     start = min(max(first, 0), size)
     return start, min(max(first + count, start), size)
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """One channel below: its patch, what each value counts, which places are not padding, and what it adds up to."""
+    """Contribution of one input channel: its patch, weights, mask of positions outside the padding, and total."""
 
     channel: int
     patch: Array
@@ -57,7 +57,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class ValueExplanation:
-    """A value in all its parts: the terms' totals and the bias give ``pre_activation``, the activation makes it ``output``."""
+    """One value with its contributions; their totals and the bias give ``pre_activation``."""
 
     contributions: tuple[Contribution, ...]
     bias: float | None
@@ -70,7 +70,7 @@ class ValueExplanation:
 
 @dataclass(frozen=True)
 class ChannelExplanation:
-    """One channel of a layer and all that its values are computed from.
+    """One channel of a layer with the inputs and weights of its values.
 
     ``below`` (channels, height, width): the channels that it looks at, the first of them number ``first_input_channel`` of the
     layer below; ``weights`` (channels, rows, columns) where it has some; ``before`` and ``after`` (height, width):
@@ -95,7 +95,7 @@ class ChannelExplanation:
     has_intermediate_inputs: bool = False
 
     def explain_value(self, row: int, column: int) -> ValueExplanation:
-        """The arithmetic of the value at a place; raises PlaygroundError outside of the map."""
+        """Explain the value at a position; raises PlaygroundError outside the map."""
         height, width = self.output.shape
         if not (0 <= row < height and 0 <= column < width):
             raise PlaygroundError(
@@ -114,7 +114,7 @@ class ChannelExplanation:
         )
 
     def compute_receptive_box(self, row: int, column: int) -> Box:
-        """What the value sees of the input."""
+        """The receptive field of the value in the input image."""
         (top, bottom), (left, right) = self.receptive_rows[row], self.receptive_columns[column]
         return top, left, bottom, right
 
@@ -146,7 +146,7 @@ class ChannelExplanation:
 
 @dataclass(frozen=True)
 class SoftmaxStep:
-    """From a class's score to its probability: the score, e to the power of it (less the largest score), the share."""
+    """Softmax of one class: its logit, the exponential of logit minus the largest logit, and the probability."""
 
     logit: float
     exponential: float
@@ -154,7 +154,7 @@ class SoftmaxStep:
 
 
 def compute_softmax_steps(logits: Array) -> tuple[SoftmaxStep, ...]:
-    """Softmax in its steps, for the scores (units,) of an output layer; a sigmoid's z is softmax of (0, z)."""
+    """Softmax step by step for the logits (units,); a sigmoid of z is the softmax of (0, z)."""
     found = expand_to_class_logits(torch.from_numpy(logits.astype(np.float64))[None])[0]
     exponentials = (found - found.max()).exp()
     total = float(exponentials.sum())

@@ -1,4 +1,4 @@
-"""One channel of a layer with everything that its values are computed from, for every kind of layer."""
+"""Explanation of one channel: inputs, weights and window, by the explanation rule of its layer."""
 
 from typing import Any
 
@@ -22,14 +22,14 @@ Array = NDArray[np.float32]
 
 
 def count_channels(values: LayerActivations) -> int:
-    """How many channels a layer's values have: its maps, or its values in a row."""
+    """Number of channels of a layer's activations: feature maps, or values of a vector."""
     return len(values.output)
 
 
 def explain_channel(model: Model, image: Array, layer_index: int, channel: int) -> ChannelExplanation:
-    """A channel of a layer for ``image`` (channels, height, width), values 0 to 1; of a vector, one of its values.
+    """Explain a channel (of a vector: one value) for ``image`` (channels, height, width), values 0 to 1.
 
-    Raises PlaygroundError for a layer that is not there or switched off, or a channel that it does not have.
+    Raises PlaygroundError for a missing or disabled layer, or a missing channel.
     """
     steps = get_steps_up_to(model.architecture, layer_index)
     place = len(steps) - 1
@@ -44,7 +44,7 @@ def explain_channel(model: Model, image: Array, layer_index: int, channel: int) 
 
 
 class _ChannelExplainer:
-    """Collects the inputs, weights and window of one channel, by the explanation rule of its layer."""
+    """Inputs, weights and window of one channel, by the explanation rule of its layer."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _ChannelExplainer:
         group_in, group_out = module.in_channels // module.groups, module.out_channels // module.groups
         first = self.channel_index // group_out * group_in
         (size, _), (stride, _), (dilation, _) = module.kernel_size, module.stride, module.dilation
-        # An even kernel cannot be padded evenly to keep the size: torch puts the odd zero to the right and below.
+        # PyTorch pads "same" for an even kernel with one more zero to the right and below.
         padding = dilation * (size - 1) // 2 if module.padding == "same" else module.padding[0]
         return self._build_explanation(
             "sum",
@@ -202,7 +202,7 @@ class _ChannelExplainer:
 
 
 def _to_map(values: Array) -> Array:
-    """A channel's values as (height, width); a single value is a map of one."""
+    """A channel's values as (height, width); a single value becomes a 1×1 map."""
     return np.asarray(values, dtype=np.float32).reshape(values.shape if values.ndim == 2 else (1, 1))
 
 

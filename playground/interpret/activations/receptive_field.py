@@ -1,7 +1,7 @@
-"""What a value of a layer sees of the input: back through every window, place by place.
+"""Exact receptive field of one value, traced back through every window.
 
-Exact also where the formula of a receptive field (``spec.shapes.ReceptiveField``) is not: where two ways of a block
-have unlike strides, or pooling leaves out a row that padding then stands for.
+It is exact also where the formula (``core.shapes.ReceptiveField``) is not: for branches of a block with different
+strides, and for pooling that drops a row.
 """
 
 from collections.abc import Sequence
@@ -14,30 +14,30 @@ from playground.errors import PlaygroundError
 Box = tuple[int, int, int, int]
 """(top, left, bottom, right) in pixels of the input, the ends exclusive."""
 Span = tuple[int, int]
-"""The first pixel along an axis, and the one after the last; equal if only padding is seen."""
+"""The first pixel along an axis and the one after the last; equal if only padding contributes."""
 
 
 def compute_receptive_box(architecture: Architecture, layer_index: int, row: int, column: int) -> Box | None:
-    """What the value at a place of a layer's maps sees of the input.
+    """The input box that a value of a layer's feature maps depends on.
 
-    None if that is the whole input, or the layer has no maps. Raises PlaygroundError for a layer that is not there.
+    None for the whole input, or for a layer without feature maps. Raises PlaygroundError for a missing layer.
     """
     return compute_box_of_last(get_steps_up_to(architecture, layer_index), row, column)
 
 
 def get_steps_up_to(architecture: Architecture, layer_index: int) -> tuple[ResolvedLayer, ...]:
-    """The enabled layers up to one of them; raises PlaygroundError for a layer that is not there or switched off."""
+    """The enabled layers up to one of them; raises PlaygroundError for a missing or disabled layer."""
     steps = architecture.resolve_layers()
     for place, step in enumerate(steps):
         if step.index == layer_index:
             return steps[: place + 1]
     raise PlaygroundError(
-        f"There is no layer {layer_index + 1} to look into.", expected="A layer of the network that is switched on."
+        f"There is no layer {layer_index + 1} in this network.", expected="An enabled layer of the network."
     )
 
 
 def compute_box_of_last(steps: Sequence[ResolvedLayer], row: int, column: int) -> Box | None:
-    """The same for the last of these layers."""
+    """The input box of a value of the last of these layers."""
     if not is_spatial(steps[-1].output_shape):
         return None
     (top, bottom), (left, right) = compute_receptive_span(steps, row, 0), compute_receptive_span(steps, column, 1)
@@ -46,7 +46,7 @@ def compute_box_of_last(steps: Sequence[ResolvedLayer], row: int, column: int) -
 
 
 def compute_receptive_span(steps: Sequence[ResolvedLayer], position: int, axis: int) -> Span:
-    """What a place of the last of these layers' maps sees along an axis (0: rows, 1: columns)."""
+    """The receptive field of a position of the last layer along an axis (0: rows, 1: columns)."""
     places: tuple[int, int] | None = (position, position)
     for step in reversed(steps):
         places = _trace_back(step.layer.build_torch_calls(step.input_shape), places)
@@ -57,7 +57,7 @@ def compute_receptive_span(steps: Sequence[ResolvedLayer], position: int, axis: 
 
 
 def _trace_back(calls: Sequence[TorchCall], positions: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Along one axis: the first and last place before these modules that the places after them, both ends, see."""
+    """The first and last input position of these modules for a range of output positions, along one axis."""
     for call in reversed(calls):
         if positions is None:
             return None

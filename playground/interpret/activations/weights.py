@@ -1,4 +1,4 @@
-"""The weights of a layer as arrays that can be drawn."""
+"""Weights and normalization parameters of a layer as arrays."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,9 +61,9 @@ def get_normalization_parameters(model: Model, layer_index: int) -> tuple[Normal
 
 
 def order_channels(kernels: Array, by: ChannelOrder) -> tuple[int, ...]:
-    """The output channels in an order: as they come, the strongest first, or each beside the one most like it.
+    """Order of the output channels: by number, by norm (largest first), or by similarity.
 
-    ``kernels`` (outputs, ...). Alike: from the strongest on, always the one next with the smallest angle to the last.
+    ``kernels`` (outputs, ...). Similarity: from the largest norm on, the next is the one with the smallest angle to the last.
     """
     rows = kernels.reshape(len(kernels), -1).astype(np.float64)
     norms = np.linalg.norm(rows, axis=1)
@@ -73,16 +73,16 @@ def order_channels(kernels: Array, by: ChannelOrder) -> tuple[int, ...]:
     if by == "norm":
         return strongest
     units = rows / np.maximum(norms, 1e-12)[:, None]
-    likeness = np.nan_to_num(units @ units.T)
+    similarity = np.nan_to_num(units @ units.T)
     chain = [strongest[0]]
     for _ in strongest[1:]:
-        likeness[:, chain[-1]] = -np.inf
-        chain.append(int(likeness[chain[-1]].argmax()))
+        similarity[:, chain[-1]] = -np.inf
+        chain.append(int(similarity[chain[-1]].argmax()))
     return tuple(chain)
 
 
 def compute_relative_change(current: Array, reference: Array) -> NDArray[np.float64]:
-    """How far each output channel's weights have moved, as a share of how long they were: (outputs,)."""
+    """Norm of the change of each output channel's weights, relative to their norm before: (outputs,)."""
     rows_now, rows_then = (array.reshape(len(array), -1).astype(np.float64) for array in (current, reference))
     moved: NDArray[np.float64] = np.linalg.norm(rows_now - rows_then, axis=1)
     moved /= np.maximum(np.linalg.norm(rows_then, axis=1), 1e-12)
@@ -114,7 +114,7 @@ def _count_weight_axes(module: Any) -> int:
 
 
 def _find_flattened_shape(model: Model, layer_index: int) -> tuple[int, ...] | None:
-    """The shape of the maps that a Flatten laid in a row just before a layer."""
+    """Shape of the feature maps that were flattened just before a layer; None without."""
     steps = model.architecture.resolve_layers()
     place = next((place for place, step in enumerate(steps) if step.index == layer_index), 0)
     while place > 0:

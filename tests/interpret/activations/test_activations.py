@@ -1,4 +1,4 @@
-"""What every layer makes of an image: by hand for a tiny net, against the model for any."""
+"""Activations: by hand for a tiny network, against the model for any network."""
 
 import numpy as np
 import pytest
