@@ -1,34 +1,34 @@
-"""Every error a person can cause or meet, as one tree; each says what happened, what was expected, how to fix it.
+"""Errors of the program as one tree; each says what happened, what was expected, and how to fix it.
 
 ::
 
     PlaygroundError
     ├── ArchitectureError     a network that cannot be read or built
     ├── RecipeError           training settings that cannot be read or used
-    ├── SchemaError           a file of a newer version of this program
-    ├── UnknownNameError      no preset, data set or run has this name
+    ├── SchemaVersionError    a file of a newer version of this program
+    ├── UnknownNameError      no preset, dataset or run has this name
     ├── DataError
     │   ├── AssetError        a bundled file is missing or damaged
-    │   ├── MissingDataError  a data set that has to be fetched first
-    │   ├── DownloadError     a file of a data set cannot be fetched
-    │   ├── DatasetError      a folder or ZIP of images that makes no data set
-    │   ├── ImageFileError    a file that is no image, or no usable one
+    │   ├── DatasetUnavailableError  a dataset that must be downloaded first
+    │   ├── DownloadError     a file of a dataset cannot be downloaded
+    │   ├── InvalidDatasetError  a folder or ZIP of images that is not a dataset
+    │   ├── ImageFileError    a file that is not a usable image
     │   └── DrawingError      nothing drawn, or strokes that cannot be read
-    ├── StoreError            the data folder cannot be read or written
+    ├── StorageError          the data folder cannot be read or written
     ├── TrainingError
-    │   ├── DivergedError     the loss is not a number any more
-    │   └── MemoryExceededError   the device has too little memory
+    │   ├── DivergedError     the loss is infinite or not a number
+    │   └── OutOfMemoryError  the device has too little memory
     ├── WorkerError           the training process cannot be started or reached
-    ├── OwnerError            the run or data set is another person's
-    └── SettingError          a server setting that cannot be used
+    ├── OwnershipError        the run or dataset is another person's
+    └── ConfigurationError    a server setting that cannot be used
 """
 
 
 class PlaygroundError(Exception):
-    """The root: carries the three parts so that a screen, a log and a terminal can each lay them out."""
+    """Root of the tree; keeps the three parts, so that a page, a log and a terminal can format them."""
 
     def __init__(self, what: str, *, expected: str = "", fix: str = "") -> None:
-        # What came from outside may hold half a character, which no terminal, log or browser could take.
+        # Text from outside may contain half a surrogate pair, which terminals, logs and browsers reject.
         self.what, self.expected, self.fix = (
             part.encode("utf-8", "replace").decode() for part in (what, expected, fix)
         )
@@ -55,7 +55,7 @@ class SchemaVersionError(PlaygroundError):
 
 
 class UnknownNameError(PlaygroundError):
-    """No preset, data set or run has this name."""
+    """No preset, dataset or run has this name."""
 
 
 class DataError(PlaygroundError):
@@ -67,19 +67,19 @@ class AssetError(DataError):
 
 
 class DatasetUnavailableError(DataError):
-    """A data set that has to be fetched first."""
+    """A dataset that must be downloaded first."""
 
 
 class DownloadError(DataError):
-    """A file of a data set cannot be fetched, or arrives damaged."""
+    """A file of a dataset cannot be downloaded, or arrives damaged."""
 
 
 class InvalidDatasetError(DataError):
-    """A folder or ZIP of images that makes no data set."""
+    """A folder or ZIP of images that is not a dataset."""
 
 
 class ImageFileError(DataError):
-    """A file that is no image, or no usable one."""
+    """A file that is not a usable image."""
 
 
 class DrawingError(DataError):
@@ -91,7 +91,7 @@ class StorageError(PlaygroundError):
 
 
 class TrainingError(PlaygroundError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class DivergedError(TrainingError):
@@ -107,7 +107,7 @@ class WorkerError(PlaygroundError):
 
 
 class OwnershipError(PlaygroundError):
-    """A run or a data set is another person's."""
+    """A run or a dataset is another person's."""
 
 
 class ConfigurationError(PlaygroundError):

@@ -12,6 +12,7 @@ from playground.core.recipe import Recipe
 from playground.engine.model.build import build_model
 from playground.engine.runs.imported_weights import import_weights
 from playground.engine.runs.initial_state import load_initial_state
+from playground.engine.runs.manage import delete_run
 from playground.engine.runs.repository import list_runs
 from playground.engine.runs.run_files import serialize_snapshot
 from playground.errors import PlaygroundError, StorageError
@@ -76,7 +77,7 @@ def test_damaged_files_are_refused_and_leave_nothing(home: object) -> None:
                     content[place:place] = dice.randbytes(dice.randrange(1, 60))
             content = content or bytearray(b"\0")
         try:
-            import_weights(bytes(content), NET, Recipe()).delete()
+            delete_run(import_weights(bytes(content), NET, Recipe()))
         except PlaygroundError:
             refused += 1
     assert refused > 200
