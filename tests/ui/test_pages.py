@@ -39,6 +39,7 @@ from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.engine.runs.transfer import create_transfer_run
 from playground.engine.workers.limits import ServerLimits
 from playground.errors import DatasetUnavailableError, StorageError
+from playground.interpret import inference
 from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing
 from playground.interpret.model import load_model
 from playground.ui import actions, model_input, services
@@ -685,7 +686,7 @@ def test_missing_dataset_is_reported_in_the_input_row(app: AppTest) -> None:
     assert "The dataset of this recipe is missing" in html_of(app)
     app.button(key="train-start").click().run()
     assert not app.exception
-    assert "no data set" in html_of(app)
+    assert "There is no dataset" in html_of(app)
     app.selectbox(key="architecture-preset").set_value("lenet5").run()
     assert not app.exception
     app.selectbox(key="dataset").set_value("mnist").run()
@@ -856,6 +857,8 @@ def test_each_stroke_is_rasterized_once_and_run_once_through_each_model(
         return preprocess_drawing(drawing, preprocessing)
 
     monkeypatch.setattr(model_input, "preprocess_drawing", count_rasterization)
+    model_input._canvas_cache.clear()
+    inference._infer.cache_clear()
     for index, model in enumerate(models):
         next(model.module.children()).register_forward_pre_hook(lambda *_, index=index: forwards.append(index))
     app.query_params["run"] = run.id
