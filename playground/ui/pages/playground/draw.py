@@ -48,7 +48,7 @@ _PREPROCESSING_STEPS = {
     "normalize_stroke_width": (
         "thinned",
         "Normalize stroke",
-        "Draw the strokes as wide as MNIST's, whatever the pen width on the canvas.",
+        "Draw the strokes as wide as MNIST's. Off: as wide as the pen.",
     ),
     "center_by_mass": (
         "centred",
