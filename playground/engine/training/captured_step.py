@@ -132,10 +132,7 @@ class CapturedLearner(Learner):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load as ``Learner`` does, into the tensors whose addresses are in the graphs."""
         self.compute_metrics()
-        moments = {
-            parameter: dict(self._optimizer.state[parameter])
-            for parameter in self._flat_parameters.parameter_groups.values()
-        }
+        moments = {parameter: dict(self._optimizer.state[parameter]) for parameter in list_parameters(self._optimizer)}
         own_options = [dict(group) for group in self._optimizer.param_groups]
         if state_dict["optimizer"] is None:
             for tensors in moments.values():
