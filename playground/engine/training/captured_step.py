@@ -22,7 +22,7 @@ from playground.engine.model.build import expand_to_class_logits
 from playground.engine.model.device import DeviceConfig
 from playground.engine.rng import derive_seed
 from playground.engine.training.cuda_graph import CapturedFunction, GraphCapture, fork_generator, get_default_generator
-from playground.engine.training.flat_update import FlatUpdate, copy_optimizer_state, reset_moment
+from playground.engine.training.flat_update import FlatUpdate, copy_optimizer_state, list_parameters, reset_moment
 from playground.engine.training.learner import BatchResult, Learner
 
 _METRICS_CAPACITY = 1024
