@@ -138,7 +138,7 @@ def _measure_inspecting(browser: Browser, url: str, run: Run, rounds: int) -> di
     page.wait_for_selector(".st-key-confusion", timeout=900_000)
     _wait_until_idle(page)
     started_at = time.monotonic()
-    page.locator(".st-key-mistakes-view").get_by_text("Map", exact=True).click()
+    page.locator(".st-key-mistakes-view").get_by_text("Embedding", exact=True).click()
     page.wait_for_selector(".st-key-embedding canvas", timeout=300_000)
     times["the projection of a layer, first"] = [time.monotonic() - started_at]
     page.context.close()
@@ -170,7 +170,7 @@ def _point_at_value(page: Page, number: int) -> None:
 def _measure_channel_edits(page: Page, rounds: int) -> list[float]:
     """Measure the seconds from switching a channel off to the new accuracy."""
     _wait_until_idle(page)
-    page.locator(".st-key-inside-view").get_by_text("Operate", exact=True).click()
+    page.locator(".st-key-inside-view").get_by_text("Edit", exact=True).click()
     page.wait_for_selector(".pg-figures b", timeout=300_000)
     times = []
     for _ in range(max(2, rounds // 4)):

@@ -1,4 +1,4 @@
-"""How far a net can be trusted, as plain Plotly figures (dicts)."""
+"""Plotly figures (dicts) of calibration and robustness."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ _HEIGHT = 300
 
 
 def make_reliability_figure(points: Sequence[tuple[float, float, int]], theme: Theme) -> dict[str, Any]:
-    """Confidence against accuracy, (confidence, accuracy, count of images) a point, with the line of honesty."""
+    """Reliability diagram: (confidence, accuracy, image count) a point, with the diagonal."""
     confidence, accuracy, counts = ([point[part] for point in points] for part in range(3))
     largest = max(counts, default=1)
     return {
@@ -25,26 +25,28 @@ def make_reliability_figure(points: Sequence[tuple[float, float, int]], theme: T
             {
                 "type": "scatter",
                 "mode": "lines+markers",
+                "cliponaxis": False,
                 "x": confidence,
                 "y": accuracy,
                 "customdata": counts,
                 "marker": {"color": theme.accent, "size": [8 + 14 * (count / largest) ** 0.5 for count in counts]},
                 "line": {"color": theme.accent, "width": 2},
-                "hovertemplate": "%{x:.1%} sure, right in %{y:.1%}<br>%{customdata:,} images<extra></extra>",
+                "hovertemplate": "confidence %{x:.1%}, accuracy %{y:.1%}<br>%{customdata:,} images<extra></extra>",
             },
         ],
-        "layout": _make_layout(theme, "how sure the net is", "how often it is right")
-        | {"xaxis": {**_make_axis(theme, "how sure the net is", is_percentage=True), "range": [0, 1.03]}},
+        "layout": _make_layout(theme, "confidence", "accuracy")
+        | {"xaxis": {**_make_axis(theme, "confidence", is_percentage=True), "range": [0, 1.03]}},
     }
 
 
 def make_robustness_figure(points: Sequence[tuple[float, float]], x_title: str, theme: Theme) -> dict[str, Any]:
-    """Accuracy at every level of a change, (level, accuracy) a point."""
+    """Accuracy at every level of a perturbation, (level, accuracy) a point."""
     return {
         "data": [
             {
                 "type": "scatter",
                 "mode": "lines+markers",
+                "cliponaxis": False,
                 "x": [level for level, _ in points],
                 "y": [accuracy for _, accuracy in points],
                 "line": {"color": theme.accent, "width": 2},
@@ -69,5 +71,5 @@ def _make_layout(theme: Theme, x_title: str, y_title: str) -> dict[str, Any]:
 
 
 def _make_axis(theme: Theme, title: str, *, is_percentage: bool = False) -> dict[str, Any]:
-    shown = {"tickformat": ",.0%"} if is_percentage else {}
-    return {"title": {"text": title}, "gridcolor": theme.grid, "zeroline": False, "fixedrange": True, **shown}
+    number_format = {"tickformat": ",.0%"} if is_percentage else {}
+    return {"title": {"text": title}, "gridcolor": theme.grid, "zeroline": False, "fixedrange": True, **number_format}

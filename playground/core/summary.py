@@ -36,6 +36,11 @@ class LayerSummary:
     receptive_field: tuple[int, int]
 
     @property
+    def label(self) -> str:
+        """The title with the layer's arguments, if it has any."""
+        return f"{self.title} {self.arguments_text}".strip()
+
+    @property
     def layer_class(self) -> type[Layer]:
         """The layer kind, with its traits."""
         return LAYER_KINDS[self.kind]

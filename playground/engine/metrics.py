@@ -197,3 +197,11 @@ class Evaluation:
 
     def _sort_by_confidence(self, indices: Indices) -> Indices:
         return indices[np.argsort(-self.confidence[indices], kind="stable")]
+
+
+_MIN_SIZE_FOR_PERCENT = 100
+
+
+def format_accuracy(accuracy: float, size: int) -> str:
+    """Format an accuracy as a percentage; on fewer than 100 images as "13 of 15"."""
+    return f"{accuracy:.2%}" if size >= _MIN_SIZE_FOR_PERCENT else f"{round(accuracy * size):,} of {size:,}"

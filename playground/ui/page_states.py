@@ -174,7 +174,7 @@ class InspectState:
     layer_id: str | None = None
     input_source: str = "Drawing"
     test_index: int = 0
-    view: str = "Maps"
+    view: str = "Feature maps"
     channel: int | None = None
     position: tuple[str, int, int, int] | None = None
     selected_steps: dict[str, int | None] = field(default_factory=dict)

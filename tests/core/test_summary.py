@@ -162,3 +162,10 @@ def test_padded_and_residual_receptive_fields_against_torch() -> None:
     ):
         architecture = Architecture(input=image, layers=(*layers, GlobalAvgPool(), Output()))
         assert _seen(architecture) == summarize(architecture).receptive_field
+
+
+def test_label_has_no_trailing_space_without_arguments() -> None:
+    labels = [row.label for row in summarize(get_architecture_preset("guide").architecture).layers]
+    assert labels[0].startswith("Conv 32")
+    assert "Flatten" in labels
+    assert all(label == label.strip() for label in labels)

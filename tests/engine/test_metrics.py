@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from playground.engine.metrics import ClassMetrics, Evaluation
+from playground.engine.metrics import ClassMetrics, Evaluation, format_accuracy
 
 # Label 0: correct, correct, predicted 1. Label 1: correct, predicted 2. Label 2: correct.
 PROBABILITIES = [[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4], [0.0, 0.05, 0.95], [0.3, 0.2, 0.5]]
@@ -103,3 +103,8 @@ def test_logits_of_a_diverged_network_have_no_confidence() -> None:
     assert evaluation.probabilities.tolist() == [[0.0] * 3] * 2
     assert evaluation.confidence.tolist() == [0.0, 0.0]
     assert evaluation.confusion_matrix.sum() == 2
+
+
+def test_accuracy_of_few_images_is_formatted_as_a_count() -> None:
+    assert format_accuracy(13 / 15, 15) == "13 of 15"
+    assert format_accuracy(0.98614, 10_000) == "98.61%"

@@ -1,10 +1,12 @@
-"""Look inside and Mistakes through AppTest: every view, for every kind of net, also one that diverged."""
+"""Inspect and Mistakes pages through AppTest: every view of every layer kind, also of a diverged network."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from playground.core.architecture import Architecture, InputShape
@@ -29,12 +31,12 @@ from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.interpret.editing import ChannelScale, KernelEdit
 from playground.interpret.evaluation.predictions import load_run_test_images
-from playground.ui import services as server
+from playground.ui import services
 from playground.ui.page_states import EditorState, InspectState, MistakesState
-from playground.ui.pages.inspect import top_activations as excites
+from playground.ui.pages.inspect import top_activations
 from playground.ui.pages.inspect.page import VIEWS
-from playground.ui.pages.mistakes import calibration as trust
-from playground.ui.panels import edit as operate
+from playground.ui.pages.mistakes import calibration
+from playground.ui.panels import edit
 from playground.ui.state import AppState
 from tests.ui.test_pages import NoWorkers, html_of
 
@@ -52,26 +54,26 @@ EVERY_KIND = Architecture(
         Output(),
     )
 )
-COLOUR = Architecture(
+COLOR = Architecture(
     input=InputShape(channels=3, height=14, width=12),
     layers=(MaxPool2d(), Conv2d(out_channels=5), Conv2d(out_channels=3, padding=1), Flatten(), Output()),
 )
 FLAT = Architecture(layers=(Flatten(), Linear(out_features=12), Output()))
 
 
-def run_of(architecture: Architecture, *, moments: int = 3, spoil: float | None = None) -> Run:
-    """A run with other weights at each moment; ``spoil`` is what its newest weights are all set to."""
+def run_of(architecture: Architecture, *, snapshots: int = 3, spoil: float | None = None) -> Run:
+    """Create a run with different weights in each snapshot; ``spoil``: value of all weights of the newest one."""
 
     def fill(run: Run) -> None:
-        for moment in range(moments):
-            weights = build_model(architecture, seed=moment).state_dict()
-            if spoil is not None and moment == moments - 1:
+        for index in range(snapshots):
+            weights = build_model(architecture, seed=index).state_dict()
+            if spoil is not None and index == snapshots - 1:
                 weights = {
                     name: torch.full_like(value, spoil) if value.is_floating_point() else value
                     for name, value in weights.items()
                 }
-            run.get_snapshot_path(moment * 10).write_bytes(serialize_snapshot(dict(weights)))
-        run.log_path.write_bytes(serialize_event(RunEnded(step=(moments - 1) * 10, elapsed_s=1, status="completed")))
+            run.get_snapshot_path(index * 10).write_bytes(serialize_snapshot(dict(weights)))
+        run.log_path.write_bytes(serialize_event(RunEnded(step=(snapshots - 1) * 10, elapsed_s=1, status="completed")))
 
     return create_run(architecture, get_recipe_preset("sprint").recipe, name="Mine", write_initial_files=fill)
 
@@ -79,19 +81,19 @@ def run_of(architecture: Architecture, *, moments: int = 3, spoil: float | None 
 def _inside() -> None:
     import streamlit as st
 
-    from playground.ui.pages.inspect import page as inside
+    from playground.ui.pages.inspect.page import render_inspect_page
 
     st.session_state["pages"] = {}
-    inside.render_inspect_page()
+    render_inspect_page()
 
 
 def _mistakes() -> None:
     import streamlit as st
 
-    from playground.ui.pages.mistakes import page as mistakes
+    from playground.ui.pages.mistakes.page import render_mistakes_page
 
     st.session_state["pages"] = {}
-    mistakes.render_mistakes_page()
+    render_mistakes_page()
 
 
 @pytest.fixture(autouse=True)
@@ -99,11 +101,11 @@ def _server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import streamlit as st
 
     st.cache_resource.clear()
-    monkeypatch.setattr(server, "Scheduler", NoWorkers)
-    # Pages are tested here, not lenses: those are asked about few images.
-    for panel in (excites, operate):
+    monkeypatch.setattr(services, "Scheduler", NoWorkers)
+    # Few images: the pages are tested here, not the computations.
+    for panel in (top_activations, edit):
         monkeypatch.setattr(panel, "load_run_test_images", lambda run, count=None: load_run_test_images(run, 250))
-    monkeypatch.setattr(trust, "_SAMPLE_SIZE", 20)
+    monkeypatch.setattr(calibration, "_SAMPLE_SIZE", 20)
     yield
     st.cache_resource.clear()
 
@@ -118,8 +120,8 @@ def inside(run: Run, **fields: object) -> AppTest:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("architecture", [EVERY_KIND, FLAT, COLOUR], ids=["every-kind", "flat", "colour"])
-def test_every_view_of_every_kind_of_layer(architecture: Architecture, view: str) -> None:
+@pytest.mark.parametrize("architecture", [EVERY_KIND, FLAT, COLOR], ids=["every-kind", "flat", "color"])
+def test_every_view_renders_every_layer_kind(architecture: Architecture, view: str) -> None:
     run = run_of(architecture)
     for layer in run.record.architecture.layers:
         page = inside(run, view=view, layer_id=layer.id, channel=3)
@@ -127,8 +129,8 @@ def test_every_view_of_every_kind_of_layer(architecture: Architecture, view: str
         assert layer.title in html_of(page)
 
 
-def test_only_kernels_that_see_the_image_s_colours_are_shown_in_them() -> None:
-    run = run_of(COLOUR)
+def test_only_kernels_that_read_the_color_image_are_rendered_as_rgb() -> None:
+    run = run_of(COLOR)
     _, sees, does_not, *_ = run.record.architecture.layers
     assert "Kernels 1 to 5 as red, green and blue" in html_of(inside(run, view="Filters", layer_id=sees.id))
     assert "as red, green" not in html_of(inside(run, view="Filters", layer_id=does_not.id))
@@ -136,10 +138,8 @@ def test_only_kernels_that_see_the_image_s_colours_are_shown_in_them() -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("spoil", [float("nan"), 0.0])
-@pytest.mark.parametrize("architecture", [get_architecture_preset("tiny").architecture, COLOUR], ids=["tiny", "colour"])
-def test_a_net_that_diverged_or_died_can_still_be_looked_at(
-    architecture: Architecture, view: str, spoil: float
-) -> None:
+@pytest.mark.parametrize("architecture", [get_architecture_preset("tiny").architecture, COLOR], ids=["tiny", "color"])
+def test_every_view_renders_a_diverged_or_dead_network(architecture: Architecture, view: str, spoil: float) -> None:
     run = run_of(architecture, spoil=spoil)
     first = next(layer for layer in run.record.architecture.layers if layer.has_weights)
     for layer in (first, run.record.architecture.layers[-1]):
@@ -147,7 +147,7 @@ def test_a_net_that_diverged_or_died_can_still_be_looked_at(
         assert not page.exception, (layer.id, page.exception)
 
 
-def test_the_moment_moves_everything() -> None:
+def test_selecting_an_earlier_step_changes_the_page() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
     page = inside(run, view="Filters")
     newest = html_of(page)
@@ -157,15 +157,15 @@ def test_the_moment_moves_everything() -> None:
     assert html_of(page) != newest
 
 
-def test_a_channel_is_switched_off_scaled_and_brought_back() -> None:
+def test_channel_is_switched_off_scaled_and_restored() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, view="Operate", channel=1)
+    page = inside(run, view="Edit", channel=1)
     state: AppState = page.session_state["playground"]
     page.button(key="operate-off").click().run()
     assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 0.0),)
-    assert "Operated on: 1 change." in html_of(page)
+    assert "1 edit applied." in html_of(page)
     page.slider(key="operate-factor").set_value(1.5).run()
-    assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 1.5),)  # one change a channel, the last one
+    assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 1.5),)  # the last scale replaces the first
     page.button(key="operate-zero").click().run()
     zeros = ((0.0, 0.0, 0.0),) * 3
     assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 1.5), KernelEdit(0, 1, 0, zeros))
@@ -176,9 +176,9 @@ def test_a_channel_is_switched_off_scaled_and_brought_back() -> None:
     assert not page.exception
 
 
-def test_the_channel_that_was_switched_off_stays_the_chosen_one() -> None:
+def test_channel_stays_selected_after_switching_it_off() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, view="Operate")
+    page = inside(run, view="Edit")
     chosen = page.number_input(key="operate-channel").value
     page.button(key="operate-off").click().run()
     assert page.number_input(key="operate-channel").value == chosen
@@ -187,11 +187,11 @@ def test_the_channel_that_was_switched_off_stays_the_chosen_one() -> None:
     assert page.button(key="operate-off").label == "Switch off"
 
 
-def test_the_least_important_channels_are_found_and_switched_off_and_saved() -> None:
+def test_channels_are_ranked_and_an_edited_network_is_saved() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, view="Operate")
+    page = inside(run, view="Edit")
     page.button(key="operate-find").click().run()
-    assert "change of accuracy" in html_of(page)
+    assert "accuracy change" in html_of(page)
     page.button(key="operate-off").click().run()
     page.button(key="operate-save").click().run()
     assert not page.exception
@@ -200,27 +200,41 @@ def test_the_least_important_channels_are_found_and_switched_off_and_saved() -> 
     assert not state.inspect.edits.get(run.id)
 
 
-def test_a_dream_and_a_counterfactual_are_found() -> None:
+def test_activation_maximization_and_counterfactual_render_results() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
-    page = inside(run, view="Excites")
+    page = inside(run, view="Top activations")
     page.button(key="dream-start").click().run()
-    assert "for the noise to" in html_of(page)
-    page = inside(run, view="Why")
+    assert "for the noise, " in html_of(page)
+    page = inside(run, view="Attribution")
     page.button(key="counterfactual-start").click().run()
-    assert "change" in html_of(page)
+    assert "flips the prediction to" in html_of(page)
     assert not page.exception
 
 
-def test_a_film_is_made() -> None:
+def test_animation_is_created() -> None:
     page = inside(run_of(get_architecture_preset("tiny").architecture))
     page.button(key="film-start").click().run()
     assert not page.exception
     assert page.session_state["film"][1].startswith(b"GIF89a")
 
 
+def test_animation_shows_the_page_of_maps_in_view() -> None:
+    architecture = Architecture(layers=(Conv2d(out_channels=40), Flatten(), Output()))
+    run = run_of(architecture)
+    page = inside(run, channel=35)
+    page.button(key="film-start").click().run()
+    assert not page.exception
+    animation = Image.open(BytesIO(page.session_state["film"][1]))
+    assert animation.n_frames == 3  # type: ignore[attr-defined]
+    first_page = inside(run, channel=0)
+    first_page.button(key="film-start").click().run()
+    # Maps 33 to 40 fill one row of tiles, maps 1 to 32 four.
+    assert animation.height < Image.open(BytesIO(first_page.session_state["film"][1])).height
+
+
 @pytest.mark.parametrize("spoil", [None, float("nan")])
-@pytest.mark.parametrize("view", ["Confusion", "Trust", "Robustness", "Map"])
-def test_every_view_of_the_mistakes(view: str, spoil: float | None) -> None:
+@pytest.mark.parametrize("view", ["Confusion matrix", "Calibration", "Robustness", "Embedding"])
+def test_every_view_of_the_mistakes_page_renders(view: str, spoil: float | None) -> None:
     run = run_of(get_architecture_preset("tiny").architecture, spoil=spoil)
     page = AppTest.from_function(_mistakes, default_timeout=120)
     state = AppState(
@@ -232,9 +246,9 @@ def test_every_view_of_the_mistakes(view: str, spoil: float | None) -> None:
     page.session_state["mistakes-view"] = view
     page.run()
     assert not page.exception
-    assert "right of 10,000 test images" in html_of(page)
+    assert "accuracy on 10,000 test images" in html_of(page)
     page.select_slider(key=f"mistakes-step-{run.id}").set_value(0).run()
     assert not page.exception
-    assert "right of 1,000 test images" in html_of(page)
+    assert "accuracy on 1,000 test images" in html_of(page)
     page.toggle(key="mistakes-all").set_value(True).run()
-    assert "right of 10,000 test images" in html_of(page)
+    assert "accuracy on 10,000 test images" in html_of(page)

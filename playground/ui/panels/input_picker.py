@@ -1,4 +1,4 @@
-"""What is looked at: the input on the left of Look inside, and what the net says of it."""
+"""Choice of the Inspect page's input, and the prediction for it."""
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ from playground.interpret.drawing.image_files import MAX_FILE_BYTES
 from playground.interpret.evaluation.predictions import find_index, load_run_test_images
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.model_input import (
     InputSpec,
     ModelInput,
@@ -28,7 +28,7 @@ _INPUT_SOURCES = ("Drawing", "Test image", "Upload")
 
 
 def choose_input(state: AppState, input_spec: InputSpec) -> ModelInput:
-    """The drawing, a test image or an upload; errors beside the choice, an example in their place."""
+    """Render the choice of a drawing, a test image or an upload; after an error, an example replaces the input."""
     st.session_state["inside-input"] = state.inspect.input_source
 
     def store_choice() -> None:
@@ -40,18 +40,18 @@ def choose_input(state: AppState, input_spec: InputSpec) -> ModelInput:
         key="inside-input",
         on_change=store_choice,
         required=True,
-        help="The drawing is the one on the Playground page.",
+        help="Drawing: the canvas of the Playground page.",
     )
     try:
-        subject = _load_input(state, input_spec)
-    except PlaygroundError as problem:
-        markup.render_error(problem)
-        subject = make_example(input_spec)
+        model_input = _load_input(state, input_spec)
+    except PlaygroundError as error:
+        html.render_error(error)
+        model_input = make_example(input_spec)
     with st.container(key="seen"):
-        st.image(render_image(subject.image, size=168), width=168, alt=f"The input: {subject.source}")
-    label = "" if subject.label is None else f", labelled {input_spec.dataset.class_names[subject.label]}"
-    markup.render_hint(f"The input: {subject.source}{label}; {format_shape(input_spec.shape)} values from 0 to 1.")
-    return subject
+        st.image(render_image(model_input.image, size=168), width=168, alt=f"Input: {model_input.source}")
+    label = "" if model_input.label is None else f", labeled {input_spec.dataset.class_names[model_input.label]}"
+    html.render_hint(f"Input: {model_input.source}{label}; {format_shape(input_spec.shape)} values from 0 to 1.")
+    return model_input
 
 
 def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
@@ -59,7 +59,7 @@ def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
         return load_test_input(input_spec, _choose_test_index(state, input_spec.dataset))
     if state.inspect.input_source == "Upload":
         file = st.file_uploader(
-            f"A picture of a {input_spec.dataset.sample_noun}" if input_spec.can_read_drawings else "A picture",
+            f"Image of a {input_spec.dataset.sample_noun}" if input_spec.can_read_drawings else "Image",
             type=["png", "jpg", "jpeg", "webp", "bmp"],
             key="inside-upload",
             max_upload_size=MAX_FILE_BYTES // 10**6,
@@ -77,20 +77,24 @@ def _choose_test_index(state: AppState, dataset: Dataset) -> int:
         get_app_state().inspect.test_index = min(last, max(0, int(st.session_state["inside-test"] or 0)))
 
     st.number_input(
-        "Number", step=1, key="inside-test", on_change=store_choice, help=f"Of the test images, 0 to {last:,}."
+        f"Test image (0–{last:,})",
+        step=1,
+        key="inside-test",
+        on_change=store_choice,
+        help="Index in the dataset's test images.",
     )
     return min(last, state.inspect.test_index)
 
 
 def render_prediction(model: Model, model_input: ModelInput, input_spec: InputSpec) -> None:
-    """What the net says of the input."""
+    """Render the predicted class and all class probabilities."""
     prediction = infer(model, model_input.image).prediction
     names = input_spec.dataset.class_names
-    markup.render_predicted_class(names[prediction.top_class], prediction.describe(names))
-    markup.render_probability_bars(names, markup.ClassProbabilities("", prediction.probabilities, prediction.top_class))
+    html.render_predicted_class(names[prediction.top_class], prediction.describe(names))
+    html.render_probability_bars(names, html.ClassProbabilities("", prediction.probabilities, prediction.top_class))
 
 
 def open_inspect_page(state: AppState, run: Run, data: LabeledImages, index: int) -> None:
-    """Go to Look inside with one of the test images that a net was asked about."""
+    """Open the Inspect page with an image of ``data``, which is a sample of the run's test images."""
     state.inspect.open_test_image(find_index(data, index, load_run_test_images(run)), run_id=run.id)
     st.switch_page(st.session_state["pages"]["inside"])

@@ -1,4 +1,4 @@
-"""Why the net answers as it does: five attributions side by side, and the smallest change that turns the answer."""
+"""Attribution view: saliency methods side by side, and a counterfactual image."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,7 +16,7 @@ from playground.interpret.attribution.methods import METHODS
 from playground.interpret.attribution.pixel_attribution import Attribution, attribute, list_cam_layers
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.model_input import ModelInput
 from playground.ui.progress import show_stop_button
 
@@ -28,7 +28,7 @@ _MAX_PILLS = 12
 def render_attribution_view(
     model: Model, model_input: ModelInput, row: LayerSummary, class_names: Sequence[str]
 ) -> None:
-    """For a class: what speaks for it, by every method, with what each of them does and does not show."""
+    """Render the attribution of a class's logit to the pixels, by every method, and the counterfactual."""
     prediction = infer(model, model_input.image).prediction
     target = _choose_class(class_names, prediction.top_class)
     layers = list_cam_layers(model)
@@ -38,7 +38,7 @@ def render_attribution_view(
             if not info.needs_layer or layer_index is not None:
                 _render_attribution(model, model_input, target, method, info.title, info.description, layer_index)
     if layer_index is None:
-        markup.render_hint("Grad-CAM needs a convolution, and this net has none.")
+        html.render_hint("Grad-CAM needs a convolution; this network has none.")
     _render_counterfactual(model, model_input, prediction.top_class, target, class_names)
 
 
@@ -47,22 +47,22 @@ def _choose_class(class_names: Sequence[str], predicted_class: int) -> int:
     if classes > _MAX_PILLS:
         return int(
             st.selectbox(
-                "What speaks for",
+                "Attribution for class",
                 range(classes),
                 index=predicted_class,
                 key=f"why-class-{classes}-{predicted_class}",
-                format_func=lambda place: class_names[place],
+                format_func=lambda index: class_names[index],
                 width=260,
             )
         )
-    # Another drawing has another guess, and begins with that.
+    # The key holds the prediction, so that an input of another class starts with its own.
     chosen = st.pills(
-        "What speaks for",
+        "Attribution for class",
         list(range(classes)),
         key=f"why-class-{classes}-{predicted_class}",
         default=predicted_class,
         required=True,
-        format_func=lambda place: class_names[place] + (" (the guess)" if place == predicted_class else ""),
+        format_func=lambda index: class_names[index] + (" (predicted)" if index == predicted_class else ""),
     )
     return int(predicted_class if chosen is None else chosen)
 
@@ -78,22 +78,22 @@ def _render_attribution(
 ) -> None:
     with st.container(width=_IMAGE_SIZE + 8, gap="small"):
         layer = layer_index if METHODS[method].needs_layer else None
-        where = "" if layer is None else f" at layer {layer + 1}"
-        markup.render_title(title + where)
+        layer_note = "" if layer is None else f" at layer {layer + 1}"
+        html.render_title(title + layer_note)
         try:
-            found = _compute_attribution(
+            attribution = _compute_attribution(
                 model, model_input.image.tobytes(), model_input.image.shape, target, method, layer
             )
-        except PlaygroundError as problem:
-            markup.render_error(problem)
+        except PlaygroundError as error:
+            html.render_error(error)
             return
-        values = found.values
-        signed = float(values.min()) < 0
-        palette = get_theme(st.context.theme.type).diverging_palette if signed else "sequential"
+        values = attribution.values
+        is_signed = float(values.min()) < 0
+        palette = get_theme(st.context.theme.type).diverging_palette if is_signed else "sequential"
         grid = render_feature_maps(values[None], palette=palette, tile_size=_IMAGE_SIZE, gap=0)
         st.image(grid.png, width=_IMAGE_SIZE, alt=f"{title}: from {values.min():.3g} to {values.max():.3g}")
-        markup.render_legend(palette, grid.min_value, grid.max_value)
-        markup.render_hint(description)
+        html.render_legend(palette, grid.min_value, grid.max_value)
+        html.render_hint(description)
 
 
 @lru_cache(maxsize=12)
@@ -107,51 +107,52 @@ def _compute_attribution(
 def _render_counterfactual(
     model: Model, model_input: ModelInput, predicted_class: int, target: int, class_names: Sequence[str]
 ) -> None:
-    markup.render_title("The smallest change that turns the answer", note="how close the image is to another class")
-    wanted = None if target == predicted_class else target
-    whom = "the second guess" if wanted is None else class_names[wanted]
-    key = (model, model_input.image.tobytes(), wanted)
-    if st.button(f"Find the smallest change to {whom}", key="counterfactual-start"):
-        st.session_state["counterfactual"] = (key, _search_counterfactual(model, model_input.image, wanted))
-    kept = st.session_state.get("counterfactual")
-    if kept and kept[0] == key and kept[1] is not None:
-        _render_counterfactual_result(model_input.image, kept[1], class_names[kept[1].target])
+    html.render_title("Counterfactual", note="the smallest change of the image that flips the prediction")
+    new_class = None if target == predicted_class else target
+    new_class_name = "the second most likely class" if new_class is None else class_names[new_class]
+    key = (model, model_input.image.tobytes(), new_class)
+    if st.button(f"Find the smallest change to {new_class_name}", key="counterfactual-start"):
+        st.session_state["counterfactual"] = (key, _search_counterfactual(model, model_input.image, new_class))
+    stored = st.session_state.get("counterfactual")
+    if stored and stored[0] == key and stored[1] is not None:
+        _render_counterfactual_result(model_input.image, stored[1], class_names[stored[1].target])
 
 
 def _search_counterfactual(model: Model, image: Array, target: int | None) -> Counterfactual | None:
-    found: Counterfactual | None = None
+    result: Counterfactual | None = None
     try:
-        with show_stop_button("counterfactual-stop") as place:
-            for progress, found in find_counterfactual(model, image, target):
-                place.progress(
-                    progress.fraction, f"changed by {found.distance:.2f}" if found.is_successful else "not turned yet"
+        with show_stop_button("counterfactual-stop") as container:
+            for progress, result in find_counterfactual(model, image, target):
+                container.progress(
+                    progress.fraction,
+                    f"Flipped by a change of {result.distance:.2f}" if result.is_successful else "Not flipped yet",
                 )
-    except PlaygroundError as problem:
-        markup.render_error(problem)
-    return found
+    except PlaygroundError as error:
+        html.render_error(error)
+    return result
 
 
 def _render_counterfactual_result(image: Array, result: Counterfactual, class_name: str) -> None:
-    around_zero = get_theme(st.context.theme.type).diverging_palette
+    palette = get_theme(st.context.theme.type).diverging_palette
     with st.container(horizontal=True, gap="medium"):
         for title, png in (
-            ("before", render_image(image, size=_IMAGE_SIZE)),
+            ("Original", render_image(image, size=_IMAGE_SIZE)),
             (
-                "the change",
+                "Change",
                 render_feature_maps(
-                    result.difference.mean(axis=0, keepdims=True), palette=around_zero, tile_size=_IMAGE_SIZE, gap=0
+                    result.difference.mean(axis=0, keepdims=True), palette=palette, tile_size=_IMAGE_SIZE, gap=0
                 ).png,
             ),
-            (f"now {class_name}", render_image(result.image, size=_IMAGE_SIZE)),
+            (f"Changed: {class_name}", render_image(result.image, size=_IMAGE_SIZE)),
         ):
             with st.container(width=_IMAGE_SIZE + 8, gap="small"):
                 st.image(png, width=_IMAGE_SIZE, alt=title)
-                markup.render_hint(title)
+                html.render_hint(title)
     if result.is_successful:
         size = float(np.linalg.norm(image))
-        markup.render_message(
-            f"A change of length {result.distance:.2f} (the image itself has {size:.2f}) makes it {class_name} for "
-            f"the net, {result.probability:.0%}. The smaller, the closer the net was to changing its mind."
+        html.render_message(
+            f"A change of size {result.distance:.2f} flips the prediction to {class_name} ({result.probability:.0%}). "
+            f"The image itself has size {size:.2f} (L2 norm). A small change means a fragile prediction."
         )
     else:
-        markup.render_message(f"No change was found that makes it {class_name}; this is the closest.", severity="warn")
+        html.render_message(f"No change flips the prediction to {class_name}; this one comes closest.", severity="warn")

@@ -1,4 +1,4 @@
-"""A film of a layer: what it makes of one input, from the first snapshot to the last."""
+"""Animation (GIF) of a layer's activations for one input, over all snapshots of a run."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from playground.errors import PlaygroundError
 from playground.interpret.activations.activations import compute_activations
 from playground.interpret.editing import Edit, apply_edits
 from playground.interpret.model import load_model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.model_input import ModelInput
 from playground.ui.progress import show_stop_button
 from playground.ui.state import get_app_state, get_run_history
@@ -24,47 +24,50 @@ _MAX_MAPS = 32
 _FILM_WIDTH = 420
 
 
-def render_layer_film(run: Run, model_input: ModelInput, layer_index: int, title: str) -> None:
-    """Make it, show it, and offer it as a file; nothing for a run with a single moment."""
+def render_layer_film(run: Run, model_input: ModelInput, layer_index: int, title: str, *, first_map: int = 0) -> None:
+    """Create, show and download the animation; renders nothing for a run with a single snapshot.
+
+    ``first_map``: index of the first of the maps to show, up to 32.
+    """
     steps = run.list_snapshot_steps()
     if len(steps) < 2:
         return
-    markup.render_title(
-        "A film of this layer", note=f"its {len(steps)} moments, with this input, on one scale of colours"
+    html.render_title(
+        "Animation of this layer", note=f"all {len(steps)} snapshots with this input, on a shared color scale"
     )
     edits = get_app_state().inspect.edits.get(run.id, ())
-    key = (run.id, steps[-1], layer_index, model_input.image.tobytes(), edits)
-    if st.button("Make the film", key="film-start", icon=":material/movie:"):
+    key = (run.id, steps[-1], layer_index, model_input.image.tobytes(), edits, first_map)
+    if st.button("Create animation", key="film-start", icon=":material/movie:"):
         maps: dict[int, Array] = {}
         try:
-            with show_stop_button("film-stop") as place:
-                for step, values in _compute_frames(run, steps, edits, model_input.image, layer_index):
+            with show_stop_button("film-stop") as container:
+                for step, values in _compute_frames(run, steps, edits, model_input.image, layer_index, first_map):
                     maps[step] = values
-                    place.progress(len(maps) / len(steps), f"{len(maps)} of {len(steps)} moments")
-        except PlaygroundError as problem:
-            markup.render_error(problem)
+                    container.progress(len(maps) / len(steps), f"{len(maps)} of {len(steps)} snapshots")
+        except PlaygroundError as error:
+            html.render_error(error)
             return
         st.session_state["film"] = (key, _encode_film(run, maps, title))
-    kept = st.session_state.get("film")
-    if kept and kept[0] == key:
-        st.image(kept[1], width=_FILM_WIDTH, alt=f"{title} from step {steps[0]} to step {steps[-1]}")
-        st.download_button("Save the film", kept[1], f"{title.lower()}-{run.id}.gif", "image/gif", key="film-save")
+    film = st.session_state.get("film")
+    if film and film[0] == key:
+        st.image(film[1], width=_FILM_WIDTH, alt=f"{title} from step {steps[0]} to step {steps[-1]}")
+        st.download_button("Download animation", film[1], f"{title.lower()}-{run.id}.gif", "image/gif", key="film-save")
 
 
 def _compute_frames(
-    run: Run, steps: tuple[int, ...], edits: tuple[Edit, ...], image: Array, layer_index: int
+    run: Run, steps: tuple[int, ...], edits: tuple[Edit, ...], image: Array, layer_index: int, first_map: int
 ) -> Iterator[tuple[int, Array]]:
     for step in steps:
-        found = compute_activations(apply_edits(load_model(run, step), edits), image)
-        values = next(values for values in found if values.layer_index == layer_index)
-        yield step, to_feature_maps(values.output)[:_MAX_MAPS]
+        activations = compute_activations(apply_edits(load_model(run, step), edits), image)
+        layer_activations = next(one for one in activations if one.layer_index == layer_index)
+        yield step, to_feature_maps(layer_activations.output)[first_map : first_map + _MAX_MAPS]
 
 
 def _encode_film(run: Run, maps: dict[int, Array], title: str) -> bytes:
-    every = np.stack(list(maps.values()))
-    colours = get_theme(st.context.theme.type)
-    palette, gap = select_palette(every, colours.diverging_palette), colours.gap_color
-    ends = compute_value_range(every, palette)
+    all_values = np.stack(list(maps.values()))
+    theme = get_theme(st.context.theme.type)
+    palette, gap_color = select_palette(all_values, theme.diverging_palette), theme.gap_color
+    value_limits = compute_value_range(all_values, palette)
     history = get_run_history(run)
     frames = []
     for step, values in maps.items():
@@ -75,8 +78,8 @@ def _encode_film(run: Run, maps: dict[int, Array], title: str) -> bytes:
             columns=columns,
             tile_size=_FILM_WIDTH // columns,
             gap=3,
-            gap_color=gap,
-            value_limits=ends,
+            gap_color=gap_color,
+            value_limits=value_limits,
         )
         frames.append((grid.png, f"{title}, step {step:,}, epoch {history.epoch_at(step):.2f}"))
-    return encode_gif(frames, background=gap)
+    return encode_gif(frames, background=gap_color)

@@ -1,4 +1,4 @@
-"""A layer's maps, and the arithmetic behind any of their values."""
+"""Feature maps of a layer, and the arithmetic behind every value."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from playground.interpret.activations.arithmetic import compute_softmax_steps
 from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.components.arithmetic_view import FeatureMapGrid, arithmetic_view
 from playground.ui.forms import choose_one, choose_page_start
 from playground.ui.model_input import ModelInput
@@ -34,64 +34,70 @@ MAPS_PER_PAGE = 32
 
 
 class _MapDisplay(NamedTuple):
-    """How the maps are shown."""
+    """Display settings of the feature maps."""
 
     is_pre_activation: bool
     scaling: Scaling
 
 
 def render_maps_view(state: AppState, run: Run, model: Model, model_input: ModelInput, layer_index: int) -> None:
-    """The maps of a layer; a click on a value puts its arithmetic under the microscope."""
-    every = infer(model, model_input.image).activations
-    place = next(place for place, found in enumerate(every) if found.layer_index == layer_index)
-    values = every[place]
+    """Render a layer's feature maps; a click on a value shows its arithmetic."""
+    all_activations = infer(model, model_input.image).activations
+    index = next(index for index, one in enumerate(all_activations) if one.layer_index == layer_index)
+    activations = all_activations[index]
     layer = model.architecture.layers[layer_index]
-    look = _choose_display(values)
-    shown = values.pre_activation if look.is_pre_activation and values.pre_activation is not None else values.output
-    number = get_selected_channel(state, values)
-    channel = explain_channel(model, model_input.image, layer_index, number)
-    chosen = (layer.id, number)
-    # Until a place is chosen, the one that the channel finds most exciting.
-    best = np.unravel_index(int(np.argmax(channel.output)), channel.output.shape)
-    place_shown = (
-        state.inspect.position[2:] if state.inspect.position and state.inspect.position[:2] == chosen else best
+    display = _choose_display(activations)
+    values = (
+        activations.pre_activation
+        if display.is_pre_activation and activations.pre_activation is not None
+        else activations.output
     )
-    below = model.architecture.layers[every[place - 1].layer_index].title if place else "input"
-    name = _name_channel(run, layer.is_output, values.output.ndim, number)
-    picture = _build_map_grid(number, layer.title, shown, look.scaling)
+    channel = get_selected_channel(state, activations)
+    explanation = explain_channel(model, model_input.image, layer_index, channel)
+    # Without a selected position, the one with the highest activation.
+    strongest_position = np.unravel_index(int(np.argmax(explanation.output)), explanation.output.shape)
+    selected = state.inspect.position
+    position = selected[2:] if selected and selected[:2] == (layer.id, channel) else strongest_position
+    below = model.architecture.layers[all_activations[index - 1].layer_index].title if index else "input"
+    channel_name = _name_channel(run, layer.is_output, activations.output.ndim, channel)
+    map_grid = _build_map_grid(channel, layer.title, values, display.scaling)
     with st.container(key="microscope"):
         clicked = arithmetic_view(
-            channel,
-            picture,
+            explanation,
+            map_grid,
             model_input.image.mean(axis=0),
-            position=(int(place_shown[0]), int(place_shown[1])),
-            titles={"output": f"{layer.title}, {name}{', before' if look.is_pre_activation else ''}", "below": below},
-            is_pre_activation=look.is_pre_activation,
+            position=(int(position[0]), int(position[1])),
+            titles={
+                "output": f"{layer.title}, {channel_name}{', pre-activation' if display.is_pre_activation else ''}",
+                "below": below,
+            },
+            is_pre_activation=display.is_pre_activation,
             diverging_palette=get_theme(st.context.theme.type).diverging_palette,
             key=f"microscope-{model.run_id}-{layer_index}",
         )
-    markup.render_legend(picture.palette, picture.grid.min_value, picture.grid.max_value)
-    if clicked and clicked.channel < len(shown) and (layer.id, *clicked) != state.inspect.position:
-        is_other = clicked.channel != number
+    html.render_legend(map_grid.palette, map_grid.grid.min_value, map_grid.grid.max_value)
+    if clicked and clicked.channel < len(values) and (layer.id, *clicked) != state.inspect.position:
+        is_other_channel = clicked.channel != channel
         state.inspect.channel, state.inspect.position = clicked.channel, (layer.id, *clicked)
-        if is_other:  # else the browser shows it already
+        if is_other_channel:  # a position in the same channel is shown by the browser alone
             rerun_fragment_or_page()
     if layer.is_output:
-        _render_softmax(values, run.get_dataset().class_names)
-    _render_statistics(shown)
-    render_layer_film(run, model_input, layer_index, layer.title)
+        _render_softmax(activations, run.get_dataset().class_names)
+    _render_statistics(values)
+    render_layer_film(run, model_input, layer_index, layer.title, first_map=map_grid.first_index)
 
 
-def get_selected_channel(state: AppState, values: LayerActivations) -> int:
-    """The channel that Look inside is about; until one is chosen, the one that this input excites most."""
+def get_selected_channel(state: AppState, activations: LayerActivations) -> int:
+    """Return the selected channel; without a selection, the one with the highest activation."""
     if state.inspect.channel is None:
-        return find_strongest_channel(values)
-    return min(state.inspect.channel, len(values.output) - 1)
+        return find_strongest_channel(activations)
+    return min(state.inspect.channel, len(activations.output) - 1)
 
 
-def find_strongest_channel(values: LayerActivations) -> int:
-    """Return the channel with the highest activation."""
-    return int(np.nan_to_num(values.output).reshape(len(values.output), -1).max(axis=1).argmax())
+def find_strongest_channel(activations: LayerActivations) -> int:
+    """Find the channel with the highest activation."""
+    output = np.nan_to_num(activations.output)
+    return int(output.reshape(len(output), -1).max(axis=1).argmax())
 
 
 def _name_channel(run: Run, is_output: bool, ndim: int, channel: int) -> str:
@@ -101,27 +107,39 @@ def _name_channel(run: Run, is_output: bool, ndim: int, channel: int) -> str:
     return f"channel {channel + 1}" if ndim == 3 else f"value {channel + 1}"
 
 
-def _choose_display(values: LayerActivations) -> _MapDisplay:
+def _choose_display(activations: LayerActivations) -> _MapDisplay:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        moments = ("after activation", "before activation")
-        before = values.pre_activation is not None and choose_one("Values", moments, key="inside-before") == moments[1]
-        scale = choose_one(
-            "Colour scale",
-            ("one scale", "a scale for each map"),
-            key="inside-scale",
-            help_text="One scale: maps can be compared. A scale for each: faint ones show too.",
+        options = ("Activation", "Pre-activation")
+        is_pre_activation = (
+            activations.pre_activation is not None
+            and choose_one(
+                "Values",
+                options,
+                key="inside-before",
+                help_text="Pre-activation: the value before the activation function.",
+            )
+            == options[1]
         )
-    return _MapDisplay(before, "layer" if scale == "one scale" else "map")
+        scales = ("Shared scale", "Scale per map")
+        scale = choose_one(
+            "Color scale",
+            scales,
+            key="inside-scale",
+            help_text="A shared scale makes maps comparable. A scale per map makes weak maps visible.",
+        )
+    return _MapDisplay(is_pre_activation, "layer" if scale == scales[0] else "map")
 
 
 def _build_map_grid(channel: int, title: str, activations: Array, scaling: Scaling) -> FeatureMapGrid:
-    is_map = activations.ndim == 3
+    is_spatial = activations.ndim == 3
     first = (
-        choose_page_start("maps", len(activations), MAPS_PER_PAGE, key="inside-maps", default=channel) if is_map else 0
+        choose_page_start("maps", len(activations), MAPS_PER_PAGE, key="inside-maps", default=channel)
+        if is_spatial
+        else 0
     )
     maps = to_feature_maps(activations)[first : first + MAPS_PER_PAGE]
-    colours = get_theme(st.context.theme.type)
-    palette = select_palette(activations, colours.diverging_palette)
+    theme = get_theme(st.context.theme.type)
+    palette = select_palette(activations, theme.diverging_palette)
     grid = render_feature_maps(
         maps,
         palette=palette,
@@ -129,32 +147,37 @@ def _build_map_grid(channel: int, title: str, activations: Array, scaling: Scali
         tile_size=320 if len(maps) == 1 else 96 if len(maps) > 8 else 110,
         gap=6,
         scaling=scaling,
-        gap_color=colours.gap_color,
+        gap_color=theme.gap_color,
     )
-    figures = compute_statistics(activations)
-    many = (
-        f"Maps {first + 1} to {first + len(maps)} of {len(activations)}" if is_map else f"All {len(activations)} values"
+    statistics = compute_statistics(activations)
+    description = (
+        f"Maps {first + 1} to {first + len(maps)} of {len(activations)}"
+        if is_spatial
+        else f"All {len(activations)} values"
     )
     return FeatureMapGrid(
         grid,
-        maps if is_map else activations,
+        maps if is_spatial else activations,
         first,
-        describe_feature_maps(title, activations.shape, figures.minimum, figures.maximum, figures.zero_fraction),
-        f"{many}. Click any value to see where it comes from.",
+        describe_feature_maps(
+            title, activations.shape, statistics.minimum, statistics.maximum, statistics.zero_fraction
+        ),
+        f"{description}. Click a value to see its arithmetic.",
         palette,
         scaling == "layer",
     )
 
 
 def _render_softmax(values: LayerActivations, class_names: Sequence[str]) -> None:
-    """From each class's score to its probability, step by step."""
+    """Render the softmax step by step, from logits to probabilities."""
     steps = compute_softmax_steps(values.output)
     total = sum(step.exponential for step in steps)
-    markup.render_title(
-        "From scores to probabilities", note="softmax: e to the power of each score, over the sum of all"
+    html.render_title(
+        "Softmax: from logits to probabilities",
+        note="e to the power of each logit, divided by the sum over all classes",
     )
-    markup.render_data_table(
-        ("class", "score", "e^(score − largest)", f"÷ {total:.4f}"),
+    html.render_data_table(
+        ("class", "logit", "e^(logit − largest)", f"÷ {total:.4f}"),
         [
             (name, f"{step.logit:+.4f}", f"{step.exponential:.4f}", f"{step.probability:.2%}")
             for name, step in zip(class_names, steps, strict=True)
@@ -163,13 +186,13 @@ def _render_softmax(values: LayerActivations, class_names: Sequence[str]) -> Non
 
 
 def _render_statistics(activations: Array) -> None:
-    figures = compute_statistics(activations)
+    statistics = compute_statistics(activations)
     noun = "maps" if activations.ndim == 3 else "values"
-    markup.render_key_value_table(
+    html.render_key_value_table(
         [
-            ("Smallest, largest", f"{figures.minimum:.4g}, {figures.maximum:.4g}"),
-            ("Mean", f"{figures.mean:.4g}"),
-            ("Exactly zero", f"{figures.zero_fraction:.1%} of the values"),
-            ("Silent for this input", f"{figures.dead_channels} of {len(activations)} {noun}"),
+            ("Minimum, maximum", f"{statistics.minimum:.4g}, {statistics.maximum:.4g}"),
+            ("Mean", f"{statistics.mean:.4g}"),
+            ("Exactly zero", f"{statistics.zero_fraction:.1%} of the values"),
+            ("Inactive for this input", f"{statistics.dead_channels} of {len(activations)} {noun}"),
         ]
     )

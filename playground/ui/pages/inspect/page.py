@@ -1,4 +1,4 @@
-"""Look inside: one input, one moment of one run, one layer, and five ways of looking at it."""
+"""Inspect page: one input, one snapshot of one run, one layer, and five views of it."""
 
 import streamlit as st
 
@@ -7,7 +7,7 @@ from playground.core.summary import LayerSummary, summarize
 from playground.engine.runs.run import Run
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.model_input import ModelInput, get_input_spec
 from playground.ui.pages.inspect.attribution import render_attribution_view
 from playground.ui.pages.inspect.maps import find_strongest_channel, render_maps_view
@@ -19,58 +19,57 @@ from playground.ui.panels.snapshot_slider import choose_run, choose_snapshot, re
 from playground.ui.state import AppState, get_app_state
 
 VIEWS = {
-    "Maps": "What the layer makes of the input, and the arithmetic behind every value.",
-    "Filters": "The weights, and how they changed.",
-    "Excites": "What a channel reacts to most: test images, and an image made for it.",
-    "Why": "Which pixels speak for an answer, and the smallest change that turns it.",
-    "Operate": "Switch channels off, edit kernels, and see what that does to the accuracy.",
+    "Feature maps": "Activations of the layer for this input, and the arithmetic behind every value.",
+    "Filters": "Weights of the layer (kernels in Keras), and their change since the start.",
+    "Top activations": "Test images that activate a channel most, and an image generated to activate it.",
+    "Attribution": "Pixels that raise or lower a class's score, and the smallest change that flips the prediction.",
+    "Edit": "Switch channels off or edit kernels, and measure the accuracy.",
 }
-
-
-_LIVE_VIEWS = ("Maps", "Filters")
-"""Views that go on to a training run's newest moment by themselves."""
+_DEFAULT_VIEW = next(iter(VIEWS))
+_LIVE_VIEWS = ("Feature maps", "Filters")
+"""Views that follow the newest snapshot of a run that is training."""
 _POLL_INTERVAL_S = 3.0
 
 
 def render_inspect_page() -> None:
-    """Choose on the left, look on the right."""
+    """Render the Inspect page: run, snapshot and input on the left, the layer on the right."""
     render_playable_page(_render_page)
 
 
 def _render_page(state: AppState) -> None:
     left, right = st.columns([24, 76], gap="medium")
     with left:
-        markup.render_title("Look inside")
+        html.render_title("Inspect")
         run = choose_run(state, key="inside-run")
         model = choose_snapshot(run, key="inside-step")
         if state.inspect.view in _LIVE_VIEWS and not state.inspect.is_playing and run.is_live():
             st.fragment(_follow_newest_snapshot, run_every=_POLL_INTERVAL_S)(run, run.list_snapshot_steps()[-1])
         render_edit_notice(state, run)
-        sight = get_input_spec(run)
-        subject = choose_input(state, sight)
-        render_prediction(model, subject, sight)
+        input_spec = get_input_spec(run)
+        model_input = choose_input(state, input_spec)
+        render_prediction(model, model_input, input_spec)
     with right:
         row = _choose_layer(state, model)
-        _render_view(state, run, model, subject, row)
+        _render_view(state, run, model, model_input, row)
 
 
 def _follow_newest_snapshot(run: Run, known_step: int) -> None:
-    """While the run trains: draw the page anew when there is a newer moment, unless an older one was chosen."""
-    markup.render_hint("Training goes on: this page follows its newest moment.")
-    newest = max(run.list_snapshot_steps(), default=known_step)
-    if get_app_state().inspect.selected_steps.get(run.id) is None and newest != known_step:
+    """Rerun the page for a newer snapshot of a training run, unless an older one is selected."""
+    html.render_hint("Training continues: this page follows the newest snapshot.")
+    newest_step = max(run.list_snapshot_steps(), default=known_step)
+    if get_app_state().inspect.selected_steps.get(run.id) is None and newest_step != known_step:
         st.rerun()
 
 
 def _choose_layer(state: AppState, model: Model) -> LayerSummary:
     rows = {row.id: row for row in summarize(model.architecture).layers if row.enabled}
-    wanted = state.inspect.layer_id if state.inspect.layer_id in rows else next(iter(rows))
-    st.session_state["inside-layer"] = wanted
+    layer_id = state.inspect.layer_id if state.inspect.layer_id in rows else next(iter(rows))
+    st.session_state["inside-layer"] = layer_id
 
     def store_choice() -> None:
-        now = get_app_state()
-        now.inspect.layer_id = st.session_state["inside-layer"] or now.inspect.layer_id
-        now.inspect.channel = None
+        current = get_app_state()
+        current.inspect.layer_id = st.session_state["inside-layer"] or current.inspect.layer_id
+        current.inspect.channel = None
 
     st.pills(
         "Layer",
@@ -81,11 +80,11 @@ def _choose_layer(state: AppState, model: Model) -> LayerSummary:
         required=True,
         label_visibility="collapsed",
     )
-    row = rows[wanted]
-    markup.render_title(
-        f"{row.title} {row.arguments_text}",
+    row = rows[layer_id]
+    html.render_title(
+        row.label,
         note=f"{format_shape(row.input_shape)} → {format_shape(row.output_shape)} · {row.parameters:,} parameters · "
-        f"{row.multiply_adds:,} multiply-adds · one value sees {format_shape(row.receptive_field)} of the input",
+        f"{row.multiply_adds:,} multiply-adds · receptive field {format_shape(row.receptive_field)}",
     )
     return row
 
@@ -94,7 +93,7 @@ def _render_view(state: AppState, run: Run, model: Model, model_input: ModelInpu
     st.session_state["inside-view"] = state.inspect.view
 
     def store_choice() -> None:
-        get_app_state().inspect.view = st.session_state["inside-view"] or "Maps"
+        get_app_state().inspect.view = st.session_state["inside-view"] or _DEFAULT_VIEW
 
     st.segmented_control(
         "View",
@@ -103,20 +102,20 @@ def _render_view(state: AppState, run: Run, model: Model, model_input: ModelInpu
         on_change=store_choice,
         required=True,
         label_visibility="collapsed",
-        help="\n\n".join(f"**{name}**: {words}" for name, words in VIEWS.items()),
+        help="\n\n".join(f"**{name}**: {description}" for name, description in VIEWS.items()),
     )
     if state.inspect.view not in _LIVE_VIEWS and run.is_live() and state.inspect.selected_steps.get(run.id) is None:
-        state.inspect.selected_steps[run.id] = model.step  # what is worked on must not change under the hands
-    values = infer(model, model_input.image).find_layer(row.index)
-    strongest = find_strongest_channel(values)
+        state.inspect.selected_steps[run.id] = model.step  # a newer snapshot would discard the view's results
+    activations = infer(model, model_input.image).find_layer(row.index)
+    strongest_channel = find_strongest_channel(activations)
     match state.inspect.view:
         case "Filters":
             render_weights_view(run, model, row.index)
-        case "Excites":
-            render_top_activations_view(state, run, model, row, strongest)
-        case "Why":
+        case "Top activations":
+            render_top_activations_view(state, run, model, row, strongest_channel)
+        case "Attribution":
             render_attribution_view(model, model_input, row, run.get_dataset().class_names)
-        case "Operate":
-            render_edit_view(state, run, model, row, strongest)
+        case "Edit":
+            render_edit_view(state, run, model, row, strongest_channel)
         case _:
             render_maps_view(state, run, model, model_input, row.index)

@@ -1,4 +1,4 @@
-"""What a channel reacts to most: test images with the part that excites it, and an image made for it."""
+"""Top activations of a channel in the test images, and activation maximization."""
 
 from collections.abc import Iterator, Sequence
 from typing import get_args
@@ -22,7 +22,7 @@ from playground.interpret.feature_viz.maximize import (
 )
 from playground.interpret.feature_viz.top_activations import TopActivations, find_top_activations
 from playground.interpret.model import Model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.components.gallery import Tile, render_gallery
 from playground.ui.progress import rerun_fragment_or_page, run_with_progress, show_stop_button
 from playground.ui.state import AppState
@@ -34,24 +34,21 @@ _SMALL_RECEPTIVE_FIELD = 8
 def render_top_activations_view(
     state: AppState, run: Run, model: Model, row: LayerSummary, strongest_channel: int
 ) -> None:
-    """For a channel of a layer: its nine most exciting test images, and the image that maximises it."""
+    """Render the test images with the highest activation of a channel, and activation maximization."""
     channel = choose_channel(state, run, row, strongest_channel, key="excites-channel")
     data = load_run_test_images(run)
-    found = _find_top_activations(model, data, row.index)
-    _render_top_activations(state, found, data, channel, row, run.get_dataset().class_names)
+    top_activations = _find_top_activations(model, data, row.index)
+    _render_top_activations(state, top_activations, data, channel, row, run.get_dataset().class_names)
     _render_maximization(model, row, channel)
 
 
 def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_channel: int, *, key: str) -> int:
-    """A number field for the channel that Look inside is about; the output's are its classes.
-
-    Until one is chosen it is ``strongest_channel``, which the input excites most.
-    """
+    """Render the choice of a channel, or of a class at the output layer; at first ``strongest_channel``."""
     channels = row.output_shape[0]
-    present = strongest_channel if state.inspect.channel is None else min(state.inspect.channel, channels - 1)
+    channel = strongest_channel if state.inspect.channel is None else min(state.inspect.channel, channels - 1)
     names = run.get_dataset().class_names
     if row.layer_class.is_output and len(names) == channels:
-        st.session_state[f"{key}-class"] = present
+        st.session_state[f"{key}-class"] = channel
 
         def store_class() -> None:
             state.inspect.channel = st.session_state[f"{key}-class"]
@@ -60,32 +57,35 @@ def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_chann
             "Class",
             list(range(channels)),
             key=f"{key}-class",
-            format_func=lambda place: names[place],
+            format_func=lambda index: names[index],
             on_change=store_class,
             width=160,
         )
-        return present
-    st.session_state[key] = present + 1
+        return channel
+    st.session_state[key] = channel + 1
 
     def store_choice() -> None:
         state.inspect.channel = min(channels, max(1, int(st.session_state[key] or 1))) - 1
 
     st.number_input(
-        f"Channel, 1 to {channels}", step=1, key=key, on_change=store_choice, width=160, help="Of this layer's output."
+        f"Channel (1–{channels})",
+        step=1,
+        key=key,
+        on_change=store_choice,
+        width=160,
+        help="Output channel of this layer (filter in Keras).",
     )
-    return present
+    return channel
 
 
 def _find_top_activations(model: Model, data: LabeledImages, layer_index: int) -> TopActivations:
-    asked, kept = st.session_state.setdefault("exemplars", (model, {}))
-    if asked is not model:
-        asked, kept = st.session_state["exemplars"] = (model, {})
-    if layer_index in kept:
-        before: TopActivations = kept[layer_index]
-        return before
-    found = run_with_progress(find_top_activations(model, data, layer_index))
-    kept[layer_index] = found
-    return found
+    cached_model, results = st.session_state.setdefault("exemplars", (model, {}))
+    if cached_model is not model:
+        cached_model, results = st.session_state["exemplars"] = (model, {})
+    if layer_index not in results:
+        results[layer_index] = run_with_progress(find_top_activations(model, data, layer_index))
+    result: TopActivations = results[layer_index]
+    return result
 
 
 def _render_top_activations(
@@ -97,13 +97,14 @@ def _render_top_activations(
     class_names: Sequence[str],
 ) -> None:
     best = top_activations.per_channel[channel]
-    markup.render_title(
-        "The test images that excite it most",
-        note=f"of {top_activations.image_count:,}; outlined: what the most excited value sees. Click one to look at it.",
+    html.render_title(
+        "Top activations",
+        note=f"in {top_activations.image_count:,} test images; outlined: receptive field of the highest value. "
+        "Click an image to inspect it.",
     )
     if not best or best[0].value == best[-1].value == 0:
-        markup.render_message(
-            "No test image excites this channel: its value is 0 for all of them. It may be dead.", severity="warn"
+        html.render_message(
+            "This channel is 0 for every test image. Unless you switched it off, it is dead.", severity="warn"
         )
         return
     height, width = data.images.shape[2:]
@@ -120,69 +121,69 @@ def _render_top_activations(
     clicked = render_gallery(tiles, key=f"exemplars-{row.id}", size=84)
     if clicked:
         state.inspect.open_test_image(int(clicked))
-        state.inspect.view = "Maps"
+        state.inspect.view = "Feature maps"
         rerun_fragment_or_page()
 
 
-# The image made for a channel
-
-
 def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
-    markup.render_title("The image that maximises it", note="found by climbing the gradient from faint noise")
+    html.render_title("Activation maximization", note="gradient ascent on the image, from faint noise")
     is_output = row.layer_class.is_output
     objectives = [name for name in get_args(Objective) if (name == "class") == is_output]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="dream-controls"):
-        # The mean of a first layer's map says little: white, black or edges. One value shows its kernel.
-        sees_little = not is_output and max(row.receptive_field) < _SMALL_RECEPTIVE_FIELD
+        # For a small receptive field the mean of the map gives a flat image; a single value shows the kernel.
+        is_small_field = not is_output and max(row.receptive_field) < _SMALL_RECEPTIVE_FIELD
         objective = st.selectbox(
-            "What is maximised",
+            "Objective",
             objectives,
-            index=objectives.index("center") if sees_little else 0,
-            key=f"dream-objective-{is_output}-{sees_little}",
+            index=objectives.index("center") if is_small_field else 0,
+            key=f"dream-objective-{is_output}-{is_small_field}",
             format_func=lambda name: OBJECTIVES[name][0],
             width=220,
             help="\n\n".join(f"**{OBJECTIVES[name][0]}**: {OBJECTIVES[name][1]}" for name in objectives),
         )
         steps = st.selectbox("Steps", [64, 128, 256, 512], index=1, key="dream-steps", width=100)
-        painting: Parameterization = st.selectbox(
-            "Painted in",
+        parameterization: Parameterization = st.selectbox(
+            "Parameterization",
             get_args(Parameterization),
             key="dream-parameterisation",
-            width=130,
-            help="fourier: in waves, which gives smoother images. pixel: each pixel for itself.",
+            width=150,
+            help="fourier: frequencies, for smoother images. pixel: every pixel independently.",
         )
-        jitter = st.selectbox("Jitter", [0, 1, 2, 4], index=2, key="dream-jitter", width=90, help="Pixels of shaking.")
-        begin = st.button("Find it", key="dream-start", type="primary")
+        jitter = st.selectbox(
+            "Jitter", [0, 1, 2, 4], index=2, key="dream-jitter", width=90, help="Random shift per step, in pixels."
+        )
+        is_started = st.button("Generate", key="dream-start", type="primary")
     key = (model, row.id, channel, objective)
-    if begin:
-        settings = MaximizationSettings(steps=steps, parameterization=painting, jitter=jitter)
+    if is_started:
+        settings = MaximizationSettings(steps=steps, parameterization=parameterization, jitter=jitter)
         st.session_state["dream"] = (
             key,
             _run_maximization(maximize_activation(model, row.index, channel, objective, settings)),
         )
-    kept = st.session_state.get("dream")
-    if kept and kept[0] == key and kept[1] is not None:
-        _render_maximized_image(kept[1])
+    stored = st.session_state.get("dream")
+    if stored and stored[0] == key and stored[1] is not None:
+        _render_maximized_image(stored[1])
 
 
 def _run_maximization(steps: Iterator[tuple[Progress, MaximizationResult]]) -> MaximizationResult | None:
-    """Show how it comes about; Stop, like any other click, ends the script here and keeps nothing."""
-    found: MaximizationResult | None = None
+    """Run the optimization and show its progress; a click on Stop ends the script and discards the result."""
+    result: MaximizationResult | None = None
     try:
-        with show_stop_button("dream-stop") as place:
-            for progress, found in steps:
-                with place.container():
+        with show_stop_button("dream-stop") as placeholder:
+            for progress, result in steps:
+                with placeholder.container():
                     st.progress(progress.fraction, progress.stage)
-                    st.image(render_image(found.image, size=_IMAGE_SIZE), width=_IMAGE_SIZE)
-    except PlaygroundError as problem:
-        markup.render_error(problem)
-    return found
+                    st.image(render_image(result.image, size=_IMAGE_SIZE), width=_IMAGE_SIZE)
+    except PlaygroundError as error:
+        html.render_error(error)
+    return result
 
 
 def _render_maximized_image(result: MaximizationResult) -> None:
-    alt = f"The image found: {result.score:.4g}"
+    alt = f"Generated image, objective {result.score:.4g}"
     st.image(render_image(result.image, size=_IMAGE_SIZE), width=_IMAGE_SIZE, alt=alt)
-    shut = " Even so the channel stays shut: it may be dead." if result.score <= 0 else ""
-    markup.render_hint(
-        f"From {result.initial_score:.4g} for the noise to {result.score:.4g} for this image, {result.steps} steps.{shut}"
+    remark = " The channel stays inactive: it may be dead." if result.score <= 0 else ""
+    html.render_hint(
+        f"Objective: {result.initial_score:.4g} for the noise, {result.score:.4g} for this image after "
+        f"{result.steps} steps.{remark}"
     )

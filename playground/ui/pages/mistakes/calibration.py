@@ -1,4 +1,4 @@
-"""How far the net can be trusted: per class, by its own confidence, and under changes of the images."""
+"""Calibration and robustness views: metrics per class, the reliability diagram, accuracy under perturbations."""
 
 from collections.abc import Sequence
 
@@ -19,27 +19,30 @@ from playground.interpret.evaluation.robustness import (
     perturb_at_every_level,
 )
 from playground.interpret.model import Model
-from playground.ui import html as markup
+from playground.ui import html
 
 _SAMPLE_SIZE = 500
 
 
 def render_calibration_view(evaluation: Evaluation, class_names: Sequence[str]) -> None:
-    """Precision and recall of every class, and confidence against accuracy."""
+    """Render the metrics of every class and the reliability diagram."""
     left, right = st.columns(2, gap="medium")
     with left:
-        markup.render_title("Per class")
-        markup.render_data_table(
+        html.render_title("Per class")
+        html.render_data_table(
             ("class", "images", "precision", "recall", "F1"),
             [
                 (name, f"{one.support:,}", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}")
                 for name, one in zip(class_names, evaluation.compute_class_metrics(), strict=False)
             ],
         )
-        markup.render_hint("Precision: how many of those called so are. Recall: how many of those that are were found.")
+        html.render_hint(
+            "Precision: share of predictions of this class that are correct. Recall: share of this class's images that are "
+            "found. F1: their harmonic mean."
+        )
     with right:
         calibration = evaluation.compute_calibration()
-        markup.render_title("Confidence and truth", note=f"calibration error {calibration.expected_error:.1%}")
+        html.render_title("Reliability diagram", note=f"expected calibration error {calibration.expected_error:.1%}")
         st.plotly_chart(
             make_reliability_figure(
                 [(one.confidence, one.accuracy, one.count) for one in calibration.bins],
@@ -48,45 +51,48 @@ def render_calibration_view(evaluation: Evaluation, class_names: Sequence[str]) 
             key="reliability",
             config={"displayModeBar": False},
         )
-        markup.render_hint(
-            "Each point: images of which the net is about as sure. On the line it is as often right as it says; "
-            f"this net is on the whole {'surer than it should be' if calibration.overconfidence > 0 else 'less sure than it could be'}."
+        html.render_hint(
+            "Each point: the images with a similar confidence. On the diagonal, confidence equals accuracy. Overall "
+            f"this network is {'over-confident' if calibration.overconfidence > 0 else 'under-confident'}."
         )
 
 
 def render_robustness_view(model: Model, data: LabeledImages, perturbations: Sequence[Perturbation]) -> None:
-    """Accuracy as the images are turned, shifted, scaled, covered with noise, and strokes thickened."""
+    """Render the accuracy at increasing levels of each perturbation."""
     if not perturbations:
-        markup.render_message("This network reads features: turning or shifting them means nothing.")
+        html.render_message("Robustness needs images. This network reads extracted features.")
         return
-    markup.render_hint(f"How accuracy falls when {_SAMPLE_SIZE} test images are changed more and more.")
-    kept = st.session_state.get("robustness")
-    points: list[RobustnessPoint] = kept[1] if kept and kept[0] is model else []
+    html.render_hint(f"Accuracy on {_SAMPLE_SIZE} test images as the perturbation increases.")
+    stored = st.session_state.get("robustness")
+    points: list[RobustnessPoint] = stored[1] if stored and stored[0] is model else []
     if not points:
-        place = st.empty()
+        placeholder = st.empty()
         try:
             for progress, point in measure_robustness(model, data, perturbations, count=_SAMPLE_SIZE):
                 points.append(point)
-                place.progress(progress.fraction, f"{progress.stage} …")
-        except PlaygroundError as problem:
-            markup.render_error(problem)
+                placeholder.progress(progress.fraction, f"{progress.stage} …")
+        except PlaygroundError as error:
+            html.render_error(error)
             return
-        place.empty()
+        placeholder.empty()
         st.session_state["robustness"] = (model, points)
     image = data.get_image(0)
     columns = st.columns(2, gap="medium")
-    colours = get_theme(st.context.theme.type)
-    for number, change in enumerate(perturbations):
-        info = PERTURBATIONS[change]
-        mine = [point for point in points if point.perturbation == change]
-        with columns[number % 2]:
-            markup.render_title(info.title, note=info.description)
+    theme = get_theme(st.context.theme.type)
+    for index, perturbation in enumerate(perturbations):
+        info = PERTURBATIONS[perturbation]
+        with columns[index % 2]:
+            html.render_title(info.title, note=info.description)
             st.plotly_chart(
-                make_robustness_figure([(point.level, point.accuracy) for point in mine], info.unit, colours),
-                key=f"robustness-{change}",
+                make_robustness_figure(
+                    [(point.level, point.accuracy) for point in points if point.perturbation == perturbation],
+                    info.unit,
+                    theme,
+                ),
+                key=f"robustness-{perturbation}",
                 config={"displayModeBar": False},
             )
-            every = np.stack([changed for _, changed in perturb_at_every_level(image, change)])
-            row = render_image_grid(every, columns=len(every), tile_size=40, gap=8, gap_color=colours.gap_color)
-            words = f"An image at each of these levels, from {info.levels[0]:g} to {info.levels[-1]:g} {info.unit}"
-            st.image(row.png, width=min(row.width, 420), alt=words)
+            examples = np.stack([example for _, example in perturb_at_every_level(image, perturbation)])
+            row = render_image_grid(examples, columns=len(examples), tile_size=40, gap=8, gap_color=theme.gap_color)
+            alt = f"One image at each level, from {info.levels[0]:g} to {info.levels[-1]:g} {info.unit}"
+            st.image(row.png, width=min(row.width, 420), alt=alt)

@@ -1,4 +1,4 @@
-"""A map of the test images as a layer sees them: like ones lie close; the drawing is a star on it."""
+"""Embedding view: 2-D projection (PCA, t-SNE) of a layer's activations for the test images and the drawing."""
 
 import math
 import threading
@@ -22,7 +22,7 @@ from playground.interpret.projection.embedding import (
     extract_layer_features,
     project_by_neighbors,
 )
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.components.scatter_plot import scatter_plot
 from playground.ui.forms import choose_one
 from playground.ui.model_input import build_canvas_input, get_input_spec
@@ -32,59 +32,61 @@ from playground.ui.state import AppState
 
 Array = NDArray[np.float32]
 _SAMPLE_SIZE = 1000
-_TSNE_LOCK = threading.Lock()  # each takes a process and a core
+_TSNE_LOCK = threading.Lock()  # t-SNE runs in its own process and uses a core
 
 
 def render_embedding_view(state: AppState, run: Run, model: Model) -> None:
-    """The map of a layer's values, by PCA at once or by t-SNE after a while."""
-    layer_id, method, by = _choose_projection(model)
+    """Render the projection of a layer's activations; a click on an image opens it on the Inspect page."""
+    layer_id, method, color_by = _choose_projection(model)
     data = load_run_test_images(run, _SAMPLE_SIZE)
-    index = model.architecture.find_layer_index(layer_id)
+    layer_index = model.architecture.find_layer_index(layer_id)
     try:
-        rows, pca = _compute_features_and_pca(model, index, run)
-        drawn = extract_image_layer_features(model, build_canvas_input(state, get_input_spec(run)).image, index)
+        features, pca = _compute_features_and_pca(model, layer_index, run)
+        drawing_features = extract_image_layer_features(
+            model, build_canvas_input(state, get_input_spec(run)).image, layer_index
+        )
         if method == "PCA":
-            points, star = pca.points, pca.transform(drawn)[0]
+            points, star = pca.points, pca.transform(drawing_features)[0]
             first, second = pca.explained_variance_ratio
-            words = f"The two axes hold {first:.0%} and {second:.0%} of all differences."
+            explanation = f"The axes explain {first:.0%} and {second:.0%} of the variance."
         else:
-            points = _compute_tsne(model, index, rows)
-            star = project_by_neighbors(rows, points, drawn)[0]
-            words = "Neighbours are kept; distances between far groups mean little."
-    except PlaygroundError as problem:
-        markup.render_error(problem)
+            points = _compute_tsne(model, layer_index, features)
+            star = project_by_neighbors(features, points, drawing_features)[0]
+            explanation = "Neighbors stay close; distances between separate groups mean little."
+    except PlaygroundError as error:
+        html.render_error(error)
         return
     evaluation = run_with_progress(predict_dataset(model, data))
-    wrong = ~evaluation.is_correct
+    is_wrong = ~evaluation.is_correct
     names = list(run.get_dataset().class_names)
     captions = [
-        f"{names[label]} → {names[guess]}" if bad else names[label]
-        for label, guess, bad in zip(evaluation.labels, evaluation.predicted_labels, wrong, strict=True)
+        f"{names[label]} → {names[predicted]}" if wrong else names[label]
+        for label, predicted, wrong in zip(evaluation.labels, evaluation.predicted_labels, is_wrong, strict=True)
     ]
     columns = math.ceil(math.sqrt(len(data)))
     clicked = scatter_plot(
         points,
-        evaluation.labels if by == "class" else wrong.astype(np.intp),
+        evaluation.labels if color_by == "class" else is_wrong.astype(np.intp),
         captions,
         _render_sprite(run.record.recipe.dataset, run.record.architecture.input.shape, columns),
-        group_names=names if by == "class" else ["right", "wrong"],
-        colors=_get_class_colors(len(names)) if by == "class" else ("#8aa39d", "#d9480f"),
+        group_names=names if color_by == "class" else ["correct", "wrong"],
+        colors=_get_class_colors(len(names)) if color_by == "class" else ("#8aa39d", "#d9480f"),
         tile_size=(data.images.shape[3], data.images.shape[2]),
         columns=columns,
         highlight=(float(star[0]), float(star[1])) if np.isfinite(star).all() else None,
         key="embedding",
     )
-    markup.render_hint(
-        f"{len(data):,} test images by what layer {index + 1} makes of them. {words} "
-        "The star is your drawing (or the example). Hover to see an image, click to open it."
+    html.render_hint(
+        f"{len(data):,} test images by their activations in layer {layer_index + 1}. {explanation} "
+        "Star: your drawing, or the example. Hover to preview an image, click to inspect it."
     )
     if clicked is not None:
         open_inspect_page(state, run, data, clicked)
 
 
 def _get_class_colors(count: int) -> list[str]:
-    """Ten can be told apart; of more classes several share one, and the caption tells."""
-    return [CLASS_COLORS[place % len(CLASS_COLORS)] for place in range(count)]
+    """Return a color per class; colors repeat after the tenth class."""
+    return [CLASS_COLORS[index % len(CLASS_COLORS)] for index in range(count)]
 
 
 def _choose_projection(model: Model) -> tuple[str, str, str]:
@@ -96,7 +98,7 @@ def _choose_projection(model: Model) -> tuple[str, str, str]:
             list(rows),
             index=list(rows).index(last_hidden),
             key=f"map-layer-{model.architecture.digest}",
-            format_func=lambda name: f"{rows[name].index + 1} {rows[name].title} {rows[name].arguments_text}",
+            format_func=lambda name: f"{rows[name].index + 1} {rows[name].label}",
             label_visibility="collapsed",
             width=260,
         )
@@ -104,35 +106,37 @@ def _choose_projection(model: Model) -> tuple[str, str, str]:
             "Method",
             ("PCA", "t-SNE"),
             key="map-method",
-            help_text="PCA: the two directions in which the values differ most. t-SNE: neighbours, after some seconds.",
+            help_text="PCA: the two directions of largest variance. t-SNE: keeps neighbors together; takes some seconds.",
         )
-        by = choose_one("Colour", ("class", "error"), key="map-colour", format_label=lambda name: f"by {name}")
-    return layer_id, method, by
+        color_by = choose_one(
+            "Color", ("class", "error"), key="map-colour", format_label=lambda name: f"Color by {name}"
+        )
+    return layer_id, method, color_by
 
 
 def _compute_features_and_pca(model: Model, layer_index: int, run: Run) -> tuple[Array, PcaProjection]:
-    kept = st.session_state.get("map-features")
-    if kept and kept[0] is model and kept[1] == layer_index:
-        return kept[2], kept[3]
-    rows = extract_layer_features(model, load_run_test_images(run, _SAMPLE_SIZE).images, layer_index)
-    pca = PcaProjection.fit(rows)
-    st.session_state["map-features"] = (model, layer_index, rows, pca)
-    return rows, pca
+    stored = st.session_state.get("map-features")
+    if stored and stored[0] is model and stored[1] == layer_index:
+        return stored[2], stored[3]
+    features = extract_layer_features(model, load_run_test_images(run, _SAMPLE_SIZE).images, layer_index)
+    pca = PcaProjection.fit(features)
+    st.session_state["map-features"] = (model, layer_index, features, pca)
+    return features, pca
 
 
 def _compute_tsne(model: Model, layer_index: int, features: Array) -> Array:
-    kept = st.session_state.get("map-tsne")
-    if kept and kept[0] is model and kept[1] == layer_index:
-        found: Array = kept[2]
-        return found
+    stored = st.session_state.get("map-tsne")
+    if stored and stored[0] is model and stored[1] == layer_index:
+        stored_points: Array = stored[2]
+        return stored_points
     with _TSNE_LOCK:
-        found = run_with_progress(compute_tsne(features))
-    st.session_state["map-tsne"] = (model, layer_index, found)
-    return found
+        points = run_with_progress(compute_tsne(features))
+    st.session_state["map-tsne"] = (model, layer_index, points)
+    return points
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _render_sprite(dataset: str, shape: Shape, columns: int) -> bytes:
     data = load_evaluation_images(dataset, _SAMPLE_SIZE, shape)
-    images = np.stack([data.get_image(place) for place in range(len(data))])
+    images = np.stack([data.get_image(index) for index in range(len(data))])
     return render_image_grid(images, columns=columns, tile_size=1).png

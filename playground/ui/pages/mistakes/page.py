@@ -1,4 +1,4 @@
-"""Mistakes: what the net gets wrong on the test set, from the confusion matrix down to single images."""
+"""Mistakes page: evaluation on the test images, from the confusion matrix to single images."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ import streamlit as st
 
 from playground.charts.images import render_image
 from playground.engine.data.batch import LabeledImages
-from playground.engine.metrics import Evaluation
+from playground.engine.metrics import Evaluation, format_accuracy
 from playground.engine.runs.run import Run
 from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
 from playground.interpret.evaluation.robustness import list_perturbations
 from playground.interpret.model import Model
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.components.confusion_matrix import render_confusion_matrix
 from playground.ui.components.gallery import Tile, render_gallery
 from playground.ui.forms import choose_one
@@ -25,18 +25,18 @@ from playground.ui.state import AppState
 
 _SAMPLE_SIZE = 1000
 _MAX_IMAGES = 60
-_VIEWS = ("Confusion", "Trust", "Robustness", "Map")
+_VIEWS = ("Confusion matrix", "Calibration", "Robustness", "Embedding")
 
 
 def render_mistakes_page() -> None:
-    """The matrix and what lies behind its cells; how far the net can be trusted; a map of what it sees."""
+    """Render the Mistakes page: metrics and the selected view."""
     render_playable_page(_render_page)
 
 
 def _render_page(state: AppState) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="mistakes-head"):
         with st.container(width=260):
-            markup.render_title("Mistakes")
+            html.render_title("Mistakes")
             run = choose_run(state, key="mistakes-run")
         with st.container():
             model = choose_snapshot(run, key="mistakes-step")
@@ -47,26 +47,26 @@ def _render_page(state: AppState) -> None:
     view = choose_one("View", _VIEWS, key="mistakes-view")
     names = run.get_dataset().class_names
     match view:
-        case "Trust":
+        case "Calibration":
             render_calibration_view(evaluation, names)
         case "Robustness":
             render_robustness_view(model, data, list_perturbations(run.get_dataset()))
-        case "Map":
+        case "Embedding":
             render_embedding_view(state, run, model)
         case _:
             _render_confusion(state, run, model, data, evaluation, names)
 
 
 def _choose_test_images(state: AppState, run: Run) -> LabeledImages:
-    """All test images; of a moment of the past so few, unless all are asked for, that time can play."""
+    """Choose the test images: all at the newest step; a sample at earlier steps, so that playback is smooth."""
     if state.inspect.selected_steps.get(run.id) is None:
         return load_run_test_images(run)
     st.toggle(
-        "All test images at this moment too",
+        "Use all test images",
         key="mistakes-all",
         persist_state="session",
         disabled=state.inspect.is_playing,
-        help=f"Moments of the past are measured on {_SAMPLE_SIZE:,} of the test images, so that time can play.",
+        help=f"Earlier steps are evaluated on a sample of {_SAMPLE_SIZE:,} test images, so that training can be played.",
     )
     return load_run_test_images(
         run, None if st.session_state["mistakes-all"] and not state.inspect.is_playing else _SAMPLE_SIZE
@@ -74,13 +74,13 @@ def _choose_test_images(state: AppState, run: Run) -> LabeledImages:
 
 
 def _render_metrics(evaluation: Evaluation) -> None:
-    wrong = int((~evaluation.is_correct).sum())
-    unsure = int((evaluation.confidence < 0.5).sum())
-    markup.render_metrics(
+    wrong_count = int((~evaluation.is_correct).sum())
+    low_confidence_count = int((evaluation.confidence < 0.5).sum())
+    html.render_metrics(
         [
-            (f"{evaluation.accuracy:.2%}", f"right of {evaluation.size:,} test images"),
-            (f"{wrong:,}", "wrong"),
-            (f"{unsure:,}", "guesses under 50 %"),
+            (format_accuracy(evaluation.accuracy, evaluation.size), f"accuracy on {evaluation.size:,} test images"),
+            (f"{wrong_count:,}", "misclassified"),
+            (f"{low_confidence_count:,}", "confidence below 50 %"),
             (f"{evaluation.compute_calibration().expected_error:.1%}", "calibration error"),
         ]
     )
@@ -97,9 +97,7 @@ def _render_confusion(
         if clicked:
             state.mistakes.confusion_cell = None if clicked == state.mistakes.confusion_cell else clicked
             rerun_fragment_or_page()
-        markup.render_hint(
-            "Rows: what an image is. Columns: what the net takes it for. Click a cell to see its images."
-        )
+        html.render_hint("Rows: actual class. Columns: predicted class. Click a cell to see its images.")
     with right:
         _render_cell_images(state, run, model, data, evaluation, class_names)
 
@@ -107,20 +105,21 @@ def _render_confusion(
 def _render_cell_images(
     state: AppState, run: Run, model: Model, data: LabeledImages, evaluation: Evaluation, class_names: Sequence[str]
 ) -> None:
-    """The images of the chosen cell, or those most worth a look."""
+    """Render the images of the selected cell, or the most confident errors and the closest calls."""
     if state.mistakes.confusion_cell:
-        label, guess = state.mistakes.confusion_cell
-        places = evaluation.find_confusions(label, guess)
-        words = "taken for what they are" if label == guess else f"taken for {class_names[guess]}"
-        note = "the most confident first" + (f", {_MAX_IMAGES} of them" if len(places) > _MAX_IMAGES else "")
-        markup.render_title(f"{len(places):,} images of {class_names[label]} {words}", note=note)
-        _render_gallery(state, run, data, evaluation, places[:_MAX_IMAGES].tolist(), "cell", class_names)
-        if not len(places):
-            markup.render_hint("No such image at this moment.")
+        label, predicted = state.mistakes.confusion_cell
+        indices = evaluation.find_confusions(label, predicted)
+        note = f"{len(indices):,} images, most confident first"
+        if len(indices) > _MAX_IMAGES:
+            note += f"; {_MAX_IMAGES} are shown"
+        html.render_title(f"Actual {class_names[label]}, predicted {class_names[predicted]}", note=note)
+        _render_gallery(state, run, data, evaluation, indices[:_MAX_IMAGES].tolist(), "cell", class_names)
+        if not len(indices):
+            html.render_hint("No image at this step.")
         return
-    markup.render_title("Most confident errors", note="what it is → what the net said, and how sure")
+    html.render_title("Most confident errors", note="actual → predicted, and the confidence")
     _render_gallery(state, run, data, evaluation, evaluation.find_confident_errors(21).tolist(), "errors", class_names)
-    markup.render_title("Most torn", note="the first two guesses are closest")
+    html.render_title("Closest calls", note="smallest margin between the two highest probabilities")
     _render_gallery(state, run, data, evaluation, evaluation.find_smallest_margins(14).tolist(), "torn", class_names)
 
 
@@ -134,16 +133,16 @@ def _render_gallery(
     class_names: Sequence[str],
 ) -> None:
     tiles = []
-    for place in indices:
-        label, guess = class_names[evaluation.labels[place]], class_names[evaluation.predicted_labels[place]]
-        sure = f"{evaluation.confidence[place]:.0%}"
+    for index in indices:
+        label, predicted = class_names[evaluation.labels[index]], class_names[evaluation.predicted_labels[index]]
+        confidence = f"{evaluation.confidence[index]:.0%}"
         tiles.append(
             Tile(
-                name=str(place),
-                png=render_image(data.get_image(place), size=84),
-                caption=f"{label} → {guess}\n{sure}",
-                alt=f"{label} taken for {guess}, {sure} sure: look inside",
-                is_error=label != guess,
+                name=str(index),
+                png=render_image(data.get_image(index), size=84),
+                caption=f"{label} → {predicted}\n{confidence}",
+                alt=f"Actual {label}, predicted {predicted} ({confidence}): inspect",
+                is_error=label != predicted,
             )
         )
     if not tiles:

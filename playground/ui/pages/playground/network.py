@@ -121,7 +121,7 @@ def _render_layer_row(state: AppState, row: LayerSummary, max_multiply_adds: int
         detail = join_arguments(row.arguments_text, frozen)
         _render_row(row.title, detail, row.output_shape, f"{css_classes} {frozen}", f"{row.parameters:,}", cost)
         st.button(
-            f"Layer {row.index + 1}: {row.title} {row.arguments_text}, output {format_shape(row.output_shape)}",
+            f"Layer {row.index + 1}: {row.label}, output {format_shape(row.output_shape)}",
             key=f"open-{row.id}",
             on_click=_toggle_layer_editor,
             args=(row.id,),

@@ -174,7 +174,7 @@ def _render_freeze_choice(state: AppState) -> None:
         layer_index = int(st.session_state["transfer-freeze"])
         state.try_set_architecture(lambda: state.editor.architecture.freeze_up_to(layer_index))
 
-    titles = {row.index: f"up to {row.index + 1} {row.title} {row.arguments_text}" for row in rows[:-1]}
+    titles = {row.index: f"up to {row.index + 1} {row.label}" for row in rows[:-1]}
     st.selectbox(
         "Freeze layers",
         [-1, *titles],
