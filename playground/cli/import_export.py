@@ -31,7 +31,8 @@ class ExportCommand(TyperCommand):
         from playground.export.targets import EXPORT_TARGETS
 
         option = next(parameter for parameter in self.params if parameter.name == "to")
-        option.help = f"Export target: {', '.join(EXPORT_TARGETS)}."  # type: ignore[attr-defined]
+        targets = ", ".join(f"{name} ({target.title})" for name, target in EXPORT_TARGETS.items())
+        option.help = f"Export target: {targets}."  # type: ignore[attr-defined]
 
     def get_help(self, ctx: Any) -> str:
         """Return the help text with the registered targets."""
@@ -45,16 +46,30 @@ def export(
         str, typer.Argument(metavar="ARCH_OR_RUN", help="A preset's name (see 'presets'), a JSON file or a run.")
     ],
     to: Annotated[str, typer.Option("--to", help="Export target.")],
-    output: OutputOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write. Default: standard output; binary targets need a pipe or file."
+        ),
+    ] = None,
 ) -> None:
     """Export a network or a run as code, weights, an image, a report or a link."""
-    from playground.export.targets import ExportSource, render_export
+    from playground.export.targets import ExportSource, find_export_target, render_export
 
-    content = render_export(to, _resolve_export_source(source, ExportSource))
+    target = find_export_target(to)
+    export_source = _resolve_export_source(source, ExportSource)
+    if output is None and target.is_binary and sys.stdout.isatty():
+        raise PlaygroundError(
+            f"{target.title} is binary data, and the output is a terminal.",
+            expected="A file to write to.",
+            fix=f"Add --output {target.build_file_name(export_source)}, or redirect the output to a file.",
+        )
+    content = render_export(to, export_source)
     if output is not None:
         _write_file(output, content)
-    elif to in ("weights", "onnx"):
+    elif target.is_binary:
         sys.stdout.buffer.write(content)
+        sys.stdout.flush()
     else:
         sys.stdout.write(content.decode())
 

@@ -58,11 +58,12 @@ class _Interpreter(ExpressionEvaluator):
         self._depth = 0
         self._definitions: dict[ast.AST, UserClass | UserFunction] = {}
         self._visited: set[ast.AST] = set()
-        self._instances: list[UserInstance] = []
+        self._instantiated_count = 0
 
     def execute_module(self, tree: ast.Module) -> None:
-        """Walk the text, then whatever it defines and never uses: a tutorial's last line is often not pasted."""
+        """Interpret the module, then every definition that it never uses, since pasted code is often incomplete."""
         self._execute_block(tree.body, {"__name__": "__main__"})
+        self._instantiated_count = len(self.trace.models)
         for node, value in list(self._definitions.items()):
             if node in self._visited:
                 continue
@@ -76,13 +77,11 @@ class _Interpreter(ExpressionEvaluator):
                         self._call_function(UserFunction(method, value.scope), (), {})
 
     def iter_models(self) -> Iterator[TracedModel]:
-        """What an image goes through in every network, each followed to its end."""
-        for stack in (*self.trace.sequences, *self.trace.functional_models):
-            yield self.trace.build_model(stack.node, self._apply_part(stack, SymbolicTensor(), stack.node))
-        for instance in list(self._instances):
-            if instance.user_class.find_method(*_FORWARD_METHODS):
-                node = instance.user_class.node
-                yield self.trace.build_model(node, self._apply_part(instance, SymbolicTensor(), node))
+        """Trace every network that was created, in order of creation."""
+        for index, part in enumerate(list(self.trace.models)):
+            node = part.node if isinstance(part, ModuleSequence) else part.user_class.node
+            tensor = self._apply_part(part, SymbolicTensor(), node)
+            yield self.trace.build_model(node, tensor, is_instantiated=index < self._instantiated_count)
 
     def _execute_block(self, body: Sequence[ast.stmt], scope: Scope) -> object:
         """What a ``return`` gives back, or ``_NO_RETURN``."""
@@ -306,10 +305,11 @@ class _Interpreter(ExpressionEvaluator):
     ) -> UserInstance:
         self._visited.add(user_class.node)
         instance = UserInstance(user_class)
-        self._instances.append(instance)
         start = user_class.find_method("__init__")
         if start:
             self._call_function(UserFunction(start, user_class.scope, instance), positional, keywords)
+        if user_class.find_method(*_FORWARD_METHODS):
+            self.trace.models.append(instance)
         return instance
 
     def _call_method(

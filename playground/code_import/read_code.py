@@ -49,7 +49,7 @@ def parse_code(text: str, *, input_shape: InputShape | None = None, classes: int
 
 
 def _parse_architecture(source: str, input_shape: InputShape | None, classes: int | None) -> ParsedCode:
-    model, remarks = _select_largest_model(interpret_module(_parse_python(source)))
+    model, remarks = _select_model(interpret_module(_parse_python(source)))
     words = (
         KERAS_OPS
         if any(call.name in KERAS_OPS and call.name not in TORCH_OPS for call in iter_calls(model.calls))
@@ -106,21 +106,41 @@ def _parse_python(source: str) -> ast.Module:
     )
 
 
-def _select_largest_model(models: Sequence[TracedModel]) -> tuple[TracedModel, list[str]]:
-    """The network with the most layers: the others are parts of it, or a remark."""
-    model = max(models, key=lambda model: sum(1 for _ in iter_calls(model.calls)), default=None)
-    if model is None or not model.calls:
+def _select_model(models: Sequence[TracedModel]) -> tuple[TracedModel, list[str]]:
+    """Return the network that the code creates last, and notes on it.
+
+    A network that is part of another one is no candidate. Classifiers come before networks without a linear layer, and
+    created networks before those that are only defined.
+    """
+    candidates = _exclude_parts([model for model in models if model.calls])
+    if not candidates:
         raise ArchitectureError(
             "No network was found in this code.",
-            expected="It may be nn.Sequential(...), a class with a forward, or Keras's Sequential or Model.",
+            expected="An nn.Sequential(...), a class with a forward method, or a Keras Sequential or Model.",
             fix="Paste the lines that define the network too.",
         )
-    inside = {call.node for call in iter_calls(model.calls)}
-    others = [other for other in models if any(call.node not in inside for call in other.calls)]
-    remarks = list(model.notes)
-    if others:
-        remarks.append(f"There is more than one network in the code; the largest was read, of line {model.line}.")
-    return model, remarks
+    model = max(reversed(candidates), key=lambda model: (_is_classifier(model), model.is_instantiated))
+    used = {call.node for call in iter_calls(model.calls)}
+    notes = list(model.notes)
+    if any(call.node not in used for other in candidates for call in other.calls):
+        notes.append(f"The code has several networks. The last one was imported; it begins on line {model.line}.")
+    return model, notes
+
+
+def _exclude_parts(models: Sequence[TracedModel]) -> list[TracedModel]:
+    """Return the networks whose calls do not all belong to another one; of equal networks, the last."""
+    nodes = [{call.node for call in iter_calls(model.calls)} for model in models]
+    return [
+        model
+        for index, model in enumerate(models)
+        if not any(
+            nodes[index] < other or (nodes[index] == other and index < position) for position, other in enumerate(nodes)
+        )
+    ]
+
+
+def _is_classifier(model: TracedModel) -> bool:
+    return any(call.name in _LINEAR_CALL_NAMES for call in iter_calls(model.calls))
 
 
 def _infer_input_shape(builder: ArchitectureBuilder, input_shape: InputShape | None) -> Shape:

@@ -10,6 +10,7 @@ from playground.code_import.values import (
     ModuleSequence,
     SymbolicTensor,
     Unknown,
+    UserInstance,
     get_line_number,
     is_network_part,
     iter_calls,
@@ -23,19 +24,23 @@ _MAX_CALLS = 300
 
 @dataclass(frozen=True)
 class TracedModel:
-    """A network that the code makes: where it stands, what an image goes through, and what the walk had to guess."""
+    """Network that the code creates: the line of its definition, its calls in order, and notes on assumptions.
+
+    ``is_instantiated``: the code itself creates it; otherwise the code only defines its class or function.
+    """
 
     line: int
     calls: tuple[Call, ...]
     notes: tuple[str, ...]
+    is_instantiated: bool
 
 
 class Trace:
     """Every layer that is made or gone through passes here, so that no code can make more than a network has."""
 
     def __init__(self) -> None:
-        self.sequences: list[ModuleSequence] = []
-        self.functional_models: list[ModuleSequence] = []
+        self.models: list[ModuleSequence | UserInstance] = []
+        """Every network and every part that could be one, in the order in which they are complete."""
         self.growth_count = 0
         """How often something was added to a network: a loop that adds nothing builds nothing."""
         self.undecided_line = 0
@@ -106,7 +111,7 @@ class Trace:
             raise create_too_long_error()
         stack = ModuleSequence(parts, node)
         if is_network:
-            self.sequences.append(stack)
+            self.models.append(stack)
         return stack
 
     def record_functional_model(self, outputs: Sequence[object], node: ast.AST) -> object:
@@ -114,8 +119,9 @@ class Trace:
         flow = self.find_tensor(outputs, node)
         if not flow:
             return Unknown()
-        self.functional_models.append(ModuleSequence([flow], node))
-        return self.functional_models[-1]
+        model = ModuleSequence([flow], node)
+        self.models.append(model)
+        return model
 
     def append_parts(self, parts: list[object], added: Sequence[object]) -> None:
         """Add layers, or other things, to a network or a list."""
@@ -127,10 +133,11 @@ class Trace:
             if isinstance(part, Call):
                 self.mark_uncertain(part)
 
-    def build_model(self, node: ast.AST, tensor: SymbolicTensor) -> TracedModel:
-        """A network with the doubts about its layers."""
-        doubted = (call for call in iter_calls(tensor.calls) if call in self._uncertainties)
-        return TracedModel(get_line_number(node), tensor.calls, tuple(self._uncertainties[call] for call in doubted))
+    def build_model(self, node: ast.AST, tensor: SymbolicTensor, *, is_instantiated: bool) -> TracedModel:
+        """Return a network with notes on its uncertain layers."""
+        uncertain = (call for call in iter_calls(tensor.calls) if call in self._uncertainties)
+        notes = tuple(self._uncertainties[call] for call in uncertain)
+        return TracedModel(get_line_number(node), tensor.calls, notes, is_instantiated)
 
 
 def create_too_long_error() -> ArchitectureError:

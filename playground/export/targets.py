@@ -1,7 +1,8 @@
-"""Everything a network or a run can leave the program as, by name: one table for the app and the command line."""
+"""Registry of export targets. The command line's help and the UI's buttons are made from it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from playground.export.report import render_report
 
 @dataclass(frozen=True)
 class ExportSource:
-    """What is to leave: a network with the recipe it is trained by, and the run whose weights go along, if any."""
+    """Network to export with its recipe, and the run that trained it, if there is one."""
 
     architecture: Architecture
     recipe: Recipe
@@ -33,43 +34,67 @@ class ExportSource:
 
     @classmethod
     def from_run(cls, run: Run) -> "ExportSource":
-        """A run's network and recipe, as it began."""
+        """Return the source for a run: its network, its name and the recipe that it started with."""
         return cls(run.record.architecture, run.record.recipe, run.record.name, run)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the outputs are called."""
+        """Names of the network's outputs."""
         return get_class_names(self.recipe, self.architecture)
+
+
+MediaType = Literal[
+    "application/json",
+    "application/octet-stream",
+    "application/x-onnx",
+    "image/svg+xml",
+    "text/html",
+    "text/plain",
+    "text/x-python",
+]
 
 
 @dataclass(frozen=True)
 class ExportTarget:
-    """One form: its title, the file's ending, and a sentence. ``needs_run``: it is made of a run's weights."""
+    """Format that a network or a run can be exported to.
+
+    ``suffix`` ends the file name; it includes the extension. ``needs_weights``: only runs with a snapshot can be exported.
+    """
 
     title: str
     suffix: str
-    description: str
+    media_type: MediaType
+    help: str
     render: Callable[[ExportSource], str | bytes]
-    needs_run: bool = False
+    needs_weights: bool = False
+    is_binary: bool = False
 
     def build_file_name(self, source: ExportSource) -> str:
-        """A name for the file, of letters that every disk takes."""
+        """Return a file name of ASCII letters, digits and hyphens, followed by the suffix."""
         stem = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in source.title.lower())
         return f"{stem.strip('-')[:40] or 'network'}{self.suffix}"
 
 
-def render_export(name: str, source: ExportSource) -> bytes:
-    """The file's content; raises UnknownNameError for a form that there is not, or one that needs a trained run."""
+def find_export_target(name: str) -> ExportTarget:
+    """Return the target with this name; raises UnknownNameError if there is none."""
     if name not in EXPORT_TARGETS:
+        raise UnknownNameError(f"Unknown export target {name!r:.60}.", expected=f"One of: {', '.join(EXPORT_TARGETS)}.")
+    return EXPORT_TARGETS[name]
+
+
+def render_export(name: str, source: ExportSource) -> bytes:
+    """Return the content of the exported file.
+
+    Raises UnknownNameError for an unknown target, or for a target that needs weights if the source has none.
+    """
+    target = find_export_target(name)
+    if target.needs_weights and (source.run is None or not source.run.list_snapshot_steps()):
         raise UnknownNameError(
-            f"There is no export to {name!r:.60}.", expected=f"There are: {', '.join(EXPORT_TARGETS)}."
+            f"{target.title} cannot be exported without trained weights.",
+            expected="A run with at least one snapshot.",
+            fix="Train the network and export the run.",
         )
-    export = EXPORT_TARGETS[name]
-    if export.needs_run and source.run is None:
-        raise UnknownNameError(
-            f"{export.title} is made of a run's weights.", fix="Train the network, and export the run."
-        )
-    content = export.render(source)
+    content = target.render(source)
     return content if isinstance(content, bytes) else content.encode()
 
 
@@ -82,26 +107,26 @@ def _render_onnx(source: ExportSource) -> bytes:
 
 
 def _load_snapshot(source: ExportSource, *, first: bool = False) -> dict[str, Tensor]:
-    assert source.run is not None  # noqa: S101 -- seen to by ``render_export``
+    assert source.run is not None  # noqa: S101 -- checked by ``render_export``
     return source.run.load_snapshot(
         source.run.list_snapshot_steps()[0] if first else get_last_snapshot_step(source.run)
     )
 
 
 def _render_report(source: ExportSource) -> str:
-    assert source.run is not None  # noqa: S101 -- seen to by ``render_export``
+    assert source.run is not None  # noqa: S101 -- checked by ``render_export``
     return render_report(source.run, link=encode_link(source.architecture, source.recipe))
 
 
 def _render_training(source: ExportSource) -> str:
     dataset = _require_image_dataset(source)
     code = generate_training_script(source.architecture, source.recipe, title=source.title, dataset=dataset)
-    return _render_remark(source) + code
+    return _render_transfer_comment(source) + code
 
 
 def _render_keras(source: ExportSource) -> str:
     _require_image_dataset(source)
-    return _render_remark(source) + to_keras(source.architecture, source.recipe, title=source.title)
+    return _render_transfer_comment(source) + to_keras(source.architecture, source.recipe, title=source.title)
 
 
 def _render_prediction(source: ExportSource) -> str:
@@ -113,68 +138,112 @@ def _require_image_dataset(source: ExportSource) -> Dataset:
     dataset = resolve_dataset(source.recipe, source.architecture)
     if dataset.features is not None:
         raise RecipeError(
-            f"This network reads what {dataset.features.extractor} says of pictures: a program of its own would need "
-            "that net too.",
-            expected="A network that reads images.",
-            fix="The network as code, its weights and ONNX can be had.",
+            f"The input of this network is features of {dataset.features.extractor}; a standalone program would need "
+            "that network too.",
+            expected="A network whose input is images.",
+            fix="Export the network as PyTorch code, weights or ONNX instead.",
         )
     return dataset
 
 
-def _render_remark(source: ExportSource) -> str:
-    """What of a run the program does not do, as a comment before it."""
-    share, learns_all = (
-        source.recipe.transferred_lr_scale,
-        not list_weight_module_names(source.architecture, only_frozen=True),
-    )
-    found = []
-    if source.run is not None and source.run.record.parent and learns_all:
-        found.append("# The run began with the weights of another one; this program draws its own.\n")
-    if share != 1:
-        found.append(f"# In the run, weights brought along learnt at {share:g} times the rate; here all learn alike.\n")
-    return "".join(found)
+def _render_transfer_comment(source: ExportSource) -> str:
+    """Return comments on the parts of the run's training that the exported program does not repeat."""
+    lr_scale = source.recipe.transferred_lr_scale
+    has_frozen_weights = bool(list_weight_module_names(source.architecture, only_frozen=True))
+    comments = []
+    if source.run is not None and source.run.record.parent and not has_frozen_weights:
+        comments.append("# The run started from the weights of another run; this program initializes its own.\n")
+    if lr_scale != 1:
+        comments.append(
+            f"# The run trained transferred weights at {lr_scale:g} times the learning rate; this program trains all "
+            "weights at the same rate.\n"
+        )
+    return "".join(comments)
 
 
 EXPORT_TARGETS: dict[str, ExportTarget] = {
     "torch": ExportTarget(
-        "PyTorch network", ".py", "The network as PyTorch code.", lambda it: to_pytorch(it.architecture, title=it.title)
+        "PyTorch network",
+        ".py",
+        "text/x-python",
+        "PyTorch code that defines the network.",
+        lambda source: to_pytorch(source.architecture, title=source.title),
     ),
     "torch-train": ExportTarget(
-        "PyTorch training", "-train.py", "A program that trains it by this recipe.", _render_training
+        "PyTorch training",
+        "-train.py",
+        "text/x-python",
+        "PyTorch program that trains the network with this recipe.",
+        _render_training,
     ),
     "torch-predict": ExportTarget(
         "PyTorch prediction",
         "-predict.py",
-        "A program that loads its weights and says what pictures show.",
+        "text/x-python",
+        "PyTorch program that loads the weights and classifies images.",
         _render_prediction,
     ),
     "keras": ExportTarget(
         "Keras 3",
         "-keras.py",
-        "The same in Keras 3, with the training, and a function that loads these weights.",
+        "text/x-python",
+        "Keras 3 program with the network, its training, and a function that loads the exported weights.",
         _render_keras,
     ),
     "weights": ExportTarget(
-        "Weights", ".safetensors", "The newest weights of the run.", _render_weights, needs_run=True
+        "Weights",
+        ".safetensors",
+        "application/octet-stream",
+        "Weights of the run's newest snapshot, as safetensors.",
+        _render_weights,
+        needs_weights=True,
+        is_binary=True,
     ),
     "first-weights": ExportTarget(
-        "First weights",
+        "Initial weights",
         "-first.safetensors",
-        "What the run began with: its training program asks for them where layers are frozen.",
-        lambda it: serialize_snapshot(_load_snapshot(it, first=True)),
-        needs_run=True,
+        "application/octet-stream",
+        "Weights that the run started with. The exported training program needs them if layers are frozen.",
+        lambda source: serialize_snapshot(_load_snapshot(source, first=True)),
+        needs_weights=True,
+        is_binary=True,
     ),
-    "onnx": ExportTarget("ONNX", ".onnx", "Network and weights for any other program.", _render_onnx, needs_run=True),
+    "onnx": ExportTarget(
+        "ONNX",
+        ".onnx",
+        "application/x-onnx",
+        "Network and weights for ONNX Runtime and other programs.",
+        _render_onnx,
+        needs_weights=True,
+        is_binary=True,
+    ),
     "json": ExportTarget(
-        "JSON", ".json", "The architecture, to be read here again.", lambda it: to_json(it.architecture)
+        "JSON",
+        ".json",
+        "application/json",
+        "The architecture as JSON; it can be imported again.",
+        lambda source: to_json(source.architecture),
     ),
     "svg": ExportTarget(
-        "Picture", ".svg", "A drawing of the network.", lambda it: to_svg(it.architecture, title=it.title)
+        "Diagram",
+        ".svg",
+        "image/svg+xml",
+        "Diagram of the network as SVG.",
+        lambda source: to_svg(source.architecture, title=source.title),
     ),
     "report": ExportTarget(
-        "Report", ".html", "One page: network, curves, confusion, examples.", _render_report, needs_run=True
+        "Report",
+        ".html",
+        "text/html",
+        "HTML page with the network, learning curves, confusion matrix and example images.",
+        _render_report,
+        needs_weights=True,
     ),
     "link": ExportTarget(
-        "Link", ".txt", "Network, recipe and seed in a text.", lambda it: encode_link(it.architecture, it.recipe) + "\n"
+        "Link",
+        ".txt",
+        "text/plain",
+        "Share link text with the network, recipe and seed.",
+        lambda source: encode_link(source.architecture, source.recipe) + "\n",
     ),
 }

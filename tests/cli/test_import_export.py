@@ -1,6 +1,8 @@
 """Import, export and datasets on the command line."""
 
+import io
 import json
+import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -10,8 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
+from playground.cli import main
 from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
-from playground.engine.runs.repository import find_run
+from playground.core.recipe import Recipe
+from playground.engine.model.build import build_model
+from playground.engine.runs.repository import create_run, find_run
+from playground.engine.runs.run import Run
+from playground.engine.runs.run_files import serialize_snapshot
+from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
 from tests.cli.command_line import invoke
 
 SMALL = ("--limit", "200", "--batch-size", "20", "--epochs", "1")
@@ -83,6 +91,45 @@ def test_export_to_every_target_and_reimport_of_weights(home: Path, tmp_path: Pa
     made = last_json(invoke("import", files["json"], "--weights", files["weights"], "--json").stdout)["run"]
     theirs, ours = run.load_snapshot(run.list_snapshot_steps()[-1]), find_run(made).load_snapshot(0)
     assert all(torch.equal(theirs[name], value) for name, value in ours.items())
+
+
+class _BinaryStdout(io.TextIOWrapper):
+    """Standard output that keeps what was written as bytes."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8")
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+def _export_to_stdout(monkeypatch: pytest.MonkeyPatch, run_id: str, target: str, *, is_terminal: bool) -> bytes:
+    stdout = _BinaryStdout(is_terminal=is_terminal)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "argv", ["cnn-playground", "export", run_id, "--to", target])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert (caught.value.code or 0) == (2 if is_terminal else 0)
+    stdout.flush()
+    content: bytes = stdout.buffer.getvalue()  # type: ignore[attr-defined]
+    return content
+
+
+def test_binary_exports_go_to_a_pipe_and_never_to_a_terminal(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = create_run(ARCHITECTURE_PRESETS["tiny"].architecture, Recipe(), name="Mine", write_initial_files=_fill)
+    for name in (name for name, target in EXPORT_TARGETS.items() if target.is_binary):
+        content = render_export(name, ExportSource.from_run(run))
+        assert _export_to_stdout(monkeypatch, run.id, name, is_terminal=False) == content
+        assert _export_to_stdout(monkeypatch, run.id, name, is_terminal=True) == b""
+        assert "--output mine" in " ".join(capsys.readouterr().err.split())
+
+
+def _fill(run: Run) -> None:
+    state = build_model(run.record.architecture, seed=1).state_dict()
+    run.get_snapshot_path(0).write_bytes(serialize_snapshot(state))
 
 
 def test_weights_of_a_custom_dataset_are_reimported(home: Path, pets: Path, tmp_path: Path) -> None:

@@ -146,13 +146,70 @@ model.add(Dense(10))
     assert ["Line 3" in remark for remark in read.notes] == [True]
 
 
-def test_the_largest_of_several_networks_is_read_and_the_others_are_told_of() -> None:
-    code = "small = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
-    code += "large = nn.Sequential(nn.Flatten(), nn.Linear(784, 50), nn.ReLU(), nn.Linear(50, 10))"
-    read = parse_code(code)
-    assert [layer.kind for layer in read.architecture.layers] == ["flatten", "linear", "output"]
-    assert "more than one network" in read.notes[0]
-    assert "line 2" in read.notes[0]
+_LARGE = "large = nn.Sequential(nn.Flatten(), nn.Linear(784, 50), nn.ReLU(), nn.Linear(50, 10))\n"
+_SMALL = "small = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
+_LARGE_CLASS = """
+class Large(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(784, 50)
+        self.last = nn.Linear(50, 10)
+    def forward(self, x):
+        return self.last(F.relu(self.hidden(x.flatten(1))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "kinds", "line"),
+    [
+        (_SMALL + _LARGE, ["flatten", "linear", "output"], 2),
+        (_LARGE + _SMALL, ["flatten", "output"], 2),
+        (_SMALL + "resize = nn.Sequential(nn.ReLU())\n", ["flatten", "output"], 1),
+        (_SMALL + _LARGE_CLASS, ["flatten", "output"], 1),
+        (_SMALL + _LARGE_CLASS + "model = Large()\n" + _SMALL, ["flatten", "output"], 11),
+        (_SMALL + _LARGE_CLASS + "model = Large()\n", ["flatten", "linear", "output"], 3),
+    ],
+    ids=["last", "last-is-smaller", "no-classifier", "never-instantiated", "instantiated-before", "instantiated-last"],
+)
+def test_last_of_several_networks_is_imported_with_a_note(code: str, kinds: list[str], line: int) -> None:
+    imported = parse_code(code)
+    assert [layer.kind for layer in imported.architecture.layers] == kinds
+    assert f"several networks. The last one was imported; it begins on line {line}." in imported.notes[0]
+
+
+_RESIDUAL_BODY = (Conv2d(out_channels=1, kernel_size=1), Conv2d(out_channels=1, kernel_size=1))
+
+
+def test_residual_block_larger_than_the_rest_is_not_taken_for_the_network() -> None:
+    layers = (Residual(layers=_RESIDUAL_BODY), Flatten(), Output())
+    architecture = Architecture(input=InputShape(height=8, width=8), classes=2, layers=layers)
+    imported = parse_code(to_pytorch(architecture), input_shape=architecture.input)
+    assert imported.architecture.to_canonical_json() == architecture.to_canonical_json()
+    assert not any("several networks" in note for note in imported.notes)
+
+
+def test_module_that_forward_never_uses_is_not_taken_for_the_network() -> None:
+    code = """
+class Head(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(784, 60), nn.Linear(60, 50), nn.Linear(50, 10)
+    def forward(self, x):
+        return self.third(self.second(self.first(x)))
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.auxiliary = Head()
+        self.last = nn.Linear(784, 10)
+    def forward(self, x):
+        return self.last(torch.flatten(x, 1))
+
+model = Net()
+"""
+    imported = parse_code(code)
+    assert [layer.kind for layer in imported.architecture.layers] == ["flatten", "output"]
+    assert "line 9" in imported.notes[0]
 
 
 def test_a_softmax_over_one_unit_is_told() -> None:

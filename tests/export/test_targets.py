@@ -56,9 +56,26 @@ def test_every_form_is_written_for_a_run(name: str, trained: Run) -> None:
 
 
 @pytest.mark.parametrize("name", EXPORT_TARGETS)
+def test_only_binary_targets_are_not_utf_8_text(name: str, trained: Run) -> None:
+    content = render_export(name, ExportSource.from_run(trained))
+    if EXPORT_TARGETS[name].is_binary:
+        with pytest.raises(UnicodeDecodeError):
+            content.decode()
+    else:
+        assert "\0" not in content.decode()
+
+
+def test_weights_of_a_run_without_snapshots_are_refused(home: object) -> None:
+    run = create_run(NET, RECIPE)
+    for name in (name for name, target in EXPORT_TARGETS.items() if target.needs_weights):
+        with pytest.raises(UnknownNameError, match="without trained weights"):
+            render_export(name, ExportSource.from_run(run))
+
+
+@pytest.mark.parametrize("name", EXPORT_TARGETS)
 def test_without_a_run_there_is_what_needs_no_weights(name: str, home: object) -> None:
     exported = ExportSource(NET, RECIPE, "A network")
-    if EXPORT_TARGETS[name].needs_run:
+    if EXPORT_TARGETS[name].needs_weights:
         with pytest.raises(UnknownNameError, match="Train the network"):
             render_export(name, exported)
     else:
@@ -93,8 +110,8 @@ def test_programs_say_what_of_a_transferred_run_they_do_not_do(trained: Run) -> 
     run = create_run(NET, recipe, parent=trained.id, parent_step=5)
     for name in ("torch-train", "keras"):
         code = render_export(name, ExportSource.from_run(run)).decode()
-        assert "began with the weights of another" in code
-        assert "0.1 times the rate" in code
+        assert "started from the weights of another run" in code
+        assert "0.1 times the learning rate" in code
         compile(code, name, "exec")
         assert "# " not in render_export(name, ExportSource.from_run(trained)).decode().split('"""')[0]
 

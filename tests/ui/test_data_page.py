@@ -17,8 +17,11 @@ from playground.engine.data.custom.image_folder import read_image_folder
 from playground.engine.data.custom.store import list_custom_datasets, save_custom_dataset
 from playground.engine.model.build import build_model
 from playground.engine.runs.imported_weights import import_weights
-from playground.engine.runs.repository import list_runs
+from playground.engine.runs.repository import create_run, list_runs
+from playground.errors import RecipeError
+from playground.export.targets import ExportSource, render_export
 from playground.ui.pages.data import upload as bring
+from playground.ui.panels import share
 from tests.ui.test_pages import app, html_of, state_of  # noqa: F401 -- app is a fixture
 
 
@@ -191,6 +194,59 @@ def test_pasted_code_is_read_and_what_cannot_be_is_said(app: AppTest) -> None:  
     app.button(key="import-read").click().run()
     assert "Transformer" in html_of(app)
     assert not app.exception
+
+
+def _exports() -> None:
+    from playground.core.presets import get_architecture_preset
+    from playground.core.recipe import Recipe
+    from playground.engine.runs.repository import list_runs
+    from playground.export.targets import ExportSource
+    from playground.ui.panels.share import render_export_buttons
+
+    runs = list_runs()[0]
+    network = ExportSource(get_architecture_preset("tiny").architecture, Recipe(), "Tiny")
+    render_export_buttons(ExportSource.from_run(runs[0]) if runs else network, key="test")
+
+
+def _download_buttons(page: AppTest) -> dict[str, bool]:
+    """Labels of the download buttons, and whether they are disabled."""
+    return {button.proto.label: button.proto.disabled for button in page.get("download_button")}
+
+
+def test_export_error_is_shown_on_the_page_and_its_download_is_disabled(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_for_keras(name: str, source: ExportSource) -> bytes:
+        if name == "keras":
+            raise RecipeError("No Keras today.", fix="Take PyTorch.")
+        return render_export(name, source)
+
+    monkeypatch.setattr(share, "render_export", fail_for_keras)
+    page = AppTest.from_function(_exports, default_timeout=60).run()
+    assert not page.exception
+    assert [label for label, is_disabled in _download_buttons(page).items() if is_disabled] == ["Keras 3"]
+    assert "No Keras today." in html_of(page)
+    assert "Take PyTorch." in html_of(page)
+
+
+def test_weights_are_prepared_by_a_click_and_then_downloaded(home: Path) -> None:
+    network = get_architecture_preset("tiny").architecture
+    content = safetensors.torch.save(build_model(network, seed=1).state_dict())
+    import_weights(content, network, Recipe(), name="Mine")
+    page = AppTest.from_function(_exports, default_timeout=60).run()
+    assert "Download mine.safetensors" not in _download_buttons(page)
+    page.button(key="test-weights").click().run()
+    assert not page.exception
+    assert _download_buttons(page)["Download mine.safetensors"] is False
+
+
+def test_error_of_a_prepared_export_is_shown_and_no_file_is_offered(home: Path) -> None:
+    create_run(get_architecture_preset("tiny").architecture, Recipe(), name="Empty")
+    page = AppTest.from_function(_exports, default_timeout=60).run()
+    page.button(key="test-onnx").click().run()
+    assert not page.exception
+    assert "without trained weights" in html_of(page)
+    assert not any(label.startswith("Download") for label in _download_buttons(page))
 
 
 def test_the_pretrained_model_s_weights_can_be_brought_along(app: AppTest) -> None:  # noqa: F811

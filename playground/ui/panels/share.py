@@ -1,6 +1,5 @@
 """In and out: code, weights, a picture, a report, a link; and back from all that can be read."""
 
-from functools import partial
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -61,27 +60,70 @@ def render_share_popover(state: AppState) -> None:
 
 
 def render_export_buttons(source: ExportSource, *, key: str) -> None:
-    """A button a form; the file is made when it is wanted."""
+    """Render a button for every export target.
+
+    Text is rendered at once and offered for download. Targets that need weights can take seconds: a click prepares the
+    file, then its download is offered. An error is shown below the buttons.
+    """
+    errors: list[PlaygroundError] = []
+    requested: str | None = None
     with st.container(horizontal=True, gap="small", key=f"{key}-files"):
-        for name, export in EXPORT_TARGETS.items():
-            if name == "link" or (export.needs_run and source.run is None):
+        for name, target in EXPORT_TARGETS.items():
+            if name == "link" or (target.needs_weights and source.run is None):
                 continue
+            if target.needs_weights:
+                if st.button(target.title, key=f"{key}-{name}", help=target.help):
+                    requested = name
+                continue
+            content = _render_or_collect_error(name, source, errors)
             st.download_button(
-                export.title,
-                partial(_render_export_or_error, name, source),
-                export.build_file_name(source),
+                target.title,
+                content or b"",
+                target.build_file_name(source),
+                target.media_type,
                 key=f"{key}-{name}",
-                help=export.description,
+                help=target.help,
                 on_click="ignore",
+                disabled=content is None,
             )
+    if source.run is not None:
+        _render_prepared_file(requested, source, errors, run_id=source.run.id, key=key)
+    for message in dict.fromkeys(map(str, errors)):
+        markup.render_error(next(error for error in errors if str(error) == message))
 
 
-def _render_export_or_error(name: str, source: ExportSource) -> bytes:
-    """What is wrong stands in the file, since it is made after the page was drawn."""
+def _render_prepared_file(
+    requested: str | None, source: ExportSource, errors: list[PlaygroundError], *, run_id: str, key: str
+) -> None:
+    """Prepare the requested file, and offer the last one that was prepared for this run."""
+    slot = f"{key}-prepared"
+    if requested is not None:
+        with st.spinner(f"Preparing {EXPORT_TARGETS[requested].title} …"):
+            content = _render_or_collect_error(requested, source, errors)
+        st.session_state[slot] = None if content is None else (run_id, requested, content)
+    prepared_run_id, name, content = st.session_state.get(slot) or ("", "", b"")
+    if prepared_run_id != run_id:
+        st.session_state.pop(slot, None)
+        return
+    target = EXPORT_TARGETS[name]
+    file_name = target.build_file_name(source)
+    st.download_button(
+        f"Download {file_name}",
+        content,
+        file_name,
+        target.media_type,
+        key=f"{key}-download",
+        type="primary",
+        on_click="ignore",
+    )
+
+
+def _render_or_collect_error(name: str, source: ExportSource, errors: list[PlaygroundError]) -> bytes | None:
     try:
         return render_export(name, source)
-    except PlaygroundError as problem:
-        return f"{problem.what}\n{problem.expected}\n{problem.fix}\n".encode()
+    except PlaygroundError as error:
+        errors.append(error)
+        return None
 
 
 def _make_share_url(link: str) -> str:
