@@ -46,10 +46,12 @@ def _run_exercise(preset: str, dataset: str, seed: int, limit: int | None, home:
     from playground.codegen.keras_model import to_keras
     from playground.core.presets import get_architecture_preset
     from playground.engine.data.fetch import download_dataset
+    from playground.engine.data.registry import find_dataset, is_available
     from playground.engine.data.splits import load_recipe_splits
 
-    for _ in download_dataset(dataset):
-        pass
+    if not is_available(find_dataset(dataset)):
+        for _ in download_dataset(dataset):
+            pass
     selected = get_architecture_preset(preset)
     assert selected.recipe is not None
     recipe = selected.recipe.replace(dataset=dataset, limit=limit)

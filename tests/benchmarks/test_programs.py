@@ -92,15 +92,15 @@ def test_looker() -> None:
 
 def test_tutorials(tmp_path: Path) -> None:
     code = (
-        "import sys; from benchmarks import tutorials; tutorials.EXERCISES = {'tiny': 'mnist'}; "
+        "import sys; from benchmarks import tutorials; tutorials.EXERCISES = {'guide': 'mnist'}; "
         "sys.argv = ['tutorials', sys.argv[1], '--limit', '320']; tutorials.main()"
     )
     environment = {**os.environ, "KERAS_BACKEND": "torch", "KERAS_PYTHON": sys.executable}
     command = [sys.executable, "-c", code, str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-    ((name, row),) = [item for item in read_table(result.stdout).items() if "tiny" in item[0]]
-    assert name.startswith("tiny on mnist")
+    ((name, row),) = [item for item in read_table(result.stdout).items() if "guide" in item[0]]
+    assert name.startswith("guide on mnist")
     assert all(0 < float(cell.rstrip("%")) <= 100 for cell in row[1:3])
 
 
