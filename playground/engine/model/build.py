@@ -50,7 +50,7 @@ def build_model(architecture: Architecture, *, seed: int = 0, limits: ResourceLi
             fix=f"Fixes: {'; '.join(fixes)}." if fixes else "",
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed("weights", seed))
+        torch.default_generator.manual_seed(derive_seed("weights", seed))  # torch.manual_seed would seed CUDA too
         return nn.Sequential(*_create_modules(_iter_torch_calls(architecture)))
 
 
