@@ -24,7 +24,7 @@ from playground.core.layers import (
     Output,
     Residual,
 )
-from playground.core.layers.activation_functions import ACTIVATION_TITLES
+from playground.core.layers.shared.activation_functions import ACTIVATION_TITLES
 from playground.core.recipe import Recipe
 from playground.core.shapes import Shape, compute_output_size, is_spatial
 from playground.core.summary import summarize

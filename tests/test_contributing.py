@@ -10,7 +10,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from playground.core.datasets import DATASETS
-from playground.core.layers.base import Layer
+from playground.core.layers.shared.base import Layer
 from playground.core.optimizers import OPTIMIZERS
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe

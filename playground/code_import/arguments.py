@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable, Sequence
 
 from playground.code_import.values import Call, Unknown
-from playground.core.layers.call_import import UnsupportedCallError
+from playground.core.layers.shared.call_import import UnsupportedCallError
 
 __all__ = ["Arguments", "NoteCallback", "UnsupportedCallError", "get_call_source"]
 

@@ -10,7 +10,7 @@ from playground.code_import.ops import InputShapeOp, Op, OpTable, PaddingOp, Per
 from playground.code_import.values import Call
 from playground.core.json_io import format_validation_error
 from playground.core.layers import Conv2d, Flatten, Layer, Residual
-from playground.core.layers.call_import import LayerImport
+from playground.core.layers.shared.call_import import LayerImport
 from playground.core.shapes import Shape, count_elements, is_spatial
 from playground.errors import ArchitectureError
 

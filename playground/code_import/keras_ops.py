@@ -20,7 +20,7 @@ from playground.code_import.ops import (
     read_softmax,
 )
 from playground.code_import.values import Call, Unknown
-from playground.core.layers.call_import import CallImport, LayerImport
+from playground.core.layers.shared.call_import import CallImport, LayerImport
 from playground.core.shapes import Shape
 
 _ACTIVATION_NAMES = {name: name for name in ("relu", "elu", "gelu", "silu", "sigmoid", "tanh")} | {"swish": "silu"}

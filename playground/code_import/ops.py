@@ -6,7 +6,7 @@ from typing import Literal
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError
 from playground.core.layers import LAYER_KINDS, Activation
-from playground.core.layers.call_import import CallImport, LayerImport
+from playground.core.layers.shared.call_import import CallImport, LayerImport
 from playground.core.shapes import Shape
 
 

@@ -15,7 +15,7 @@ from playground.code_import.ops import (
     read_softmax,
 )
 from playground.core.layers import Flatten
-from playground.core.layers.call_import import LayerImport
+from playground.core.layers.shared.call_import import LayerImport
 from playground.core.shapes import Shape
 
 _AXES = ("channels", "height", "width")

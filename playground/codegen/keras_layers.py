@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from playground.codegen.torch_model import list_weight_module_names
 from playground.core.architecture import Architecture
-from playground.core.layers.calls import KerasCall, offset_modules
+from playground.core.layers.shared.calls import KerasCall, offset_modules
 from playground.core.shapes import Shape
 
 

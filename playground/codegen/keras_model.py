@@ -7,7 +7,7 @@ from playground.codegen.keras_layers import KerasLayers, iter_keras_calls, list_
 from playground.codegen.keras_training import generate_training_code
 from playground.codegen.text import ensure_buildable, format_call, format_tuple, join_sections, sanitize_text
 from playground.core.architecture import Architecture
-from playground.core.layers.calls import KerasCall
+from playground.core.layers.shared.calls import KerasCall
 from playground.core.recipe import Recipe
 from playground.core.shapes import Shape, format_shape
 

@@ -7,7 +7,7 @@ from playground.codegen.templating import render_code, render_template
 from playground.codegen.torch_augmentation import generate_augmentation_code
 from playground.codegen.torch_model import has_single_logit, list_weight_module_names
 from playground.core.architecture import Architecture
-from playground.core.layers.calls import omit_defaults
+from playground.core.layers.shared.calls import omit_defaults
 from playground.core.recipe import Recipe
 
 _PACKAGE_FOLDER = Path(__file__).parent.parent

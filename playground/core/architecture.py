@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from playground.core.json_io import parse_json, to_canonical_json
 from playground.core.layers import AnyLayer, Layer
-from playground.core.layers.base import LayerT
+from playground.core.layers.shared.base import LayerT
 from playground.core.shapes import Shape
 from playground.errors import ArchitectureError
 

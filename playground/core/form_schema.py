@@ -8,7 +8,7 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from playground.core.layers.base import Layer
+from playground.core.layers.shared.base import Layer
 
 Control = Literal["integer", "number", "flag", "choice"]
 _HIDDEN_FIELDS = {"kind", "id", "enabled", "trainable", "schema_version"}

@@ -15,7 +15,7 @@ from playground.codegen.keras_model import to_keras
 from playground.codegen.torch_model import to_pytorch
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Activation, Conv2d, Flatten, Layer, Linear, Output, Residual
-from playground.core.layers.window_pool import WindowPool
+from playground.core.layers.shared.window_pool import WindowPool
 from playground.core.presets import ARCHITECTURE_PRESETS, ArchitecturePreset
 from playground.core.summary import summarize
 from playground.core.validation import validate

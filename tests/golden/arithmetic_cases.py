@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from playground.core.layers.base import ExplainedOperation
+from playground.core.layers.shared.base import ExplainedOperation
 from playground.interpret.activations.arithmetic import Array, ChannelExplanation, Window
 from playground.ui.components.arithmetic_view import encode_channel
 

@@ -1,4 +1,4 @@
-"""Layer kinds, one file each. A new kind needs only its file here: ``discovery`` finds it."""
+"""Layer kinds, one file each. A new kind needs only its file here; ``shared`` holds their common code."""
 
 from functools import reduce
 from operator import or_
@@ -8,11 +8,11 @@ from pydantic import Field
 
 from playground.core.layers.activation import Activation
 from playground.core.layers.avg_pool2d import AvgPool2d
-from playground.core.layers.base import ExplanationRule, Layer, LayerFix, LayerProblem
+from playground.core.layers.shared.base import ExplanationRule, Layer, LayerFix, LayerProblem
 from playground.core.layers.batch_norm import BatchNorm
-from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
 from playground.core.layers.conv2d import Conv2d
-from playground.core.layers.discovery import import_layer_classes
+from playground.core.layers.shared.discovery import import_layer_classes
 from playground.core.layers.dropout import Dropout
 from playground.core.layers.flatten import Flatten
 from playground.core.layers.global_avg_pool import GlobalAvgPool

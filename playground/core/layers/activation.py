@@ -4,14 +4,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.activation_functions import (
+from playground.core.layers.shared.activation_functions import (
     ACTIVATION_HELP,
     ActivationName,
     add_keras_activation,
     build_activation_calls,
 )
-from playground.core.layers.base import ExplanationRule, Layer, format_activation
-from playground.core.layers.calls import KerasCall, TorchCall
+from playground.core.layers.shared.base import ExplanationRule, Layer, format_activation
+from playground.core.layers.shared.calls import KerasCall, TorchCall
 from playground.core.shapes import Shape
 
 

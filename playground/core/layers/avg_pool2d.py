@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from playground.core.layers.base import ExplanationRule
-from playground.core.layers.calls import KerasCall
-from playground.core.layers.window_pool import WindowPool, make_keras_pooling_import, make_torch_pooling_import
+from playground.core.layers.shared.base import ExplanationRule
+from playground.core.layers.shared.calls import KerasCall
+from playground.core.layers.shared.window_pool import WindowPool, make_keras_pooling_import, make_torch_pooling_import
 
 
 class AvgPool2d(WindowPool):

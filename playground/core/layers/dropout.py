@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import Layer
-from playground.core.layers.call_import import CallArguments, CallImport, LayerImport
-from playground.core.layers.calls import KerasCall, TorchCall
+from playground.core.layers.shared.base import Layer
+from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport
+from playground.core.layers.shared.calls import KerasCall, TorchCall
 from playground.core.shapes import Shape, is_spatial
 
 

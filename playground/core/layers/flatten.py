@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from playground.core.layers.base import Layer
-from playground.core.layers.call_import import CallArguments, CallImport, LayerImport, UnsupportedCallError
-from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.base import Layer
+from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport, UnsupportedCallError
+from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
 from playground.core.shapes import Shape, count_elements, is_spatial
 
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import ExplanationRule, Layer, LayerFix, LayerProblem
-from playground.core.layers.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
-from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
+from playground.core.layers.shared.base import ExplanationRule, Layer, LayerFix, LayerProblem
+from playground.core.layers.shared.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
+from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, count_elements, is_spatial
 
 

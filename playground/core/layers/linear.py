@@ -4,16 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.activation_functions import (
+from playground.core.layers.shared.activation_functions import (
     ACTIVATION_HELP,
     OptionalActivation,
     add_keras_activation,
     build_activation_calls,
 )
-from playground.core.layers.base import ExplanationRule, Layer, LayerProblem, format_activation, join_arguments
-from playground.core.layers.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
-from playground.core.layers.calls import KerasCall, TorchCall, omit_defaults
-from playground.core.layers.vector_input import build_linear_call, expand_to_whole_input, validate_vector_input
+from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, format_activation, join_arguments
+from playground.core.layers.shared.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
+from playground.core.layers.shared.calls import KerasCall, TorchCall, omit_defaults
+from playground.core.layers.shared.vector_input import build_linear_call, expand_to_whole_input, validate_vector_input
 from playground.core.shapes import ReceptiveField, Shape, count_elements
 
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import ExplanationRule, Layer, LayerFix, LayerProblem, join_arguments
-from playground.core.layers.calls import KerasCall, TorchCall
-from playground.core.layers.vector_input import build_linear_call, expand_to_whole_input, validate_vector_input
+from playground.core.layers.shared.base import ExplanationRule, Layer, LayerFix, LayerProblem, join_arguments
+from playground.core.layers.shared.calls import KerasCall, TorchCall
+from playground.core.layers.shared.vector_input import build_linear_call, expand_to_whole_input, validate_vector_input
 from playground.core.shapes import ReceptiveField, Shape, count_elements
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from playground.core.layers.activation_functions import (
+from playground.core.layers.shared.activation_functions import (
     ACTIVATION_HELP,
     OptionalActivation,
     add_keras_activation,
     build_activation_calls,
 )
-from playground.core.layers.base import (
+from playground.core.layers.shared.base import (
     ExplanationRule,
     Layer,
     LayerFix,
@@ -23,10 +23,10 @@ from playground.core.layers.base import (
     join_arguments,
     validate_spatial_input,
 )
-from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall, offset_modules
+from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, offset_modules
 from playground.core.layers.conv2d import Conv2d
-from playground.core.layers.convolution_base import Convolution
-from playground.core.layers.discovery import import_layer_classes
+from playground.core.layers.shared.convolution_base import Convolution
+from playground.core.layers.shared.discovery import import_layer_classes
 from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
 
 if TYPE_CHECKING:

@@ -4,22 +4,22 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.activation_functions import (
+from playground.core.layers.shared.activation_functions import (
     ACTIVATION_HELP,
     OptionalActivation,
     add_keras_activation,
     build_activation_calls,
 )
-from playground.core.layers.base import (
+from playground.core.layers.shared.base import (
     ExplanationRule,
     LayerProblem,
     format_activation,
     join_arguments,
     validate_spatial_input,
 )
-from playground.core.layers.call_import import CallArguments, CallImport, LayerImport, read_keras_padding
-from playground.core.layers.calls import KerasCall, TorchCall, omit_defaults
-from playground.core.layers.convolution_base import MAX_CHANNELS, Convolution, build_convolution_call
+from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport, read_keras_padding
+from playground.core.layers.shared.calls import KerasCall, TorchCall, omit_defaults
+from playground.core.layers.shared.convolution_base import MAX_CHANNELS, Convolution, build_convolution_call
 from playground.core.shapes import Shape, count_elements, is_spatial
 
 

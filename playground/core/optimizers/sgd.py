@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from playground.core.layers.calls import omit_defaults
+from playground.core.layers.shared.calls import omit_defaults
 from playground.core.optimizers.base import Optimizer
 
 

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Activation, AvgPool2d, BatchNorm, Conv2d, Flatten, Layer, Linear, MaxPool2d, Output
-from playground.core.layers.activation_functions import OptionalActivation
+from playground.core.layers.shared.activation_functions import OptionalActivation
 from playground.core.recipe import Recipe
 from playground.errors import UnknownNameError
 

@@ -4,7 +4,7 @@ from playground.core.architecture import Architecture
 from playground.core.augmentations import Rotate, Scale, Shift
 from playground.core.events import Suggestion
 from playground.core.layers import Layer
-from playground.core.layers.base import LayerT
+from playground.core.layers.shared.base import LayerT
 from playground.core.recipe import Recipe
 from playground.core.validation import validate
 

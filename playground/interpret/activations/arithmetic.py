@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from playground.core.layers.activation_functions import build_activation_calls
-from playground.core.layers.base import ExplainedOperation
+from playground.core.layers.shared.activation_functions import build_activation_calls
+from playground.core.layers.shared.base import ExplainedOperation
 from playground.engine.model.build import expand_to_class_logits
 from playground.errors import PlaygroundError
 from playground.interpret.activations.receptive_field import Box, Span

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from playground.core.architecture import ResolvedLayer
-from playground.core.layers.base import ExplainedOperation
+from playground.core.layers.shared.base import ExplainedOperation
 from playground.core.shapes import is_spatial
 from playground.engine.model.build import list_module_ranges
 from playground.errors import PlaygroundError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from playground.charts.images import ImageGrid, compute_value_range
 from playground.charts.theme import Palette, get_colormap
-from playground.core.layers.activation_functions import ACTIVATION_TITLES
+from playground.core.layers.shared.activation_functions import ACTIVATION_TITLES
 from playground.interpret.activations.arithmetic import ChannelExplanation
 from playground.ui.components.register import encode_array, encode_png_url, register_component
 

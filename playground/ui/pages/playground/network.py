@@ -8,7 +8,7 @@ import streamlit as st
 
 from playground.core.architecture import MAX_LAYERS, Architecture
 from playground.core.layers import LAYER_KINDS, Layer
-from playground.core.layers.base import join_arguments
+from playground.core.layers.shared.base import join_arguments
 from playground.core.shapes import Shape, format_shape
 from playground.core.summary import LayerSummary, Summary, summarize
 from playground.core.validation import Problem, validate

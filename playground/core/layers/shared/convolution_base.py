@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from playground.core.layers.base import Layer, LayerFix, LayerProblem, join_arguments
-from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
+from playground.core.layers.shared.base import Layer, LayerFix, LayerProblem, join_arguments
+from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, format_shape, is_spatial
 
 MAX_CHANNELS, MAX_STRIDE = 512, 8

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
 
 ActivationName = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
 OptionalActivation = Literal["none", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]

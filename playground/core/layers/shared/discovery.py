@@ -1,21 +1,22 @@
-"""Discovery of layer kinds: every module of this package that defines one is found."""
+"""Discovery of layer kinds: every module in ``core/layers`` that defines one is imported."""
 
 import importlib
 import pkgutil
 from collections.abc import Iterator
 
-from playground.core.layers.base import Layer
+from playground.core.layers.shared.base import Layer
+
+_PACKAGE = "playground.core.layers"
 
 
 def import_layer_classes() -> tuple[type[Layer], ...]:
-    """Import every module beside this one and return the layer kinds, in the order of menus.
+    """Import every module of the package and return the layer kinds in menu order.
 
-    A module that is being imported contributes nothing yet; so a kind can build on all others.
+    A module that is being imported contributes nothing yet, so a block kind can list all other kinds.
     """
-    package = __name__.rpartition(".")[0]
-    path = importlib.import_module(package).__path__
+    path = importlib.import_module(_PACKAGE).__path__
     for module in pkgutil.iter_modules(path):
-        importlib.import_module(f"{package}.{module.name}")
+        importlib.import_module(f"{_PACKAGE}.{module.name}")
     kinds = [kind for kind in _iter_subclasses(Layer) if "kind" in vars(kind).get("__annotations__", {})]
     return tuple(sorted(kinds, key=lambda kind: kind.menu_order))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from playground.core.shapes import Shape, compute_output_size, is_spatial
 
 if TYPE_CHECKING:
-    from playground.core.layers.base import Layer
+    from playground.core.layers.shared.base import Layer
 
 TORCH_IGNORED_ARGUMENTS = ("device", "dtype")
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from playground.core.json_io import format_validation_error
-from playground.core.layers.activation_functions import ACTIVATION_FUNCTIONS
-from playground.core.layers.call_import import CallImport
-from playground.core.layers.calls import KerasCall, TorchCall
+from playground.core.layers.shared.activation_functions import ACTIVATION_FUNCTIONS
+from playground.core.layers.shared.call_import import CallImport
+from playground.core.layers.shared.calls import KerasCall, TorchCall
 from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
 from playground.errors import ArchitectureError
 

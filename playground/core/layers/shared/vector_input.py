@@ -1,7 +1,7 @@
 """Helpers of layers that take a vector."""
 
-from playground.core.layers.base import Layer, LayerFix, LayerProblem
-from playground.core.layers.calls import OnnxNode, TorchCall
+from playground.core.layers.shared.base import Layer, LayerFix, LayerProblem
+from playground.core.layers.shared.calls import OnnxNode, TorchCall
 from playground.core.layers.flatten import Flatten
 from playground.core.shapes import ReceptiveField, Shape, format_shape, is_spatial
 

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from playground.core.layers.base import Layer, LayerFix, LayerProblem, join_arguments, validate_spatial_input
-from playground.core.layers.call_import import (
+from playground.core.layers.shared.base import Layer, LayerFix, LayerProblem, join_arguments, validate_spatial_input
+from playground.core.layers.shared.call_import import (
     CallArguments,
     CallImport,
     LayerImport,
@@ -14,7 +14,7 @@ from playground.core.layers.call_import import (
     compute_same_padding,
     has_same_padding,
 )
-from playground.core.layers.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, is_spatial
 
 

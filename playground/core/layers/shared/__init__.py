@@ -1,0 +1,1 @@
+"""Layer base class, generated calls, and code that several layer kinds share."""
