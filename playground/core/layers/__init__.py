@@ -8,11 +8,8 @@ from pydantic import Field
 
 from playground.core.layers.activation import Activation
 from playground.core.layers.avg_pool2d import AvgPool2d
-from playground.core.layers.shared.base import ExplanationRule, Layer, LayerFix, LayerProblem
 from playground.core.layers.batch_norm import BatchNorm
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
 from playground.core.layers.conv2d import Conv2d
-from playground.core.layers.shared.discovery import import_layer_classes
 from playground.core.layers.dropout import Dropout
 from playground.core.layers.flatten import Flatten
 from playground.core.layers.global_avg_pool import GlobalAvgPool
@@ -20,6 +17,9 @@ from playground.core.layers.linear import Linear
 from playground.core.layers.max_pool2d import MaxPool2d
 from playground.core.layers.output import Output
 from playground.core.layers.residual import Residual
+from playground.core.layers.shared.base import ExplanationRule, Layer, LayerFix, LayerProblem
+from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.discovery import import_layer_classes
 
 LAYER_KINDS: dict[str, type[Layer]] = {layer.model_fields["kind"].default: layer for layer in import_layer_classes()}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from playground.core.layers.conv2d import Conv2d
 from playground.core.layers.shared.activation_functions import (
     ACTIVATION_HELP,
     OptionalActivation,
@@ -24,7 +25,6 @@ from playground.core.layers.shared.base import (
     validate_spatial_input,
 )
 from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, offset_modules
-from playground.core.layers.conv2d import Conv2d
 from playground.core.layers.shared.convolution_base import Convolution
 from playground.core.layers.shared.discovery import import_layer_classes
 from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial

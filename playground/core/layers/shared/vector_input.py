@@ -1,8 +1,8 @@
 """Helpers of layers that take a vector."""
 
+from playground.core.layers.flatten import Flatten
 from playground.core.layers.shared.base import Layer, LayerFix, LayerProblem
 from playground.core.layers.shared.calls import OnnxNode, TorchCall
-from playground.core.layers.flatten import Flatten
 from playground.core.shapes import ReceptiveField, Shape, format_shape, is_spatial
 
 
