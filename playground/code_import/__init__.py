@@ -1,1 +1,1 @@
-"""What ``read_code`` is made of: a walk through code that is never run, and what the words of each library mean."""
+"""Static import of networks from PyTorch and Keras code. The code is never executed."""

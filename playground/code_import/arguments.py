@@ -1,4 +1,4 @@
-"""The arguments of one call, asked for by name. What nobody asks for is refused: nothing gets lost in silence."""
+"""Arguments of a call, read by name and type. Arguments that are not read are rejected."""
 
 import ast
 from collections.abc import Callable, Sequence
@@ -12,11 +12,13 @@ NoteCallback = Callable[[str], None]
 
 
 class Arguments:
-    """Reads each argument once and by its type; raises Misread for one that is missing, unknown or of another type."""
+    """Reader of arguments; raises UnsupportedCallError for one that is missing, unknown or of the wrong type."""
 
     def __init__(self, call: Call, names: Sequence[str], add_note: NoteCallback, open_units: int | None = None) -> None:
         if len(call.positional) > len(names):
-            raise UnsupportedCallError(f"has {len(call.positional)} values without a name; {len(names)} are understood")
+            raise UnsupportedCallError(
+                f"has {len(call.positional)} positional arguments; at most {len(names)} are supported"
+            )
         self.call = call
         self.add_note = add_note
         self._unread = dict(zip(names, call.positional, strict=False)) | call.keywords
@@ -24,54 +26,54 @@ class Arguments:
 
     @property
     def name(self) -> str:
-        """The name of the called class or function."""
+        """Name of the called class or function."""
         return self.call.name
 
     @property
     def line(self) -> int:
-        """The line of the call, from 1."""
+        """Line of the call, from 1."""
         return self.call.line
 
     @property
     def positional(self) -> tuple[object, ...]:
-        """The values without a name."""
+        """Positional arguments."""
         return tuple(self.call.positional)
 
     def pop(self, *names: str) -> object:
-        """The value of the first of these names that was given; None if none was."""
+        """Return the value of the first of these names that was given; None if none was."""
         values = [self._unread.pop(name) for name in names if name in self._unread]
         return next((value for value in values if value is not None), None)
 
     def set_value(self, name: str, value: object) -> None:
-        """Give an argument under another name, or in another form."""
+        """Set an argument, for one given under another name or in another form."""
         if value is not None:
             self._unread[name] = value
 
     def read_integer(self, *names: str, default: int | None = None) -> int:
-        """A whole number."""
+        """Read a whole number."""
         return self._to_integer(self.pop(*names), names[0], default)
 
     def read_square(self, *names: str, default: int | None = None) -> int:
-        """One number for both axes, or the same number twice."""
+        """Read a whole number for both axes, given once or twice."""
         value = self.pop(*names)
         if isinstance(value, list | tuple) and value:
             numbers = {side for side in value if isinstance(side, int)}
             if len(value) > 2 or len(numbers) > 1:
-                raise UnsupportedCallError(f"has a {names[0]} that is not the same both ways")
+                raise UnsupportedCallError(f"has a {names[0]} that differs between height and width")
             value = value[0] if all(isinstance(side, int) for side in value) else None
             default = None
         return self._to_integer(value, names[0], default)
 
     def read_units(self, *names: str) -> int:
-        """The size of a linear layer; that of the last one is the number of classes, which the code may leave open."""
+        """Read the size of a linear layer; that of the last one may be unknown: it is the number of classes."""
         value = self.pop(*names)
         if isinstance(value, Unknown) and self._open_units:
             value = self._open_units
-            self.add_note(f"The number of classes is not written in the code: {value} is assumed.")
+            self.add_note(f"The code does not state the number of classes; {value} is assumed.")
         return self._to_integer(value, names[0], None)
 
     def read_expected_size(self, *names: str) -> int | None:
-        """The size of the input as the code states it; None if it leaves that open."""
+        """Read the size of the input; None if the code does not state it."""
         value = self.pop(*names)
         return value if isinstance(value, int) else None
 
@@ -80,55 +82,55 @@ class Arguments:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise UnsupportedCallError(f"does not say {name} as a whole number")
+            raise UnsupportedCallError(f"needs a whole number as {name}")
         return value
 
     def read_number(self, *names: str, default: float | None = None) -> float:
-        """Any number."""
+        """Read a number."""
         value = self.pop(*names)
         value = default if value is None else value
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise UnsupportedCallError(f"does not say {names[0]} as a number")
+            raise UnsupportedCallError(f"needs a number as {names[0]}")
         return float(value)
 
     def read_flag(self, *names: str, default: bool = True) -> bool:
-        """Yes or no."""
+        """Read a boolean."""
         value = self.pop(*names)
         value = default if value is None else value
         if not isinstance(value, bool | int):
-            raise UnsupportedCallError(f"does not say whether {names[0]} is True or False")
+            raise UnsupportedCallError(f"needs True or False as {names[0]}")
         return bool(value)
 
     def require_value(self, name: str, *allowed: object) -> None:
-        """Refuse an argument with another value than these."""
+        """Reject an argument with another value than these."""
         value = self.pop(name)
         if value is not None and not any(type(value) is type(one) and value == one for one in allowed):
-            raise UnsupportedCallError(f"has a {name} that is not known here")
+            raise UnsupportedCallError(f"has an unsupported value of {name}")
 
     def ignore(self, *names: str) -> None:
-        """Arguments that change nothing: names, devices, seeds."""
+        """Ignore arguments that do not change the network: names, devices, seeds."""
         for name in names:
             self._unread.pop(name, None)
 
     def ignore_remaining(self) -> None:
-        """Everything else."""
+        """Ignore all other arguments."""
         self._unread.clear()
 
     def drop_with_note(self, *names: str) -> None:
-        """Arguments that have no counterpart here, but change the training only; the reader is told."""
+        """Drop arguments that have no counterpart and affect only training, with a note for each."""
         for name in names:
             value = self._unread.pop(name, None)
             if value is not None and value is not False:
-                self.add_note(f"{name} is left out.")
+                self.add_note(f"{name} is omitted.")
 
     def reject_unread(self) -> None:
-        """Refuse what was not asked for."""
+        """Reject all arguments that were not read."""
         if self._unread:
-            raise UnsupportedCallError(f"has {', '.join(sorted(self._unread))}, which is not known here")
+            raise UnsupportedCallError(f"has unsupported arguments: {', '.join(sorted(self._unread))}")
 
 
 def get_call_source(call: Call, source: str) -> str:
-    """The call as it stands in the code, on one line of at most 60 characters."""
+    """Return the source text of a call on one line of at most 60 characters."""
     try:
         text = " ".join((ast.get_source_segment(source, call.node) or call.name).split())
     except (IndexError, ValueError, UnicodeError):

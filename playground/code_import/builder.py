@@ -1,4 +1,4 @@
-"""Puts the layers of one network together, call by call. What cannot be read is collected: one error says all."""
+"""Builds an architecture from traced calls, and collects all calls that cannot be imported."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ from playground.core.shapes import Shape, count_elements, is_spatial
 from playground.errors import ArchitectureError
 
 _PENDING_REQUIREMENTS = {
-    PaddingOp: "belongs to a convolution or a pooling layer right after it",
-    LayerImport: "needs a Flatten right after it",
-    PermuteOp: "needs a Flatten right after it",
+    PaddingOp: "must be directly followed by a convolution or a pooling layer",
+    LayerImport: "must be directly followed by Flatten",
+    PermuteOp: "must be directly followed by Flatten",
 }
 
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What every call of a text is read with: the library's words, the text, the units that the code leaves open."""
+    """Conversion table, source text, and units of the linear layers whose size the code does not state."""
 
     ops: OpTable
     text: str
@@ -33,7 +33,7 @@ class SourceContext:
 
 @dataclass(frozen=True)
 class ImportedLayer:
-    """A layer in its place, with the call it came from and a residual block's own way around."""
+    """Layer with the call it came from, the input size that the code states, and the shortcut of a residual block."""
 
     layer: Layer
     call: Call
@@ -42,7 +42,7 @@ class ImportedLayer:
 
 
 class ArchitectureBuilder:
-    """``read`` takes one call after another; then ``layers``, ``notes`` and ``problems`` say what came of it."""
+    """Builder of the layers of a network; ``add_call`` is called for every call in order, then ``finish``."""
 
     def __init__(self, context: SourceContext, shape: Shape, used_calls: set[Call] | None = None) -> None:
         self.layers: list[ImportedLayer] = []
@@ -58,22 +58,22 @@ class ArchitectureBuilder:
         self._used_calls: set[Call] = set() if used_calls is None else used_calls
 
     def add_call(self, call: Call) -> None:
-        """Add what a call comes to, or the reason why it comes to nothing."""
+        """Add the layers of a call, or the reason why it cannot be imported."""
         try:
             if call.body:
                 self._add_residual_block(call)
                 return
             for piece in self._read_ops(call):
                 self._add_op(piece, call)
-        except UnsupportedCallError as reason:
-            self.reject(call, str(reason))
-        except ArchitectureError as problem:
-            self.reject(call, f"is out of bounds here: {problem}".rstrip("."))
-        except ValidationError as problem:
-            self.reject(call, f"is out of bounds here: {format_validation_error(problem).rstrip('.')}")
+        except UnsupportedCallError as error:
+            self.reject(call, str(error))
+        except ArchitectureError as error:
+            self.reject(call, f"has a value out of range: {error}".rstrip("."))
+        except ValidationError as error:
+            self.reject(call, f"has a value out of range: {format_validation_error(error).rstrip('.')}")
 
     def finish(self) -> None:
-        """Refuse what still waits for another layer, and probabilities inside of a block."""
+        """Reject operations that lack the layer that must follow, and softmax inside a block."""
         if self._pending:
             self.reject(self._pending[1], _PENDING_REQUIREMENTS[type(self._pending[0])])
         if self._is_block:
@@ -81,25 +81,23 @@ class ArchitectureBuilder:
 
     @property
     def has_final_softmax(self) -> bool:
-        """Whether the code makes probabilities of the last layer's scores."""
+        """True if the code applies softmax to the last layer."""
         return self._softmax_call is not None
 
     def reject(self, call: Call, reason: str) -> None:
-        """Name a call that cannot be read, with the reason as the end of the sentence."""
+        """Record a call that cannot be imported; ``reason`` completes the sentence that begins with the call."""
         self.problems.append(f"Line {call.line}: {get_call_source(call, self._context.text)} {reason[:200]}.")
 
     def _reject_softmax(self) -> None:
         if self._softmax_call:
-            self.reject(
-                self._softmax_call, "makes probabilities in the middle of the network; that is left to the output"
-            )
+            self.reject(self._softmax_call, "is a softmax before the last layer; only the output layer can have one")
             self._softmax_call = None
 
     def _read_ops(self, call: Call) -> list[Op]:
         if call.name not in self._context.ops:
-            in_sight = call.name in get_call_source(call, self._context.text).partition("(")[0]
+            is_visible = call.name in get_call_source(call, self._context.text).partition("(")[0]
             raise UnsupportedCallError(
-                "is not known here" if in_sight else f"has {call.name} in it, which is not known here"
+                "is not supported" if is_visible else f"contains {call.name}, which is not supported"
             )
         names, reader = self._context.ops[call.name]
         arguments = Arguments(call, names, self.notes.append, self._context.open_units.get(call))
@@ -107,7 +105,7 @@ class ArchitectureBuilder:
         arguments.reject_unread()
         if any(isinstance(piece, LayerImport) and piece.layer.has_weights for piece in pieces):
             if call in self._used_calls:
-                raise UnsupportedCallError("is used twice: layers cannot share their weights here")
+                raise UnsupportedCallError("is used twice; layers that share weights are not supported")
             self._used_calls.add(call)
         return pieces
 
@@ -121,24 +119,24 @@ class ArchitectureBuilder:
                 self._add_layer(ImportedLayer(self._merge_pending(layer), call, size))
             case _ if self._pending:
                 raise UnsupportedCallError(
-                    f"comes between a layer and the one that it belongs to (line {self._pending[1].line})"
+                    f"stands between line {self._pending[1].line} and the layer that must follow it"
                 )
             case _:
                 self._pending = (op, call)
 
     def _declare_input_shape(self, shape: Shape) -> None:
         if (self.layers or self._is_block) and shape != self._shape:
-            raise UnsupportedCallError("says another shape in the middle of the network")
+            raise UnsupportedCallError("states another shape in the middle of the network")
         if not self.layers:
             self._shape = shape
             self.declared_input_shape = shape if is_spatial(shape) else None
 
     def _merge_pending(self, layer: Layer) -> Layer:
-        """The layer, with what stood before it for its sake."""
+        """Return the layer merged with the operation that precedes it."""
         if not self._pending:
             return layer
-        (waiting, call), self._pending = self._pending, None
-        match waiting:
+        (pending, call), self._pending = self._pending, None
+        match pending:
             case PaddingOp(pixels=pixels, is_negative_infinity=is_negative_infinity):
                 value = "negative_infinity" if is_negative_infinity else "zeros"
                 if layer.absorbed_padding == value and getattr(layer, "padding", None) == 0:
@@ -147,7 +145,7 @@ class ArchitectureBuilder:
                 return completed
             case PermuteOp() if layer.is_view:
                 return layer
-        self.reject(call, _PENDING_REQUIREMENTS[type(waiting)])
+        self.reject(call, _PENDING_REQUIREMENTS[type(pending)])
         return layer
 
     def _add_layer(self, new: ImportedLayer) -> None:
@@ -171,49 +169,47 @@ class ArchitectureBuilder:
         self._shape = new.layer.compute_output_shape(self._shape)
 
     def _prepare_first_layer(self, new: ImportedLayer) -> ImportedLayer:
-        """The first layer; a Flatten comes before one that takes values in a row, for images have height and width."""
+        """Return the first layer; insert Flatten before it if it needs a vector."""
         stated = None if is_spatial(self._shape) else self._shape[0]
         if new.layer.is_view:
             return replace(new, expected_size=new.expected_size or stated)
         if stated or (new.layer.input_requirement == "vector" and self._context.has_implicit_flatten):
             self.notes.append(
-                "A Flatten was put first: the network takes values in a row, images have height and width."
+                "Flatten was inserted first: the first layer needs a vector, but images have height and width."
             )
             self._append_layer(ImportedLayer(Flatten(), new.call, stated or new.expected_size))
         return new
 
     def _add_residual_block(self, call: Call) -> None:
-        """A residual block, unless a line in it cannot be read."""
-        known = len(self.problems)
+        """Add a residual block, unless one of its lines cannot be imported."""
+        problem_count = len(self.problems)
         inner, around = (self._build_inner_layers(calls) for calls in (call.body, call.shortcut))
-        if len(self.problems) > known:
+        if len(self.problems) > problem_count:
             return
         if any(not layer.can_be_in_block for layer in inner) or len(around) > 1:
-            raise UnsupportedCallError(
-                "adds up two ways that are more than a block of convolutions here and its shortcut"
-            )
+            raise UnsupportedCallError("adds two branches that are not a block of convolutions and its shortcut")
         shortcut = around[0] if around else None
         if not isinstance(shortcut, Conv2d | None):
-            raise UnsupportedCallError(f"has a shortcut with {shortcut.title} in it; it can be a 1×1 convolution")
+            raise UnsupportedCallError(f"has {shortcut.title} in its shortcut; it can only be a 1×1 convolution")
         block = Residual.model_validate({"layers": inner, "activation": "none"})
         self._add_layer(ImportedLayer(block, call, shortcut=shortcut))
 
     def _build_inner_layers(self, calls: tuple[Call, ...]) -> tuple[Layer, ...]:
-        assembly = ArchitectureBuilder(self._context, self._shape, self._used_calls)
+        builder = ArchitectureBuilder(self._context, self._shape, self._used_calls)
         for call in calls:
-            assembly.add_call(call)
-        assembly.finish()
-        self.problems += assembly.problems
-        self.notes += assembly.notes
-        return tuple(placed.layer for placed in assembly.layers)
+            builder.add_call(call)
+        builder.finish()
+        self.problems += builder.problems
+        self.notes += builder.notes
+        return tuple(placed.layer for placed in builder.layers)
 
     def find_size_mismatches(self, shape: Shape) -> Iterator[str]:
-        """Where the code states another size than the layers before give, for an input of ``shape``."""
+        """Describe layers whose stated input size differs from the actual one, for an input of ``shape``."""
         for placed in self.layers:
             layer = placed.layer
             after = layer.compute_output_shape(shape)
             size = shape[0] if layer.states_channels else count_elements(shape)
             if placed.expected_size not in (None, size):
                 text = get_call_source(placed.call, self._context.text)
-                yield f"Line {placed.call.line}: {text} takes {placed.expected_size} values, but gets {size}."
+                yield f"Line {placed.call.line}: {text} expects {placed.expected_size} values, but gets {size}."
             shape = after

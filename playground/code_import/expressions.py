@@ -1,4 +1,4 @@
-"""What an expression of pasted code is worth, as far as that is known without running it."""
+"""Evaluation of expressions by the abstract interpreter."""
 
 import ast
 from abc import ABC, abstractmethod
@@ -22,25 +22,25 @@ from playground.code_import.values import (
 
 
 class ExpressionEvaluator(ABC):
-    """Constants, names, lists and arithmetic. What a name's attribute is and what a call gives, a subclass says."""
+    """Evaluates constants, names, lists and arithmetic; subclasses evaluate attributes and calls."""
 
     def __init__(self) -> None:
         self.trace = Trace()
 
     @abstractmethod
     def evaluate_call(self, node: ast.Call, scope: Scope) -> object:
-        """What a call gives."""
+        """Evaluate a call."""
 
     @abstractmethod
     def get_attribute(self, owner: object, name: str) -> object:
-        """What stands behind the dot."""
+        """Evaluate an attribute of a value."""
 
     @abstractmethod
     def assign(self, target: ast.expr, value: object, scope: Scope) -> None:
-        """Let a name, an attribute or several of them hold a value."""
+        """Assign a value to a name, an attribute or a tuple of them."""
 
     def evaluate(self, node: ast.expr, scope: Scope) -> object:
-        """A number, a text, a layer …; ``Unknown`` for everything else."""
+        """Evaluate an expression; ``Unknown`` if its value is known only at run time."""
         self.trace.count_step()
         match node:
             case ast.Constant(value=constant):
@@ -95,28 +95,28 @@ class ExpressionEvaluator(ABC):
         return value
 
     def apply_operator(self, operator: ast.operator, left: object, right: object, node: ast.AST) -> object:
-        """Arithmetic of numbers, or of the image: two of its ways can be added, nothing else can be done to it here."""
-        flows = [side for side in (left, right) if isinstance(side, SymbolicTensor)]
-        if len(flows) == 2 and isinstance(operator, ast.Add):
-            return self.trace.add_branches(flows, node)
-        if flows:
-            return self.trace.extend_tensor(flows[0], Call("arithmetic", (), {}, node))
+        """Apply an operator to numbers or tensors; of tensors, only the sum of two is supported."""
+        tensors = [side for side in (left, right) if isinstance(side, SymbolicTensor)]
+        if len(tensors) == 2 and isinstance(operator, ast.Add):
+            return self.trace.add_branches(tensors, node)
+        if tensors:
+            return self.trace.extend_tensor(tensors[0], Call("arithmetic", (), {}, node))
         return apply_binary_operator(operator, left, right)
 
     def evaluate_all(self, nodes: Sequence[ast.expr], scope: Scope) -> list[object]:
-        """The values of several expressions, those with a star unpacked."""
-        found: list[object] = []
+        """Evaluate several expressions, unpacking starred ones."""
+        values: list[object] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
                 value = self.evaluate(node.value, scope)
                 several = self.get_loop_values(value)
-                found += [value] if several is None else several
+                values += [value] if several is None else several
             else:
-                found.append(self.evaluate(node, scope))
-        return found
+                values.append(self.evaluate(node, scope))
+        return values
 
     def get_loop_values(self, value: object) -> list[object] | None:
-        """What a loop goes over; None if that is unknown."""
+        """Return the values that a loop iterates over; None if they are unknown."""
         if isinstance(value, ModuleSequence):
             return list(value.parts)
         return list(value) if isinstance(value, list | tuple) else None
@@ -125,9 +125,9 @@ class ExpressionEvaluator(ABC):
         rounds = self.get_loop_values(self.evaluate(loop.iter, scope))
         if rounds is None or loop.ifs:
             return Unknown()
-        found = []
+        elements = []
         for value in rounds:
             inner = create_child_scope(scope)
             self.assign(loop.target, value, inner)
-            found.append(self.evaluate(element, inner))
-        return found
+            elements.append(self.evaluate(element, inner))
+        return elements

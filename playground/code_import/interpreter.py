@@ -1,7 +1,7 @@
-"""Walks pasted code without running it, as a reader does: what do the names hold, and where does one image go?
+"""Abstract interpreter of pasted code: traces a symbolic tensor through the network without executing the code.
 
-It knows assignments, arithmetic of small numbers, functions, classes with a ``forward``, and short loops; everything
-else is ``Unknown`` and passed over. What it meets with on the image's way is kept as a Call, to be judged by its name.
+It supports assignments, arithmetic of small numbers, functions, classes with a ``forward`` method, and short loops;
+everything else evaluates to ``Unknown``. Every operation on the tensor is recorded as a ``Call``.
 """
 
 import ast
@@ -46,10 +46,10 @@ _SIZE_METHODS = {"size", "dim", "numel", "item"}
 
 
 def interpret_module(tree: ast.Module) -> tuple[TracedModel, ...]:
-    """Every network that the code makes; raises ArchitectureError for code that goes on and on."""
-    walker = _Interpreter()
-    walker.execute_module(tree)
-    return tuple(walker.iter_models())
+    """Return every network that the code creates; raises ArchitectureError for code that is too long to follow."""
+    interpreter = _Interpreter()
+    interpreter.execute_module(tree)
+    return tuple(interpreter.iter_models())
 
 
 class _Interpreter(ExpressionEvaluator):
@@ -84,7 +84,7 @@ class _Interpreter(ExpressionEvaluator):
             yield self.trace.build_model(node, tensor, is_instantiated=index < self._instantiated_count)
 
     def _execute_block(self, body: Sequence[ast.stmt], scope: Scope) -> object:
-        """What a ``return`` gives back, or ``_NO_RETURN``."""
+        """Execute statements; return the value of a ``return`` statement, or ``_NO_RETURN``."""
         for statement in body:
             result = self._execute_statement(statement, scope)
             if result is not _NO_RETURN:
@@ -167,7 +167,9 @@ class _Interpreter(ExpressionEvaluator):
             result = self._execute_block(statement.body, scope)
             if result is not _NO_RETURN:
                 return result
-            if self.trace.growth_count == grown and isinstance(value, int):  # it counts epochs and builds nothing
+            if self.trace.growth_count == grown and isinstance(
+                value, int
+            ):  # such a loop counts epochs and adds no layer
                 break
         return _NO_RETURN
 
@@ -181,8 +183,8 @@ class _Interpreter(ExpressionEvaluator):
                     owner.attributes[name] = value
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 known = isinstance(value, list | tuple) and len(value) == len(targets)
-                for place, inner in enumerate(targets):
-                    self.assign(inner, get_item(value, place) if known else Unknown(), scope)
+                for index, inner in enumerate(targets):
+                    self.assign(inner, get_item(value, index) if known else Unknown(), scope)
 
     def get_attribute(self, owner: object, name: str) -> object:
         if isinstance(owner, Unknown):
@@ -220,8 +222,8 @@ class _Interpreter(ExpressionEvaluator):
                 return self._call_instance(function, positional, named, node)
             case Call() | ModuleSequence():
                 adds = isinstance(function, Call) and function.name == "Add"
-                flow = self.trace.find_tensor([*positional, *named.values()], node, is_addition=adds)
-                return flow and self._apply_part(function, flow, node)
+                tensor = self.trace.find_tensor([*positional, *named.values()], node, is_addition=adds)
+                return tensor and self._apply_part(function, tensor, node)
             case Unknown():
                 return self._call_library(function, positional, named, node)
         return Unknown()
@@ -232,11 +234,11 @@ class _Interpreter(ExpressionEvaluator):
         method = instance.user_class.find_method(*_FORWARD_METHODS)
         if method:
             return self._call_function(UserFunction(method, instance.user_class.scope, instance), positional, keywords)
-        flow = self.trace.find_tensor([*positional, *keywords.values()], node)
-        return flow and self.trace.extend_tensor(flow, Call(instance.user_class.node.name, (), {}, node))
+        tensor = self.trace.find_tensor([*positional, *keywords.values()], node)
+        return tensor and self.trace.extend_tensor(tensor, Call(instance.user_class.node.name, (), {}, node))
 
     def _apply_part(self, part: object, tensor: SymbolicTensor, node: ast.AST) -> SymbolicTensor:
-        """The image after one more part of a network, whatever the part is made of."""
+        """Apply a part of a network to a tensor."""
         self.trace.count_step()
         match part:
             case Call(name="Add"):
@@ -256,14 +258,12 @@ class _Interpreter(ExpressionEvaluator):
         return self.trace.extend_tensor(tensor, Call(_describe_part(part), (), {}, node))
 
     def _extract_tensor(self, result: object, part: object, before: SymbolicTensor, node: ast.AST) -> SymbolicTensor:
-        """The image in what a part gives back; a call of the part's name if it cannot be followed through."""
+        """Return the tensor in a result; for a result without one, record a call with the part's name."""
         first = result[0] if isinstance(result, list | tuple) and result else result
         if not isinstance(first, SymbolicTensor):
             return self.trace.extend_tensor(before, Call(_describe_part(part), (), {}, node))
         if first is not result and first.calls:
-            self.trace.mark_uncertain(
-                first.calls[-1], "Only the first of the values that the network gives back is read."
-            )
+            self.trace.mark_uncertain(first.calls[-1], "The network returns several values; only the first is used.")
         return first
 
     def _call_function(
@@ -334,33 +334,37 @@ class _Interpreter(ExpressionEvaluator):
     def _call_library(
         self, function: Unknown, positional: tuple[object, ...], keywords: dict[str, object], node: ast.AST
     ) -> object:
-        word = function.short_name
+        name = function.short_name
         first = positional[0] if positional else None
-        match word:
+        match name:
             case "Sequential" | "ModuleList":
                 given = [*positional, keywords.get("layers", [])]
-                return self.trace.record_sequence(given, node, is_network=word == "Sequential")
+                return self.trace.record_sequence(given, node, is_network=name == "Sequential")
             case "Input":
-                return SymbolicTensor((Call(word, positional, keywords, node),))
+                return SymbolicTensor((Call(name, positional, keywords, node),))
             case "Model" | "Functional":
                 return self.trace.record_functional_model([*positional[1:], keywords.get("outputs")], node)
             case "OrderedDict" | "list" | "tuple" if isinstance(first, list | tuple | dict):
                 return first
             case "image_data_format":
                 return "channels_last"
-        if word in _SUPPORTED_BUILTINS and word == function.name:
-            return call_builtin(word, positional)
-        flow = self.trace.find_tensor([*positional, *keywords.values()], node, is_addition=word == "add")
-        if flow:
-            return flow if word == "add" else self.trace.extend_tensor(flow, Call(word, positional[1:], keywords, node))
-        return self.trace.record_layer(Call(word, positional, keywords, node)) if word[:1].isupper() else Unknown()
+        if name in _SUPPORTED_BUILTINS and name == function.name:
+            return call_builtin(name, positional)
+        tensor = self.trace.find_tensor([*positional, *keywords.values()], node, is_addition=name == "add")
+        if tensor:
+            return (
+                tensor
+                if name == "add"
+                else self.trace.extend_tensor(tensor, Call(name, positional[1:], keywords, node))
+            )
+        return self.trace.record_layer(Call(name, positional, keywords, node)) if name[:1].isupper() else Unknown()
 
 
 def _describe_part(part: object) -> str:
-    """What a part that cannot be followed is called in a message."""
+    """Return the name of an unsupported part for messages."""
     match part:
         case Unknown(name=name) if name:
             return name
-        case UserInstance(user_class=kind):
-            return kind.node.name
+        case UserInstance(user_class=user_class):
+            return user_class.node.name
     return "this part"

@@ -1,4 +1,4 @@
-"""What Keras's layers come to here, those of its first version too: many tutorials are older than the second."""
+"""Conversion of Keras layers and functions, including the argument names of Keras 1."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ _IGNORED_ARGUMENTS = ("name", "dtype", "data_format", "dim_ordering", "seed", "n
 
 
 def _with_common_arguments(reader: OpReader) -> OpReader:
-    """What every Keras layer may have: the input's shape, figures of the training, names."""
+    """Add the arguments common to all Keras layers: input shape, trainable, initializers, regularizers and names."""
 
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
         stated = _read_input_shape(arguments)
@@ -64,14 +64,14 @@ def _freeze(op: Op) -> Op:
 
 
 def _read_input_shape(arguments: Arguments) -> InputShapeOp | None:
-    """The shape that a layer states for the input, the channels last; None if it states none in numbers."""
+    """Read the input shape of a layer (channels last); None if it is not stated as numbers."""
     batched = arguments.pop("batch_input_shape", "batch_shape")
     given = arguments.pop("input_shape", "input_dim", "shape")
     if isinstance(batched, list | tuple):
         given = batched[1:]
     match [given] if isinstance(given, int) else given:
         case [int() as channels, int() as height, int() as width] if channels <= 4 < width:
-            arguments.add_note("The input's shape was read with the channels first.")
+            arguments.add_note("The input shape was read as channels first.")
             return InputShapeOp((channels, height, width))
         case [int() as height, int() as width, int() as channels]:
             return InputShapeOp((channels, height, width))
@@ -83,23 +83,22 @@ def _read_input_shape(arguments: Arguments) -> InputShapeOp | None:
 
 
 def _read_activation_argument(arguments: Arguments) -> list[Op]:
-    """The pieces of the argument ``make_activation_ops``: a word, a function or a layer."""
+    """Read the argument ``activation``: a name, a function or a layer."""
     given = arguments.pop("activation")
     if isinstance(given, Call):
         return _read_nested_call(given, arguments, ())
-    word = given.short_name if isinstance(given, Unknown) else given
-    if word in (None, "linear"):
+    name = given.short_name if isinstance(given, Unknown) else given
+    if name in (None, "linear"):
         return []
-    if isinstance(word, str) and word in KERAS_OPS and word.islower():
-        return _read_nested_call(Call(word, (), {}, arguments.call.node), arguments, ())
-    named = f"the activation {word}" if isinstance(word, str) else "an activation"
-    raise UnsupportedCallError(f"has {named} that is not known here")
+    if isinstance(name, str) and name in KERAS_OPS and name.islower():
+        return _read_nested_call(Call(name, (), {}, arguments.call.node), arguments, ())
+    raise UnsupportedCallError("has an unsupported activation" + (f": {name}" if isinstance(name, str) else ""))
 
 
 def _read_nested_call(call: Call, outer_arguments: Arguments, shape: Shape) -> list[Op]:
-    """A layer that stands in an argument of another one."""
+    """Read a layer that is an argument of another layer."""
     if call.name not in KERAS_OPS:
-        raise UnsupportedCallError(f"has {call.name} in it, which is not known here")
+        raise UnsupportedCallError(f"contains {call.name}, which is not supported")
     names, reader = KERAS_OPS[call.name]
     inner = Arguments(call, names, outer_arguments.add_note)
     pieces = reader(inner, shape)
@@ -108,7 +107,7 @@ def _read_nested_call(call: Call, outer_arguments: Arguments, shape: Shape) -> l
 
 
 def _make_kind_reader(item: CallImport) -> OpReader:
-    """The reader of a layer kind's call, with its ``activation`` argument."""
+    """Return the reader of a layer kind's call, with its argument ``activation``."""
 
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
         imported = item.read(arguments, shape)
@@ -125,11 +124,11 @@ def _read_relu(arguments: Arguments, shape: Shape) -> list[Op]:
 
 
 def _read_reshape(arguments: Arguments, shape: Shape) -> list[Op]:
-    """Only of the input: it says what an image is."""
+    """Read a reshape of the input; others are not supported."""
     arguments.set_value("shape", arguments.pop("target_shape"))
     stated = _read_input_shape(arguments)
     if stated is None:
-        raise UnsupportedCallError("does not say a shape in numbers")
+        raise UnsupportedCallError("needs a shape of numbers")
     return [stated]
 
 
@@ -143,14 +142,14 @@ def _read_zero_padding(arguments: Arguments, shape: Shape) -> list[Op]:
 
 
 def _read_pad(arguments: Arguments, shape: Shape) -> list[Op]:
-    """``keras.ops.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=…)``."""
+    """Read ``keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=…)``."""
     value = arguments.read_number("constant_values", default=0)
     match arguments.pop("pad_width", "paddings"):
         case ((0, 0), (int() as pixels, int() as bottom), (int() as left, int() as right), (0, 0)) if (
             bottom == left == right == pixels
         ):
             return [PaddingOp(pixels, is_negative_infinity=value == -float("inf"))]
-    raise UnsupportedCallError("does not pad height and width by the same number")
+    raise UnsupportedCallError("must pad height and width by the same number")
 
 
 def _read_permute(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -159,8 +158,8 @@ def _read_permute(arguments: Arguments, shape: Shape) -> list[Op]:
 
 
 _ANY_ARGUMENTS = ("first", "second", "third", "fourth")
-_SKIP_AUGMENTATION = make_skip_reader("random changes of the images belong to the training settings")
-_SKIP_SCALING = make_skip_reader("images are 0 to 1 already")
+_SKIP_AUGMENTATION = make_skip_reader("augmentation is part of the recipe")
+_SKIP_SCALING = make_skip_reader("pixel values are already scaled to 0–1")
 
 _LAYER_OPS: OpTable = {
     "Input": (("shape", "batch_size", "dtype"), make_identity_reader()),

@@ -1,4 +1,4 @@
-"""What one call of pasted code comes to here: a layer, or a word to the layers around it."""
+"""Operations that calls of PyTorch and Keras are converted to: layers, and modifiers of neighboring layers."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from playground.core.shapes import Shape
 
 @dataclass(frozen=True)
 class PaddingOp:
-    """Pixels around the maps for the window that follows; ``is_negative_infinity``: of a value that no maximum takes."""
+    """Padding of the layer that follows, in pixels, with zeros or with negative infinity."""
 
     pixels: int
     is_negative_infinity: bool = False
@@ -20,17 +20,17 @@ class PaddingOp:
 
 @dataclass(frozen=True)
 class PermuteOp:
-    """Axes in another order, for the Flatten that follows."""
+    """Permutation of the axes before Flatten."""
 
 
 @dataclass(frozen=True)
 class SoftmaxOp:
-    """What makes probabilities of scores."""
+    """Softmax."""
 
 
 @dataclass(frozen=True)
 class InputShapeOp:
-    """The shape of the input, as the code states it."""
+    """Input shape that the code states."""
 
     shape: Shape
 
@@ -38,18 +38,18 @@ class InputShapeOp:
 Op = LayerImport | PaddingOp | PermuteOp | SoftmaxOp | InputShapeOp
 OpReader = Callable[[Arguments, Shape], list[Op]]
 OpTable = dict[str, tuple[tuple[str, ...], OpReader]]
-"""How a call is read by its name: the order of its arguments, and what it comes to on an input of some shape."""
+"""Converters by name of the call: the order of its arguments, and the reader of its operations."""
 
 LEAKY_RELU_SLOPE = 0.01
 
 
 def make_activation_ops(name: str) -> list[Op]:
-    """The layer of a function."""
+    """Return the operations of an activation function."""
     return [LayerImport(Activation(activation=name))]
 
 
 def make_activation_reader(name: str) -> OpReader:
-    """A function without figures of its own."""
+    """Return the reader of an activation function without parameters."""
 
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
         arguments.ignore("inplace", "name")
@@ -59,30 +59,30 @@ def make_activation_reader(name: str) -> OpReader:
 
 
 def read_leaky_relu(arguments: Arguments, default: float) -> list[Op]:
-    """Leaky ReLU, whose slope is fixed here."""
+    """Read Leaky ReLU, whose slope is fixed."""
     slope = arguments.read_number("negative_slope", "alpha", default=default)
     arguments.ignore("inplace", "name")
     if slope != LEAKY_RELU_SLOPE:
-        arguments.add_note(f"Leaky ReLU has the slope {LEAKY_RELU_SLOPE:g} here, not {slope:g}.")
+        arguments.add_note(f"Leaky ReLU is imported with slope {LEAKY_RELU_SLOPE:g} instead of {slope:g}.")
     return make_activation_ops("leaky_relu")
 
 
 def read_elu(arguments: Arguments, shape: Shape) -> list[Op]:
-    """ELU with alpha 1."""
+    """Read ELU, whose alpha is fixed at 1."""
     if arguments.read_number("alpha", default=1.0) != 1:
-        raise UnsupportedCallError("has another alpha than 1")
+        raise UnsupportedCallError("has an unsupported alpha; it must be 1")
     arguments.ignore("inplace", "name")
     return make_activation_ops("elu")
 
 
 def read_softmax(arguments: Arguments, shape: Shape) -> list[Op]:
-    """Softmax over the classes; the axis can only be that one."""
+    """Read softmax; its axis is always that of the classes."""
     arguments.ignore("dim", "axis", "dtype", "name", "_stacklevel")
     return [SoftmaxOp()]
 
 
 def make_identity_reader(*ignored: str) -> OpReader:
-    """A call that changes nothing here."""
+    """Return the reader of a call without effect on the network."""
 
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
         arguments.ignore(*ignored)
@@ -92,10 +92,10 @@ def make_identity_reader(*ignored: str) -> OpReader:
 
 
 def make_skip_reader(reason: str) -> OpReader:
-    """A call that belongs elsewhere here."""
+    """Return the reader of a call that is omitted with a note."""
 
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
-        arguments.add_note(f"{arguments.call.name} is left out: {reason}.")
+        arguments.add_note(f"{arguments.call.name} is omitted: {reason}.")
         arguments.ignore_remaining()
         return []
 
@@ -103,12 +103,12 @@ def make_skip_reader(reason: str) -> OpReader:
 
 
 def build_op_table(imports: Iterable[CallImport]) -> OpTable:
-    """The calls that layer kinds declare."""
+    """Return the table of the calls that layer kinds declare."""
     return {name: (item.arguments, _make_layer_reader(item)) for item in imports for name in item.names}
 
 
 def list_imports(framework: Literal["torch", "keras"]) -> Iterator[CallImport]:
-    """The calls of PyTorch or Keras that layer kinds declare."""
+    """Iterate over the calls of PyTorch or Keras that layer kinds declare."""
     for layer_class in LAYER_KINDS.values():
         yield from layer_class.torch_imports if framework == "torch" else layer_class.keras_imports
 

@@ -1,4 +1,4 @@
-"""A network in any text that a person may have of one: JSON, a link, or code."""
+"""Import a network from text: JSON, a share link, or PyTorch or Keras code."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from playground.errors import ArchitectureError
 
 @dataclass(frozen=True)
 class ParsedNetwork:
-    """The network; its recipe where the text has one; and what a person should know of how it was read."""
+    """Imported network, its recipe if the text has one, and notes for the user about the import."""
 
     architecture: Architecture
     recipe: Recipe | None = None
@@ -19,19 +19,19 @@ class ParsedNetwork:
 
 
 def parse_network(text: str, *, input_shape: InputShape | None = None, classes: int | None = None) -> ParsedNetwork:
-    """Whatever the text is; nothing in it is executed.
+    """Import a network from text of any supported format. The text is never executed.
 
-    ``input_shape`` and ``classes`` are for code that leaves them open. Raises ArchitectureError, RecipeError or
-    SchemaError, which say what was expected and where it went wrong.
+    ``input_shape`` and ``classes`` apply where the code does not state them. Raises ArchitectureError, RecipeError or
+    SchemaVersionError.
     """
-    words = text.strip()
-    if not words:
-        raise ArchitectureError("There is nothing to read.", expected="A link, JSON, or PyTorch or Keras code.")
-    if words.startswith("{"):
-        return ParsedNetwork(Architecture.from_json(words))
-    within = f"{QUERY_PARAMETER}={LINK_VERSION}." in words and len(words.split()) == 1
-    if within or words.startswith((f"{LINK_VERSION}.", "http://", "https://")):
-        architecture, recipe = decode_link(words)
+    stripped = text.strip()
+    if not stripped:
+        raise ArchitectureError("The text is empty.", expected="A link, JSON, or PyTorch or Keras code.")
+    if stripped.startswith("{"):
+        return ParsedNetwork(Architecture.from_json(stripped))
+    is_link = f"{QUERY_PARAMETER}={LINK_VERSION}." in stripped and len(stripped.split()) == 1
+    if is_link or stripped.startswith((f"{LINK_VERSION}.", "http://", "https://")):
+        architecture, recipe = decode_link(stripped)
         return ParsedNetwork(architecture, recipe)
-    found = parse_code(text, input_shape=input_shape, classes=classes)
-    return ParsedNetwork(found.architecture, notes=found.notes)
+    parsed = parse_code(text, input_shape=input_shape, classes=classes)
+    return ParsedNetwork(parsed.architecture, notes=parsed.notes)

@@ -1,4 +1,4 @@
-"""READ a network out of PyTorch or Keras code: a tutorial's file, a notebook's cell. The code is never run."""
+"""Import of a network from PyTorch or Keras code, such as a tutorial or a notebook cell. The code is never executed."""
 
 import ast
 import re
@@ -30,17 +30,17 @@ _CANDIDATE_IMAGE_SIDES = (*_COMMON_IMAGE_SIDES, *(side for side in range(8, 257)
 
 @dataclass(frozen=True)
 class ParsedCode:
-    """The network, and what a person should know of how it was read: what was assumed, changed or left out."""
+    """Imported network, and notes for the user: what was assumed, changed or omitted."""
 
     architecture: Architecture
     notes: tuple[str, ...]
 
 
 def parse_code(text: str, *, input_shape: InputShape | None = None, classes: int | None = None) -> ParsedCode:
-    """The network in a text of at most 100,000 characters, wherever it stands in it.
+    """Import the network from code of at most 100,000 characters; code around it is ignored.
 
-    ``input_shape`` and ``classes`` are for code that leaves them open. The network may still have problems of its own,
-    which validation finds. Raises ArchitectureError naming every line that cannot be read.
+    ``input_shape`` and ``classes`` apply where the code does not state them. The network is not validated. Raises
+    ArchitectureError naming every line that cannot be imported.
     """
     try:
         return _parse_architecture(_strip_prompts(text), input_shape, classes)
@@ -49,42 +49,42 @@ def parse_code(text: str, *, input_shape: InputShape | None = None, classes: int
 
 
 def _parse_architecture(source: str, input_shape: InputShape | None, classes: int | None) -> ParsedCode:
-    model, remarks = _select_model(interpret_module(_parse_python(source)))
-    words = (
+    model, notes = _select_model(interpret_module(_parse_python(source)))
+    ops = (
         KERAS_OPS
         if any(call.name in KERAS_OPS and call.name not in TORCH_OPS for call in iter_calls(model.calls))
         else TORCH_OPS
     )
     last = next((call for call in reversed(model.calls) if call.name in _LINEAR_CALL_NAMES), None)
     open_units = {last: classes or _DEFAULT_CLASSES} if last else {}
-    assembly = ArchitectureBuilder(
-        SourceContext(words, source, open_units, words is TORCH_OPS), (input_shape or _DEFAULT_INPUT_SHAPE).shape
+    builder = ArchitectureBuilder(
+        SourceContext(ops, source, open_units, ops is TORCH_OPS), (input_shape or _DEFAULT_INPUT_SHAPE).shape
     )
     for call in model.calls:
-        assembly.add_call(call)
-    assembly.finish()
-    if len(assembly.layers) > MAX_LAYERS:
+        builder.add_call(call)
+    builder.finish()
+    if len(builder.layers) > MAX_LAYERS:
         raise create_too_long_error()
-    shape = _infer_input_shape(assembly, input_shape)
-    _check_shortcuts(assembly, shape)
-    if assembly.problems:
-        raise _unsupported_code_error(assembly.problems, words)
-    remarks += assembly.notes
+    shape = _infer_input_shape(builder, input_shape)
+    _check_shortcuts(builder, shape)
+    if builder.problems:
+        raise _unsupported_code_error(builder.problems, ops)
+    notes += builder.notes
     if _TRAINING_CALL_PATTERN.search(source):
-        remarks.append("How the code trains (compile, fit, an optimizer) was not read: your settings stay.")
-    layers, found_classes = _convert_output_layer(assembly, classes, remarks)
+        notes.append("The training code (compile, fit, optimizer) was not imported; your settings are unchanged.")
+    layers, class_count = _convert_output_layer(builder, classes, notes)
     channels, height, width = shape
-    data = {"input": {"channels": channels, "height": height, "width": width}, "classes": found_classes}
-    return ParsedCode(Architecture.from_json(data).with_layers(layers), tuple(dict.fromkeys(remarks)))
+    data = {"input": {"channels": channels, "height": height, "width": width}, "classes": class_count}
+    return ParsedCode(Architecture.from_json(data).with_layers(layers), tuple(dict.fromkeys(notes)))
 
 
 def _strip_prompts(text: str) -> str:
-    """The text without a console's prompts; lines keep their numbers."""
+    """Remove the prompts of an interactive console; line numbers stay the same."""
     if len(text) > MAX_CODE_LENGTH:
         raise ArchitectureError(
             f"This code has {len(text):,} characters.",
-            expected=f"At most {MAX_CODE_LENGTH:,} are read.",
-            fix="Paste the network alone.",
+            expected=f"At most {MAX_CODE_LENGTH:,} characters.",
+            fix="Paste only the network.",
         )
     lines = dedent(text.replace("\r\n", "\n")).split("\n")
     if any(line.startswith(">>> ") for line in lines):
@@ -93,17 +93,15 @@ def _strip_prompts(text: str) -> str:
 
 
 def _parse_python(source: str) -> ast.Module:
-    what = ""
+    message = ""
     for candidate in (source, re.sub(r"^([ \t]*)[!%].*", r"\1pass", source, flags=re.MULTILINE)):
         try:
             return ast.parse(candidate)
-        except SyntaxError as problem:
-            what = f"This is not Python: line {problem.lineno or 1}, {problem.msg}."
+        except SyntaxError as error:
+            message = f"The text is not valid Python: line {error.lineno or 1}, {error.msg}."
         except (ValueError, RecursionError, MemoryError):
-            what = "This is not Python that can be read."
-    raise ArchitectureError(
-        what, expected="PyTorch or Keras code.", fix="Paste the lines that define the network, from first to last."
-    )
+            message = "The text is not valid Python."
+    raise ArchitectureError(message, expected="PyTorch or Keras code.", fix="Paste all lines that define the network.")
 
 
 def _select_model(models: Sequence[TracedModel]) -> tuple[TracedModel, list[str]]:
@@ -144,22 +142,22 @@ def _is_classifier(model: TracedModel) -> bool:
 
 
 def _infer_input_shape(builder: ArchitectureBuilder, input_shape: InputShape | None) -> Shape:
-    """The stated shape; else the given one, or the first usual square, that all sizes in the code agree with."""
+    """Return the stated shape; otherwise ``input_shape`` or the first common square size that fits the sizes in the code."""
     if builder.declared_input_shape:
         builder.notes += builder.find_size_mismatches(builder.declared_input_shape)
         return builder.declared_input_shape
-    wanted = (input_shape or _DEFAULT_INPUT_SHAPE).shape
+    default = (input_shape or _DEFAULT_INPUT_SHAPE).shape
     first = builder.layers[0] if builder.layers else None
     fixed = first.expected_size if first and first.layer.input_requirement == "spatial" else None
-    channels = [fixed] if fixed else list(dict.fromkeys([wanted[0], 1, 3]))
-    wanted = (channels[0], *wanted[1:])
-    shapes = [wanted, *((channel, side, side) for side in _CANDIDATE_IMAGE_SIDES for channel in channels)]
-    found = next((shape for shape in shapes if _is_valid_input_shape(builder, shape)), None)
-    shape = found or wanted
-    if found and any(placed.expected_size for placed in builder.layers if placed.layer.input_requirement != "spatial"):
-        builder.notes.append(f"The input's shape follows from the sizes in the code: {format_shape(shape)}.")
+    channels = [fixed] if fixed else list(dict.fromkeys([default[0], 1, 3]))
+    default = (channels[0], *default[1:])
+    shapes = [default, *((channel, side, side) for side in _CANDIDATE_IMAGE_SIDES for channel in channels)]
+    match = next((shape for shape in shapes if _is_valid_input_shape(builder, shape)), None)
+    shape = match or default
+    if match and any(placed.expected_size for placed in builder.layers if placed.layer.input_requirement != "spatial"):
+        builder.notes.append(f"The input shape {format_shape(shape)} was inferred from the sizes in the code.")
     elif input_shape is None or shape != input_shape.shape:
-        builder.notes.append(f"The input's size is not written in the code: {format_shape(shape)} is assumed.")
+        builder.notes.append(f"The code does not state the input shape; {format_shape(shape)} is assumed.")
     builder.notes += builder.find_size_mismatches(shape)
     return shape
 
@@ -175,42 +173,50 @@ def _is_valid_input_shape(builder: ArchitectureBuilder, shape: Shape) -> bool:
 
 
 def _check_shortcuts(builder: ArchitectureBuilder, shape: Shape) -> None:
-    """A block's way around follows from its shapes here; code with another one is refused."""
+    """Reject residual blocks whose shortcut differs from the one that ``Residual`` derives from its shapes."""
     for placed in builder.layers:
         if placed.layer.has_shortcut:
             block = placed.layer.build_torch_calls(shape)[0]
-            found = placed.shortcut.build_torch_calls(shape)[0] if placed.shortcut else None
-            if block.shortcut != found and not placed.layer.validate_input(shape):
-                builder.reject(placed.call, "has a shortcut that is not the one of this program: none, or a 1×1 Conv2d")
+            shortcut = placed.shortcut.build_torch_calls(shape)[0] if placed.shortcut else None
+            if block.shortcut != shortcut and not placed.layer.validate_input(shape):
+                builder.reject(
+                    placed.call,
+                    "has an unsupported shortcut; it must be the identity, or a 1×1 Conv2d where the shapes differ",
+                )
         shape = placed.layer.compute_output_shape(shape)
 
 
 def _convert_output_layer(
     builder: ArchitectureBuilder, classes: int | None, notes: list[str]
 ) -> tuple[list[Layer], int]:
-    """The layers with the last linear one as the output, and the number of classes."""
+    """Replace the last linear layer by the output layer; return the layers and the number of classes."""
     layers = [placed.layer for placed in builder.layers]
     last = layers[-1] if layers else None
     if not isinstance(last, Linear):
-        notes.append("The code does not end in a linear layer: the network has no output yet.")
+        notes.append("The code does not end with a linear layer; the network has no output layer yet.")
         return layers, classes or _DEFAULT_CLASSES
-    single = last.out_features == 1
-    if last.activation not in ("none", "sigmoid" if single else "none"):
-        notes.append(f"The last layer's {last.activation} is left out: the output gives one score a class.")
-    if single and builder.has_final_softmax:
-        notes.append("The softmax is left out: over a single unit it is always 1. The output has a sigmoid.")
+    is_binary = last.out_features == 1
+    if last.activation not in ("none", "sigmoid" if is_binary else "none"):
+        notes.append(
+            f"The activation {last.activation} of the last layer is omitted; the output layer returns one logit per class."
+        )
+    if is_binary and builder.has_final_softmax:
+        notes.append("The softmax is replaced by a sigmoid; over a single unit it is always 1.")
     if not last.bias:
-        notes.append("The output always has a bias here.")
-    return [*layers[:-1], Output(activation="sigmoid" if single else "softmax")], 2 if single else last.out_features
+        notes.append("The output layer always has a bias.")
+    return [
+        *layers[:-1],
+        Output(activation="sigmoid" if is_binary else "softmax"),
+    ], 2 if is_binary else last.out_features
 
 
 def _unsupported_code_error(problems: Sequence[str], ops: OpTable) -> ArchitectureError:
-    every = list(dict.fromkeys(problems))
-    named = every[:_MAX_PROBLEMS]
-    if len(every) > len(named):
-        named.append(f"And {len(every) - len(named)} more.")
+    unique = list(dict.fromkeys(problems))
+    listed = unique[:_MAX_PROBLEMS]
+    if len(unique) > len(listed):
+        listed.append(f"And {len(unique) - len(listed)} more.")
     return ArchitectureError(
-        " ".join(["This code cannot be read.", *named]),
-        expected=f"Understood are {', '.join(sorted(word for word in ops if word[0].isupper()))}.",
-        fix="Take these out, or write them with what is understood.",
+        " ".join(["This code cannot be imported.", *listed]),
+        expected=f"Supported layers: {', '.join(sorted(name for name in ops if name[0].isupper()))}.",
+        fix="Remove these lines, or write them with supported layers.",
     )

@@ -1,4 +1,4 @@
-"""What PyTorch's modules and functions come to here. Their arguments stand in the order of torch's own signatures."""
+"""Conversion of PyTorch modules and functions. Arguments are listed in the order of PyTorch's signatures."""
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError
 from playground.code_import.ops import (
@@ -26,7 +26,7 @@ def _read_zero_padding(arguments: Arguments, shape: Shape) -> list[Op]:
 
 
 def _read_view(arguments: Arguments, shape: Shape) -> list[Op]:
-    """``x.view(-1, 320)`` lays maps in a row; ``x.view(-1, 1, 28, 28)`` says what an image is."""
+    """Read a reshape: ``x.view(-1, 320)`` flattens, ``x.view(-1, 1, 28, 28)`` states the input shape."""
     batch = arguments.pop("batch")
     others = [arguments.pop(name) for name in _AXES]
     sizes = batch[1:] if isinstance(batch, list | tuple) else [size for size in others if size is not None]
@@ -37,12 +37,12 @@ def _read_view(arguments: Arguments, shape: Shape) -> list[Op]:
             return [LayerImport(Flatten())]
         case [int() as channels, int() as height, int() as width] if min(channels, height, width) > 0:
             return [InputShapeOp((channels, height, width))]
-    raise UnsupportedCallError("does not lay all values of an image in one row")
+    raise UnsupportedCallError("is an unsupported reshape; it must flatten the image or state the input shape")
 
 
 def _read_gelu(arguments: Arguments, shape: Shape) -> list[Op]:
     if arguments.pop("approximate") not in (None, "none"):
-        arguments.add_note("GELU is computed exactly here, not by tanh.")
+        arguments.add_note("GELU is computed exactly instead of by its tanh approximation.")
     return make_activation_reader("gelu")(arguments, shape)
 
 

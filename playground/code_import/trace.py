@@ -1,4 +1,4 @@
-"""What a walk through code notes down: the networks that it meets with, their layers, and where it had to guess."""
+"""Trace of the abstract interpreter: created networks, their layers, and uncertain decisions."""
 
 import ast
 from collections.abc import Sequence
@@ -36,41 +36,41 @@ class TracedModel:
 
 
 class Trace:
-    """Every layer that is made or gone through passes here, so that no code can make more than a network has."""
+    """Records layers and tensors, and bounds their number so that no code can exhaust time or memory."""
 
     def __init__(self) -> None:
         self.models: list[ModuleSequence | UserInstance] = []
         """Every network and every part that could be one, in the order in which they are complete."""
         self.growth_count = 0
-        """How often something was added to a network: a loop that adds nothing builds nothing."""
+        """Number of additions to networks; it tells loops that build a network from other loops."""
         self.undecided_line = 0
-        """The line of the condition or loop that the running program may treat otherwise; 0 outside of one."""
+        """Line of the enclosing condition or loop that depends on run-time values; 0 outside of one."""
         self._step_count = 0
         self._uncertainties: dict[Call, str] = {}
 
     def count_step(self) -> None:
-        """One step of the walk; raises ArchitectureError for too many."""
+        """Count a step of the interpreter; raises ArchitectureError after too many."""
         self._step_count += 1
         if self._step_count > _MAX_STEPS:
             raise create_too_long_error()
 
     def mark_uncertain(self, call: Call, reason: str = "") -> None:
-        """Remember a reason to doubt what is read of this call; without one, that of an undecided condition."""
+        """Record a note on this call; without a reason, that of the enclosing undecided condition."""
         if self.undecided_line and not reason:
             reason = (
-                f"Line {self.undecided_line}: whether or how often this is gone through cannot be known without running the "
-                "code; it was read as once."
+                f"Line {self.undecided_line}: this condition or loop depends on values known only at run time; it was imported "
+                "as executed once."
             )
         if reason:
             self._uncertainties[call] = reason
 
     def record_layer(self, call: Call) -> Call:
-        """A layer that the code makes."""
+        """Record a layer that the code creates."""
         self.mark_uncertain(call)
         return call
 
     def extend_tensor(self, tensor: SymbolicTensor, *calls: Call) -> SymbolicTensor:
-        """The image after more layers."""
+        """Return the tensor after more calls."""
         if len(tensor.calls) + len(calls) > _MAX_CALLS:
             raise create_too_long_error()
         self.growth_count += 1
@@ -81,19 +81,19 @@ class Trace:
     def find_tensor(
         self, values: Sequence[object], node: ast.AST, *, is_addition: bool = False
     ) -> SymbolicTensor | None:
-        """The image, if it is among the values that something is applied to; only a sum takes several of its ways."""
+        """Return the tensor among the arguments of a call, or None; only an addition may have several tensors."""
         every = [part for value in values for part in (value if isinstance(value, list | tuple) else (value,))]
-        flows = [part for part in every if isinstance(part, SymbolicTensor)]
-        if len(flows) < 2:
-            return flows[0] if flows else None
+        tensors = [part for part in every if isinstance(part, SymbolicTensor)]
+        if len(tensors) < 2:
+            return tensors[0] if tensors else None
         return (
-            self.add_branches(flows, node)
+            self.add_branches(tensors, node)
             if is_addition
-            else self.extend_tensor(flows[0], Call("several inputs", (), {}, node))
+            else self.extend_tensor(tensors[0], Call("several inputs", (), {}, node))
         )
 
     def add_branches(self, tensors: Sequence[SymbolicTensor], node: ast.AST) -> SymbolicTensor:
-        """Ways that part and meet again: a residual block; or a sum that is no such thing."""
+        """Record the sum of branches: a residual block, or an unsupported sum."""
         shared, rests = split_common_prefix(tensors)
         body, *shortcuts = sorted(rests, key=len, reverse=True)
         block = len(shortcuts) == 1 and body
@@ -101,7 +101,7 @@ class Trace:
         return self.extend_tensor(SymbolicTensor(shared), call)
 
     def record_sequence(self, values: Sequence[object], node: ast.AST, *, is_network: bool) -> ModuleSequence:
-        """A ``Sequential`` of modules, of a list of them or of names with them."""
+        """Record a ``Sequential`` of modules, of a list of modules, or of named modules."""
         parts: list[object] = []
         for value in values:
             several = list(value.values()) if isinstance(value, dict) else value
@@ -109,22 +109,22 @@ class Trace:
             parts += [part[1] if isinstance(part, tuple) and len(part) == 2 else part for part in several]
         if len(parts) > MAX_LIST_LENGTH:
             raise create_too_long_error()
-        stack = ModuleSequence(parts, node)
+        sequence = ModuleSequence(parts, node)
         if is_network:
-            self.models.append(stack)
-        return stack
+            self.models.append(sequence)
+        return sequence
 
     def record_functional_model(self, outputs: Sequence[object], node: ast.AST) -> object:
-        """A Keras model, by what comes out of it."""
-        flow = self.find_tensor(outputs, node)
-        if not flow:
+        """Record a Keras functional model by its outputs."""
+        tensor = self.find_tensor(outputs, node)
+        if not tensor:
             return Unknown()
-        model = ModuleSequence([flow], node)
+        model = ModuleSequence([tensor], node)
         self.models.append(model)
         return model
 
     def append_parts(self, parts: list[object], added: Sequence[object]) -> None:
-        """Add layers, or other things, to a network or a list."""
+        """Append values to a network or a list."""
         if len(parts) + len(added) > MAX_LIST_LENGTH:
             raise create_too_long_error()
         parts.extend(added)
@@ -141,9 +141,9 @@ class Trace:
 
 
 def create_too_long_error() -> ArchitectureError:
-    """The error of code that goes on and on."""
+    """Return the error for code that exceeds the limits of the interpreter."""
     return ArchitectureError(
         "This code is too long or too deep to follow.",
         expected="Code that builds one network of at most 64 layers.",
-        fix="Paste the network alone.",
+        fix="Paste only the network.",
     )

@@ -1,4 +1,4 @@
-"""What names hold while pasted code is walked: numbers and texts, layers, and the way of one image through them."""
+"""Values of the abstract interpreter: constants, layers, and symbolic tensors."""
 
 import ast
 from collections import ChainMap
@@ -14,7 +14,7 @@ _MAX_NUMBER = 10**9
 
 @dataclass(frozen=True, eq=False)
 class Unknown:
-    """What cannot be known without running the code, by its dotted name where it has one."""
+    """Value known only at run time, with its dotted name if it has one."""
 
     name: str = ""
 
@@ -26,7 +26,7 @@ class Unknown:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A layer, or a function applied to the image. Each is an object of its own: the same one twice shares weights."""
+    """Layer, or function applied to the tensor. Calls compare by identity: the same one used twice shares weights."""
 
     name: str
     positional: tuple[object, ...]
@@ -37,20 +37,20 @@ class Call:
 
     @property
     def line(self) -> int:
-        """Where it stands, from 1."""
+        """Line of the call, from 1."""
         return get_line_number(self.node)
 
 
 @dataclass(frozen=True, eq=False)
 class SymbolicTensor:
-    """What one image went through so far, in order."""
+    """Tensor, represented by the calls that produced it, in order."""
 
     calls: tuple[Call, ...] = ()
 
 
 @dataclass(eq=False)
 class ModuleSequence:
-    """A ``Sequential``, or a list of modules."""
+    """``Sequential`` or list of modules."""
 
     parts: list[object]
     node: ast.AST
@@ -58,13 +58,13 @@ class ModuleSequence:
 
 @dataclass(frozen=True, eq=False)
 class UserClass:
-    """A class that the code defines."""
+    """Class that the code defines."""
 
     node: ast.ClassDef
     scope: Scope
 
     def find_method(self, *names: str) -> ast.FunctionDef | None:
-        """The first of its methods with one of these names."""
+        """Return the first method with one of these names."""
         for statement in self.node.body:
             if isinstance(statement, ast.FunctionDef) and statement.name in names:
                 return statement
@@ -73,7 +73,7 @@ class UserClass:
 
 @dataclass(eq=False)
 class UserInstance:
-    """An object of such a class: a block, or the whole network."""
+    """Instance of a class that the code defines: a block or a network."""
 
     user_class: UserClass
     attributes: dict[str, object] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class UserInstance:
 
 @dataclass(frozen=True, eq=False)
 class UserFunction:
-    """A function that the code defines, with the object that it belongs to."""
+    """Function that the code defines; a method has an owner."""
 
     node: ast.FunctionDef | ast.Lambda
     scope: Scope
@@ -90,43 +90,43 @@ class UserFunction:
 
 @dataclass(frozen=True, eq=False)
 class BoundMethod:
-    """Something that a value itself can do: ``model.add``, ``x.view``."""
+    """Method of a value of a library: ``model.add``, ``x.view``."""
 
     owner: object
     name: str
 
 
 def get_line_number(node: ast.AST) -> int:
-    """The line on which a piece of code begins, from 1."""
+    """Return the first line of a node, from 1."""
     return int(getattr(node, "lineno", 0))
 
 
 def create_child_scope(scope: Scope) -> Scope:
-    """A scope inside another one."""
+    """Create a scope inside another one."""
     return ChainMap({}, scope)
 
 
 def is_network_part(value: object) -> bool:
-    """Whether a value is a part of a network."""
+    """Return True for layers, modules and tensors."""
     return isinstance(value, Call | ModuleSequence | UserInstance | SymbolicTensor)
 
 
 def evaluate_truth(value: object) -> bool | None:
-    """Whether a value counts as true; None where that cannot be known."""
+    """Return the truth value; None if it is known only at run time."""
     if isinstance(value, Unknown | BoundMethod):
         return None
     return True if is_network_part(value) else bool(value)
 
 
 def to_constant(value: Any) -> object:
-    """A constant of the code as it stands; huge numbers are not kept."""
+    """Return a constant as a value; numbers that are too large become ``Unknown``."""
     if isinstance(value, int | float) and abs(value) > _MAX_NUMBER:
         return Unknown()
     return value if isinstance(value, int | float | str | None) else Unknown()
 
 
 def apply_binary_operator(operator: ast.operator, left: object, right: object) -> object:
-    """The sum, difference, product or quotient of two small numbers; lists can be joined."""
+    """Compute the result of an arithmetic operator on small numbers, or the concatenation of lists."""
     if isinstance(operator, ast.Add) and isinstance(left, list | tuple) and type(left) is type(right):
         both = [*left, *right] if isinstance(right, list | tuple) else []
         return type(left)(both) if len(both) <= MAX_LIST_LENGTH else Unknown()
@@ -147,7 +147,7 @@ def apply_binary_operator(operator: ast.operator, left: object, right: object) -
 
 
 def apply_comparison(operator: ast.cmpop, left: object, right: object) -> object:
-    """Whether the comparison holds; Unknown for all but plain values and ``is None``."""
+    """Compute a comparison of plain values or with None; ``Unknown`` for others."""
     if isinstance(operator, ast.Is | ast.IsNot) and right is None and evaluate_truth(left) is not None:
         return (left is None) == isinstance(operator, ast.Is)
     plain = (int, float, str, type(None))
@@ -172,7 +172,7 @@ def apply_comparison(operator: ast.cmpop, left: object, right: object) -> object
 
 
 def get_item(container: object, key: object) -> object:
-    """One item of a list, a tuple or a dictionary."""
+    """Return an item of a list, a tuple or a dictionary."""
     if isinstance(container, list | tuple) and isinstance(key, int):
         return container[key] if -len(container) <= key < len(container) else Unknown()
     if isinstance(container, dict) and isinstance(key, str):
@@ -181,25 +181,25 @@ def get_item(container: object, key: object) -> object:
 
 
 def split_common_prefix(tensors: Sequence[SymbolicTensor]) -> tuple[tuple[Call, ...], list[tuple[Call, ...]]]:
-    """What several ways of the image have in common, from the start, and the rest of each."""
-    ways = [flow.calls for flow in tensors]
+    """Split the call sequences of tensors into their common prefix and the rest of each."""
+    branches = [tensor.calls for tensor in tensors]
     common = 0
-    for calls in zip(*ways, strict=False):
+    for calls in zip(*branches, strict=False):
         if any(call is not calls[0] for call in calls):
             break
         common += 1
-    return ways[0][:common], [way[common:] for way in ways]
+    return branches[0][:common], [branch[common:] for branch in branches]
 
 
 def iter_calls(calls: Sequence[Call]) -> Iterator[Call]:
-    """Calls with those inside of blocks."""
+    """Iterate over calls, including those inside residual blocks."""
     for call in calls:
         yield call
         yield from iter_calls((*call.body, *call.shortcut))
 
 
 def call_builtin(name: str, positional: Sequence[object]) -> object:
-    """What a few of Python's own functions give for plain values."""
+    """Compute ``range``, ``len``, ``int`` and ``float`` of plain values; ``Unknown`` for others."""
     first = positional[0] if positional else None
     numbers = [number for number in positional if isinstance(number, int)]
     match name:

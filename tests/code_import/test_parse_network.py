@@ -1,4 +1,4 @@
-"""Any text of a network: what it is is found out, and what it is not is said."""
+"""Detection of the format of an imported text, and errors for texts of no supported format."""
 
 import random
 
@@ -17,23 +17,23 @@ SPRINT = get_recipe_preset("sprint").recipe
 @pytest.mark.parametrize(
     "around", ["{}", "  {}\n", "https://example.org/?net={}", "http://localhost:8501/?run=x&net={}#top"]
 )
-def test_a_link_is_known_with_and_without_its_address(around: str) -> None:
+def test_link_is_recognized_with_and_without_its_address(around: str) -> None:
     found = parse_network(around.format(encode_link(GUIDE, SPRINT)))
     assert (found.architecture.digest, found.recipe) == (GUIDE.digest, SPRINT)
 
 
-def test_an_assignment_without_spaces_is_code() -> None:
+def test_assignment_without_spaces_is_code() -> None:
     found = parse_network("net=nn.Sequential(nn.Flatten(),nn.Linear(784,10))")
     assert [layer.kind for layer in found.architecture.layers] == ["flatten", "output"]
 
 
-def test_json_is_known() -> None:
+def test_json_is_recognized() -> None:
     found = parse_network("\n" + to_json(GUIDE))
     assert found.architecture.digest == GUIDE.digest
     assert found.recipe is None
 
 
-def test_an_indented_cell_is_code() -> None:
+def test_indented_cell_is_code() -> None:
     found = parse_network("    model = nn.Sequential(\n        nn.Flatten(),\n        nn.Linear(784, 10),\n    )\n")
     assert [layer.kind for layer in found.architecture.layers] == ["flatten", "output"]
 
@@ -41,18 +41,18 @@ def test_an_indented_cell_is_code() -> None:
 @pytest.mark.parametrize(
     "text", ["", "  \n", "{", "1.", "1.zzzz", "https://example.org", "[]", "null", "1", "print(1)", "{}{}"]
 )
-def test_what_is_no_network_is_refused_with_words(text: str) -> None:
+def test_text_that_is_no_network_is_rejected_with_a_message(text: str) -> None:
     with pytest.raises(PlaygroundError) as caught:
         parse_network(text)
     assert caught.value.what
 
 
-def test_nothing_is_said_to_be_nothing() -> None:
-    with pytest.raises(ArchitectureError, match="nothing to read"):
+def test_empty_text_is_rejected() -> None:
+    with pytest.raises(ArchitectureError, match="text is empty"):
         parse_network(" ")
 
 
-def test_mutated_json_and_links_are_read_or_refused() -> None:
+def test_mutated_json_and_links_are_imported_or_rejected() -> None:
     dice = random.Random(5)
     sources = (
         to_json(GUIDE),

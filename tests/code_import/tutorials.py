@@ -22,12 +22,12 @@ from playground.core.layers.separable_conv2d import SeparableConv2d
 
 @dataclass(frozen=True)
 class Tutorial:
-    """A text, its network, and a word of every remark in order."""
+    """Code, its architecture, and a part of every note in order."""
 
     name: str
     code: str
     architecture: Architecture
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def _net(*layers: Layer, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10) -> Architecture:
@@ -41,7 +41,7 @@ def _conv(out_channels: int, kernel_size: int = 3, **fields: object) -> Conv2d:
     return Conv2d.model_validate({"out_channels": out_channels, "kernel_size": kernel_size, **fields})
 
 
-_FOLLOWS = "follows from the sizes"
+_FOLLOWS = "was inferred from the sizes"
 _KERAS_MOMENTUM = "momentum 0.99 is written 0.01"
 
 TUTORIALS = (
@@ -226,7 +226,7 @@ model = Sequential([
             *(Flatten(), Linear(out_features=128), Output()),
             shape=(3, 180, 180),
         ),
-        ("RandomFlip is left out", "RandomRotation is left out", "Rescaling is left out", "classes is not written"),
+        ("RandomFlip is omitted", "RandomRotation is omitted", "Rescaling is omitted", "number of classes"),
     ),
     Tutorial(
         "tensorflow.org: quickstart for beginners",
@@ -296,7 +296,7 @@ model.add(Activation('softmax'))
             GlobalAvgPool(),
             Output(),
         ),
-        ("kernel_initializer", _KERAS_MOMENTUM, "slope 0.01 here, not 0.1", "classes is not written", "is assumed"),
+        ("kernel_initializer", _KERAS_MOMENTUM, "slope 0.01 instead of 0.1", "number of classes", "is assumed"),
     ),
     Tutorial(
         "Keras: LeNet.build as a static method",
@@ -546,7 +546,7 @@ class Mnist_CNN(nn.Module):
         return xb.view(-1, xb.size(1))
 """,
         _net(_conv(16, stride=2, padding=1), _conv(10, stride=2, padding=1), AvgPool2d(kernel_size=4), Flatten()),
-        ("no output yet",),
+        ("no output layer yet",),
     ),
     Tutorial(
         "Medium: MNIST handwritten digits in PyTorch",
@@ -583,7 +583,7 @@ cnn = CNN()
 print(cnn)
 """,
         _net(_conv(16, 5, padding=2), MaxPool2d(), _conv(32, 5, padding=2), MaxPool2d(), Flatten(), Output()),
-        ("Only the first", _FOLLOWS),
+        ("only the first", _FOLLOWS),
     ),
     Tutorial(
         "Blocks made by a function",
@@ -736,7 +736,7 @@ model = nn.Sequential(
             shape=(3, 28, 28),
             classes=2,
         ),
-        ("slope 0.01 here, not 0.2", "not whole channels", "is assumed"),
+        ("slope 0.01 instead of 0.2", "not whole channels", "is assumed"),
     ),
     Tutorial(
         "A multilayer perceptron that is flattened in the training loop",
@@ -755,7 +755,7 @@ for images, labels in trainloader:
     loss = criterion(model(images), labels)
 """,
         _net(Flatten(), Linear(out_features=128), Linear(out_features=64), Output()),
-        ("Flatten was put first", _FOLLOWS),
+        ("Flatten was inserted first", _FOLLOWS),
     ),
     Tutorial(
         "A loop that builds",
@@ -783,6 +783,6 @@ model = keras.Sequential([
 ])
 """,
         _net(_conv(12, padding=1), Flatten(), Output()),
-        ("sigmoid is left out",),
+        ("activation sigmoid of the last layer is omitted",),
     ),
 )
