@@ -1,4 +1,4 @@
-"""A link made in one browser opens the same network in another; code pasted in trains; the data page is looked at."""
+"""Share links and pasted code between two browsers, and the Data page, in Chromium."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def open_popover(page: Page, key: str) -> None:
     idle(page)
 
 
-def test_a_network_goes_from_browser_to_browser_and_comes_from_code(
+def test_share_link_and_exported_code_recreate_the_network_in_another_browser(
     page: Page, server: Server, browser: Browser
 ) -> None:
     open_app(page, server)
@@ -40,7 +40,7 @@ def test_a_network_goes_from_browser_to_browser_and_comes_from_code(
     code = Path(download.value.path()).read_text()
     assert "nn.Tanh()" in code
 
-    # Another browser, with nothing of the first
+    # Another browser, without the first one's cookies
     context = browser.new_context()
     other = context.new_page()
     other.goto(link)
@@ -48,7 +48,7 @@ def test_a_network_goes_from_browser_to_browser_and_comes_from_code(
     expect(other.locator(".st-key-recipe-seed input")).to_have_value("17")
     assert "net=" not in other.url
 
-    # The code that the first one downloaded is the network again
+    # Importing the downloaded code recreates the network
     choose(other, "architecture-preset", "Tiny")
     expect(other.locator(".st-key-stack")).not_to_contain_text("120 · Tanh")
     open_popover(other, "import")
@@ -56,7 +56,7 @@ def test_a_network_goes_from_browser_to_browser_and_comes_from_code(
     press(other, "import-read")
     expect(other.locator(".st-key-stack")).to_contain_text("120 · Tanh")
 
-    # … and it trains
+    # The imported network trains
     other.keyboard.press("Escape")
     other.mouse.click(700, 40)
     other.goto(server.url)
@@ -68,14 +68,14 @@ def test_a_network_goes_from_browser_to_browser_and_comes_from_code(
     context.close()
 
 
-def test_the_data_page_shows_the_data_and_what_augmentation_does(page: Page, server: Server) -> None:
+def test_data_page_shows_examples_and_augmented_copies(page: Page, server: Server) -> None:
     open_app(page, server)
     page.get_by_role("link", name="Data").click()
     expect(page.locator(".pg-rows img")).to_have_count(10, timeout=60_000)
-    before = page.get_by_alt_text("One image, and how training sees it").get_attribute("src")
+    before = page.get_by_alt_text("One image and its augmented copies").get_attribute("src")
     page.locator(".st-key-recipe-augmentation input").click()
     page.get_by_role("option", name="flip").click()
-    expect(page.get_by_text("Mirrored, most digits are something else")).to_be_visible()
-    expect(page.get_by_alt_text("One image, and how training sees it")).not_to_have_attribute("src", before or "")
+    expect(page.get_by_text("Flipping changes the meaning of most digits")).to_be_visible()
+    expect(page.get_by_alt_text("One image and its augmented copies")).not_to_have_attribute("src", before or "")
     choose(page, "data-name", "KMNIST (Kuzushiji), 21 MB")
     expect(page.locator(".st-key-data-fetch button")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Data, exchange and transfer through AppTest: what is chosen, read and brought along reaches the network."""
+"""Data page, import, share links and transfer through AppTest: choices reach the network and the recipe."""
 
 import zipfile
 from io import BytesIO
@@ -20,21 +20,21 @@ from playground.engine.runs.imported_weights import import_weights
 from playground.engine.runs.repository import create_run, list_runs
 from playground.errors import RecipeError
 from playground.export.targets import ExportSource, render_export
-from playground.ui.pages.data import upload as bring
+from playground.ui.pages.data.upload import MIN_DRAWINGS_PER_CLASS
 from playground.ui.panels import share
 from tests.ui.test_pages import app, html_of, state_of  # noqa: F401 -- app is a fixture
 
 
 def zipped(count: int = 6) -> BytesIO:
-    """Red cats and blue dogs."""
+    """Build a ZIP of red cats and blue dogs."""
     content = BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for name, colour in (("cat", (200, 30, 30)), ("dog", (30, 30, 200))):
+        for name, color in (("cat", (200, 30, 30)), ("dog", (30, 30, 200))):
             for number in range(count):
-                picture = BytesIO()
-                Image.new("RGB", (20 + number, 20), colour).save(picture, "PNG")
-                archive.writestr(f"{name}/{number}.png", picture.getvalue())
-        archive.writestr("cat/broken.png", b"no picture")
+                image = BytesIO()
+                Image.new("RGB", (20 + number, 20), color).save(image, "PNG")
+                archive.writestr(f"{name}/{number}.png", image.getvalue())
+        archive.writestr("cat/broken.png", b"no image")
     content.seek(0)
     return content
 
@@ -42,35 +42,35 @@ def zipped(count: int = 6) -> BytesIO:
 def _data() -> None:
     import streamlit as st
 
-    from playground.ui.pages.data import page as data
+    from playground.ui.pages.data.page import render_data_page
 
     st.session_state["pages"] = {}
-    data.render_data_page()
+    render_data_page()
 
 
 @pytest.fixture
-def data_page(home: Path, app: AppTest) -> AppTest:  # noqa: F811 -- the fixture's server without workers
+def data_page(home: Path, app: AppTest) -> AppTest:  # noqa: F811 -- the fixture, without workers
     return AppTest.from_function(_data, default_timeout=60)
 
 
-def test_mnist_is_shown_with_its_sizes(data_page: AppTest) -> None:
+def test_mnist_page_shows_split_sizes_shape_and_credit(data_page: AppTest) -> None:
     data_page.run()
     assert not data_page.exception
-    shown = html_of(data_page)
-    for words in ("55,000", "5,000", "10,000", "1×28×28", "Yann LeCun"):
-        assert words in shown, words
+    html = html_of(data_page)
+    for text in ("55,000", "5,000", "10,000", "1×28×28", "Yann LeCun"):
+        assert text in html, text
     assert data_page.button(key="data-use").disabled
 
 
-def test_a_flip_of_digits_is_warned_of(data_page: AppTest) -> None:
+def test_flip_augmentation_of_digits_shows_a_warning(data_page: AppTest) -> None:
     data_page.run()
-    assert "Mirrored" not in html_of(data_page)
+    assert "Flipping changes" not in html_of(data_page)
     data_page.multiselect(key="recipe-augmentation").set_value(["flip"]).run()
-    assert "Mirrored, most digits are something else" in html_of(data_page)
+    assert "Flipping changes the meaning of most digits" in html_of(data_page)
     assert [item.kind for item in state_of(data_page).editor.recipe.augmentation] == ["flip"]
 
 
-def test_a_data_set_that_is_not_here_offers_to_be_fetched(data_page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_dataset_offers_its_download(data_page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     data_page.run()
     data_page.selectbox(key="data-name").set_value("kmnist").run()
     assert "21 MB" in html_of(data_page)
@@ -78,11 +78,11 @@ def test_a_data_set_that_is_not_here_offers_to_be_fetched(data_page: AppTest, mo
     assert not data_page.button(key="data-fetch").disabled
 
 
-def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
+def test_using_a_custom_dataset_adapts_the_network_and_deleting_it_restores_mnist(
     data_page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = read_image_folder(zipped(), height=28, width=32, channels=3)
-    name = save_custom_dataset("Pets", own)
+    images = read_image_folder(zipped(), height=28, width=32, channels=3)
+    name = save_custom_dataset("Pets", images)
     data_page.run()
     data_page.selectbox(key="data-name").set_value(name).run()
     assert "Pets" in html_of(data_page)
@@ -98,22 +98,22 @@ def test_own_images_become_a_data_set_that_the_network_is_fitted_to(
     assert not data_page.exception
 
 
-def test_an_upload_says_what_it_left_out(data_page: AppTest) -> None:
+def test_upload_lists_skipped_files(data_page: AppTest) -> None:
     data_page.run()
-    own = read_image_folder(zipped(), height=28, width=28, channels=1)
-    state_of(data_page).data.upload_result = (own.skipped_count, own.skipped)
+    images = read_image_folder(zipped(), height=28, width=28, channels=1)
+    state_of(data_page).data.upload_result = (images.skipped_count, images.skipped)
     data_page.session_state["bring"] = True
     data_page.run()
     assert not data_page.exception
-    assert "Files left out: 1." in html_of(data_page)
+    assert "Skipped files: 1." in html_of(data_page)
     assert "cat/broken.png" in html_of(data_page)
 
 
-def test_drawn_classes_are_kept_and_become_a_data_set(data_page: AppTest) -> None:
+def test_drawn_classes_become_a_dataset(data_page: AppTest) -> None:
     data_page.run()
     strokes = {"dot": (((50.0, 50.0), (53.0, 52.0)),), "bar": (((50.0, 10.0), (50.0, 90.0)),)}
     state_of(data_page).data.class_drawings = {
-        name: (drawn,) * bring.MIN_DRAWINGS_PER_CLASS for name, drawn in strokes.items()
+        name: (drawing,) * MIN_DRAWINGS_PER_CLASS for name, drawing in strokes.items()
     }
     data_page.session_state["draw-classes"] = True
     data_page.run()
@@ -124,10 +124,10 @@ def test_drawn_classes_are_kept_and_become_a_data_set(data_page: AppTest) -> Non
     assert state_of(data_page).data.dataset_name == name
 
 
-# The network panel
+# Playground page
 
 
-def test_a_preset_brings_its_settings_and_says_what_to_look_at(app: AppTest) -> None:  # noqa: F811
+def test_preset_sets_its_recipe_and_shows_its_description(app: AppTest) -> None:  # noqa: F811
     app.run()
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
     state = state_of(app)
@@ -138,7 +138,7 @@ def test_a_preset_brings_its_settings_and_says_what_to_look_at(app: AppTest) -> 
     assert "learnt by heart" not in html_of(app)
 
 
-def test_another_data_set_changes_input_and_classes_and_undo_brings_them_back(app: AppTest) -> None:  # noqa: F811
+def test_changing_the_dataset_adapts_input_and_classes_and_can_be_undone(app: AppTest) -> None:  # noqa: F811
     app.run()
     app.selectbox(key="dataset").set_value("emnist-letters").run()
     assert state_of(app).editor.architecture.classes == 26
@@ -153,7 +153,7 @@ def test_another_data_set_changes_input_and_classes_and_undo_brings_them_back(ap
     assert not app.exception
 
 
-def test_the_input_has_a_form(app: AppTest) -> None:  # noqa: F811
+def test_input_form_changes_the_input_shape(app: AppTest) -> None:  # noqa: F811
     app.run()
     app.button(key="open-input").click().run()
     app.number_input(key="input-height").set_value(40).run()
@@ -161,21 +161,24 @@ def test_the_input_has_a_form(app: AppTest) -> None:  # noqa: F811
     assert "resized" in html_of(app)
 
 
-def test_the_two_halves_are_marked(app: AppTest) -> None:  # noqa: F811
+def test_backbone_and_head_have_headings(app: AppTest) -> None:  # noqa: F811
     app.run()
-    shown = html_of(app)
-    assert shown.index("Feature extraction") < shown.index("Classification") < shown.index("Flatten")
+    html = html_of(app)
+    assert html.index("Feature extraction") < html.index("Classification") < html.index("Flatten")
 
 
-def test_a_link_opens_its_network_and_recipe(app: AppTest) -> None:  # noqa: F811
-    net, recipe = get_architecture_preset("residual").architecture, get_recipe_preset("careful").recipe.replace(seed=11)
-    app.query_params["net"] = encode_link(net, recipe)
+def test_share_link_opens_its_network_and_recipe(app: AppTest) -> None:  # noqa: F811
+    network, recipe = (
+        get_architecture_preset("residual").architecture,
+        get_recipe_preset("careful").recipe.replace(seed=11),
+    )
+    app.query_params["net"] = encode_link(network, recipe)
     app.run()
-    assert (state_of(app).editor.architecture.digest, state_of(app).editor.recipe) == (net.digest, recipe)
+    assert (state_of(app).editor.architecture.digest, state_of(app).editor.recipe) == (network.digest, recipe)
     assert "net" not in app.query_params
 
 
-def test_a_damaged_link_is_said_and_the_page_stands(app: AppTest) -> None:  # noqa: F811
+def test_damaged_share_link_shows_an_error_and_keeps_the_page(app: AppTest) -> None:  # noqa: F811
     app.query_params["net"] = "1.damaged"
     app.run()
     assert not app.exception
@@ -183,7 +186,7 @@ def test_a_damaged_link_is_said_and_the_page_stands(app: AppTest) -> None:  # no
     assert state_of(app).editor.architecture.digest == get_architecture_preset("guide").architecture.digest
 
 
-def test_pasted_code_is_read_and_what_cannot_be_is_said(app: AppTest) -> None:  # noqa: F811
+def test_pasted_code_is_imported_and_unsupported_layers_are_named(app: AppTest) -> None:  # noqa: F811
     app.session_state["import"] = True
     app.run()
     code = "nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))"
@@ -209,7 +212,7 @@ def _exports() -> None:
 
 
 def _download_buttons(page: AppTest) -> dict[str, bool]:
-    """Labels of the download buttons, and whether they are disabled."""
+    """Map the labels of the download buttons to their disabled state."""
     return {button.proto.label: button.proto.disabled for button in page.get("download_button")}
 
 
@@ -249,7 +252,7 @@ def test_error_of_a_prepared_export_is_shown_and_no_file_is_offered(home: Path) 
     assert not any(label.startswith("Download") for label in _download_buttons(page))
 
 
-def test_the_pretrained_model_s_weights_can_be_brought_along(app: AppTest) -> None:  # noqa: F811
+def test_weights_of_the_pretrained_model_can_be_transferred(app: AppTest) -> None:  # noqa: F811
     app.session_state["transfer"] = True
     app.run()
     app.selectbox(key="architecture-preset").set_value("tiny").run()
@@ -270,17 +273,17 @@ def test_the_pretrained_model_s_weights_can_be_brought_along(app: AppTest) -> No
     assert not app.exception
 
 
-def test_weights_from_a_file_are_a_run_of_their_own(app: AppTest) -> None:  # noqa: F811
-    net = get_architecture_preset("guide").architecture
-    content = safetensors.torch.save(dict(build_model(net, seed=2).state_dict()))
-    run = import_weights(content, net, Recipe(), name="Brought")
+def test_imported_weights_become_a_run(app: AppTest) -> None:  # noqa: F811
+    network = get_architecture_preset("guide").architecture
+    content = safetensors.torch.save(dict(build_model(network, seed=2).state_dict()))
+    run = import_weights(content, network, Recipe(), name="Imported")
     app.query_params["run"] = run.id
     app.run()
-    assert "Brought" in html_of(app)
+    assert "Imported" in html_of(app)
     assert not app.exception
 
 
-def test_pictures_are_read_in_order() -> None:
-    own = read_image_folder(zipped(), height=8, width=8, channels=3)
-    reds = own.train.images[own.train.labels == 0][:, 0].numpy()
+def test_images_of_an_archive_keep_their_classes() -> None:
+    images = read_image_folder(zipped(), height=8, width=8, channels=3)
+    reds = images.train.images[images.train.labels == 0][:, 0].numpy()
     assert np.all(reds > 150)

@@ -320,7 +320,7 @@ def _runs_page() -> None:
 def test_runs_page_lists_runs_and_reports_unreadable_folders(app: AppTest, home: Path) -> None:
     page = AppTest.from_function(_runs_page, default_timeout=60)
     page.run()
-    assert "No run yet" in html_of(page)
+    assert "No runs yet" in html_of(page)
     create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("sprint").recipe, name="First")
     broken = home / "runs" / "broken"
     broken.mkdir()
@@ -330,7 +330,7 @@ def test_runs_page_lists_runs_and_reports_unreadable_folders(app: AppTest, home:
     table = page.dataframe[0].value
     assert list(table["Name"]) == ["First"]
     assert list(table["Parameters"]) == [3738]
-    assert "Came from" not in table
+    assert "Parent" not in table
     assert "newer CNN Playground" in html_of(page)
 
 
@@ -341,7 +341,7 @@ def test_runs_page_shows_the_parent_of_a_fork(app: AppTest) -> None:
     page.run()
     assert not page.exception
     table = page.dataframe[0].value
-    assert dict(zip(table["Name"], table["Came from"], strict=True)) == {"Branch": "Stem, step 3", "Stem": ""}
+    assert dict(zip(table["Name"], table["Parent"], strict=True)) == {"Branch": "Stem, step 3", "Stem": ""}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LAYER_KINDS if kind != "output"])
@@ -697,7 +697,7 @@ def test_missing_dataset_is_reported_in_the_input_row(app: AppTest) -> None:
 def test_dataset_not_downloaded_is_offered_for_download_and_starts_no_run(app: AppTest) -> None:
     app.run()
     app.selectbox(key="dataset").set_value("kmnist").run()
-    assert "21 MB, fetched once" in html_of(app)
+    assert "Size: 21 MB; downloaded once" in html_of(app)
     assert app.button(key="data-fetch")
     app.button(key="train-start").click().run()
     assert isinstance(state_of(app).training.error, DatasetUnavailableError)

@@ -1,4 +1,4 @@
-"""In and out: code, weights, a picture, a report, a link; and back from all that can be read."""
+"""Share and Import popovers: links, code, weights, diagrams and reports."""
 
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from playground.engine.runs.imported_weights import MAX_WEIGHTS_BYTES, import_we
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.services import get_visitor_id
 from playground.ui.state import AppState, get_app_state
 
@@ -21,19 +21,19 @@ _DEFAULT_TITLE = "A network"
 
 
 def render_share_popover(state: AppState) -> None:
-    """The link, and every other form as a file."""
-    popover = st.popover("Share", key="share", on_change="rerun", help="A link, code, weights, a report.")
+    """Render the Share popover: a link and the export buttons."""
+    popover = st.popover("Share", key="share", on_change="rerun", help="Link, code, weights or report.")
     if not popover.open:
         return
     run = state.training.find_run()
-    own = (
+    is_trained = (
         run is not None
         and run.record.architecture.digest == state.editor.architecture.digest
         and bool(run.list_snapshot_steps())
     )
     with popover:
         if state.editor.architecture.layers:
-            markup.render_hint("This link opens the app with this network, recipe and seed:")
+            html.render_hint("This link opens the app with this network, its settings and seed:")
             st.code(
                 _make_share_url(encode_link(state.editor.architecture, state.editor.recipe)),
                 language=None,
@@ -45,17 +45,17 @@ def render_share_popover(state: AppState) -> None:
             if preset and preset.architecture.digest == state.editor.architecture.digest
             else _DEFAULT_TITLE
         )
-        exported = (
+        source = (
             ExportSource.from_run(run)
-            if own and run
+            if is_trained and run
             else ExportSource(state.editor.architecture, state.editor.recipe, title)
         )
-        render_export_buttons(exported, key="share")
-        if not own:
-            which = f", which {run.record.name} did not train" if run and run.list_snapshot_steps() else ""
-            markup.render_hint(
-                f"This is the network on the page{which}. Weights, ONNX and the report are a trained run's: train it, "
-                "or export a run on the Runs page."
+        render_export_buttons(source, key="share")
+        if not is_trained:
+            other_run = f"; {run.record.name} trained another one" if run and run.list_snapshot_steps() else ""
+            html.render_hint(
+                f"These files describe the network on the page{other_run}. Weights, ONNX and the report need a trained "
+                "run: train this network, or export a run on the Runs page."
             )
 
 
@@ -89,7 +89,7 @@ def render_export_buttons(source: ExportSource, *, key: str) -> None:
     if source.run is not None:
         _render_prepared_file(requested, source, errors, run_id=source.run.id, key=key)
     for message in dict.fromkeys(map(str, errors)):
-        markup.render_error(next(error for error in errors if str(error) == message))
+        html.render_error(next(error for error in errors if str(error) == message))
 
 
 def _render_prepared_file(
@@ -132,29 +132,29 @@ def _make_share_url(link: str) -> str:
 
 
 def render_import_popover(state: AppState) -> None:
-    """Paste a link, JSON or code; or bring weights for the network on the page."""
+    """Render the Import popover: a link, JSON, code, or weights for the network on the page."""
     popover = st.popover(
-        "Import", key="import", on_change="rerun", help="A link, JSON, PyTorch or Keras code, weights."
+        "Import", key="import", on_change="rerun", help="Link, JSON, PyTorch or Keras code, or weights."
     )
     if not popover.open:
         return
     with popover:
         st.text_area(
-            "A link, JSON, or PyTorch or Keras code",
+            "Link, JSON, PyTorch or Keras code",
             key="import-text",
             height=120,
             placeholder="model = keras.Sequential([ … ])",
-            help="It is read, never executed. Undo brings your network back.",
+            help="Code is parsed, never executed. Undo restores your network.",
         )
-        st.button("Read it", key="import-read", type="primary", on_click=_import_pasted_text)
-        said = state.editor.import_result
-        if isinstance(said, PlaygroundError):
-            markup.render_error(said)
-        elif said is not None:
-            for remark in said:
-                markup.render_hint(remark)
+        st.button("Import", key="import-read", type="primary", on_click=_import_pasted_text)
+        result = state.editor.import_result
+        if isinstance(result, PlaygroundError):
+            html.render_error(result)
+        elif result is not None:
+            for note in result:
+                html.render_hint(note)
         st.file_uploader(
-            "Or a file: JSON, Python, or safetensors weights for the network above",
+            "File: JSON, Python, or safetensors weights for the network on the page",
             type=["json", "py", "txt", "safetensors"],
             key="import-file",
             on_change=_import_file,
@@ -180,32 +180,36 @@ def _import_file() -> None:
 def _import_text(text: str) -> None:
     state = get_app_state()
     try:
-        found = parse_network(
+        imported = parse_network(
             text, input_shape=state.editor.architecture.input, classes=state.editor.architecture.classes
         )
-        state.set_architecture(found.architecture, found.recipe)
-        count = len(found.architecture.layers)
-        state.editor.import_result = (f"Read: {count} layers.", *found.notes, *_find_dataset_mismatches(state))
-    except PlaygroundError as problem:
-        state.editor.import_result = problem
+        state.set_architecture(imported.architecture, imported.recipe)
+        count = len(imported.architecture.layers)
+        state.editor.import_result = (f"Imported {count} layers.", *imported.notes, *_find_dataset_mismatches(state))
+    except PlaygroundError as error:
+        state.editor.import_result = error
 
 
 def _find_dataset_mismatches(state: AppState) -> list[str]:
-    """What the network that was read has not in common with the images that it would be trained on."""
-    net, data = state.editor.architecture, resolve_dataset(state.editor.recipe, state.editor.architecture)
-    found = []
-    if net.classes != len(data.class_names):
-        found.append(f"It tells {net.classes} classes apart, {data.title} has {len(data.class_names)}.")
-    if net.input.shape != data.input_shape:
-        found.append(f"It takes {format_shape(net.input.shape)} images: those of {data.title} are resized to that.")
-    fitting = [
+    """Describe how the imported network differs from the dataset in use, and name datasets that match."""
+    architecture, dataset = state.editor.architecture, resolve_dataset(state.editor.recipe, state.editor.architecture)
+    mismatches = []
+    if architecture.classes != len(dataset.class_names):
+        mismatches.append(
+            f"It has {architecture.classes} outputs; {dataset.title} has {len(dataset.class_names)} classes."
+        )
+    if architecture.input.shape != dataset.input_shape:
+        mismatches.append(
+            f"Its input is {format_shape(architecture.input.shape)}; images of {dataset.title} are resized to that."
+        )
+    matching = [
         other.title
         for other in list_datasets().values()
-        if other.input_shape == net.input.shape and len(other.class_names) == net.classes
+        if other.input_shape == architecture.input.shape and len(other.class_names) == architecture.classes
     ]
-    if found and fitting:
-        found.append(f"Made for such a network: {', '.join(fitting)}.")
-    return found
+    if mismatches and matching:
+        mismatches.append(f"Matching datasets: {', '.join(matching)}.")
+    return mismatches
 
 
 def _import_weights_file(name: str, content: bytes) -> None:
@@ -215,6 +219,6 @@ def _import_weights_file(name: str, content: bytes) -> None:
             content, state.editor.architecture, state.editor.recipe, name=name, owner=get_visitor_id()
         )
         state.attach(run)
-        state.editor.import_result = ("These weights are a run of their own now: the drawing is read by them.",)
-    except PlaygroundError as problem:
-        state.editor.import_result = problem
+        state.editor.import_result = ("Created a run from these weights. It classifies your drawing now.",)
+    except PlaygroundError as error:
+        state.editor.import_result = error

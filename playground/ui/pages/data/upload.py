@@ -1,4 +1,4 @@
-"""One's own images as a data set: a ZIP with a folder for every class, or classes drawn here."""
+"""Custom datasets: upload a ZIP with a folder per class, or draw the classes."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from playground.engine.data.rasterize import IMAGE_SIZE, rasterize
 from playground.engine.paths import clean_name
 from playground.engine.progress import Progress
 from playground.errors import DrawingError, PlaygroundError
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.canvas import Ink, read_canvas, render_canvas
 from playground.ui.progress import show_stop_button
 from playground.ui.services import get_visitor_id
@@ -29,30 +29,30 @@ _MAX_SHOWN_DRAWINGS = 8
 
 
 def render_upload_panel() -> None:
-    """Upload a ZIP; what was left out of it is said by name."""
-    with st.expander("Bring your own images", key="bring", on_change="rerun") as expander:
+    """Render the upload of a ZIP and the list of skipped files."""
+    with st.expander("Upload images", key="bring", on_change="rerun") as expander:
         if not expander.open:
             return
-        markup.render_hint(
-            "A ZIP with a folder for every class: cat/1.jpg, dog/1.jpg, … PNG, JPEG, GIF, BMP, WebP, TIFF. Folders "
-            "train and test are used as such; else a sixth is kept for the test."
+        html.render_hint(
+            "A ZIP with one folder per class: cat/1.jpg, dog/1.jpg … PNG, JPEG, GIF, BMP, WebP or TIFF. Folders named "
+            "train and test define the split; otherwise one sixth is used for testing."
         )
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            size = st.selectbox("Pixels a side", _IMAGE_SIZES, index=3, key="bring-size", width=120)
-            colour = st.toggle("Colour", value=True, key="bring-colour")
+            size = st.selectbox("Image size (px)", _IMAGE_SIZES, index=3, key="bring-size", width=140)
+            is_color = st.toggle("Color", value=True, key="bring-colour")
         file = st.file_uploader("ZIP file", type=["zip"], key="bring-file", max_upload_size=_MAX_UPLOAD_MB)
-        if file is not None and st.button("Make a data set of it", key="bring-start", type="primary"):
+        if file is not None and st.button("Create dataset", key="bring-start", type="primary"):
             name = file.name.removesuffix(".zip")
-            channels: Channels = 3 if colour else 1
-            made = _create_dataset(
+            channels: Channels = 3 if is_color else 1
+            result = _create_dataset(
                 name,
                 lambda on_progress: read_image_folder(
                     file, height=size, width=size, channels=channels, on_progress=on_progress
                 ),
             )
-            # What was left out, not the images: a session outlives them.
+            # Not the images themselves: the session state outlives them.
             get_app_state().data.upload_result = (
-                made if isinstance(made, PlaygroundError) else (made.skipped_count, made.skipped)
+                result if isinstance(result, PlaygroundError) else (result.skipped_count, result.skipped)
             )
             st.rerun()
         _render_upload_result()
@@ -61,53 +61,53 @@ def render_upload_panel() -> None:
 def _create_dataset(
     name: str, read_images: Callable[[Callable[[Progress], object]], CustomImages], *, is_drawn: bool = False
 ) -> CustomImages | PlaygroundError:
-    """Read images and keep them as a data set, which is the page's from now on; or what is wrong with them."""
+    """Read images and save them as a dataset, which the page then shows; returns the error if they are invalid."""
     try:
-        with show_stop_button("bring-stop") as place:
-            own = read_images(
-                lambda progress: place.progress(
+        with show_stop_button("bring-stop") as container:
+            images = read_images(
+                lambda progress: container.progress(
                     progress.fraction, f"{progress.completed:,} of {progress.total:,} images"
                 )
             )
             get_app_state().data.dataset_name = save_custom_dataset(
-                name, own, is_drawn=is_drawn, owner=get_visitor_id()
+                name, images, is_drawn=is_drawn, owner=get_visitor_id()
             )
-    except PlaygroundError as problem:
-        return problem
-    return own
+    except PlaygroundError as error:
+        return error
+    return images
 
 
 def _render_upload_result() -> None:
-    said = get_app_state().data.upload_result
-    if isinstance(said, PlaygroundError):
-        markup.render_error(said)
-    elif said is not None:
-        count, skipped = said
-        markup.render_message("Done: it is a data set now." + (f" Files left out: {count:,}." if count else ""))
-        markup.render_key_value_table([(one.name, one.reason) for one in skipped])
+    result = get_app_state().data.upload_result
+    if isinstance(result, PlaygroundError):
+        html.render_error(result)
+    elif result is not None:
+        count, skipped = result
+        html.render_message("Your dataset is ready." + (f" Skipped files: {count:,}." if count else ""))
+        html.render_key_value_table([(one.name, one.reason) for one in skipped])
 
 
 def render_draw_classes_panel(state: AppState) -> None:
-    """Name classes, draw some of each, and make a data set of them."""
-    with st.expander("Draw your own classes", key="draw-classes", on_change="rerun") as expander:
+    """Render the form that creates a dataset from drawings of named classes."""
+    with st.expander("Draw classes", key="draw-classes", on_change="rerun") as expander:
         if not expander.open:
             return
-        markup.render_hint(
-            f"Name a class, draw it, keep it; {MIN_DRAWINGS_PER_CLASS} drawings of each class at least, more are better."
+        html.render_hint(
+            f"Name a class, draw it and add the drawing. Each class needs at least {MIN_DRAWINGS_PER_CLASS} drawings."
         )
         name = st.text_input("Class", key="drawn-class", max_chars=40, placeholder="star, heart, arrow …")
-        got = render_canvas(
+        ink = render_canvas(
             key="class-canvas",
             size=CANVAS_SIZE,
             pen_width=state.drawing.pen_width,
             ink=state.data.class_ink,
             revision=state.data.class_canvas_revision,
         )
-        if got is not None:
-            state.data.class_ink = got
+        if ink is not None:
+            state.data.class_ink = ink
         with st.container(horizontal=True, gap="small"):
             st.button(
-                "Keep",
+                "Add drawing",
                 key="drawn-keep",
                 type="primary",
                 on_click=_save_class_drawing,
@@ -116,40 +116,40 @@ def render_draw_classes_panel(state: AppState) -> None:
             )
             st.button("Clear", key="drawn-clear", on_click=_clear_class_canvas)
             st.button(
-                "Take back",
+                "Undo",
                 key="drawn-back",
                 on_click=_undo_class_drawing,
                 args=(clean_name(name),),
                 disabled=clean_name(name) not in state.data.class_drawings,
-                help="The last drawing of the class above.",
+                help="Remove the last drawing of this class.",
             )
-            with st.popover("Forget all", disabled=not state.data.class_drawings, key="drawn-forget"):
-                markup.render_hint("All drawings of all classes? What was made of them stays.")
-                st.button("Forget them", key="drawn-forget-sure", type="primary", on_click=_discard_class_drawings)
+            with st.popover("Discard drawings", disabled=not state.data.class_drawings, key="drawn-forget"):
+                html.render_hint("Discard the drawings of all classes? Datasets made from them are kept.")
+                st.button("Discard all", key="drawn-forget-sure", type="primary", on_click=_discard_class_drawings)
         if state.data.class_error:
-            markup.render_error(state.data.class_error)
+            html.render_error(state.data.class_error)
         _render_class_drawings(state)
-        enough = (
+        has_enough_drawings = (
             len(state.data.class_drawings) > 1
             and min(map(len, state.data.class_drawings.values())) >= MIN_DRAWINGS_PER_CLASS
         )
-        if st.button("Make a data set of them", key="drawn-start", disabled=not enough):
-            drawings = {one: list(kept) for one, kept in state.data.class_drawings.items()}
-            made = _create_dataset(
+        if st.button("Create dataset", key="drawn-start", disabled=not has_enough_drawings):
+            drawings = {class_name: list(kept) for class_name, kept in state.data.class_drawings.items()}
+            result = _create_dataset(
                 " and ".join(list(drawings)[:3]),
                 lambda on_progress: create_images_from_drawings(drawings),
                 is_drawn=True,
             )
-            state.data.class_error = made if isinstance(made, PlaygroundError) else None
+            state.data.class_error = result if isinstance(result, PlaygroundError) else None
             state.data.drawn_dataset_sizes = (
-                None if isinstance(made, PlaygroundError) else (len(made.train), len(made.test or ()))
+                None if isinstance(result, PlaygroundError) else (len(result.train), len(result.test or ()))
             )
             st.rerun()
         if state.data.drawn_dataset_sizes:
             train, test = state.data.drawn_dataset_sizes
-            markup.render_message(
-                f"Done: {train:,} images to train on and {test:,} to test with, each drawing in many copies with other "
-                "pens, moved and turned a little. Validation has such copies too; only the test's drawings are new."
+            html.render_message(
+                f"Your dataset is ready: {train:,} training and {test:,} test images. Each drawing gives many copies "
+                "with varied pen widths, shifts and rotations. Only the test images come from separate drawings."
             )
 
 
@@ -161,11 +161,15 @@ def _save_class_drawing(class_name: str) -> None:
     class_name = clean_name(class_name)
     state.data.class_error = state.data.drawn_dataset_sizes = None
     if not state.data.class_ink.strokes or not class_name:
-        state.data.class_error = DrawingError("Nothing is drawn yet.", fix="Draw on the canvas, then keep it.")
+        state.data.class_error = DrawingError("The canvas is empty.", fix="Draw the class, then add the drawing.")
     elif class_name not in state.data.class_drawings and len(state.data.class_drawings) >= _MAX_CLASSES:
-        state.data.class_error = DrawingError(f"There are {_MAX_CLASSES} classes already.", fix="Use one of them.")
+        state.data.class_error = DrawingError(
+            f"The dataset already has {_MAX_CLASSES} classes, the maximum.", fix="Add the drawing to one of them."
+        )
     elif len(state.data.class_drawings.get(class_name, ())) >= _MAX_DRAWINGS_PER_CLASS:
-        state.data.class_error = DrawingError(f"{class_name} has {_MAX_DRAWINGS_PER_CLASS} drawings: that is enough.")
+        state.data.class_error = DrawingError(
+            f"{class_name} already has {_MAX_DRAWINGS_PER_CLASS} drawings, the maximum.", fix="Draw another class."
+        )
     else:
         state.data.class_drawings = {
             **state.data.class_drawings,
@@ -183,8 +187,10 @@ def _clear_class_canvas() -> None:
 def _undo_class_drawing(class_name: str) -> None:
     state = get_app_state()
     state.data.class_error = state.data.drawn_dataset_sizes = None
-    fewer = {one: kept[:-1] if one == class_name else kept for one, kept in state.data.class_drawings.items()}
-    state.data.class_drawings = {one: kept for one, kept in fewer.items() if kept}
+    remaining = {
+        name: drawings[:-1] if name == class_name else drawings for name, drawings in state.data.class_drawings.items()
+    }
+    state.data.class_drawings = {name: drawings for name, drawings in remaining.items() if drawings}
 
 
 def _discard_class_drawings() -> None:
@@ -193,17 +199,17 @@ def _discard_class_drawings() -> None:
 
 
 def _render_class_drawings(state: AppState) -> None:
-    """What was drawn so far: a row a class."""
-    colours = get_theme(st.context.theme.type)
+    """Render the drawings so far, a row per class."""
+    theme = get_theme(st.context.theme.type)
     rows = []
     for name, drawings in state.data.class_drawings.items():
         images = np.zeros((_MAX_SHOWN_DRAWINGS, 1, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
-        for place, strokes in enumerate(drawings[-_MAX_SHOWN_DRAWINGS:]):
-            images[place] = rasterize(strokes)
+        for index, strokes in enumerate(drawings[-_MAX_SHOWN_DRAWINGS:]):
+            images[index] = rasterize(strokes)
         grid = render_image_grid(
-            images, columns=_MAX_SHOWN_DRAWINGS, tile_size=IMAGE_SIZE, gap=2, gap_color=colours.gap_color
+            images, columns=_MAX_SHOWN_DRAWINGS, tile_size=IMAGE_SIZE, gap=2, gap_color=theme.gap_color
         )
         title = f"{name}, {len(drawings)}"
         rows.append((title, grid.png, f"{title} drawings"))
     if rows:
-        markup.render_image_table(rows)
+        html.render_image_table(rows)

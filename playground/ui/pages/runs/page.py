@@ -1,4 +1,4 @@
-"""Runs: the table, the curves of the chosen ones over each other, open, rename, delete."""
+"""Runs page: table of all runs, comparison of their curves, and actions on one run."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,104 +17,119 @@ from playground.engine.runs.repository import list_runs
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.export.targets import ExportSource
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.panels.share import render_export_buttons
 from playground.ui.services import get_requester_id, get_scheduler
 from playground.ui.state import get_app_state, get_run_history
 
 _MAX_COMPARED = 7
+_SELECTED_AT_FIRST = 2
+_PERCENT_FORMAT = "%.2f%%"
 
 
 def render_runs_page() -> None:
-    """All runs of this data folder."""
+    """Render the Runs page."""
     runs, unreadable = list_runs()
-    markup.render_title("Runs", note="choose rows to compare their curves")
-    for sentence in unreadable:
-        markup.render_error(PlaygroundError(sentence))
+    html.render_title("Runs", note="select rows to compare their curves")
+    for message in unreadable:
+        html.render_error(PlaygroundError(message))
     if not runs:
-        markup.render_message("No run yet. Train a network on the Playground page: it will be kept here.")
+        html.render_message("No runs yet. Train a network on the Playground page to create one.")
         return
-    chosen = _choose_runs(runs)
-    if not chosen:
-        markup.render_hint("Click the box at the left of a row.")
+    selected = _choose_runs(runs)
+    if not selected:
+        html.render_hint("Select a run with the box at the left of its row.")
         return
-    if len(chosen) == 1:
-        _render_actions(chosen[0])
-    _render_comparison(chosen)
+    if len(selected) == 1:
+        _render_actions(selected[0])
+    _render_comparison(selected)
 
 
 def _choose_runs(runs: list[Run]) -> list[Run]:
     names = {run.id: run.record.name for run in runs}
-    rows = [_make_row(run) | {"Came from": _describe_parent(run, names)} for run in runs]
-    if not any(row["Came from"] for row in rows):
-        rows = [{name: value for name, value in row.items() if name != "Came from"} for row in rows]
-    answer = st.dataframe(
+    rows = [_make_row(run) | {"Parent": _describe_parent(run, names)} for run in runs]
+    if not any(row["Parent"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "Parent"} for row in rows]
+    table = st.dataframe(
         {name: [row[name] for row in rows] for name in rows[0]},
-        # Rows are chosen by place: another list of runs is another table, with nothing chosen in it.
+        # Rows are selected by position, so another list of runs needs another table.
         key=f"runs-table-{hash(tuple(run.id for run in runs))}",
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
+        selection_default={"selection": {"rows": list(range(min(len(runs), _SELECTED_AT_FIRST)))}},
+        placeholder="–",
         height=min(420, 38 + 35 * len(rows)),
         column_config={
-            "Validation": st.column_config.NumberColumn(format="percent", help="On the images kept out of training."),
-            "Test": st.column_config.NumberColumn(format="percent", help="On all test images, at the end of a run."),
+            "Validation": st.column_config.NumberColumn(
+                format=_PERCENT_FORMAT, help="Accuracy on the validation images at the last evaluation."
+            ),
+            "Test": st.column_config.NumberColumn(
+                format=_PERCENT_FORMAT, help="Accuracy on all test images at the end of the run."
+            ),
             "Parameters": st.column_config.NumberColumn(format="localized"),
-            "Seconds": st.column_config.NumberColumn(format="%.1f", help="Of training, pauses left out."),
+            "Seconds": st.column_config.NumberColumn(format="%.1f", help="Training time without pauses."),
         },
     )
-    selected = cast(Any, answer).selection.rows
-    return [runs[place] for place in selected if place < len(runs)][:_MAX_COMPARED]
+    selected = cast(Any, table).selection.rows
+    return [runs[index] for index in selected if index < len(runs)][:_MAX_COMPARED]
 
 
 def _make_row(run: Run) -> dict[str, Any]:
-    figures = get_run_history(run).summarize()
+    summary = get_run_history(run).summarize()
     architecture = run.record.architecture
     presets = _map_preset_titles(architecture.input.shape, architecture.classes)
-    net = presets.get(architecture.freeze_up_to(-1).digest, "Own")
-    position = get_scheduler().get_queue_position(run.id)
+    network = presets.get(architecture.freeze_up_to(-1).digest, "Custom")
+    queue_position = get_scheduler().get_queue_position(run.id)
     return {
         "Name": run.record.name,
-        "Net": net,
-        "Data": run.get_dataset().title,
-        "State": f"waiting, {position} in the queue" if position else _describe_status(run, figures["status"]),
-        "Validation": figures["validation_accuracy"],
-        "Test": figures["test_accuracy"],
+        "Network": network,
+        "Dataset": run.get_dataset().title,
+        "Status": f"queued, position {queue_position}" if queue_position else _describe_status(run, summary["status"]),
+        "Validation": _to_percent(summary["validation_accuracy"]),
+        "Test": _to_percent(summary["test_accuracy"]),
         "Parameters": summarize(run.record.architecture).parameters,
-        "Epochs": figures["epochs"],
-        "Seconds": figures["seconds"],
-        "Begun": run.record.created[:16].replace("T", " "),
-        "Id": run.id,
+        "Epochs": summary["epochs"],
+        "Seconds": summary["seconds"],
+        "Started": run.record.created[:16].replace("T", " "),
+        "ID": run.id,
     }
+
+
+def _to_percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
 
 
 @lru_cache(maxsize=32)
 def _map_preset_titles(shape: Shape, classes: int) -> dict[str, str]:
-    """The presets for such images by their digests; of the same networks the first one's title."""
-    fitted = {
+    """Map the digests of the presets, adapted to this image shape and class count, to their titles."""
+    adapted = {
         name: preset.architecture.adapt_to_images(shape, classes) for name, preset in ARCHITECTURE_PRESETS.items()
     }
-    return {architecture.digest: ARCHITECTURE_PRESETS[name].title for name, architecture in reversed(fitted.items())}
+    return {architecture.digest: ARCHITECTURE_PRESETS[name].title for name, architecture in reversed(adapted.items())}
 
 
 def _describe_parent(run: Run, run_names: dict[str, str]) -> str:
-    """Which run it branched off, and where; empty for one that began at the beginning."""
+    """Describe the run and step that a run was forked from; empty for a run without a parent."""
     parent, step = run.record.parent, run.record.parent_step
     return f"{run_names.get(parent, parent)}, step {step:,}" if parent and step is not None else ""
 
 
 def _describe_status(run: Run, phase: str) -> str:
-    return "never started" if phase == "waiting" and not get_scheduler().is_active(run.id) else phase
+    return "not started" if phase == "waiting" and not get_scheduler().is_active(run.id) else phase
 
 
 def _render_actions(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="run-actions"):
         if st.button(
-            "Open", key="run-open", type="primary", help="Show it on the Playground page, network and recipe too."
+            "Open",
+            key="run-open",
+            type="primary",
+            help="Open this run with its network and settings on the Playground page.",
         ):
             get_app_state().attach(run, load_into_editor=True)
             st.switch_page(st.session_state["pages"]["playground"])
-        if st.button("Look inside", key="run-inside", help="Its filters and feature maps."):
+        if st.button("Inspect", key="run-inside", help="Show its feature maps, filters and attributions."):
             get_app_state().inspect.run_id = run.id
             st.switch_page(st.session_state["pages"]["inside"])
         with st.popover("Rename", key=f"run-rename-{run.id}"):
@@ -125,8 +140,8 @@ def _render_actions(run: Run) -> None:
             if export.open:
                 render_export_buttons(ExportSource.from_run(run), key="run-export")
         with st.popover("Delete", key=f"run-delete-{run.id}"):
-            markup.render_hint(f"Delete {run.record.name} with its weights and its log? It cannot be brought back.")
-            if st.button("Delete for good", key=f"run-delete-sure-{run.id}", type="primary"):
+            html.render_hint(f"Delete {run.record.name} with its weights and log? This cannot be undone.")
+            if st.button("Delete permanently", key=f"run-delete-sure-{run.id}", type="primary"):
                 _run_action(lambda: _delete_run(run))
 
 
@@ -149,15 +164,15 @@ def _delete_run(run: Run) -> None:
 def _run_action(action: Callable[[], object]) -> None:
     try:
         action()
-    except PlaygroundError as problem:
-        markup.render_error(problem)
+    except PlaygroundError as error:
+        html.render_error(error)
     else:
         st.rerun()
 
 
 def _render_comparison(runs: list[Run]) -> None:
     metric = st.segmented_control("Chart", ["accuracy", "loss"], key="runs-metric", default="accuracy", required=True)
-    named = [NamedHistory(run.record.name, get_run_history(run)) for run in runs]
-    figure = make_comparison_figure(named, cast(Metric, metric or "accuracy"), get_theme(st.context.theme.type))
-    st.plotly_chart(figure, key="runs-curves", height=380, theme=None)
-    markup.render_hint("Strong lines: validation. Faint lines: training, batch by batch.")
+    histories = [NamedHistory(run.record.name, get_run_history(run)) for run in runs]
+    figure = make_comparison_figure(histories, cast(Metric, metric or "accuracy"), get_theme(st.context.theme.type))
+    st.plotly_chart(figure, key="runs-curves", height=380, theme=None, config={"displayModeBar": False})
+    html.render_hint("Thick lines: validation. Thin lines: training, per batch.")
