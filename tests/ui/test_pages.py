@@ -334,6 +334,16 @@ def test_runs_page_lists_runs_and_reports_unreadable_folders(app: AppTest, home:
     assert "newer CNN Playground" in html_of(page)
 
 
+def test_runs_page_preselects_the_two_latest_runs_and_shows_a_dash_for_missing_values(app: AppTest) -> None:
+    for name in ("First", "Second", "Third"):
+        create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("sprint").recipe, name=name)
+    page = AppTest.from_function(_runs_page, default_timeout=60).run()
+    assert not page.exception
+    assert page.dataframe[0].proto.placeholder == "–"
+    assert "Thick lines: validation" in html_of(page)
+    assert not [button for button in page.button if button.key == "run-open"], "two runs are selected"
+
+
 def test_runs_page_shows_the_parent_of_a_fork(app: AppTest) -> None:
     parent = rename_run(_forkable(), "Stem")
     fork_run(parent, 3, parent.record.recipe.replace(lr=0.02), name="Branch")

@@ -80,7 +80,7 @@ def _render_metrics(evaluation: Evaluation) -> None:
         [
             (format_accuracy(evaluation.accuracy, evaluation.size), f"accuracy on {evaluation.size:,} test images"),
             (f"{wrong_count:,}", "misclassified"),
-            (f"{low_confidence_count:,}", "confidence below 50 %"),
+            (f"{low_confidence_count:,}", "confidence below 50%"),
             (f"{evaluation.compute_calibration().expected_error:.1%}", "calibration error"),
         ]
     )
