@@ -10,7 +10,7 @@ from playground.core.augmentations import AUGMENTATIONS
 from playground.core.optimizers import OPTIMIZERS, Optimizer
 from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
 from playground.core.schedules import SCHEDULES, Schedule
-from playground.ui import html as markup
+from playground.ui import html
 from playground.ui.forms import render_model_form
 
 ChangeHandler = Callable[[str, Any], None]
@@ -103,7 +103,7 @@ def render_augmentation_form(recipe: Recipe, on_change: ChangeHandler) -> None:
         help="Random changes of every training image, new ones each time, so that the network generalizes better.",
     )
     for index, item in enumerate(recipe.augmentation):
-        markup.render_hint(f"{item.title}: {_get_doc_summary(type(item))}")
+        html.render_hint(f"{item.title}: {_get_doc_summary(type(item))}")
         render_model_form(
             item,
             key=f"recipe-augmentation-{item.kind}",
