@@ -192,7 +192,7 @@ class InspectState:
 
 @dataclass
 class MistakesState:
-    """The selected cell (actual, predicted) of the confusion matrix."""
+    """The selected cell (true, predicted) of the confusion matrix."""
 
     confusion_cell: tuple[int, int] | None = None
 

@@ -55,9 +55,11 @@ def _render_page(state: AppState) -> None:
 
 def _follow_newest_snapshot(run: Run, known_step: int) -> None:
     """Rerun the page for a newer snapshot of a training run, unless an older one is selected."""
+    if get_app_state().inspect.selected_steps.get(run.id) is not None:
+        html.render_hint("Training continues. Move the slider to the end to follow the newest snapshot.")
+        return
     html.render_hint("Training continues: this page follows the newest snapshot.")
-    newest_step = max(run.list_snapshot_steps(), default=known_step)
-    if get_app_state().inspect.selected_steps.get(run.id) is None and newest_step != known_step:
+    if max(run.list_snapshot_steps(), default=known_step) != known_step:
         st.rerun()
 
 

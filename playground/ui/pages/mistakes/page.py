@@ -97,7 +97,7 @@ def _render_confusion(
         if clicked:
             state.mistakes.confusion_cell = None if clicked == state.mistakes.confusion_cell else clicked
             rerun_fragment_or_page()
-        html.render_hint("Rows: actual class. Columns: predicted class. Click a cell to see its images.")
+        html.render_hint("Rows: true class. Columns: predicted class. Click a cell to see its images.")
     with right:
         _render_cell_images(state, run, model, data, evaluation, class_names)
 
@@ -112,12 +112,12 @@ def _render_cell_images(
         note = f"{len(indices):,} images, most confident first"
         if len(indices) > _MAX_IMAGES:
             note += f"; {_MAX_IMAGES} are shown"
-        html.render_title(f"Actual {class_names[label]}, predicted {class_names[predicted]}", note=note)
+        html.render_title(f"True {class_names[label]}, predicted {class_names[predicted]}", note=note)
         _render_gallery(state, run, data, evaluation, indices[:_MAX_IMAGES].tolist(), "cell", class_names)
         if not len(indices):
             html.render_hint("No image at this step.")
         return
-    html.render_title("Most confident errors", note="actual → predicted, and the confidence")
+    html.render_title("Most confident errors", note="true → predicted, and the confidence")
     _render_gallery(state, run, data, evaluation, evaluation.find_confident_errors(21).tolist(), "errors", class_names)
     html.render_title("Closest calls", note="smallest margin between the two highest probabilities")
     _render_gallery(state, run, data, evaluation, evaluation.find_smallest_margins(14).tolist(), "torn", class_names)
@@ -141,7 +141,7 @@ def _render_gallery(
                 name=str(index),
                 png=render_image(data.get_image(index), size=84),
                 caption=f"{label} → {predicted}\n{confidence}",
-                alt=f"Actual {label}, predicted {predicted} ({confidence}): inspect",
+                alt=f"True {label}, predicted {predicted} ({confidence}): inspect",
                 is_error=label != predicted,
             )
         )

@@ -35,7 +35,7 @@ def render_preset_choice(state: AppState) -> None:
 
 def _format_preset_title(name: str) -> str:
     if name == _CUSTOM:
-        return "Your own"
+        return "Custom"
     preset = ARCHITECTURE_PRESETS[name]
     group = GROUP_TITLES[preset.group]
     return f"{group}: {preset.title}" if group else preset.title

@@ -275,7 +275,7 @@ def _render_recipe_choice(state: AppState, *, disabled: bool) -> None:
         "Recipe",
         ["own", *RECIPE_PRESETS],
         key="recipe-preset",
-        format_func=lambda name: "Your own" if name == "own" else RECIPE_PRESETS[name].title,
+        format_func=lambda name: "Custom" if name == "own" else RECIPE_PRESETS[name].title,
         on_change=store_choice,
         disabled=disabled,
         label_visibility="collapsed",
