@@ -157,6 +157,20 @@ def test_selecting_an_earlier_step_changes_the_page() -> None:
     assert html_of(page) != newest
 
 
+def test_page_says_if_it_follows_the_newest_snapshot_of_a_live_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "is_live", lambda _: True)
+    run = run_of(get_architecture_preset("tiny").architecture)
+    page = inside(run, view="Filters")
+    assert "this page follows the newest snapshot" in html_of(page)
+    slider = f"inside-step-{run.id}"
+    page.select_slider(key=slider).set_value(10).run()
+    assert "this page follows" not in html_of(page)
+    assert "Move the slider to the end to follow the newest snapshot" in html_of(page)
+    page.select_slider(key=slider).set_value(20).run()
+    assert "this page follows the newest snapshot" in html_of(page)
+    assert not page.exception
+
+
 def test_channel_is_switched_off_scaled_and_restored() -> None:
     run = run_of(get_architecture_preset("tiny").architecture)
     page = inside(run, view="Edit", channel=1)
