@@ -1,4 +1,4 @@
-"""Where things lie: the data folder, the cache, and the files that come with the program."""
+"""Paths of the data folder, the cache and bundled files, and atomic writes."""
 
 import contextlib
 import os
@@ -15,35 +15,38 @@ _APP_NAME = "cnn-playground"
 
 
 def get_data_folder() -> Path:
-    """The data folder: ``CNN_PLAYGROUND_HOME``, else the platform's folder for a user's data."""
-    named = os.environ.get("CNN_PLAYGROUND_HOME")
-    return Path(named).expanduser().resolve() if named else Path(platformdirs.user_data_dir(_APP_NAME, appauthor=False))
+    """Return ``CNN_PLAYGROUND_HOME`` if it is set, else the platform's folder for user data."""
+    home = os.environ.get("CNN_PLAYGROUND_HOME")
+    return Path(home).expanduser().resolve() if home else Path(platformdirs.user_data_dir(_APP_NAME, appauthor=False))
 
 
 def get_cache_folder() -> Path:
-    """Where unpacked data lies; everything in it can be made again."""
-    named = os.environ.get("CNN_PLAYGROUND_HOME")
-    return get_data_folder() / "cache" if named else Path(platformdirs.user_cache_dir(_APP_NAME, appauthor=False))
+    """Return the folder of unpacked datasets; its content can be deleted and is created again."""
+    home = os.environ.get("CNN_PLAYGROUND_HOME")
+    return get_data_folder() / "cache" if home else Path(platformdirs.user_cache_dir(_APP_NAME, appauthor=False))
 
 
 def find_bundled(name: str) -> Path:
-    """A file or folder that comes with the program: inside the package in a wheel, beside it in a checkout."""
+    """Find a file or folder that is shipped with the program: inside the package in a wheel, beside it in a checkout.
+
+    Raises AssetError if it is missing.
+    """
     for root in (_PACKAGE_FOLDER / "bundle", _PACKAGE_FOLDER.parent):
         if (root / name).exists():
             return root / name
     raise AssetError(
         f"{name} is missing from this installation.",
-        expected="It comes with the program.",
+        expected="It is part of every installation.",
         fix="Install CNN Playground again.",
     )
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well: readers see all or nothing.
+    """Yield a temporary path in the same folder that replaces ``path`` if the block ends without an error.
 
-    The folder has to be there: that of a run which somebody deletes must not be made again by a file of it. Raises
-    StoreError, naming the folder and the way out, where the disk says no.
+    Readers see the old file or the complete new one. The folder must exist: a writer must not recreate the folder of a
+    run that is being deleted. Raises StorageError if the write fails.
     """
     temporary: Path | None = None
     try:
@@ -52,31 +55,31 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         yield temporary
         temporary.replace(path)
-    except OSError as problem:
-        raise make_write_error(path, problem) from problem
+    except OSError as error:
+        raise make_write_error(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:
-    """A folder and all above it; raises StoreError where the disk says no."""
+    """Create a folder and its parents; raises StorageError if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise make_write_error(path, problem) from problem
+    except OSError as error:
+        raise make_write_error(path, error) from error
 
 
 def make_write_error(path: Path, error: OSError) -> StorageError:
-    """The error for a disk that says no."""
+    """Create the error for a failed write."""
     reason = error.strerror or str(error)
     return StorageError(
         f"{path} cannot be written: {reason}.",
-        expected=f"The data folder {get_data_folder()} must be writable and have space.",
-        fix="Free or unlock it, or set CNN_PLAYGROUND_HOME to another folder and start again.",
+        expected=f"The data folder {get_data_folder()} must be writable and have free space.",
+        fix="Free space or allow writing, or set CNN_PLAYGROUND_HOME to another folder and restart the program.",
     )
 
 
 def clean_name(name: str) -> str:
-    """One line of at most 80 characters."""
+    """Collapse white space to single spaces and cut the name to 80 characters."""
     return " ".join(name.encode("utf-8", "replace").decode().split())[:80]

@@ -1,6 +1,6 @@
-"""Nothing lost: whatever a machine, a disk or a person does to a run, it is found again and ends in the same weights.
+"""Fault injection: after any fault a run is listed, resumes and ends with the same weights.
 
-Workers and servers are real processes, forked on demand; most other faults strike a training in this process.
+Workers and servers are real processes, forked on demand; most other faults are injected into training in this process.
 """
 
 import pytest

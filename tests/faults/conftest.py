@@ -1,4 +1,4 @@
-"""Data folders in memory, forked workers and servers, one thread."""
+"""Fixtures: data folders in memory, forked workers and servers, one thread."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ from tests.faults.processes import (
     Server,
 )
 
-__all__ = ["one_thread"]  # a fixture: it is used by being here
+__all__ = ["one_thread"]  # pytest finds the fixture through the import
 
 
 @pytest.fixture(scope="package")
@@ -37,34 +37,34 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def forks(zygote: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder whose workers are forked."""
+    """Data folder whose workers are forked from the zygote."""
     monkeypatch.setenv("ZYGOTE", zygote)
     monkeypatch.setattr(child_process, "subprocess", FORKING)
     return home
 
 
 @pytest.fixture
-def fleet(forks: Path) -> Iterator[Scheduler]:
-    supervisor = Scheduler(keep_spare_worker=False)
-    yield supervisor
-    supervisor.close()
+def scheduler(forks: Path) -> Iterator[Scheduler]:
+    scheduler = Scheduler(keep_spare_worker=False)
+    yield scheduler
+    scheduler.close()
 
 
 @pytest.fixture
-def serve(forks: Path) -> Iterator[Callable[..., Server]]:
-    """Makes servers, and ends them with the test."""
-    made: list[Server] = []
+def start_server(forks: Path) -> Iterator[Callable[..., Server]]:
+    """Factory of servers that are killed at the end of the test."""
+    servers: list[Server] = []
 
     def make(**options: Any) -> Server:
-        made.append(Server(**options))
-        return made[-1]
+        servers.append(Server(**options))
+        return servers[-1]
 
     yield make
-    for server in made:
+    for server in servers:
         server.end()
 
 
 @pytest.fixture
-def quick_disk() -> Iterator[Path]:
+def memory_disk() -> Iterator[Path]:
     with data_folder() as folder:
         yield folder

@@ -1,4 +1,4 @@
-"""Points at which a run can be struck, states of its folder, and what must be true after any of them."""
+"""Fault injection into training in this process, and the assertions that hold after any fault."""
 
 import contextlib
 import errno
@@ -22,14 +22,13 @@ from playground.core import events
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, MaxPool2d, Output
 from playground.core.recipe import Recipe
-from playground.engine import paths as home
-from playground.engine.runs import initial_state as material
-from playground.engine.runs import recorder as record
+from playground.engine import paths
+from playground.engine.runs import initial_state, recorder
 from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run, find_run, get_runs_folder, list_runs, read_run
 from playground.engine.runs.run import Run
-from playground.engine.training import trainer as train
+from playground.engine.training import trainer as train_module
 from playground.engine.training.learner import Learner
 from playground.engine.training.trainer import Trainer
 from playground.engine.workers import worker
@@ -72,27 +71,27 @@ TINY = tiny_recipe(epochs=2, batch_size=32)  # of 96 images: 6 batches; checkpoi
 
 
 @contextlib.contextmanager
-def watched(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tells of every change to files right before it is made and in the middle of every write, and of every batch."""
+def intercept_file_changes(notify: Callable[[str], None]) -> Iterator[None]:
+    """Call ``notify`` before every file change, in the middle of every write, and before every batch."""
 
     def name_of(path: Path) -> str:
-        return re.sub(r"^\.(.*)\.[^.]*$", r"\1", path.name)  # a temporary file goes by the name that it will have
+        return re.sub(r"^\.(.*)\.[^.]*$", r"\1", path.name)  # a temporary file is reported under its final name
 
-    def told(owner: Any, attribute: str, say: Callable[..., str]) -> None:
-        genuine = getattr(owner, attribute)
+    def notify_before(owner: Any, attribute: str, describe: Callable[..., str]) -> None:
+        original = getattr(owner, attribute)
 
-        @functools.wraps(genuine)
-        def telling(*args: Any, **options: Any) -> Any:
-            tell(say(*args))
-            return genuine(*args, **options)
+        @functools.wraps(original)
+        def notify_and_call(*args: Any, **options: Any) -> Any:
+            notify(describe(*args))
+            return original(*args, **options)
 
-        patch.setattr(owner, attribute, telling)
+        patch.setattr(owner, attribute, notify_and_call)
 
     def write_in_halves(path: Path, content: bytes) -> int:
-        tell(f"write {name_of(path)}")
+        notify(f"write {name_of(path)}")
         with path.open("wb", buffering=0) as file:
             file.write(content[: len(content) // 2])
-            tell(f"half {name_of(path)}")
+            notify(f"half {name_of(path)}")
             return len(content) // 2 + file.write(content[len(content) // 2 :])
 
     class LogInHalves:
@@ -101,9 +100,9 @@ def watched(tell: Callable[[str], None]) -> Iterator[None]:
 
         def write(self, line: bytes) -> int:
             kind = json.loads(line)["kind"]
-            tell(f"log {kind}")
+            notify(f"log {kind}")
             self._log.write(line[: len(line) // 2])
-            tell(f"half log {kind}")
+            notify(f"half log {kind}")
             return len(line) // 2 + self._log.write(line[len(line) // 2 :])
 
     append = Recorder._append_event
@@ -117,33 +116,34 @@ def watched(tell: Callable[[str], None]) -> Iterator[None]:
         patch.setattr(Path, "write_bytes", write_in_halves)
         patch.setattr(Path, "write_text", lambda path, text, **_: write_in_halves(path, text.encode()))
         patch.setattr(Recorder, "_append_event", append_in_halves)
-        told(home.tempfile, "mkstemp", lambda: "make a temporary file")
-        told(Path, "replace", lambda path, target: f"replace {target.name}")
-        told(Path, "rename", lambda path, target: f"rename to {target.name}")
-        told(Path, "unlink", lambda path: f"unlink {name_of(path)}")
-        told(Path, "touch", lambda path: f"touch {path.name}")
-        told(Path, "mkdir", lambda path, *_: f"make folder {path.name}")
-        told(record.os, "link", lambda source, target: f"link {name_of(target)}")
-        told(Learner, "train_batch", lambda _: "batch")
-        told(train, "evaluate", lambda *_: "measure")
+        notify_before(paths.tempfile, "mkstemp", lambda: "make a temporary file")
+        notify_before(Path, "replace", lambda path, target: f"replace {target.name}")
+        notify_before(Path, "rename", lambda path, target: f"rename to {target.name}")
+        notify_before(Path, "unlink", lambda path: f"unlink {name_of(path)}")
+        notify_before(Path, "touch", lambda path: f"touch {path.name}")
+        notify_before(Path, "mkdir", lambda path, *_: f"make folder {path.name}")
+        notify_before(recorder.os, "link", lambda source, target: f"link {name_of(target)}")
+        notify_before(Learner, "train_batch", lambda _: "batch")
+        notify_before(train_module, "evaluate", lambda *_: "measure")
         yield
 
 
-class Refused:
-    """In the place of a function: what it does, until it has been called ``at`` times."""
+class FailingCall:
+    """Replacement of a function that raises an error in call number ``at``."""
 
-    def __init__(self, genuine: Callable[..., Any], at: int, problem: BaseException) -> None:
-        self._genuine, self._left, self._problem = genuine, at, problem
+    def __init__(self, original: Callable[..., Any], at: int, error: BaseException) -> None:
+        self._original, self._calls_left, self._error = original, at, error
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        self._left -= 1
-        if self._left == 0:
-            raise self._problem
-        return self._genuine(*args, **options)
+        self._calls_left -= 1
+        if self._calls_left == 0:
+            raise self._error
+        return self._original(*args, **options)
 
 
-def full_from(place: int, *, once: bool) -> Callable[[str], None]:
-    left = [place]
+def make_full_disk(index: int, *, once: bool) -> Callable[[str], None]:
+    """Create a listener that raises ENOSPC at write number ``index``, and at every later one unless ``once``."""
+    left = [index]
 
     def refuse(point: str) -> None:
         if not re.match("batch|measure|unlink", point):
@@ -154,57 +154,66 @@ def full_from(place: int, *, once: bool) -> Callable[[str], None]:
     return refuse
 
 
-def writes(run: Run) -> list[str]:
-    """Every point of a training at which a disk can say no."""
+def list_write_points(run: Run) -> list[str]:
+    """List the points of a training run at which a write can fail."""
     points: list[str] = []
-    with watched(points.append):
-        go_on(run)
+    with intercept_file_changes(points.append):
+        train_in_process(run)
     return [point for point in points if not re.match("batch|measure|unlink", point)]
 
 
-# What must be true
+# Assertions
 
 
 @functools.lru_cache
-def undisturbed(settled: Recipe) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Weights and figures of a run that nothing happened to."""
-    trainer = Trainer(SMALL, settled)
+def train_undisturbed(recipe: Recipe) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Train without faults; return the weights and figures."""
+    trainer = Trainer(SMALL, recipe)
     stream = play(trainer)
     assert trainer.is_finished
     return trainer.get_weights(), figures(stream)
 
 
 @functools.lru_cache
-def undisturbed_tiny() -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+def train_undisturbed_tiny() -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     trainer = make_trainer(SLIM, TINY)
     stream = play(trainer)
     return trainer.get_weights(), figures(stream)
 
 
-def whole(run: Run) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    return undisturbed_tiny() if run.record.architecture == SLIM else undisturbed(run.record.recipe)
+def get_expected(run: Run) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    return train_undisturbed_tiny() if run.record.architecture == SLIM else train_undisturbed(run.record.recipe)
 
 
-LASTING = {"step_done", "evaluated", "epoch_done", "snapshot_saved", "checkpoint_saved", "hyperparameter_changed"}
+PERSISTENT_EVENT_KINDS = {
+    "step_done",
+    "evaluated",
+    "epoch_done",
+    "snapshot_saved",
+    "checkpoint_saved",
+    "hyperparameter_changed",
+}
 
 
-Told = set[tuple[str, int]]
+ReportedEvents = set[tuple[str, int]]
 
 
-def told(stream: Iterable[events.Event]) -> Told:
-    """What a person who looked at the run was told, and must find again."""
-    return {(event.kind, event.step) for event in stream if event.kind in LASTING}
+def list_reported(stream: Iterable[events.Event]) -> ReportedEvents:
+    """List kind and step of the events that a user saw and that must stay in the log."""
+    return {(event.kind, event.step) for event in stream if event.kind in PERSISTENT_EVENT_KINDS}
 
 
-def assert_on_disk(run: Run, reported: Told) -> None:
-    assert reported <= told(run.read_events()), f"{reported - told(run.read_events())} left the log"
+def assert_on_disk(run: Run, reported: ReportedEvents) -> None:
+    assert reported <= list_reported(run.read_events()), (
+        f"{reported - list_reported(run.read_events())} are missing from the log"
+    )
     for kind, step in reported:
         if kind == "snapshot_saved" and (
-            step in run.list_snapshot_steps() or len(run.list_snapshot_steps()) < record.MAX_SNAPSHOTS
+            step in run.list_snapshot_steps() or len(run.list_snapshot_steps()) < recorder.MAX_SNAPSHOTS
         ):
             assert run.load_snapshot(step)
         if kind == "checkpoint_saved" and (
-            step in run.list_checkpoint_steps() or len(run.list_checkpoint_steps()) < record.MAX_CHECKPOINTS
+            step in run.list_checkpoint_steps() or len(run.list_checkpoint_steps()) < recorder.MAX_CHECKPOINTS
         ):
             content = run.get_checkpoint_path(step).read_bytes()
             assert _step_of(content) == step
@@ -215,86 +224,85 @@ def _step_of(checkpoint: bytes) -> int:
     return int(torch.load(io.BytesIO(checkpoint), weights_only=True)["step"])
 
 
-def assert_found_again(run: Run, phase: str, *words: str) -> None:
-    """The run is listed and can go on, and its history says in words what happened."""
+def assert_resumable(run: Run, status: str, *phrases: str) -> None:
+    """Assert that the run is listed and can resume, and that its history explains what happened."""
     runs, unreadable = list_runs()
     assert run in runs
     assert not unreadable
     assert find_run(run.id) == run
     history = run.read_history()
-    assert history.status == LogReader(run).read_history().status == phase
+    assert history.status == LogReader(run).read_history().status == status
     assert run.can_resume()
-    said = history.end_diagnosis.message if history.end_diagnosis else ""
+    message = history.end_diagnosis.message if history.end_diagnosis else ""
     if history.failure:
-        said = f"{history.failure.what} {history.failure.expected} {history.failure.fix}"
-    for word in words:
-        assert word in said
+        message = f"{history.failure.what} {history.failure.expected} {history.failure.fix}"
+    for phrase in phrases:
+        assert phrase in message
 
 
-def assert_whole(run: Run, reported: Told = frozenset()) -> None:
-    """The run has come to its end as if nothing had happened, and all that was reported is still there."""
+def assert_undisturbed(run: Run, reported: ReportedEvents = frozenset()) -> None:
+    """Assert that the run completed with the weights of an undisturbed run and still has every reported event."""
     history = run.read_history()
     assert history.status == "completed", f"{run.id}: {history.failure}"
     assert not run.is_live()
-    weights, expected = whole(run)
+    weights, expected = get_expected(run)
     stream = list(run.read_events())
-    found = figures(stream)
-    assert found == expected
+    assert figures(stream) == expected
     assert_same_weights(run.load_snapshot(run.list_snapshot_steps()[-1]), weights)
     assert_same_weights(run.load_checkpoint()["model"], weights)
     assert_on_disk(run, reported)
     times = [event.elapsed_s for event in stream]
-    assert times == sorted(times), "the time of training ran backwards"
+    assert times == sorted(times), "the elapsed time decreases"
     assert times[0] >= 0
     assert not list_runs()[1]
 
 
-# In this process: what a run folder holds at a moment is what a kill at that moment leaves
+# Kills in this process: the content of a run folder at a point is what a kill at that point leaves
 
 
-Frozen = dict[str, bytes]
+RunFiles = dict[str, bytes]
 
 
-def freeze(run: Run) -> Frozen:
-    files = (path for path in run.folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(run.folder)): path.read_bytes() for path in files}
+def read_run_files(run: Run) -> RunFiles:
+    paths = (path for path in run.folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(run.folder)): path.read_bytes() for path in paths}
 
 
-def thaw(frozen: Frozen, name: str = "cold") -> Run:
-    """The only run, with these files."""
+def restore_run(files: RunFiles, name: str = "restored") -> Run:
+    """Replace all runs by one with these files."""
     shutil.rmtree(get_runs_folder(), ignore_errors=True)
     folder = get_runs_folder() / name
     (folder / "snapshots").mkdir(parents=True)
-    for path, content in frozen.items():
+    for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     return read_run(folder)
 
 
-def go_on(run: Run, script: Script | None = None) -> None:
-    """What a worker does with a run, in this process; a run of ``SLIM`` trains on tiny images."""
+def train_in_process(run: Run, script: Script | None = None) -> None:
+    """Train a run as a worker does, in this process; a run of ``SLIM`` trains on tiny images."""
     script = script or Script()
 
-    def tiny(architecture: Architecture, recipe: Recipe, **_: Any) -> Trainer:
+    def create_trainer(architecture: Architecture, recipe: Recipe, **_: Any) -> Trainer:
         clock = {"clock": time.perf_counter}
         trainer = make_trainer(architecture, recipe, **clock) if architecture == SLIM else Trainer(architecture, recipe)
         script.trainer = trainer
         return trainer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(material, "Trainer", tiny)
+        patch.setattr(initial_state, "Trainer", create_trainer)
         worker.train_run(run, script)
 
 
 def new_run(script: Script | None = None) -> Run:
     run = create_run(SLIM, TINY)
-    go_on(run, script)
+    train_in_process(run, script)
     return run
 
 
 @contextlib.contextmanager
 def data_folder() -> Iterator[Path]:
-    """A data folder in memory, where there is such a disk: for thousands of small files."""
+    """Create a data folder for thousands of small files, in memory if the system has such a disk."""
     memory = Path("/dev/shm")
     with (
         tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder,
@@ -305,49 +313,49 @@ def data_folder() -> Iterator[Path]:
 
 
 class Killed(BaseException):
-    """Ends a training in this process as a kill would."""
+    """Ends training in this process as a kill would."""
 
 
-def killed(point: str, at: int = 1, script: Script | None = None) -> Frozen:
-    """What a new run leaves that is killed at a point."""
+def kill_new_run(point: str, at: int = 1, script: Script | None = None) -> RunFiles:
+    """Train a new run until it is killed at a point; return the files that it leaves."""
     left = [at]
     run = create_run(SLIM, TINY)
-    found: Frozen = {}
+    left_files: RunFiles = {}
 
-    def strike(here: str) -> None:
-        left[0] -= re.fullmatch(point, here) is not None
+    def kill(reached: str) -> None:
+        left[0] -= re.fullmatch(point, reached) is not None
         if left[0] == 0:
-            found.update(freeze(run))
+            left_files.update(read_run_files(run))
             raise Killed
 
-    with contextlib.suppress(Killed), watched(strike):
-        go_on(run, script)
-    assert found
+    with contextlib.suppress(Killed), intercept_file_changes(kill):
+        train_in_process(run, script)
+    assert left_files
     shutil.rmtree(run.folder)
-    return found
+    return left_files
 
 
-def moments(run: Run, script: Script | None = None) -> dict[str, tuple[Frozen, Told]]:
-    """Every different state of the folder that a kill could leave, with what had been told; trains the run."""
-    found: dict[str, tuple[Frozen, Told]] = {}
+def list_kill_states(run: Run, script: Script | None = None) -> dict[str, tuple[RunFiles, ReportedEvents]]:
+    """Train the run; list each distinct folder state that a kill could leave, with the events reported by then."""
+    states: dict[str, tuple[RunFiles, ReportedEvents]] = {}
     seen: set[str] = set()
 
     def keep(point: str) -> None:
-        frozen = freeze(run)
-        del frozen["run.json"]
-        digest = hashlib.sha256(repr(sorted(frozen.items())).encode()).hexdigest()
+        files = read_run_files(run)
+        del files["run.json"]
+        digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
         if digest not in seen:
             seen.add(digest)
-            found[f"{len(found)} before {point}"] = (freeze(run), told(run.read_events()))
+            states[f"{len(states)} before {point}"] = (read_run_files(run), list_reported(run.read_events()))
 
-    with watched(keep):
-        go_on(run, script)
-    return found
-
-
-def log_lines(frozen: Frozen) -> list[bytes]:
-    return frozen["events.jsonl"].splitlines(keepends=True)
+    with intercept_file_changes(keep):
+        train_in_process(run, script)
+    return states
 
 
-def read_events(frozen: Frozen) -> list[events.Event]:
-    return list(filter(None, map(events.parse_event, log_lines(frozen))))
+def log_lines(files: RunFiles) -> list[bytes]:
+    return files["events.jsonl"].splitlines(keepends=True)
+
+
+def read_events(files: RunFiles) -> list[events.Event]:
+    return list(filter(None, map(events.parse_event, log_lines(files))))

@@ -1,6 +1,6 @@
 """Workers and servers as real processes, forked on demand from one that has imported everything (the *zygote*).
 
-A fresh one takes seconds. A fault can lie in wait in them: at a certain point they kill, stop or starve themselves.
+A new interpreter takes seconds to start. A fault makes a process kill, stop or starve itself at a given point.
 """
 
 import atexit
@@ -28,7 +28,7 @@ from torch import Tensor
 from playground.core import events
 from playground.core.recipe import Recipe
 from playground.engine import child_process
-from playground.engine.data import splits as data
+from playground.engine.data.splits import load_recipe_splits
 from playground.engine.runs.manage import delete_run
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
@@ -42,17 +42,17 @@ from tests.engine.helpers import (
 from tests.faults.injecting import (
     BRIEF,
     SMALL,
-    watched,
+    intercept_file_changes,
 )
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 needs_forks = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's forks and signals")
 
 
 class Fault:
-    """Strikes its own process when a point is told of for the ``at``-th time."""
+    """Fault of the current process when a point is reached for the ``at``-th time."""
 
     def __init__(self, point: str, at: int, action: str) -> None:
         self._point, self._left = re.compile(point), at
@@ -76,7 +76,7 @@ class Fault:
         self._left = 1
 
     def _starve(self) -> None:
-        import resource  # not there on Windows
+        import resource  # missing on Windows
 
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(),) * 2)
@@ -88,7 +88,7 @@ class Fault:
 
 @contextlib.contextmanager
 def fault(point: str, at: int = 1, action: str = "kill") -> Iterator[None]:
-    """What lies in wait for the workers that are started here."""
+    """Set a fault for the workers that are started in this block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAULT", json.dumps({"point": point, "at": at, "action": action}))
         yield
@@ -101,22 +101,22 @@ SLOW = {"point": "batch", "at": 6, "action": "slow"}
 
 
 class Forked:
-    """What is needed of a Popen, for a process forked from the zygote."""
+    """The part of ``Popen`` that the package uses, for a process forked from the zygote."""
 
     def __init__(self, command: Sequence[str] = (), *, env: dict[str, str], stderr: IO[bytes] | None = None, **_: Any):
         self.returncode: int | None = None
         self._ended = threading.Event()
-        in_theirs, in_ours = os.pipe()
-        out_ours, out_theirs = os.pipe()
+        child_stdin, own_stdin = os.pipe()
+        own_stdout, child_stdout = os.pipe()
         request = {"what": "worker" if command else "server", "env": env}
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._line.connect(env["ZYGOTE"])
-        theirs = [in_theirs, out_theirs, stderr.fileno() if stderr else 2]
-        socket.send_fds(self._line, [json.dumps(request).encode()], theirs)
-        os.close(in_theirs)
-        os.close(out_theirs)
-        self.stdin: IO[str] = os.fdopen(in_ours, "w")
-        self.stdout: IO[str] = os.fdopen(out_ours)
+        handles = [child_stdin, child_stdout, stderr.fileno() if stderr else 2]
+        socket.send_fds(self._line, [json.dumps(request).encode()], handles)
+        os.close(child_stdin)
+        os.close(child_stdout)
+        self.stdin: IO[str] = os.fdopen(own_stdin, "w")
+        self.stdout: IO[str] = os.fdopen(own_stdout)
         self.pid = int(self._line.recv(100))
         self._thread = threading.Thread(target=self._wait, daemon=True)
         self._thread.start()
@@ -148,9 +148,9 @@ FORKING = SimpleNamespace(
 
 
 def zygote_main(path: str) -> None:
-    """Forks a process for everyone who calls, until its standard input ends."""
+    """Fork a process for every connection, until standard input ends."""
     torch.set_num_threads(1)
-    data.load_recipe_splits(BRIEF)
+    load_recipe_splits(BRIEF)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(path)
@@ -164,23 +164,23 @@ def zygote_main(path: str) -> None:
             request, handles, _, _ = socket.recv_fds(line, 2**17, 3)
             if request and os.fork() == 0:
                 listener.close()
-                _nurse(line, json.loads(request), handles)
+                _run_child(line, json.loads(request), handles)
             line.close()
             for handle in handles:
                 os.close(handle)
 
 
-def _nurse(line: socket.socket, request: dict[str, Any], handles: list[int]) -> NoReturn:
-    """Forks the process that was asked for, and tells how it ended."""
+def _run_child(line: socket.socket, request: dict[str, Any], handles: list[int]) -> NoReturn:
+    """Fork the requested process and report its exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:
         line.close()
         os.setsid()
-        for place, handle in enumerate(handles):
-            os.dup2(handle, place)
+        for number, handle in enumerate(handles):
+            os.dup2(handle, number)
             os.close(handle)
-        _live(request)
+        _run_request(request)
     for handle in handles:
         os.close(handle)
     with contextlib.suppress(OSError):
@@ -191,19 +191,19 @@ def _nurse(line: socket.socket, request: dict[str, Any], handles: list[int]) -> 
     os._exit(0)
 
 
-def _live(request: dict[str, Any]) -> NoReturn:
+def _run_request(request: dict[str, Any]) -> NoReturn:
     code = 0
     try:
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
         os.environ.clear()
         os.environ.update(request["env"])
         if request["what"] == "server":
-            _serve()
+            _run_server()
         else:
-            _work()
-    except SystemExit as problem:
-        code = int(problem.code or 0)
-    except BaseException:  # said where the test looks: this process must not go on as a copy of pytest
+            _run_worker()
+    except SystemExit as exit_error:
+        code = int(exit_error.code or 0)
+    except BaseException:  # the test reads stderr; this process must not continue as a copy of pytest
         traceback.print_exc()
         code = 1
     finally:
@@ -213,49 +213,51 @@ def _live(request: dict[str, Any]) -> NoReturn:
         os._exit(code)
 
 
-def _work() -> None:
+def _run_worker() -> None:
     worker._measure_reference_speed = lambda: 1000.0
     fault = None
     with contextlib.ExitStack() as faults:
         if "FAULT" in os.environ:
             fault = Fault(**json.loads(os.environ.pop("FAULT")))
-            faults.enter_context(watched(fault))
+            faults.enter_context(intercept_file_changes(fault))
             fault("birth")
         worker.main()
         if fault:
             fault("death")
 
 
-def _serve() -> None:
-    """A server that does what its standard input says, one JSON value a line."""
+def _run_server() -> None:
+    """Run a server that reads requests from standard input, one JSON value a line."""
     child_process.subprocess = FORKING
-    supervisor = Scheduler(limits=ServerLimits(**json.loads(os.environ["LIMITS"])), keep_spare_worker=False)
+    scheduler = Scheduler(limits=ServerLimits(**json.loads(os.environ["LIMITS"])), keep_spare_worker=False)
     if "TIDY" in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     def start(recipe: dict[str, Any], times: int = 1, pause_after_batches: int | None = None) -> list[str]:
         return [
-            supervisor.submit(SMALL, Recipe(**recipe), pause_after_batches=pause_after_batches).id for _ in range(times)
+            scheduler.submit(SMALL, Recipe(**recipe), pause_after_batches=pause_after_batches).id for _ in range(times)
         ]
 
-    def do(what: str, fault: dict[str, Any] | None = None, **said: Any) -> Any:
+    def do(what: str, fault: dict[str, Any] | None = None, **arguments: Any) -> Any:
         if fault:
             os.environ["FAULT"] = json.dumps(fault)
         try:
             if what == "start":
-                return start(**said)
+                return start(**arguments)
             if what == "resume":
-                return supervisor.resume(**said).id
+                return scheduler.resume(**arguments).id
             if what == "send":
-                return supervisor.send_command(said["run_id"], events.parse_command(json.dumps(said["command"])))
+                return scheduler.send_command(
+                    arguments["run_id"], events.parse_command(json.dumps(arguments["command"]))
+                )
             if what == "delete":
-                return delete_run(find_run(said["run_id"]))
+                return delete_run(find_run(arguments["run_id"]))
             return {
-                "active": lambda: [run.id for run in supervisor.list_active_runs()],
-                "pids": supervisor.get_worker_pids,
+                "active": lambda: [run.id for run in scheduler.list_active_runs()],
+                "pids": scheduler.get_worker_pids,
             }[what]()
-        except PlaygroundError as problem:
-            return {"error": str(problem)}
+        except PlaygroundError as error:
+            return {"error": str(error)}
         finally:
             os.environ.pop("FAULT", None)
 
@@ -264,27 +266,27 @@ def _serve() -> None:
 
 
 class Server(Forked):
-    """Another server on the same data folder, in a process of its own."""
+    """Another server on the same data folder, in a separate process."""
 
     def __init__(self, *, tidy: bool = False, **limits: Any) -> None:
         extra = {"LIMITS": json.dumps(limits)} | ({"TIDY": "1"} if tidy else {})
         super().__init__(env=os.environ | extra)
 
-    def ask(self, what: str, **said: Any) -> None:
-        self.stdin.write(json.dumps({"what": what} | said) + "\n")
+    def ask(self, what: str, **arguments: Any) -> None:
+        self.stdin.write(json.dumps({"what": what} | arguments) + "\n")
         self.stdin.flush()
 
     def answer(self) -> Any:
         return json.loads(self.stdout.readline())
 
-    def do(self, what: str, **said: Any) -> Any:
-        self.ask(what, **said)
+    def do(self, what: str, **arguments: Any) -> Any:
+        self.ask(what, **arguments)
         return self.answer()
 
     def end(self, number: int = signal.SIGKILL) -> None:
         if self.returncode is None:
             os.kill(self.pid, number)
-        self.wait(PATIENCE_S)
+        self.wait(TIMEOUT_S)
         for stream in (self.stdin, self.stdout):
             with contextlib.suppress(OSError):
                 stream.close()
@@ -293,8 +295,8 @@ class Server(Forked):
 # Waiting
 
 
-def state_of(pid: int) -> str:
-    """The letter by which Linux names a process's state; nothing for one that is gone."""
+def read_process_state(pid: int) -> str:
+    """Read the letter of a process's state on Linux; empty if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -302,19 +304,17 @@ def state_of(pid: int) -> str:
 
 
 def wait_for_death(*pids: int) -> None:
-    until(lambda: not any(state_of(pid) for pid in pids), PATIENCE_S, "the end of every process")
+    until(lambda: not any(read_process_state(pid) for pid in pids), TIMEOUT_S, "the end of every process")
 
 
-def wait_for_end(fleet: Scheduler, *runs: Run) -> None:
-    until(lambda: not any(fleet.is_active(run.id) for run in runs), PATIENCE_S, "the worker's end")
+def wait_for_end(scheduler: Scheduler, *runs: Run) -> None:
+    until(lambda: not any(scheduler.is_active(run.id) for run in runs), TIMEOUT_S, "the worker's end")
 
 
 def wait_for(run: Run, kind: str, step: int = 0) -> None:
     known = [(kind, at) for at in range(step, step + 2000)]
-    until(
-        lambda: any((event.kind, event.step) in known for event in run.read_events()), PATIENCE_S, f"{kind} at {step}"
-    )
+    until(lambda: any((event.kind, event.step) in known for event in run.read_events()), TIMEOUT_S, f"{kind} at {step}")
 
 
-def lock_holder(run: Run) -> int:
+def read_lock_holder(run: Run) -> int:
     return int(run.pid_path.read_text())

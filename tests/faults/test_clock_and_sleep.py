@@ -1,4 +1,4 @@
-"""Clocks are set back, workers and whole machines sleep."""
+"""Clocks that are set back; suspended workers and machines."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from playground.core.events import Resume, Stop
-from playground.engine.runs import repository as catalogue
+from playground.engine.runs import repository
 from playground.engine.runs.repository import create_run, find_run, list_runs
 from playground.engine.workers.scheduler import Scheduler
 from tests.engine.helpers import (
@@ -23,25 +23,25 @@ from tests.faults.injecting import (
     SLIM,
     SMALL,
     TINY,
-    assert_found_again,
-    assert_whole,
-    go_on,
-    told,
+    assert_resumable,
+    assert_undisturbed,
+    list_reported,
+    train_in_process,
 )
 from tests.faults.processes import (
-    PATIENCE_S,
     SLOW,
+    TIMEOUT_S,
     Server,
     fault,
     needs_forks,
-    state_of,
+    read_process_state,
     wait_for,
     wait_for_end,
 )
 
 
 class Earlier(datetime):
-    """A clock that was set back by an hour more each time that it is read."""
+    """Clock that is set back by one more hour at each reading."""
 
     hours = 0
 
@@ -51,63 +51,63 @@ class Earlier(datetime):
         return datetime.now(tz) - timedelta(hours=Earlier.hours)  # type: ignore[return-value]
 
 
-def test_a_clock_that_is_set_back_between_runs_and_in_the_middle_of_one(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_runs_survive_a_clock_that_is_set_back(home: Path, monkeypatch: pytest.MonkeyPatch):
     first = create_run(SLIM, TINY)
-    moments_told = iter(range(2_000_000_000, 0, -1000))
-    monkeypatch.setattr(catalogue, "datetime", Earlier)
-    monkeypatch.setattr(time, "time", lambda: float(next(moments_told)))
+    clock_readings = iter(range(2_000_000_000, 0, -1000))
+    monkeypatch.setattr(repository, "datetime", Earlier)
+    monkeypatch.setattr(time, "time", lambda: float(next(clock_readings)))
     runs = [first, *(create_run(SLIM, TINY) for _ in range(5))]
     assert len({run.id for run in runs}) == 6
     assert sorted(list_runs()[0], key=lambda run: run.id) == sorted(runs, key=lambda run: run.id)
     assert [run.record.name for run in runs] == [f"Run {number}" for number in range(1, 7)]
     for run in runs[:3]:
-        go_on(run, Script({4: [Stop()]}))
+        train_in_process(run, Script({4: [Stop()]}))
         for path in run.folder.rglob("*"):
             os.utime(path, (0, 0))
-        reported = told(run.read_events())
-        assert_found_again(run, "stopped")
-        go_on(run)
-        assert_whole(run, reported)
+        reported = list_reported(run.read_events())
+        assert_resumable(run, "stopped")
+        train_in_process(run)
+        assert_undisturbed(run, reported)
         assert 0 <= run.read_history().elapsed_s < 60
 
 
-def test_the_latest_run_is_the_last_that_was_made_whatever_the_clock_says(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_latest_run_is_the_last_created_although_the_clock_was_set_back(home: Path, monkeypatch: pytest.MonkeyPatch):
     create_run(SLIM, TINY)
-    monkeypatch.setattr(catalogue, "datetime", Earlier)
+    monkeypatch.setattr(repository, "datetime", Earlier)
     run = create_run(SLIM, TINY)
     assert find_run("latest") == run
 
 
-def test_the_latest_of_many_runs_made_at_once_is_the_last(quick_disk: Path):
+def test_latest_of_many_runs_created_at_once_is_the_last(memory_disk: Path):
     for _ in range(8):
         run = create_run(SLIM, TINY)
         assert find_run("latest") == run
 
 
-ASLEEP_S = 0.5  # how long the sleep is that is tried, and no wait for anything
+ASLEEP_S = 0.5  # duration of the tested sleep, not a wait for a condition
 
 
 @needs_forks
-def test_a_worker_that_sleeps_goes_on(fleet: Scheduler):
+def test_suspended_worker_continues(scheduler: Scheduler):
     began = time.monotonic()
     with fault("half 8.pt", action="stop"):
-        run = fleet.submit(SMALL, BRIEF)
-    pid = fleet.get_worker_pids()[run.id]
-    until(lambda: state_of(pid) == "T", PATIENCE_S, "the worker's sleep")
+        run = scheduler.submit(SMALL, BRIEF)
+    pid = scheduler.get_worker_pids()[run.id]
+    until(lambda: read_process_state(pid) == "T", TIMEOUT_S, "the worker to stop")
     time.sleep(ASLEEP_S)
-    reported = told(run.read_events())
+    reported = list_reported(run.read_events())
     assert run.is_live()
-    assert run.read_history().status == fleet.get_log_reader(run).read_history().status == "training"
+    assert run.read_history().status == scheduler.get_log_reader(run).read_history().status == "training"
     os.kill(pid, signal.SIGCONT)
-    wait_for_end(fleet, run)
-    assert_whole(run, reported)
+    wait_for_end(scheduler, run)
+    assert_undisturbed(run, reported)
     assert run.read_history().elapsed_s <= time.monotonic() - began
 
 
 @needs_forks
-def test_a_laptop_that_sleeps_goes_on_with_server_and_worker(serve: Callable[..., Server]):
-    server = serve()
-    run = find_run(server.do("start", recipe=BRIEF.model_dump(), batches=16, fault=SLOW)[0])
+def test_server_and_worker_continue_after_the_machine_sleeps(start_server: Callable[..., Server]):
+    server = start_server()
+    run = find_run(server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=16, fault=SLOW)[0])
     (pid,) = server.do("pids").values()
     wait_for(run, "step_done", 1)
     for stopped in (pid, server.pid):
@@ -116,7 +116,7 @@ def test_a_laptop_that_sleeps_goes_on_with_server_and_worker(serve: Callable[...
     for stopped in (server.pid, pid):
         os.kill(stopped, signal.SIGCONT)
     wait_for(run, "paused", 16)
-    reported = told(run.read_events())
+    reported = list_reported(run.read_events())
     server.do("send", run_id=run.id, command=Resume().model_dump())
-    until(lambda: server.do("active") == [], PATIENCE_S, "the run's end")
-    assert_whole(run, reported)
+    until(lambda: server.do("active") == [], TIMEOUT_S, "the run's end")
+    assert_undisturbed(run, reported)

@@ -1,4 +1,4 @@
-"""Commands that make no sense, or come too late."""
+"""Invalid commands and commands after the end of a run."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ from tests.engine.helpers import (
 from tests.faults.injecting import (
     BRIEF,
     SMALL,
-    assert_whole,
-    freeze,
+    assert_undisturbed,
+    read_run_files,
 )
 from tests.faults.processes import (
-    PATIENCE_S,
+    TIMEOUT_S,
     fault,
     needs_forks,
-    state_of,
+    read_process_state,
     wait_for,
     wait_for_end,
 )
@@ -42,24 +42,24 @@ GARBAGE = [
 
 
 @needs_forks
-def test_garbage_among_the_commands_is_let_be(fleet: Scheduler):
-    run = fleet.submit(SMALL, BRIEF, pause_after_batches=6)
+def test_invalid_commands_are_ignored(scheduler: Scheduler):
+    run = scheduler.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
-    worker = fleet._queue.list_workers()[run.id]
+    worker = scheduler._queue.list_workers()[run.id]
     worker._process._process.stdin.buffer.write(b"\xff\xfe\n")
-    nonsense = [{"lr": "high", "nonsense": 1}, {"dropout": "much"}]
-    for line in [*GARBAGE, *(UpdateHyperparameters(hyperparameters=knobs).model_dump_json() for knobs in nonsense)]:
+    invalid = [{"lr": "high", "nonsense": 1}, {"dropout": "much"}]
+    for line in [*GARBAGE, *(UpdateHyperparameters(hyperparameters=changes).model_dump_json() for changes in invalid)]:
         worker._write_line(line)
-    for knobs in nonsense:
+    for changes in invalid:
         with pytest.raises(PlaygroundError):
-            fleet.send_command(run.id, UpdateHyperparameters(hyperparameters=knobs))
-    fleet.send_command(run.id, Resume())
-    wait_for_end(fleet, run)
-    assert_whole(run)
+            scheduler.send_command(run.id, UpdateHyperparameters(hyperparameters=changes))
+    scheduler.send_command(run.id, Resume())
+    wait_for_end(scheduler, run)
+    assert_undisturbed(run)
 
 
 @needs_forks
-def test_a_worker_that_gets_no_order_ends_and_says_why(forks: Path):
+def test_worker_without_a_valid_job_exits_with_a_reason(forks: Path):
     for line in GARBAGE[1:7]:
         orphan = WorkerProcess()
         orphan._write_line(line)
@@ -69,12 +69,12 @@ def test_a_worker_that_gets_no_order_ends_and_says_why(forks: Path):
 
 
 @needs_forks
-def test_commands_that_come_after_the_end_change_nothing(fleet: Scheduler):
-    """Some reach a worker that has trained its last batch, some one that is gone, some a server that knows it is."""
+def test_commands_after_the_end_of_a_run_change_nothing(scheduler: Scheduler):
+    """Commands reach a worker after its last batch, a worker that is gone, and a server without a worker."""
     with fault("log run_ended", action="stop"):
-        run = fleet.submit(SMALL, BRIEF)
-    pid = fleet.get_worker_pids()[run.id]
-    until(lambda: state_of(pid) == "T", PATIENCE_S, "the worker's sleep")
+        run = scheduler.submit(SMALL, BRIEF)
+    pid = scheduler.get_worker_pids()[run.id]
+    until(lambda: read_process_state(pid) == "T", TIMEOUT_S, "the worker to stop")
     commands = [
         Pause(),
         TrainSteps(batches=3),
@@ -84,13 +84,13 @@ def test_commands_that_come_after_the_end_change_nothing(fleet: Scheduler):
         Resume(),
     ]
     for command in commands:
-        fleet.send_command(run.id, command)
+        scheduler.send_command(run.id, command)
     os.kill(pid, signal.SIGCONT)
-    while fleet.is_active(run.id):
+    while scheduler.is_active(run.id):
         with contextlib.suppress(WorkerError):
-            fleet.send_command(run.id, Pause())
-    assert_whole(run)
-    before = freeze(run)
+            scheduler.send_command(run.id, Pause())
+    assert_undisturbed(run)
+    before = read_run_files(run)
     for command in commands:
-        fleet.send_command(run.id, command)
-    assert freeze(run) == before
+        scheduler.send_command(run.id, command)
+    assert read_run_files(run) == before

@@ -1,4 +1,4 @@
-"""The disk is full, lets nobody write, or loses its folders."""
+"""Full and read-only disks, and deleted folders."""
 
 import contextlib
 import errno
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from playground.core.events import Resume
-from playground.engine.runs import fork as fork_module
-from playground.engine.runs import recorder as record
+from playground.engine.runs import recorder
+from playground.engine.runs.fork import fork_run
 from playground.engine.runs.manage import delete_run
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run, get_runs_folder, list_runs
@@ -28,19 +28,19 @@ from tests.faults.injecting import (
     SLIM,
     SMALL,
     TINY,
+    FailingCall,
     Killed,
-    Refused,
-    assert_found_again,
     assert_on_disk,
-    assert_whole,
-    freeze,
-    full_from,
-    go_on,
-    killed,
-    thaw,
-    told,
-    watched,
-    writes,
+    assert_resumable,
+    assert_undisturbed,
+    intercept_file_changes,
+    kill_new_run,
+    list_reported,
+    list_write_points,
+    make_full_disk,
+    read_run_files,
+    restore_run,
+    train_in_process,
 )
 from tests.faults.processes import (
     needs_forks,
@@ -50,30 +50,30 @@ from tests.faults.processes import (
 )
 
 
-@pytest.mark.parametrize("once", [True, False], ids=["for a moment", "until it is freed"])
-def test_a_disk_that_is_full_at_any_write_costs_nothing(quick_disk: Path, once: bool):
-    points = writes(create_run(SLIM, TINY))
+@pytest.mark.parametrize("once", [True, False], ids=["once", "until freed"])
+def test_disk_full_at_any_write_loses_nothing(memory_disk: Path, once: bool):
+    points = list_write_points(create_run(SLIM, TINY))
     assert len(points) > 100
-    for place in range(0, len(points), 6):
+    for index in range(0, len(points), 6):
         shutil.rmtree(get_runs_folder())
         run = create_run(SLIM, TINY)
-        with watched(full_from(place, once=once)):
-            go_on(run)
-        reported = told(run.read_events())
+        with intercept_file_changes(make_full_disk(index, once=once)):
+            train_in_process(run)
+        reported = list_reported(run.read_events())
         assert_on_disk(run, reported)
         history = run.read_history()
-        if history.status != "completed":  # some files can be put in their place in another way
-            says_so = history.failure and "No space left" in history.failure.what
-            assert says_so or not once or "log" in points[place]
+        if history.status != "completed":  # a failed hard link is replaced by a copy
+            is_explained = history.failure and "No space left" in history.failure.what
+            assert is_explained or not once or "log" in points[index]
             assert run.can_resume() or not run.has_checkpoint()
-            go_on(run)
-        assert_whole(run, reported)
+            train_in_process(run)
+        assert_undisturbed(run, reported)
         assert not [path for path in run.folder.rglob(".*") if path.is_file()]
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[None]:
-    """A real disk that can be full; only for somebody who may mount one."""
+    """Mount a small disk in memory; skips without the permission to mount."""
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
@@ -85,7 +85,7 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a disk in memory")
-def test_a_real_disk_that_is_full_and_then_freed_costs_nothing(home: Path):
+def test_real_disk_full_and_then_freed_loses_nothing(home: Path):
     page = mmap.PAGESIZE
     phases = set()
     with small_disk(get_runs_folder(), 100 * page):
@@ -94,8 +94,8 @@ def test_a_real_disk_that_is_full_and_then_freed_costs_nothing(home: Path):
             ballast = get_runs_folder() / "ballast"
             usage = os.statvfs(ballast.parent)
             ballast.write_bytes(b"x" * page * (usage.f_bavail - free))
-            go_on(run)
-            reported = told(run.read_events())
+            train_in_process(run)
+            reported = list_reported(run.read_events())
             assert_on_disk(run, reported)
             history = run.read_history()
             phases.add(history.status)
@@ -103,26 +103,26 @@ def test_a_real_disk_that_is_full_and_then_freed_costs_nothing(home: Path):
             ballast.unlink()
             if history.status != "completed":
                 assert run.can_resume() or not run.has_checkpoint()
-                go_on(run)
-            assert_whole(run, reported)
+                train_in_process(run)
+            assert_undisturbed(run, reported)
             delete_run(run)
     assert phases >= {"failed", "completed"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a disk in memory")
-def test_a_full_disk_is_told_before_the_first_word(home: Path):
+def test_full_disk_is_reported_before_training_starts(home: Path):
     with small_disk(get_runs_folder(), 40 * mmap.PAGESIZE):
         run = create_run(SLIM, TINY)
         with contextlib.suppress(OSError):
             (get_runs_folder() / "ballast").write_bytes(bytes(10**7))
         with pytest.raises(StorageError, match="No space left"), Recorder(run):
             pass
-        go_on(run)
+        train_in_process(run)
 
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Nobody can write into a folder; files that are open stay so."""
+    """Make a folder read-only; open files stay writable."""
     if os.geteuid() != 0:
         inside = [folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())]
         modes = {path: path.stat().st_mode for path in inside}
@@ -144,76 +144,78 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 @needs_forks
-def test_a_data_folder_that_becomes_read_only_is_told_and_costs_nothing(fleet: Scheduler, forks: Path):
-    run = fleet.submit(SMALL, BRIEF, pause_after_batches=6)
+def test_read_only_data_folder_is_reported_and_loses_nothing(scheduler: Scheduler, forks: Path):
+    run = scheduler.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
-    reported = told(run.read_events())
+    reported = list_reported(run.read_events())
     with read_only(get_runs_folder()):
-        fleet.send_command(run.id, Resume())
-        wait_for_end(fleet, run)
+        scheduler.send_command(run.id, Resume())
+        wait_for_end(scheduler, run)
         assert_on_disk(run, reported)
-        assert_found_again(run, "failed", "cannot be written", "CNN_PLAYGROUND_HOME")
-        before = freeze(run)
+        assert_resumable(run, "failed", "cannot be written", "CNN_PLAYGROUND_HOME")
+        before = read_run_files(run)
         with pytest.raises(StorageError, match="cannot be written"):
-            fleet.submit(SMALL, BRIEF)
-        fleet.resume(run.id)
-        wait_for_end(fleet, run)
-        assert freeze(run) == before
-    reported |= told(run.read_events())
-    fleet.resume(run.id)
-    wait_for_end(fleet, run)
-    assert_whole(run, reported)
+            scheduler.submit(SMALL, BRIEF)
+        scheduler.resume(run.id)
+        wait_for_end(scheduler, run)
+        assert read_run_files(run) == before
+    reported |= list_reported(run.read_events())
+    scheduler.resume(run.id)
+    wait_for_end(scheduler, run)
+    assert_undisturbed(run, reported)
 
 
-def test_a_failed_run_with_a_moment_but_no_newest_checkpoint_can_go_on(quick_disk: Path):
+def test_failed_run_with_only_a_step_checkpoint_can_resume(memory_disk: Path):
     run = create_run(SLIM, TINY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "link_or_copy", Refused(record.link_or_copy, 1, OSError(errno.ENOSPC, "No space left")))
-        go_on(run)
+        patch.setattr(
+            recorder, "link_or_copy", FailingCall(recorder.link_or_copy, 1, OSError(errno.ENOSPC, "No space left"))
+        )
+        train_in_process(run)
     assert run.list_checkpoint_steps()
     assert run.can_resume()
 
 
-# Runs that are made, forked and deleted
+# Creation, forks and deletion
 
 
-def test_a_run_that_could_not_be_made_leaves_nothing(quick_disk: Path):
-    for place in range(10):
-        with watched(full_from(place, once=False)), contextlib.suppress(StorageError):
+def test_failed_creation_of_a_run_leaves_nothing(memory_disk: Path):
+    for index in range(10):
+        with intercept_file_changes(make_full_disk(index, once=False)), contextlib.suppress(StorageError):
             create_run(SLIM, TINY)
         assert not list_runs()[1]
 
 
-def test_a_fork_cut_while_it_is_made_is_not_there_or_a_fork(quick_disk: Path):
-    frozen = killed("batch", 5)
-    for place in range(60):
-        parent = thaw(frozen, "parent")
-        settled = TINY.model_copy(update={"lr": 0.5})
+def test_interrupted_fork_is_complete_or_absent(memory_disk: Path):
+    files = kill_new_run("batch", 5)
+    for index in range(60):
+        parent = restore_run(files, "parent")
+        recipe = TINY.model_copy(update={"lr": 0.5})
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(StorageError):
-            patch.setattr(fork_module, "check_training_config", lambda *_: None)
-            with watched(full_from(place, once=False)):
-                fork_module.fork_run(parent, 3, settled)
+            patch.setattr("playground.engine.runs.fork.check_training_config", lambda *_: None)
+            with intercept_file_changes(make_full_disk(index, once=False)):
+                fork_run(parent, 3, recipe)
         for fork in list_runs()[0]:
-            assert fork == parent or fork.read_history().fork_event, f"half a fork after {place} writes"
+            assert fork == parent or fork.read_history().fork_event, f"half a fork after {index} list_write_points"
 
 
-def test_a_deletion_that_is_cut_leaves_the_whole_run_or_none(quick_disk: Path):
-    frozen = killed("batch", 5)
-    for place in range(1, len(frozen)):
-        run = thaw(frozen)
+def test_interrupted_deletion_leaves_the_complete_run_or_nothing(memory_disk: Path):
+    files = kill_new_run("batch", 5)
+    for index in range(1, len(files)):
+        run = restore_run(files)
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
-            patch.setattr(os, "unlink", Refused(os.unlink, place, Killed()))
+            patch.setattr(os, "unlink", FailingCall(os.unlink, index, Killed()))
             delete_run(run)
         runs, unreadable = list_runs()
         assert not unreadable
         for left in runs:
-            assert freeze(left) == frozen, f"half a run after {place} files"
+            assert read_run_files(left) == files, f"half a run after {index} files"
 
 
-def test_a_folder_deleted_in_the_middle_of_a_write_stays_deleted(quick_disk: Path):
-    points = writes(create_run(SLIM, TINY))
-    for place in range(0, len(points), 5):
-        run, left = create_run(SLIM, TINY), [place]
+def test_folder_deleted_during_a_write_stays_deleted(memory_disk: Path):
+    points = list_write_points(create_run(SLIM, TINY))
+    for index in range(0, len(points), 5):
+        run, left = create_run(SLIM, TINY), [index]
 
         def delete(point: str, run: Run = run, left: list[int] = left) -> None:
             left[0] -= not re.match("batch|measure|unlink", point)
@@ -221,28 +223,28 @@ def test_a_folder_deleted_in_the_middle_of_a_write_stays_deleted(quick_disk: Pat
                 left[0] = -2
                 shutil.rmtree(run.folder, ignore_errors=True)
 
-        with watched(delete):
-            go_on(run)
-        assert not run.folder.exists(), f"made again by half at {points[place]}"
+        with intercept_file_changes(delete):
+            train_in_process(run)
+        assert not run.folder.exists(), f"partly recreated at {points[index]}"
 
 
 @needs_forks
-def test_a_data_folder_deleted_under_a_run_takes_nothing_else_with_it(fleet: Scheduler, forks: Path):
-    run = fleet.submit(SMALL, ENDLESS)
+def test_deleting_the_runs_folder_of_a_live_run_affects_nothing_else(scheduler: Scheduler, forks: Path):
+    run = scheduler.submit(SMALL, ENDLESS)
     wait_for(run, "checkpoint_saved")
-    assert fleet.get_log_reader(run).read_history().status == "training"
-    pid = fleet.get_worker_pids()[run.id]
+    assert scheduler.get_log_reader(run).read_history().status == "training"
+    pid = scheduler.get_worker_pids()[run.id]
     cache = (forks / "cache").resolve()
     away = forks.with_name("away")
-    get_runs_folder().rename(away)  # at once, as it were; a deletion would race with what is being written
+    get_runs_folder().rename(away)  # atomic; deleting the files one by one would race with the worker's writes
     shutil.rmtree(away)
     wait_for_death(pid)
-    wait_for_end(fleet, run)
-    assert fleet.get_log_reader(run).read_history().status == "interrupted"
+    wait_for_end(scheduler, run)
+    assert scheduler.get_log_reader(run).read_history().status == "interrupted"
     assert list_runs()[0] == []
     with pytest.raises(UnknownNameError):
-        fleet.resume(run.id)
+        scheduler.resume(run.id)
     assert cache.exists()
-    second = fleet.submit(SMALL, BRIEF)
-    wait_for_end(fleet, second)
-    assert_whole(second)
+    second = scheduler.submit(SMALL, BRIEF)
+    wait_for_end(scheduler, second)
+    assert_undisturbed(second)

@@ -1,4 +1,4 @@
-"""Memory runs out, wherever."""
+"""Out-of-memory errors of workers and of every allocation site."""
 
 import contextlib
 from pathlib import Path
@@ -6,22 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from playground.engine.runs import recorder as record
+from playground.engine.runs import recorder
 from playground.engine.runs.repository import create_run
-from playground.engine.training import learner
-from playground.engine.training import trainer as train
+from playground.engine.training import learner, trainer
 from playground.engine.workers.scheduler import Scheduler
 from tests.faults.injecting import (
     SLIM,
     SMALL,
     TINY,
-    Refused,
-    assert_found_again,
+    FailingCall,
     assert_on_disk,
-    assert_whole,
-    go_on,
+    assert_resumable,
+    assert_undisturbed,
+    list_reported,
     recipe,
-    told,
+    train_in_process,
 )
 from tests.faults.processes import (
     fault,
@@ -29,7 +28,7 @@ from tests.faults.processes import (
     wait_for_end,
 )
 
-STARVING = {
+STARVATION_POINTS = {
     "training": ("batch", 7),
     "evaluating": ("evaluate", 1),
     "logging": ("log step_done", 7),
@@ -38,21 +37,21 @@ STARVING = {
 
 
 @needs_forks
-@pytest.mark.parametrize("moment", STARVING)
-def test_a_worker_without_memory_can_go_on(fleet: Scheduler, moment: str):
-    """It gets no more from the system, and has filled what it had."""
-    with fault(*STARVING[moment], action="starve"):
-        run = fleet.submit(SMALL, recipe(epochs=4, batch_size=160))
-    wait_for_end(fleet, run)
-    reported = told(run.read_events())
-    assert_found_again(run, "failed" if run.read_history().failure else "interrupted", "memory")
+@pytest.mark.parametrize("activity", STARVATION_POINTS)
+def test_run_resumes_after_its_worker_runs_out_of_memory(scheduler: Scheduler, activity: str):
+    """The system grants no more memory, and all that was granted is filled."""
+    with fault(*STARVATION_POINTS[activity], action="starve"):
+        run = scheduler.submit(SMALL, recipe(epochs=4, batch_size=160))
+    wait_for_end(scheduler, run)
+    reported = list_reported(run.read_events())
+    assert_resumable(run, "failed" if run.read_history().failure else "interrupted", "memory")
     assert_on_disk(run, reported)
-    fleet.resume(run.id)
-    wait_for_end(fleet, run)
-    assert_whole(run, reported)
+    scheduler.resume(run.id)
+    wait_for_end(scheduler, run)
+    assert_undisturbed(run, reported)
 
 
-NO_MEMORY = {
+MEMORY_ERRORS = {
     "processor": RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
     "device": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     "python": MemoryError(),
@@ -60,16 +59,16 @@ NO_MEMORY = {
 }
 
 
-@pytest.mark.parametrize("place", ["augment", "evaluate", "serialize_checkpoint", "serialize_snapshot"])
-@pytest.mark.parametrize("problem", NO_MEMORY)
-def test_memory_that_ends_anywhere_is_told(quick_disk: Path, problem: str, place: str):
-    owner = {"augment": learner, "evaluate": train}.get(place, record)
+@pytest.mark.parametrize("function", ["augment", "evaluate", "serialize_checkpoint", "serialize_snapshot"])
+@pytest.mark.parametrize("error", MEMORY_ERRORS)
+def test_out_of_memory_error_is_reported(memory_disk: Path, error: str, function: str):
+    owner = {"augment": learner, "evaluate": trainer}.get(function, recorder)
     run = create_run(SLIM, TINY)
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(MemoryError, RuntimeError):
-        patch.setattr(owner, place, Refused(getattr(owner, place), 4, NO_MEMORY[problem]))
-        go_on(run)
-    reported = told(run.read_events())
-    assert_found_again(run, "failed", "emory")
+        patch.setattr(owner, function, FailingCall(getattr(owner, function), 4, MEMORY_ERRORS[error]))
+        train_in_process(run)
+    reported = list_reported(run.read_events())
+    assert_resumable(run, "failed", "emory")
     assert_on_disk(run, reported)
-    go_on(run)
-    assert_whole(run, reported)
+    train_in_process(run)
+    assert_undisturbed(run, reported)

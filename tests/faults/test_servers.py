@@ -1,4 +1,4 @@
-"""Servers end, sleep, fail to start a worker, and share a data folder."""
+"""Servers that end, are suspended, fail to start a worker, or share a data folder."""
 
 import errno
 import gc
@@ -24,181 +24,185 @@ from tests.faults.injecting import (
     BRIEF,
     ENDLESS,
     SMALL,
-    Refused,
-    assert_found_again,
+    FailingCall,
     assert_on_disk,
-    assert_whole,
-    told,
+    assert_resumable,
+    assert_undisturbed,
+    list_reported,
 )
 from tests.faults.processes import (
     FORKING,
-    PATIENCE_S,
     SLOW,
+    TIMEOUT_S,
     Forked,
     Server,
     fault,
-    lock_holder,
     needs_forks,
-    state_of,
+    read_lock_holder,
+    read_process_state,
     wait_for,
     wait_for_death,
     wait_for_end,
 )
 
-ENDINGS_OF_A_SERVER = {
+SERVER_ENDINGS = {
     "killed": (False, signal.SIGKILL),
-    "terminated, tidily": (True, signal.SIGTERM),
+    "terminated": (True, signal.SIGTERM),
 }
 
 
 @needs_forks
-@pytest.mark.parametrize("ending", ENDINGS_OF_A_SERVER)
-def test_a_server_that_ends_leaves_every_run_to_go_on(serve: Callable[..., Server], fleet: Scheduler, ending: str):
-    """One trains, one is paused, two wait."""
-    tidy, number = ENDINGS_OF_A_SERVER[ending]
-    server = serve(tidy=tidy, max_running=2)
+@pytest.mark.parametrize("ending", SERVER_ENDINGS)
+def test_every_run_can_resume_after_the_server_ends(
+    start_server: Callable[..., Server], scheduler: Scheduler, ending: str
+):
+    """One run trains, one is paused, two wait."""
+    tidy, number = SERVER_ENDINGS[ending]
+    server = start_server(tidy=tidy, max_running=2)
     (paused_id,) = server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=6)
     training_id, *waiting_ids = server.do("start", recipe=BRIEF.model_dump(), times=3, fault=SLOW)
     paused, training, *waiting = (find_run(run_id) for run_id in (paused_id, training_id, *waiting_ids))
     pids = server.do("pids").values()
     wait_for(paused, "paused", 6)
     wait_for(training, "checkpoint_saved")
-    reported = {run.id: told(run.read_events()) for run in (paused, training)}
+    reported = {run.id: list_reported(run.read_events()) for run in (paused, training)}
     server.end(number)
     wait_for_death(*pids)
     for run in (paused, training):
-        assert_found_again(run, "interrupted")
+        assert_resumable(run, "interrupted")
         assert_on_disk(run, reported[run.id])
         *_, last = run.read_events()
         assert isinstance(last, events.RunEnded)
         assert run.load_checkpoint()["step"] == last.step
-        reported[run.id] = told(run.read_events())
+        reported[run.id] = list_reported(run.read_events())
     for run in waiting:
-        assert_found_again(run, "stopped" if tidy else "waiting")
-    fleet.send_command(waiting[1].id, Stop())  # another server's run: nothing happens
+        assert_resumable(run, "stopped" if tidy else "waiting")
+    scheduler.send_command(waiting[1].id, Stop())  # a run of another server: the command is ignored
     for run in (paused, training, waiting[0]):
-        fleet.resume(run.id)
-    wait_for_end(fleet, paused, training, waiting[0])
+        scheduler.resume(run.id)
+    wait_for_end(scheduler, paused, training, waiting[0])
     for run in (paused, training, waiting[0]):
-        assert_whole(run, reported.get(run.id, set()))
+        assert_undisturbed(run, reported.get(run.id, set()))
 
 
 @needs_forks
-@pytest.mark.parametrize("asleep_at", ["birth", "half 8.pt", "log paused"])
-def test_a_server_that_dies_while_its_worker_sleeps(serve: Callable[..., Server], fleet: Scheduler, asleep_at: str):
-    server = serve()
-    batches = 6 if "paused" in asleep_at else None
-    lies_in_wait = {"point": asleep_at, "at": 1, "action": "stop"}
-    (run_id,) = server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=batches, fault=lies_in_wait)
+@pytest.mark.parametrize("stopped_at", ["birth", "half 8.pt", "log paused"])
+def test_suspended_worker_saves_its_run_after_its_server_was_killed(
+    start_server: Callable[..., Server], scheduler: Scheduler, stopped_at: str
+):
+    server = start_server()
+    batches = 6 if "paused" in stopped_at else None
+    stop_fault = {"point": stopped_at, "at": 1, "action": "stop"}
+    (run_id,) = server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=batches, fault=stop_fault)
     (pid,) = server.do("pids").values()
-    until(lambda: state_of(pid) == "T", PATIENCE_S, "the worker's sleep")
+    until(lambda: read_process_state(pid) == "T", TIMEOUT_S, "the worker to stop")
     server.end()
     run = find_run(run_id)
-    if asleep_at != "birth":
+    if stopped_at != "birth":
         with pytest.raises(StorageError, match="training already"):
-            fleet.resume(run.id)
+            scheduler.resume(run.id)
         with pytest.raises(StorageError, match="Stop it first"):
             delete_run(run)
     os.kill(pid, signal.SIGCONT)
     wait_for_death(pid)
-    assert_found_again(run, "waiting" if asleep_at == "birth" else "interrupted")
-    reported = told(run.read_events())
-    fleet.resume(run.id)
-    wait_for_end(fleet, run)
-    assert_whole(run, reported)
+    assert_resumable(run, "waiting" if stopped_at == "birth" else "interrupted")
+    reported = list_reported(run.read_events())
+    scheduler.resume(run.id)
+    wait_for_end(scheduler, run)
+    assert_undisturbed(run, reported)
 
 
 @needs_forks
 @pytest.mark.parametrize("batches", [None, 6], ids=["training", "paused"])
-def test_a_worker_asked_from_outside_to_end_saves(fleet: Scheduler, batches: int | None):
+def test_worker_saves_after_an_external_stop_request(scheduler: Scheduler, batches: int | None):
     with fault(**SLOW):
-        run = fleet.submit(SMALL, BRIEF, pause_after_batches=batches)
+        run = scheduler.submit(SMALL, BRIEF, pause_after_batches=batches)
     wait_for(run, "paused" if batches else "checkpoint_saved", batches or 0)
     request_stop(run)
-    wait_for_end(fleet, run)
-    assert_found_again(run, "stopped", *["asked to end from outside"] * (batches is None))
-    reported = told(run.read_events())
+    wait_for_end(scheduler, run)
+    assert_resumable(run, "stopped", *["asked to end from outside"] * (batches is None))
+    reported = list_reported(run.read_events())
     assert run.load_checkpoint()["step"] == run.read_history().step
-    fleet.resume(run.id)
-    wait_for_end(fleet, run)
-    assert_whole(run, reported)
+    scheduler.resume(run.id)
+    wait_for_end(scheduler, run)
+    assert_undisturbed(run, reported)
 
 
 @needs_forks
-def test_a_spare_worker_that_was_killed_keeps_no_run_from_training(forks: Path):
-    supervisor = Scheduler()
+def test_run_trains_although_the_spare_worker_was_killed(forks: Path):
+    scheduler = Scheduler()
     try:
-        assert supervisor.wait_for_spare_worker(PATIENCE_S)
-        spare = supervisor.get_worker_pids()["spare"]
+        assert scheduler.wait_for_spare_worker(TIMEOUT_S)
+        spare = scheduler.get_worker_pids()["spare"]
         os.kill(spare, signal.SIGKILL)
         wait_for_death(spare)
-        run = supervisor.submit(SMALL, BRIEF)
-        wait_for_end(supervisor, run)
-        assert_whole(run)
+        run = scheduler.submit(SMALL, BRIEF)
+        wait_for_end(scheduler, run)
+        assert_undisturbed(run)
     finally:
-        supervisor.close()
+        scheduler.close()
 
 
 @needs_forks
-def test_a_worker_that_cannot_be_started_keeps_nobody_else_waiting(fleet: Scheduler, monkeypatch: pytest.MonkeyPatch):
-    first = fleet.submit(SMALL, BRIEF, pause_after_batches=6)
-    second, third = fleet.submit(SMALL, BRIEF), fleet.submit(SMALL, BRIEF)
+def test_failed_worker_start_does_not_block_the_queue(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch):
+    first = scheduler.submit(SMALL, BRIEF, pause_after_batches=6)
+    second, third = scheduler.submit(SMALL, BRIEF), scheduler.submit(SMALL, BRIEF)
     wait_for(first, "paused", 6)
     no_process = OSError(errno.ENOMEM, "Cannot allocate memory")
-    monkeypatch.setattr(FORKING, "Popen", Refused(Forked, 1, no_process))
-    fleet.send_command(first.id, Resume())
-    until(lambda: second.read_history().failure, PATIENCE_S, "the notice of the failure")
+    monkeypatch.setattr(FORKING, "Popen", FailingCall(Forked, 1, no_process))
+    scheduler.send_command(first.id, Resume())
+    until(lambda: second.read_history().failure, TIMEOUT_S, "the notice of the failure")
     assert "cannot be started" in second.read_history().failure.what
-    until(lambda: third.read_history().status == "completed", PATIENCE_S, "the end of the next run")
-    assert_whole(third)
+    until(lambda: third.read_history().status == "completed", TIMEOUT_S, "the end of the next run")
+    assert_undisturbed(third)
     no_process.__traceback__ = None
-    gc.collect()  # whatever was left open complains here, not in another test
+    gc.collect()  # unclosed files raise their warning in this test, not in another
 
 
 # Two servers on one data folder
 
 
-def both(left: Server, right: Server, what: str, **said: Any) -> list[Any]:
-    """The answers of two servers that are asked at the same time."""
+def both(left: Server, right: Server, what: str, **arguments: Any) -> list[Any]:
+    """Send a request to two servers at the same time and return both answers."""
     for server in (left, right):
-        server.ask(what, **said)
+        server.ask(what, **arguments)
     return [server.answer() for server in (left, right)]
 
 
 @needs_forks
-def test_two_servers_that_resume_the_same_run_train_it_once(serve: Callable[..., Server], fleet: Scheduler):
-    """Both workers are held before they look at the run, so that both servers find it free."""
+def test_run_resumed_by_two_servers_is_trained_once(start_server: Callable[..., Server], scheduler: Scheduler):
+    """Both workers are stopped before they open the run, so that both servers find it free."""
     with fault("batch", 7):
-        run = fleet.submit(SMALL, BRIEF)
-    wait_for_end(fleet, run)
-    reported = told(run.read_events())
-    left, right = serve(), serve()
-    asleep = {"point": "birth", "at": 1, "action": "stop"}
-    assert both(left, right, "resume", run_id=run.id, pause_after_batches=5, fault=asleep) == [run.id, run.id]
+        run = scheduler.submit(SMALL, BRIEF)
+    wait_for_end(scheduler, run)
+    reported = list_reported(run.read_events())
+    left, right = start_server(), start_server()
+    stop_fault = {"point": "birth", "at": 1, "action": "stop"}
+    assert both(left, right, "resume", run_id=run.id, pause_after_batches=5, fault=stop_fault) == [run.id, run.id]
     pids = [server.do("pids")[run.id] for server in (left, right)]
-    until(lambda: [state_of(pid) for pid in pids] == ["T", "T"], PATIENCE_S, "both workers' sleep")
+    until(lambda: [read_process_state(pid) for pid in pids] == ["T", "T"], TIMEOUT_S, "both workers to stop")
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
-    until(lambda: "" in map(state_of, pids), PATIENCE_S, "the end of the worker that came second")
-    assert run.is_live(), "the first one goes on"
-    assert [pid for pid in pids if state_of(pid)] == [lock_holder(run)]
+    until(lambda: "" in map(read_process_state, pids), TIMEOUT_S, "the end of the worker that came second")
+    assert run.is_live(), "the first worker trains"
+    assert [pid for pid in pids if read_process_state(pid)] == [read_lock_holder(run)]
     wait_for(run, "paused", 10)
     for server in (left, right):
         assert "training already" in server.do("resume", run_id=run.id)["error"]
         assert "is training" in server.do("delete", run_id=run.id)["error"]
     with pytest.raises(StorageError, match="training already"):
-        fleet.resume(run.id)
+        scheduler.resume(run.id)
     for server in (left, right):
         server.do("send", run_id=run.id, command=Resume().model_dump())
     wait_for_death(*pids)
     assert [event.step for event in run.read_events() if event.kind == "resumed"] == [5, 5, 10]
     assert not run.read_history().failure
-    assert_whole(run, reported)
+    assert_undisturbed(run, reported)
 
 
 @needs_forks
-def test_two_servers_that_start_runs_at_once_never_share_one(serve: Callable[..., Server], fleet: Scheduler):
-    left, right = serve(), serve()
+def test_runs_started_by_two_servers_at_once_are_distinct(start_server: Callable[..., Server], scheduler: Scheduler):
+    left, right = start_server(), start_server()
     started = both(left, right, "start", recipe=BRIEF.model_dump(), times=6)
     ids = [run_id for answer in started for run_id in answer]
     assert len(set(ids)) == 12
@@ -211,71 +215,71 @@ def test_two_servers_that_start_runs_at_once_never_share_one(serve: Callable[...
     firsts = {answer[0] for answer in started}
     assert all(run.read_history().status == "waiting" and run.can_resume() for run in runs if run.id not in firsts)
     for run_id in (started[0][-1], started[1][-1]):
-        run = fleet.resume(run_id)
-        wait_for_end(fleet, run)
-        assert_whole(run)
+        run = scheduler.resume(run_id)
+        wait_for_end(scheduler, run)
+        assert_undisturbed(run)
 
 
 def wait_for_run_end(run: Run) -> None:
-    until(lambda: not run.is_live() and run.read_history().status != "training", PATIENCE_S, "the end of a run")
+    until(lambda: not run.is_live() and run.read_history().status != "training", TIMEOUT_S, "the end of a run")
 
 
 @needs_forks
-def test_a_run_that_another_server_trains_or_pauses_cannot_be_deleted(serve: Callable[..., Server], fleet: Scheduler):
-    server = serve(max_running=2)
+def test_run_active_on_another_server_cannot_be_deleted(start_server: Callable[..., Server], scheduler: Scheduler):
+    server = start_server(max_running=2)
     training, paused, waiting, deleted = (
-        find_run(server.do("start", recipe=settled.model_dump(), pause_after_batches=batches)[0])
-        for settled, batches in ((ENDLESS, None), (BRIEF, 6), (BRIEF, None), (BRIEF, None))
+        find_run(server.do("start", recipe=recipe.model_dump(), pause_after_batches=batches)[0])
+        for recipe, batches in ((ENDLESS, None), (BRIEF, 6), (BRIEF, None), (BRIEF, None))
     )
     wait_for(training, "checkpoint_saved")
     wait_for(paused, "paused", 6)
     for run in (training, paused):
         with pytest.raises(StorageError, match="is training"):
             delete_run(run)
-    delete_run(deleted)  # it waits there, and nothing has been trained
+    delete_run(deleted)  # queued on the other server, not yet trained
     for run, command in ((paused, Resume()), (training, Stop())):
         server.do("send", run_id=run.id, command=command.model_dump())
-    until(lambda: server.do("active") == [], PATIENCE_S, "the end of the queue")
-    assert_whole(paused)
-    assert_whole(waiting)
+    until(lambda: server.do("active") == [], TIMEOUT_S, "the end of the queue")
+    assert_undisturbed(paused)
+    assert_undisturbed(waiting)
     assert not deleted.folder.exists()
-    assert_found_again(training, "stopped")
+    assert_resumable(training, "stopped")
 
 
 @needs_forks
-def test_a_run_that_another_server_took_from_the_queue_is_not_trained_twice(
-    serve: Callable[..., Server], fleet: Scheduler
+def test_queued_run_trained_by_another_server_is_not_trained_twice(
+    start_server: Callable[..., Server], scheduler: Scheduler
 ):
-    server = serve()
+    server = start_server()
     first, second = (
         find_run(server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=batches)[0]) for batches in (6, None)
     )
     wait_for(first, "paused", 6)
-    fleet.resume(second.id)
-    wait_for_end(fleet, second)
-    assert_whole(second)
+    scheduler.resume(second.id)
+    wait_for_end(scheduler, second)
+    assert_undisturbed(second)
     server.do("send", run_id=first.id, command=Resume().model_dump())
-    until(lambda: server.do("active") == [], PATIENCE_S, "the end of the queue")
-    assert_whole(first)
-    assert_whole(second)
+    until(lambda: server.do("active") == [], TIMEOUT_S, "the end of the queue")
+    assert_undisturbed(first)
+    assert_undisturbed(second)
 
 
 @needs_forks
-def test_a_server_that_slept_over_its_worker_s_death_leaves_the_log_to_the_next(
-    serve: Callable[..., Server], fleet: Scheduler
+def test_suspended_server_does_not_log_the_death_of_a_worker_of_a_resumed_run(
+    start_server: Callable[..., Server], scheduler: Scheduler
 ):
-    server = serve()
+    server = start_server()
     run = find_run(server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=6)[0])
     wait_for(run, "paused", 6)
     (pid,) = server.do("pids").values()
     os.kill(server.pid, signal.SIGSTOP)
     os.kill(pid, signal.SIGKILL)
     wait_for_death(pid)
-    fleet.resume(run.id, pause_after_batches=6)
+    scheduler.resume(run.id, pause_after_batches=6)
     wait_for(run, "paused", 12)
     os.kill(server.pid, signal.SIGCONT)
-    until(lambda: server.do("active") == [], PATIENCE_S, "the server's notice")
+    until(lambda: server.do("active") == [], TIMEOUT_S, "the server's notice")
     assert run.read_history().status == "paused"
-    fleet.send_command(run.id, Resume())
-    wait_for_end(fleet, run)
-    assert_whole(run)
+    scheduler.send_command(run.id, Resume())
+    wait_for_end(scheduler, run)
+    assert_undisturbed(run)

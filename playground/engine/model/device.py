@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from playground.core.recipe import Recipe
@@ -86,6 +85,8 @@ def get_available_memory_bytes(device: str = "auto") -> int:
     """Free memory of a device, within the limit of a container."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
+    import psutil  # imported on first use: it is not needed for the start of a server
+
     return min(psutil.virtual_memory().available, _get_container_memory_bytes())
 
 

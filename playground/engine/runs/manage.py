@@ -4,8 +4,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import psutil
-
 from playground.engine.file_lock import acquire_lock
 from playground.engine.paths import clean_name, make_write_error
 from playground.engine.runs.record import PRETRAINED, write_record
@@ -47,6 +45,8 @@ def request_stop(run: Run) -> None:
         raise StorageError(
             "On Windows a process cannot ask another one to end.", fix="Stop it in the app, or with Ctrl-C."
         )
+    import psutil  # imported on first use: it is not needed for the start of a server
+
     try:
         pid = int(run.pid_path.read_text(encoding="utf-8")) if run.is_live() else 0
     except (OSError, ValueError):

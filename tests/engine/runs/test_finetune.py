@@ -1,4 +1,4 @@
-"""Own drawings are kept and taught to a net that forgets nothing; what a run began with is part of it."""
+"""Drawing collections, fine-tuning on drawings, and the initial state of a run."""
 
 import json
 from pathlib import Path
@@ -62,17 +62,17 @@ def parent(home: Path) -> Run:
     return train(create_run(TINY, SHORT, name="Parent"))
 
 
-def test_a_net_of_few_images_can_be_taught(home: Path):
-    few = train(create_run(TINY, SHORT.replace(limit=50, batch_size=10)))
-    taught = train(create_finetuning_run(few, (drawing(3),)))
-    assert taught.record.recipe.batch_size == 50
-    assert len(taught.list_snapshot_steps()) > 1
+def test_network_trained_on_few_images_can_be_finetuned(home: Path):
+    parent = train(create_run(TINY, SHORT.replace(limit=50, batch_size=10)))
+    finetuned = train(create_finetuning_run(parent, (drawing(3),)))
+    assert finetuned.record.recipe.batch_size == 50
+    assert len(finetuned.list_snapshot_steps()) > 1
 
 
-# The personal set
+# Drawing collections
 
 
-def test_drawings_are_kept_by_person(home: Path):
+def test_drawings_are_stored_per_person(home: Path):
     assert load_drawings(None).drawings == ()
     add_drawing(None, drawing(3))
     add_drawing("ann/../../x", drawing(4, SPIRAL))
@@ -87,13 +87,13 @@ def test_drawings_are_kept_by_person(home: Path):
     assert len(load_drawings("ann/../../x").drawings) == 1
 
 
-def test_the_same_drawing_takes_its_new_label(home: Path):
+def test_adding_the_same_drawing_replaces_its_label(home: Path):
     add_drawing(None, drawing(3))
     add_drawing(None, drawing(8))
     assert [one.label for one in load_drawings(None).drawings] == [8]
 
 
-def test_a_full_set_says_so(home: Path):
+def test_full_drawing_collection_rejects_more(home: Path):
     folder = home / "drawings"
     folder.mkdir()
     many = tuple(drawing(1).model_copy(update={"pixels": f"{number:08}"}) for number in range(MAX_DRAWINGS))
@@ -104,14 +104,14 @@ def test_a_full_set_says_so(home: Path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"schema": 9}', '{"drawings": [{"label": 11, "pixels": ""}]}', "\x00"])
-def test_a_damaged_set_is_told(home: Path, content: str):
+def test_damaged_drawing_collection_is_rejected(home: Path, content: str):
     (home / "drawings").mkdir()
     (home / "drawings" / "mine.json").write_text(content)
     with pytest.raises(PlaygroundError):
         load_drawings(None)
 
 
-def test_a_saved_set_and_plain_strokes_are_read_alike(home: Path):
+def test_saved_collection_and_plain_strokes_give_the_same_drawings(home: Path):
     add_drawing(None, drawing(3))
     saved = load_drawings(None).model_dump_json(by_alias=True).encode()
     plain = json.dumps([{"label": 3, "strokes": TRIANGLE}]).encode()
@@ -124,41 +124,41 @@ def test_a_saved_set_and_plain_strokes_are_read_alike(home: Path):
     [b"", b"3", b"[3]", b"{}", b'[{"label": 12, "strokes": [[[1, 2]]]}]', b'[{"label": 1, "strokes": []}]'],
     ids=["empty", "number", "list of numbers", "no drawing", "unknown label", "no strokes"],
 )
-def test_files_without_labelled_drawings_are_told(content: bytes):
+def test_files_without_labeled_drawings_are_rejected(content: bytes):
     with pytest.raises(DrawingError, match=r"own\.json"):
         read_labeled_drawings("own.json", content)
 
 
-def test_strokes_come_with_several_pens_and_a_picture_as_it_is():
+def test_strokes_are_rendered_with_several_widths_and_images_unchanged():
     widths = {float(image.sum()) for image in drawing(3).render_images(5)}
     assert len(widths) == 5
-    picture = LabeledDrawing.from_image(3, (), rasterize(TRIANGLE))
-    for image in picture.render_images(2):
+    unstroked = LabeledDrawing.from_image(3, (), rasterize(TRIANGLE))
+    for image in unstroked.render_images(2):
         np.testing.assert_allclose(image, rasterize(TRIANGLE), atol=0.5 / 255)
     with pytest.raises(DrawingError, match="damaged"):
-        picture.model_copy(update={"pixels": "AAAA"}).render_images(1)
+        unstroked.model_copy(update={"pixels": "AAAA"}).render_images(1)
 
 
-# What a run begins with
+# Initial state
 
 
-def test_a_run_begins_with_the_weights_and_has_the_images_of_its_folder(parent: Run):
+def test_run_starts_from_initial_weights_and_extra_images(parent: Run):
     images = tiny_images(10, size=28)
-    material = InitialState(parent.load_snapshot(parent.list_snapshot_steps()[-1]), images)
-    run = create_run(TINY, SHORT, write_initial_files=lambda made: save_initial_state(made, material))
-    assert_same_weights(load_initial_state(run).weights, material.weights)
+    initial_state = InitialState(parent.load_snapshot(parent.list_snapshot_steps()[-1]), images)
+    run = create_run(TINY, SHORT, write_initial_files=lambda created: save_initial_state(created, initial_state))
+    assert_same_weights(load_initial_state(run).weights, initial_state.weights)
     train(run)
-    assert_same_weights(run.load_snapshot(0), material.weights)
+    assert_same_weights(run.load_snapshot(0), initial_state.weights)
     started = next(iter(run.read_events()))
     assert started.train_size == 320 + 10
     assert (started.validation_size, started.test_size) == (100, 10_000)
     assert load_initial_state(parent) == EMPTY_INITIAL_STATE
 
 
-def test_cut_anywhere_such_a_run_ends_in_the_same_weights(parent: Run):
-    material = InitialState(parent.load_snapshot(parent.list_snapshot_steps()[-1]), tiny_images(10, size=28))
-    whole = create_trainer(TINY, SHORT, material)
-    first, second = create_trainer(TINY, SHORT, material), create_trainer(TINY, SHORT, material)
+def test_resume_with_initial_state_gives_identical_weights(parent: Run):
+    initial_state = InitialState(parent.load_snapshot(parent.list_snapshot_steps()[-1]), tiny_images(10, size=28))
+    whole = create_trainer(TINY, SHORT, initial_state)
+    first, second = create_trainer(TINY, SHORT, initial_state), create_trainer(TINY, SHORT, initial_state)
     for trainer in (whole, first):
         for event in trainer.run():
             if trainer is first and event.kind == "step_done" and event.step == 2:
@@ -168,7 +168,7 @@ def test_cut_anywhere_such_a_run_ends_in_the_same_weights(parent: Run):
     assert_same_weights(second.get_weights(), whole.get_weights())
 
 
-def test_replay_and_forks_begin_with_it_too(parent: Run):
+def test_replay_and_forks_use_the_initial_state(parent: Run):
     run = train(create_finetuning_run(parent, (drawing(3),)))
     replay = Replay(run)
     list(replay.run())
@@ -180,7 +180,7 @@ def test_replay_and_forks_begin_with_it_too(parent: Run):
     assert len(load_initial_state(fork).extra_images) == len(load_initial_state(run).extra_images)
 
 
-def test_weights_of_another_network_and_damaged_files_are_told(parent: Run):
+def test_initial_weights_of_another_network_and_damaged_files_are_rejected(parent: Run):
     with pytest.raises(StorageError, match="do not fit"):
         create_trainer(get_architecture_preset("guide").architecture, SHORT, InitialState(parent.load_snapshot(0)))
     run = create_run(TINY, SHORT)
@@ -189,10 +189,10 @@ def test_weights_of_another_network_and_damaged_files_are_told(parent: Run):
         load_initial_state(run)
 
 
-# Teaching
+# Fine-tuning
 
 
-def test_a_taught_run_says_where_it_comes_from(parent: Run):
+def test_finetuning_run_records_its_parent(parent: Run):
     run = create_finetuning_run(parent, (drawing(3), drawing(5, SPIRAL)), owner="ann")
     assert (run.record.name, run.record.owner) == ("Parent, taught", "ann")
     assert (run.record.parent, run.record.parent_step) == (parent.id, parent.list_snapshot_steps()[-1])
@@ -203,26 +203,26 @@ def test_a_taught_run_says_where_it_comes_from(parent: Run):
     assert find_run("latest").id == run.id
 
 
-def test_without_a_drawing_there_is_nothing_to_learn(parent: Run):
+def test_finetuning_without_drawings_is_rejected(parent: Run):
     with pytest.raises(DrawingError, match="no drawing"):
         create_finetuning_run(parent, ())
 
 
-def test_a_net_without_weights_cannot_be_taught(home: Path):
+def test_run_without_weights_cannot_be_finetuned(home: Path):
     with pytest.raises(StorageError):
         create_finetuning_run(create_run(TINY, SHORT), (drawing(3),))
 
 
-def test_the_shipped_model_learns_a_new_sign_in_seconds_and_forgets_nothing(home: Path):
-    """A triangle is a 3 and a spiral a 5, because their owner says so."""
-    shipped = load_pretrained_run()
-    taught = train(create_finetuning_run(shipped, (drawing(3), drawing(5, SPIRAL))))
+def test_finetuned_pretrained_model_learns_new_shapes_and_keeps_its_accuracy(home: Path):
+    """The drawings label a triangle as 3 and a spiral as 5."""
+    pretrained = load_pretrained_run()
+    finetuned = train(create_finetuning_run(pretrained, (drawing(3), drawing(5, SPIRAL))))
     images = [rasterize(TRIANGLE), rasterize(SPIRAL)]
-    before = [one.top_class for one in predict(load_model(shipped), images)]
-    after = [one.top_class for one in predict(load_model(taught), images)]
+    before = [one.top_class for one in predict(load_model(pretrained), images)]
+    after = [one.top_class for one in predict(load_model(finetuned), images)]
     assert before != [3, 5]
     assert after == [3, 5]
-    history = taught.read_history()
+    history = finetuned.read_history()
     assert history.status == "completed"
     assert history.test is not None
     assert history.test.accuracy > 0.99

@@ -1,4 +1,4 @@
-"""Going on from a moment of another run: weights, moments, log and knobs are the parent's, the rest is its own."""
+"""Forks: weights, optimizer state, log and hyperparameter changes come from the parent's checkpoint."""
 
 import hashlib
 import shutil
@@ -18,7 +18,6 @@ from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
 from playground.core.schedules import Cosine, OneCycle
-from playground.engine.runs import recorder as record
 from playground.engine.runs.fork import fork_run, load_recipe_at
 from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.manage import delete_run
@@ -37,12 +36,12 @@ from tests.engine.helpers import (
     tiny_recipe,
 )
 
-MOMENTS = (3, 6, 9, 12)
+CHECKPOINT_STEPS = (3, 6, 9, 12)
 
 
 @pytest.fixture(autouse=True)
 def _tiny_data(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tiny images under a name, since a fork asks what its data set holds."""
+    """Register the tiny images, since a fork looks its dataset up."""
     monkeypatch.setitem(DATASETS, "tiny", Dataset("tiny", "Tiny", (1, 8, 8), ("0", "1", "2"), 126, 30, ""))
 
 
@@ -51,7 +50,7 @@ def recipe(**fields: Any) -> Recipe:
 
 
 def train(run: Run, script: Script | None = None, *, until: Callable[..., bool] | None = None) -> Trainer:
-    """Train a run from where it stands to its end, or killed right after the event for which ``until`` is true."""
+    """Train a run from its last checkpoint to its end, or until killed after the event for which ``until`` is true."""
     trainer = make_trainer(run.record.architecture, run.record.recipe)
     script = script or Script()
     script.trainer = trainer
@@ -68,7 +67,7 @@ def trained(script: Script | None = None, architecture: Architecture = RICH, **f
 
 
 def content(run: Run) -> dict[str, str]:
-    """What every file of a run holds."""
+    """Compute a digest of every file of a run."""
     files = (path for path in run.folder.rglob("*") if path.is_file() and path.name not in ("lock", "pid"))
     return {str(path.relative_to(run.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -77,10 +76,10 @@ def forked_events(run: Run) -> list[Forked]:
     return [event for event in run.read_events() if isinstance(event, Forked)]
 
 
-@pytest.mark.parametrize("step", MOMENTS)
-def test_a_fork_begins_with_the_parent_s_weights_at_that_moment(step: int):
+@pytest.mark.parametrize("step", CHECKPOINT_STEPS)
+def test_fork_starts_from_the_weights_of_its_parent_at_that_step(step: int):
     parent, _ = trained()
-    assert parent.list_checkpoint_steps() == MOMENTS
+    assert parent.list_checkpoint_steps() == CHECKPOINT_STEPS
     run = fork_run(parent, step, recipe(epochs=4, lr=0.003))
     trainer = make_trainer(run.record.architecture, run.record.recipe)
     trainer.restore(run.load_checkpoint())
@@ -91,7 +90,9 @@ def test_a_fork_begins_with_the_parent_s_weights_at_that_moment(step: int):
     assert run.list_snapshot_steps() == tuple(kept for kept in parent.list_snapshot_steps() if kept <= step)
     for kept in run.list_snapshot_steps():
         assert_same_weights(run.load_snapshot(kept), parent.load_snapshot(kept))
-        assert run.get_snapshot_path(kept).samefile(parent.get_snapshot_path(kept)), "it takes no room of its own"
+        assert run.get_snapshot_path(kept).samefile(parent.get_snapshot_path(kept)), (
+            "the snapshot was copied, not linked"
+        )
     assert run.checkpoint_path.samefile(run.get_checkpoint_path(step))
 
 
@@ -99,9 +100,9 @@ OPTIMIZERS = [Sgd(), Adam(), AdamW(), RmsProp(momentum=0.5)]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda item: item.kind)
-def test_a_fork_that_changes_nothing_ends_as_its_parent_did(optimizer: Any):
+def test_unchanged_fork_gives_the_weights_of_its_parent(optimizer: Any):
     parent, whole = trained(optimizer=optimizer, schedule=OneCycle())
-    for step in MOMENTS[:-1]:
+    for step in CHECKPOINT_STEPS[:-1]:
         run = fork_run(parent, step, load_recipe_at(parent, step))
         assert forked_events(run)[0].changes == {}
         forked = train(run)
@@ -111,11 +112,11 @@ def test_a_fork_that_changes_nothing_ends_as_its_parent_did(optimizer: Any):
         assert run.read_history().status == "completed"
 
 
-def test_a_fork_at_the_end_trains_the_epochs_that_it_has_more():
+def test_fork_of_a_completed_run_trains_the_additional_epochs():
     parent, _ = trained()
     longer, whole = trained(epochs=3)
     run = fork_run(parent, 12, recipe(epochs=3))
-    assert run.read_history().test is not None, "the parent's, until it goes on"
+    assert run.read_history().test is not None, "the parent's evaluation is shown until training continues"
     forked = train(run)
     assert_same_weights(forked.get_weights(), whole.get_weights())
     assert len(run.read_history().completed_epochs) == len(longer.read_history().completed_epochs) == 3
@@ -123,10 +124,10 @@ def test_a_fork_at_the_end_trains_the_epochs_that_it_has_more():
     assert figures([run.read_history().test]) == figures([longer.read_history().test])
 
 
-def test_the_optimizer_s_moments_are_kept_where_its_kind_is_the_same():
+def test_fork_with_the_same_optimizer_keeps_its_state():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=Adam(beta1=0.5), lr=0.001))
-    before, after = (found.load_checkpoint(6)["optimizer"]["state"] for found in (parent, run))
+    before, after = (one.load_checkpoint(6)["optimizer"]["state"] for one in (parent, run))
     assert before.keys() == after.keys()
     assert before
     for weight in before:
@@ -134,10 +135,10 @@ def test_the_optimizer_s_moments_are_kept_where_its_kind_is_the_same():
             assert torch.equal(before[weight][name], after[weight][name])
     state = train(run).create_checkpoint()["optimizer"]
     assert state["param_groups"][0]["betas"] == (0.5, 0.999)
-    assert {float(moments["step"]) for moments in state["state"].values()} == {12.0}
+    assert {float(tensors["step"]) for tensors in state["state"].values()} == {12.0}
 
 
-def test_the_optimizer_s_moments_begin_anew_where_its_kind_is_another():
+def test_fork_with_another_optimizer_starts_with_an_empty_state():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=Sgd(momentum=0.9), lr=0.05))
     assert run.load_checkpoint()["optimizer"] is None
@@ -145,16 +146,16 @@ def test_the_optimizer_s_moments_begin_anew_where_its_kind_is_another():
     trainer = train(run, Script({7: [Stop()]}))
     for name, weight in trainer.model.named_parameters():
         assert weight.grad is not None
-        torch.testing.assert_close(weight.detach(), before[name] - 0.05 * weight.grad)
+        torch.testing.assert_close(weight.detach().cpu(), before[name] - 0.05 * weight.grad.cpu())
     assert forked_events(run)[0].changes["optimizer"][1]["kind"] == "sgd"
     assert train(run).step == 12
 
 
-def test_adam_and_adamw_are_two_kinds():
+def test_fork_from_adam_to_adamw_starts_with_an_empty_state():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=AdamW()))
     assert run.load_checkpoint()["optimizer"] is None
-    assert {float(moments["step"]) for moments in train(run).create_checkpoint()["optimizer"]["state"].values()} == {
+    assert {float(tensors["step"]) for tensors in train(run).create_checkpoint()["optimizer"]["state"].values()} == {
         6.0
     }
 
@@ -171,7 +172,7 @@ def test_adam_and_adamw_are_two_kinds():
     ],
     ids=str,
 )
-def test_a_fork_goes_its_own_way_to_the_end(fields: dict[str, Any]):
+def test_fork_with_changes_completes_and_leaves_its_parent_unchanged(fields: dict[str, Any]):
     parent, whole = trained()
     before = content(parent)
     run = fork_run(parent, 6, recipe(**fields))
@@ -180,18 +181,18 @@ def test_a_fork_goes_its_own_way_to_the_end(fields: dict[str, Any]):
     assert forked.recipe == recipe(**fields)
     assert len(run.read_history().completed_epochs) == recipe(**fields).epochs
     assert any(not torch.equal(weight, whole.get_weights()[name]) for name, weight in forked.get_weights().items())
-    own = [event for event in figures(run.read_events()) if event["step"] <= 6]
-    assert own == [event for event in figures(parent.read_events()) if event["step"] <= 6]
+    shared = [event for event in figures(run.read_events()) if event["step"] <= 6]
+    assert shared == [event for event in figures(parent.read_events()) if event["step"] <= 6]
     assert content(parent) == before
 
 
-def test_the_log_is_the_parent_s_up_to_that_moment_and_then_says_what_is_other():
+def test_log_of_a_fork_is_that_of_its_parent_followed_by_the_changes():
     parent, _ = trained(Script({4: [Pause()]}, then=[Resume()]))
     run = fork_run(parent, 6, recipe(lr=0.5, epochs=7, optimizer=Adam(beta1=0.8)), name="Other", owner="me")
     *prefix, forked = run.read_events()
-    told = list(parent.read_events())
-    last = max(place for place, event in enumerate(told) if event.kind == "checkpoint_saved" and event.step == 6)
-    assert prefix[:-1] == told[:last]
+    stream = list(parent.read_events())
+    last = max(index for index, event in enumerate(stream) if event.kind == "checkpoint_saved" and event.step == 6)
+    assert prefix[:-1] == stream[:last]
     assert (prefix[-1].kind, prefix[-1].step) == ("checkpoint_saved", 6)
     assert forked == Forked(
         step=6,
@@ -218,14 +219,14 @@ def train_and_read(run: Run) -> list[Any]:
     return list(run.read_events())
 
 
-def test_a_fork_carries_the_knobs_that_were_turned_before():
-    knobs = {"lr": 0.003, "batch_size": 8, "dropout": [0.0, 0.6], "optimizer": {"kind": "adam", "beta1": 0.7}}
-    parent, whole = trained(Script({4: [UpdateHyperparameters(hyperparameters=knobs)]}))
+def test_fork_keeps_earlier_hyperparameter_changes():
+    changes = {"lr": 0.003, "batch_size": 8, "dropout": [0.0, 0.6], "optimizer": {"kind": "adam", "beta1": 0.7}}
+    parent, whole = trained(Script({4: [UpdateHyperparameters(hyperparameters=changes)]}))
     assert parent.record.architecture.dropout_rates == (0.1, 0.3)
     early, late = min(parent.list_checkpoint_steps()), max(parent.list_checkpoint_steps())
     assert load_recipe_at(parent, early) == recipe()
     assert load_recipe_at(parent, late) == recipe().update_hyperparameters(
-        {name: knobs[name] for name in knobs if name != "dropout"}
+        {name: changes[name] for name in changes if name != "dropout"}
     )
     for step in parent.list_checkpoint_steps()[1:-1]:
         run = fork_run(parent, step, load_recipe_at(parent, step))
@@ -236,7 +237,7 @@ def test_a_fork_carries_the_knobs_that_were_turned_before():
         assert figures(run.read_events()) == figures(parent.read_events())
 
 
-def test_a_fork_from_before_a_knob_was_turned_knows_nothing_of_it():
+def test_fork_ignores_later_hyperparameter_changes():
     parent, _ = trained(Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.5, "dropout": [0.9, 0.9]})]}))
     _, undisturbed = trained()
     run = fork_run(parent, 3, load_recipe_at(parent, 3))
@@ -245,7 +246,7 @@ def test_a_fork_from_before_a_knob_was_turned_knows_nothing_of_it():
     assert run.read_history().hyperparameter_changes == []
 
 
-def test_a_knob_turned_at_the_very_moment_is_the_fork_s():
+def test_fork_keeps_hyperparameter_changes_of_its_own_step():
     script = Script(
         {6: [UpdateHyperparameters(hyperparameters={"lr": 0.02}), UpdateHyperparameters(hyperparameters={"lr": 0.03})]}
     )
@@ -256,7 +257,7 @@ def test_a_knob_turned_at_the_very_moment_is_the_fork_s():
     assert_same_weights(train(run).get_weights(), whole.get_weights())
 
 
-def test_a_fork_of_a_fork():
+def test_fork_of_a_fork_names_both_parents():
     parent, whole = trained()
     child = fork_run(parent, 3, load_recipe_at(parent, 3))
     train(child)
@@ -274,7 +275,7 @@ def test_a_fork_of_a_fork():
 
 
 @pytest.mark.parametrize(("field", "value"), [("dataset", "mnist"), ("validation_size", 40), ("limit", 50)])
-def test_other_images_are_refused(field: str, value: Any):
+def test_fork_with_other_images_is_rejected(field: str, value: Any):
     parent, _ = trained()
     known = len(list_runs()[0])
     with pytest.raises(RecipeError, match=f"{field} cannot change") as caught:
@@ -286,7 +287,9 @@ def test_other_images_are_refused(field: str, value: Any):
 @pytest.mark.parametrize(
     ("step", "epochs", "needed"), [(6, 1, 2), (9, 1, 2), (12, 1, 3), (12, 2, 3), (3, 1, None), (9, 2, None)]
 )
-def test_too_few_epochs_are_refused_with_the_number_that_would_do(step: int, epochs: int, needed: int | None):
+def test_fork_with_too_few_epochs_is_rejected_with_the_smallest_valid_number(
+    step: int, epochs: int, needed: int | None
+):
     parent, _ = trained()
     known = len(list_runs()[0])
     if needed is None:
@@ -300,7 +303,7 @@ def test_too_few_epochs_are_refused_with_the_number_that_would_do(step: int, epo
     assert train(fork_run(parent, step, recipe(epochs=needed))).step == 6 * needed
 
 
-def test_what_cannot_be_trained_makes_no_folder():
+def test_rejected_fork_creates_no_folder():
     parent, _ = trained()
     known = len(list_runs()[0])
     with pytest.raises(RecipeError, match="batch of 97"):
@@ -318,13 +321,13 @@ def test_what_cannot_be_trained_makes_no_folder():
     assert len(list_runs()[0]) == known + 1
 
 
-def test_the_parent_may_be_deleted():
+def test_fork_trains_after_its_parent_was_deleted():
     parent, whole = trained()
     run, other = (fork_run(parent, 6, load_recipe_at(parent, 6)) for _ in range(2))
     kept = {step: parent.load_snapshot(step) for step in run.list_snapshot_steps()}
     train(other)
     delete_run(other)
-    assert parent.list_checkpoint_steps() == MOMENTS
+    assert parent.list_checkpoint_steps() == CHECKPOINT_STEPS
     delete_run(parent)
     for step, weights in kept.items():
         assert_same_weights(run.load_snapshot(step), weights)
@@ -332,12 +335,12 @@ def test_the_parent_may_be_deleted():
     assert_same_weights(train(fork_run(run, 9, load_recipe_at(run, 9))).get_weights(), whole.get_weights())
 
 
-def test_a_fork_that_thins_its_snapshots_leaves_the_parent_s(monkeypatch: pytest.MonkeyPatch):
+def test_pruning_snapshots_of_a_fork_keeps_those_of_its_parent(monkeypatch: pytest.MonkeyPatch):
     parent, _ = trained()
     before = content(parent)
     run = fork_run(parent, 9, recipe(epochs=4))
-    monkeypatch.setattr(record, "MAX_SNAPSHOTS", 3)
-    monkeypatch.setattr(record, "MAX_CHECKPOINTS", 2)
+    monkeypatch.setattr("playground.engine.runs.recorder.MAX_SNAPSHOTS", 3)
+    monkeypatch.setattr("playground.engine.runs.recorder.MAX_CHECKPOINTS", 2)
     train(run)
     assert len(run.list_snapshot_steps()) == 3
     assert len(run.list_checkpoint_steps()) == 2
@@ -345,10 +348,10 @@ def test_a_fork_that_thins_its_snapshots_leaves_the_parent_s(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("killed_at", [("resumed", 6), ("step_done", 7), ("checkpoint_saved", 9), ("step_done", 11)])
-def test_a_fork_that_is_killed_keeps_its_origin(killed_at: tuple[str, int]):
+def test_killed_fork_keeps_its_origin(killed_at: tuple[str, int]):
     parent, _ = trained()
-    settings = recipe(lr=0.003, epochs=3)
-    run, whole = (fork_run(parent, 6, settings) for _ in range(2))
+    changed_recipe = recipe(lr=0.003, epochs=3)
+    run, whole = (fork_run(parent, 6, changed_recipe) for _ in range(2))
     train(run, until=lambda event: (event.kind, event.step) == killed_at)
     assert run.read_history().status == "interrupted"
     assert [event.parent for event in forked_events(run)] == [parent.id]
@@ -356,11 +359,11 @@ def test_a_fork_that_is_killed_keeps_its_origin(killed_at: tuple[str, int]):
     assert_same_weights(train(run).get_weights(), undisturbed.get_weights())
     assert forked_events(run) == forked_events(whole)
     assert figures(run.read_events()) == figures(whole.read_events())
-    places = [event.kind for event in run.read_events()]
-    assert places.index("forked") < places.index("resumed")
+    kinds = [event.kind for event in run.read_events()]
+    assert kinds.index("forked") < kinds.index("resumed")
 
 
-def test_a_fork_never_started_can_be_gone_on_with_later():
+def test_unstarted_fork_can_resume_later():
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(epochs=3))
     assert LogReader(run).read_history().status == "stopped"
@@ -370,8 +373,8 @@ def test_a_fork_never_started_can_be_gone_on_with_later():
     assert train(run).step == 18
 
 
-def test_a_run_that_trains_can_be_forked():
-    """What the fork takes is what the parent was at that moment, whatever it does meanwhile."""
+def test_live_run_can_be_forked():
+    """The fork starts from the parent's checkpoint, independently of the parent's later training."""
     run = create_run(RICH, recipe())
     trainer = make_trainer(RICH, recipe())
     script = Script()
@@ -389,7 +392,7 @@ def test_a_run_that_trains_can_be_forked():
         assert fork.read_history().steps == list(range(1, 19))
 
 
-def test_where_nothing_can_be_linked_the_files_are_copied(monkeypatch: pytest.MonkeyPatch):
+def test_files_are_copied_if_hard_links_are_not_supported(monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 

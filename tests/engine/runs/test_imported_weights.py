@@ -1,4 +1,4 @@
-"""Weights from a file: the same in the run that is made of them; all that is not weights of the network is refused."""
+"""Import of weights: the run has exactly these weights; files that do not fit the network are rejected."""
 
 import random
 
@@ -21,22 +21,24 @@ NET = Architecture(layers=(Conv2d(out_channels=2), BatchNorm(), Flatten(), Outpu
 WEIGHTS = build_model(NET, seed=4).state_dict()
 
 
-def test_a_run_is_made_that_has_these_weights_and_begins_with_them(home: object) -> None:
-    run = import_weights(serialize_snapshot(dict(WEIGHTS)), NET, Recipe(), name="Brought")
+def test_imported_run_has_the_weights_and_starts_from_them(home: object) -> None:
+    run = import_weights(serialize_snapshot(dict(WEIGHTS)), NET, Recipe(), name="Imported")
     for kept in (run.load_snapshot(0), load_initial_state(run).weights):
         assert all(torch.equal(kept[name], value) for name, value in WEIGHTS.items())
-    assert run.record.name == "Brought"
+    assert run.record.name == "Imported"
     assert run.can_resume(run.read_history())
     assert run.read_history().status == "stopped"
 
 
-def test_weights_of_a_net_whose_data_are_not_here_can_be_looked_at(home: object) -> None:
+def test_weights_can_be_imported_without_their_dataset(home: object) -> None:
     recipe = Recipe(dataset="kmnist", transferred_lr_scale=0.0)
     run = import_weights(serialize_snapshot(dict(WEIGHTS)), NET, recipe)
-    assert run.record.recipe == recipe.replace(transferred_lr_scale=1.0), "a share is about a part of the weights"
+    assert run.record.recipe == recipe.replace(transferred_lr_scale=1.0), (
+        "the scale applies only to partly transferred weights"
+    )
 
 
-def test_half_precision_is_brought_to_the_network_s_own(home: object) -> None:
+def test_half_precision_weights_are_converted(home: object) -> None:
     half = {name: value.half() if value.is_floating_point() else value for name, value in WEIGHTS.items()}
     run = import_weights(safetensors.torch.save(half), NET, Recipe())
     assert all(value.dtype == WEIGHTS[name].dtype for name, value in run.load_snapshot(0).items())
@@ -50,7 +52,7 @@ def test_half_precision_is_brought_to_the_network_s_own(home: object) -> None:
         ({"0.bias": torch.zeros(3)}, r"0.bias is \(3,\) in place of \(2,\)"),
     ],
 )
-def test_weights_of_another_network_are_refused_by_name(
+def test_imported_weights_of_another_network_are_rejected_by_name(
     changed: dict[str, torch.Tensor | None], words: str, home: object
 ) -> None:
     weights = {name: value for name, value in ({**WEIGHTS, **changed}).items() if value is not None}
@@ -59,26 +61,26 @@ def test_weights_of_another_network_are_refused_by_name(
     assert list_runs()[0] == []
 
 
-def test_damaged_files_are_refused_and_leave_nothing(home: object) -> None:
-    """Every one of 400 files with bytes changed, cut off or put in is refused with a reason, or is sound after all."""
-    dice = random.Random(3)
-    sound = serialize_snapshot(dict(WEIGHTS))
-    refused = 0
+def test_damaged_weight_files_are_rejected_and_leave_nothing(home: object) -> None:
+    """Each of 400 files with changed, removed or inserted bytes is rejected with a reason, or is still valid."""
+    generator = random.Random(3)
+    valid = serialize_snapshot(dict(WEIGHTS))
+    rejected = 0
     for _ in range(400):
-        content = bytearray(sound)
-        for _ in range(dice.choice((1, 1, 4, 20))):
-            place = dice.randrange(min(len(content), dice.choice((8, 400, len(content)))))
-            match dice.randrange(3):
+        content = bytearray(valid)
+        for _ in range(generator.choice((1, 1, 4, 20))):
+            position = generator.randrange(min(len(content), generator.choice((8, 400, len(content)))))
+            match generator.randrange(3):
                 case 0:
-                    content[place] = dice.randrange(256)
+                    content[position] = generator.randrange(256)
                 case 1:
-                    del content[place : place + dice.randrange(1, 200)]
+                    del content[position : position + generator.randrange(1, 200)]
                 case _:
-                    content[place:place] = dice.randbytes(dice.randrange(1, 60))
+                    content[position:position] = generator.randbytes(generator.randrange(1, 60))
             content = content or bytearray(b"\0")
         try:
             delete_run(import_weights(bytes(content), NET, Recipe()))
         except PlaygroundError:
-            refused += 1
-    assert refused > 200
+            rejected += 1
+    assert rejected > 200
     assert list_runs()[0] == []

@@ -1,4 +1,4 @@
-"""Writing a run: first true on the disk, then logged; what happens when the disk says no; who holds a run."""
+"""Recorder: files are written before they are logged, failed writes end the run, locks mark live runs."""
 
 import errno
 import shutil
@@ -18,7 +18,6 @@ from playground.core import events
 from playground.core.events import Pause, Stop, UpdateHyperparameters
 from playground.core.history import History
 from playground.engine.file_lock import acquire_lock, is_locked
-from playground.engine.runs import recorder as record
 from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.manage import delete_run
 from playground.engine.runs.recorder import Recorder, select_for_pruning
@@ -37,26 +36,26 @@ def run(home: Path) -> Run:
 
 
 def recorded(run: Run, script: Script | None = None, *, until_event: tuple[str, int] | None = None):
-    """Train a run from where it stands, perhaps killed right after an event; the events as they were passed on."""
+    """Train a run from its last checkpoint, killed after ``until_event`` if given; return the reported events."""
     trainer = make_trainer(RICH, RECIPE)
     script = script or Script()
     script.trainer = trainer
-    found = []
+    stream = []
     with Recorder(run) as recorder:
         for event in recorder.run_trainer(trainer, script):
-            found.append(event)
+            stream.append(event)
             if (event.kind, event.step) == until_event:
                 break
-    return found, trainer
+    return stream, trainer
 
 
-def test_every_event_is_true_on_the_disk_when_it_is_told(run: Run):
+def test_every_event_is_on_disk_when_it_is_told(run: Run):
     trainer = make_trainer(RICH, RECIPE)
-    told = []
+    reported = []
     with Recorder(run) as recorder:
-        for event in recorder.run_trainer(trainer, _nobody(trainer)):
-            told.append(event)
-            assert list(run.read_events()) == told
+        for event in recorder.run_trainer(trainer, _empty_script(trainer)):
+            reported.append(event)
+            assert list(run.read_events()) == reported
             if event.kind == "snapshot_saved":
                 assert_same_weights(run.load_snapshot(event.step), trainer.get_weights())
             if event.kind == "checkpoint_saved":
@@ -67,14 +66,14 @@ def test_every_event_is_true_on_the_disk_when_it_is_told(run: Run):
     assert run.read_history().snapshot_steps == list(run.list_snapshot_steps())
 
 
-def _nobody(trainer) -> Script:
+def _empty_script(trainer) -> Script:
     script = Script()
     script.trainer = trainer
     return script
 
 
 @pytest.mark.parametrize("killed_at", [("step_done", 5), ("epoch_done", 6), ("snapshot_saved", 9), ("paused", 4)])
-def test_a_killed_and_resumed_run_reads_as_if_never_killed(run: Run, home: Path, killed_at: tuple[str, int]):
+def test_log_after_kill_and_resume_equals_that_of_an_undisturbed_run(run: Run, home: Path, killed_at: tuple[str, int]):
     script = Script({4: [Pause()]}, then=[events.Resume()])
     recorded(run, script, until_event=killed_at)
     assert run.read_history().status == "interrupted"
@@ -91,7 +90,7 @@ def test_a_killed_and_resumed_run_reads_as_if_never_killed(run: Run, home: Path,
             assert_same_weights(run.load_snapshot(step), whole.load_snapshot(step))
 
 
-def test_what_the_log_says_of_a_knob_holds_after_a_kill(run: Run):
+def test_logged_hyperparameter_change_applies_after_a_kill(run: Run):
     script = Script({4: [Pause()]}, then=[UpdateHyperparameters(hyperparameters={"lr": 0.123}), Stop()])
     recorded(run, script, until_event=("hyperparameter_changed", 4))
     recorded(run)
@@ -102,7 +101,7 @@ def test_what_the_log_says_of_a_knob_holds_after_a_kill(run: Run):
 
 @contextmanager
 def full_disk(monkeypatch: pytest.MonkeyPatch, suffix: str, number: int = errno.ENOSPC) -> Iterator[None]:
-    """No file whose name holds ``suffix`` can be written."""
+    """Fail every write of a file whose name contains ``suffix``."""
     write = Path.write_bytes
 
     def refuse(path: Path, content: bytes) -> int:
@@ -118,15 +117,15 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, suffix: str, number: int = errno.
 
 @pytest.mark.parametrize("suffix", ["safetensors", ".pt"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
-def test_a_full_disk_ends_the_run_in_words(run: Run, monkeypatch: pytest.MonkeyPatch, suffix: str, number: int):
+def test_full_disk_ends_the_run_with_a_clear_error(run: Run, monkeypatch: pytest.MonkeyPatch, suffix: str, number: int):
     recorded(run, Script({5: [Stop()]}))
     kept = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path != run.log_path}
     with full_disk(monkeypatch, suffix, number):
-        told, _ = recorded(run)
-    assert isinstance(told[-1], events.RunFailed)
-    assert "No space left" in told[-1].what
-    assert told[-1].fix
-    assert list(run.read_events())[-1] == told[-1]
+        reported, _ = recorded(run)
+    assert isinstance(reported[-1], events.RunFailed)
+    assert "No space left" in reported[-1].what
+    assert reported[-1].fix
+    assert list(run.read_events())[-1] == reported[-1]
     assert run.read_history().status == "failed"
     assert {path: path.read_bytes() for path in kept} == kept
     assert not list(run.folder.rglob(".*")), "half-written files stay behind"
@@ -134,40 +133,40 @@ def test_a_full_disk_ends_the_run_in_words(run: Run, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
-def test_a_log_that_cannot_grow_loses_nothing_that_was_told(run: Run):
+def test_log_that_cannot_grow_keeps_every_reported_event(run: Run):
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     trainer = make_trainer(RICH, RECIPE)
-    told = []
+    reported = []
     with Recorder(run) as recorder:
         try:
-            for event in recorder.run_trainer(trainer, _nobody(trainer)):
-                told.append(event)
-                if event.kind == "step_done" and event.step == 5:  # 40 bytes are less than any line
+            for event in recorder.run_trainer(trainer, _empty_script(trainer)):
+                reported.append(event)
+                if event.kind == "step_done" and event.step == 5:  # 40 bytes are shorter than any line
                     resource.setrlimit(resource.RLIMIT_FSIZE, (run.log_path.stat().st_size + 40, before[1]))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert isinstance(told[-1], events.RunFailed)
-    assert list(run.read_events()) == told[:-1]
+    assert isinstance(reported[-1], events.RunFailed)
+    assert list(run.read_events()) == reported[:-1]
 
 
-def test_snapshots_stay_few(run: Run, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(record, "MAX_SNAPSHOTS", 4)
+def test_number_of_snapshots_is_limited(run: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("playground.engine.runs.recorder.MAX_SNAPSHOTS", 4)
     recorded(run)
     assert len(run.list_snapshot_steps()) == 4
     assert (run.list_snapshot_steps()[0], run.list_snapshot_steps()[-1]) == (0, 12)
 
 
-def test_snapshots_take_little_room(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_size_of_snapshots_is_limited(home: Path, monkeypatch: pytest.MonkeyPatch):
     run = create_run(RICH, RECIPE)
-    monkeypatch.setattr(record, "MAX_KEPT_BYTES", 1)
+    monkeypatch.setattr("playground.engine.runs.recorder.MAX_KEPT_BYTES", 1)
     recorded(run)
     assert run.list_snapshot_steps() == (0, 12)
 
 
 @given(st.sets(st.integers(0, 10**6), max_size=60), st.integers(-1, 50))
-def test_thinned_keeps_the_ends_and_the_number(steps: set[int], allowed: int):
+def test_pruning_keeps_first_and_last_step_and_the_allowed_number(steps: set[int], allowed: int):
     ordered = tuple(sorted(steps))
     dropped = select_for_pruning(ordered, allowed)
     kept = [step for step in ordered if step not in dropped]
@@ -178,7 +177,7 @@ def test_thinned_keeps_the_ends_and_the_number(steps: set[int], allowed: int):
 
 
 @given(st.integers(10, 200))
-def test_thinned_keeps_early_moments_denser(count: int):
+def test_pruning_keeps_early_steps_denser(count: int):
     steps = tuple(range(0, count * 10, 10))
     dropped = set(select_for_pruning(steps, 8))
     kept = [step for step in steps if step not in dropped]
@@ -196,7 +195,7 @@ with hold_lock(Path(sys.argv[1])) as is_held:
 """
 
 
-def test_a_run_is_live_while_another_process_lives(run: Run):
+def test_run_is_live_while_another_process_holds_its_lock(run: Run):
     command = [sys.executable, "-c", HOLD, str(run.lock_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline().strip() == "True"
@@ -207,25 +206,25 @@ def test_a_run_is_live_while_another_process_lives(run: Run):
             delete_run(run)
         holder.kill()
         holder.wait()
-        until(lambda: not run.is_live(), 5, "the lock's end")
+        until(lambda: not run.is_live(), 5, "the lock to be released")
     recorded(run)
     assert run.read_history().status == "completed"
 
 
-def test_checks_of_a_lock_do_not_see_each_other(tmp_path: Path):
+def test_concurrent_lock_checks_do_not_report_a_holder(tmp_path: Path):
     path = tmp_path / "log"
     path.touch()
     wrong: list[str] = []
 
-    def ask() -> None:
-        wrong.extend("free, yet held" for _ in range(3000) if is_locked(path))
+    def check() -> None:
+        wrong.extend("free, but reported as held" for _ in range(3000) if is_locked(path))
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=check) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong, f"{len(wrong)} of 12,000 questions were answered wrongly"
+    assert not wrong, f"{len(wrong)} of 12,000 checks were wrong"
 
 
 def test_lock_is_held_until_it_is_released(tmp_path: Path):
@@ -257,27 +256,27 @@ def test_locking_in_a_deleted_folder_does_not_create_it(tmp_path: Path):
     assert not (tmp_path / "deleted").exists()
 
 
-def test_the_tail_reads_every_line_once_and_begins_anew_with_the_log(run: Run):
-    tail = LogReader(run)
-    assert tail.read_history().status == "waiting"
+def test_log_reader_reads_every_line_once_and_restarts_with_a_new_log(run: Run):
+    reader = LogReader(run)
+    assert reader.read_history().status == "waiting"
     stream = play(make_trainer(RICH, RECIPE), Script({5: [Stop()]}))
     lines = [event.model_dump_json().encode() + b"\n" for event in stream]
     content = b"".join(lines)
     for end in (10, len(lines[0]) + 3, len(content) // 2, len(content)):
         run.log_path.write_bytes(content[:end])
         expected = History.from_events(run.read_events())
-        assert tail.read_history().steps == expected.steps
-        assert tail.read_history().snapshot_steps == expected.snapshot_steps
-    assert tail.read_history().status == "stopped"
+        assert reader.read_history().steps == expected.steps
+        assert reader.read_history().snapshot_steps == expected.snapshot_steps
+    assert reader.read_history().status == "stopped"
     replaced = run.log_path.with_name("other")
     replaced.write_bytes(content + b"\n" * 50)
     replaced.rename(run.log_path)
-    assert tail.read_history().steps == [1, 2, 3, 4, 5]
+    assert reader.read_history().steps == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("step", [3, 6, 12])
-def test_a_checkpoint_that_was_not_logged_yet_costs_no_history(run: Run, step: int):
-    """Killed between writing the checkpoint and its line in the log: what the log holds up to that step is true."""
+def test_kill_before_a_checkpoint_is_logged_loses_no_history(run: Run, step: int):
+    """Killed between writing the checkpoint and logging it: the log up to that step is kept."""
     recorded(run, until_event=("checkpoint_saved", step))
     *earlier, line = run.log_path.read_bytes().splitlines(keepends=True)
     assert b"checkpoint_saved" in line
@@ -290,7 +289,7 @@ def test_a_checkpoint_that_was_not_logged_yet_costs_no_history(run: Run, step: i
     assert saved == [event.step for event in whole.read_events() if event.kind == "checkpoint_saved"]
 
 
-def test_what_follows_a_torn_line_is_a_line_of_its_own(run: Run):
+def test_event_after_a_truncated_line_starts_a_new_line(run: Run):
     recorded(run, until_event=("step_done", 2))
     run.log_path.write_bytes(run.log_path.read_bytes()[:-20])
     append_events(run.log_path, events.RunFailed(step=1, elapsed_s=1, what="It broke."))
@@ -299,20 +298,20 @@ def test_what_follows_a_torn_line_is_a_line_of_its_own(run: Run):
     assert failure.what == "It broke."
 
 
-def test_a_run_deleted_while_it_trains_is_not_made_again_by_half(run: Run):
+def test_run_deleted_while_it_trains_is_not_recreated(run: Run):
     trainer = make_trainer(RICH, RECIPE)
-    told = []
+    reported = []
     with Recorder(run) as recorder:
-        for event in recorder.run_trainer(trainer, _nobody(trainer)):
-            told.append(event)
+        for event in recorder.run_trainer(trainer, _empty_script(trainer)):
+            reported.append(event)
             if event.step == 2:
                 shutil.rmtree(run.folder, ignore_errors=True)
-    assert told[-1].kind == "run_failed"
-    assert "deleted" in told[-1].what
+    assert reported[-1].kind == "run_failed"
+    assert "deleted" in reported[-1].what
     assert not run.folder.exists()
 
 
-def test_a_failed_run_can_go_on_from_its_checkpoint(run: Run):
+def test_failed_run_can_resume_from_its_checkpoint(run: Run):
     recorded(run, Script({2: [Pause(), Stop()]}))
     append_events(run.log_path, events.RunFailed(step=3, elapsed_s=1, what="Memory ran out."))
     assert run.read_history().status == "failed"

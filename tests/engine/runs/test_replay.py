@@ -1,4 +1,4 @@
-"""A run done over gives the same weights bit for bit, knobs and all; one that was tampered with does not."""
+"""Replay: identical weights bit for bit, including hyperparameter changes; manipulated runs are detected."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
 from playground.core.schedules import OneCycle
-from playground.engine.runs import initial_state as material
+from playground.engine.runs import initial_state
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
@@ -21,7 +21,7 @@ from playground.engine.runs.run_files import serialize_snapshot
 from playground.errors import StorageError
 from tests.engine.helpers import AUGMENTATION, RICH, Script, assert_same_weights, figures, make_trainer, tiny_recipe
 
-KNOBS: list[dict[str, Any]] = [
+CHANGES: list[dict[str, Any]] = [
     {"lr": 0.003},
     {"batch_size": 31},
     {"epochs": 3},
@@ -34,7 +34,7 @@ KNOBS: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def _tiny_trainers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(material, "Trainer", make_trainer)
+    monkeypatch.setattr(initial_state, "Trainer", make_trainer)
 
 
 def recipe(**fields: Any) -> Recipe:
@@ -55,12 +55,12 @@ def trained(script: Script | None = None, **fields: Any) -> Run:
 
 
 def replayed(run: Run) -> tuple[dict[int, bool], list[Any]]:
-    again = Replay(run)
-    stream = list(again.run())
-    return again.snapshot_matches, stream
+    replay = Replay(run)
+    stream = list(replay.run())
+    return replay.snapshot_matches, stream
 
 
-def test_an_undisturbed_run_comes_out_the_same_at_every_snapshot():
+def test_replay_matches_every_snapshot():
     run = trained()
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
     compared, stream = replayed(run)
@@ -72,9 +72,9 @@ def test_an_undisturbed_run_comes_out_the_same_at_every_snapshot():
 
 
 @pytest.mark.parametrize("step", [0, 3, 5, 6, 11])
-@pytest.mark.parametrize("knobs", KNOBS, ids=str)
-def test_knobs_are_turned_again_after_the_same_batches(knobs: dict[str, Any], step: int):
-    run = trained(Script({step: [UpdateHyperparameters(hyperparameters=knobs)]}))
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+def test_replay_repeats_hyperparameter_changes_after_the_same_batches(changes: dict[str, Any], step: int):
+    run = trained(Script({step: [UpdateHyperparameters(hyperparameters=changes)]}))
     compared, stream = replayed(run)
     assert compared
     assert all(compared.values()), compared
@@ -82,25 +82,25 @@ def test_knobs_are_turned_again_after_the_same_batches(knobs: dict[str, Any], st
     assert figures(stream) == figures(run.read_events())
     changed = [event.after for event in run.read_events() if event.kind == "hyperparameter_changed"]
     assert changed == [event.after for event in stream if event.kind == "hyperparameter_changed"]
-    assert len(changed) == len(knobs)
+    assert len(changed) == len(changes)
 
 
-def test_many_knobs_in_one_run_that_was_paused_stepped_stopped_and_resumed():
+def test_replay_matches_a_run_with_many_changes_pauses_and_stops():
     run = trained(
         Script(
             {
                 2: [
-                    UpdateHyperparameters(hyperparameters=KNOBS[0]),
+                    UpdateHyperparameters(hyperparameters=CHANGES[0]),
                     UpdateHyperparameters(hyperparameters={"lr": 0.004}),
                 ],
                 4: [Pause()],
                 7: [Stop()],
             },
             then=[
-                UpdateHyperparameters(hyperparameters=KNOBS[3]),
+                UpdateHyperparameters(hyperparameters=CHANGES[3]),
                 SaveSnapshot(),
                 TrainSteps(batches=2),
-                UpdateHyperparameters(hyperparameters=KNOBS[1]),
+                UpdateHyperparameters(hyperparameters=CHANGES[1]),
                 Resume(),
             ],
         )
@@ -108,7 +108,10 @@ def test_many_knobs_in_one_run_that_was_paused_stepped_stopped_and_resumed():
     train(
         run,
         Script(
-            {7: [UpdateHyperparameters(hyperparameters=KNOBS[2])], 9: [UpdateHyperparameters(hyperparameters=KNOBS[6])]}
+            {
+                7: [UpdateHyperparameters(hyperparameters=CHANGES[2])],
+                9: [UpdateHyperparameters(hyperparameters=CHANGES[6])],
+            }
         ),
     )
     compared, stream = replayed(run)
@@ -119,7 +122,7 @@ def test_many_knobs_in_one_run_that_was_paused_stepped_stopped_and_resumed():
 
 
 @pytest.mark.parametrize("ending", ["stopped", "interrupted"])
-def test_a_run_that_was_stopped_is_done_over_up_to_there(ending: Any):
+def test_stopped_run_is_replayed_to_its_last_step(ending: Any):
     run = trained(Script({3: [UpdateHyperparameters(hyperparameters={"lr": 0.1})], 8: [Stop(status=ending)]}))
     compared, stream = replayed(run)
     assert compared == dict.fromkeys(run.list_snapshot_steps(), True)
@@ -127,7 +130,7 @@ def test_a_run_that_was_stopped_is_done_over_up_to_there(ending: Any):
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_a_run_whose_epochs_were_cut_short_is_done_over_up_to_there(epochs: int):
+def test_run_with_reduced_epochs_is_replayed_to_its_last_step(epochs: int):
     run = trained(Script({8: [UpdateHyperparameters(hyperparameters={"epochs": epochs})]}))
     compared, stream = replayed(run)
     assert all(compared.values())
@@ -135,7 +138,7 @@ def test_a_run_whose_epochs_were_cut_short_is_done_over_up_to_there(epochs: int)
     assert stream[-1].step == run.read_history().step
 
 
-def test_a_changed_weight_is_found_out():
+def test_replay_detects_a_changed_weight():
     run = trained()
     weights = run.load_snapshot(6)
     first = weights["0.weight"].view(-1)
@@ -145,7 +148,7 @@ def test_a_changed_weight_is_found_out():
     assert [step for step, same in compared.items() if not same] == [6]
 
 
-def test_other_layers_in_a_snapshot_are_found_out():
+def test_replay_detects_other_layers_in_a_snapshot():
     run = trained()
     weights = run.load_snapshot(3)
     weights.pop(next(iter(weights)))
@@ -153,7 +156,7 @@ def test_other_layers_in_a_snapshot_are_found_out():
     assert replayed(run)[0][3] is False
 
 
-def test_a_log_that_says_otherwise_is_found_out():
+def test_replay_detects_a_changed_log():
     run = trained(Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.003})]}))
     run.log_path.write_bytes(run.log_path.read_bytes().replace(b'"after":0.003', b'"after":0.0031'))
     compared, _ = replayed(run)
@@ -161,7 +164,7 @@ def test_a_log_that_says_otherwise_is_found_out():
     assert not compared[12]
 
 
-def test_a_snapshot_that_was_thinned_away_is_not_asked_for():
+def test_replay_skips_pruned_snapshots():
     run = trained()
     run.get_snapshot_path(6).unlink()
     compared, _ = replayed(run)
@@ -169,7 +172,7 @@ def test_a_snapshot_that_was_thinned_away_is_not_asked_for():
     assert all(compared.values())
 
 
-def test_a_fork_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_replay_of_a_fork_is_rejected(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(DATASETS, "tiny", Dataset("tiny", "Tiny", (1, 8, 8), ("0", "1", "2"), 126, 30, ""))
     parent = trained(dataset="tiny", validation_size=30)
     run = fork_run(parent, 6, recipe(dataset="tiny", validation_size=30), name="The fork")
@@ -181,12 +184,12 @@ def test_a_fork_is_refused(monkeypatch: pytest.MonkeyPatch):
     assert all(replayed(parent)[0].values())
 
 
-def test_a_run_without_weights_is_refused():
+def test_replay_of_a_run_without_weights_is_rejected():
     with pytest.raises(StorageError, match="no weights"):
         Replay(create_run(RICH, recipe()))
 
 
-def test_a_knob_turned_between_two_snapshots_of_one_step_changes_neither():
+def test_replay_matches_snapshots_around_a_hyperparameter_change():
     run = trained(Script({4: [SaveSnapshot(), UpdateHyperparameters(hyperparameters={"lr": 0.1}), SaveSnapshot()]}))
     compared, _ = replayed(run)
     assert compared[4]

@@ -1,4 +1,4 @@
-"""Run folders: made, found, read with suspicion, written all or nothing."""
+"""Run folders: creation, lookup, validation of their files and atomic writes."""
 
 import json
 import os
@@ -35,7 +35,7 @@ STARTED = RunStarted(
 )
 
 
-def batch(step: int) -> StepDone:
+def make_step(step: int) -> StepDone:
     figures = {"loss": 1.5, "accuracy": 0.5, "lr": 0.01, "images_per_second": 1000}
     return StepDone(step=step, elapsed_s=step / 10, epochs=step / 6, **figures)
 
@@ -45,13 +45,13 @@ def new_run(name: str | None = None) -> Run:
 
 
 def rename_folder(run: Run, run_id: str) -> Run:
-    """The run under an id of choice."""
+    """Rename the folder of a run to another id."""
     moved = Run(run.folder.rename(run.folder.parent / run_id), run.record.model_copy(update={"id": run_id}))
     write_record(moved.folder, moved.record)
     return moved
 
 
-def test_a_run_is_read_as_it_was_made(home: Path):
+def test_run_is_read_as_created(home: Path):
     run = create_run(RICH, tiny_recipe(seed=3), name="Mine", owner="me")
     found = read_run(run.folder)
     assert found == run
@@ -127,7 +127,7 @@ def test_find_by_id_prefix_latest_and_pretrained(home: Path):
     ["", "../x", "..", ".", "/", "/etc", "../runs", "nope", "latest ", "*", "a\x00b", "x" * 300, "run.json"],
     ids=lambda name: repr(name[:9]),
 )
-def test_names_that_are_no_run(home: Path, name: str):
+def test_unknown_run_names_are_rejected(home: Path, name: str):
     run = new_run()
     (home / "run.json").write_text((run.folder / "run.json").read_text())
     (home / "x").mkdir()
@@ -137,18 +137,18 @@ def test_names_that_are_no_run(home: Path, name: str):
     assert run.id in str(caught.value)
 
 
-def test_latest_without_runs_says_so(home: Path):
+def test_latest_without_runs_is_rejected(home: Path):
     with pytest.raises(UnknownNameError, match="none yet"):
         find_run("latest")
 
 
-def test_an_id_that_begins_another_is_still_found(home: Path):
+def test_id_that_is_a_prefix_of_another_is_found(home: Path):
     short = rename_folder(new_run(), "20200101-000000-aa")
     rename_folder(new_run(), "20200101-000000-aabb")
     assert find_run(short.id) == short
 
 
-def test_the_pretrained_run_stays(home: Path):
+def test_pretrained_run_cannot_be_deleted(home: Path):
     run = find_run("pretrained")
     assert run.read_history().status == "completed"
     assert run.list_snapshot_steps()
@@ -157,16 +157,16 @@ def test_the_pretrained_run_stays(home: Path):
     assert run.folder.exists()
 
 
-def test_a_torn_last_line_is_dropped(home: Path):
+def test_truncated_last_line_is_ignored(home: Path):
     run = new_run()
-    lines = serialize_event(STARTED) + serialize_event(batch(1)) + serialize_event(batch(2))
+    lines = serialize_event(STARTED) + serialize_event(make_step(1)) + serialize_event(make_step(2))
     run.log_path.write_bytes(lines[:-9])
-    assert list(run.read_events()) == [STARTED, batch(1)]
+    assert list(run.read_events()) == [STARTED, make_step(1)]
     assert run.read_history().step == 1
     assert run.read_history().status == "interrupted"
 
 
-def test_garbage_between_lines_is_left_out(home: Path):
+def test_garbage_between_lines_is_ignored(home: Path):
     run = new_run()
     rubbish = [
         b"\n",
@@ -175,18 +175,25 @@ def test_garbage_between_lines_is_left_out(home: Path):
         b'{"kind":"from_the_future","step":3,"elapsed_s":1}\n',
         b"{" * 5000,
     ]
-    parts = [serialize_event(STARTED), *rubbish, b"\n", serialize_event(batch(1)), b"null\n", serialize_event(batch(2))]
+    parts = [
+        serialize_event(STARTED),
+        *rubbish,
+        b"\n",
+        serialize_event(make_step(1)),
+        b"null\n",
+        serialize_event(make_step(2)),
+    ]
     run.log_path.write_bytes(b"".join(parts))
-    assert list(run.read_events()) == [STARTED, batch(1), batch(2)]
+    assert list(run.read_events()) == [STARTED, make_step(1), make_step(2)]
 
 
 def test_fields_of_a_newer_version_do_not_hide_an_event(home: Path):
     run = new_run()
-    run.log_path.write_text(json.dumps({**batch(4).model_dump(), "from_the_future": 1}) + "\n")
-    assert list(run.read_events()) == [batch(4)]
+    run.log_path.write_text(json.dumps({**make_step(4).model_dump(), "from_the_future": 1}) + "\n")
+    assert list(run.read_events()) == [make_step(4)]
 
 
-def test_a_missing_log_is_an_empty_one(home: Path):
+def test_missing_log_is_read_as_empty(home: Path):
     run = new_run()
     run.log_path.unlink()
     assert list(run.read_events()) == []
@@ -204,7 +211,7 @@ BROKEN = {
 }
 
 
-def test_unreadable_folders_are_told_and_hide_nothing(home: Path):
+def test_unreadable_folders_are_reported_beside_the_runs(home: Path):
     run = new_run()
     for name, content in BROKEN.items():
         (home / "runs" / f"broken-{name}").mkdir()
@@ -213,15 +220,15 @@ def test_unreadable_folders_are_told_and_hide_nothing(home: Path):
     (home / "runs" / "directory" / "run.json").mkdir(parents=True)
     (home / "runs" / ".hidden").mkdir()
     (home / "runs" / "a-file").write_text("")
-    found, told = list_runs()
-    assert found == [run]
+    runs, unreadable = list_runs()
+    assert runs == [run]
     names = {*(f"broken-{name}" for name in BROKEN), "empty", "directory"}
-    assert {sentence.split(":")[0] for sentence in told} == names
-    assert all(len(sentence) < 1000 and "\n" not in sentence.strip() for sentence in told)
+    assert {sentence.split(":")[0] for sentence in unreadable} == names
+    assert all(len(sentence) < 1000 and "\n" not in sentence.strip() for sentence in unreadable)
     assert find_run("latest") == run
 
 
-def test_a_record_of_a_newer_version_is_no_damage(home: Path):
+def test_record_of_a_newer_version_raises_schema_error(home: Path):
     run = new_run()
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps({**record, "schema": 2}))
@@ -229,7 +236,7 @@ def test_a_record_of_a_newer_version_is_no_damage(home: Path):
         find_run(run.id)
 
 
-def test_checkpoints_are_read_back(home: Path):
+def test_checkpoint_round_trip(home: Path):
     run = new_run()
     trainer = make_trainer(RICH, run.record.recipe)
     run.checkpoint_path.write_bytes(serialize_checkpoint(trainer.create_checkpoint() | {"log_bytes": 0}))
@@ -239,40 +246,40 @@ def test_checkpoints_are_read_back(home: Path):
     assert found["recipe"] == trainer.recipe.to_canonical_json()
 
 
-class Evil:
-    """Were it unpickled, it would write a file."""
+class Malicious:
+    """Object that creates a folder if it is unpickled."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return os.mkdir, ("evil",)
 
 
-def test_unusable_checkpoints_are_told(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_unusable_checkpoints_are_rejected(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     run = new_run()
     with pytest.raises(StorageError, match="no checkpoint"):
         run.load_checkpoint()
     whole = serialize_checkpoint(make_trainer(PLAIN).create_checkpoint())
-    for content in (b"", b"rubbish", whole[:-200], serialize_checkpoint({"evil": Evil()})):
+    for content in (b"", b"rubbish", whole[:-200], serialize_checkpoint({"evil": Malicious()})):
         run.checkpoint_path.write_bytes(content)
         with pytest.raises(StorageError, match="damaged"):
             run.load_checkpoint()
     assert not (tmp_path / "evil").exists()
-    for schema, said in ((CHECKPOINT_SCHEMA + 1, "newer"), (1, "older")):
+    for schema, word in ((CHECKPOINT_SCHEMA + 1, "newer"), (1, "older")):
         other = {**make_trainer(PLAIN).create_checkpoint(), "schema": schema}
         run.checkpoint_path.write_bytes(serialize_checkpoint(other))
-        with pytest.raises(SchemaVersionError, match=said):
+        with pytest.raises(SchemaVersionError, match=word):
             run.load_checkpoint()
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"schema": "two"}, {"schema": 1}], ids=str)
-def test_a_checkpoint_that_holds_something_else_is_told(home: Path, content):
+def test_checkpoint_with_other_content_is_rejected(home: Path, content):
     run = new_run()
     run.checkpoint_path.write_bytes(serialize_checkpoint(content))
     with pytest.raises(PlaygroundError):
         make_trainer(RICH).restore(run.load_checkpoint())
 
 
-def test_unusable_snapshots_are_told(home: Path):
+def test_unusable_snapshots_are_rejected(home: Path):
     run = new_run()
     folder = run.folder / "snapshots"
     (folder / "5.safetensors").write_bytes(serialize_snapshot(make_trainer(PLAIN).get_weights()))
@@ -288,11 +295,11 @@ def test_unusable_snapshots_are_told(home: Path):
 
 ENDINGS = {
     "waiting": [],
-    "training": [STARTED, batch(12)],
-    "stopped": [STARTED, batch(3), RunEnded(step=3, elapsed_s=1, status="stopped")],
-    "interrupted": [STARTED, batch(3), RunEnded(step=3, elapsed_s=1, status="interrupted")],
-    "failed": [STARTED, batch(3), RunFailed(step=3, elapsed_s=1, what="Memory ran out.")],
-    "completed": [STARTED, batch(12), RunEnded(step=12, elapsed_s=1, status="completed")],
+    "training": [STARTED, make_step(12)],
+    "stopped": [STARTED, make_step(3), RunEnded(step=3, elapsed_s=1, status="stopped")],
+    "interrupted": [STARTED, make_step(3), RunEnded(step=3, elapsed_s=1, status="interrupted")],
+    "failed": [STARTED, make_step(3), RunFailed(step=3, elapsed_s=1, what="Memory ran out.")],
+    "completed": [STARTED, make_step(12), RunEnded(step=12, elapsed_s=1, status="completed")],
 }
 
 
@@ -300,14 +307,14 @@ ENDINGS = {
     ("ending", "without", "with_one"),
     [
         ("waiting", True, True),
-        ("training", True, True),  # nobody holds the log: it was interrupted
+        ("training", True, True),  # no process holds the lock: it was interrupted
         ("stopped", True, True),
         ("interrupted", True, True),
         ("failed", False, True),
         ("completed", False, False),
     ],
 )
-def test_a_run_can_go_on_where_something_is_left(home: Path, ending: str, without: bool, with_one: bool):
+def test_run_can_resume_if_steps_are_left(home: Path, ending: str, without: bool, with_one: bool):
     run = new_run()
     run.log_path.write_bytes(b"".join(serialize_event(event) for event in ENDINGS[ending]))
     assert run.can_resume() is without
@@ -317,11 +324,11 @@ def test_a_run_can_go_on_where_something_is_left(home: Path, ending: str, withou
     assert run.can_resume(run.read_history()) is with_one
     with hold_lock(run.lock_path) as is_held:
         assert is_held
-        assert not run.can_resume(), "a living process trains it"
+        assert not run.can_resume(), "a live process trains it"
     assert run.can_resume() is with_one
 
 
-def test_a_completed_run_goes_on_with_more_epochs_than_it_has(home: Path):
+def test_completed_run_can_resume_only_with_more_epochs(home: Path):
     run = new_run()
     run.log_path.write_bytes(b"".join(serialize_event(event) for event in ENDINGS["completed"]))
     assert not run.can_resume(epochs=3)
@@ -329,19 +336,19 @@ def test_a_completed_run_goes_on_with_more_epochs_than_it_has(home: Path):
     assert [run.can_resume(epochs=epochs) for epochs in (None, 1, 2, 3)] == [False, False, False, True]
 
 
-def fail_halfway(path: Path, problem: BaseException) -> None:
+def fail_halfway(path: Path, error: BaseException) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text("half")
-        raise problem
+        raise error
 
 
-def test_a_failing_write_leaves_the_old_file(tmp_path: Path):
+def test_failed_write_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
-    for problem in (OSError(28, "No space left on device"), KeyboardInterrupt()):
-        expected = StorageError if isinstance(problem, OSError) else KeyboardInterrupt
+    for error in (OSError(28, "No space left on device"), KeyboardInterrupt()):
+        expected = StorageError if isinstance(error, OSError) else KeyboardInterrupt
         with pytest.raises(expected):
-            fail_halfway(path, problem)
+            fail_halfway(path, error)
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
     with atomic_write(path) as temporary:
@@ -350,7 +357,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path):
     assert path.read_text() == "new"
 
 
-def test_a_data_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_read_only_data_folder_raises_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(blocked))
@@ -361,7 +368,7 @@ def test_a_data_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytes
     assert list_runs() == ([], [])
 
 
-def test_what_a_kill_left_of_runs_half_made_is_cleared_when_a_server_starts(home: Path):
+def test_server_start_removes_stale_incomplete_runs(home: Path):
     run = new_run()
     for name, age_s in ((".old", 7200), (".young", 60)):
         folder = run.folder.parent / name

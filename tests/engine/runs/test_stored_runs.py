@@ -68,7 +68,7 @@ def test_every_stored_run_opens(stored_home: Path):
         assert run.list_snapshot_steps() == snapshots
         assert run.list_checkpoint_steps() == checkpoints
         lines = [line for line in run.log_path.read_bytes().splitlines() if line]
-        assert len(list(run.read_events())) == len(lines), "a line is not understood"
+        assert len(list(run.read_events())) == len(lines), "a line of the log is not read"
         for snapshot in snapshots:
             assert set(run.load_snapshot(snapshot)) == set(find_named("Whole").load_snapshot(0))
         for checkpoint in checkpoints:
@@ -109,7 +109,7 @@ def test_stopped_stored_run_resumes_to_the_weights_of_the_undisturbed_run(stored
     # processors: these two must be equal bit for bit.
     undisturbed = fork_run(whole, 10, whole.record.recipe)
     assert_same_weights(resumed, train_to_end(undisturbed))
-    # What was stored was computed on another machine, where matrix products may be rounded otherwise (bfloat16 has
+    # The stored weights were computed on another machine, which can round matrix products differently (bfloat16 has
     # 8 bits). Ten steps of Adam move a weight by 0.01 at most.
     for name, value in stored.items():
         assert (resumed[name] - value).abs().mean() < 1e-3, name

@@ -1,4 +1,4 @@
-"""Frozen layers keep every bit, transferred ones have a learning rate of their own, and a cut changes neither."""
+"""Transfer learning: frozen layers, the learning rate of transferred layers, matching of layers, exact resume."""
 
 import copy
 from pathlib import Path
@@ -103,7 +103,7 @@ SHORT = Recipe(limit=320, batch_size=64, validation_size=100, precision="float32
     ids=lambda value: getattr(value, "kind", value),
 )
 @pytest.mark.parametrize("name", FROZEN)
-def test_frozen_weights_and_statistics_keep_every_bit_and_all_others_move(name: str, optimizer: Any, precision: Any):
+def test_frozen_weights_and_statistics_stay_identical_and_all_others_change(name: str, optimizer: Any, precision: Any):
     architecture, frozen = FROZEN[name]
     trainer = make_trainer(architecture, tiny_recipe(optimizer=optimizer, precision=precision, weight_decay=0.1))
     before = trainer.get_weights()
@@ -114,14 +114,14 @@ def test_frozen_weights_and_statistics_keep_every_bit_and_all_others_move(name: 
     }
 
 
-def test_frozen_layers_have_no_moments():
+def test_frozen_layers_have_no_optimizer_state():
     trainer = make_trainer(RICH.freeze_up_to(5), tiny_recipe(optimizer=Adam()))
     play(trainer)
     moments = trainer.create_checkpoint()["optimizer"]["state"]
     assert [state["exp_avg"].numel() for state in moments.values()] == [6 * 3 + 3]
 
 
-def test_a_net_with_nothing_to_train_is_refused_with_a_way_out():
+def test_network_without_trainable_layers_is_rejected_with_a_fix():
     everything = PLAIN.freeze_up_to(4)
     checks = (
         lambda: make_trainer(everything),
@@ -129,12 +129,12 @@ def test_a_net_with_nothing_to_train_is_refused_with_a_way_out():
         lambda: check_training_config(TINY.freeze_up_to(len(TINY.layers)), SHORT),
     )
     for check in checks:
-        with pytest.raises(ArchitectureError, match="nothing to train") as caught:
+        with pytest.raises(ArchitectureError, match="no trainable weights") as caught:
             check()
         assert "trainable" in caught.value.fix
 
 
-def test_only_a_batch_norm_that_learns_refuses_batches_of_one():
+def test_only_trainable_batch_norm_rejects_a_batch_size_of_one():
     recipe = tiny_recipe(batch_size=1, epochs=1)
     with pytest.raises(RecipeError, match="Batch norm"):
         make_trainer(RICH, recipe)
@@ -143,33 +143,32 @@ def test_only_a_batch_norm_that_learns_refuses_batches_of_one():
     assert play(make_trainer(RICH.freeze_up_to(3), recipe, splits=tiny_splits(8)))[-1].kind == "run_ended"
 
 
-def test_frozen_layers_are_not_looked_at_for_dead_channels_and_vanishing_gradients():
-    def seen(architecture: Architecture) -> tuple[list[str], list[str]]:
-        trainer = make_trainer(architecture)
-        model = trainer.model
+def test_health_probes_skip_frozen_layers():
+    def list_probed_layers(architecture: Architecture) -> tuple[list[str], list[str]]:
+        model = make_trainer(architecture, tiny_recipe(device="cpu")).model
         learner = Learner(model, tiny_recipe(), tiny_images(48), CPU)
         learner.train_batch()
-        vitals = HealthProbes(model, architecture)
-        with vitals.record_activations():
+        probes = HealthProbes(model, architecture)
+        with probes.record_activations():
             model.eval()(scale_pixels(tiny_images(8).images))
-        return [one.layer_name for one in vitals.count_dead_channels()], [
-            one.layer_name for one in vitals.compute_gradient_norms()
+        return [one.layer_name for one in probes.count_dead_channels()], [
+            one.layer_name for one in probes.compute_gradient_norms()
         ]
 
     first, fourth, output = "layer 1 (Conv)", "layer 4 (Linear)", "layer 5 (Output)"
-    assert seen(PLAIN) == ([first, fourth], [first, fourth, output])
-    assert seen(PLAIN.freeze_up_to(0)) == ([fourth], [fourth, output])
-    assert seen(PLAIN.freeze_up_to(3)) == ([], [output])
-    # Frozen above a layer that learns: it may fall silent, since what it gets changes.
+    assert list_probed_layers(PLAIN) == ([first, fourth], [first, fourth, output])
+    assert list_probed_layers(PLAIN.freeze_up_to(0)) == ([fourth], [fourth, output])
+    assert list_probed_layers(PLAIN.freeze_up_to(3)) == ([], [output])
+    # A frozen layer above a trainable one can become dead, since its input changes.
     middle = PLAIN.replace_layer(3, PLAIN.layers[3].replace(trainable=False))
-    assert seen(middle) == ([first, fourth], [first, output])
+    assert list_probed_layers(middle) == ([first, fourth], [first, output])
 
 
 # Learning rates
 
 
 SMOOTH = net(Conv2d(out_channels=4, activation="tanh"), Flatten(), Linear(out_features=8, activation="tanh"), Output())
-OF_TORCH = (
+TORCH_OPTIMIZERS = (
     (Sgd(momentum=0.9), lambda groups: torch.optim.SGD(groups, lr=1e-2, momentum=0.9, weight_decay=0.01)),
     (Adam(), lambda groups: torch.optim.Adam(groups, lr=1e-2, weight_decay=0.01)),
     (AdamW(), lambda groups: torch.optim.AdamW(groups, lr=1e-2, weight_decay=0.01)),
@@ -183,8 +182,8 @@ def as_doubles(images: Tensor) -> Tensor:
     return scale_pixels(images).double()
 
 
-def trained_by_torch(model: nn.Sequential, images: LabeledImages, optimizer: torch.optim.Optimizer, steps: int) -> None:
-    """A plain loop, every batch all images."""
+def train_with_torch(model: nn.Sequential, images: LabeledImages, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    """Train with a plain PyTorch loop; each batch contains all images."""
     for _ in range(steps):
         optimizer.zero_grad()
         functional.cross_entropy(model(as_doubles(images.images)), images.labels).backward()
@@ -192,11 +191,13 @@ def trained_by_torch(model: nn.Sequential, images: LabeledImages, optimizer: tor
 
 
 @pytest.mark.parametrize("transferred", [("0.",), ("3.",), ("0.", "3.", "5.")], ids=str)
-@pytest.mark.parametrize(("optimizer", "of_torch"), OF_TORCH, ids=lambda value: getattr(value, "kind", ""))
-def test_a_tenth_of_the_learning_rate_is_what_torch_s_parameter_groups_make_of_it(
-    optimizer: Any, of_torch: Any, transferred: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("optimizer", "make_torch_optimizer"), TORCH_OPTIMIZERS, ids=lambda value: getattr(value, "kind", "")
+)
+def test_transferred_lr_scale_equals_torch_parameter_groups(
+    optimizer: Any, make_torch_optimizer: Any, transferred: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):
-    # In float32 the order of summing decides about gradients near zero, which Adam makes as large as the others.
+    # In float32 the summation order decides the sign of gradients near zero, which Adam scales up like all others.
     monkeypatch.setattr("playground.engine.training.learner.scale_pixels", as_doubles)
     images = tiny_images(48)
     recipe = tiny_recipe(optimizer=optimizer, weight_decay=0.01, transferred_lr_scale=0.1, batch_size=48, epochs=6)
@@ -206,15 +207,15 @@ def test_a_tenth_of_the_learning_rate_is_what_torch_s_parameter_groups_make_of_i
     learner = Learner(model, recipe, images, CPU, names)
     while not learner.is_finished:
         assert learner.train_batch().lr == recipe.lr
-    brought = [weight for name, weight in plain.named_parameters() if name in names]
-    new = [weight for name, weight in plain.named_parameters() if name not in names]
-    groups = [{"params": brought, "lr": 1e-3}, *([{"params": new}] if new else [])]
-    trained_by_torch(plain, images, of_torch(groups), steps=6)
+    transferred_parameters = [weight for name, weight in plain.named_parameters() if name in names]
+    new_parameters = [weight for name, weight in plain.named_parameters() if name not in names]
+    groups = [{"params": transferred_parameters, "lr": 1e-3}, *([{"params": new_parameters}] if new_parameters else [])]
+    train_with_torch(plain, images, make_torch_optimizer(groups), steps=6)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, rtol=0, atol=1e-9)
 
 
-def test_a_share_of_nothing_moves_no_transferred_weight_and_every_new_one():
+def test_lr_scale_of_zero_keeps_transferred_weights_and_trains_new_ones():
     recipe = tiny_recipe(transferred_lr_scale=0.0, weight_decay=0.1, optimizer=AdamW())
     trainer = make_trainer(PLAIN, recipe, transferred_names={"0.weight", "0.bias"})
     before = trainer.get_weights()
@@ -223,21 +224,26 @@ def test_a_share_of_nothing_moves_no_transferred_weight_and_every_new_one():
     assert {key for key in before if torch.equal(before[key], after[key])} == {"0.weight", "0.bias"}
 
 
-def test_a_share_of_one_is_as_if_nothing_had_been_transferred():
-    found = []
+def test_lr_scale_of_one_equals_training_without_transfer():
+    weights = []
     for names in ((), ("0.weight", "0.bias")):
         trainer = make_trainer(PLAIN, tiny_recipe(optimizer=Adam()), transferred_names=names)
         play(trainer)
-        found.append(trainer.get_weights())
-    assert_same_weights(*found)
+        weights.append(trainer.get_weights())
+    assert_same_weights(*weights)
 
 
-# Exactness
+# Exact resume
 
 
-def begun(architecture: Architecture, recipe: Recipe, material: InitialState) -> Trainer:
+def make_initialized_trainer(architecture: Architecture, recipe: Recipe, initial_state: InitialState) -> Trainer:
     return create_trainer(
-        architecture, recipe, material, splits=tiny_splits(), evaluation_schedule=EVERY_STEP, clock=FakeClock(0.001)
+        architecture,
+        recipe,
+        initial_state,
+        splits=tiny_splits(),
+        evaluation_schedule=EVERY_STEP,
+        clock=FakeClock(0.001),
     )
 
 
@@ -246,39 +252,41 @@ def begun(architecture: Architecture, recipe: Recipe, material: InitialState) ->
     [*((optimizer, 1) for optimizer in OPTIMIZERS), (Adam(), -1), (Adam(), 3)],
     ids=lambda value: getattr(value, "kind", str(value)),
 )
-def test_cut_anywhere_it_ends_in_the_same_weights(optimizer: Any, frozen_up_to: int):
+def test_resume_of_a_transfer_run_gives_identical_weights(optimizer: Any, frozen_up_to: int):
     architecture = RICH.freeze_up_to(frozen_up_to)
     weights = make_trainer(RICH, tiny_recipe(seed=5)).get_weights()
-    material = InitialState({name: value for name, value in weights.items() if name[0] in "013"})
+    initial_state = InitialState({name: value for name, value in weights.items() if name[0] in "013"})
     recipe = tiny_recipe(
         optimizer=optimizer, transferred_lr_scale=0.2, augmentation=AUGMENTATION, schedule=OneCycle(), seed=7
     )
-    whole = begun(architecture, recipe, material)
+    whole = make_initialized_trainer(architecture, recipe, initial_state)
     expected = figures(play(whole))
-    trainer, stream = begun(architecture, recipe, material), []
+    trainer, stream = make_initialized_trainer(architecture, recipe, initial_state), []
     for step in (1, 5, 6, 11):
         stream += play(trainer, Script({step: [Stop()]}))
         checkpoint = through_bytes(trainer.create_checkpoint())
-        trainer = begun(architecture, recipe, material)
+        trainer = make_initialized_trainer(architecture, recipe, initial_state)
         trainer.restore(checkpoint)
     assert figures([*stream, *play(trainer)]) == expected
     assert_same_weights(trainer.get_weights(), whole.get_weights())
 
 
-def test_what_is_not_brought_along_is_drawn_from_the_seed():
+def test_weights_that_are_not_transferred_are_initialized_from_the_seed():
     drawn, other = (make_trainer(PLAIN, tiny_recipe(seed=seed)).get_weights() for seed in (1, 2))
-    found = begun(PLAIN, tiny_recipe(seed=1), InitialState({"0.weight": other["0.weight"]})).get_weights()
+    found = make_initialized_trainer(
+        PLAIN, tiny_recipe(seed=1), InitialState({"0.weight": other["0.weight"]})
+    ).get_weights()
     assert_same_weights(found, drawn | {"0.weight": other["0.weight"]})
 
 
 @pytest.mark.parametrize(("name", "shape"), [("0.weight", (4, 1, 5, 5)), ("0.scale", (4,)), ("99.weight", (1,))])
-def test_weights_with_a_name_or_shape_of_another_network_are_told(name: str, shape: tuple[int, ...]):
+def test_weights_with_another_name_or_shape_are_rejected(name: str, shape: tuple[int, ...]):
     with pytest.raises(StorageError, match="do not fit") as caught:
-        begun(PLAIN, tiny_recipe(), InitialState({name: torch.zeros(shape)}))
+        make_initialized_trainer(PLAIN, tiny_recipe(), InitialState({name: torch.zeros(shape)}))
     assert name in caught.value.expected
 
 
-# What fits
+# Matching of layers
 
 
 @pytest.fixture
@@ -296,8 +304,8 @@ def trained(run: Run) -> Run:
     return run
 
 
-def parent_of(architecture: Architecture, weights: dict[str, Tensor] | None = None) -> Run:
-    """A run that has weights, as if it had been trained."""
+def create_parent(architecture: Architecture, weights: dict[str, Tensor] | None = None) -> Run:
+    """Create a run with weights, as if it had been trained."""
     from playground.engine.runs.run_files import serialize_snapshot
 
     found = weights or {name: value.clone() for name, value in build_model(architecture, seed=9).state_dict().items()}
@@ -306,8 +314,8 @@ def parent_of(architecture: Architecture, weights: dict[str, Tensor] | None = No
     return run
 
 
-def fitting(parent: Architecture, new: Architecture, dataset: str = "mnist") -> tuple[set[str], tuple[int, ...]]:
-    weights, taken = find_transferable_weights(parent_of(parent), 4, new, dataset)
+def match_layers(parent: Architecture, new: Architecture, dataset: str = "mnist") -> tuple[set[str], tuple[int, ...]]:
+    weights, taken = find_transferable_weights(create_parent(parent), 4, new, dataset)
     for name, value in weights.items():
         assert value.shape == build_model(new).state_dict()[name].shape
     return set(weights), taken
@@ -330,57 +338,57 @@ HEAD = {"8.weight", "8.bias", "10.weight", "10.bias"}
 BODY = {name for name in build_model(DEEP).state_dict() if name not in HEAD}
 
 
-def test_the_same_network_with_the_same_classes_takes_everything(home: Path):
-    assert fitting(DEEP, DEEP) == (BODY | HEAD, (0, 1, 4, 7, 8))
-    assert fitting(DEEP, DEEP.freeze_up_to(4)) == (BODY | HEAD, (0, 1, 4, 7, 8))
+def test_same_network_with_same_classes_transfers_all_weights(home: Path):
+    assert match_layers(DEEP, DEEP) == (BODY | HEAD, (0, 1, 4, 7, 8))
+    assert match_layers(DEEP, DEEP.freeze_up_to(4)) == (BODY | HEAD, (0, 1, 4, 7, 8))
 
 
-def test_the_output_stays_behind_where_the_classes_are_others(home: Path):
+def test_output_layer_is_not_transferred_to_other_classes(home: Path):
     with_head = HEAD - {"10.weight", "10.bias"}
-    assert fitting(DEEP, DEEP.with_new_head(4)) == (BODY | with_head, (0, 1, 4, 7))
-    assert fitting(DEEP, DEEP, "fashion-mnist") == (BODY | with_head, (0, 1, 4, 7))
-    assert fitting(DEEP, DEEP, "mnist+pen")[1] == (0, 1, 4, 7, 8)
+    assert match_layers(DEEP, DEEP.with_new_head(4)) == (BODY | with_head, (0, 1, 4, 7))
+    assert match_layers(DEEP, DEEP, "fashion-mnist") == (BODY | with_head, (0, 1, 4, 7))
+    assert match_layers(DEEP, DEEP, "mnist+pen")[1] == (0, 1, 4, 7, 8)
 
 
-def test_dropout_is_no_part_of_what_has_to_be_the_same(home: Path):
+def test_dropout_does_not_affect_transferable_weights(home: Path):
     without = DEEP.with_dropout_rates((0.9, 0.1)).replace_layer(5)
     names = {"7.weight", "7.bias", "9.weight", "9.bias"}
-    assert fitting(DEEP, without) == (BODY | names, (0, 1, 4, 6, 7))
+    assert match_layers(DEEP, without) == (BODY | names, (0, 1, 4, 6, 7))
 
 
-def test_layers_are_taken_up_to_the_first_that_is_another(home: Path):
+def test_layers_are_transferred_up_to_the_first_difference(home: Path):
     first = {"0.weight", "0.bias"}
-    assert fitting(DEEP, DEEP.toggle_layer(1)) == (first, (0,))
-    assert fitting(DEEP, DEEP.replace_layer(1, BatchNorm(eps=1e-3))) == (first, (0,))
+    assert match_layers(DEEP, DEEP.toggle_layer(1)) == (first, (0,))
+    assert match_layers(DEEP, DEEP.replace_layer(1, BatchNorm(eps=1e-3))) == (first, (0,))
     pooled_otherwise = DEEP.replace_layer(3, MaxPool2d(kernel_size=3))
-    assert fitting(DEEP, pooled_otherwise)[1] == (0, 1)
-    assert fitting(DEEP, DEEP.replace_layer(7, Linear(out_features=7)))[1] == (0, 1, 4)
+    assert match_layers(DEEP, pooled_otherwise)[1] == (0, 1)
+    assert match_layers(DEEP, DEEP.replace_layer(7, Linear(out_features=7)))[1] == (0, 1, 4)
 
 
-def test_other_image_sizes_take_what_does_not_depend_on_them(home: Path):
-    assert fitting(DEEP, DEEP.adapt_to_images((1, 20, 16), 10)) == (BODY, (0, 1, 4))
-    assert fitting(DEEP, DEEP.adapt_to_images((3, 12, 12), 10)) == (set(), ())
+def test_other_image_sizes_transfer_size_independent_layers(home: Path):
+    assert match_layers(DEEP, DEEP.adapt_to_images((1, 20, 16), 10)) == (BODY, (0, 1, 4))
+    assert match_layers(DEEP, DEEP.adapt_to_images((3, 12, 12), 10)) == (set(), ())
 
 
-def test_the_values_are_the_parent_s_under_the_new_names(home: Path):
-    run = parent_of(DEEP)
+def test_transferred_values_are_those_of_the_parent_under_new_names(home: Path):
+    run = create_parent(DEEP)
     new = DEEP.insert_layer(0, Dropout(p=0.2))
     weights, _ = find_transferable_weights(run, 4, new, "mnist")
     before = run.load_snapshot(4)
     assert_same_weights(
-        weights, {f"{int(place) + 1}.{rest}": before[f"{place}.{rest}"] for place, rest in map(_split, before)}
+        weights, {f"{int(index) + 1}.{rest}": before[f"{index}.{rest}"] for index, rest in map(_split, before)}
     )
 
 
 def _split(name: str) -> tuple[str, str]:
-    place, rest = name.split(".", 1)
-    return place, rest
+    index, rest = name.split(".", 1)
+    return index, rest
 
 
 # Runs
 
 
-def test_a_transferred_run_begins_with_the_weights_and_says_where_they_come_from(parent: Run):
+def test_transfer_run_starts_from_its_parents_weights_and_records_it(parent: Run):
     new = TINY.freeze_up_to(0)
     run = create_transfer_run(parent, new, SHORT.replace(seed=3), owner="ann")
     assert (run.record.name, run.record.owner) == ("Parent, transferred", "ann")
@@ -417,13 +425,13 @@ def test_replay_and_forks_of_a_transferred_run_are_exact(parent: Run):
     )
 
 
-def test_a_parent_without_weights_is_told(home: Path):
+def test_parent_without_weights_is_rejected(home: Path):
     with pytest.raises(StorageError, match="no weights") as caught:
         create_transfer_run(create_run(TINY, SHORT), TINY, SHORT)
     assert caught.value.fix
 
 
-def test_a_network_that_nothing_fits_is_told_what_both_begin_with(parent: Run):
+def test_transfer_without_matching_layers_names_both_first_layers(parent: Run):
     other = get_architecture_preset("guide").architecture
     with pytest.raises(ArchitectureError, match="Nothing of run") as caught:
         create_transfer_run(parent, other, SHORT)
@@ -431,33 +439,33 @@ def test_a_network_that_nothing_fits_is_told_what_both_begin_with(parent: Run):
     assert "32 · 3×3 · ReLU on 1×28×28" in caught.value.what
 
 
-def test_a_layer_that_would_stay_frozen_as_it_was_drawn_is_told(parent: Run):
+def test_frozen_layer_without_transferred_weights_is_rejected(parent: Run):
     wider = TINY.replace_layer(2, TINY.layers[2].replace(out_channels=13, trainable=False))
     with pytest.raises(ArchitectureError, match=r"Layer 3 .* is frozen"):
         create_transfer_run(parent, wider, SHORT)
     assert len(list(parent.folder.parent.iterdir())) == 1
 
 
-def test_a_share_of_nothing_for_everything_that_learns_is_refused(parent: Run):
-    still = SHORT.replace(transferred_lr_scale=0.0)
+def test_lr_scale_of_zero_for_all_trainable_layers_is_rejected(parent: Run):
+    zero_scale = SHORT.replace(transferred_lr_scale=0.0)
     with pytest.raises(ArchitectureError, match="nothing would learn"):
-        create_transfer_run(parent, TINY, still)
+        create_transfer_run(parent, TINY, zero_scale)
     with pytest.raises(ArchitectureError, match="nothing would learn"):
-        create_transfer_run(parent, TINY.freeze_up_to(2), still)
+        create_transfer_run(parent, TINY.freeze_up_to(2), zero_scale)
     new = TINY.with_new_head(10)
     wider = new.replace_layer(4, new.layers[4].replace(out_channels=24))
     before = parent.load_snapshot(get_last_snapshot_step(parent))
-    run = trained(create_transfer_run(parent, wider, still))
+    run = trained(create_transfer_run(parent, wider, zero_scale))
     after = run.load_snapshot(get_last_snapshot_step(run))
     assert torch.equal(after["0.weight"], before["0.weight"])
-    brought = load_initial_state(run).weights.keys()
-    assert brought
+    transferred = load_initial_state(run).weights.keys()
+    assert transferred
     start = run.load_snapshot(0)
     for name, value in after.items():
-        assert torch.equal(value, start[name]) == (name in brought), name
+        assert torch.equal(value, start[name]) == (name in transferred), name
 
 
-def test_classes_of_a_data_set_that_nobody_knows_any_more_are_nobody_else_s(home: Path):
+def test_output_for_classes_of_an_unknown_dataset_is_not_transferred(home: Path):
     net = Architecture(layers=(Flatten(), Output()), classes=2)
     run = create_run(net, SHORT.replace(dataset="own:never-was-here"))
     labels = torch.tensor([0, 1] * 20)
@@ -469,17 +477,17 @@ def test_classes_of_a_data_set_that_nobody_knows_any_more_are_nobody_else_s(home
     assert find_transferable_weights(run, 4, net, name) == ({}, ())
 
 
-def test_a_frozen_layer_within_a_block_needs_weights_too(parent: Run):
+def test_frozen_layer_in_a_block_without_transferred_weights_is_rejected(parent: Run):
     block = Residual(layers=(Conv2d(out_channels=4, padding="same", trainable=False),))
     with pytest.raises(ArchitectureError, match="is frozen"):
         create_transfer_run(parent, TINY.insert_layer(2, block), SHORT)
 
 
-# What it gains
+# Transfer comparison
 
 
-def parity(home: Path) -> str:
-    """A data set of MNIST's images in two classes, of which the parent's classes are no part."""
+def create_parity_dataset(home: Path) -> str:
+    """Create a dataset of MNIST images with the classes even and odd, which the parent does not have."""
     from playground.engine.data.splits import load_first_train_images
 
     images = load_first_train_images("mnist", 600)
@@ -487,17 +495,19 @@ def parity(home: Path) -> str:
     return save_custom_dataset("Parity", own)
 
 
-def test_with_few_images_transfer_gains_on_new_classes(home: Path):
+def test_transfer_improves_accuracy_on_new_classes_with_few_images(home: Path):
     before = trained(create_run(TINY, SHORT.replace(limit=6400, lr=5e-3)))
-    recipe = SHORT.replace(dataset=parity(home), limit=40, validation_size=50, batch_size=10, epochs=10, lr=2e-3)
+    recipe = SHORT.replace(
+        dataset=create_parity_dataset(home), limit=40, validation_size=50, batch_size=10, epochs=10, lr=2e-3
+    )
     new = TINY.with_new_head(2).freeze_up_to(3)
-    gain = compare_transfer(before, new, recipe)
-    assert gain.accuracy_gain == gain.transfer_accuracy - gain.scratch_accuracy > 0.03
-    assert gain == compare_transfer(before, new, recipe)
+    comparison = compare_transfer(before, new, recipe)
+    assert comparison.accuracy_gain == comparison.transfer_accuracy - comparison.scratch_accuracy > 0.03
+    assert comparison == compare_transfer(before, new, recipe)
     assert list((home / "runs").iterdir()) == [before.folder]
 
 
-def test_a_comparison_whose_training_fails_says_why(parent: Run):
+def test_transfer_comparison_reports_why_training_fails(parent: Run):
     with pytest.raises(TrainingError, match="loss") as caught:
         compare_transfer(parent, TINY, SHORT.replace(lr=1000.0, optimizer=Sgd().model_dump()))
     assert isinstance(caught.value, PlaygroundError)

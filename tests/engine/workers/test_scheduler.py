@@ -24,7 +24,7 @@ from tests.engine.helpers import until
 
 TINY = get_architecture_preset("tiny").architecture
 SHORT = Recipe(limit=64, batch_size=32, validation_size=20, epochs=2, precision="float32", device="cpu")
-PATIENCE_S = 20
+TIMEOUT_S = 20
 
 
 class FakeWorker:
@@ -52,7 +52,7 @@ class FakeWorker:
         return not self._ended.is_set()
 
     def wait(self) -> int:
-        assert self._ended.wait(PATIENCE_S)
+        assert self._ended.wait(TIMEOUT_S)
         return self._exit_code
 
     def request_end(self) -> None:
@@ -88,7 +88,7 @@ class FakeLauncher:
 
     def start(self, job: JobSpec) -> FakeWorker:
         self.starting.set()
-        assert self.gate.wait(PATIENCE_S)
+        assert self.gate.wait(TIMEOUT_S)
         if self.errors:
             raise self.errors.pop(0)
         self.workers.append(FakeWorker(job, 1000 + len(self.workers)))
@@ -105,7 +105,7 @@ class FakeLauncher:
         self.is_closed = True
 
 
-class Fleet(Scheduler):
+class FakeScheduler(Scheduler):
     """A scheduler with its fake launcher at hand."""
 
     def __init__(self, **limits: Any) -> None:
@@ -118,11 +118,11 @@ class Fleet(Scheduler):
 
 
 @pytest.fixture
-def make_fleet(home: Path) -> Iterator[Callable[..., Fleet]]:
-    fleets: list[Fleet] = []
+def make_fleet(home: Path) -> Iterator[Callable[..., FakeScheduler]]:
+    fleets: list[FakeScheduler] = []
 
-    def make(**limits: Any) -> Fleet:
-        fleets.append(Fleet(**limits))
+    def make(**limits: Any) -> FakeScheduler:
+        fleets.append(FakeScheduler(**limits))
         return fleets[-1]
 
     yield make
@@ -137,8 +137,8 @@ def in_thread(call: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def ended(fleet: Fleet, *runs: Run) -> None:
-    until(lambda: not any(fleet.is_active(run.id) for run in runs), PATIENCE_S, "the slot to be freed")
+def ended(fleet: FakeScheduler, *runs: Run) -> None:
+    until(lambda: not any(fleet.is_active(run.id) for run in runs), TIMEOUT_S, "the slot to be freed")
 
 
 def test_fake_and_local_launcher_fulfil_the_protocol() -> None:
@@ -146,7 +146,7 @@ def test_fake_and_local_launcher_fulfil_the_protocol() -> None:
     assert [launcher.spare_pid for launcher in launchers] == [None, None]
 
 
-def test_job_has_the_commands_and_limits_of_the_run(make_fleet: Callable[..., Fleet]) -> None:
+def test_job_has_the_commands_and_limits_of_the_run(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet(max_run_s=5, max_pause_s=6)
     run = fleet.submit(TINY, SHORT, pause_after_batches=3)
     (worker,) = fleet.workers
@@ -160,20 +160,20 @@ def test_job_has_the_commands_and_limits_of_the_run(make_fleet: Callable[..., Fl
     assert fleet.reference_images_per_second == 123.0
 
 
-def test_runs_beyond_the_slots_wait_in_order(make_fleet: Callable[..., Fleet]) -> None:
+def test_runs_beyond_the_slots_wait_in_order(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet(max_running=2)
     runs = [fleet.submit(TINY, SHORT) for _ in range(5)]
     assert [fleet.get_queue_position(run.id) for run in runs] == [None, None, 1, 2, 3]
     assert [run.id for run in fleet.list_active_runs()] == [run.id for run in runs]
     fleet.workers[1].end()
-    until(lambda: len(fleet.workers) == 3, PATIENCE_S, "the next start")
+    until(lambda: len(fleet.workers) == 3, TIMEOUT_S, "the next start")
     assert fleet.workers[2].run.id == runs[2].id
     assert [fleet.get_queue_position(run.id) for run in runs[3:]] == [1, 2]
     assert not fleet.is_active(runs[1].id)
     assert fleet.workers[1].is_released
 
 
-def test_stopped_queued_run_leaves_the_queue_and_its_log_says_so(make_fleet: Callable[..., Fleet]) -> None:
+def test_stopped_queued_run_leaves_the_queue_and_its_log_says_so(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     running, first, second = (fleet.submit(TINY, SHORT) for _ in range(3))
     fleet.send_command(first.id, Stop())
@@ -184,7 +184,7 @@ def test_stopped_queued_run_leaves_the_queue_and_its_log_says_so(make_fleet: Cal
     assert fleet.workers[0].commands == []
 
 
-def test_commands_of_a_queued_run_precede_its_first_batch(make_fleet: Callable[..., Fleet]) -> None:
+def test_commands_of_a_queued_run_precede_its_first_batch(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     fleet.submit(TINY, SHORT)
     waiting = fleet.submit(TINY, SHORT)
@@ -193,17 +193,17 @@ def test_commands_of_a_queued_run_precede_its_first_batch(make_fleet: Callable[.
     fleet.send_command(waiting.id, Pause())
     assert fleet.get_queued_commands(waiting.id) == (change, Pause())
     fleet.workers[0].end()
-    until(lambda: len(fleet.workers) == 2, PATIENCE_S, "the next start")
+    until(lambda: len(fleet.workers) == 2, TIMEOUT_S, "the next start")
     assert fleet.workers[1].job.initial_commands == (change, Pause())
     assert fleet.workers[1].commands == []
 
 
-def test_other_calls_answer_while_a_worker_starts(make_fleet: Callable[..., Fleet]) -> None:
+def test_other_calls_answer_while_a_worker_starts(make_fleet: Callable[..., FakeScheduler]) -> None:
     """A start may take seconds; meanwhile pages read the status and send commands, which the worker gets in order."""
     fleet = make_fleet()
     fleet.launcher.gate.clear()
     thread = in_thread(lambda: fleet.submit(TINY, SHORT))
-    assert fleet.launcher.starting.wait(PATIENCE_S)
+    assert fleet.launcher.starting.wait(TIMEOUT_S)
     answered = threading.Event()
 
     def ask() -> None:
@@ -219,7 +219,7 @@ def test_other_calls_answer_while_a_worker_starts(make_fleet: Callable[..., Flee
         answered.set()
 
     asking = in_thread(ask)
-    assert answered.wait(PATIENCE_S), "a call waits for the start of a worker"
+    assert answered.wait(TIMEOUT_S), "a call waits for the start of a worker"
     asking.join()
     assert fleet.workers == []
     fleet.launcher.gate.set()
@@ -230,7 +230,7 @@ def test_other_calls_answer_while_a_worker_starts(make_fleet: Callable[..., Flee
 
 @pytest.mark.parametrize("creator", ["create_run", "fork_run", "create_finetuning_run"])
 def test_other_calls_answer_while_a_run_is_written(
-    make_fleet: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch, creator: str
+    make_fleet: Callable[..., FakeScheduler], monkeypatch: pytest.MonkeyPatch, creator: str
 ) -> None:
     fleet = make_fleet(max_running=1)
     parent = fleet.submit(TINY, SHORT)
@@ -238,7 +238,7 @@ def test_other_calls_answer_while_a_run_is_written(
 
     def write_slowly(*_: object, **__: object) -> Run:
         is_writing.set()
-        assert gate.wait(PATIENCE_S)
+        assert gate.wait(TIMEOUT_S)
         return list_runs()[0][0]
 
     monkeypatch.setattr(scheduler, creator, write_slowly)
@@ -248,7 +248,7 @@ def test_other_calls_answer_while_a_run_is_written(
         "create_finetuning_run": lambda: fleet.finetune(parent.id, ()),
     }
     thread = in_thread(calls[creator])
-    assert is_writing.wait(PATIENCE_S)
+    assert is_writing.wait(TIMEOUT_S)
     answered = threading.Event()
 
     def ask() -> None:
@@ -258,13 +258,13 @@ def test_other_calls_answer_while_a_run_is_written(
         answered.set()
 
     in_thread(ask)
-    assert answered.wait(PATIENCE_S), "a call waits for the disk"
+    assert answered.wait(TIMEOUT_S), "a call waits for the disk"
     gate.set()
     thread.join()
 
 
 def test_places_are_reserved_while_runs_are_written(
-    make_fleet: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch
+    make_fleet: Callable[..., FakeScheduler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two forks at once cannot both take the last place of the queue."""
     fleet = make_fleet(max_queue=1)
@@ -274,12 +274,12 @@ def test_places_are_reserved_while_runs_are_written(
 
     def write_slowly(*_: object, **__: object) -> Run:
         is_writing.set()
-        assert gate.wait(PATIENCE_S)
+        assert gate.wait(TIMEOUT_S)
         return fork(TINY, SHORT)
 
     monkeypatch.setattr(scheduler, "fork_run", write_slowly)
     thread = in_thread(lambda: fleet.fork(parent.id, 1, SHORT))
-    assert is_writing.wait(PATIENCE_S)
+    assert is_writing.wait(TIMEOUT_S)
     known = len(list_runs()[0])
     with pytest.raises(WorkerError, match="1 runs are waiting already"):
         fleet.fork(parent.id, 1, SHORT)
@@ -289,7 +289,7 @@ def test_places_are_reserved_while_runs_are_written(
     assert len(fleet.list_active_runs()) == 2
 
 
-def test_a_run_is_resumed_only_once(make_fleet: Callable[..., Fleet]) -> None:
+def test_run_is_resumed_only_once(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet(max_running=2)
     run = fleet.submit(TINY, SHORT)
     append_events(run.log_path, RunEnded(step=0, elapsed_s=0, status="stopped"))
@@ -298,7 +298,7 @@ def test_a_run_is_resumed_only_once(make_fleet: Callable[..., Fleet]) -> None:
     fleet.launcher.starting.clear()
     fleet.launcher.gate.clear()
     thread = in_thread(lambda: fleet.resume(run.id))
-    assert fleet.launcher.starting.wait(PATIENCE_S)
+    assert fleet.launcher.starting.wait(TIMEOUT_S)
     with pytest.raises(StorageError, match="training already"):
         fleet.resume(run.id)
     fleet.launcher.gate.set()
@@ -306,7 +306,7 @@ def test_a_run_is_resumed_only_once(make_fleet: Callable[..., Fleet]) -> None:
     assert len(fleet.workers) == 2
 
 
-def test_failed_start_is_reported_logged_and_frees_the_slot(make_fleet: Callable[..., Fleet]) -> None:
+def test_failed_start_is_reported_logged_and_frees_the_slot(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     fleet.launcher.errors.append(WorkerError("No process.", expected="Memory.", fix="Close programs."))
     with pytest.raises(WorkerError, match="No process"):
@@ -320,18 +320,18 @@ def test_failed_start_is_reported_logged_and_frees_the_slot(make_fleet: Callable
     assert len(fleet.workers) == 1
 
 
-def test_failed_start_of_a_queued_run_does_not_hold_up_the_next(make_fleet: Callable[..., Fleet]) -> None:
+def test_failed_start_of_a_queued_run_does_not_hold_up_the_next(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     fleet.submit(TINY, SHORT)
     second, third = fleet.submit(TINY, SHORT), fleet.submit(TINY, SHORT)
     fleet.launcher.errors.append(WorkerError("No process."))
     fleet.workers[0].end()
-    until(lambda: len(fleet.workers) == 2, PATIENCE_S, "the start of the third run")
+    until(lambda: len(fleet.workers) == 2, TIMEOUT_S, "the start of the third run")
     assert fleet.workers[1].run.id == third.id
     assert second.read_history().status == "failed"
 
 
-def test_unexpected_error_of_a_start_frees_the_slot(make_fleet: Callable[..., Fleet]) -> None:
+def test_unexpected_error_of_a_start_frees_the_slot(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     fleet.launcher.errors.append(RuntimeError("a bug"))
     with pytest.raises(RuntimeError, match="a bug"):
@@ -340,7 +340,7 @@ def test_unexpected_error_of_a_start_frees_the_slot(make_fleet: Callable[..., Fl
 
 
 def test_error_while_watching_frees_the_slot(
-    make_fleet: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_fleet: Callable[..., FakeScheduler], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fleet = make_fleet()
     run, waiting = fleet.submit(TINY, SHORT), fleet.submit(TINY, SHORT)
@@ -351,7 +351,7 @@ def test_error_while_watching_frees_the_slot(
     monkeypatch.setattr(scheduler, "convert_to_reference_speed", fail)
     fleet.workers[0].end()
     ended(fleet, run)
-    until(lambda: len(fleet.workers) == 2, PATIENCE_S, "the next start")
+    until(lambda: len(fleet.workers) == 2, TIMEOUT_S, "the next start")
     assert fleet.workers[1].run.id == waiting.id
     assert "no such speed" in caplog.text
 
@@ -366,7 +366,7 @@ def test_error_while_watching_frees_the_slot(
     ],
 )
 def test_death_of_a_worker_is_logged_with_its_reason(
-    make_fleet: Callable[..., Fleet], exit_code: int, stderr: str, message: str
+    make_fleet: Callable[..., FakeScheduler], exit_code: int, stderr: str, message: str
 ) -> None:
     fleet = make_fleet()
     run = fleet.submit(TINY, SHORT)
@@ -379,7 +379,7 @@ def test_death_of_a_worker_is_logged_with_its_reason(
     assert history.end_diagnosis.metrics == {"exit_code": exit_code}
 
 
-def test_end_that_the_worker_logged_stays_the_end(make_fleet: Callable[..., Fleet]) -> None:
+def test_end_that_the_worker_logged_stays_the_end(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     run = fleet.submit(TINY, SHORT)
     append_events(run.log_path, RunEnded(step=0, elapsed_s=0, status="stopped"))
@@ -388,7 +388,7 @@ def test_end_that_the_worker_logged_stays_the_end(make_fleet: Callable[..., Flee
     assert [event.kind for event in run.read_events()] == ["run_ended"]
 
 
-def test_spare_worker_is_prepared_when_no_run_trains(make_fleet: Callable[..., Fleet]) -> None:
+def test_spare_worker_is_prepared_when_no_run_trains(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     fleet.ensure_spare_worker()
     assert fleet.launcher.prepared == 1
@@ -400,10 +400,10 @@ def test_spare_worker_is_prepared_when_no_run_trains(make_fleet: Callable[..., F
     assert fleet.launcher.prepared == prepared, "a run trains and needs the cores"
     fleet.workers[0].end()
     ended(fleet, run)
-    until(lambda: fleet.launcher.prepared > prepared, PATIENCE_S, "the next spare")
+    until(lambda: fleet.launcher.prepared > prepared, TIMEOUT_S, "the next spare")
 
 
-def test_closing_ends_running_and_queued_runs(make_fleet: Callable[..., Fleet]) -> None:
+def test_closing_ends_running_and_queued_runs(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     run, waiting = fleet.submit(TINY, SHORT), fleet.submit(TINY, SHORT)
     fleet.close()
@@ -418,11 +418,11 @@ def test_closing_ends_running_and_queued_runs(make_fleet: Callable[..., Fleet]) 
     assert fleet.launcher.prepared == prepared
 
 
-def test_closing_while_a_worker_starts_ends_it(make_fleet: Callable[..., Fleet]) -> None:
+def test_closing_while_a_worker_starts_ends_it(make_fleet: Callable[..., FakeScheduler]) -> None:
     fleet = make_fleet()
     fleet.launcher.gate.clear()
     thread = in_thread(lambda: fleet.submit(TINY, SHORT))
-    assert fleet.launcher.starting.wait(PATIENCE_S)
+    assert fleet.launcher.starting.wait(TIMEOUT_S)
     fleet.close()
     fleet.launcher.gate.set()
     thread.join()
@@ -432,7 +432,9 @@ def test_closing_while_a_worker_starts_ends_it(make_fleet: Callable[..., Fleet])
     assert fleet.list_active_runs() == []
 
 
-def test_worker_that_dies_before_it_gets_its_commands_is_a_failed_start(make_fleet: Callable[..., Fleet]) -> None:
+def test_worker_that_dies_before_it_gets_its_commands_is_a_failed_start(
+    make_fleet: Callable[..., FakeScheduler],
+) -> None:
     fleet = make_fleet()
     start: Callable[[JobSpec], FakeWorker] = fleet.launcher.start
 
@@ -449,7 +451,9 @@ def test_worker_that_dies_before_it_gets_its_commands_is_a_failed_start(make_fle
     assert list_runs()[0][0].read_history().status == "failed"
 
 
-def test_oldest_log_readers_are_dropped(make_fleet: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_log_readers_are_dropped(
+    make_fleet: Callable[..., FakeScheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run_log, "_MAX_LOG_READERS", 2)
     fleet = make_fleet(max_queue=9)
     runs = [fleet.submit(TINY, SHORT) for _ in range(3)]
