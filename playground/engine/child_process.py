@@ -79,10 +79,11 @@ class ChildProcess:
 
     def read_stderr_tail(self) -> str:
         """Read the last 4,000 bytes that the process wrote to its standard error."""
-        if self._stderr.closed:
+        try:
+            self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
+            return self._stderr.read().decode(errors="replace").strip()
+        except ValueError:  # the file is closed, perhaps by another thread since this call began
             return ""
-        self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
-        return self._stderr.read().decode(errors="replace").strip()
 
     def read_last_stderr_line(self) -> str:
         """Read the last line that the process wrote to its standard error."""

@@ -124,7 +124,7 @@ def intercept_file_changes(notify: Callable[[str], None]) -> Iterator[None]:
         notify_before(Path, "mkdir", lambda path, *_: f"make folder {path.name}")
         notify_before(recorder.os, "link", lambda source, target: f"link {name_of(target)}")
         notify_before(Learner, "train_batch", lambda _: "batch")
-        notify_before(train_module, "evaluate", lambda *_: "measure")
+        notify_before(train_module, "evaluate", lambda *_: "evaluate")
         yield
 
 
@@ -146,7 +146,7 @@ def make_full_disk(index: int, *, once: bool) -> Callable[[str], None]:
     left = [index]
 
     def refuse(point: str) -> None:
-        if not re.match("batch|measure|unlink", point):
+        if not re.match("batch|evaluate|unlink", point):
             left[0] -= 1
             if left[0] == -1 if once else left[0] < 0:
                 raise OSError(errno.ENOSPC, "No space left on device")
@@ -159,7 +159,7 @@ def list_write_points(run: Run) -> list[str]:
     points: list[str] = []
     with intercept_file_changes(points.append):
         train_in_process(run)
-    return [point for point in points if not re.match("batch|measure|unlink", point)]
+    return [point for point in points if not re.match("batch|evaluate|unlink", point)]
 
 
 # Assertions

@@ -218,7 +218,7 @@ def test_folder_deleted_during_a_write_stays_deleted(memory_disk: Path):
         run, left = create_run(SLIM, TINY), [index]
 
         def delete(point: str, run: Run = run, left: list[int] = left) -> None:
-            left[0] -= not re.match("batch|measure|unlink", point)
+            left[0] -= not re.match("batch|evaluate|unlink", point)
             if left[0] == -1:
                 left[0] = -2
                 shutil.rmtree(run.folder, ignore_errors=True)
