@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+import numpy as np
 from cachetools import LRUCache
 from cachetools.keys import hashkey
 
@@ -27,7 +28,8 @@ class _Entry(Generic[Value]):
 class ByteBoundedCache(Generic[Key, Value]):
     """Least-recently-used cache whose values take at most ``max_bytes`` together.
 
-    The newest value is always kept, also one that is larger than ``max_bytes``: it then is the only one.
+    The newest value is always kept, also one that is larger than ``max_bytes``: it then is the only one. NumPy arrays of
+    cached values become read-only, since all callers share them.
     All methods may be called from any thread. ``measure`` gives the size of a value in bytes; that of its key is added.
     """
 
@@ -55,6 +57,7 @@ class ByteBoundedCache(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> None:
         """Cache a value, evicting the least recently used ones while the cache is full."""
+        make_read_only(value)
         size = max(self._measure(value) + count_bytes(key), _MIN_ENTRY_BYTES)
         with self._lock:
             self._entries[key] = _Entry(value, min(size, self._max_bytes))
@@ -123,6 +126,21 @@ def count_bytes(value: object) -> int:
     Containers and dataclasses are searched; an array that occurs twice counts once. Objects of other types count 0.
     """
     return _count_bytes(value, set())
+
+
+def make_read_only(value: object) -> None:
+    """Make the NumPy arrays in a value read-only; containers and dataclasses are searched."""
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            make_read_only(part)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            make_read_only(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            make_read_only(getattr(value, field.name))
 
 
 def _count_bytes(value: Any, counted: set[int]) -> int:

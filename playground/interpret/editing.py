@@ -1,11 +1,9 @@
 """Model editing: scale or ablate channels, edit kernels, and measure the change in accuracy."""
 
 import copy
-import threading
-from collections import deque
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 from playground.core.architecture import Architecture
 from playground.core.events import Evaluated
 from playground.core.summary import summarize
+from playground.engine.cache import ByteBoundedCache, cached
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits, list_module_ranges
@@ -28,8 +27,7 @@ _MAX_MULTIPLY_ADDS = 6e10
 """Multiply-adds of one measurement: about two seconds on a core."""
 _MIN_IMAGES = 64
 _MAX_ABLATION_IMAGES = 1000
-_MAX_CACHED_BYTES = 128 * 2**20
-_MAX_CACHED_COMPARISONS = 8  # a page asks again whenever it is drawn
+_MAX_CACHED_BYTES, _MAX_PREFIX_BYTES = 64 * 2**20, 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def add_edit(edits: tuple[Edit, ...], edit: Edit) -> tuple[Edit, ...]:
     return edits if is_identity else (*edits, edit)
 
 
-@lru_cache(maxsize=4)
+@cached(max_bytes=_MAX_CACHED_BYTES)
 def apply_edits(model: Model, edits: tuple[Edit, ...]) -> Model:
     """Apply edits in their order to a copy of the network.
 
@@ -156,18 +154,16 @@ def measure_edits(model: Model, edits: tuple[Edit, ...], data: LabeledImages) ->
 
     The outputs of the layers below the first edit are cached where they fit in memory.
     """
-    with _lock:
-        for cached_model, cached_edits, images, cached_comparison in _comparison_cache:
-            if cached_model is model and cached_edits == edits and images is data.images:
-                return cached_comparison
+    # The caches do not keep the images.
+    return _comparison_cache.get_or_compute((model, edits, weakref.ref(data)), lambda: _compare(model, edits, data))
+
+
+def _compare(model: Model, edits: tuple[Edit, ...], data: LabeledImages) -> EditComparison:
     first = min(_find_editable_module(model, edit.layer_index) for edit in edits) if edits else 0
-    prefix = _get_prefix_cache(model, data, _limit_image_count(model, len(data)), first)
+    prefix = _get_prefix(model, data, _limit_image_count(model, len(data)), first)
     before = prefix.baseline
     after = prefix.evaluate(apply_edits(model, edits)) if edits else before
-    comparison = EditComparison(before, after)
-    with _lock:
-        _comparison_cache.append((model, edits, data.images, comparison))
-    return comparison
+    return EditComparison(before, after)
 
 
 def compute_ablation_scores(
@@ -182,7 +178,7 @@ def compute_ablation_scores(
     weight = model.module[module_index].weight
     channels = len(weight) if isinstance(weight, Tensor) else 0
     count = min(_MAX_ABLATION_IMAGES, _limit_image_count(model, len(data), 4 * _MAX_MULTIPLY_ADDS / max(1, channels)))
-    prefix = _get_prefix_cache(model, data, count, module_index)
+    prefix = _get_prefix(model, data, count, module_index)
     before = prefix.baseline
     scores: list[AblationScore] = []
     for channel in range(channels):
@@ -227,11 +223,10 @@ def _limit_image_count(model: Model, count: int, budget: float = _MAX_MULTIPLY_A
 
 
 @dataclass(eq=False)
-class _PrefixCache:
+class _Prefix:
     """Images with the inputs of module ``first_module``, cached where they fit, and the unedited network's evaluation."""
 
     model: Model
-    data: LabeledImages
     images: LabeledImages
     first_module: int
     prefix_outputs: list[Tensor] | None
@@ -247,23 +242,23 @@ class _PrefixCache:
             return Evaluation.from_logits(logits, self.images.labels)
 
 
-_lock = threading.Lock()  # the sessions of a server are threads
-_prefix_caches: list[_PrefixCache] = []  # at most one, for its size
-_comparison_cache: deque[tuple[Model, tuple[Edit, ...], Tensor, EditComparison]] = deque(maxlen=_MAX_CACHED_COMPARISONS)
+_comparison_cache: ByteBoundedCache[tuple[Model, tuple[Edit, ...], weakref.ref[LabeledImages]], EditComparison] = (
+    ByteBoundedCache(_MAX_CACHED_BYTES)
+)
+_prefix_cache: ByteBoundedCache[tuple[Model, weakref.ref[LabeledImages], int, int], _Prefix] = ByteBoundedCache(
+    _MAX_PREFIX_BYTES
+)
 
 
-def _get_prefix_cache(model: Model, data: LabeledImages, count: int, first_module: int) -> _PrefixCache:
-    with _lock:
-        for cached in _prefix_caches:
-            is_same = cached.model == model and cached.data.images is data.images
-            if is_same and cached.first_module == first_module and len(cached.images) == min(count, len(data)):
-                return cached
-        _prefix_caches.clear()  # frees its memory before the next one is computed
-    images = data if count >= len(data) else data.sample(count)
-    prefix = _PrefixCache(model, data, images, first_module, _compute_prefix_outputs(model, images, first_module))
-    with _lock:
-        _prefix_caches[:] = [prefix]
-    return prefix
+def _get_prefix(model: Model, data: LabeledImages, count: int, first_module: int) -> _Prefix:
+    count = min(count, len(data))
+
+    def compute() -> _Prefix:
+        _prefix_cache.clear()  # frees the memory of another one before this one is computed
+        images = data.sample(count) if count < len(data) else data
+        return _Prefix(model, images, first_module, _compute_prefix_outputs(model, images, first_module))
+
+    return _prefix_cache.get_or_compute((model, weakref.ref(data), count, first_module), compute)
 
 
 def _compute_prefix_outputs(model: Model, images: LabeledImages, first_module: int) -> list[Tensor] | None:
@@ -271,7 +266,7 @@ def _compute_prefix_outputs(model: Model, images: LabeledImages, first_module: i
     with torch.inference_mode():
         for maps in _iterate_prefix_outputs(model, images, first_module):
             size += maps.nbytes
-            if size > _MAX_CACHED_BYTES:
+            if size > _MAX_PREFIX_BYTES:
                 return None
             outputs.append(maps)
     return outputs

@@ -37,9 +37,4 @@ def infer(model: Model, image: NDArray[np.float32]) -> Inference:
 @cached(max_bytes=_MAX_CACHED_BYTES)
 def _infer(model: Model, image_bytes: bytes, shape: tuple[int, ...]) -> Inference:
     activations = compute_activations(model, np.frombuffer(image_bytes, dtype=np.float32).reshape(shape))
-    prediction = prediction_from_logits(activations[-1].output)
-    for layer in activations:  # the arrays are shared by all callers
-        layer.output.setflags(write=False)
-        if layer.pre_activation is not None:
-            layer.pre_activation.setflags(write=False)
-    return Inference(model, activations, prediction)
+    return Inference(model, activations, prediction_from_logits(activations[-1].output))

@@ -1,18 +1,16 @@
 """Networks of run snapshots: frozen, in float32, cached for all sessions."""
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from playground.core.architecture import Architecture
+from playground.engine.cache import ByteBoundedCache
 from playground.engine.model.build import build_model
 from playground.engine.runs.run import Run
 from playground.errors import StorageError
 
-_MAX_CACHED_MODELS = 32
 _MAX_CACHED_BYTES = 256 * 2**20
 
 
@@ -26,8 +24,7 @@ class Model:
     module: nn.Sequential
 
 
-_model_cache: OrderedDict[tuple[str, int, int], Model] = OrderedDict()
-_lock = threading.Lock()
+_model_cache: ByteBoundedCache[tuple[str, int, int], Model] = ByteBoundedCache(_MAX_CACHED_BYTES)
 
 
 def load_model(run: Run, step: int | None = None) -> Model:
@@ -42,22 +39,9 @@ def load_model(run: Run, step: int | None = None) -> Model:
             )
         step = steps[-1]
     key = (str(run.folder), step, run.get_snapshot_mtime_ns(step))
-    with _lock:
-        if key in _model_cache:
-            _model_cache.move_to_end(key)
-            return _model_cache[key]
-    model = Model(run.id, step, run.record.architecture, _rebuild_module(run, step))
-    with _lock:
-        _model_cache[key] = model
-        while len(_model_cache) > _MAX_CACHED_MODELS or (
-            len(_model_cache) > 2 and _count_cached_bytes() > _MAX_CACHED_BYTES
-        ):
-            _model_cache.popitem(last=False)
-    return model
-
-
-def _count_cached_bytes() -> int:
-    return sum(weight.numel() * 4 for model in _model_cache.values() for weight in model.module.parameters())
+    return _model_cache.get_or_compute(
+        key, lambda: Model(run.id, step, run.record.architecture, _rebuild_module(run, step))
+    )
 
 
 def _rebuild_module(run: Run, step: int) -> nn.Sequential:

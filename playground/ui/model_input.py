@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from playground.charts.images import render_image
 from playground.core.datasets import Dataset
 from playground.core.shapes import Shape
-from playground.engine.cache import ByteBoundedCache
+from playground.engine.cache import ByteBoundedCache, cached
 from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing, rasterize
 from playground.engine.data.splits import load_test_images
 from playground.engine.runs.run import Run
@@ -99,7 +98,7 @@ def make_example(input_spec: InputSpec) -> ModelInput:
         return ModelInput(np.zeros(input_spec.shape, dtype=np.float32), "an example")
 
 
-@cache
+@cached(max_bytes=2**16)
 def _rasterize_example() -> Array:
     return rasterize([_EXAMPLE_STROKE])
 
@@ -213,7 +212,7 @@ def _make_drawing(state: DrawingState, background: Array | None) -> Drawing:
     return Drawing(ink.strokes, CANVAS_SIZE, state.pen_width, background, ink.eraser_strokes, ERASER_WIDTH)
 
 
-@lru_cache(maxsize=8)
+@cached(max_bytes=_MAX_CACHED_BYTES)
 def _decode_upload_grayscale(upload: ImageUpload) -> Array:
     ink = read_uploaded_ink(upload.name, upload.content)
     side = math.isqrt(ink.size)

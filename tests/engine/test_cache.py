@@ -106,3 +106,14 @@ def test_bytes_of_nested_values_are_counted_once() -> None:
     assert count_bytes(_Holder(array, (tensor,), "name")) == 24 + 40 + 4
     assert count_bytes(nn.Linear(3, 2)) == (6 + 2) * 4
     assert count_bytes((1, 2.5, None, True)) == 0
+
+
+def test_arrays_of_cached_values_are_read_only() -> None:
+    @cached(max_bytes=10_000)
+    def make_nested(name: str) -> dict[str, list[_Holder]]:
+        return {name: [_Holder(np.zeros(2), (torch.zeros(1),), name)]}
+
+    array = make_nested("name")["name"][0].array
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+    assert make_nested("name")["name"][0].array is array

@@ -117,8 +117,8 @@ def test_edits_of_threads_with_different_models_do_not_mix() -> None:
     expected = [measure(index) for index in range(24)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(measure, range(24))) == expected
-    assert len(editing._prefix_caches) == 1
-    assert len(editing._comparison_cache) == editing._MAX_CACHED_COMPARISONS
+    assert 1 <= len(editing._prefix_cache) <= 4, "at most one for each model"
+    assert editing._comparison_cache.total_bytes <= editing._MAX_CACHED_BYTES
 
 
 def test_add_edit_replaces_an_edit_of_the_same_weights_only() -> None:

@@ -18,9 +18,9 @@ _BATCH_SIZE = 1000
 _LUMINANCE_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabeledImages:
-    """``images`` uint8 (count, channels, height, width), ``labels`` int64 (count,)."""
+    """``images`` uint8 (count, channels, height, width), ``labels`` int64 (count,); equal only to itself."""
 
     images: Tensor
     labels: Tensor

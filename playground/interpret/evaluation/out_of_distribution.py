@@ -7,7 +7,6 @@ The score is a property of the image, not of the user's network. Measured by ``p
 """
 
 import contextlib
-import threading
 import time
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from playground.engine.cache import cached
 from playground.engine.data.batch import scale_pixels
 from playground.engine.data.mnist import is_unpacked
 from playground.engine.data.pen_digits import load_pen_drawings
@@ -99,20 +99,14 @@ class _OodDetector:
         return (2 * len(self._feature_layer_indices) - 2 * products).clamp(min=0).sqrt()
 
 
-_lock = threading.Lock()
-_detector_cache: list[_OodDetector] = []
-
-
-def _get_detector() -> _OodDetector:
-    with _lock:
-        if not _detector_cache:
-            _detector_cache.append(_OodDetector())
-        return _detector_cache[0]
+@cached(max_bytes=16 * 2**20)
+def _load_detector() -> _OodDetector:
+    return _OodDetector()
 
 
 def is_detector_ready() -> bool:
     """True if ``compute_ood_score`` answers at once; else call ``prepare_detector``."""
-    return bool(_detector_cache)
+    return len(_load_detector.cache) > 0
 
 
 def prepare_detector() -> None:
@@ -125,10 +119,10 @@ def prepare_detector() -> None:
             break
         time.sleep(1)
     with contextlib.suppress(PlaygroundError):  # reported by ``compute_ood_score``
-        _get_detector()
+        _load_detector()
         trim_memory()
 
 
 def compute_ood_score(image: Array) -> OodScore:
     """Score an image (1, 28, 28), values 0 to 1; the first call takes two seconds to load the reference images."""
-    return _get_detector().score(image)
+    return _load_detector().score(image)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from playground.engine.cache import cached
 from playground.engine.data.batch import LabeledImages
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits
@@ -24,6 +24,7 @@ Array = NDArray[np.float32]
 
 _HIGH_CONFIDENCE, _LOW_CONFIDENCE, _CLOSE_MARGIN = 0.9, 0.25, 0.2
 _MIN_NAMED_PROBABILITY = 0.005
+_MAX_CACHED_BYTES = 16 * 2**20
 _MAX_FEW_CLASSES = 10  # with more classes, 25 % can still be a clear prediction
 
 
@@ -78,7 +79,7 @@ def predict_snapshots(
     return tuple(predictions)
 
 
-@lru_cache(maxsize=1024)
+@cached(max_bytes=_MAX_CACHED_BYTES)
 def _predict_cached(folder: Path, step: int, _stamp: int, content: bytes, shape: tuple[int, ...]) -> Prediction:
     """Predict with a cache, since a page that follows a run asks for all steps at every new snapshot."""
     image = np.frombuffer(content, dtype=np.float32).reshape(shape)
@@ -87,7 +88,7 @@ def _predict_cached(folder: Path, step: int, _stamp: int, content: bytes, shape:
 
 def prediction_from_logits(logits: Array) -> Prediction:
     """Make a prediction from the logits (units,) of an output layer."""
-    return _to_prediction(expand_to_class_logits(torch.from_numpy(logits)[None])[0])
+    return _to_prediction(expand_to_class_logits(torch.tensor(logits)[None])[0])
 
 
 def _to_prediction(logits: Tensor) -> Prediction:

@@ -69,7 +69,7 @@ def extract_layer_features(model: Model, images: Tensor, layer_index: int, *, ma
 
 def extract_image_layer_features(model: Model, image: Array, layer_index: int) -> Array:
     """Compute a layer's features of one image (channels, height, width), values 0 to 1: (1, values)."""
-    return extract_layer_features(model, torch.from_numpy(image)[None].mul(255).round().to(torch.uint8), layer_index)
+    return extract_layer_features(model, torch.tensor(image)[None].mul(255).round().to(torch.uint8), layer_index)
 
 
 def _find_feature_map_shape(steps: Sequence[ResolvedLayer], step_index: int) -> Shape | None:

@@ -1,11 +1,14 @@
 """Evaluations of whole datasets: equal to ``evaluate``, cached by network and images; samples of test images."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Flatten, Output
+from playground.engine.cache import ByteBoundedCache
 from playground.engine.data.batch import LabeledImages
 from playground.engine.training.evaluate import evaluate
 from playground.interpret.evaluation import predictions
@@ -55,14 +58,23 @@ def test_samples_are_deterministic_and_cached() -> None:
     assert len(load_evaluation_images("mnist")) == len(load_evaluation_images("mnist", 10**6)) == 10_000
 
 
-def test_image_cache_keeps_two_sets_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "_MAX_IMAGE_BYTES", 10_000)
-    every, sample = (
-        load_evaluation_images("mnist", None, (1, 30, 30)),
-        load_evaluation_images("mnist", 100, (1, 30, 30)),
-    )
-    assert load_evaluation_images("mnist", None, (1, 30, 30)) is every
-    assert load_evaluation_images("mnist", 100, (1, 30, 30)) is sample
-    load_evaluation_images("mnist", 50, (1, 30, 30))
-    assert load_evaluation_images("mnist", None, (1, 30, 30)) is not every, "evicted by a third set"
-    assert len(predictions._image_cache) == 2
+def test_all_images_and_a_sample_stay_cached_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    for load in (predictions._load_images, predictions._load_sample):
+        monkeypatch.setattr(load, "cache", ByteBoundedCache(10_000))
+    shape = (1, 30, 30)
+    every, sample = load_evaluation_images("mnist", None, shape), load_evaluation_images("mnist", 100, shape)
+    assert load_evaluation_images("mnist", None, shape) is every
+    assert load_evaluation_images("mnist", 100, shape) is sample
+    load_evaluation_images("mnist", 50, shape)
+    assert load_evaluation_images("mnist", 100, shape) is not sample, "evicted by another sample"
+    assert load_evaluation_images("mnist", None, shape) is every
+
+
+def test_evaluation_cache_does_not_keep_the_images() -> None:
+    layers = (Flatten(), Output())
+    model = model_of(Architecture(input=InputShape(height=5, width=5), classes=3, layers=layers))
+    data = make_images(10)
+    list(predict_dataset(model, data))
+    images = weakref.ref(data)
+    del data
+    assert images() is None

@@ -1,7 +1,6 @@
 """Attribution view: saliency methods side by side, and a counterfactual image."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import streamlit as st
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from playground.charts.images import render_feature_maps, render_image
 from playground.charts.theme import get_theme
 from playground.core.summary import LayerSummary
+from playground.engine.cache import cached
 from playground.errors import PlaygroundError
 from playground.interpret.attribution.counterfactual import Counterfactual, find_counterfactual
 from playground.interpret.attribution.methods import METHODS
@@ -96,7 +96,7 @@ def _render_attribution(
         html.render_hint(description)
 
 
-@lru_cache(maxsize=12)
+@cached(max_bytes=32 * 2**20)
 def _compute_attribution(
     model: Model, image_bytes: bytes, shape: tuple[int, ...], target: int, method: str, layer_index: int | None
 ) -> Attribution:

@@ -3,7 +3,6 @@
 import random
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import streamlit as st
@@ -12,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from playground.charts.images import render_image
 from playground.charts.theme import get_theme
 from playground.core.shapes import format_shape
+from playground.engine.cache import cached
 from playground.engine.data.rasterize import IMAGE_SIZE
 from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import find_run
@@ -297,7 +297,7 @@ def _describe_prediction(prediction: Prediction, input_spec: InputSpec, model_in
     return description
 
 
-@lru_cache(maxsize=32)
+@cached(max_bytes=32 * 2**20)
 def _compute_probability_history(
     model: Model, image_bytes: bytes, shape: tuple[int, ...]
 ) -> tuple[tuple[int, tuple[float, ...]], ...]:

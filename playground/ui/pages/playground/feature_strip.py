@@ -1,7 +1,6 @@
 """The feature strip: the feature maps of every layer for the current model input."""
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from playground.charts.images import (
 )
 from playground.charts.theme import Theme, get_theme
 from playground.core.shapes import format_shape
+from playground.engine.cache import cached
 from playground.interpret.activations.activations import LayerActivations, compute_statistics
 from playground.interpret.evaluation.predict import Prediction
 from playground.interpret.inference import infer
@@ -49,7 +49,7 @@ def render_feature_strip(
         st.switch_page(st.session_state["pages"]["inside"])
 
 
-@lru_cache(maxsize=8)
+@cached(max_bytes=32 * 2**20)
 def _build_columns(
     model: Model, class_names: tuple[str, ...], image_bytes: bytes, shape: tuple[int, ...], colors: Theme
 ) -> tuple[StripColumn, ...]:

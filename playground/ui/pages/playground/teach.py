@@ -1,9 +1,8 @@
 """Teach: label drawings and fine-tune the network on them."""
 
-from functools import lru_cache
-
 import streamlit as st
 
+from playground.engine.cache import cached
 from playground.engine.data.custom.drawings import (
     DrawingCollection,
     LabeledDrawing,
@@ -107,12 +106,12 @@ def render_teach_result(run: Run | None) -> None:
         )
 
 
-@lru_cache(maxsize=64)
+@cached(max_bytes=2**16)
 def _has_drawings(run_id: str) -> bool:
     return load_initial_state(find_run(run_id)).extra_images is not None
 
 
-@lru_cache(maxsize=16)
+@cached(max_bytes=2**16)
 def _measure_accuracy(run_id: str, step: int) -> float:
     run = find_run(run_id)
     return evaluate_model(load_model(run, step), load_run_test_images(run)).accuracy
