@@ -13,6 +13,7 @@ from playground.cli.options import DatasetArgument, JsonOption, NameOption, cli_
 from playground.cli.output import console, err_console, print_json, print_summary
 from playground.cli.resolve import find_architecture
 from playground.core.architecture import Architecture
+from playground.core.datasets import DATASETS
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.recipe import Recipe
 from playground.errors import ArchitectureError, PlaygroundError, UnknownNameError
@@ -97,7 +98,9 @@ def import_network(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Dataset that the weights were trained on. Default: that of the link, or mnist."),
+        typer.Option(
+            help=f"Dataset of the weights ({', '.join(DATASETS)}, or one that you created). Default: the link's, or mnist."
+        ),
     ] = None,
     name: NameOption = None,
     output: OutputOption = None,

@@ -6,23 +6,16 @@ from playground.codegen.text import format_call, format_tuple, sanitize_text
 from playground.codegen.torch_model import has_single_logit
 from playground.codegen.torch_training import render_schedule_code
 from playground.core.architecture import Architecture
-from playground.core.datasets import DATASETS
+from playground.core.datasets import CUSTOM_ORIGIN, DATASETS
 from playground.core.recipe import Recipe
-
-_KERAS_DATASETS = {
-    "mnist": "mnist",
-    "mnist+pen": "mnist",
-    "fashion-mnist": "fashion_mnist",
-    "cifar10": "cifar10",
-    "cifar100": "cifar100",
-}
 
 
 def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
     """Generate ``load_data``, ``compile_model`` and the main block; they need the functions of the model's code."""
     frozen = list_keras_places(architecture, only_frozen=True)
     optimizer = recipe.optimizer
-    has_keras_dataset = recipe.dataset in _KERAS_DATASETS
+    dataset = DATASETS.get(recipe.dataset)  # None for a custom one
+    origin = dataset.origin if dataset else CUSTOM_ORIGIN
     has_one_hot_labels = recipe.label_smoothing > 0 and not has_single_logit(architecture)
     last = recipe.validation_size + recipe.limit if recipe.limit else ""
     return render_template(
@@ -31,9 +24,9 @@ def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
         shape=architecture.input.shape,
         classes=architecture.classes,
         dataset_name=sanitize_text(recipe.dataset),
-        keras_dataset=_KERAS_DATASETS.get(recipe.dataset),
-        has_extra_images=recipe.dataset == "mnist+pen",
-        source_shape=DATASETS[recipe.dataset].input_shape if has_keras_dataset else None,
+        keras_dataset=origin.keras_dataset,
+        missing_images_remark=origin.missing_images_remark,
+        source_shape=dataset.input_shape if dataset else None,
         frozen_modules=format_tuple(frozen) if frozen else "",
         has_schedule=recipe.schedule.torch_code is not None,
         schedule_class=render_schedule_code(recipe, recipe.schedule.keras_class_code),

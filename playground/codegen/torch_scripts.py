@@ -1,7 +1,6 @@
 """Python programs in one file: training of a network by a recipe, and prediction for image files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from playground.codegen.templating import render_template
 from playground.codegen.text import format_tuple, join_sections, sanitize_text
@@ -11,57 +10,6 @@ from playground.core.architecture import Architecture
 from playground.core.datasets import Dataset
 from playground.core.recipe import Recipe
 from playground.errors import RecipeError
-
-
-@dataclass(frozen=True)
-class TorchvisionSource:
-    """A dataset in torchvision: its class, the arguments that select a split, and expressions for images and labels.
-
-    All but the class are code in which ``train`` and ``data`` are names. Images are uint8 (count, channels, height, width).
-    """
-
-    class_name: str
-    arguments_code: str = "train=train"
-    images_code: str = "data.data.unsqueeze(1)"
-    labels_code: str = "data.targets"
-    comment: str = ""
-
-
-_CIFAR_IMAGES_CODE = "torch.from_numpy(data.data).permute(0, 3, 1, 2)"
-
-TORCHVISION_SOURCES: dict[str, TorchvisionSource] = {
-    "mnist": TorchvisionSource("MNIST"),
-    "mnist+pen": TorchvisionSource("MNIST", comment="The run also trained on drawings that only CNN Playground has."),
-    "fashion-mnist": TorchvisionSource("FashionMNIST"),
-    "kmnist": TorchvisionSource("KMNIST"),
-    "emnist-letters": TorchvisionSource(
-        "EMNIST",
-        'split="letters", train=train',
-        "data.data.transpose(1, 2).unsqueeze(1)",
-        "data.targets - 1",
-        "EMNIST images are stored transposed, and its letters are counted from 1.",
-    ),
-    "emnist-balanced": TorchvisionSource(
-        "EMNIST",
-        'split="balanced", train=train',
-        "data.data.transpose(1, 2).unsqueeze(1)",
-        comment="EMNIST images are stored transposed.",
-    ),
-    "qmnist": TorchvisionSource(
-        "QMNIST", labels_code="data.targets[:, 0]", comment="The other columns hold the writer and the date."
-    ),
-    "usps": TorchvisionSource(
-        "USPS", images_code="torch.from_numpy(data.data).unsqueeze(1)", labels_code="torch.tensor(data.targets)"
-    ),
-    "svhn": TorchvisionSource(
-        "SVHN",
-        'split="train" if train else "test"',
-        "torch.from_numpy(data.data)",
-        "torch.from_numpy(data.labels)",
-    ),
-    "cifar10": TorchvisionSource("CIFAR10", images_code=_CIFAR_IMAGES_CODE, labels_code="torch.tensor(data.targets)"),
-    "cifar100": TorchvisionSource("CIFAR100", images_code=_CIFAR_IMAGES_CODE, labels_code="torch.tensor(data.targets)"),
-}
 
 _STANDARD_LIBRARY_IMPORTS = {
     "argparse.": "import argparse",
@@ -102,7 +50,7 @@ def generate_training_script(
         )
     frozen = list_weight_module_names(architecture, only_frozen=True)
     constants = [f"FROZEN_MODULES = {format_tuple(frozen)}  # not trained"] if frozen else []
-    source = TORCHVISION_SOURCES.get(dataset.name)
+    source = dataset.origin.torchvision
     return _assemble_script(
         f"{sanitize_text(title)}: trains the network on {sanitize_text(dataset.title)}. Exported by CNN Playground.",
         _TRAINING_DESCRIPTION if source else _IMAGE_FOLDER_DESCRIPTION + _TRAINING_DESCRIPTION,
@@ -112,6 +60,7 @@ def generate_training_script(
             "torch_data.py.j2",
             part="load_images",
             source=source,
+            missing_images_remark=dataset.origin.missing_images_remark,
             source_shape=dataset.input_shape,
             shape=architecture.input.shape,
         ),

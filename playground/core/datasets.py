@@ -27,15 +27,34 @@ class ExtractedFeatures:
 
 
 @dataclass(frozen=True)
-class DatasetOrigin:
-    """Origin of a dataset's images: the engine's parser that reads them, and the parser's arguments.
+class TorchvisionSource:
+    """A class in torchvision.datasets, and code that reads uint8 images (count, channels, height, width) from it.
 
-    ``torchvision_class`` names the class in torchvision.datasets that lists addresses and checksums of the files.
+    ``arguments_code`` selects the training or test images by the name ``train``; ``images_code`` and ``labels_code`` are
+    expressions of an instance named ``data``. ``remark`` explains them.
+    """
+
+    class_name: str
+    arguments_code: str = "train=train"
+    images_code: str = "data.data.unsqueeze(1)"
+    labels_code: str = "data.targets"
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetOrigin:
+    """Origin of a dataset's images: the engine's parser that reads them, and its sources in other libraries.
+
+    ``torchvision`` also lists the addresses and checksums of the files. ``split`` is the parser's argument.
+    ``keras_dataset`` names a module in keras.datasets. Exported code needs no other facts; without a source it reads
+    image folders. ``missing_images_remark`` says which images the sources lack.
     """
 
     parser: str
-    torchvision_class: str = ""
+    torchvision: TorchvisionSource | None = None
     split: str = ""
+    keras_dataset: str = ""
+    missing_images_remark: str = ""
 
 
 CUSTOM_ORIGIN = DatasetOrigin("custom")
@@ -104,6 +123,15 @@ _CIFAR100_CLASS_NAMES = (
 _GRAYSCALE_SHAPE, _COLOR_SHAPE = (1, 28, 28), (3, 32, 32)
 _EMNIST_CREDIT = "Handwritten characters by Cohen, Afshar, Tapson and van Schaik (2017), from NIST Special Database 19."
 
+
+def _make_cifar_source(class_name: str) -> TorchvisionSource:
+    return TorchvisionSource(
+        class_name,
+        images_code="torch.from_numpy(data.data).permute(0, 3, 1, 2)",
+        labels_code="torch.tensor(data.targets)",
+    )
+
+
 _DATASETS = (
     Dataset(
         "mnist",
@@ -116,7 +144,7 @@ _DATASETS = (
         subject="digits",
         has_strokes=True,
         is_flip_invariant=False,
-        origin=DatasetOrigin("mnist"),
+        origin=DatasetOrigin("mnist", TorchvisionSource("MNIST"), keras_dataset="mnist"),
     ),
     Dataset(
         "mnist+pen",
@@ -130,7 +158,12 @@ _DATASETS = (
         subject="digits",
         has_strokes=True,
         is_flip_invariant=False,
-        origin=DatasetOrigin("mnist_with_pen_digits"),
+        origin=DatasetOrigin(
+            "mnist_with_pen_digits",
+            TorchvisionSource("MNIST"),
+            keras_dataset="mnist",
+            missing_images_remark="The run also trained on drawings that only CNN Playground has.",
+        ),
     ),
     Dataset(
         "fashion-mnist",
@@ -141,7 +174,7 @@ _DATASETS = (
         10_000,
         "Images of Zalando's articles by Xiao, Rasul and Vollgraf (2017), MIT license.",
         download_mb=31,
-        origin=DatasetOrigin("mnist_like", "FashionMNIST"),
+        origin=DatasetOrigin("mnist_like", TorchvisionSource("FashionMNIST"), keras_dataset="fashion_mnist"),
     ),
     Dataset(
         "kmnist",
@@ -155,7 +188,7 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=21,
-        origin=DatasetOrigin("mnist_like", "KMNIST"),
+        origin=DatasetOrigin("mnist_like", TorchvisionSource("KMNIST")),
     ),
     Dataset(
         "emnist-letters",
@@ -169,7 +202,17 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=562,
-        origin=DatasetOrigin("emnist", "EMNIST", "letters"),
+        origin=DatasetOrigin(
+            "emnist",
+            TorchvisionSource(
+                "EMNIST",
+                'split="letters", train=train',
+                "data.data.transpose(1, 2).unsqueeze(1)",
+                "data.targets - 1",
+                "EMNIST images are stored transposed, and its letters are counted from 1.",
+            ),
+            split="letters",
+        ),
     ),
     Dataset(
         "emnist-balanced",
@@ -183,7 +226,16 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=562,
-        origin=DatasetOrigin("emnist", "EMNIST", "balanced"),
+        origin=DatasetOrigin(
+            "emnist",
+            TorchvisionSource(
+                "EMNIST",
+                'split="balanced", train=train',
+                "data.data.transpose(1, 2).unsqueeze(1)",
+                remark="EMNIST images are stored transposed.",
+            ),
+            split="balanced",
+        ),
     ),
     Dataset(
         "qmnist",
@@ -197,7 +249,14 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=20,
-        origin=DatasetOrigin("qmnist", "QMNIST"),
+        origin=DatasetOrigin(
+            "qmnist",
+            TorchvisionSource(
+                "QMNIST",
+                labels_code="data.targets[:, 0]",
+                remark="The other columns hold the writer and the date.",
+            ),
+        ),
     ),
     Dataset(
         "usps",
@@ -211,7 +270,14 @@ _DATASETS = (
         has_strokes=True,
         is_flip_invariant=False,
         download_mb=8,
-        origin=DatasetOrigin("usps", "USPS"),
+        origin=DatasetOrigin(
+            "usps",
+            TorchvisionSource(
+                "USPS",
+                images_code="torch.from_numpy(data.data).unsqueeze(1)",
+                labels_code="torch.tensor(data.targets)",
+            ),
+        ),
     ),
     Dataset(
         "svhn",
@@ -224,7 +290,15 @@ _DATASETS = (
         subject="digits",
         is_flip_invariant=False,
         download_mb=246,
-        origin=DatasetOrigin("svhn", "SVHN"),
+        origin=DatasetOrigin(
+            "svhn",
+            TorchvisionSource(
+                "SVHN",
+                'split="train" if train else "test"',
+                "torch.from_numpy(data.data)",
+                "torch.from_numpy(data.labels)",
+            ),
+        ),
     ),
     Dataset(
         "cifar10",
@@ -235,7 +309,7 @@ _DATASETS = (
         10_000,
         "Small color photographs by Krizhevsky, Nair and Hinton (2009).",
         download_mb=170,
-        origin=DatasetOrigin("cifar", "CIFAR10"),
+        origin=DatasetOrigin("cifar", _make_cifar_source("CIFAR10"), keras_dataset="cifar10"),
     ),
     Dataset(
         "cifar100",
@@ -246,7 +320,7 @@ _DATASETS = (
         10_000,
         "Small color photographs by Krizhevsky, Nair and Hinton (2009).",
         download_mb=169,
-        origin=DatasetOrigin("cifar", "CIFAR100"),
+        origin=DatasetOrigin("cifar", _make_cifar_source("CIFAR100"), keras_dataset="cifar100"),
     ),
 )
 

@@ -37,8 +37,9 @@ def test_every_command_and_parameter_has_help(name: str) -> None:
         ("transfer", {**RECIPE_PRESETS, **DATASETS}),
         ("fetch", DATASETS),
         ("features", DATASETS),
+        ("import", DATASETS),
     ],
-    ids=["export", "train", "fork", "transfer", "fetch", "features"],
+    ids=["export", "train", "fork", "transfer", "fetch", "features", "import"],
 )
 def test_help_lists_every_registered_name(command: str, names: dict[str, object]) -> None:
     help_text = re.sub(r"-\n\s+", "-", invoke(command, "--help").stdout)  # a name may be wrapped after its hyphen

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision import datasets
 
-from playground.codegen.torch_scripts import TORCHVISION_SOURCES, generate_prediction_script, generate_training_script
+from playground.codegen.torch_scripts import generate_prediction_script, generate_training_script
 from playground.core.architecture import Architecture, InputShape
 from playground.core.augmentations import Augmentation, Noise, Shift
 from playground.core.datasets import DATASETS, Dataset
@@ -295,7 +295,9 @@ def _stand_in(name: str, shape: tuple[int, ...]) -> SimpleNamespace:
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_dataset_is_read_from_torchvision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = DATASETS[name].input_shape
-    kind = TORCHVISION_SOURCES[name].class_name
+    source = DATASETS[name].origin.torchvision
+    assert source is not None
+    kind = source.class_name
     signature = inspect.signature(getattr(datasets, kind))
     asked = []
 
@@ -321,8 +323,9 @@ def test_every_dataset_is_read_from_torchvision(name: str, monkeypatch: pytest.M
 def test_images_of_another_shape_are_resized_as_in_the_engine(
     name: str, wanted: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, given = TORCHVISION_SOURCES[name].class_name, DATASETS[name].input_shape
-    monkeypatch.setattr(datasets, source, lambda *arguments, **named: _stand_in(name, given))
+    source, given = DATASETS[name].origin.torchvision, DATASETS[name].input_shape
+    assert source is not None
+    monkeypatch.setattr(datasets, source.class_name, lambda *arguments, **named: _stand_in(name, given))
     shape = InputShape(channels=wanted[0], height=wanted[1], width=wanted[2])
     architecture = Architecture(input=shape, layers=(Flatten(), Output()))
     images, labels = _script(Recipe(), architecture, name)["load_images"]("folder", train=True)

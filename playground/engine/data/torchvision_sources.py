@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from playground.core.datasets import DATASETS
+from playground.core.datasets import CUSTOM_ORIGIN, DATASETS
 from playground.engine.paths import get_data_folder
 from playground.errors import UnknownNameError
 
@@ -68,7 +68,8 @@ def datasets_folder() -> Path:
 def find_source(name: str) -> DatasetSource:
     """Find a dataset's files and parser by its name; raises UnknownNameError for one that is not downloadable."""
     dataset = DATASETS.get(name)
-    if dataset is None or dataset.origin.parser not in DOWNLOAD_PARSERS:
+    origin = dataset.origin if dataset else CUSTOM_ORIGIN
+    if origin.torchvision is None or origin.parser not in DOWNLOAD_PARSERS:
         raise UnknownNameError(
             f"The dataset {name!r:.80} cannot be downloaded.",
             expected=f"One of {', '.join(one.name for one in DATASETS.values() if one.download_mb)}.",
@@ -76,8 +77,7 @@ def find_source(name: str) -> DatasetSource:
     # torchvision takes seconds to import and is needed once for each dataset.
     from torchvision import datasets as torchvision_datasets
 
-    origin = dataset.origin
-    return DOWNLOAD_PARSERS[origin.parser](getattr(torchvision_datasets, origin.torchvision_class), origin.split)
+    return DOWNLOAD_PARSERS[origin.parser](getattr(torchvision_datasets, origin.torchvision.class_name), origin.split)
 
 
 def _make_mnist_like_source(dataset_class: Any, _split: str) -> DatasetSource:

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision.datasets
 
+from playground.codegen.keras_training import generate_training_code
+from playground.codegen.torch_scripts import generate_training_script
 from playground.core.architecture import Architecture, InputShape
 from playground.core.datasets import DATASETS, Dataset
 from playground.core.history import History
@@ -205,6 +208,7 @@ def test_dataset_is_declared_completely_and_resolved_by_every_consumer(dataset: 
     assert is_bundled != (dataset.origin.parser in DOWNLOAD_PARSERS)
     assert is_bundled == (dataset.download_mb == 0)
     assert is_available(dataset) == is_bundled
+    _check_exports(dataset)
     if is_bundled:
         return
     source = find_source(dataset.name)
@@ -214,6 +218,27 @@ def test_dataset_is_declared_completely_and_resolved_by_every_consumer(dataset: 
     with pytest.raises(DatasetUnavailableError, match=f"{dataset.download_mb} MB") as caught:
         datasets.load_dataset_tensors(dataset.name)
     assert f"cnn-playground fetch {dataset.name}" in caught.value.fix
+
+
+def _check_exports(dataset: Dataset) -> None:
+    """Exported scripts read everything that they need from the registry."""
+    channels, height, width = dataset.input_shape
+    architecture = Architecture(
+        input=InputShape(channels=channels, height=height, width=width),
+        classes=len(dataset.class_names),
+        layers=(Flatten(), Output()),
+    )
+    recipe, origin = Recipe(dataset=dataset.name), dataset.origin
+    assert origin.torchvision is not None
+    assert isinstance(getattr(torchvision.datasets, origin.torchvision.class_name), type)
+    torch_script = generate_training_script(architecture, recipe, dataset=dataset)
+    keras_script = generate_training_code(architecture, recipe)
+    assert f"datasets.{origin.torchvision.class_name}(folder, {origin.torchvision.arguments_code}" in torch_script
+    assert (f"keras.datasets.{origin.keras_dataset}.load_data()" in keras_script) == bool(origin.keras_dataset)
+    assert ("data/train" in keras_script) != bool(origin.keras_dataset)
+    for script in (torch_script, keras_script) if origin.keras_dataset else (torch_script,):
+        compile(script, "script", "exec")
+        assert origin.missing_images_remark in script
 
 
 @pytest.mark.parametrize("name", [dataset.name for dataset in DATASETS.values() if not dataset.download_mb])
