@@ -1,4 +1,4 @@
-"""Errors of the program as one tree; each says what happened, what was expected, and how to fix it.
+"""Exception hierarchy; each error says what happened, what was expected, and how to fix it.
 
 ::
 
@@ -6,12 +6,12 @@
     ├── ArchitectureError     a network that cannot be read or built
     ├── RecipeError           training settings that cannot be read or used
     ├── SchemaVersionError    a file of a newer version of this program
-    ├── UnknownNameError      no preset, dataset or run has this name
+    ├── UnknownNameError      a name that no preset, dataset or run has
     ├── DataError
     │   ├── AssetError        a bundled file is missing or damaged
-    │   ├── DatasetUnavailableError  a dataset that must be downloaded first
-    │   ├── DownloadError     a file of a dataset cannot be downloaded
-    │   ├── InvalidDatasetError  a folder or ZIP of images that is not a dataset
+    │   ├── DatasetUnavailableError  a dataset that has not been downloaded
+    │   ├── DownloadError     a file of a dataset that cannot be downloaded
+    │   ├── InvalidDatasetError  a folder or ZIP file that is not a valid dataset
     │   ├── ImageFileError    a file that is not a usable image
     │   └── DrawingError      nothing drawn, or strokes that cannot be read
     ├── StorageError          the data folder cannot be read or written
@@ -19,16 +19,16 @@
     │   ├── DivergedError     the loss is infinite or not a number
     │   └── OutOfMemoryError  the device has too little memory
     ├── WorkerError           the training process cannot be started or reached
-    ├── OwnershipError        the run or dataset is another person's
+    ├── OwnershipError        the run or dataset belongs to another user
     └── ConfigurationError    a server setting that cannot be used
 """
 
 
 class PlaygroundError(Exception):
-    """Root of the tree; keeps the three parts, so that a page, a log and a terminal can format them."""
+    """Base class of all errors; keeps its three parts, so that a page, a log and a terminal can format them."""
 
     def __init__(self, what: str, *, expected: str = "", fix: str = "") -> None:
-        # Text from outside may contain half a surrogate pair, which terminals, logs and browsers reject.
+        # User input may contain an unpaired surrogate, which terminals, logs and browsers reject.
         self.what, self.expected, self.fix = (
             part.encode("utf-8", "replace").decode() for part in (what, expected, fix)
         )
@@ -55,11 +55,11 @@ class SchemaVersionError(PlaygroundError):
 
 
 class UnknownNameError(PlaygroundError):
-    """No preset, dataset or run has this name."""
+    """A name that no preset, dataset or run has."""
 
 
 class DataError(PlaygroundError):
-    """Something is wrong with images, labels or drawings."""
+    """Images, labels or drawings that cannot be used."""
 
 
 class AssetError(DataError):
@@ -67,15 +67,15 @@ class AssetError(DataError):
 
 
 class DatasetUnavailableError(DataError):
-    """A dataset that must be downloaded first."""
+    """A dataset that has not been downloaded."""
 
 
 class DownloadError(DataError):
-    """A file of a dataset cannot be downloaded, or arrives damaged."""
+    """A file of a dataset that cannot be downloaded or arrives damaged."""
 
 
 class InvalidDatasetError(DataError):
-    """A folder or ZIP of images that is not a dataset."""
+    """A folder or ZIP file of images that is not a valid dataset."""
 
 
 class ImageFileError(DataError):
@@ -107,7 +107,7 @@ class WorkerError(PlaygroundError):
 
 
 class OwnershipError(PlaygroundError):
-    """A run or a dataset is another person's."""
+    """The run or dataset belongs to another user."""
 
 
 class ConfigurationError(PlaygroundError):

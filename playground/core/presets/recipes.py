@@ -1,4 +1,4 @@
-"""Named recipes."""
+"""Recipe presets."""
 
 from playground.core.augmentations import Elastic, Rotate, Scale, Shear, Shift, Thickness
 from playground.core.optimizers.adam import Adam
@@ -21,25 +21,25 @@ PRESETS = (
     RecipePreset(
         "sprint",
         "Sprint",
-        "One epoch of one-cycle Adam with label smoothing: over 99 % on MNIST with the guide's net.",
+        "One epoch of Adam with a one-cycle schedule and label smoothing. The guide network reaches over 99 % on MNIST.",
         _SPRINT_RECIPE,
     ),
     RecipePreset(
         "dash",
         "Dash",
-        "Sprint with longer steps that come sooner: with the Dash net 99 % in the least time.",
+        "Sprint with a higher learning rate and a shorter warm-up. The Dash network reaches 99 % fastest.",
         _SPRINT_RECIPE.replace(lr=7e-3, schedule=OneCycle(pct_start=0.2)),
     ),
     RecipePreset(
         "tutorial",
         "Tutorial",
-        "Adam at 1e-3, batches of 32, five epochs: the settings of Keras's and most other tutorials.",
+        "Adam with learning rate 1e-3, batch size 32 and five epochs, as in most Keras tutorials.",
         TUTORIAL_RECIPE,
     ),
     RecipePreset(
         "careful",
         "Careful",
-        "Twenty epochs with augmentation and a cosine schedule: slow, and better than 99.4 % with the guide's net.",
+        "Twenty epochs with augmentation and a cosine schedule. Slow; the guide network exceeds 99.4 %.",
         Recipe(
             lr=2e-3,
             batch_size=128,
