@@ -21,7 +21,7 @@ PRESETS = (
     RecipePreset(
         "sprint",
         "Sprint",
-        "One epoch of Adam with a one-cycle schedule and label smoothing. The guide network reaches over 99 % on MNIST.",
+        "One epoch of Adam with a one-cycle schedule and label smoothing. The guide's network reaches over 99 % on MNIST.",
         _SPRINT_RECIPE,
     ),
     RecipePreset(
@@ -39,7 +39,7 @@ PRESETS = (
     RecipePreset(
         "careful",
         "Careful",
-        "Twenty epochs with augmentation and a cosine schedule. Slow; the guide network exceeds 99.4 %.",
+        "Twenty epochs with augmentation and a cosine schedule. Slow; the guide's network exceeds 99.4 %.",
         Recipe(
             lr=2e-3,
             batch_size=128,
