@@ -1,1 +1,1 @@
-"""WRITE AND READ networks in other forms: code, links, pictures. Text in, text out; nothing read is executed."""
+"""Code generation: PyTorch and Keras programs and SVG diagrams of networks."""

@@ -15,18 +15,18 @@ def list_keras_places(architecture: Architecture, *, only_frozen: bool = False) 
     Several modules of one Keras layer are separated by spaces. ``only_frozen``: only layers that are not trained.
     """
     frozen = set(list_weight_module_names(architecture, only_frozen=True))
-    places = [
+    weight_modules = [
         call.modules
         for step in list_keras_layers(architecture)
         for call in iter_keras_calls(step.calls)
         if call.modules
     ]
-    return tuple(" ".join(modules) for modules in places if not only_frozen or frozen.issuperset(modules))
+    return tuple(" ".join(modules) for modules in weight_modules if not only_frozen or frozen.issuperset(modules))
 
 
 @dataclass(frozen=True)
 class KerasLayers:
-    """The Keras layers of one layer, their modules named as in the state dict."""
+    """The Keras layers of one layer; their modules are named as in the state dict."""
 
     calls: tuple[KerasCall, ...]
     output_shape: Shape
@@ -50,7 +50,7 @@ def _offset_block_modules(calls: Sequence[KerasCall], offset: int) -> tuple[Kera
 
 
 def iter_keras_calls(calls: Sequence[KerasCall]) -> Iterator[KerasCall]:
-    """All Keras layers, those inside blocks before the blocks' sums."""
+    """Iterate over all Keras layers; those of a block come before its sum."""
     for call in calls:
         yield from call.body
         yield from call.shortcut

@@ -14,7 +14,7 @@ from playground.core.shapes import Shape, format_shape
 _NEGATIVE_INFINITY_PADDING_CODE = '''
 @keras.saving.register_keras_serializable()
 class NegativeInfinityPadding2D(layers.Layer):
-    """Pads with -inf, so that max pooling never takes the padding, whatever the sign of the values."""
+    """Pads with -inf, so that max pooling never takes the padding, also for negative values."""
 
     def __init__(self, padding, **options):
         super().__init__(**options)
@@ -39,7 +39,8 @@ def load_weights(model, path):
         axes = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
         values = [array.transpose(axes[array.ndim]) for array in arrays]
 '''
-_SPLIT_DEPTHWISE_CODE = """        # The channels of a depthwise kernel have one axis in PyTorch and two here: input channel and multiplier.
+_SPLIT_DEPTHWISE_CODE = """\
+        # The channels of a depthwise kernel have one axis in PyTorch and two here: input channel and multiplier.
         values = [value.reshape(old.shape) for value, old in zip(values, layer.get_weights(), strict=True)]
 """
 _SET_WEIGHTS_CODE = "        layer.set_weights(values)\n"
@@ -50,7 +51,7 @@ if __name__ == "__main__":
 
 
 def to_keras(architecture: Architecture, recipe: Recipe | None = None, *, title: str = "A network") -> str:
-    """A Python file with ``make_model`` and ``load_weights``; with a recipe, a program that trains by it.
+    """Generate a Python file with ``make_model`` and ``load_weights``; with a recipe, a program that trains with it.
 
     Raises ArchitectureError for a network that cannot be built.
     """
@@ -125,7 +126,7 @@ def _format_line(template: str, call: KerasCall) -> str:
 
 
 def _add_shape_comment(lines: list[str], output_shape: Shape) -> list[str]:
-    """The lines of one layer, with the shape of its result after the last one."""
+    """Add the output shape of a layer as a comment to its last line."""
     return [*lines[:-1], f"{lines[-1]}  # {format_shape(_to_channels_last(output_shape))}"]
 
 

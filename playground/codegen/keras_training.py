@@ -1,4 +1,4 @@
-"""Training code in Keras 3: a recipe's data, optimizer, schedule and loss, with the arithmetic of PyTorch."""
+"""Training code for Keras 3: data, optimizer, schedule and loss of a recipe, computed as in PyTorch."""
 
 from playground.codegen.keras_layers import list_keras_places
 from playground.codegen.templating import render_code, render_template
@@ -57,7 +57,7 @@ def _format_loss(architecture: Architecture, recipe: Recipe, *, has_one_hot_labe
 
 
 def _list_augmentation_remarks(recipe: Recipe) -> list[tuple[str, str]]:
-    """Remarks on the recipe's augmentations, each with the kinds that it is about."""
+    """List the remarks on augmentations that Keras programs leave out, each with its kinds."""
     kinds: dict[str, list[str]] = {}
     for item in recipe.augmentation:
         kinds.setdefault(item.keras_remark, []).append(item.kind)

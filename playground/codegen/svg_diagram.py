@@ -12,7 +12,7 @@ from playground.core.shapes import Shape, format_shape, is_spatial
 from playground.core.summary import summarize
 
 _TEXT_COLOR, _MUTED_COLOR, _LINE_COLOR = "#16201E", "#5C6965", "#9AA8A3"
-# Edge and face. Edges from Okabe and Ito, "Color Universal Design", 2008; the purple is darker, to be seen on white.
+# Edge and face. Edges from Okabe and Ito, "Color Universal Design", 2008; the purple is darker, for contrast on white.
 _GRAY, _BLUE, _ORANGE = ("#66736F", "#EEF1F0"), ("#0072B2", "#D9EAF4"), ("#D55E00", "#FBE6D8")
 _GREEN, _PURPLE = ("#009E73", "#D6EFE7"), ("#A8578A", "#F3E2EC")
 _COLORS = {"gray": _GRAY, "blue": _BLUE, "orange": _ORANGE, "green": _GREEN, "purple": _PURPLE}
@@ -88,15 +88,15 @@ class _PositionedNode:
 def to_svg(architecture: Architecture, *, title: str = "") -> str:
     """Draw the enabled layers as stacks of feature maps and columns of values, from left to right, in rows.
 
-    A plate's side grows with the root of the map's side, a stack with the logarithm of the channels. Networks with problems
-    can be drawn too.
+    The side of a plate grows with the root of the map's side, a stack with the logarithm of the channels. Invalid
+    networks can be drawn too.
     """
     nodes = _build_nodes(architecture)
     rows = _split_into_rows(nodes)
     title_text = _sanitize_title(title) or "A network"
     facts = f"{format_shape(architecture.input.shape)} to {architecture.classes} classes"
     facts += f" · {summarize(architecture).parameters:,} parameters"
-    first = next((place for place, node in enumerate(nodes) if not is_spatial(node.shape)), len(nodes))
+    first_vector_index = next((index for index, node in enumerate(nodes) if not is_spatial(node.shape)), len(nodes))
     parts = [
         _draw_text(_MARGIN, 30, title_text, 17, _TEXT_COLOR, is_bold=True),
         _draw_text(_MARGIN, 50, facts, 12, _MUTED_COLOR),
@@ -105,7 +105,7 @@ def to_svg(architecture: Architecture, *, title: str = "") -> str:
     for row in rows:
         placed = list(_position_nodes(row, bottom + _BODY_CENTER))
         parts += [
-            *_draw_brackets(placed, count, first),
+            *_draw_brackets(placed, count, first_vector_index),
             *_draw_arrows(placed, is_first_row=row is rows[0], is_last_row=row is rows[-1]),
         ]
         parts += [text for one in placed for text in (*_draw_body(one), *_draw_labels(one))]
@@ -124,7 +124,7 @@ def to_svg(architecture: Architecture, *, title: str = "") -> str:
 def _build_nodes(architecture: Architecture) -> list[_DiagramNode]:
     shape = architecture.input.shape
     longest = max(shape[1:])
-    found = [_build_node(None, shape, longest, ("Input", format_shape(shape)))]
+    nodes = [_build_node(None, shape, longest, ("Input", format_shape(shape)))]
     for step in architecture.resolve_layers():
         parameters = step.layer.count_parameters(step.input_shape)
         labels = (
@@ -134,8 +134,8 @@ def _build_nodes(architecture: Architecture) -> list[_DiagramNode]:
             *([f"{parameters:,} parameters"] if parameters else []),
             *(["frozen"] if not step.layer.trainable else []),
         )
-        found.append(_build_node(step.layer, step.output_shape, longest, labels))
-    return found
+        nodes.append(_build_node(step.layer, step.output_shape, longest, labels))
+    return nodes
 
 
 def _wrap_label(detail: str) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _build_node(layer: Layer | None, shape: Shape, longest_side: int, labels: tu
 
 
 def _select_drawn_cells(size: int) -> list[bool]:
-    """One flag per cell of a column of values; of more than ten values the middle ones are left out."""
+    """One flag per cell of a column of values; the middle cells of more than ten are left out."""
     if size <= 10:
         return [True] * size
     half = min(7, 2 + round(0.5 * log2(size)))
@@ -195,8 +195,8 @@ def _draw_body(positioned: _PositionedNode) -> Iterator[str]:
     width, height = node.front_size
     style = f'fill="{face}" stroke="{edge}"'
     if not is_spatial(node.shape) and not node.is_elementwise:
-        for place, is_drawn in enumerate(_select_drawn_cells(node.shape[0])):
-            x, y = positioned.left, positioned.y - height / 2 + place * _CELL_SIZE
+        for index, is_drawn in enumerate(_select_drawn_cells(node.shape[0])):
+            x, y = positioned.left, positioned.y - height / 2 + index * _CELL_SIZE
             if is_drawn:
                 yield f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{width:.1f}" rx="1.5" {style}/>'
             else:
@@ -211,14 +211,14 @@ def _draw_labels(positioned: _PositionedNode) -> Iterator[str]:
     y = positioned.y - _BODY_CENTER + _LABELS_TOP
     last = len(positioned.node.labels) - 1
     has_parameters = positioned.node.labels[last].endswith("parameters")
-    for place, label in enumerate(positioned.node.labels):
-        is_shape = place == last - int(has_parameters)
-        color = positioned.node.colors[0] if place == 0 else _TEXT_COLOR if is_shape else _MUTED_COLOR
-        yield _draw_text(positioned.x, y + place * _LINE_HEIGHT, label, 11, color, is_bold=place == 0, is_centered=True)
+    for index, label in enumerate(positioned.node.labels):
+        is_shape = index == last - int(has_parameters)
+        color = positioned.node.colors[0] if index == 0 else _TEXT_COLOR if is_shape else _MUTED_COLOR
+        yield _draw_text(positioned.x, y + index * _LINE_HEIGHT, label, 11, color, is_bold=index == 0, is_centered=True)
 
 
 def _draw_window(before: _PositionedNode, after: _PositionedNode) -> Iterator[str]:
-    """The sliding window on the input maps with lines to its output value, and the shortcut of a block."""
+    """Draw the sliding window with lines to its output value, and the shortcut of a block."""
     layer = after.node.layer
     edge = after.node.colors[0]
     if layer and layer.has_shortcut:
@@ -248,7 +248,7 @@ def _draw_window(before: _PositionedNode, after: _PositionedNode) -> Iterator[st
 
 
 def _draw_arrows(row: Sequence[_PositionedNode], *, is_first_row: bool, is_last_row: bool) -> Iterator[str]:
-    """Arrows between bodies without a window between them, and between rows."""
+    """Draw arrows between bodies that no window connects, and between rows."""
     for before, after in pairwise(row):
         if not any(_draw_window(before, after)) or (after.node.layer and after.node.layer.has_shortcut):
             yield _draw_arrow(before.right + 5, after.left - 5, before.y)
@@ -260,13 +260,14 @@ def _draw_arrows(row: Sequence[_PositionedNode], *, is_first_row: bool, is_last_
 
 def _draw_arrow(start: float, stop: float, y: float) -> str:
     stop = max(stop, start + 6)
-    return f'<path d="M{start:.1f} {y:.1f}H{stop:.1f}m-4 -3l4 3l-4 3" fill="none" stroke="{_LINE_COLOR}" stroke-width="1.2"/>'
+    path = f"M{start:.1f} {y:.1f}H{stop:.1f}m-4 -3l4 3l-4 3"
+    return f'<path d="{path}" fill="none" stroke="{_LINE_COLOR}" stroke-width="1.2"/>'
 
 
 def _draw_brackets(row: Sequence[_PositionedNode], previous_count: int, first_vector_index: int) -> Iterator[str]:
-    """Brackets over feature extraction and classification, which starts at ``first_vector_index``."""
-    places = [(previous_count + place, one) for place, one in enumerate(row) if previous_count + place > 0]
-    for is_feature, group in groupby(places, key=lambda pair: pair[0] < first_vector_index):
+    """Draw brackets over feature extraction and classification, which starts at ``first_vector_index``."""
+    indexed_nodes = [(index, node) for index, node in enumerate(row, previous_count) if index > 0]
+    for is_feature, group in groupby(indexed_nodes, key=lambda pair: pair[0] < first_vector_index):
         members = [one for _, one in group]
         left = members[0].x - members[0].node.width / 2
         right = members[-1].x + members[-1].node.width / 2
@@ -285,5 +286,5 @@ def _draw_text(
 
 
 def _sanitize_title(text: str) -> str:
-    """One line without characters that XML does not allow."""
+    """Return one line without characters that XML does not allow."""
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:120]

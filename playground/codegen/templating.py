@@ -1,4 +1,4 @@
-"""Jinja2 rendering of the templates in this package; Jinja2 itself is imported at the first use."""
+"""Rendering of Jinja2 templates; Jinja2 is imported at the first use."""
 
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ def render_template(name: str, **values: Any) -> str:
 
 
 def render_code(source: str, **values: Any) -> str:
-    """Render template text that a registry declares, without blank lines around it."""
+    """Render a template from a registry, without leading and trailing blank lines."""
     return _get_environment().from_string(source).render(values).strip("\n")
 
 

@@ -16,13 +16,13 @@ def ensure_buildable(architecture: Architecture) -> None:
 
 
 def sanitize_text(text: str, default: str = "A network") -> str:
-    """Text that is safe in a docstring, a string or a comment: one line without quotes and backslashes."""
+    """Return text that is safe in a docstring, string or comment: one line without quotes and backslashes."""
     line = " ".join(text.split())
     return "".join(letter for letter in line if letter.isprintable() and letter not in '\\"') or default
 
 
 def format_call(name: str, *positional: Any, **keywords: Any) -> str:
-    """``name(1, 2, padding="same")``."""
+    """Format a call: ``name(1, 2, padding="same")``."""
     parts = [*map(_format_value, positional), *(f"{key}={_format_value(value)}" for key, value in keywords.items())]
     return f"{name}({', '.join(parts)})"
 
@@ -33,7 +33,7 @@ def join_sections(*sections: str) -> str:
 
 
 def format_tuple(values: Sequence[str]) -> str:
-    """``("one", "two")``, in lines of at most 120 characters."""
+    """Format a tuple: ``("one", "two")``, in lines of at most 120 characters."""
     line = ", ".join(map(_format_value, values))
     if len(line) < 100:
         return f"({line},)" if len(values) == 1 else f"({line})"

@@ -1,4 +1,4 @@
-"""Code of a function ``augment`` that changes images as a recipe's augmentations do."""
+"""Generated function ``augment`` with a recipe's augmentations."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""PyTorch code of a network, with the modules and parameter names of the built model."""
+"""PyTorch code of a network, with the modules and parameter names of the engine's model."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def to_json(architecture: Architecture) -> str:
 
 
 def to_pytorch(architecture: Architecture, *, title: str = "A network") -> str:
-    """A self-contained Python file with a function ``make_model``, into which snapshots load unchanged.
+    """Generate a Python file with a function ``make_model``; snapshots of runs can be loaded into the model.
 
     Raises ArchitectureError for a network that cannot be built.
     """
@@ -53,36 +53,39 @@ from torch import nn'''
 
 
 def generate_model_code(architecture: Architecture) -> str:
-    """The function ``make_model`` and the class it may need.
+    """Generate the function ``make_model``, and the class ``Residual`` if the network has blocks.
 
     Raises ArchitectureError for a network that cannot be built.
     """
     ensure_buildable(architecture)
     lines = []
-    residual = False
+    has_residual = False
     for step in architecture.resolve_layers():
         calls = step.layer.build_torch_calls(step.input_shape)
-        residual = residual or any(call.body for call in calls)
-        for place, call in enumerate(calls):
-            shape = f"  # {format_shape(step.output_shape)}" if place == len(calls) - 1 else ""
+        has_residual = has_residual or any(call.body for call in calls)
+        for index, call in enumerate(calls):
+            shape = f"  # {format_shape(step.output_shape)}" if index == len(calls) - 1 else ""
             lines.append(f"        {_format_torch_call(call, '        ')},{shape}")
     make_model = f'''def make_model() -> nn.Sequential:
     """The network, with fresh weights."""
     return nn.Sequential(
 {chr(10).join(lines)}
     )'''
-    return join_sections(_RESIDUAL_CODE if residual else "", make_model)
+    return join_sections(_RESIDUAL_CODE if has_residual else "", make_model)
 
 
 def list_weight_module_names(architecture: Architecture, *, only_frozen: bool = False) -> tuple[str, ...]:
-    """Names of the modules with weights in a state dict, in order; with ``only_frozen`` only those that are not trained."""
+    """Names of the modules with weights in a state dict, in order.
+
+    ``only_frozen``: only modules that are not trained.
+    """
     modules = [
         call for step in architecture.resolve_layers() for call in step.layer.build_torch_calls(step.input_shape)
     ]
-    found = [
-        item for place, call in enumerate(modules) for item in _iter_weight_modules(call, str(place), call.trainable)
+    weight_modules = [
+        item for index, call in enumerate(modules) for item in _iter_weight_modules(call, str(index), call.trainable)
     ]
-    return tuple(place for place, trainable in found if not (only_frozen and trainable))
+    return tuple(name for name, trainable in weight_modules if not (only_frozen and trainable))
 
 
 def _iter_weight_modules(call: TorchCall, module_name: str, trainable: bool) -> Iterator[tuple[str, bool]]:
@@ -95,7 +98,7 @@ def _iter_weight_modules(call: TorchCall, module_name: str, trainable: bool) -> 
 
 
 def has_single_logit(architecture: Architecture) -> bool:
-    """True if the output is a sigmoid's single logit z, which stands for the logits (0, z)."""
+    """True for a sigmoid output, whose single logit z is equivalent to the logits (0, z)."""
     return architecture.resolve_layers()[-1].output_shape == (1,)
 
 
@@ -106,5 +109,5 @@ def _format_torch_call(call: TorchCall, indent: str) -> str:
         shortcut = _format_torch_call(call.shortcut, inner) if call.shortcut else "nn.Identity()"
         return f"Residual(\n{indent}    nn.Sequential(\n{body}{indent}    ),\n{indent}    {shortcut},\n{indent})"
     names = list(call.arguments)[: call.positional_count]
-    named = {name: value for name, value in call.arguments.items() if name not in names}
-    return format_call(f"nn.{call.name}", *(call.arguments[name] for name in names), **named)
+    keywords = {name: value for name, value in call.arguments.items() if name not in names}
+    return format_call(f"nn.{call.name}", *(call.arguments[name] for name in names), **keywords)

@@ -1,4 +1,4 @@
-"""Python programs in one file: training of a network by a recipe, and prediction for image files."""
+"""Standalone PyTorch programs: training of a network with a recipe, and prediction for image files."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ The center of an image is cut out and resized; it must look like the images that
 def generate_training_script(
     architecture: Architecture, recipe: Recipe, *, title: str = "A network", dataset: Dataset
 ) -> str:
-    """Generate a program that trains the network by the recipe and prints its test accuracy in the last line.
+    """Generate a program that trains the network with the recipe and prints its test accuracy in the last line.
 
     The program needs torch and torchvision. Raises ArchitectureError for a network that cannot be built, RecipeError
     for one whose number of classes is not the dataset's.

@@ -31,14 +31,14 @@ def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
 
 
 def format_logits(architecture: Architecture, images_code: str) -> str:
-    """Code of the logits of every class: a sigmoid's single logit z stands for the two logits (0, z)."""
+    """Format code of the logits of every class; the single logit z of a sigmoid becomes (0, z)."""
     return (
         f"functional.pad(model({images_code}), (1, 0))" if has_single_logit(architecture) else f"model({images_code})"
     )
 
 
 def render_schedule_code(recipe: Recipe, source: str | None) -> str:
-    """Render code that the recipe's schedule declares; empty for none."""
+    """Render the code of the recipe's schedule; empty without code."""
     if source is None:
         return ""
     steps = f"{recipe.epochs} * steps_per_epoch" if recipe.epochs > 1 else "steps_per_epoch"
@@ -54,7 +54,7 @@ def _format_optimizer_call(recipe: Recipe) -> str:
 
 
 def _read_optimizer_source(recipe: Recipe) -> str:
-    """Read the engine's own algorithm, without its module docstring and imports; empty where PyTorch has the class."""
+    """Read the source of the engine's optimizer, without docstring and imports; empty if PyTorch has the class."""
     if recipe.optimizer.torch_source is None:
         return ""
     source = (_PACKAGE_FOLDER / recipe.optimizer.torch_source).read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""WHAT a network and its training are: values without torch, files, screens or clocks."""
+"""Descriptions of networks, recipes and runs as immutable values; no dependency on PyTorch, files or the UI."""

@@ -61,21 +61,21 @@ class Architecture(BaseModel):
             return data
         layers = list(data["layers"])
         given_ids = [_read_layer_id(layer) for layer in layers]
-        taken = {identity for identity in given_ids if identity}
+        used_ids = {identity for identity in given_ids if identity}
         seen: set[str] = set()
-        named = []
-        for layer, wanted in zip(layers, given_ids, strict=True):
-            if wanted is None:  # not a layer: pydantic reports it
-                named.append(layer)
+        layers_with_ids = []
+        for layer, given_id in zip(layers, given_ids, strict=True):
+            if given_id is None:  # not a layer: pydantic reports it
+                layers_with_ids.append(layer)
                 continue
-            identity = wanted if wanted and wanted not in seen else _generate_layer_id(layer, taken)
-            taken.add(identity)
+            identity = given_id if given_id and given_id not in seen else _generate_layer_id(layer, used_ids)
+            used_ids.add(identity)
             seen.add(identity)
             if isinstance(layer, dict):
-                named.append({**layer, "id": identity})
+                layers_with_ids.append({**layer, "id": identity})
             else:
-                named.append(layer if layer.id == identity else layer.model_copy(update={"id": identity}))
-        return {**data, "layers": tuple(named)}
+                layers_with_ids.append(layer if layer.id == identity else layer.model_copy(update={"id": identity}))
+        return {**data, "layers": tuple(layers_with_ids)}
 
     @classmethod
     def from_json(cls, source: str | bytes | dict[str, Any]) -> "Architecture":
@@ -108,14 +108,14 @@ class Architecture(BaseModel):
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
-        """The rates of the enabled dropout layers, those inside of blocks included, in order."""
+        """The rates of the enabled dropout layers, those in blocks included, in order."""
         return tuple(_iter_dropout_rates(self.layers))
 
     def with_dropout_rates(self, rates: Sequence[float]) -> "Architecture":
-        """The same network with other dropout rates; raises ArchitectureError for ones that do not fit."""
+        """The same network with other dropout rates; raises ArchitectureError for a wrong number of rates."""
         if isinstance(rates, str) or len(rates) != len(self.dropout_rates):
             raise ArchitectureError(
-                f"These dropout rates do not fit: {rates!r:.60}.",
+                f"These dropout rates do not match the network: {rates!r:.60}.",
                 expected=f"One for each enabled dropout layer; the network has {len(self.dropout_rates)}.",
             )
         remaining_rates = list(rates)
@@ -131,7 +131,7 @@ class Architecture(BaseModel):
         for index, layer in enumerate(self.layers):
             if layer.id == layer_id:
                 return index
-        raise ArchitectureError(f"There is no layer {layer_id!r} any more.", fix="Reload the page.")
+        raise ArchitectureError(f"There is no layer {layer_id!r} in this network.", fix="Reload the page.")
 
     def with_layers(self, layers: Sequence[Layer]) -> "Architecture":
         """The same input and classes with other layers; new ones get ids. Raises ArchitectureError for too many."""
@@ -146,8 +146,8 @@ class Architecture(BaseModel):
     def adapt_to_images(self, input_shape: Shape, classes: int) -> "Architecture":
         """The same layers for images of another (channels, height, width), with a new head for other classes."""
         channels, height, width = input_shape
-        fitted = self if classes == self.classes else self.with_new_head(classes)
-        return fitted.model_copy(update={"input": InputShape(channels=channels, height=height, width=width)})
+        adapted = self if classes == self.classes else self.with_new_head(classes)
+        return adapted.model_copy(update={"input": InputShape(channels=channels, height=height, width=width)})
 
     def with_new_head(self, classes: int) -> "Architecture":
         """The same layers with a trainable output for another number of classes."""
@@ -193,7 +193,7 @@ def _iter_dropout_rates(layers: Sequence[Layer]) -> Iterator[float]:
 
 
 def _with_dropout_rates(layer: LayerT, remaining_rates: list[float]) -> LayerT:
-    """The layer with the first rates of ``remaining_rates``, which are taken out of it."""
+    """Set the dropout rates of a layer to the first of ``remaining_rates``, and remove these from the list."""
     if not layer.enabled:
         return layer
     if layer.dropout_field:

@@ -1,6 +1,6 @@
-"""Augmentations: random changes of training images, and the same as a part of an exported PyTorch program.
+"""Augmentations: random changes of training images, with their code for exported PyTorch programs.
 
-The code is Jinja2 text that knows the fields. The engine computes each of them in ``engine/data/augment.py``.
+The code is a Jinja2 template of the fields. The engine computes each augmentation in ``engine/data/augment.py``.
 """
 
 import sys
@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from playground.core.kinds import collect_kinds, make_union
 
 Stage = Literal["intensity", "affine", "displacement", "pixels"]
-"""When an augmentation is applied: ``intensity`` first, then all geometric ones in one resampling (the ``affine`` ones as one
+"""Order of application: ``intensity`` first, then all geometric augmentations in one resampling (``affine`` ones as one
 matrix, then ``displacement`` of its grid), ``pixels`` last; within a stage in the recipe's order."""
 
 
 class Augmentation(BaseModel):
-    """An augmentation's parameters. Every subclass in this module is registered."""
+    """Parameters of an augmentation. Every subclass in this module is registered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,14 +27,16 @@ class Augmentation(BaseModel):
     torch_code: ClassVar[str]
     """Statements that change ``images`` (``move`` where the stage is affine, ``grid`` where it is displacement)."""
     keras_remark: ClassVar[str] = "this program leaves it out"
-    """What an exported Keras program does instead."""
+    """Remark of an exported Keras program on the missing augmentation."""
 
 
 class Shift(Augmentation):
-    """Moves the image by a random number of pixels each way, as a crop from a padded image does."""
+    """Shift by a random number of pixels along each axis, like a random crop of a padded image."""
 
     kind: Literal["shift"] = "shift"
-    pixels: float = Field(default=2.0, ge=0, le=14, description="Largest shift.", json_schema_extra={"step": 0.5})
+    pixels: float = Field(
+        default=2.0, ge=0, le=14, description="Largest shift, in pixels.", json_schema_extra={"step": 0.5}
+    )
 
     title: ClassVar[str] = "Shift"
     stage: ClassVar[Stage] = "affine"
@@ -45,10 +47,12 @@ move[:, 1, 2] = {{ 2 * pixels }} / height * sample_uniform(images)
 
 
 class Rotate(Augmentation):
-    """Rotates the image about its center."""
+    """Rotation about the center of the image."""
 
     kind: Literal["rotate"] = "rotate"
-    degrees: float = Field(default=10.0, ge=0, le=180, description="Largest angle.", json_schema_extra={"step": 1.0})
+    degrees: float = Field(
+        default=10.0, ge=0, le=180, description="Largest angle, in degrees.", json_schema_extra={"step": 1.0}
+    )
 
     title: ClassVar[str] = "Rotate"
     stage: ClassVar[Stage] = "affine"
@@ -60,11 +64,15 @@ move[:, 1, 0], move[:, 1, 1] = angle.sin(), angle.cos()
 
 
 class Scale(Augmentation):
-    """Makes the image larger or smaller."""
+    """Change of the size of the image."""
 
     kind: Literal["scale"] = "scale"
     amount: float = Field(
-        default=0.1, ge=0, le=0.9, description="0.1: between 0.9 and 1.1 times.", json_schema_extra={"step": 0.05}
+        default=0.1,
+        ge=0,
+        le=0.9,
+        description="Largest change of the size. 0.1: factors from 0.9 to 1.1.",
+        json_schema_extra={"step": 0.05},
     )
 
     title: ClassVar[str] = "Scale"
@@ -73,10 +81,12 @@ class Scale(Augmentation):
 
 
 class Shear(Augmentation):
-    """Slants the image."""
+    """Horizontal shear of the image."""
 
     kind: Literal["shear"] = "shear"
-    degrees: float = Field(default=10.0, ge=0, le=60, description="Largest slant.", json_schema_extra={"step": 1.0})
+    degrees: float = Field(
+        default=10.0, ge=0, le=60, description="Largest shear angle, in degrees.", json_schema_extra={"step": 1.0}
+    )
 
     title: ClassVar[str] = "Shear"
     stage: ClassVar[Stage] = "affine"
@@ -84,10 +94,12 @@ class Shear(Augmentation):
 
 
 class Flip(Augmentation):
-    """Mirrors the image left to right; turns most digits into something else."""
+    """Horizontal flip; it changes the class of most digits."""
 
     kind: Literal["flip"] = "flip"
-    p: float = Field(default=0.5, ge=0, le=1, description="Share of the images.", json_schema_extra={"step": 0.05})
+    p: float = Field(
+        default=0.5, ge=0, le=1, description="Probability for each image.", json_schema_extra={"step": 0.05}
+    )
 
     title: ClassVar[str] = "Flip"
     stage: ClassVar[Stage] = "affine"
@@ -95,11 +107,11 @@ class Flip(Augmentation):
 
 
 class Elastic(Augmentation):
-    """Displaces pixels smoothly, as an unsteady hand does. Source: Simard, Steinkraus and Platt, 2003."""
+    """Smooth random displacement of pixels. Source: Simard, Steinkraus and Platt, 2003."""
 
     kind: Literal["elastic"] = "elastic"
     pixels: float = Field(
-        default=1.5, ge=0, le=6, description="Largest displacement.", json_schema_extra={"step": 0.25}
+        default=1.5, ge=0, le=6, description="Largest displacement, in pixels.", json_schema_extra={"step": 0.25}
     )
 
     title: ClassVar[str] = "Elastic"
@@ -114,10 +126,12 @@ grid = grid + {{ 2 * pixels }} * displacement
 
 
 class Erase(Augmentation):
-    """Sets a random square to black."""
+    """Random erasing: sets a square to black."""
 
     kind: Literal["erase"] = "erase"
-    p: float = Field(default=0.5, ge=0, le=1, description="Share of the images.", json_schema_extra={"step": 0.05})
+    p: float = Field(
+        default=0.5, ge=0, le=1, description="Probability for each image.", json_schema_extra={"step": 0.05}
+    )
     size: int = Field(default=8, ge=1, le=64, description="Side of the square, in pixels.")
 
     title: ClassVar[str] = "Erase"
@@ -136,7 +150,7 @@ images = images.masked_fill(square[:, None], 0.0)
 
 
 class Noise(Augmentation):
-    """Adds random noise to every pixel (values from 0 to 1)."""
+    """Gaussian noise on every pixel (values from 0 to 1)."""
 
     kind: Literal["noise"] = "noise"
     std: float = Field(
@@ -149,10 +163,12 @@ class Noise(Augmentation):
 
 
 class Thickness(Augmentation):
-    """Makes strokes thicker or thinner: mixes in the brightest, or darkest, of each pixel's neighbors."""
+    """Change of the stroke width: blends each pixel with its brightest or darkest neighbor."""
 
     kind: Literal["thickness"] = "thickness"
-    amount: float = Field(default=0.5, ge=0, le=1, description="Largest share.", json_schema_extra={"step": 0.05})
+    amount: float = Field(
+        default=0.5, ge=0, le=1, description="Largest weight of the neighbor.", json_schema_extra={"step": 0.05}
+    )
 
     title: ClassVar[str] = "Thickness"
     stage: ClassVar[Stage] = "intensity"

@@ -1,4 +1,4 @@
-"""Registry of datasets: everything that is known of one before its images are loaded.
+"""Registry of datasets: metadata that is available before images are loaded.
 
 A dataset is added by one entry in ``_DATASETS``. Only a new file format also needs a parser in the engine.
 """
@@ -13,7 +13,7 @@ Subject = Literal["digits", "letters", "things"]
 
 @dataclass(frozen=True)
 class ExtractedFeatures:
-    """Quantized features of a pretrained network ``extractor``: bytes, ``(value - low) / level``.
+    """Features of a pretrained network ``extractor``, quantized to bytes: ``(value - low) / level``.
 
     The images had ``image_shape``; ``strokes`` is ``has_strokes`` of their dataset; ``source`` names and credits them.
     """
@@ -65,9 +65,9 @@ CUSTOM_ORIGIN = DatasetOrigin("custom")
 class Dataset:
     """Labeled images of one size; ``input_shape`` is (channels, height, width).
 
-    ``has_strokes``: light strokes on a dark ground, so that a drawing can be preprocessed to look like the images.
+    ``has_strokes``: light strokes on a dark background, so that a drawing can be preprocessed to look like the images.
     ``is_flip_invariant``: an image flipped left to right keeps its class. ``download_mb``: 0 for a dataset that needs
-    no download. ``features``: set where the values are no pixels but features extracted from images.
+    no download. ``features``: set if the values are features extracted from images, not pixels.
     """
 
     name: str
@@ -86,12 +86,12 @@ class Dataset:
 
     @property
     def is_missing(self) -> bool:
-        """True where the images were deleted, or only a recipe names the dataset."""
+        """True if the images were deleted, or if only a recipe names the dataset."""
         return not self.train_size
 
     @property
     def is_drawable(self) -> bool:
-        """True where a drawing can be preprocessed to look like the images, or like those that features come from."""
+        """True if a drawing can be preprocessed to look like the images, or the images of extracted features."""
         return self.has_strokes or (self.features is not None and self.features.strokes)
 
     @property

@@ -1,4 +1,4 @@
-"""Reading values from JSON that a person or another program wrote, with errors a person can act on."""
+"""Parsing and serialization of models as JSON, with readable errors for invalid input."""
 
 import json
 from typing import Any, TypeVar
@@ -12,31 +12,29 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def to_canonical_json(value: BaseModel) -> str:
-    """One text for equal values: sorted keys, no spaces. Changing it changes every digest."""
+    """JSON with sorted keys and without spaces, identical for equal values; every digest depends on it."""
     return json.dumps(value.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
 
 
 def parse_json(
     model_class: type[ModelT], source: str | bytes | dict[str, Any], error_class: type[PlaygroundError]
 ) -> ModelT:
-    """``source`` as a ``kind``; raises ``error_class`` naming each wrong field, or SchemaError for a newer version."""
+    """Parse ``source``; raises ``error_class`` naming each wrong field, or SchemaVersionError for a newer version."""
     name = model_class.__name__.lower()
-    named = f"an {name}" if name[0] in "aeiou" else f"a {name}"
+    article = "An" if name[0] in "aeiou" else "A"
     if isinstance(source, dict):
         data: Any = source
     else:
         try:
             data = json.loads(source)
-        except (ValueError, RecursionError) as problem:
+        except (ValueError, RecursionError) as error:
             raise error_class(
-                f"This is not JSON: {problem}.",
-                expected=f"{named[0].upper()}{named[1:]} is one JSON object.",
-                fix="Check the place named.",
+                f"This is not JSON: {error}.",
+                expected=f"{article} {name} is one JSON object.",
+                fix="Correct the JSON at this position.",
             ) from None
     if not isinstance(data, dict):
-        raise error_class(
-            f"The JSON holds a {type(data).__name__}.", expected=f"{named[0].upper()}{named[1:]} is one JSON object."
-        )
+        raise error_class(f"The JSON holds a {type(data).__name__}.", expected=f"{article} {name} is one JSON object.")
     schema = data.get("schema", SCHEMA_VERSION)
     if isinstance(schema, int) and schema > SCHEMA_VERSION:
         raise SchemaVersionError(
@@ -46,17 +44,17 @@ def parse_json(
         )
     try:
         return model_class.model_validate(data)
-    except ValidationError as problem:
-        raise error_class(f"This {name} cannot be used: {format_validation_error(problem)}") from None
+    except ValidationError as error:
+        raise error_class(f"This {name} cannot be used: {format_validation_error(error)}") from None
 
 
 def format_validation_error(error: ValidationError) -> str:
-    """Each wrong field with its path, what was given and what holds, in one line."""
+    """Format each wrong field with its path, message and given value, in one line."""
     parts = []
-    for found in error.errors(include_url=False)[:5]:
-        path = ".".join(str(step) for step in found["loc"]) or "it"
-        given = found.get("input")
-        shown = f" (given: {str(given)[:60]})" if isinstance(given, str | int | float | bool) else ""
-        parts.append(f"{path}: {found['msg']}{shown}")
+    for details in error.errors(include_url=False)[:5]:
+        path = ".".join(str(step) for step in details["loc"]) or "it"
+        given = details.get("input")
+        given_text = f" (given: {str(given)[:60]})" if isinstance(given, str | int | float | bool) else ""
+        parts.append(f"{path}: {details['msg']}{given_text}")
     more = error.error_count() - 5
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "") + "."

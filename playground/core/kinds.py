@@ -1,4 +1,4 @@
-"""Registries of kinds: every subclass that the modules of a package define, by its ``kind``."""
+"""Registries of kinds: the subclasses that the modules of a package define, by their ``kind``."""
 
 import importlib
 import pkgutil
@@ -30,5 +30,5 @@ def collect_kinds(modules: list[ModuleType], base: type[ModelT]) -> dict[str, ty
 
 
 def make_union(kinds: dict[str, type[ModelT]]) -> Any:
-    """The annotation of a field that takes any of these kinds; ``kind`` says which one a JSON object holds."""
+    """The annotation of a field that accepts any of these kinds; the field ``kind`` discriminates them."""
     return Annotated[Union[tuple(kinds.values())], Field(discriminator="kind")]  # noqa: UP007

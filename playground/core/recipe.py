@@ -1,4 +1,4 @@
-"""Recipe: everything about a training but the network. Live hyperparameters may change while it runs."""
+"""Recipe: dataset, optimizer, schedule and hyperparameters of a training, some of which may change during it."""
 
 import hashlib
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from playground.core.schedules import AnySchedule, Constant
 from playground.errors import RecipeError
 
 LIVE_HYPERPARAMETERS = ("lr", "batch_size", "epochs", "weight_decay", "label_smoothing", "optimizer", "augmentation")
-"""Recipe values that may change while a run is training; of the optimizer only the fields that it calls live."""
+"""Recipe values that may change while a run is training; of the optimizer only its live fields."""
 
 DATA_FIELDS = ("dataset", "validation_size", "limit")
 """Recipe values that select the training and validation images: the same for a run and its forks."""
@@ -37,13 +37,16 @@ class Recipe(BaseModel):
         default=1e-3,
         ge=1e-6,
         le=1000,
-        description="Learning rate: the size of each step. Too high diverges, too low is slow.",
+        description="Learning rate: the size of each step. Training diverges if it is too high and is slow if it is too low.",
         json_schema_extra={"step": 1e-4, "format": "%g"},
     )
     batch_size: int = Field(
-        default=128, ge=1, le=8192, description="Images in each step. Larger batches make fewer, steadier steps."
+        default=128,
+        ge=1,
+        le=8192,
+        description="Images per training step. Larger batches give fewer and less noisy steps.",
     )
-    epochs: int = Field(default=1, ge=1, le=1000, description="Passes over all training images.")
+    epochs: int = Field(default=1, ge=1, le=1000, description="Number of passes over all training images.")
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="The same seed gives the same initial weights and order of images."
     )
@@ -51,7 +54,7 @@ class Recipe(BaseModel):
         default=5000,
         ge=MIN_VALIDATION_SIZE,
         le=50_000,
-        description="Images kept out of training, on which the network is evaluated while it trains.",
+        description="Number of images that are not trained on; the network is evaluated on them during training.",
     )
     weight_decay: float = Field(
         default=0.0,
@@ -64,7 +67,7 @@ class Recipe(BaseModel):
         default=0.0,
         ge=0,
         le=0.5,
-        description="Share of the target spread over all classes, so that the network is not pushed to full certainty.",
+        description="Share of the target that is spread over all classes, which makes the network less overconfident.",
         json_schema_extra={"step": 0.01},
     )
     transferred_lr_scale: float = Field(
@@ -127,19 +130,19 @@ class Recipe(BaseModel):
         return changed
 
     def has_same_fixed_optimizer_fields(self, other: "Recipe") -> bool:
-        """Whether both have the same optimizer with the same values that cannot change during training."""
+        """True if both have the same optimizer with the same values in its fixed fields."""
         fields = {"kind", *self.optimizer.fixed_fields}
         return self.optimizer.model_dump(include=fields) == other.optimizer.model_dump(include=fields)
 
     def is_equal_except_live_hyperparameters(self, other: "Recipe") -> bool:
-        """Whether a change of live hyperparameters can turn one recipe into the other."""
+        """True if the recipes differ at most in live hyperparameters."""
         live = set(LIVE_HYPERPARAMETERS)
         return self.has_same_fixed_optimizer_fields(other) and self.model_dump(exclude=live) == other.model_dump(
             exclude=live
         )
 
     def to_canonical_json(self) -> str:
-        """Return the JSON of which the digest is made: sorted keys, no spaces."""
+        """Return JSON with sorted keys and without spaces; the digest is a hash of it."""
         return to_canonical_json(self)
 
     @property

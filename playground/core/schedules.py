@@ -1,6 +1,6 @@
-"""Learning rate schedules: the rate as a function of the step, and the same in PyTorch and in Keras.
+"""Learning rate schedules, with their code for exported PyTorch and Keras programs.
 
-Their code is Jinja2 text; it knows the fields, ``lr`` and ``total_steps`` (an expression in ``steps_per_epoch``).
+The code is a Jinja2 template of the fields, ``lr`` and ``total_steps`` (an expression in ``steps_per_epoch``).
 """
 
 import math
@@ -16,7 +16,7 @@ _FINAL_DIV_FACTOR = 1e4
 
 
 class Schedule(BaseModel):
-    """A schedule's parameters. Every subclass in this module is registered."""
+    """Parameters of a schedule. Every subclass in this module is registered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,11 +24,11 @@ class Schedule(BaseModel):
 
     title: ClassVar[str]
     torch_code: ClassVar[str | None]
-    """Call of a class of ``torch.optim.lr_scheduler``; None: no scheduler is needed."""
+    """Call of a class of ``torch.optim.lr_scheduler``; None for a constant learning rate."""
     keras_code: ClassVar[str]
     """Keras's learning rate: a number or a schedule."""
     keras_class_code: ClassVar[str | None] = None
-    """A class and functions that ``keras_code`` needs; None: Keras has all of it."""
+    """Class and functions that ``keras_code`` needs and Keras does not have; None without."""
 
     def compute_lr(self, lr: float, step: float, steps_per_epoch: int, epochs: int) -> float:
         """Return the learning rate of the update after ``step`` batches; ``lr`` is the recipe's."""
@@ -53,8 +53,10 @@ class StepDecay(Schedule):
     """The learning rate is multiplied by a factor every few epochs."""
 
     kind: Literal["step"] = "step"
-    step_size: int = Field(default=2, ge=1, le=100, description="Epochs between two drops.")
-    gamma: float = Field(default=0.5, gt=0, le=1, description="Factor at each drop.", json_schema_extra={"step": 0.05})
+    step_size: int = Field(default=2, ge=1, le=100, description="Number of epochs between two decreases.")
+    gamma: float = Field(
+        default=0.5, gt=0, le=1, description="Factor of each decrease.", json_schema_extra={"step": 0.05}
+    )
 
     title: ClassVar[str] = "Step"
     torch_code: ClassVar[str | None] = (
@@ -89,10 +91,18 @@ class OneCycle(Schedule):
 
     kind: Literal["one_cycle"] = "one_cycle"
     pct_start: float = Field(
-        default=0.3, ge=0.05, le=0.95, description="Share of the run on the way up.", json_schema_extra={"step": 0.05}
+        default=0.3,
+        ge=0.05,
+        le=0.95,
+        description="Share of the steps in which the learning rate rises.",
+        json_schema_extra={"step": 0.05},
     )
     div_factor: float = Field(
-        default=25.0, ge=1, le=1000, description="The peak over the first value.", json_schema_extra={"step": 5.0}
+        default=25.0,
+        ge=1,
+        le=1000,
+        description="Ratio of the peak to the first learning rate.",
+        json_schema_extra={"step": 5.0},
     )
 
     title: ClassVar[str] = "One-cycle"

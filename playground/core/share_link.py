@@ -1,6 +1,6 @@
-"""WRITE AND READ a network and its training settings as one short text: the value of a URL's query parameter ``net``.
+"""Share links: a network and its recipe as the value of a URL's query parameter ``net``.
 
-The text is a version, a dot, and compressed JSON that names every value: it means the same when a default changes.
+The text is a version, a dot, and compressed JSON. The JSON holds every value, so that changed defaults do not matter.
 """
 
 import base64
@@ -19,7 +19,7 @@ LINK_VERSION = 1
 MAX_LINK_LENGTH = 60_000
 _MAX_DECOMPRESSED_BYTES = 300_000
 
-# What the JSON of most networks is made of; the compressor points into it. Another text would need another version.
+# Frequent parts of the JSON, to which the compressor refers. Another text would need another link version.
 _COMPRESSION_DICTIONARY = (
     b'{"activation":"sigmoid","tanh","silu","gelu","elu","leaky_relu","kind":"residual","layers":[{"enabled":false,'
     b'"kind":"batch_norm","momentum":0.5},{"enabled":true,"eps":1e-05,"kind":"batch_norm","momentum":0.1},'
@@ -43,19 +43,20 @@ _COMPRESSION_DICTIONARY = (
 
 
 def encode_link(architecture: Architecture, recipe: Recipe) -> str:
-    """The text for the ``net`` parameter; safe in a URL as it is, the same for equal values."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, zdict=_COMPRESSION_DICTIONARY)
+    """Encode the value of the ``net`` parameter; it is safe in a URL, and identical for equal values."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, zdict=_COMPRESSION_DICTIONARY)
     packed = (
-        packer.compress(f"[{architecture.to_canonical_json()},{recipe.to_canonical_json()}]".encode()) + packer.flush()
+        compressor.compress(f"[{architecture.to_canonical_json()},{recipe.to_canonical_json()}]".encode())
+        + compressor.flush()
     )
     return f"{LINK_VERSION}.{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
 
 
 def decode_link(text: str) -> tuple[Architecture, Recipe]:
-    """What ``encode_link`` wrote; takes a whole URL with that parameter too.
+    """Decode a text of ``encode_link``, or a whole URL with it.
 
-    Raises ArchitectureError for a damaged link, SchemaError for one of a newer version, RecipeError for settings that
-    do not hold.
+    Raises ArchitectureError for a damaged link, SchemaVersionError for a newer version, RecipeError for an invalid
+    recipe.
     """
     if len(text) > MAX_LINK_LENGTH:
         raise _invalid_link_error(f"it has {len(text):,} characters, at most {MAX_LINK_LENGTH:,} are read")
@@ -74,14 +75,14 @@ def decode_link(text: str) -> tuple[Architecture, Recipe]:
 
 
 def _decompress(encoded: str) -> bytes:
-    """At most ``_MAX_DECOMPRESSED_BYTES``: what would grow beyond is refused before it is unpacked."""
-    unpacker = zlib.decompressobj(zdict=_COMPRESSION_DICTIONARY)
+    """Decompress at most ``_MAX_DECOMPRESSED_BYTES``, so that a small text cannot fill the memory."""
+    decompressor = zlib.decompressobj(zdict=_COMPRESSION_DICTIONARY)
     try:
         packed_bytes = base64.b64decode(encoded.encode() + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-        content = unpacker.decompress(packed_bytes, _MAX_DECOMPRESSED_BYTES)
+        content = decompressor.decompress(packed_bytes, _MAX_DECOMPRESSED_BYTES)
     except (binascii.Error, zlib.error, ValueError):
         raise _invalid_link_error("a part is missing or was changed") from None
-    if not unpacker.eof or unpacker.unused_data:
+    if not decompressor.eof or decompressor.unused_data:
         raise _invalid_link_error("a part is missing or too much")
     return content
 

@@ -19,7 +19,7 @@ BACKWARD_MEMORY_FACTOR = 2.5
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """Figures of one layer; shapes without the batch, ``receptive_field`` as (height, width) in input pixels."""
+    """Shapes, cost and receptive field of one layer; shapes without the batch, ``receptive_field`` as (height, width) in input pixels."""
 
     index: int
     id: str
@@ -48,7 +48,7 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of all layers and their totals."""
+    """Summaries of all layers and their totals."""
 
     input_shape: Shape
     layers: tuple[LayerSummary, ...]
@@ -72,7 +72,7 @@ class Summary:
     def backbone_and_head(self) -> dict[int, str]:
         """Titles of backbone and head by the index of their first layer; empty for networks with one of them.
 
-        The head begins at the first layer with a vector as its result.
+        The head begins at the first layer whose output is a vector.
         """
         active = [row for row in self.layers if row.enabled]
         is_spatial = [len(row.output_shape) == 3 for row in active]
@@ -82,12 +82,12 @@ class Summary:
 
     @property
     def multiply_adds(self) -> int:
-        """Multiplications by a weight for one image, forward."""
+        """Multiply-adds of the forward pass for one image."""
         return sum(row.multiply_adds for row in self.layers)
 
     @property
     def activation_bytes(self) -> int:
-        """Bytes of every layer's result for one image, in float32."""
+        """Bytes of the saved activations for one image, in float32."""
         return sum(row.activation_bytes for row in self.layers)
 
     @property
@@ -97,17 +97,17 @@ class Summary:
         return fields[-1] if fields else (1, 1)
 
     def estimate_training_bytes(self, batch_size: int) -> int:
-        """An estimate of the memory of one training step."""
+        """Estimate the memory of one training step."""
         frozen = self.parameters - self.trainable_parameters
         weights = (frozen + self.trainable_parameters * OPTIMIZER_COPIES) * BYTES_PER_VALUE
         images = count_elements(self.input_shape) * BYTES_PER_VALUE
         transient = [row.activation_bytes for row in self.frozen_prefix]  # freed as soon as the next layer has read it
-        kept = self.activation_bytes + images - sum(transient)
-        return weights + (int(kept * BACKWARD_MEMORY_FACTOR) + 2 * max(transient, default=0)) * batch_size
+        saved = self.activation_bytes + images - sum(transient)
+        return weights + (int(saved * BACKWARD_MEMORY_FACTOR) + 2 * max(transient, default=0)) * batch_size
 
 
 def summarize(architecture: Architecture) -> Summary:
-    """Summarize every layer; a disabled one passes its input on and costs nothing."""
+    """Summarize every layer; a disabled layer keeps the shape and costs nothing."""
     steps = {step.index: step for step in architecture.resolve_layers()}
     height, width = architecture.input.height, architecture.input.width
     field, shape = ReceptiveField(), architecture.input.shape

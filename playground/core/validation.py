@@ -35,7 +35,7 @@ class Fix:
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem: the layer (None: the whole network), the field, the reason, and fixes, the best first."""
+    """A problem of a layer (None: of the whole network): the field, the reason, and fixes, the best first."""
 
     layer_index: int | None
     layer_id: str | None
@@ -50,9 +50,9 @@ class Problem:
 
 
 def validate(architecture: Architecture, limits: ResourceLimits | None = None) -> tuple[Problem, ...]:
-    """All problems, by layer and then of the whole network; empty if it can be built and trained."""
+    """Find all problems, by layer and then of the whole network; none if it can be built and trained."""
     problems = [*_validate_layers(architecture), *_validate_output(architecture)]
-    # Sizes are checked last: fixing a shape changes them.
+    # The size is checked last, since fixes of shapes change it.
     return tuple(problems or _validate_size(architecture, limits or ResourceLimits()))
 
 
@@ -62,7 +62,7 @@ def _validate_layers(architecture: Architecture) -> Iterator[Problem]:
         layer_problems = step.layer.validate_input(step.input_shape)
         if layer.is_output:
             layer_problems += layer.validate_classes(architecture.classes)
-            # Fixes refer to the layer in the list, whose number of units may be open.
+            # Fixes contain the original layer, whose number of units may be None.
             layer_problems = tuple(
                 _restore_original_layer(layer_problem, step.layer, layer) for layer_problem in layer_problems
             )
@@ -97,19 +97,30 @@ def _validate_output(architecture: Architecture) -> Iterator[Problem]:
         disabled = [i for i, layer in enumerate(architecture.layers) if layer.is_output]
         fixes: tuple[Fix, ...] = ()
         if disabled:
-            fixes = (Fix("Switch the output on", architecture.toggle_layer(disabled[-1])),)
+            fixes = (Fix("Enable the output layer", architecture.toggle_layer(disabled[-1])),)
         elif len(architecture.layers) < MAX_LAYERS:
             fixes = (Fix("Append output", architecture.insert_layer(len(architecture.layers), Output())),)
         yield Problem(
-            None, None, "layers", "There is no output layer.", "The last layer gives one score a class.", fixes
+            None,
+            None,
+            "layers",
+            "There is no output layer.",
+            "The last layer must be an output layer with one logit per class.",
+            fixes,
         )
     for index in outputs[:-1]:
-        yield _build_output_problem(architecture, index, "There is a second output below.", "A network has one output.")
+        yield _build_output_problem(
+            architecture, index, "There is a second output layer after it.", "A network has one output layer."
+        )
     if outputs and outputs[-1] != active[-1]:
         index = outputs[-1]
-        moved = Fix("Move to the end", architecture.move_layer(index, len(architecture.layers)))
+        move_fix = Fix("Move to the end", architecture.move_layer(index, len(architecture.layers)))
         yield _build_output_problem(
-            architecture, index, "There are layers after the output.", "The output is the last layer.", moved
+            architecture,
+            index,
+            "There are layers after the output layer.",
+            "The output must be the last layer.",
+            move_fix,
         )
 
 
@@ -133,7 +144,7 @@ def _validate_size(architecture: Architecture, limits: ResourceLimits) -> Iterat
         yield _build_size_problem(
             architecture,
             max(summary.layers, key=lambda row: row.activation_bytes * limits.batch_size + row.parameters * 16),
-            f"Training it needs about {format_bytes(needed)} at batch size {limits.batch_size}.",
+            f"Training needs about {format_bytes(needed)} at batch size {limits.batch_size}.",
             f"At most {format_bytes(limits.max_training_bytes)} are allowed here.",
             lambda changed: summarize(changed).estimate_training_bytes(limits.batch_size) <= limits.max_training_bytes,
         )
@@ -157,8 +168,9 @@ def _build_size_problem(
             changed = architecture.replace_layer(largest_layer.index, layer.with_width(size))
         if is_within_limit(changed):
             fixes = (Fix(f"Reduce {field} to {size}", changed),)
-    share = f"Most of it is in layer {largest_layer.index + 1} ({largest_layer.title} {largest_layer.arguments_text}): make it smaller, or pool before it."
-    return Problem(largest_layer.index, largest_layer.id, field or "kind", what, f"{expected} {share}", fixes)
+    location = f"layer {largest_layer.index + 1} ({largest_layer.title} {largest_layer.arguments_text})"
+    advice = f"Most of it is in {location}: make it smaller, or pool before it."
+    return Problem(largest_layer.index, largest_layer.id, field or "kind", what, f"{expected} {advice}", fixes)
 
 
 def format_bytes(byte_count: int) -> str:

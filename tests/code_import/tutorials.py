@@ -736,7 +736,7 @@ model = nn.Sequential(
             shape=(3, 28, 28),
             classes=2,
         ),
-        ("slope 0.01 instead of 0.2", "not whole channels", "is assumed"),
+        ("slope 0.01 instead of 0.2", "drops whole channels", "is assumed"),
     ),
     Tutorial(
         "A multilayer perceptron that is flattened in the training loop",

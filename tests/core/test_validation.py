@@ -187,7 +187,7 @@ def test_no_output() -> None:
     assert _labels(problem) == ["Append output"]
     assert problem.fixes[0].architecture.layers[-1] == Output(id="output-1")
     switched_off = _only(Flatten(), Output(enabled=False))
-    assert _labels(switched_off) == ["Switch the output on"]
+    assert _labels(switched_off) == ["Enable the output layer"]
 
 
 @pytest.mark.parametrize(("units", "classes"), [(7, 10), (1, 2), (11, 10)])
@@ -228,7 +228,7 @@ def test_residual_ways_that_do_not_meet() -> None:
     assert "4×26×26" in problem.what
     assert validate(problem.fixes[0].architecture) == ()
     inner = _only(Residual(layers=(BatchNorm(), Conv2d(groups=3, padding=1))), Flatten(), Output())
-    assert inner.what.startswith("Inside, layer 2:")
+    assert inner.what.startswith("Inner layer 2:")
     off = _only(Residual(layers=(Conv2d(enabled=False),)), Flatten(), Output())
     assert _labels(off) == ["Remove"]
 
@@ -237,7 +237,7 @@ def test_one_layer_twice_in_a_residual_block() -> None:
     """The same frozen value in two places is still two layers."""
     shared = Conv2d(out_channels=4, padding="same", stride=2)
     first = validate(Architecture(layers=(Residual(layers=(shared, shared)), Flatten(), Output())))
-    assert [problem.what[:16] for problem in first] == ["Inside, layer 1:", "Inside, layer 2:"]
+    assert [problem.what[:14] for problem in first] == ["Inner layer 1:", "Inner layer 2:"]
 
 
 def test_too_large_for_memory_says_how_much_and_what_to_reduce() -> None:

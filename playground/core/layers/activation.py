@@ -1,4 +1,4 @@
-"""An activation function as a layer of its own."""
+"""Activation function as a separate layer."""
 
 from typing import Literal
 
@@ -16,10 +16,12 @@ from playground.core.shapes import Shape
 
 
 class Activation(Layer):
-    """A function applied to every value, as a separate layer."""
+    """An elementwise activation function."""
 
     title = "Activation"
-    description = "A bend applied to every value; what makes a stack of layers more than one linear map."
+    description = (
+        "A nonlinear function applied to every value. Without one, stacked layers are equal to a single linear layer."
+    )
     menu_order = 80
     is_elementwise = True
     can_be_in_block = True
@@ -30,11 +32,11 @@ class Activation(Layer):
     activation: ActivationName = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
-        """The function."""
+        """The title of the function."""
         return format_activation(self.activation)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """The activation's module."""
+        """The module of the activation function."""
         return build_activation_calls(self.activation)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:

@@ -8,10 +8,10 @@ from playground.core.layers.shared.window_pool import WindowPool, make_keras_poo
 
 
 class AvgPool2d(WindowPool):
-    """Keeps the mean of each window."""
+    """Average pooling over windows of each channel."""
 
     title = "Avg-pool"
-    description = "Keeps the mean of each window: smaller, smoother maps."
+    description = "Keeps the mean of each window: smaller, smoother feature maps."
     menu_order = 40
     explanation = ExplanationRule("mean")
     torch_module = "AvgPool2d"

@@ -17,7 +17,7 @@ class BatchNorm(Layer):
     """
 
     title = "Batch norm"
-    description = "Brings each channel to mean 0 and spread 1 over the batch: training gets steadier and faster."
+    description = "Normalizes each channel to mean 0 and variance 1 over the batch: training is more stable and faster."
     menu_order = 60
     has_weights = True
     is_elementwise = True
@@ -31,14 +31,14 @@ class BatchNorm(Layer):
         default=0.1,
         gt=0,
         le=1,
-        description="Share of the newest batch in the running mean and variance. Keras counts the other way: 0.9.",
+        description="Weight of the newest batch in the running mean and variance. Keras: momentum = 1 - this value.",
         json_schema_extra={"step": 0.01},
     )
     eps: float = Field(
         default=1e-5,
         gt=0,
         le=0.1,
-        description="Added to the variance so that a constant channel does not divide by zero.",
+        description="Added to the variance to avoid a division by zero. Keras: epsilon.",
         json_schema_extra={"step": 1e-5, "format": "%.0e"},
     )
 
@@ -47,7 +47,7 @@ class BatchNorm(Layer):
         return 2 * input_shape[0]
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """``BatchNorm2d`` on maps, ``BatchNorm1d`` on a vector."""
+        """``BatchNorm2d`` for feature maps, ``BatchNorm1d`` for a vector."""
         arguments = {
             "num_features": input_shape[0],
             **omit_defaults({"eps": 1e-5, "momentum": 0.1}, eps=self.eps, momentum=self.momentum),
@@ -69,7 +69,7 @@ class BatchNorm(Layer):
         return (call,)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
-        """``BatchNormalization``, whose momentum is the share that stays."""
+        """``BatchNormalization``, whose momentum is 1 minus PyTorch's."""
         # Rounded, since 1 - 0.1 is not exactly 0.9 in binary.
         arguments = {"momentum": round(1 - self.momentum, 12), "epsilon": self.eps}
         return (KerasCall("BatchNormalization", arguments=arguments, modules=("0",)),)
@@ -91,15 +91,17 @@ def _read_torch_call(arguments: CallArguments, shape: Shape) -> LayerImport:
 
 
 def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
-    kept = arguments.read_number("momentum", default=0.99)
-    momentum = round(1 - kept, 12)
+    keras_momentum = arguments.read_number("momentum", default=0.99)
+    momentum = round(1 - keras_momentum, 12)
     layer = BatchNorm(momentum=momentum, eps=arguments.read_number("epsilon", default=1e-3))
-    arguments.add_note(f"BatchNorm's momentum {kept:g} is written {momentum:g} here: PyTorch counts the other way.")
+    arguments.add_note(
+        f"BatchNorm momentum {keras_momentum:g} in Keras is {momentum:g} in PyTorch: 1 minus Keras's value."
+    )
     if arguments.pop("axis", "mode") not in (None, -1, 0, len(shape)):
-        arguments.add_note(f"Line {arguments.line}: BatchNorm goes by channels here, whatever its axis.")
+        arguments.add_note(f"Line {arguments.line}: BatchNorm always normalizes channels here; the axis was ignored.")
     for name in ("center", "scale"):
         if not arguments.read_flag(name):
-            arguments.add_note(f"BatchNorm always has a scale and a shift here, {name}=False or not.")
+            arguments.add_note(f"BatchNorm always has a scale and a shift here; {name}=False was ignored.")
     return LayerImport(layer)
 
 

@@ -32,10 +32,10 @@ from playground.core.shapes import Shape, count_elements, is_spatial
 
 
 class Conv2d(Convolution):
-    """Slides kernels over all input channels; each output channel has its own kernels."""
+    """Convolution with one kernel per output channel over all input channels of its group."""
 
     title = "Conv"
-    description = "Slides small kernels over the maps; every output channel looks for one pattern."
+    description = "Slides small kernels over the feature maps; every output channel responds to one pattern."
     menu_order = 10
     input_requirement = "spatial"
     has_weights = True
@@ -54,13 +54,13 @@ class Conv2d(Convolution):
         default=1,
         ge=1,
         le=512,
-        description="Channels are split into so many groups; as many groups as channels is a depthwise convolution.",
+        description="Number of groups that the channels are split into. One group per channel is a depthwise convolution.",
     )
-    bias: bool = Field(default=True, description="Adds one learned number to each output channel.")
+    bias: bool = Field(default=True, description="Adds one learned value to each output channel. Keras: use_bias.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
-        """Channels, kernel and unusual settings."""
+        """Channels, kernel size and values that differ from the defaults."""
         return join_arguments(
             str(self.out_channels),
             self.format_window(),
@@ -69,7 +69,7 @@ class Conv2d(Convolution):
         )
 
     def with_width(self, width: int) -> "Conv2d":
-        """Another number of output channels, in one group: the groups may not divide it."""
+        """The same layer with another number of output channels and one group, which always divides it."""
         return self.replace(out_channels=width, groups=1)
 
     def _count_weights_per_channel(self, input_shape: Shape) -> int:
@@ -80,7 +80,7 @@ class Conv2d(Convolution):
         return self.out_channels * (self._count_weights_per_channel(input_shape) + int(self.bias))
 
     def count_multiply_adds(self, input_shape: Shape) -> int:
-        """Every weight once at every position."""
+        """One multiplication per weight at every output position."""
         return count_elements(self.compute_output_shape(input_shape)) * self._count_weights_per_channel(input_shape)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
@@ -100,11 +100,11 @@ class Conv2d(Convolution):
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
         """``Conv2D`` and the activation."""
-        named = omit_defaults({"groups": 1, "use_bias": True}, groups=self.groups, use_bias=self.bias)
+        arguments = omit_defaults({"groups": 1, "use_bias": True}, groups=self.groups, use_bias=self.bias)
         call = KerasCall(
             "Conv2D",
             (self.out_channels, self.kernel_size),
-            named,
+            arguments,
             modules=("0",),
             takes_activation=True,
         )
@@ -115,7 +115,7 @@ class Conv2d(Convolution):
         return 0
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """A vector, channels that the groups do not divide, a kernel that does not fit."""
+        """Report a vector input, channels that the groups do not divide, and a kernel that does not fit."""
         if not is_spatial(input_shape):
             return validate_spatial_input(self, input_shape)
         return (*self._validate_groups(input_shape[0]), *self.validate_window(input_shape))
@@ -130,7 +130,7 @@ class Conv2d(Convolution):
         return (
             LayerProblem(
                 field="groups",
-                what=f"{self.groups} groups cannot share {in_channels} channels in and {self.out_channels} out evenly.",
+                what=f"{self.groups} groups do not divide {in_channels} input and {self.out_channels} output channels evenly.",
                 expected="The number of groups must divide both.",
                 fixes=tuple(fixes),
             ),
@@ -184,7 +184,7 @@ def _normalize_keras1_kernel(arguments: CallArguments) -> None:
             arguments.pop("strides")
             arguments.set_value("kernel_size", (rows, columns))
         case (_, int() as size, int() as stride, *_) if size == stride:
-            arguments.add_note(f"Line {arguments.line}: the second {size} is the stride, as Keras reads it today.")
+            arguments.add_note(f"Line {arguments.line}: the second {size} is read as the stride, as in Keras 3.")
     rows_by_name = arguments.pop("nb_row")
     if rows_by_name is not None:
         arguments.set_value("kernel_size", (rows_by_name, arguments.pop("nb_col")))

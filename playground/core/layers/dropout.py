@@ -11,10 +11,10 @@ from playground.core.shapes import Shape, is_spatial
 
 
 class Dropout(Layer):
-    """Sets a random share of the values to zero while training. Source: Srivastava et al., "Dropout", 2014."""
+    """Dropout: sets a random share of the values to zero during training. Source: Srivastava et al., "Dropout", 2014."""
 
     title = "Dropout"
-    description = "Zeroes a random share of the values while training, so that the network cannot rely on single ones."
+    description = "Sets random values to zero during training, so that the network cannot rely on single values."
     menu_order = 70
     is_elementwise = True
     is_passthrough = True
@@ -48,14 +48,14 @@ def _read_torch_call(arguments: CallArguments, shape: Shape) -> LayerImport:
     layer = Dropout(p=arguments.read_number("p", default=0.5))
     arguments.ignore("inplace", "training")
     if arguments.name.lower() == "dropout2d" and is_spatial(shape):
-        arguments.add_note("Dropout drops single values here, not whole channels as Dropout2d does.")
+        arguments.add_note("Dropout drops single values here; Dropout2d drops whole channels.")
     return LayerImport(layer)
 
 
 def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
     layer = Dropout(p=arguments.read_number("rate", "p"))
     if arguments.name == "SpatialDropout2D":
-        arguments.add_note("Dropout drops single values here, not whole channels as SpatialDropout2D does.")
+        arguments.add_note("Dropout drops single values here; SpatialDropout2D drops whole channels.")
     return LayerImport(layer)
 
 

@@ -9,10 +9,10 @@ from playground.core.shapes import Shape, count_elements, is_spatial
 
 
 class Flatten(Layer):
-    """All values of all maps in one row."""
+    """Reshapes feature maps to a vector, channel by channel."""
 
     title = "Flatten"
-    description = "Lays all values of all maps in one row, as linear layers need them."
+    description = "Reshapes all feature maps to one vector, which linear layers need."
     menu_order = 90
     is_passthrough = True
     is_view = True
@@ -29,7 +29,7 @@ class Flatten(Layer):
         return (TorchCall("Flatten", onnx_nodes=(OnnxNode("Flatten"),)),)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
-        """``Flatten``, after ``Permute`` where the order of the axes matters."""
+        """``Flatten``, after a ``Permute`` if the order of the axes matters."""
         flatten = KerasCall("Flatten")
         if is_spatial(input_shape) and input_shape[0] > 1 and input_shape[1] * input_shape[2] > 1:
             comment = "PyTorch lays maps in a row channel by channel"

@@ -9,10 +9,10 @@ from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, is_spat
 
 
 class GlobalAvgPool(Layer):
-    """One number per channel: the mean of its map."""
+    """Mean of each feature map: one value per channel."""
 
     title = "Global avg-pool"
-    description = "Turns each map into its mean: a vector with one value a channel, without any weight."
+    description = "Replaces each feature map by its mean: a vector with one value per channel, without weights."
     menu_order = 50
     input_requirement = "spatial"
     explanation = ExplanationRule("mean")
@@ -44,7 +44,7 @@ class GlobalAvgPool(Layer):
         return (KerasCall("GlobalAveragePooling2D"),)
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """A vector."""
+        """Report a vector input."""
         return validate_spatial_input(self, input_shape)
 
 

@@ -17,7 +17,7 @@ class GroupNorm(Layer):
     """
 
     title = "Group norm"
-    description = "Brings groups of channels to mean 0 and variance 1 in each image; the batch size does not matter."
+    description = "Normalizes groups of channels of each image to mean 0 and variance 1, at any batch size."
     menu_order = 65
     has_weights = True
     is_elementwise = True
@@ -102,14 +102,14 @@ class GroupNorm(Layer):
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
         """``GroupNormalization``."""
-        named = omit_defaults(
+        arguments = omit_defaults(
             {"center": True, "scale": True},
             groups=self.num_groups,
             epsilon=self.eps,
             center=self.affine,
             scale=self.affine,
         )
-        return (KerasCall("GroupNormalization", arguments=named, modules=("0",) if self.affine else ()),)
+        return (KerasCall("GroupNormalization", arguments=arguments, modules=("0",) if self.affine else ()),)
 
     def get_channel_module_index(self) -> int | None:
         """The normalization, if it has weights."""
@@ -122,7 +122,7 @@ class GroupNorm(Layer):
         if channels % self.num_groups:
             return (
                 self._build_group_problem(
-                    f"{self.num_groups} groups cannot share {channels} channels evenly.",
+                    f"{self.num_groups} groups do not divide {channels} channels evenly.",
                     "The number of groups must divide the channels.",
                     divisors[-1] if count_elements(input_shape) > divisors[-1] else 0,
                 ),
@@ -165,7 +165,7 @@ def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
     has_shift, has_scale = arguments.read_flag("center"), arguments.read_flag("scale")
     arguments.require_value("axis", -1, len(shape))
     if has_shift != has_scale:
-        arguments.add_note("GroupNorm has both a scale and a shift here, or neither: both are kept.")
+        arguments.add_note("GroupNorm has either both a scale and a shift here, or neither; it was imported with both.")
     layer = GroupNorm(
         num_groups=shape[0] if groups == -1 else groups,
         eps=arguments.read_number("epsilon", default=1e-3),

@@ -18,7 +18,7 @@ from playground.core.shapes import ReceptiveField, Shape, count_elements
 
 
 class Linear(Layer):
-    """Every output is a weighted sum of every input."""
+    """Fully connected layer: every output is a weighted sum of all inputs."""
 
     title = "Linear"
     description = "Every output is a weighted sum of all inputs. Keras: Dense."
@@ -31,14 +31,12 @@ class Linear(Layer):
     diagram_color = "purple"
 
     kind: Literal["linear"] = "linear"
-    out_features: int = Field(
-        default=64, ge=1, le=4096, description="How many values the layer puts out. Keras: units."
-    )
-    bias: bool = Field(default=True, description="Adds one learned number to each output.")
+    out_features: int = Field(default=64, ge=1, le=4096, description="Number of output values. Keras: units.")
+    bias: bool = Field(default=True, description="Adds one learned value to each output. Keras: use_bias.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
-        """Size and activation."""
+        """Number of outputs and activation."""
         return join_arguments(str(self.out_features), format_activation(self.activation))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -50,7 +48,7 @@ class Linear(Layer):
         return self.out_features * (count_elements(input_shape) + int(self.bias))
 
     def count_multiply_adds(self, input_shape: Shape) -> int:
-        """Every weight once."""
+        """One multiplication per weight."""
         return self.out_features * count_elements(input_shape)
 
     def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
@@ -80,7 +78,7 @@ class Linear(Layer):
         return 0
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """Maps that were not flattened."""
+        """Report feature maps that were not flattened."""
         return validate_vector_input(self, input_shape)
 
 

@@ -8,10 +8,10 @@ from playground.core.layers.shared.window_pool import WindowPool, make_keras_poo
 
 
 class MaxPool2d(WindowPool):
-    """Keeps the largest value of each window."""
+    """Max pooling over windows of each channel."""
 
     title = "Max-pool"
-    description = "Keeps the largest value of each window: smaller maps that care less about exact position."
+    description = "Keeps the largest value of each window: smaller feature maps that depend less on exact positions."
     menu_order = 30
     explanation = ExplanationRule("largest")
     torch_module = "MaxPool2d"

@@ -14,11 +14,11 @@ class Output(Layer):
     """The last layer: one logit per class.
 
     With ``softmax`` it has one unit per class; with ``sigmoid`` (two classes) a single unit. The built module returns
-    logits; probabilities are computed where they are shown or compared.
+    logits.
     """
 
     title = "Output"
-    description = "One score a class, turned into probabilities that add up to 1."
+    description = "One logit per class, converted to probabilities that add up to 1."
     menu_order = 200
     input_requirement = "vector"
     has_weights = True
@@ -28,10 +28,13 @@ class Output(Layer):
 
     kind: Literal["output"] = "output"
     activation: Literal["softmax", "sigmoid"] = Field(
-        default="softmax", description="softmax: one unit a class. sigmoid: a single unit, for two classes."
+        default="softmax", description="softmax: one unit per class. sigmoid: a single unit, for two classes."
     )
     units: int | None = Field(
-        default=None, ge=1, le=1000, description="Empty: as many as the data has classes, which is what is needed."
+        default=None,
+        ge=1,
+        le=1000,
+        description="Number of outputs. Empty: the number that the classes of the dataset need.",
     )
 
     def format_arguments(self) -> str:
@@ -40,7 +43,7 @@ class Output(Layer):
 
     @property
     def activation_name(self) -> str:
-        """None: the built module returns logits."""
+        """``"none"``, since the built module returns logits."""
         return "none"
 
     def resolve_units(self, classes: int) -> "Output":
@@ -67,7 +70,7 @@ class Output(Layer):
         return self._unit_count * (count_elements(input_shape) + 1)
 
     def count_multiply_adds(self, input_shape: Shape) -> int:
-        """Every weight once."""
+        """One multiplication per weight."""
         return self._unit_count * count_elements(input_shape)
 
     def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
@@ -75,11 +78,11 @@ class Output(Layer):
         return expand_to_whole_input(field, input_shape)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """``Linear``; the loss takes its logits."""
+        """``Linear``, which returns logits."""
         return (build_linear_call(count_elements(input_shape), self._unit_count, trainable=self.trainable),)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
-        """``Dense`` whose activation the exported function can leave out."""
+        """``Dense``, whose activation is left out for ``logits=True``."""
         activation_code = f'None if logits else "{self.activation}"'
         return (KerasCall("Dense", (self._unit_count,), modules=("0",), code={"activation": activation_code}),)
 
@@ -88,28 +91,28 @@ class Output(Layer):
         return 0
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """Maps that were not flattened."""
+        """Report feature maps that were not flattened."""
         return validate_vector_input(self, input_shape)
 
     def validate_classes(self, classes: int) -> tuple[LayerProblem, ...]:
-        """A number of units that does not fit the number of classes."""
+        """Report an activation or a number of units that does not fit the number of classes."""
         if self.activation == "sigmoid" and classes != 2:
             return (
                 LayerProblem(
                     field="activation",
-                    what=f"A sigmoid output distinguishes two classes; the data has {classes}.",
+                    what=f"A sigmoid output distinguishes two classes; the dataset has {classes}.",
                     expected="More than two classes need softmax.",
                     fixes=(LayerFix("Use softmax", (self.replace(activation="softmax", units=None),)),),
                 ),
             )
-        wanted = 1 if self.activation == "sigmoid" else classes
-        if self.units in (None, wanted):
+        expected_units = 1 if self.activation == "sigmoid" else classes
+        if self.units in (None, expected_units):
             return ()
         return (
             LayerProblem(
                 field="units",
-                what=f"The output has {self.units} units, the data has {classes} classes.",
-                expected=f"It needs {wanted}, one score a class.",
-                fixes=(LayerFix(f"Set to {wanted}", (self.replace(units=None),)),),
+                what=f"The output has {self.units} units, the dataset has {classes} classes.",
+                expected=f"It needs {expected_units}.",
+                fixes=(LayerFix(f"Set to {expected_units}", (self.replace(units=None),)),),
             ),
         )

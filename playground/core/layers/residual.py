@@ -1,4 +1,4 @@
-"""Residual block: a short stack of layers with a shortcut around it."""
+"""Residual block: a short stack of layers and a shortcut connection."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,14 +45,14 @@ def _make_default_layers() -> tuple[InnerLayer, ...]:
 
 
 class Residual(Layer):
-    """Adds the input to the result of a short stack of layers.
+    """Residual block: adds the input to the result of a short stack of layers.
 
-    Where the stack changes the number of channels, or shrinks the maps by a whole factor, the shortcut is a 1×1
-    convolution with that stride. Source: He et al., "Deep Residual Learning for Image Recognition", 2015.
+    If the stack changes the number of channels, or the size of the feature maps by a whole factor, the shortcut is a
+    1×1 convolution with that stride. Source: He et al., "Deep Residual Learning for Image Recognition", 2015.
     """
 
     title = "Residual"
-    description = "A short stack of layers plus a shortcut around it: the stack only has to learn what to change."
+    description = "A short stack of layers with a shortcut connection: the stack learns the difference from its input."
     menu_order = 110
     input_requirement = "spatial"
     has_weights = True
@@ -62,12 +62,12 @@ class Residual(Layer):
 
     kind: Literal["residual"] = "residual"
     layers: tuple[InnerLayer, ...] = Field(
-        default_factory=_make_default_layers, min_length=1, max_length=8, description="The layers inside, in order."
+        default_factory=_make_default_layers, min_length=1, max_length=8, description="Layers of the block, in order."
     )
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
-        """The convolutions inside and the activation."""
+        """The convolutions of the block and its activation."""
         inner = " + ".join(
             f"{layer.title} {layer.format_arguments()}".strip()
             for layer in self._enabled_layers
@@ -77,11 +77,11 @@ class Residual(Layer):
 
     @property
     def inner_layers(self) -> tuple[Layer, ...]:
-        """The layers inside."""
+        """The layers of the block."""
         return self.layers
 
     def with_inner_layers(self, layers: Sequence[Layer]) -> "Residual":
-        """The same block with other layers inside."""
+        """The same block with other layers."""
         return self.replace(layers=tuple(layers))
 
     @property
@@ -97,7 +97,7 @@ class Residual(Layer):
         return steps
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape after the layers inside."""
+        """The shape after the layers of the block."""
         shape = input_shape
         for layer in self._enabled_layers:
             shape = layer.compute_output_shape(shape)
@@ -111,13 +111,13 @@ class Residual(Layer):
         return Conv2d(out_channels=output_shape[0], kernel_size=1, stride=stride, activation="none")
 
     def count_parameters(self, input_shape: Shape) -> int:
-        """The inner layers' and the 1×1 convolution's."""
+        """Sum over the inner layers and the 1×1 convolution of the shortcut."""
         shortcut = self._build_shortcut(input_shape)
         inner = sum(layer.count_parameters(shape) for layer, shape in self._trace_input_shapes(input_shape))
         return inner + (shortcut.count_parameters(input_shape) if shortcut else 0)
 
     def count_trainable_parameters(self, input_shape: Shape) -> int:
-        """Parameters of the block without its frozen layers; none if it is frozen."""
+        """Parameters of the block without its frozen layers; 0 if the block is frozen."""
         frozen = sum(
             layer.count_parameters(shape)
             for layer, shape in self._trace_input_shapes(input_shape)
@@ -126,23 +126,23 @@ class Residual(Layer):
         return self.count_parameters(input_shape) - frozen if self.trainable else 0
 
     def count_multiply_adds(self, input_shape: Shape) -> int:
-        """The inner layers' and the 1×1 convolution's."""
+        """Sum over the inner layers and the 1×1 convolution of the shortcut."""
         shortcut = self._build_shortcut(input_shape)
         inner = sum(layer.count_multiply_adds(shape) for layer, shape in self._trace_input_shapes(input_shape))
         return inner + (shortcut.count_multiply_adds(input_shape) if shortcut else 0)
 
     def count_saved_activations(self, input_shape: Shape) -> int:
-        """Each inner layer's result, and the sum."""
+        """The outputs of the inner layers and the sum."""
         inner = sum(layer.count_saved_activations(shape) for layer, shape in self._trace_input_shapes(input_shape))
         return inner + count_elements(self.compute_output_shape(input_shape))
 
     def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
         """Union of the receptive fields of both branches."""
-        inside = field
+        body_field = field
         for layer, shape in self._trace_input_shapes(input_shape):
-            inside = layer.compute_receptive_field(inside, shape)
+            body_field = layer.compute_receptive_field(body_field, shape)
         shortcut = self._build_shortcut(input_shape)
-        return inside.unite(shortcut.compute_receptive_field(field, input_shape) if shortcut else field)
+        return body_field.unite(shortcut.compute_receptive_field(field, input_shape) if shortcut else field)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Residual`` with its body and shortcut, then the activation."""
@@ -150,11 +150,11 @@ class Residual(Layer):
             call for layer, shape in self._trace_input_shapes(input_shape) for call in layer.build_torch_calls(shape)
         )
         shortcut = self._build_shortcut(input_shape)
-        around = shortcut.build_torch_calls(input_shape)[0] if shortcut else None
+        shortcut_call = shortcut.build_torch_calls(input_shape)[0] if shortcut else None
         block = TorchCall(
             "Residual",
             body=body,
-            shortcut=around,
+            shortcut=shortcut_call,
             trainable=self.trainable,
             onnx_nodes=(OnnxNode("Add", ("body", "shortcut")),),
         )
@@ -168,22 +168,25 @@ class Residual(Layer):
             body += offset_modules(layer.build_keras_calls(shape), offset, "0.body.")
             offset += len(layer.build_torch_calls(shape))
         shortcut = self._build_shortcut(input_shape)
-        around = shortcut.build_keras_calls(input_shape) if shortcut else ()
+        shortcut_calls = shortcut.build_keras_calls(input_shape) if shortcut else ()
         block = KerasCall(
             "Add",
             body=tuple(body),
-            shortcut=tuple(replace(call, modules=("0.shortcut",) if call.modules else ()) for call in around),
+            shortcut=tuple(replace(call, modules=("0.shortcut",) if call.modules else ()) for call in shortcut_calls),
         )
         return add_keras_activation((block,), self.activation)
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """Problems of the layers inside, and a result whose shape differs from the shortcut's."""
+        """Report problems of the inner layers, and an output whose shape differs from the shortcut's."""
         if not is_spatial(input_shape):
             return validate_spatial_input(self, input_shape)
         if not self._enabled_layers:
             return (
                 LayerProblem(
-                    "layers", "Every layer inside is disabled.", "A block needs one.", (LayerFix("Remove", ()),)
+                    "layers",
+                    "Every layer of the block is disabled.",
+                    "A block needs at least one enabled layer.",
+                    (LayerFix("Remove", ()),),
                 ),
             )
         problems = []
@@ -194,7 +197,7 @@ class Residual(Layer):
                     self._wrap_inner_fix(index, fix) for fix in problem.fixes if self._can_apply_fix(index, fix)
                 )
                 problems.append(
-                    LayerProblem("layers", f"Inside, layer {index + 1}: {problem.what}", problem.expected, fixes)
+                    LayerProblem("layers", f"Inner layer {index + 1}: {problem.what}", problem.expected, fixes)
                 )
         if problems:
             return tuple(problems)
@@ -210,18 +213,18 @@ class Residual(Layer):
     def _validate_shortcut_shape(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         output_shape = self.compute_output_shape(input_shape)
         shortcut = self._build_shortcut(input_shape)
-        around = shortcut.compute_output_shape(input_shape) if shortcut else input_shape
-        if around == output_shape:
+        shortcut_shape = shortcut.compute_output_shape(input_shape) if shortcut else input_shape
+        if shortcut_shape == output_shape:
             return ()
-        kept = tuple(
+        same_size_layers = tuple(
             layer.replace(padding="same", stride=1) if isinstance(layer, Convolution) else layer
             for layer in self.layers
         )
         return (
             LayerProblem(
                 field="layers",
-                what=f"The stack ends in {format_shape(output_shape)} maps, the shortcut in {format_shape(around)}.",
-                expected="Both are added, so they must have the same size.",
-                fixes=(LayerFix("Use 'same' padding inside", (self.replace(layers=kept),)),),
+                what=f"The output of the stack is {format_shape(output_shape)}, that of the shortcut {format_shape(shortcut_shape)}.",
+                expected="Both are added, so they must have the same shape.",
+                fixes=(LayerFix("Use 'same' padding inside", (self.replace(layers=same_size_layers),)),),
             ),
         )

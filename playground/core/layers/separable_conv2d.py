@@ -30,7 +30,7 @@ class SeparableConv2d(Convolution):
     """
 
     title = "Separable conv"
-    description = "Filters each channel by itself, then mixes the channels: a convolution with far fewer weights."
+    description = "Filters each channel separately, then mixes the channels: a convolution with far fewer weights."
     menu_order = 20
     input_requirement = "spatial"
     has_weights = True
@@ -45,13 +45,13 @@ class SeparableConv2d(Convolution):
 
     kind: Literal["separable_conv2d"] = "separable_conv2d"
     depth_multiplier: int = Field(
-        default=1, ge=1, le=16, description="Kernels for each input channel in the depthwise convolution."
+        default=1, ge=1, le=16, description="Number of kernels for each input channel in the depthwise convolution."
     )
-    bias: bool = Field(default=True, description="Adds one learned number to each output channel.")
+    bias: bool = Field(default=True, description="Adds one learned value to each output channel. Keras: use_bias.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
 
     def format_arguments(self) -> str:
-        """Channels, kernel and unusual settings."""
+        """Channels, kernel size and values that differ from the defaults."""
         return join_arguments(
             str(self.out_channels),
             self.format_window(),
@@ -68,7 +68,7 @@ class SeparableConv2d(Convolution):
         return depthwise * self.kernel_size**2 + self.out_channels * (depthwise + int(self.bias))
 
     def count_multiply_adds(self, input_shape: Shape) -> int:
-        """Every weight once at every position."""
+        """One multiplication per weight at every output position."""
         depthwise = self._count_depthwise_channels(input_shape)
         positions = count_elements(self.compute_output_shape(input_shape)[1:])
         return positions * depthwise * (self.kernel_size**2 + self.out_channels)
@@ -80,7 +80,7 @@ class SeparableConv2d(Convolution):
         return depthwise + count_elements(output_shape)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """Two ``Conv2d``, of which the second has the bias, and the activation."""
+        """Two ``Conv2d`` modules and the activation; the second convolution has the bias."""
         channels = self._count_depthwise_channels(input_shape)
         depthwise = build_convolution_call(
             input_shape[0],
@@ -101,13 +101,13 @@ class SeparableConv2d(Convolution):
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
         """``SeparableConv2D`` and the activation."""
-        named = omit_defaults(
+        arguments = omit_defaults(
             {"depth_multiplier": 1, "use_bias": True}, depth_multiplier=self.depth_multiplier, use_bias=self.bias
         )
         call = KerasCall(
             "SeparableConv2D",
             (self.out_channels, self.kernel_size),
-            named,
+            arguments,
             modules=("0", "1"),
             has_depthwise_kernel=True,
             takes_activation=True,
@@ -119,7 +119,7 @@ class SeparableConv2d(Convolution):
         return 1
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """A vector, or a kernel that does not fit."""
+        """Report a vector input and a kernel that does not fit."""
         if not is_spatial(input_shape):
             return validate_spatial_input(self, input_shape)
         return self.validate_window(input_shape)

@@ -1,4 +1,4 @@
-"""The optimizers: one module each, registered by being in this package."""
+"""Registry of optimizers; every module of this package is registered."""
 
 import sys
 from typing import TYPE_CHECKING

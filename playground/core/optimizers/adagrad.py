@@ -17,5 +17,5 @@ class Adagrad(Optimizer):
     typical_lr: ClassVar[float] = 0.01
 
     def build_keras_arguments(self, weight_decay: float) -> dict[str, Any]:
-        """PyTorch's initial sum and epsilon."""
+        """The initial sum and epsilon of PyTorch."""
         return {"initial_accumulator_value": 0.0, "epsilon": 1e-20}

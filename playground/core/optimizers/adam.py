@@ -9,7 +9,7 @@ from playground.core.optimizers.base import Optimizer
 
 
 class Adam(Optimizer):
-    """Adam: adapts the step of every weight to its gradients. Source: Kingma and Ba, 2014."""
+    """Adam: steps scaled by running means of gradients and squared gradients. Source: Kingma and Ba, 2014."""
 
     kind: Literal["adam"] = "adam"
     beta1: float = Field(

@@ -17,5 +17,5 @@ class AdamW(Adam):
     has_decoupled_weight_decay: ClassVar[bool] = True
 
     def build_keras_arguments(self, weight_decay: float) -> dict[str, Any]:
-        """As Adam's, with the weight decay."""
+        """The arguments of Adam and the weight decay."""
         return {**super().build_keras_arguments(weight_decay), "weight_decay": weight_decay}

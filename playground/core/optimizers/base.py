@@ -1,4 +1,4 @@
-"""Base class of the optimizers: their hyperparameters, and the classes that compute them, named as text."""
+"""Base class of optimizers: hyperparameters, and the names of their classes in PyTorch and Keras."""
 
 from typing import Any, ClassVar
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Optimizer(BaseModel):
-    """An optimizer's hyperparameters, and how PyTorch and Keras name them.
+    """Hyperparameters of an optimizer, and their names in PyTorch and Keras.
 
     The learning rate and the weight decay belong to the recipe. Every subclass with a field ``kind`` is registered.
     """
@@ -17,7 +17,7 @@ class Optimizer(BaseModel):
 
     title: ClassVar[str]
     torch_class: ClassVar[str]
-    """Full name of the class in PyTorch, or in the engine for an algorithm that PyTorch does not have."""
+    """Full name of the class in PyTorch, or in the engine if PyTorch does not have it."""
     torch_inputs: ClassVar[str] = "model.parameters()"
     """Code of the positional arguments in an exported program, where ``model`` is the network."""
     torch_defaults: ClassVar[dict[str, Any]] = {"weight_decay": 0.0}
@@ -27,19 +27,19 @@ class Optimizer(BaseModel):
     fused_devices: ClassVar[tuple[str, ...]] = ()
     """Types of device for which PyTorch has the update as one fused kernel."""
     lazy_state: ClassVar[tuple[str, ...]] = ()
-    """State that PyTorch makes at the first step only if a hyperparameter needs it then; zeros stand for it."""
+    """State that PyTorch creates only when a hyperparameter first needs it; it is equal to zeros until then."""
     is_matrix_wise: ClassVar[bool] = False
-    """The update depends on the shapes of weights, so that it cannot run on the flat buffer."""
+    """The update depends on the shapes of the weights, so it cannot run on the flat buffer."""
     keras_inputs: ClassVar[str] = "lr"
     """Code of the first arguments in an exported Keras program, where ``lr`` is the learning rate or schedule."""
     keras_class: ClassVar[str]
     """Full name of the class in Keras, or of one that ``keras_class_code`` defines."""
     keras_class_code: ClassVar[str | None] = None
-    """Jinja2 template of a class or function that an exported Keras program needs; None: Keras has all of it."""
+    """Jinja2 template of a class or function that an exported Keras program needs and Keras does not have."""
     typical_lr: ClassVar[float] = 1e-3
     """A learning rate that works for most networks."""
     has_decoupled_weight_decay: ClassVar[bool] = False
-    """Weight decay shrinks the weights themselves; otherwise it is added to the gradient."""
+    """Weight decay scales the weights; otherwise it is added to the gradient."""
     fixed_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that cannot change while a run is training; the others are live hyperparameters."""
 

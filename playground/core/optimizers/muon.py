@@ -10,7 +10,7 @@ from playground.core.optimizers.adam import Adam
 class Muon(Adam):
     """Muon: orthogonalized momentum for hidden kernels, AdamW for all other weights. Source: Jordan et al., 2024.
 
-    Hidden are all kernels except the network's first and last one, as in the source ("Muon: An optimizer for hidden
+    Hidden kernels are all but the first and the last of the network, as in the source ("Muon: An optimizer for hidden
     layers in neural networks"). Steps are scaled to the size of AdamW's (Liu et al., "Muon is Scalable for LLM
     Training", 2025), so that one learning rate and one weight decay suit both.
     """
@@ -25,7 +25,10 @@ class Muon(Adam):
     )
     nesterov: bool = Field(default=True, description="Nesterov momentum, for hidden kernels.")
     ns_steps: int = Field(
-        default=5, ge=1, le=10, description="Newton–Schulz iterations: more of them orthogonalize better, and slower."
+        default=5,
+        ge=1,
+        le=10,
+        description="Number of Newton–Schulz iterations. More iterations orthogonalize better and take longer.",
     )
     beta1: float = Field(
         default=0.9,
@@ -91,7 +94,7 @@ def list_outer_kernels(model):
         }
 
     def build_keras_arguments(self, weight_decay: float) -> dict[str, Any]:
-        """Keras scales the steps of hidden kernels in the same way by default (``rms_rate``)."""
+        """The fields under Keras's names; its default ``rms_rate`` scales the steps as in PyTorch."""
         return {
             "momentum": self.momentum,
             "nesterov": self.nesterov,

@@ -66,9 +66,9 @@ class NAdam(keras.optimizers.Optimizer):
 '''
 
     def build_torch_arguments(self) -> dict[str, Any]:
-        """As Adam's, with the momentum decay."""
+        """The arguments of Adam and the momentum decay."""
         return {**super().build_torch_arguments(), "momentum_decay": self.momentum_decay}
 
     def build_keras_arguments(self, weight_decay: float) -> dict[str, Any]:
-        """As Adam's, with the momentum decay."""
+        """The arguments of Adam and the momentum decay."""
         return {**super().build_keras_arguments(weight_decay), "momentum_decay": self.momentum_decay}

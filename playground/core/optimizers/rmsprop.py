@@ -23,7 +23,7 @@ class RmsProp(Optimizer):
         default=0.0,
         ge=0,
         le=0.999,
-        description="Share of the previous step that is kept.",
+        description="Share of the previous step that is added to each step.",
         json_schema_extra={"step": 0.05},
     )
 
@@ -34,9 +34,9 @@ class RmsProp(Optimizer):
     keras_class: ClassVar[str] = "keras.optimizers.RMSprop"
 
     def build_torch_arguments(self) -> dict[str, Any]:
-        """The fields, by the same names."""
+        """The fields under the same names."""
         return {"alpha": self.alpha, "momentum": self.momentum}
 
     def build_keras_arguments(self, weight_decay: float) -> dict[str, Any]:
-        """Alpha is ``rho`` in Keras."""
+        """The fields under Keras's names, and PyTorch's epsilon."""
         return {"rho": self.alpha, **omit_defaults({"momentum": 0.0}, momentum=self.momentum), "epsilon": 1e-16}

@@ -16,11 +16,11 @@ class Sgd(Optimizer):
         default=0.9,
         ge=0,
         le=0.999,
-        description="Share of the previous step that is kept.",
+        description="Share of the previous step that is added to each step.",
         json_schema_extra={"step": 0.05},
     )
     nesterov: bool = Field(
-        default=False, description="Nesterov momentum: the gradient is taken after the step that momentum would make."
+        default=False, description="Nesterov momentum: the gradient is evaluated after the momentum step."
     )
 
     title: ClassVar[str] = "SGD"
@@ -31,9 +31,9 @@ class Sgd(Optimizer):
     typical_lr: ClassVar[float] = 0.05
 
     def build_torch_arguments(self) -> dict[str, Any]:
-        """PyTorch refuses Nesterov momentum of 0, where it changes nothing."""
+        """The fields; ``nesterov`` is False at momentum 0, which PyTorch rejects."""
         return {"momentum": self.momentum, "nesterov": self.nesterov and self.momentum > 0}
 
     def build_keras_arguments(self, weight_decay: float) -> dict[str, Any]:
-        """The same names as in PyTorch."""
+        """The arguments of PyTorch, without Keras's defaults."""
         return omit_defaults({"momentum": 0.0, "nesterov": False}, **self.build_torch_arguments())

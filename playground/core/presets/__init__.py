@@ -12,9 +12,9 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
 RECIPE_PRESETS: dict[str, RecipePreset] = {preset.name: preset for preset in recipes.PRESETS}
 
 __all__ = [
-    "ARCHITECTURES",
+    "ARCHITECTURE_PRESETS",
     "GROUP_TITLES",
-    "RECIPES",
+    "RECIPE_PRESETS",
     "ArchitecturePreset",
     "RecipePreset",
     "get_architecture_preset",
@@ -23,10 +23,10 @@ __all__ = [
 
 
 def get_architecture_preset(name: str) -> ArchitecturePreset:
-    """By name; raises UnknownNameError with the names that there are."""
+    """Return a preset by name; raises UnknownNameError for an unknown name."""
     return get_preset(ARCHITECTURE_PRESETS, name, "architecture preset")
 
 
 def get_recipe_preset(name: str) -> RecipePreset:
-    """By name; raises UnknownNameError with the names that there are."""
+    """Return a preset by name; raises UnknownNameError for an unknown name."""
     return get_preset(RECIPE_PRESETS, name, "recipe preset")

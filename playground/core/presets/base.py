@@ -23,9 +23,9 @@ GROUP_TITLES: dict[PresetGroup, str] = {
 
 @dataclass(frozen=True)
 class ArchitecturePreset:
-    """A named network; ``is_broken`` ones contain mistakes to fix.
+    """A named network. ``is_broken``: it contains mistakes to fix.
 
-    ``recipe``: the settings of its source, dataset included. ``observation``: the effect of a mistake and its fix.
+    ``recipe``: the recipe of its source. ``observation``: the effect of a common mistake and its fix.
     """
 
     name: str
@@ -48,15 +48,15 @@ class RecipePreset:
     recipe: Recipe
 
 
-def get_preset(presets: Mapping[str, PresetT], name: str, what: str) -> PresetT:
-    """The preset of a name; raises UnknownNameError with the known names."""
+def get_preset(presets: Mapping[str, PresetT], name: str, title: str) -> PresetT:
+    """Return the preset of a name; raises UnknownNameError with the known names."""
     if name in presets:
         return presets[name]
-    raise UnknownNameError(f"There is no {what} {name!r}.", expected=f"There are: {', '.join(presets)}.")
+    raise UnknownNameError(f"There is no {title} {name!r}.", expected=f"There are: {', '.join(presets)}.")
 
 
 def build_architecture(*layers: Layer, input_shape: InputShape | None = None) -> Architecture:
-    """A network for MNIST, or for images of another shape."""
+    """A network for MNIST images, or for images of ``input_shape``."""
     return Architecture(input=input_shape or InputShape(), layers=layers)
 
 
@@ -68,7 +68,7 @@ def build_tutorial_architecture(
     has_last_pooling: bool = True,
     input_shape: InputShape | None = None,
 ) -> Architecture:
-    """3×3 convolutions with pooling (the last optionally without), Flatten and two linear layers."""
+    """3×3 convolutions with pooling, Flatten and two linear layers; the last pooling is optional."""
     layers: list[Layer] = []
     for index, channels in enumerate(out_channels):
         layers.append(Conv2d(out_channels=channels, activation=activation))
@@ -79,7 +79,7 @@ def build_tutorial_architecture(
 
 
 def make_conv_batch_norm_relu(out_channels: int) -> tuple[Layer, ...]:
-    """A convolution that keeps the size, batch norm, ReLU."""
+    """A convolution with 'same' padding, batch norm and ReLU."""
     return (
         Conv2d(out_channels=out_channels, padding="same", bias=False, activation="none"),
         BatchNorm(),
@@ -88,5 +88,5 @@ def make_conv_batch_norm_relu(out_channels: int) -> tuple[Layer, ...]:
 
 
 def make_conv_max_pool(out_channels: int) -> tuple[Layer, ...]:
-    """A convolution that keeps the size, and its pooling."""
+    """A convolution with 'same' padding, and max pooling."""
     return (Conv2d(out_channels=out_channels, padding="same"), MaxPool2d())

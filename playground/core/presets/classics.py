@@ -1,4 +1,4 @@
-"""Classic architectures, and the small ones of this project."""
+"""Classic architectures, and small architectures of this project."""
 
 from playground.core.layers import (
     Activation,
@@ -37,7 +37,7 @@ CLASSICS = (
     ArchitecturePreset(
         "lenet5",
         "LeNet-5",
-        "The net that read cheques in the 1990s (LeCun et al., 1998), with softmax in place of its RBF output.",
+        "The network that read checks in the 1990s (LeCun et al., 1998), with softmax in place of its RBF output.",
         build_architecture(
             Conv2d(out_channels=6, kernel_size=5, padding=2, activation="tanh"),
             AvgPool2d(),
@@ -52,7 +52,7 @@ CLASSICS = (
     ArchitecturePreset(
         "dash",
         "Dash",
-        "LeNet-5 with ReLU, max-pooling and more channels: 99 % sooner than any other preset.",
+        "LeNet-5 with ReLU, max pooling and more channels: reaches 99 % faster than any other preset.",
         build_architecture(
             Conv2d(out_channels=16, kernel_size=5),
             MaxPool2d(),
@@ -66,7 +66,7 @@ CLASSICS = (
     ArchitecturePreset(
         "tiny",
         "Tiny",
-        "Under 5,000 parameters: small enough to read every weight, trains in seconds.",
+        "Under 5,000 parameters: small enough to inspect every weight, and trained in seconds.",
         build_architecture(
             Conv2d(out_channels=8),
             MaxPool2d(),
@@ -80,7 +80,7 @@ CLASSICS = (
     ArchitecturePreset(
         "normalized",
         "Batch norm and dropout",
-        "Each convolution is followed by batch norm; dropout guards the linear part.",
+        "Batch norm after each convolution, and dropout before the linear layers.",
         build_architecture(
             *make_conv_batch_norm_relu(32),
             MaxPool2d(),
@@ -96,7 +96,7 @@ CLASSICS = (
     ArchitecturePreset(
         "residual",
         "Residual blocks",
-        "A small ResNet (He et al., 2015): every block adds a correction to what it gets.",
+        "A small ResNet (He et al., 2015): every block adds a correction to its input.",
         build_architecture(
             *make_conv_batch_norm_relu(16),
             _make_residual_block(16),
@@ -109,7 +109,7 @@ CLASSICS = (
     ArchitecturePreset(
         "vgg",
         "Small VGG",
-        "Pairs of 3×3 convolutions between poolings, in the manner of Simonyan and Zisserman (2014).",
+        "Pairs of 3×3 convolutions between pooling layers, as in VGG (Simonyan and Zisserman, 2014).",
         build_architecture(
             *_make_conv_pair(32),
             MaxPool2d(),
@@ -124,7 +124,7 @@ CLASSICS = (
     ArchitecturePreset(
         "separable",
         "Depthwise-separable",
-        "One kernel a channel, then a 1×1 convolution to mix them, as in MobileNet (Howard et al., 2017).",
+        "One kernel per channel, then a 1×1 convolution that mixes the channels, as in MobileNet (Howard et al., 2017).",
         build_architecture(
             *make_conv_batch_norm_relu(16),
             *_make_separable_conv(16, 32),
@@ -139,7 +139,7 @@ CLASSICS = (
     ArchitecturePreset(
         "all-convolutional",
         "All-convolutional",
-        "Strides in place of pooling, and a mean over the last maps (Springenberg et al., 2014).",
+        "Strides in place of pooling, and global average pooling at the end (Springenberg et al., 2014).",
         build_architecture(
             Conv2d(out_channels=32, padding="same"),
             Conv2d(out_channels=32, stride=2, padding=1),
@@ -154,13 +154,13 @@ CLASSICS = (
     ArchitecturePreset(
         "logistic",
         "Logistic regression",
-        "No hidden layer: a template a class. What every network has to beat.",
+        "No hidden layer, one template per class: the baseline for all other networks.",
         build_architecture(Flatten(), Output()),
     ),
     ArchitecturePreset(
         "mlp",
         "Multilayer perceptron",
-        "Linear layers only: it does not know which pixels are neighbours.",
+        "Linear layers only: the network does not know which pixels are neighbors.",
         build_architecture(Flatten(), Linear(out_features=128), Linear(out_features=64), Output()),
     ),
 )

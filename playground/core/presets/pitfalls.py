@@ -18,7 +18,7 @@ PITFALLS = (
     ArchitecturePreset(
         "broken",
         "Broken on purpose",
-        "Four mistakes that everybody makes once. Fix them by hand or with the suggested fixes.",
+        "A network with four common mistakes. Fix them by hand or with the suggested fixes.",
         build_architecture(
             Conv2d(out_channels=16, kernel_size=5),
             MaxPool2d(kernel_size=4),
@@ -33,63 +33,63 @@ PITFALLS = (
     ArchitecturePreset(
         "overfitting",
         "Overfitting",
-        "The guide's net on 500 images, forty times over: it learns them by heart.",
+        "The guide's network trained on 500 images for forty epochs: it memorizes them.",
         GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=32, epochs=40, limit=500),
-        observation="Training reaches 100 % and its loss nearly 0, while the validation loss turns after about 16 epochs "
-        "and rises: the gap is what was learnt by heart. More images, augmentation, dropout or fewer epochs close it.",
+        observation="Training accuracy reaches 100 % and training loss almost 0, but the validation loss rises after about "
+        "16 epochs: the network memorizes the images. More images, augmentation, dropout or fewer epochs reduce the gap.",
     ),
     ArchitecturePreset(
         "rate-too-high",
         "Learning rate too high",
-        "The guide's net with steps a hundred times too long.",
+        "The guide's network with a learning rate that is a hundred times too high.",
         GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=0.1, batch_size=64, epochs=1),
-        observation="The loss leaps to over a thousand and then stays at 2.3, which is guessing among ten classes; in "
-        "Look inside the maps are dead. A learning rate of 0.001 learns at once. Too low is no better: try 0.000001.",
+        observation="The loss jumps to over a thousand and then stays at 2.3, the loss of guessing among ten classes. On the "
+        "Inspect page the feature maps are dead. At 0.001 the network learns at once. Too low fails too: try 0.000001.",
     ),
     ArchitecturePreset(
         "batch-of-one",
         "Batches of one image",
-        "The guide's net with a step after every image.",
+        "The guide's network with a training step for every image.",
         GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=1, epochs=1, limit=5000),
-        observation="One image says little: the loss leaps between 0 and 6 to the end, and few images a second are "
-        "trained. In the same time, batches of 64 go through all 55,000: a steadier curve and a better net.",
+        observation="The gradient of one image is noisy: the loss jumps between 0 and 6, and few images per second are "
+        "trained. In the same time, batches of 64 train on all 55,000: a smoother curve and a better network.",
     ),
     ArchitecturePreset(
         "huge-batch",
         "Batches of 8,192 images",
-        "The guide's net with seven steps an epoch.",
+        "The guide's network with seven steps per epoch.",
         GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=8192, epochs=2),
-        observation="Every step is sure and slow, and two epochs are only fourteen of them: the accuracy is about 60 % and "
-        "still rising when they are over. Batches of 128 make 860 steps of them and reach 97 %.",
+        observation="Two epochs are only fourteen slow steps: the accuracy is about 60 % at the end and still rising. "
+        "With batches of 128, two epochs have 860 steps and reach 97 %.",
     ),
     ArchitecturePreset(
         "no-activation",
         "No activation",
-        "Layers without a bend between them are one linear map, however many there are.",
+        "Any number of layers without activation functions is equal to one linear layer.",
         build_tutorial_architecture(
             32, 64, 64, out_features=64, has_last_pooling=False, pooling=AvgPool2d, activation="none"
         ),
         "mistake",
         Recipe(lr=1e-3, batch_size=64, epochs=3),
-        observation="It stops at 90 %, while logistic regression gets 92 % with a twelfth of its parameters. Give the "
-        "layers ReLU and train again: 96 % after one epoch.",
+        observation="The accuracy stops at 90 %; logistic regression reaches 92 % with a twelfth of the parameters. Set the "
+        "activation of the layers to ReLU and train again: 96 % after one epoch.",
     ),
     ArchitecturePreset(
         "too-much-pooling",
         "Too much pooling",
-        "Two poolings of 4×4 leave a single pixel of each map.",
+        "Two 4×4 pooling layers reduce each feature map to a single pixel.",
         _OVERPOOLED_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=64, epochs=1),
-        observation="Look at the last maps: one pixel each, so that where something was is forgotten, and it ends at 95 %. "
-        "Make both windows 2×2 and train again: 98 %.",
+        observation="The last feature maps have one pixel each, so the positions are lost, and the accuracy ends at 95 %. "
+        "Set both windows to 2×2 and train again: 98 %.",
     ),
 )

@@ -15,7 +15,10 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ActivationStatistics:
-    """Statistics of a layer's activations; ``zero_fraction``: share of exact zeros, ``dead_channels``: channels of zeros only."""
+    """Statistics of a layer's activations.
+
+    ``zero_fraction``: share of exact zeros. ``dead_channels``: number of channels with zeros only.
+    """
 
     minimum: float
     maximum: float
@@ -52,7 +55,8 @@ def compute_statistics(values: Array) -> ActivationStatistics:
 def compute_activations(model: Model, image: Array) -> tuple[LayerActivations, ...]:
     """Activations of every enabled layer for ``image`` (channels, height, width), values 0 to 1.
 
-    Those of the output layer are logits. In eval mode: dropout passes everything, batch norm uses running statistics.
+    The output layer's activations are logits. The model is in eval mode: no dropout, and batch norm uses running
+    statistics.
     """
     activations = []
     values = torch.from_numpy(np.array(image, dtype=np.float32)).unsqueeze(0)

@@ -1,4 +1,4 @@
-"""Arithmetic of one value of a layer, down to the single products."""
+"""Arithmetic of one value of a layer: contributions, bias and activation."""
 
 import math
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Window:
-    """Sliding window over the input: it starts at position · stride - padding; sizes as (rows, columns)."""
+    """Sliding window over the input, which starts at position · stride - padding; sizes are (rows, columns)."""
 
     kernel_size: tuple[int, int] = (1, 1)
     stride: int = 1
@@ -72,10 +72,12 @@ class ValueExplanation:
 class ChannelExplanation:
     """One channel of a layer with the inputs and weights of its values.
 
-    ``below`` (channels, height, width): the channels that it looks at, the first of them number ``first_input_channel`` of the
-    layer below; ``weights`` (channels, rows, columns) where it has some; ``before`` and ``after`` (height, width):
-    torch's values around the activation (the same where there is none). ``receptive_rows`` and ``receptive_columns``: which of
-    the input each row and column of the map sees. ``norm_parameters``: batch norm's.
+    ``inputs`` (channels, height, width): the input channels that the channel depends on; the first is number
+    ``first_input_channel`` of the previous layer. ``weights``: (channels, rows, columns). ``pre_activation`` and
+    ``output`` (height, width): PyTorch's values before and after the activation, equal without one.
+    ``receptive_rows`` and ``receptive_columns``: receptive field of each row and column of the map.
+    ``norm_parameters``: mean, variance, scale, shift and eps of a normalization. ``has_intermediate_inputs``:
+    ``inputs`` are computed inside the layer, not by the previous layer.
     """
 
     layer_index: int
@@ -99,12 +101,13 @@ class ChannelExplanation:
         height, width = self.output.shape
         if not (0 <= row < height and 0 <= column < width):
             raise PlaygroundError(
-                f"There is no value at row {row}, column {column}.", expected=f"The map has {height}×{width} values."
+                f"There is no value at row {row}, column {column}.",
+                expected=f"The feature map has {height}×{width} values.",
             )
-        terms = tuple(self._compute_contribution(number, row, column) for number in range(len(self.inputs)))
-        total = self._combine(terms)
+        contributions = tuple(self._compute_contribution(index, row, column) for index in range(len(self.inputs)))
+        total = self._combine(contributions)
         return ValueExplanation(
-            terms,
+            contributions,
             self.bias,
             total,
             self.activation,
@@ -133,15 +136,15 @@ class ChannelExplanation:
         )
 
     def _combine(self, contributions: tuple[Contribution, ...]) -> float:
-        added = sum(term.total for term in contributions)
+        total = sum(contribution.total for contribution in contributions)
         if self.operation == "mean":
-            return added / float(np.prod(self.window.kernel_size))
+            return total / float(np.prod(self.window.kernel_size))
         if self.operation == "scale":
             deviation = math.sqrt(self.norm_parameters["variance"] + self.norm_parameters["eps"])
-            return (added - self.norm_parameters["mean"]) / deviation * self.norm_parameters[
+            return (total - self.norm_parameters["mean"]) / deviation * self.norm_parameters[
                 "scale"
             ] + self.norm_parameters["shift"]
-        return added + (self.bias or 0.0)
+        return total + (self.bias or 0.0)
 
 
 @dataclass(frozen=True)
@@ -155,11 +158,11 @@ class SoftmaxStep:
 
 def compute_softmax_steps(logits: Array) -> tuple[SoftmaxStep, ...]:
     """Softmax step by step for the logits (units,); a sigmoid of z is the softmax of (0, z)."""
-    found = expand_to_class_logits(torch.from_numpy(logits.astype(np.float64))[None])[0]
-    exponentials = (found - found.max()).exp()
+    class_logits = expand_to_class_logits(torch.from_numpy(logits.astype(np.float64))[None])[0]
+    exponentials = (class_logits - class_logits.max()).exp()
     total = float(exponentials.sum())
-    parts = zip(found.tolist(), exponentials.tolist(), strict=True)
-    return tuple(SoftmaxStep(score, power, power / total) for score, power in parts)
+    parts = zip(class_logits.tolist(), exponentials.tolist(), strict=True)
+    return tuple(SoftmaxStep(logit, exponential, exponential / total) for logit, exponential in parts)
 
 
 def _apply_activation(name: str, value: float) -> float:

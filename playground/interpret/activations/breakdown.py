@@ -27,20 +27,20 @@ def count_channels(values: LayerActivations) -> int:
 
 
 def explain_channel(model: Model, image: Array, layer_index: int, channel: int) -> ChannelExplanation:
-    """Explain a channel (of a vector: one value) for ``image`` (channels, height, width), values 0 to 1.
+    """Explain a channel (one value of a vector) for ``image`` (channels, height, width), values 0 to 1.
 
     Raises PlaygroundError for a missing or disabled layer, or a missing channel.
     """
     steps = get_steps_up_to(model.architecture, layer_index)
-    place = len(steps) - 1
+    position = len(steps) - 1
     values = infer(model, image).activations
-    if not 0 <= channel < count_channels(values[place]):
+    if not 0 <= channel < count_channels(values[position]):
         raise PlaygroundError(
             f"Layer {layer_index + 1} has no channel {channel + 1}.",
-            expected=f"It has {count_channels(values[place])}.",
+            expected=f"It has {count_channels(values[position])}.",
         )
-    below = values[place - 1].output if place else np.asarray(image, dtype=np.float32)
-    return _ChannelExplainer(model, steps, place, channel, below, values[place]).explain()
+    inputs = values[position - 1].output if position else np.asarray(image, dtype=np.float32)
+    return _ChannelExplainer(model, steps, position, channel, inputs, values[position]).explain()
 
 
 class _ChannelExplainer:
@@ -121,10 +121,10 @@ class _ChannelExplainer:
     def _compute_receptive_spans(self, axis: int, size: int) -> tuple[Span, ...]:
         steps, step = self.steps[: self.position + 1], self.steps[self.position]
         if is_spatial(step.output_shape):
-            return tuple(compute_receptive_span(steps, place, axis) for place in range(size))
+            return tuple(compute_receptive_span(steps, position, axis) for position in range(size))
         if step.layer.is_view and is_spatial(step.input_shape):
-            place = int(np.unravel_index(self.channel_index, step.input_shape)[1 + axis])
-            return (compute_receptive_span(steps[:-1], place, axis) if steps[:-1] else (place, place + 1),)
+            position = int(np.unravel_index(self.channel_index, step.input_shape)[1 + axis])
+            return (compute_receptive_span(steps[:-1], position, axis) if steps[:-1] else (position, position + 1),)
         return ((0, self.steps[0].input_shape[1 + axis]),) if is_spatial(self.steps[0].input_shape) else ((0, 0),)
 
     def _explain_convolution(self) -> ChannelExplanation:
@@ -173,22 +173,22 @@ class _ChannelExplainer:
             mean, variance = float(norm.running_mean[index]), float(norm.running_var[index])
         scale = 1.0 if norm.weight is None else float(norm.weight[index])
         shift = 0.0 if norm.bias is None else float(norm.bias[index])
-        numbers = {"mean": mean, "variance": variance, "scale": scale, "shift": shift, "eps": float(norm.eps)}
-        return self._explain_elementwise("scale", numbers)
+        parameters = {"mean": mean, "variance": variance, "scale": scale, "shift": shift, "eps": float(norm.eps)}
+        return self._explain_elementwise("scale", parameters)
 
     def _explain_elementwise(
         self, operation: ExplainedOperation, norm_parameters: dict[str, float] | None = None
     ) -> ChannelExplanation:
-        below = _to_map(self.inputs[self.channel_index])[None]
+        inputs = _to_map(self.inputs[self.channel_index])[None]
         return self._build_explanation(
-            operation, below, Window(), first_input_channel=self.channel_index, norm_parameters=norm_parameters
+            operation, inputs, Window(), first_input_channel=self.channel_index, norm_parameters=norm_parameters
         )
 
     def _explain_flatten(self) -> ChannelExplanation:
         shape = self.steps[self.position].input_shape
         if not is_spatial(shape):
             return self._explain_elementwise("same")
-        channel, row, column = (int(place) for place in np.unravel_index(self.channel_index, shape))
+        channel, row, column = (int(index) for index in np.unravel_index(self.channel_index, shape))
         return self._build_explanation(
             "same", self.inputs[channel][None], Window(padding=(-row, -column)), first_input_channel=channel
         )
@@ -197,8 +197,8 @@ class _ChannelExplainer:
         block = self.module
         with torch.inference_mode():
             maps = torch.tensor(self.inputs)[None]
-            ways = [_to_array(way(maps)[0, self.channel_index]) for way in (block.body, block.shortcut)]
-        return self._build_explanation("add", np.stack(ways), Window())
+            branches = [_to_array(branch(maps)[0, self.channel_index]) for branch in (block.body, block.shortcut)]
+        return self._build_explanation("add", np.stack(branches), Window())
 
 
 def _to_map(values: Array) -> Array:

@@ -1,7 +1,7 @@
-"""Exact receptive field of one value, traced back through every window.
+"""Exact receptive field of one value, traced back through every sliding window.
 
-It is exact also where the formula (``core.shapes.ReceptiveField``) is not: for branches of a block with different
-strides, and for pooling that drops a row.
+The formula of ``core.shapes.ReceptiveField`` is not exact for branches of a block with different strides, and for
+pooling that drops a row.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ def compute_receptive_box(architecture: Architecture, layer_index: int, row: int
 def get_steps_up_to(architecture: Architecture, layer_index: int) -> tuple[ResolvedLayer, ...]:
     """The enabled layers up to one of them; raises PlaygroundError for a missing or disabled layer."""
     steps = architecture.resolve_layers()
-    for place, step in enumerate(steps):
+    for position, step in enumerate(steps):
         if step.index == layer_index:
-            return steps[: place + 1]
+            return steps[: position + 1]
     raise PlaygroundError(
         f"There is no layer {layer_index + 1} in this network.", expected="An enabled layer of the network."
     )
@@ -47,13 +47,13 @@ def compute_box_of_last(steps: Sequence[ResolvedLayer], row: int, column: int) -
 
 def compute_receptive_span(steps: Sequence[ResolvedLayer], position: int, axis: int) -> Span:
     """The receptive field of a position of the last layer along an axis (0: rows, 1: columns)."""
-    places: tuple[int, int] | None = (position, position)
+    positions: tuple[int, int] | None = (position, position)
     for step in reversed(steps):
-        places = _trace_back(step.layer.build_torch_calls(step.input_shape), places)
-        if places is not None:
-            first, last = max(places[0], 0), min(places[1], step.input_shape[1 + axis] - 1)
-            places = (first, last) if first <= last else None
-    return (0, 0) if places is None else (places[0], places[1] + 1)
+        positions = _trace_back(step.layer.build_torch_calls(step.input_shape), positions)
+        if positions is not None:
+            first, last = max(positions[0], 0), min(positions[1], step.input_shape[1 + axis] - 1)
+            positions = (first, last) if first <= last else None
+    return (0, 0) if positions is None else (positions[0], positions[1] + 1)
 
 
 def _trace_back(calls: Sequence[TorchCall], positions: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -62,10 +62,10 @@ def _trace_back(calls: Sequence[TorchCall], positions: tuple[int, int] | None) -
         if positions is None:
             return None
         if call.body:
-            inner = _trace_back(call.body, positions)
-            around = _trace_back((call.shortcut,) if call.shortcut else (), positions)
-            if inner and around:
-                positions = min(inner[0], around[0]), max(inner[1], around[1])
+            body = _trace_back(call.body, positions)
+            shortcut = _trace_back((call.shortcut,) if call.shortcut else (), positions)
+            if body and shortcut:
+                positions = min(body[0], shortcut[0]), max(body[1], shortcut[1])
         elif call.window:
             positions = _trace_through_window(call.window, positions)
     return positions

@@ -21,9 +21,9 @@ ChannelOrder = Literal["number", "norm", "alike"]
 class ModuleWeights:
     """The weights of one module of a layer.
 
-    ``kernels``: (outputs, inputs, height, width) for a convolution, or a linear layer right after Flatten, whose
-    weights can be laid back onto the maps they came from; (outputs, inputs, 1, 1) for other linear layers.
-    ``bias``: (outputs,) or None. ``is_spatial``: the kernels lie on the maps below, as (height, width) of theirs.
+    ``kernels``: (outputs, inputs, height, width) for a convolution, or for a linear layer directly after Flatten,
+    whose weights are reshaped to the flattened feature maps; (outputs, inputs, 1, 1) for other linear layers.
+    ``bias``: (outputs,) or None. ``is_spatial``: the kernels have the height and width of a window or feature map.
     """
 
     name: str
@@ -35,14 +35,14 @@ class ModuleWeights:
 
 @dataclass(frozen=True)
 class NormalizationParameters:
-    """Learned and measured numbers of a normalization module, one per channel each: scale, shift, running statistics."""
+    """Scale, shift and running statistics of a normalization module, one value per channel each."""
 
     name: str
     values: dict[str, Array]
 
 
 def get_layer_weights(model: Model, layer_index: int) -> tuple[ModuleWeights, ...]:
-    """The kernels and weight matrices of a layer, one entry per module; empty for a layer without."""
+    """The kernels and weight matrices of a layer, one entry per module; empty for a layer without weights."""
     flattened_shape = _find_flattened_shape(model, layer_index)
     return tuple(
         _read_module_weights(name, module, flattened_shape)
@@ -52,7 +52,7 @@ def get_layer_weights(model: Model, layer_index: int) -> tuple[ModuleWeights, ..
 
 
 def get_normalization_parameters(model: Model, layer_index: int) -> tuple[NormalizationParameters, ...]:
-    """The parameters and running statistics of a layer's normalization modules; empty for a layer without."""
+    """The parameters and running statistics of a layer's normalization modules; empty without such modules."""
     return tuple(
         NormalizationParameters(name, _read_normalization(module))
         for name, module in _iter_weight_modules(model, layer_index)
@@ -63,11 +63,12 @@ def get_normalization_parameters(model: Model, layer_index: int) -> tuple[Normal
 def order_channels(kernels: Array, by: ChannelOrder) -> tuple[int, ...]:
     """Order of the output channels: by number, by norm (largest first), or by similarity.
 
-    ``kernels`` (outputs, ...). Similarity: from the largest norm on, the next is the one with the smallest angle to the last.
+    ``kernels`` (outputs, ...). By similarity: the first channel has the largest norm; each next channel has the
+    smallest angle to the one before it.
     """
     rows = kernels.reshape(len(kernels), -1).astype(np.float64)
     norms = np.linalg.norm(rows, axis=1)
-    strongest = tuple(int(place) for place in np.argsort(-norms, kind="stable"))
+    strongest = tuple(int(index) for index in np.argsort(-norms, kind="stable"))
     if by == "number":
         return tuple(range(len(kernels)))
     if by == "norm":
@@ -83,14 +84,14 @@ def order_channels(kernels: Array, by: ChannelOrder) -> tuple[int, ...]:
 
 def compute_relative_change(current: Array, reference: Array) -> NDArray[np.float64]:
     """Norm of the change of each output channel's weights, relative to their norm before: (outputs,)."""
-    rows_now, rows_then = (array.reshape(len(array), -1).astype(np.float64) for array in (current, reference))
-    moved: NDArray[np.float64] = np.linalg.norm(rows_now - rows_then, axis=1)
-    moved /= np.maximum(np.linalg.norm(rows_then, axis=1), 1e-12)
-    return moved
+    current_rows, reference_rows = (array.reshape(len(array), -1).astype(np.float64) for array in (current, reference))
+    change: NDArray[np.float64] = np.linalg.norm(current_rows - reference_rows, axis=1)
+    change /= np.maximum(np.linalg.norm(reference_rows, axis=1), 1e-12)
+    return change
 
 
 def _iter_weight_modules(model: Model, layer_index: int) -> Iterator[tuple[str, Any]]:
-    """The modules of a layer that have weights, with the names that tell them apart."""
+    """Iterate over the modules of a layer with weights, each with a name that is unique in the layer."""
     for module_range, step in zip(
         list_module_ranges(model.architecture), model.architecture.resolve_layers(), strict=True
     ):
@@ -114,17 +115,14 @@ def _count_weight_axes(module: Any) -> int:
 
 
 def _find_flattened_shape(model: Model, layer_index: int) -> tuple[int, ...] | None:
-    """Shape of the feature maps that were flattened just before a layer; None without."""
+    """Shape of the feature maps that were flattened directly before a layer; None if there are none."""
     steps = model.architecture.resolve_layers()
-    place = next((place for place, step in enumerate(steps) if step.index == layer_index), 0)
-    while place > 0:
-        place -= 1
-        step = steps[place]
+    position = next((position for position, step in enumerate(steps) if step.index == layer_index), 0)
+    for step in reversed(steps[:position]):
         if step.layer.is_view and is_spatial(step.input_shape):
             return step.input_shape
         if not step.layer.is_passthrough:
             return None
-    return None
     return None
 
 

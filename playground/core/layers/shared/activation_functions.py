@@ -33,7 +33,7 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunction] = {
     "tanh": ActivationFunction("Tanh", "Tanh", (OnnxNode("Tanh"),)),
 }
 ACTIVATION_TITLES: dict[str, str] = {name: function.title for name, function in ACTIVATION_FUNCTIONS.items()}
-ACTIVATION_HELP = "The function applied to every value. Without one, stacked layers collapse into a single linear map."
+ACTIVATION_HELP = "Function applied to every value. Without one, stacked layers are equal to a single linear layer."
 
 
 def build_activation_calls(activation: str) -> tuple[TorchCall, ...]:
@@ -45,7 +45,7 @@ def build_activation_calls(activation: str) -> tuple[TorchCall, ...]:
 
 
 def add_keras_activation(calls: tuple[KerasCall, ...], activation: str) -> tuple[KerasCall, ...]:
-    """Keras layers with an activation: as an argument of the last one where it has one, else as a layer."""
+    """Add an activation to Keras layers: as an argument of the last one if it takes one, else as a layer."""
     if activation == "none":
         return calls
     function = ACTIVATION_FUNCTIONS[activation]

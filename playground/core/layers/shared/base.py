@@ -72,11 +72,11 @@ class Layer(BaseModel):
     has_weights: ClassVar[bool] = False
     is_output: ClassVar[bool] = False
     is_elementwise: ClassVar[bool] = False
-    """Keeps the shape and maps channel to channel."""
+    """Each output channel depends on the same input channel; the shape stays the same."""
     is_passthrough: ClassVar[bool] = False
     """At inference the values stay the same, at most in another shape."""
     is_view: ClassVar[bool] = False
-    """Computes nothing, in training either."""
+    """Only reshapes the values, also in training."""
     uses_batch_statistics: ClassVar[bool] = False
     """Needs more than one image in a training batch."""
     can_be_in_block: ClassVar[bool] = False
@@ -95,12 +95,14 @@ class Layer(BaseModel):
     torch_imports: ClassVar[tuple[CallImport, ...]] = ()
     keras_imports: ClassVar[tuple[CallImport, ...]] = ()
     states_channels: ClassVar[bool] = False
-    """The input size in a PyTorch call counts channels, not all values."""
+    """The input size in a PyTorch call is the number of channels, not of all values."""
     absorbed_padding: ClassVar[Literal["zeros", "negative_infinity"] | None] = None
     """Value of a separate padding layer that the ``padding`` field stands for."""
 
     kind: str
-    enabled: bool = Field(default=True, description="Off: the layer stays in the list but not in the network.")
+    enabled: bool = Field(
+        default=True, description="Off: the layer stays in the list, but the network does not use it."
+    )
     id: str = Field(default="", exclude=True, repr=False, pattern=r"^[a-z0-9_-]{0,40}$")
     trainable: bool = Field(
         default=True,
@@ -109,7 +111,7 @@ class Layer(BaseModel):
     )
 
     def format_arguments(self) -> str:
-        """The main figures in a few characters: ``32 · 3×3 · ReLU``."""
+        """The main arguments in a few characters: ``32 · 3×3 · ReLU``."""
         return ""
 
     @property
@@ -161,7 +163,7 @@ class Layer(BaseModel):
         return input_shape
 
     def count_parameters(self, input_shape: Shape) -> int:
-        """Learned numbers, frozen or not; running statistics are not counted."""
+        """Number of learned values, frozen or not; running statistics are not counted."""
         return 0
 
     def count_trainable_parameters(self, input_shape: Shape) -> int:
@@ -169,11 +171,11 @@ class Layer(BaseModel):
         return self.count_parameters(input_shape) if self.trainable else 0
 
     def count_multiply_adds(self, input_shape: Shape) -> int:
-        """Multiplications by a weight for one image; biases, pooling and activations are not counted."""
+        """Number of multiply-adds for one image; biases, pooling and activations are not counted."""
         return 0
 
     def count_saved_activations(self, input_shape: Shape) -> int:
-        """Numbers that training keeps of one image for the backward pass."""
+        """Number of values per image that training keeps for the backward pass."""
         return count_elements(self.compute_output_shape(input_shape))
 
     def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
@@ -208,7 +210,7 @@ class Layer(BaseModel):
 
 
 def join_arguments(*parts: str) -> str:
-    """Parts of a layer's figures joined by dots; empty ones are left out."""
+    """Join the parts of a layer's arguments with dots; empty parts are left out."""
     return " · ".join(part for part in parts if part)
 
 
@@ -218,14 +220,14 @@ def format_activation(activation: str) -> str:
 
 
 def validate_spatial_input(layer: Layer, input_shape: Shape) -> tuple[LayerProblem, ...]:
-    """The problem of a layer for feature maps that follows a Flatten."""
+    """Report a vector as the input of a layer that needs feature maps."""
     if is_spatial(input_shape):
         return ()
     return (
         LayerProblem(
             field="kind",
-            what=f"{layer.title} needs maps with height and width, but gets {format_shape(input_shape)} values in a row.",
-            expected="It belongs before Flatten, global pooling and linear layers.",
+            what=f"{layer.title} needs feature maps, but its input is a vector of {format_shape(input_shape)} values.",
+            expected="It must come before Flatten, global pooling and linear layers.",
             fixes=(LayerFix("Remove", ()),),
         ),
     )

@@ -13,11 +13,11 @@ TORCH_IGNORED_ARGUMENTS = ("device", "dtype")
 
 
 class UnsupportedCallError(Exception):
-    """Reason why a call cannot be imported, as the end of a sentence that begins with the call."""
+    """Error for a call that cannot be imported; the message completes a sentence that begins with the call."""
 
 
 class CallArguments(Protocol):
-    """Arguments of one call; each is read once, by its type. The readers raise UnsupportedCallError."""
+    """Arguments of one call. Each is read once, by its type; the readers raise UnsupportedCallError."""
 
     add_note: Callable[[str], None]
 
@@ -31,42 +31,42 @@ class CallArguments(Protocol):
 
     @property
     def positional(self) -> tuple[object, ...]:
-        """The values without a name."""
+        """The positional arguments."""
 
     def pop(self, *names: str) -> object:
-        """The value of the first of these names that was given; None if none was."""
+        """The value of the first given argument of these names; None without one."""
 
     def set_value(self, name: str, value: object) -> None:
         """Set an argument under another name, or in another form."""
 
     def read_integer(self, *names: str, default: int | None = None) -> int:
-        """A whole number."""
+        """Read an integer."""
 
     def read_square(self, *names: str, default: int | None = None) -> int:
-        """One number for both axes, or the same number twice."""
+        """Read one integer for both axes, or the same integer twice."""
 
     def read_units(self, *names: str) -> int:
-        """The size of a linear layer; the code may leave that of the last one open."""
+        """Read the size of a linear layer; the size of the last layer may be an unknown variable."""
 
     def read_expected_size(self, *names: str) -> int | None:
-        """The input size that the code states; None if it states none."""
+        """Read the input size; None if the code does not state it."""
 
     def read_number(self, *names: str, default: float | None = None) -> float:
-        """Any number."""
+        """Read a number."""
 
     def read_flag(self, *names: str, default: bool = True) -> bool:
-        """A boolean."""
+        """Read a boolean."""
 
     def require_value(self, name: str, *allowed: object) -> None:
-        """Refuse an argument with another value than these."""
+        """Raise UnsupportedCallError if an argument has another value than these."""
 
     def ignore(self, *names: str) -> None:
-        """Skip arguments that change nothing."""
+        """Skip arguments that have no effect here."""
 
 
 @dataclass(frozen=True)
 class LayerImport:
-    """An imported layer, and the size of its input (channels, or values in a row) if the code states it.
+    """An imported layer, and its input size (channels, or values of a vector) if the code states it.
 
     ``needs_flatten``: the call keeps height and width of 1, and only the Flatten after it completes the layer.
     """
@@ -107,14 +107,19 @@ def has_same_padding(arguments: CallArguments) -> bool:
 
 
 def compute_same_padding(arguments: CallArguments, shape: Shape, window_size: int, stride: int) -> int:
-    """The pixels on every side that give the size of Keras's "same", which with a stride pads one side more."""
+    """Padding on every side that gives the output size of Keras's "same", which may pad one side more.
+
+    Raises UnsupportedCallError if no symmetric padding gives this size.
+    """
     if not is_spatial(shape):
         return 0
-    wanted = [-(-size // stride) for size in shape[1:]]
-    missing = [max(0, (n - 1) * stride + window_size - size) for n, size in zip(wanted, shape[1:], strict=True)]
+    output_sizes = [-(-size // stride) for size in shape[1:]]
+    total_padding = [
+        max(0, (n - 1) * stride + window_size - size) for n, size in zip(output_sizes, shape[1:], strict=True)
+    ]
     for pixels in range(window_size // 2 + 1):
-        if [compute_output_size(size, window_size, stride, pixels) for size in shape[1:]] == wanted:
-            if any(total != 2 * pixels for total in missing):
+        if [compute_output_size(size, window_size, stride, pixels) for size in shape[1:]] == output_sizes:
+            if any(total != 2 * pixels for total in total_padding):
                 arguments.add_note(
                     f"Line {arguments.line}: 'same' pads {pixels} on every side here; Keras pads one side more."
                 )

@@ -1,4 +1,4 @@
-"""PyTorch modules, Keras layers and ONNX nodes as data, from which the engine builds and exporters write."""
+"""PyTorch modules, Keras layers and ONNX nodes as data, for the engine and the exporters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -83,12 +83,12 @@ class KerasCall:
 
 
 def omit_defaults(defaults: dict[str, Any], **arguments: Any) -> dict[str, Any]:
-    """The arguments that differ from their defaults, so that exported code reads as a person would write it."""
+    """The arguments that differ from their defaults."""
     return {name: value for name, value in arguments.items() if defaults.get(name, ...) != value}
 
 
 def offset_modules(calls: Sequence[KerasCall], offset: int, prefix: str = "") -> tuple[KerasCall, ...]:
-    """Keras layers whose modules lie ``offset`` further on, under ``prefix``."""
+    """Keras layers with ``offset`` added to the index of their modules, and ``prefix`` before it."""
     return tuple(
         replace(call, modules=tuple(_offset_module(name, offset, prefix) for name in call.modules)) for call in calls
     )

@@ -14,33 +14,36 @@ _KERAS_DEFAULTS = {"strides": 1, "padding": "valid", "dilation_rate": 1}
 
 
 class Convolution(Layer):
-    """Fields and methods of every layer that slides kernels over feature maps."""
+    """Base class of layers that slide kernels over feature maps."""
 
     out_channels: int = Field(
         default=32,
         ge=1,
         le=MAX_CHANNELS,
-        description="How many patterns the layer looks for: the number of maps it puts out. Keras: filters.",
+        description="Number of output channels (feature maps); each responds to one pattern. Keras: filters.",
     )
     kernel_size: int = Field(
-        default=3, ge=1, le=31, description="Side of the square kernel, in pixels of the maps below."
+        default=3, ge=1, le=31, description="Side of the square kernel, in pixels of the input feature maps."
     )
     stride: int = Field(
         default=1,
         ge=1,
         le=MAX_STRIDE,
-        description="Pixels from one position of the kernel to the next. Keras: strides.",
+        description="Distance between two positions of the kernel, in pixels. Keras: strides.",
     )
     padding: Annotated[int, Field(ge=0, le=15)] | Literal["same", "valid"] = Field(
         default=0,
-        description="Zeros around the maps: a number of pixels, 'valid' for none, 'same' to keep the size (stride 1).",
+        description="Zeros around the feature maps: a number of pixels, 'valid' for none, 'same' to keep the size (stride 1).",
     )
     dilation: int = Field(
-        default=1, ge=1, le=8, description="Distance between the kernel's pixels: sees further with as many weights."
+        default=1,
+        ge=1,
+        le=8,
+        description="Distance between the pixels of the kernel: a larger receptive field with equally many weights.",
     )
 
     def format_window(self) -> str:
-        """The kernel and its unusual settings."""
+        """The kernel size and values that differ from the defaults."""
         return join_arguments(
             f"{self.kernel_size}×{self.kernel_size}",
             f"stride {self.stride}" if self.stride > 1 else "",
@@ -50,7 +53,7 @@ class Convolution(Layer):
 
     @property
     def effective_kernel_size(self) -> int:
-        """Pixels from the kernel's first to its last, dilation included."""
+        """Side of the kernel in pixels, dilation included."""
         return self.dilation * (self.kernel_size - 1) + 1
 
     @property
@@ -64,7 +67,7 @@ class Convolution(Layer):
         return 0 if self.padding == "valid" else self.padding
 
     def absorb_subsampling(self, stride: int) -> "Layer | None":
-        """A dilated convolution with a stride, which Keras writes as two layers."""
+        """A dilated convolution with the stride; Keras needs a second layer for it."""
         can_absorb = (
             self.dilation > 1 and self.stride == 1 and self.padding != "same" and self.activation_name == "none"
         )
@@ -83,19 +86,19 @@ class Convolution(Layer):
         return (self.out_channels, *(max(1, self._compute_output_size(size)) for size in input_shape[1:]))
 
     def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
-        """Grows by the kernel's extent."""
+        """The receptive field, extended by the kernel."""
         return field.apply_window(self.kernel_size, self.stride, self._compute_left_padding(), self.dilation)
 
     def _compute_left_padding(self) -> int:
         return compute_left_padding(self.torch_padding, self.effective_kernel_size)
 
     def build_keras_window_calls(self, call: KerasCall) -> tuple[KerasCall, ...]:
-        """``call`` with strides, padding and dilation, and the layers around it that Keras needs for them."""
+        """Add strides, padding and dilation to ``call``, with the additional layers that Keras needs for them."""
         padding = self.torch_padding
         if padding and self.stride == 1 and padding != "same" and 2 * int(padding) == self.effective_kernel_size - 1:
             padding = "same"
         before = (KerasCall("ZeroPadding2D", (padding,)),) if isinstance(padding, int) and padding else ()
-        # Keras refuses strides with dilation: every position is computed, and those between are dropped.
+        # Keras rejects strides with dilation: all positions are computed, then subsampled.
         strides = 1 if self.dilation > 1 else self.stride
         window = omit_defaults(
             _KERAS_DEFAULTS,
@@ -130,13 +133,14 @@ class Convolution(Layer):
         height, width = input_shape[1:]
         if self.padding == "same" or min(self._compute_output_size(height), self._compute_output_size(width)) >= 1:
             return ()
-        smallest = min(height, width)
+        smallest, side = min(height, width), self.effective_kernel_size
+        limit = smallest + 2 * self._compute_left_padding()
         smaller = self.replace(kernel_size=min(self.kernel_size, smallest), dilation=1)
         return (
             LayerProblem(
                 field="kernel_size",
-                what=f"The kernel ({self.effective_kernel_size}×{self.effective_kernel_size}) is larger than its {height}×{width} map.",
-                expected=f"With this padding the kernel may be at most {smallest + 2 * self._compute_left_padding()} wide.",
+                what=f"The kernel ({side}×{side}) is larger than its {height}×{width} map.",
+                expected=f"With this padding the kernel may be at most {limit} wide.",
                 fixes=(
                     LayerFix("Use 'same' padding", (self.replace(padding="same", stride=1),)),
                     LayerFix(f"Use {format_shape((smaller.kernel_size,) * 2)}", (smaller,)),
@@ -146,7 +150,7 @@ class Convolution(Layer):
 
 
 def compute_left_padding(padding: int | str, effective_kernel_size: int) -> int:
-    """Zeros before the first pixel; of an odd number of zeros PyTorch puts the larger half at the end."""
+    """Zeros before the first pixel; PyTorch puts the larger half of an odd number of zeros at the end."""
     return (effective_kernel_size - 1) // 2 if padding == "same" else int(padding)
 
 

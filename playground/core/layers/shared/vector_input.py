@@ -1,4 +1,4 @@
-"""Helpers of layers that take a vector."""
+"""Validation, receptive field and PyTorch call of layers that take a vector."""
 
 from playground.core.layers.flatten import Flatten
 from playground.core.layers.shared.base import Layer, LayerFix, LayerProblem
@@ -7,14 +7,14 @@ from playground.core.shapes import ReceptiveField, Shape, format_shape, is_spati
 
 
 def validate_vector_input(layer: Layer, input_shape: Shape) -> tuple[LayerProblem, ...]:
-    """The problem of a vector layer that follows feature maps without a Flatten between."""
+    """Report feature maps as the input of a layer that needs a vector."""
     if not is_spatial(input_shape):
         return ()
     return (
         LayerProblem(
             field="kind",
-            what=f"{layer.title} needs a vector, but gets {format_shape(input_shape)} maps.",
-            expected="The maps must be laid out in one row first.",
+            what=f"{layer.title} needs a vector, but its input is {format_shape(input_shape)} feature maps.",
+            expected="Feature maps must be flattened first.",
             fixes=(LayerFix("Insert Flatten", (Flatten(), layer)),),
         ),
     )

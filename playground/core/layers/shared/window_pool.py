@@ -19,7 +19,7 @@ from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute
 
 
 class WindowPool(Layer):
-    """Pooling with a window that slides over each channel on its own."""
+    """Pooling over a window that slides over each channel separately."""
 
     input_requirement = "spatial"
     diagram_color = "orange"
@@ -32,9 +32,14 @@ class WindowPool(Layer):
 
     kernel_size: int = Field(default=2, ge=1, le=31, description="Side of the square window. Keras: pool_size.")
     stride: int | None = Field(
-        default=None, ge=1, le=31, description="Pixels from one window to the next; empty: as wide as the window."
+        default=None,
+        ge=1,
+        le=31,
+        description="Distance between two windows, in pixels. Empty: the side of the window. Keras: strides.",
     )
-    padding: int = Field(default=0, ge=0, le=15, description="Pixels put around the maps; at most half the window.")
+    padding: int = Field(
+        default=0, ge=0, le=15, description="Pixels added around the feature maps; at most half the window."
+    )
 
     @property
     def effective_stride(self) -> int:
@@ -52,7 +57,7 @@ class WindowPool(Layer):
         return self.kernel_size
 
     def format_arguments(self) -> str:
-        """Window and unusual settings."""
+        """The window size and values that differ from the defaults."""
         return join_arguments(
             f"{self.kernel_size}×{self.kernel_size}",
             f"stride {self.stride}" if self.stride not in (None, self.kernel_size) else "",
@@ -63,13 +68,13 @@ class WindowPool(Layer):
         return compute_output_size(size, self.kernel_size, self.effective_stride, self.padding)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The same channels, smaller maps."""
+        """(channels, height, width)."""
         if not is_spatial(input_shape):
             return input_shape
         return (input_shape[0], *(max(1, self._compute_output_size(size)) for size in input_shape[1:]))
 
     def compute_receptive_field(self, field: ReceptiveField, input_shape: Shape) -> ReceptiveField:
-        """Grows by the window."""
+        """The receptive field, extended by the window."""
         return field.apply_window(self.kernel_size, self.effective_stride, self.padding)
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
@@ -95,13 +100,13 @@ class WindowPool(Layer):
         return (call,)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
-        """The pooling layer, after one for the padding: Keras's own padding is not counted in the mean."""
+        """The pooling layer, after a padding layer: Keras leaves its own padding out of the mean."""
         strides = {"strides": self.stride} if self.effective_stride != self.kernel_size else {}
         pooling = KerasCall(self.keras_layer, (self.kernel_size,), strides)
         return (self.keras_padding_layer.with_positional(self.padding), pooling) if self.padding else (pooling,)
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
-        """A vector below, too much padding, a window that does not fit."""
+        """Report a vector input, too much padding, and a window that does not fit."""
         if not is_spatial(input_shape):
             return validate_spatial_input(self, input_shape)
         if self.padding > self.kernel_size // 2:
@@ -110,7 +115,7 @@ class WindowPool(Layer):
                 LayerProblem(
                     field="padding",
                     what=f"The padding ({self.padding}) is more than half the window ({self.kernel_size}).",
-                    expected="It may be at most half: otherwise a window could lie entirely in the padding.",
+                    expected="It may be at most half of it, so that no window lies entirely in the padding.",
                     fixes=(LayerFix(f"Pad {half}", (self.replace(padding=half),)),),
                 ),
             )
@@ -127,7 +132,7 @@ class WindowPool(Layer):
             LayerProblem(
                 field="kernel_size",
                 what=f"The window ({self.kernel_size}×{self.kernel_size}) is larger than its {height}×{width} map.",
-                expected="Nothing would be left of the map.",
+                expected="The window must fit into the map.",
                 fixes=tuple(fixes),
             ),
         )
