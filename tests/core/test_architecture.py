@@ -333,7 +333,7 @@ def test_dropout_rates_are_put_where_they_are_read(architecture: Architecture, d
 
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
 def test_as_many_dropout_rates_as_layers(count: int) -> None:
-    with pytest.raises(ArchitectureError, match="do not fit") as caught:
+    with pytest.raises(ArchitectureError, match="do not match the network") as caught:
         _with_dropouts().with_dropout_rates([0.1] * count)
     assert "has 3" in caught.value.expected
 
