@@ -1,4 +1,4 @@
-"""Hypothesis strategies: layers, architectures that work by construction, architectures that may not, recipes."""
+"""Hypothesis strategies: layers, valid architectures, arbitrary architectures, recipes."""
 
 from math import gcd
 from typing import Any
@@ -29,7 +29,7 @@ from playground.core.recipe import Recipe
 from playground.core.shapes import Shape, compute_output_size, is_spatial
 from playground.core.summary import summarize
 
-# The same examples every time: a test that fails does so for everybody. No clock: two cores are shared.
+# The same examples every time, so that failures are reproducible. No deadline, since the cores are shared.
 settings.register_profile("playground", deadline=None, derandomize=True, database=None, print_blob=False)
 settings.load_profile("playground")
 
@@ -41,7 +41,7 @@ AUGMENTATIONS = tuple(augmentations.AUGMENTATIONS.values())
 
 
 def field_values(field: FormField, most: int | None = None) -> st.SearchStrategy[Any]:
-    """Any value that the form of a field allows; ``most`` caps integers, to keep nets small."""
+    """Any value that the form of a field allows; ``most`` caps integers, to keep networks small."""
     if field.control == "choice":
         return st.sampled_from(field.choices)
     if field.control == "flag":
@@ -61,7 +61,7 @@ def from_form(model: type[Any], most: int | None = None) -> st.SearchStrategy[An
 
 @st.composite
 def layers(draw: st.DrawFn, most: int | None = None) -> Layer:
-    """One layer of any kind, with any fields in bounds, on or off."""
+    """One layer of any kind with any valid fields, enabled or disabled."""
     kind = draw(st.sampled_from(sorted(LAYER_KINDS.values(), key=lambda kind: kind.__name__)))
     layer: Layer = draw(from_form(kind, most))
     if isinstance(layer, Output):
@@ -79,7 +79,7 @@ def inputs(smallest: int = 8) -> st.SearchStrategy[InputShape]:
 
 
 def any_architectures(most: int | None = 40) -> st.SearchStrategy[Architecture]:
-    """Architectures of layers thrown together: most of them do not work."""
+    """Architectures of random layers; most of them are invalid."""
     return st.builds(
         Architecture,
         input=inputs(1),
@@ -126,10 +126,10 @@ def _working_pool(draw: st.DrawFn, shape: Shape) -> Layer:
 
 @st.composite
 def _working_residual(draw: st.DrawFn, shape: Shape) -> Residual:
-    """Odd kernels padded to keep the size, the first one perhaps with a stride: both ways meet."""
+    """Odd kernels padded to keep the size, the first perhaps with a stride, so that both branches have equal shapes."""
     stride = draw(st.sampled_from((1, 2))) if min(shape[1:]) >= 2 else 1
     inner: list[Layer] = []
-    for place in range(draw(st.integers(1, 2))):
+    for index in range(draw(st.integers(1, 2))):
         kernel_size, dilation = draw(st.sampled_from(((1, 1), (3, 1), (3, 2), (5, 1))))
         inner.append(
             Conv2d(
@@ -137,7 +137,7 @@ def _working_residual(draw: st.DrawFn, shape: Shape) -> Residual:
                 kernel_size=kernel_size,
                 dilation=dilation,
                 padding=dilation * (kernel_size - 1) // 2,
-                stride=stride if place == 0 else 1,
+                stride=stride if index == 0 else 1,
                 bias=draw(st.booleans()),
                 activation=draw(st.sampled_from(OPTIONAL_ACTIVATIONS)),
             )
@@ -157,18 +157,18 @@ def _pointwise() -> st.SearchStrategy[Layer]:
 
 @st.composite
 def architectures(draw: st.DrawFn, most_maps: int = 4) -> Architecture:
-    """Small architectures that work by construction, every kind of layer in them, some layers switched off."""
+    """Small valid architectures with every kind of layer, some of them disabled."""
     shape = draw(inputs())
-    found: list[Layer] = []
+    drawn_layers: list[Layer] = []
     current = shape.shape
     for _ in range(draw(st.integers(0, most_maps))):
         layer = draw(
             st.one_of(_working_conv(current), _working_pool(current), _working_residual(current), _pointwise())
         )
-        found.append(layer)
+        drawn_layers.append(layer)
         current = layer.compute_output_shape(current)
     # A large map would only make the linear part slow.
-    found.append(draw(st.sampled_from((Flatten(), GlobalAvgPool()))) if is_spatial(current) else Flatten())
+    drawn_layers.append(draw(st.sampled_from((Flatten(), GlobalAvgPool()))) if is_spatial(current) else Flatten())
     for _ in range(draw(st.integers(0, 2))):
         linear = st.builds(
             Linear,
@@ -176,19 +176,19 @@ def architectures(draw: st.DrawFn, most_maps: int = 4) -> Architecture:
             bias=st.booleans(),
             activation=st.sampled_from(OPTIONAL_ACTIVATIONS),
         )
-        found.append(draw(st.one_of(linear, _pointwise())))
+        drawn_layers.append(draw(st.one_of(linear, _pointwise())))
     classes = draw(st.integers(2, 12))
     activation = draw(st.sampled_from(("softmax", "sigmoid"))) if classes == 2 else "softmax"
-    wanted = 1 if activation == "sigmoid" else classes
-    found.append(Output(activation=activation, units=draw(st.sampled_from((None, wanted)))))
+    unit_count = 1 if activation == "sigmoid" else classes
+    drawn_layers.append(Output(activation=activation, units=draw(st.sampled_from((None, unit_count)))))
     for layer in draw(st.lists(layers(40), max_size=2)):
-        found.insert(draw(st.integers(0, len(found))), layer.replace(enabled=False))
-    return Architecture(input=shape, classes=classes, layers=tuple(found))
+        drawn_layers.insert(draw(st.integers(0, len(drawn_layers))), layer.replace(enabled=False))
+    return Architecture(input=shape, classes=classes, layers=tuple(drawn_layers))
 
 
 @st.composite
 def frozen_architectures(draw: st.DrawFn) -> Architecture:
-    """Architectures that work, of which any layers are frozen, inside of blocks too, but not all."""
+    """Valid architectures with any layers frozen, also in blocks, but not all."""
 
     def perhaps_frozen(layer: Layer) -> Layer:
         inner = {"layers": tuple(map(perhaps_frozen, layer.layers))} if isinstance(layer, Residual) else {}
@@ -202,8 +202,8 @@ def frozen_architectures(draw: st.DrawFn) -> Architecture:
 
 @st.composite
 def window_stacks(draw: st.DrawFn) -> Architecture:
-    """Convolutions and average pooling without padding on a large square image: what a receptive field is about."""
-    found: list[Layer] = []
+    """Convolutions and average pooling without padding on a large square image, for receptive fields."""
+    drawn_layers: list[Layer] = []
     size = 64
     for _ in range(draw(st.integers(1, 5))):
         kernel_size, stride, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 2)), draw(st.integers(1, 2))
@@ -218,12 +218,12 @@ def window_stacks(draw: st.DrawFn) -> Architecture:
         if smaller < 3:
             break
         size = smaller
-        found.append(layer)
-    return Architecture(input=InputShape(height=64, width=64), layers=(*found, GlobalAvgPool(), Output()))
+        drawn_layers.append(layer)
+    return Architecture(input=InputShape(height=64, width=64), layers=(*drawn_layers, GlobalAvgPool(), Output()))
 
 
 def recipes() -> st.SearchStrategy[Recipe]:
-    """Any recipe in bounds."""
+    """Any valid recipe."""
     plain = {field.name: field_values(field) for field in build_form_fields(Recipe) if field.name != "dataset"}
     return st.builds(
         Recipe,

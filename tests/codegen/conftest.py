@@ -1,4 +1,4 @@
-"""Keras computes with torch here, and keeps its settings in a folder that goes away; torch keeps to one thread."""
+"""Keras with the PyTorch backend and a temporary settings folder; PyTorch with one thread."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ os.environ["KERAS_HOME"] = _KERAS_HOME.name
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Several threads on shared cores wait for each other more than they compute; programs inherit this."""
+    """Limit PyTorch to one thread, also in child processes: threads on shared cores wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:

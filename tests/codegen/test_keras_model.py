@@ -87,14 +87,14 @@ def _images(architecture: Architecture, count: int = 2) -> torch.Tensor:
 
 
 def _channels_last(images: torch.Tensor) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = images.permute(0, 2, 3, 1).contiguous().numpy()
-    return found
+    actual: NDArray[np.float32] = images.permute(0, 2, 3, 1).contiguous().numpy()
+    return actual
 
 
 def _scores(model: Any, images: torch.Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
-        found: NDArray[np.float32] = model(_channels_last(images), training=False).numpy()
-        return found
+        actual: NDArray[np.float32] = model(_channels_last(images), training=False).numpy()
+        return actual
 
 
 def _loaded(architecture: Architecture, module: nn.Module, recipe: Recipe | None = None) -> tuple[dict[str, Any], Any]:
@@ -187,8 +187,8 @@ def test_model_survives_saving_and_loading_in_keras(tmp_path: Path) -> None:
     images = _images(architecture)
     model.train_on_batch(_channels_last(images), np.array([0, 1]))
     model.save(tmp_path / "model.keras")
-    found = _scores(keras.saving.load_model(tmp_path / "model.keras"), images)
-    np.testing.assert_array_equal(found, _scores(model, images))
+    actual = _scores(keras.saving.load_model(tmp_path / "model.keras"), images)
+    np.testing.assert_array_equal(actual, _scores(model, images))
 
 
 def test_disabled_layers_are_left_out() -> None:
@@ -276,8 +276,8 @@ def test_frozen_layers_keep_the_loaded_weights() -> None:
     model.train_on_batch(_channels_last(_images(architecture, count=8)), np.arange(8) % 3)
     after = [layer.get_weights() for layer in model.layers if layer.weights]
     kept = [
-        place
-        for place, old, new in zip(exported["WEIGHT_MODULES"], before, after, strict=True)
+        index
+        for index, old, new in zip(exported["WEIGHT_MODULES"], before, after, strict=True)
         if all(map(np.array_equal, old, new))
     ]
     assert kept == [*exported["FROZEN_MODULES"]] == ["0", "2.body.0", "2.body.2"]
@@ -291,11 +291,11 @@ def test_images_are_resized_to_the_network_s_input_shape(dataset: str, wanted: t
     shape = InputShape(channels=wanted[0], height=wanted[1], width=wanted[2])
     code = to_keras(Architecture(input=shape, layers=(Flatten(), Output())), Recipe(dataset=dataset))
     given = np.random.default_rng(0).integers(0, 256, (5, 28, 28) if dataset == "mnist" else (5, 32, 32, 3), np.uint8)
-    found = executed(code)["scale_images"](given)
+    actual = executed(code)["scale_images"](given)
     channels_first = torch.from_numpy(given[:, None] if dataset == "mnist" else given.transpose(0, 3, 1, 2))
     run = LabeledImages(channels_first.contiguous(), torch.zeros(5)).resize(wanted).images
-    np.testing.assert_allclose(found, _channels_last(run / 255), atol=2 / 255)
-    assert found.dtype == np.float32
+    np.testing.assert_allclose(actual, _channels_last(run / 255), atol=2 / 255)
+    assert actual.dtype == np.float32
 
 
 @pytest.mark.parametrize(("classes", "label_smoothing"), [(10, 0.0), (10, 0.1), (2, 0.1)])

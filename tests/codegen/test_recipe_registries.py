@@ -144,9 +144,9 @@ def test_optimizer_takes_the_same_steps_in_the_exported_keras_program(
         model.train_on_batch(images.permute(0, 2, 3, 1).numpy(), numpy.arange(6) % 3)
     _train(module, make_optimizer(list(module.parameters()), recipe, module))
     save_file(module.state_dict(), tmp_path / "last.safetensors")
-    found = [weight.numpy() for weight in model.weights]
+    actual = [weight.numpy() for weight in model.weights]
     exported["load_weights"](model, tmp_path / "last.safetensors")
-    for ours, theirs in zip(found, model.weights, strict=True):
+    for ours, theirs in zip(actual, model.weights, strict=True):
         numpy.testing.assert_allclose(ours, theirs.numpy(), atol=5e-4)
     config = model.optimizer.get_config()
     assert type(model.optimizer).from_config(config).get_config() == config
@@ -230,8 +230,8 @@ def test_nadam_is_that_of_torch(momentum_decay: float) -> None:
     optimizer = torch.optim.NAdam(
         theirs.parameters(), lr=0.01, betas=(0.8, 0.9), weight_decay=0.1, momentum_decay=momentum_decay
     )
-    found = _train(ours, make_optimizer(list(ours.parameters()), recipe))
-    assert all(map(torch.equal, found, _train(theirs, optimizer)))
+    actual = _train(ours, make_optimizer(list(ours.parameters()), recipe))
+    assert all(map(torch.equal, actual, _train(theirs, optimizer)))
 
 
 def test_nadam_with_momentum_decay_1_is_that_of_keras() -> None:
@@ -284,8 +284,8 @@ def test_muon_updates_hidden_matrices_as_torch_does_and_the_rest_as_adamw(
             functional.cross_entropy(model(images), torch.arange(6) % 3).backward()
             for update in updates:
                 update.step()
-    for found, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for actual, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     assert isinstance(optimizer, EngineMuon)
 
 

@@ -1,4 +1,4 @@
-"""The picture of a network: XML that holds every layer's words, nothing outside the page, no text that breaks out."""
+"""SVG diagram of a network: valid XML with all labels, within its bounds, with escaped text."""
 
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -52,18 +52,18 @@ def _check(architecture: Architecture) -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
-def test_every_preset_has_a_picture_the_broken_ones_too(name: str) -> None:
+def test_every_preset_has_a_diagram(name: str) -> None:
     _check(get_architecture_preset(name).architecture)
 
 
 @given(architecture=strategies.any_architectures(most=None))
 @settings(max_examples=150)
-def test_any_network_has_a_picture(architecture: Architecture) -> None:
+def test_any_network_has_a_diagram(architecture: Architecture) -> None:
     _check(architecture)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 30, MAX_LAYERS - 2])
-def test_a_long_network_takes_more_rows_not_more_width(size: int) -> None:
+def test_long_network_is_split_into_rows(size: int) -> None:
     layers = (*([Conv2d(out_channels=512, padding="same")] * size), Flatten(), Output())
     architecture = Architecture(layers=layers)
     _check(architecture)
@@ -71,7 +71,7 @@ def test_a_long_network_takes_more_rows_not_more_width(size: int) -> None:
     assert float(root.get("width", 0)) <= 1200
 
 
-def test_the_halves_are_bracketed_where_maps_become_a_vector() -> None:
+def test_brackets_separate_feature_extraction_and_classification() -> None:
     texts = _texts(to_svg(Architecture(layers=(Conv2d(), MaxPool2d(), Flatten(), Linear(), Output()))))
     assert texts.count("feature extraction") == texts.count("classification") == 1
     assert "feature extraction" not in _texts(to_svg(Architecture(layers=(Flatten(), Linear(), Output()))))
@@ -90,7 +90,7 @@ _NASTY = "</text><script>alert(1)</script>", "a & b < c", "\"quoted'", "]]>", "\
 
 @given(title=st.text(max_size=60) | st.sampled_from(_NASTY))
 @settings(max_examples=100)
-def test_a_title_is_only_a_title(title: str) -> None:
+def test_any_title_is_escaped(title: str) -> None:
     svg = to_svg(get_architecture_preset("tiny").architecture, title=title)
     svg.encode("utf-8")
     root = ElementTree.fromstring(svg)

@@ -1,4 +1,4 @@
-"""Exported code: the same text as before, and, executed with a run's weights, the same logits as the built module."""
+"""Exported PyTorch code: golden files, and the same logits as the engine's model."""
 
 import json
 import os
@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 @pytest.mark.parametrize("name", ["guide", "residual"])
 def test_code_is_the_golden_file(name: str) -> None:
-    """``UPDATE_GOLDEN=1`` writes the files anew; look at the difference before you commit it."""
+    """``UPDATE_GOLDEN=1`` rewrites the files; review the difference before a commit."""
     preset = get_architecture_preset(name)
     code = to_pytorch(preset.architecture, title=preset.title)
     path = GOLDEN / f"{name}.py.txt"
@@ -44,7 +44,7 @@ def _check_same_logits(architecture: Architecture) -> None:
     module = build_model(architecture, seed=3)
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for buffer in module.buffers():  # running figures that are not the fresh ones must be carried over too
+        for buffer in module.buffers():  # running statistics must be exported too
             if buffer.is_floating_point():
                 buffer.copy_(torch.rand(buffer.shape, generator=noise) + 0.5)
     exported: nn.Module = _executed(to_pytorch(architecture))["make_model"]()
@@ -76,7 +76,7 @@ def test_exported_code_runs_as_a_program(name: str, capsys: pytest.CaptureFixtur
     assert sum(map(float, probabilities)) == pytest.approx(1, abs=1e-3)
 
 
-def test_a_sigmoid_output_is_written_as_one() -> None:
+def test_sigmoid_output_is_exported_with_one_unit() -> None:
     architecture = Architecture(classes=2, layers=(Flatten(), Output(activation="sigmoid")))
     code = to_pytorch(architecture)
     assert "nn.Linear(784, 1)" in code
@@ -85,13 +85,13 @@ def test_a_sigmoid_output_is_written_as_one() -> None:
 
 
 @pytest.mark.parametrize("title", ['"""', 'ends in a quote"', "a\\N", "\\", 'x"""\nraise SystemExit\n"""', "naïve ✓"])
-def test_any_title_is_only_a_title(title: str) -> None:
-    """A run's name is somebody's text; it must not become code."""
+def test_title_never_becomes_code(title: str) -> None:
+    """Titles are names of runs, which users enter."""
     code = to_pytorch(get_architecture_preset("tiny").architecture, title=title)
     assert isinstance(_executed(code)["make_model"](), nn.Sequential)
 
 
-def test_what_cannot_be_built_is_not_exported() -> None:
+def test_broken_network_is_not_exported() -> None:
     with pytest.raises(ArchitectureError, match="needs a vector"):
         to_pytorch(Architecture(layers=(Conv2d(), Output())))
     with pytest.raises(ArchitectureError, match="no output layer"):

@@ -128,11 +128,11 @@ def test_program_reaches_the_engine_s_accuracy_on_mnist(tmp_path: Path) -> None:
 def test_program_has_the_engine_s_optimizer(optimizer: Optimizer, weight_decay: float) -> None:
     recipe = Recipe(optimizer=optimizer, lr=0.03, weight_decay=weight_decay)
     model = build_model(TINY)
-    found = _script(recipe)["make_optimizer"](model)
+    actual = _script(recipe)["make_optimizer"](model)
     wanted = make_optimizer(list(model.parameters()), recipe, model)
-    assert type(found).__name__ == type(wanted).__name__
-    assert found.defaults | {"fused": None} == wanted.defaults | {"fused": None}
-    assert list(found.param_groups[0]["params"]) == list(model.parameters())
+    assert type(actual).__name__ == type(wanted).__name__
+    assert actual.defaults | {"fused": None} == wanted.defaults | {"fused": None}
+    assert list(actual.param_groups[0]["params"]) == list(model.parameters())
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -156,8 +156,8 @@ def _check_same_images(augmentations: tuple[Augmentation, ...]) -> None:
     script = _script(Recipe(augmentation=augmentations), name="cifar10")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("augmentation", 4, 2))
-        found = script["augment"](images.clone())
-    torch.testing.assert_close(found, engine.augment(images, augmentations, seed=4, step=2), rtol=1e-4, atol=1e-4)
+        actual = script["augment"](images.clone())
+    torch.testing.assert_close(actual, engine.augment(images, augmentations, seed=4, step=2), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", strategies.AUGMENTATIONS)

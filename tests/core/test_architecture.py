@@ -1,4 +1,4 @@
-"""An Architecture: its JSON, its digest, its ids, its edits, and what it says to JSON that is none."""
+"""Architecture: JSON, digest, layer ids, edits, and errors for invalid JSON."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ CONTRACT = (
 )
 
 
-def test_the_contract_is_read() -> None:
+def test_documented_json_is_parsed() -> None:
     read = Architecture.from_json(CONTRACT)
     assert read == Architecture(
         layers=(Conv2d(out_channels=32), MaxPool2d(), Flatten(), Linear(out_features=64), Output())
@@ -46,7 +46,7 @@ def test_json_round_trip(architecture: Architecture) -> None:
 
 
 @given(first=strategies.any_architectures(), second=strategies.any_architectures())
-def test_digests_name_contents(first: Architecture, second: Architecture) -> None:
+def test_digests_are_equal_for_equal_architectures_only(first: Architecture, second: Architecture) -> None:
     assert (first.digest == second.digest) == (first.to_canonical_json() == second.to_canonical_json())
 
 
@@ -62,7 +62,7 @@ def test_ids_do_not_enter_the_digest(architecture: Architecture, data: st.DataOb
 
 
 def test_no_two_presets_are_the_same_network_with_the_same_recipe() -> None:
-    """A mistake may be the guide's net with another recipe."""
+    """Common mistakes may use the guide's network with another recipe."""
     pairs = {
         (preset.architecture.digest, preset.recipe and preset.recipe.digest) for preset in ARCHITECTURE_PRESETS.values()
     }
@@ -72,7 +72,7 @@ def test_no_two_presets_are_the_same_network_with_the_same_recipe() -> None:
 
 
 def test_networks_without_frozen_layers_keep_their_digests() -> None:
-    """Digests lie in run folders and links: a field that came later must not change them."""
+    """Run folders and links contain digests, so new fields must not change them."""
     assert {name: ARCHITECTURE_PRESETS[name].architecture.digest for name in _DIGESTS} == _DIGESTS
 
 
@@ -90,18 +90,20 @@ _DIGESTS = {
 
 @given(architecture=strategies.frozen_architectures(), data=st.data())
 @settings(max_examples=40)
-def test_freezing_up_to_a_layer_freezes_what_has_weights_below(architecture: Architecture, data: st.DataObject) -> None:
+def test_freeze_up_to_freezes_the_layers_with_weights_up_to_the_index(
+    architecture: Architecture, data: st.DataObject
+) -> None:
     index = data.draw(st.integers(-1, len(architecture.layers)))
-    found = architecture.freeze_up_to(index)
-    assert [layer.id for layer in found.layers] == [layer.id for layer in architecture.layers]
-    for place, layer in enumerate(found.layers):
+    actual = architecture.freeze_up_to(index)
+    assert [layer.id for layer in actual.layers] == [layer.id for layer in architecture.layers]
+    for place, layer in enumerate(actual.layers):
         assert layer.trainable == (place > index or not layer.has_weights)
         assert all(inner.trainable for inner in getattr(layer, "layers", ()))
-    assert "trainable" not in found.freeze_up_to(-1).to_canonical_json()
-    assert Architecture.from_json(found.to_canonical_json()).digest == found.digest
+    assert "trainable" not in actual.freeze_up_to(-1).to_canonical_json()
+    assert Architecture.from_json(actual.to_canonical_json()).digest == actual.digest
 
 
-def test_a_new_head_is_trained_and_fits_the_classes() -> None:
+def test_new_head_is_trainable_and_has_the_new_classes() -> None:
     frozen = Architecture(classes=2, layers=(Flatten(), Linear(), Output(activation="sigmoid", units=1))).freeze_up_to(
         9
     )
@@ -120,7 +122,7 @@ def _ids(architecture: Architecture) -> list[str]:
 @given(architecture=strategies.any_architectures(), data=st.data())
 @settings(max_examples=150)
 def test_edits_keep_ids(architecture: Architecture, data: st.DataObject) -> None:
-    """A random walk of edits: ids stay unique, each surviving layer keeps its own, the old value is as it was."""
+    """After any edits, ids are unique, remaining layers keep their ids, and the original is unchanged."""
     for _ in range(data.draw(st.integers(1, 6))):
         before, digest = _ids(architecture), architecture.digest
         count = len(before)
@@ -136,7 +138,7 @@ def test_edits_keep_ids(architecture: Architecture, data: st.DataObject) -> None
         after = _ids(edited)
         assert len(set(after)) == len(after) == len(expected)
         assert all(after)
-        assert all(wanted in (None, found) for wanted, found in zip(expected, after, strict=True))
+        assert all(wanted in (None, actual) for wanted, actual in zip(expected, after, strict=True))
         assert (_ids(architecture), architecture.digest) == (before, digest)
         for place, identity in enumerate(after):
             assert edited.find_layer_index(identity) == place
@@ -146,7 +148,7 @@ def test_edits_keep_ids(architecture: Architecture, data: st.DataObject) -> None
 def _edited(
     architecture: Architecture, edit: str, index: int, data: st.DataObject
 ) -> tuple[Architecture, list[str | None]]:
-    """An edit, and the ids that must come of it; None for a new layer's."""
+    """The edited architecture and its expected ids; None for new layers."""
     before: list[str | None] = [*_ids(architecture)]
     if edit == "remove":
         return architecture.replace_layer(index), [*before[:index], *before[index + 1 :]]
@@ -167,8 +169,8 @@ def _edited(
     return architecture.replace_layer(index, Flatten(), Flatten()), [*before[:index], None, None, *before[index + 1 :]]
 
 
-def test_a_full_network_says_that_it_is_full() -> None:
-    """A person who adds a 65th layer meets one of our errors, never pydantic's."""
+def test_adding_a_layer_to_a_full_network_raises_architecture_error() -> None:
+    """A 65th layer raises ArchitectureError, not pydantic's ValidationError."""
     full = Architecture(layers=(Flatten(),) * 64)
     edits: list[Callable[[], Architecture]] = [
         lambda: full.insert_layer(0, Flatten()),
@@ -180,13 +182,13 @@ def test_a_full_network_says_that_it_is_full() -> None:
             edit()
 
 
-def test_an_unknown_id_is_an_error() -> None:
+def test_unknown_layer_id_raises_architecture_error() -> None:
     with pytest.raises(ArchitectureError, match="no layer 'conv2d-9'"):
         Architecture.from_json(CONTRACT).find_layer_index("conv2d-9")
 
 
 @pytest.mark.parametrize("schema", [2, 3, 10**6])
-def test_a_newer_schema_is_told_apart(schema: int) -> None:
+def test_newer_schema_raises_schema_version_error(schema: int) -> None:
     with pytest.raises(SchemaVersionError, match=f"schema {schema}"):
         Architecture.from_json(json.dumps({"schema": schema, "something": "new"}))
 
@@ -237,7 +239,7 @@ def test_a_newer_schema_is_told_apart(schema: int) -> None:
         ({"layers": [], "colour": "red"}, "colour"),
     ],
 )
-def test_what_is_no_architecture_is_told_so(source: Any, named: str) -> None:
+def test_invalid_json_raises_architecture_error_naming_the_field(source: Any, named: str) -> None:
     with pytest.raises(ArchitectureError, match=named) as caught:
         Architecture.from_json(source)
     assert str(caught.value).endswith(".")
@@ -262,7 +264,7 @@ def _read_or_error(text: str) -> Architecture | ArchitectureError | SchemaVersio
 
 @given(value=_json, layer=st.dictionaries(_words, _json, max_size=4))
 @settings(max_examples=150)
-def test_no_json_escapes(value: Any, layer: dict[str, Any]) -> None:
+def test_any_json_gives_an_architecture_or_a_printable_error(value: Any, layer: dict[str, Any]) -> None:
     """Any JSON gives an Architecture or a printable PlaygroundError."""
     for data in (value, {"layers": value}, {"layers": [layer]}, {"layers": [{"kind": "linear"} | layer]}):
         read = _read_or_error(json.dumps(data))
@@ -272,14 +274,14 @@ def test_no_json_escapes(value: Any, layer: dict[str, Any]) -> None:
             assert str(read).encode()
 
 
-def test_a_message_can_be_printed() -> None:
-    """A lone surrogate is valid JSON; an error that repeats it must not break the terminal or the screen."""
+def test_error_message_with_a_lone_surrogate_can_be_encoded() -> None:
+    """A lone surrogate is valid JSON, but cannot be encoded."""
     with pytest.raises(ArchitectureError) as caught:
         Architecture.from_json('{"\\ud800": 1}')
     assert str(caught.value).encode()
 
 
-def test_a_hostile_file_is_small_again() -> None:
+def test_error_message_for_a_huge_file_is_short() -> None:
     with pytest.raises(ArchitectureError) as caught:
         Architecture.from_json({f"key{number}" * 5: "x" * 10_000 for number in range(1000)})
     assert len(str(caught.value)) < 2000
@@ -287,7 +289,7 @@ def test_a_hostile_file_is_small_again() -> None:
 
 
 def _with_dropouts() -> Architecture:
-    """Five dropout layers, of which the second and the fourth do nothing: switched off, or in a block that is."""
+    """Five dropout layers; the second is disabled, the fourth is in a disabled block."""
     conv = Conv2d(out_channels=4, padding="same")
     return Architecture(
         layers=(
@@ -302,13 +304,13 @@ def _with_dropouts() -> Architecture:
     )
 
 
-def test_dropout_rates_are_those_of_the_layers_at_work() -> None:
+def test_dropout_rates_contain_enabled_layers_only() -> None:
     assert _with_dropouts().dropout_rates == (0.1, 0.3, 0.5)
     assert Architecture().dropout_rates == ()
     assert Architecture(layers=(Flatten(), Output())).with_dropout_rates(()).dropout_rates == ()
 
 
-def test_other_dropout_rates_change_nothing_else() -> None:
+def test_with_dropout_rates_changes_only_the_rates() -> None:
     before = _with_dropouts()
     after = before.with_dropout_rates([0.0, 0.95, 0.25])
     assert after.dropout_rates == (0.0, 0.95, 0.25)
@@ -322,7 +324,7 @@ def test_other_dropout_rates_change_nothing_else() -> None:
 
 @given(architecture=strategies.any_architectures(), data=st.data())
 @settings(max_examples=100)
-def test_dropout_rates_are_put_where_they_are_read(architecture: Architecture, data: st.DataObject) -> None:
+def test_with_dropout_rates_sets_the_rates_that_are_read(architecture: Architecture, data: st.DataObject) -> None:
     count = len(architecture.dropout_rates)
     rates = data.draw(st.lists(st.floats(0, 0.95), min_size=count, max_size=count).map(tuple))
     changed = architecture.with_dropout_rates(rates)
@@ -332,7 +334,7 @@ def test_dropout_rates_are_put_where_they_are_read(architecture: Architecture, d
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
-def test_as_many_dropout_rates_as_layers(count: int) -> None:
+def test_wrong_number_of_dropout_rates_is_rejected(count: int) -> None:
     with pytest.raises(ArchitectureError, match="do not match the network") as caught:
         _with_dropouts().with_dropout_rates([0.1] * count)
     assert "has 3" in caught.value.expected
@@ -340,7 +342,7 @@ def test_as_many_dropout_rates_as_layers(count: int) -> None:
 
 @pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize("rate", [-0.01, 0.96, 1, float("nan"), float("inf"), None, "much", [0.5], {}], ids=str)
-def test_dropout_rates_out_of_bounds_are_told_so(rate: Any, place: int) -> None:
+def test_dropout_rates_out_of_bounds_are_rejected(rate: Any, place: int) -> None:
     rates: list[Any] = [0.1, 0.2, 0.3]
     rates[place] = rate
     with pytest.raises(ArchitectureError, match="Dropout cannot be changed: p"):

@@ -1,4 +1,4 @@
-"""The protocol of a run: every event and command survives its line; what is none is None, never an error."""
+"""Events and commands: round trip through log lines, and None for invalid lines."""
 
 import json
 import math
@@ -118,7 +118,7 @@ def any_event() -> st.SearchStrategy[Any]:
     )
 
 
-def test_the_contract_names_every_event_and_command() -> None:
+def test_kinds_of_events_and_commands_are_unchanged() -> None:
     assert set(EVENTS) == {
         "run_started",
         "step_done",
@@ -140,7 +140,7 @@ def test_the_contract_names_every_event_and_command() -> None:
 
 @given(event=any_event())
 @settings(max_examples=200)
-def test_events_survive_their_line(event: Any) -> None:
+def test_event_round_trip_through_a_log_line(event: Any) -> None:
     line = serialize_event(event)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
@@ -218,8 +218,8 @@ def test_incomplete_event_of_version_0_1_is_none(line: str) -> None:
     assert parse_event(line) is None
 
 
-def test_a_loss_that_is_no_number_is_still_logged() -> None:
-    """The step at which training diverged must not vanish from the log."""
+def test_non_finite_loss_is_logged() -> None:
+    """The step at which training diverged must be in the log."""
     for loss in (math.nan, math.inf):
         event = StepDone(step=3, elapsed_s=1, epochs=0.1, loss=loss, accuracy=0.1, lr=1, images_per_second=5)
         read = parse_event(serialize_event(event))
@@ -228,7 +228,7 @@ def test_a_loss_that_is_no_number_is_still_logged() -> None:
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
-def test_commands_survive_their_line(kind: str) -> None:
+def test_command_round_trip_through_a_line(kind: str) -> None:
     command = (
         UpdateHyperparameters(hyperparameters={"lr": 0.1}) if kind == "update_hyperparameters" else COMMANDS[kind]()
     )
@@ -248,7 +248,7 @@ def test_commands_survive_their_line(kind: str) -> None:
         "pause",
     ],
 )
-def test_what_is_no_command_is_none(line: str) -> None:
+def test_invalid_command_is_parsed_as_none(line: str) -> None:
     assert parse_command(line) is None
 
 

@@ -1,4 +1,4 @@
-"""A run's log folded: phases, curves, figures."""
+"""History of a run from its events: status, learning curves, summary."""
 
 import math
 from typing import Any
@@ -71,18 +71,18 @@ failed = at(RunFailed, what="The loss is not a number.")
         ([started(), at(Paused), at(Forked, parent="a"), at(Resumed)], "training"),
     ],
 )
-def test_phases(log: list[Any], phase: str) -> None:
+def test_status_follows_the_events(log: list[Any], phase: str) -> None:
     assert History.from_events(log).status == phase
 
 
-def test_a_failure_is_kept_until_the_run_goes_on() -> None:
+def test_failure_is_cleared_when_the_run_resumes() -> None:
     history = History.from_events([started(), failed])
     assert history.failure is failed
     history.add(at(Resumed))
     assert history.failure is None
 
 
-def test_a_whole_run_by_hand() -> None:
+def test_history_of_a_complete_run() -> None:
     validation = [at(Evaluated, n, split="validation", loss=0.3, accuracy=n / 20, size=20) for n in (5, 10)]
     test = at(Evaluated, 10, split="test", loss=0.25, accuracy=0.75, size=20)
     on_train = at(Evaluated, 10, split="train", loss=0.1, accuracy=0.99, size=20)
@@ -124,14 +124,14 @@ def test_a_whole_run_by_hand() -> None:
     }
 
 
-def test_figures_before_anything_happened() -> None:
+def test_summary_of_an_empty_history() -> None:
     figures = History().summarize()
     assert figures["status"] == "waiting"
     assert (figures["steps"], figures["epochs"], figures["seconds"], figures["images_per_second"]) == (0, 0, 0.0, 0.0)
     assert figures["validation_accuracy"] is figures["test_accuracy"] is figures["test_loss"] is None
 
 
-def test_the_speed_is_that_of_the_last_batches() -> None:
+def test_throughput_is_the_median_of_the_last_batches() -> None:
     history = History.from_events([started(), *(step(number, speed=1.0) for number in range(1, 50))])
     for number in range(50, 71):
         history.add(step(number, speed=900.0))
@@ -140,8 +140,8 @@ def test_the_speed_is_that_of_the_last_batches() -> None:
 
 @given(log=st.lists(any_event(), max_size=25))
 @settings(max_examples=150)
-def test_a_fold_is_total_and_counts(log: list[Any]) -> None:
-    """Any events in any order: nothing is raised, nothing is lost, feeding is the same as folding."""
+def test_any_events_in_any_order_can_be_folded(log: list[Any]) -> None:
+    """Any events in any order raise nothing; adding events one by one equals folding the log."""
     history = History.from_events(log)
     fed = History()
     for event in log:
@@ -162,10 +162,10 @@ def test_a_fold_is_total_and_counts(log: list[Any]) -> None:
     assert history.epoch >= 0
 
 
-def test_epochs_are_what_the_batches_say_whatever_their_size() -> None:
+def test_epochs_follow_the_batches_at_changing_batch_sizes() -> None:
     """100 images: three batches of 20, then two of 10, then one of 20."""
     places = [0.2, 0.4, 0.6, 0.7, 0.8, 1.0]
-    log = [started(), *(step(number, epochs=place) for number, place in enumerate(places, 1))]
+    log = [started(), *(step(number, epochs=index) for number, index in enumerate(places, 1))]
     log.insert(4, at(HyperparameterChanged, 3, hyperparameter="batch_size", before=20, after=10))
     log.insert(7, at(HyperparameterChanged, 5, hyperparameter="batch_size", before=10, after=20))
     history = History.from_events(log)
@@ -185,7 +185,7 @@ def test_epoch_at_in_a_log_with_gaps_is_that_of_the_next_batch() -> None:
     assert History().epoch_at(5) == 0.0
 
 
-def test_epochs_planned_follow_the_knob() -> None:
+def test_planned_epochs_follow_hyperparameter_changes() -> None:
     assert History().planned_epochs == 1.0
     history = History.from_events([started(), step(10)])
     assert history.planned_epochs == 3.0
@@ -200,7 +200,7 @@ def test_epochs_planned_follow_the_knob() -> None:
     assert history.changed_hyperparameters == {"epochs": 1, "lr": 7}
 
 
-def test_a_fork_begins_with_its_parent_s_curve_and_knobs_of_its_own() -> None:
+def test_fork_keeps_the_parent_s_curve_and_resets_changed_hyperparameters() -> None:
     before = [started(), step(1), at(HyperparameterChanged, 1, hyperparameter="epochs", before=3, after=4), step(2)]
     history = History.from_events([*before, at(CheckpointSaved, 2)])
     assert (history.fork_event, history.changed_hyperparameters, history.planned_epochs) == (None, {"epochs": 4}, 4.0)
@@ -218,7 +218,7 @@ def test_a_fork_begins_with_its_parent_s_curve_and_knobs_of_its_own() -> None:
     assert history.fork_event is again
 
 
-def test_the_test_accuracy_is_that_of_the_end_and_gone_when_the_run_goes_on() -> None:
+def test_test_accuracy_is_cleared_when_the_run_resumes() -> None:
     test = at(Evaluated, 10, split="test", loss=0.25, accuracy=0.75, size=20)
     history = History.from_events([started(), step(10), test, ended["completed"]])
     assert history.test is test
@@ -227,7 +227,7 @@ def test_the_test_accuracy_is_that_of_the_end_and_gone_when_the_run_goes_on() ->
     assert history.summarize()["test_accuracy"] is None
 
 
-def test_a_copy_is_a_history_of_its_own() -> None:
+def test_copy_is_independent_of_the_original() -> None:
     history = History.from_events(
         [started(), step(1), at(HyperparameterChanged, hyperparameter="lr", before=1, after=2)]
     )
@@ -249,7 +249,7 @@ def test_a_copy_is_a_history_of_its_own() -> None:
     kind=st.sampled_from((HyperparameterChanged, Forked)),
 )
 @settings(max_examples=200)
-def test_whatever_a_log_says_of_a_knob_the_figures_stay_usable(knob: str, values: Any, kind: type[Any]) -> None:
+def test_any_hyperparameter_value_in_a_log_gives_valid_metrics(knob: str, values: Any, kind: type[Any]) -> None:
     told = {"parent": "x", "changes": {knob: values}}
     if kind is HyperparameterChanged:
         told = {"hyperparameter": knob, "before": values[0], "after": values[1]}
@@ -263,7 +263,7 @@ def test_whatever_a_log_says_of_a_knob_the_figures_stay_usable(knob: str, values
 
 
 @pytest.mark.parametrize("epochs", ["1" + "0" * 400, "-" + "9" * 400, "1e400", "true", "NaN", "[]", '"3"'])
-def test_an_absurd_number_of_epochs_in_a_log_breaks_nothing(epochs: str) -> None:
+def test_invalid_number_of_epochs_in_a_log_gives_valid_metrics(epochs: str) -> None:
     line = f'{{"kind":"hyperparameter_changed","step":1,"elapsed_s":1,"hyperparameter":"epochs","before":1,"after":{epochs}}}'
     event = parse_event(line)
     assert event is not None

@@ -1,4 +1,4 @@
-"""Conformance of every layer kind: what it says about itself is what torch builds; every bound of its form builds."""
+"""Conformance of every layer kind: declared shapes and costs equal the built module, form bounds are valid."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from playground.engine.model.build import build_model
 from tests import strategies
 from tests.core.layer_examples import EXAMPLE_CASES, LAYER_EXAMPLES, LayerExample, build_network_around
 
-# torch says so of every 'same' with an even kernel; the shapes are right all the same.
+# PyTorch warns about every 'same' padding with an even kernel; the shapes are correct.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
 
@@ -36,12 +36,12 @@ def _measured(architecture: Architecture) -> tuple[list[tuple[int, ...]], list[i
 
     module = build_model(architecture).eval()
     owner: dict[nn.Module, int] = {}
-    found = list_module_ranges(architecture)
-    for number, span in enumerate(found):
+    actual = list_module_ranges(architecture)
+    for number, span in enumerate(actual):
         for part in module[span.start : span.stop]:
             owner |= dict.fromkeys(part.modules(), number)
     shapes: dict[int, tuple[int, ...]] = {}
-    costs = [0] * len(found)
+    costs = [0] * len(actual)
 
     def count(part: nn.Module, _: Any, result: torch.Tensor) -> None:
         number = owner[part]
@@ -57,9 +57,9 @@ def _measured(architecture: Architecture) -> tuple[list[tuple[int, ...]], list[i
         module(torch.zeros(2, *architecture.input.shape))
     parameters = [
         sum(weights.numel() for part in module[span.start : span.stop] for weights in part.parameters())
-        for span in found
+        for span in actual
     ]
-    return [shapes[number] for number in range(len(found))], parameters, costs
+    return [shapes[number] for number in range(len(actual))], parameters, costs
 
 
 @pytest.mark.parametrize("example", EXAMPLE_CASES)
@@ -78,7 +78,7 @@ def test_build_matches_declared_shape_and_cost(example: LayerExample) -> None:
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=80)
-def test_whole_networks_are_what_they_say(architecture: Architecture) -> None:
+def test_networks_match_their_declared_shapes_and_costs(architecture: Architecture) -> None:
     rows = [row for row in summarize(architecture).layers if row.enabled]
     shapes, parameters, costs = _measured(architecture)
     assert [row.output_shape for row in rows] == shapes
@@ -88,15 +88,15 @@ def test_whole_networks_are_what_they_say(architecture: Architecture) -> None:
 
 @given(architecture=strategies.frozen_architectures())
 @settings(max_examples=80)
-def test_trainable_parameters_are_those_that_the_module_has_gradients_for(architecture: Architecture) -> None:
+def test_trainable_parameters_equal_the_parameters_with_gradients(architecture: Architecture) -> None:
     module = build_model(architecture)
     summary = summarize(architecture)
-    assert summary.trainable_parameters == sum(found.numel() for found in module.parameters() if found.requires_grad)
-    assert summary.parameters == sum(found.numel() for found in module.parameters())
+    assert summary.trainable_parameters == sum(actual.numel() for actual in module.parameters() if actual.requires_grad)
+    assert summary.parameters == sum(actual.numel() for actual in module.parameters())
 
 
 @pytest.mark.parametrize("kind", LAYER_KINDS)
-def test_what_has_weights_can_be_frozen_in_its_form(kind: str) -> None:
+def test_form_of_a_layer_with_weights_has_trainable(kind: str) -> None:
     model = LAYER_KINDS[kind]
     layer = LAYER_EXAMPLES[kind][0].layer
     row = next(row for row in summarize(build_network_around(layer)).layers if row.kind == kind)
@@ -106,7 +106,7 @@ def test_what_has_weights_can_be_frozen_in_its_form(kind: str) -> None:
     assert "trainable" not in names[:-1]
 
 
-def test_a_layer_that_is_trained_does_not_say_so_in_its_json() -> None:
+def test_json_contains_trainable_for_frozen_layers_only() -> None:
     assert "trainable" not in Conv2d().model_dump_json()
     assert '"trainable":false' in Conv2d(trainable=False).model_dump_json()
     block = Residual(layers=(Conv2d(trainable=False), BatchNorm()))
@@ -116,7 +116,7 @@ def test_a_layer_that_is_trained_does_not_say_so_in_its_json() -> None:
 
 
 @pytest.mark.parametrize("kind", LAYER_KINDS)
-def test_every_bound_of_the_form_is_a_layer(kind: str) -> None:
+def test_every_bound_of_the_form_is_valid(kind: str) -> None:
     model = LAYER_KINDS[kind]
     for field in build_form_fields(model):
         assert field.help.endswith("."), f"{field.name} has no sentence of help"
@@ -136,7 +136,7 @@ def test_every_bound_of_the_form_is_a_layer(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LAYER_KINDS)
-def test_just_outside_the_bounds_is_no_layer(kind: str) -> None:
+def test_values_outside_the_bounds_are_rejected(kind: str) -> None:
     for field in build_form_fields(LAYER_KINDS[kind]):
         if field.control in ("integer", "number"):
             assert field.minimum is not None
@@ -147,7 +147,7 @@ def test_just_outside_the_bounds_is_no_layer(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LAYER_KINDS)
-def test_a_kind_has_words(kind: str) -> None:
+def test_layer_kind_has_title_and_description(kind: str) -> None:
     model = LAYER_KINDS[kind]
     assert 3 <= len(model.title) <= 20
     assert model.description.endswith(".")
@@ -158,8 +158,8 @@ def test_a_kind_has_words(kind: str) -> None:
 
 @given(layer=strategies.layers(), shape=st.tuples(st.integers(1, 600), st.integers(1, 40), st.integers(1, 40)))
 @settings(max_examples=150)
-def test_figures_are_total(layer: Layer, shape: tuple[int, ...]) -> None:
-    """On any input, map or vector, a layer answers with positive shapes and counts, and its problems have words."""
+def test_shapes_and_counts_are_defined_for_any_input(layer: Layer, shape: tuple[int, ...]) -> None:
+    """For any input, a layer has positive shapes and counts, and its problems have messages."""
     for given_shape in (shape, shape[:1]):
         output = layer.compute_output_shape(given_shape)
         assert len(output) in (1, 3)
@@ -172,7 +172,7 @@ def test_figures_are_total(layer: Layer, shape: tuple[int, ...]) -> None:
             assert problem.field in type(layer).model_fields
 
 
-def test_detail_of_each_kind() -> None:
+def test_format_arguments_of_each_kind() -> None:
     assert Conv2d().format_arguments() == "32 · 3×3 · ReLU"
     full = Conv2d(out_channels=8, kernel_size=5, stride=2, padding=1, dilation=2, groups=4, activation="none")
     assert full.format_arguments() == "8 · 5×5 · stride 2 · pad 1 · dilation 2 · 4 groups"

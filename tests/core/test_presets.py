@@ -1,4 +1,4 @@
-"""The presets' tables against those of the same networks, built by hand in Keras (tests/golden/keras_tables.py)."""
+"""Presets: summaries compared with the same networks in Keras (tests/golden/keras_tables.py), and settings."""
 
 import json
 import os
@@ -45,13 +45,13 @@ def channels_last(shape: Shape) -> list[int]:
 
 
 def keras_layers(layer: Layer, table: Iterator[list[Any]]) -> list[list[Any]]:
-    """The rows of Keras's table that one of ours stands for; a convolution and its activation are one there, too."""
+    """The rows of Keras's table for one layer."""
     if not isinstance(layer, Residual):
         return [next(table)]
-    found = [next(table)]
-    while found[-1][0] != "Add":
-        found.append(next(table))
-    return [*found, next(table)]  # the activation after the sum
+    actual = [next(table)]
+    while actual[-1][0] != "Add":
+        actual.append(next(table))
+    return [*actual, next(table)]  # the activation after the sum
 
 
 def keras_class(layer: Layer) -> str:
@@ -76,16 +76,16 @@ def test_shapes_and_parameters_are_those_of_keras(name: str) -> None:
     assert summarize(architecture).parameters == parameters
 
 
-def test_the_golden_tables_are_what_keras_makes_of_them_now(tmp_path: Path) -> None:
+def test_golden_tables_equal_those_of_the_installed_keras(tmp_path: Path) -> None:
     environment = {**os.environ, "KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
     command = [sys.executable, str(GOLDEN / "keras_tables.py")]
-    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(made.stdout) == TABLES
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(process.stdout) == TABLES
     assert list(TABLES) == WORKING
 
 
 @pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
-def test_a_preset_works_unless_it_is_broken(name: str) -> None:
+def test_preset_is_valid_unless_it_is_broken(name: str) -> None:
     preset = ARCHITECTURE_PRESETS[name]
     assert bool(validate(preset.architecture)) == preset.is_broken
     if preset.recipe:
@@ -94,7 +94,7 @@ def test_a_preset_works_unless_it_is_broken(name: str) -> None:
         assert preset.architecture.input.channels == dataset.input_shape[0]
 
 
-def test_the_tutorials_settings_are_their_sources() -> None:
+def test_tutorial_presets_have_the_settings_of_their_sources() -> None:
     def settings(name: str) -> tuple[Any, ...]:
         recipe = get_architecture_preset(name).recipe
         assert recipe is not None
@@ -113,7 +113,7 @@ def test_the_tutorials_settings_are_their_sources() -> None:
     assert settings("cifar-exercise") == ("cifar10", "adam", 1e-3, 32, 10, "constant")
 
 
-def test_every_mistake_says_what_to_look_at_and_every_group_has_its_presets() -> None:
+def test_common_mistakes_have_an_observation_and_titles_are_unique() -> None:
     for preset in ARCHITECTURE_PRESETS.values():
         assert bool(preset.observation) == (preset.group == "mistake" and not preset.is_broken), preset.name
     assert {preset.group for preset in ARCHITECTURE_PRESETS.values()} <= GROUP_TITLES.keys()
@@ -121,7 +121,7 @@ def test_every_mistake_says_what_to_look_at_and_every_group_has_its_presets() ->
     assert len(titles) == len(set(titles))
 
 
-def test_a_name_that_is_no_preset() -> None:
+def test_unknown_preset_name_lists_the_known_names() -> None:
     with pytest.raises(UnknownNameError, match=r"no architecture preset 'lenet'\. There are: .*lenet5"):
         get_architecture_preset("lenet")
     with pytest.raises(UnknownNameError, match=f"There are: {', '.join(RECIPE_PRESETS)}"):

@@ -1,4 +1,4 @@
-"""Recipe: JSON, bounds, live hyperparameters."""
+"""Recipe: JSON, bounds and live hyperparameters."""
 
 import json
 from typing import Any
@@ -46,8 +46,8 @@ def test_digests_are_equal_for_equal_recipes_only(first: Recipe, second: Recipe)
 
 def test_digest_without_transfer_is_that_of_earlier_versions() -> None:
     """A field that was added later must not change the digests of existing recipes."""
-    found = {name: preset.recipe.digest for name, preset in RECIPE_PRESETS.items()}
-    assert found.items() >= {"sprint": "4c3cecdc6550", "tutorial": "1b1e6a5a03a9", "careful": "f8d57cc32983"}.items()
+    actual = {name: preset.recipe.digest for name, preset in RECIPE_PRESETS.items()}
+    assert actual.items() >= {"sprint": "4c3cecdc6550", "tutorial": "1b1e6a5a03a9", "careful": "f8d57cc32983"}.items()
     share = Recipe().replace(transferred_lr_scale=0.1)
     assert share.digest != Recipe().digest
     assert Recipe.from_json(share.to_canonical_json()) == share

@@ -1,4 +1,4 @@
-"""Links: what goes in comes out, the same value gives the same text, and no text that comes in does harm."""
+"""Share links: round trip, identical text for equal values, and rejection of invalid text."""
 
 import base64
 import zlib
@@ -21,7 +21,7 @@ _GUIDE = encode_link(ARCHITECTURE_PRESETS["guide"].architecture, RECIPE_PRESETS[
 
 @given(architecture=strategies.any_architectures(most=None), recipe=strategies.recipes())
 @settings(max_examples=200)
-def test_what_goes_in_comes_out(architecture: Architecture, recipe: Recipe) -> None:
+def test_link_round_trip(architecture: Architecture, recipe: Recipe) -> None:
     text = encode_link(architecture, recipe)
     found_architecture, found_recipe = decode_link(text)
     assert found_architecture.to_canonical_json() == architecture.to_canonical_json()
@@ -35,25 +35,25 @@ def test_links_of_presets_are_short(name: str) -> None:
     assert len(encode_link(ARCHITECTURE_PRESETS[name].architecture, RECIPE_PRESETS["sprint"].recipe)) < 200
 
 
-def test_an_old_link_is_read_as_ever() -> None:
-    """This text was written by the first version; people have kept such links."""
+def test_link_of_the_first_version_can_be_decoded() -> None:
+    """The text was written by version 0.1."""
     old = "1.ePmXWnGyGy0oh09BOVoTDImagJ7lnhlR5Z4pSrGnRKPyjMKSCgA5V4rW"
     assert decode_link(old) == (ARCHITECTURE_PRESETS["guide"].architecture, RECIPE_PRESETS["sprint"].recipe)
 
 
-def test_the_largest_network_has_a_link_that_is_read() -> None:
+def test_link_of_the_largest_network_can_be_decoded() -> None:
     inner = tuple(
         part
-        for place in range(4)
-        for part in (Conv2d(out_channels=500 + place), BatchNorm(eps=1e-5 + place / 7e6, momentum=1 / (place + 3)))
+        for index in range(4)
+        for part in (Conv2d(out_channels=500 + index), BatchNorm(eps=1e-5 + index / 7e6, momentum=1 / (index + 3)))
     )
     layers = tuple(
         Residual(
             layers=tuple(
-                part.replace(eps=part.eps * (1 + place / 99)) if part.kind == "batch_norm" else part for part in inner
+                part.replace(eps=part.eps * (1 + index / 99)) if part.kind == "batch_norm" else part for part in inner
             )
         )
-        for place in range(MAX_LAYERS)
+        for index in range(MAX_LAYERS)
     )
     text = encode_link(Architecture(layers=layers), Recipe())
     assert len(text) < MAX_LINK_LENGTH
@@ -72,7 +72,7 @@ def test_the_largest_network_has_a_link_that_is_read() -> None:
         "https://example.org/?next=a?b&net={}",
     ],
 )
-def test_a_whole_url_can_be_pasted(pasted: str) -> None:
+def test_whole_url_is_decoded(pasted: str) -> None:
     assert decode_link(pasted.format(_GUIDE)) == decode_link(_GUIDE)
 
 
@@ -106,14 +106,14 @@ _RECIPE = Recipe().to_canonical_json()
         (_packed(b"[{},{},{}]"), ArchitectureError, "does not hold a network"),
     ],
 )
-def test_a_bad_link_is_refused_in_words(text: str, error: type[PlaygroundError], what: str) -> None:
+def test_invalid_link_is_rejected_with_its_reason(text: str, error: type[PlaygroundError], what: str) -> None:
     with pytest.raises(error) as caught:
         decode_link(text)
     assert what in str(caught.value)
 
 
-def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """40 kB that would become 30 MB: the unpacker stops at its limit."""
+def test_decompression_stops_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text of 40 kB would decompress to 30 MB."""
     sizes = []
     unpack = link._parse_payload
     monkeypatch.setattr(link, "_parse_payload", lambda content: sizes.append(len(content)) or unpack(content))
@@ -132,16 +132,16 @@ def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
 @example(text="1.\ud800")
 @example(text="https://[::1?net=1.x")
 @settings(max_examples=300)
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_other_text_is_rejected(text: str) -> None:
     with pytest.raises(PlaygroundError):
         decode_link(text)
 
 
-@given(place=st.integers(0, len(_GUIDE)), letters=st.text("ABCdef019-_.=?&%", max_size=3), gone=st.integers(0, 3))
+@given(index=st.integers(0, len(_GUIDE)), letters=st.text("ABCdef019-_.=?&%", max_size=3), gone=st.integers(0, 3))
 @settings(max_examples=300)
-def test_a_changed_link_is_read_or_refused(place: int, letters: str, gone: int) -> None:
+def test_changed_link_is_rejected_or_decoded_identically(index: int, letters: str, gone: int) -> None:
     try:
-        architecture, recipe = decode_link(_GUIDE[:place] + letters + _GUIDE[place + gone :])
+        architecture, recipe = decode_link(_GUIDE[:index] + letters + _GUIDE[index + gone :])
     except PlaygroundError:
         return
     assert (architecture, recipe) == decode_link(_GUIDE)

@@ -1,4 +1,4 @@
-"""The table of a network against figures computed by hand, and receptive fields against torch's gradients."""
+"""Summary of a network compared with values computed by hand and with PyTorch's gradients."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from playground.engine.model.build import build_model
 from tests import strategies
 
 
-def test_the_guides_net_by_hand() -> None:
+def test_summary_of_the_guide_network_by_hand() -> None:
     summary = summarize(get_architecture_preset("guide").architecture)
     rows = summary.layers
     assert [format_shape(row.output_shape) for row in rows] == [
@@ -66,11 +66,11 @@ def test_parameters_of_presets(name: str, parameters: int) -> None:
     assert sum(weights.numel() for weights in build_model(architecture).parameters()) == parameters
 
 
-def test_tiny_is_tiny() -> None:
+def test_tiny_preset_has_few_parameters() -> None:
     assert summarize(ARCHITECTURE_PRESETS["tiny"].architecture).parameters < 5_000
 
 
-def test_a_disabled_layer_costs_nothing() -> None:
+def test_disabled_layer_costs_nothing() -> None:
     layers = (Conv2d(out_channels=4), Conv2d(out_channels=99, enabled=False), Flatten(), Output())
     rows = summarize(Architecture(layers=layers)).layers
     assert rows[1].output_shape == rows[1].input_shape == rows[0].output_shape == (4, 26, 26)
@@ -79,7 +79,7 @@ def test_a_disabled_layer_costs_nothing() -> None:
     assert not rows[1].enabled
 
 
-def test_frozen_layers_keep_their_parameters_and_train_none() -> None:
+def test_frozen_layers_have_no_trainable_parameters() -> None:
     block = Residual(layers=(Conv2d(out_channels=4, padding=1, trainable=False), BatchNorm()))
     layers = (Conv2d(out_channels=2, trainable=False), block, Flatten(), Output())
     summary = summarize(Architecture(layers=layers))
@@ -101,7 +101,7 @@ def test_training_bytes_by_hand() -> None:
     assert summary.estimate_training_bytes(10) == weights * 16 + (int((784 + 3 + 2) * 4 * 2.5) + flattened) * 10
 
 
-def test_frozen_layers_need_memory_for_their_weights_alone() -> None:
+def test_frozen_prefix_needs_memory_for_its_weights_only() -> None:
     layers = (Conv2d(out_channels=4), MaxPool2d(), Flatten(), Linear(out_features=3), Output(units=2))
     net = Architecture(layers=layers, classes=2)
     assert summarize(net).frozen_prefix == ()
@@ -116,7 +116,7 @@ def test_frozen_layers_need_memory_for_their_weights_alone() -> None:
     assert summary.estimate_training_bytes(10) < summarize(net).estimate_training_bytes(10)
 
 
-def test_the_receptive_field_never_exceeds_the_image() -> None:
+def test_receptive_field_is_clipped_to_the_image() -> None:
     rows = summarize(Architecture(input=InputShape(height=9, width=20), layers=(Conv2d(kernel_size=31),))).layers
     assert rows[0].receptive_field == (9, 20)
     whole = summarize(Architecture(layers=(Conv2d(), GlobalAvgPool()))).layers
@@ -124,7 +124,7 @@ def test_the_receptive_field_never_exceeds_the_image() -> None:
     assert summarize(Architecture()).receptive_field == (1, 1)
 
 
-def test_a_residual_block_sees_what_its_inside_sees() -> None:
+def test_receptive_field_of_a_residual_block_is_that_of_its_layers() -> None:
     rows = summarize(Architecture(layers=(Residual(), MaxPool2d(), Residual()))).layers
     # Two 3×3 convolutions: 5; pooling: 6 at a jump of 2; two more convolutions: 6 + 4 · 2.
     assert [row.receptive_field[0] for row in rows] == [5, 6, 14]
@@ -147,12 +147,12 @@ def _seen(architecture: Architecture) -> tuple[int, int]:
 
 @given(architecture=strategies.window_stacks())
 @settings(max_examples=60)
-def test_receptive_fields_against_torch(architecture: Architecture) -> None:
+def test_receptive_fields_match_pytorch_gradients(architecture: Architecture) -> None:
     if len(architecture.layers) > 2:
         assert _seen(architecture) == summarize(architecture).receptive_field
 
 
-def test_padded_and_residual_receptive_fields_against_torch() -> None:
+def test_padded_and_residual_receptive_fields_match_pytorch_gradients() -> None:
     image = InputShape(height=41, width=41)
     inside = (Conv2d(out_channels=3, kernel_size=3, dilation=2, padding=2), Conv2d(out_channels=3, stride=2, padding=1))
     for layers in (

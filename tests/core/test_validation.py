@@ -1,4 +1,4 @@
-"""Validation is total: every problem has a fix that removes it, and networks without problems build in PyTorch."""
+"""Validation: fixes remove their problems, and networks without problems build in PyTorch."""
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ def test_validation_is_total(architecture: Architecture) -> None:
 
 @given(architecture=strategies.any_architectures(most=12))
 @settings(max_examples=300)
-def test_no_problem_means_that_it_builds(architecture: Architecture) -> None:
+def test_network_without_problems_builds(architecture: Architecture) -> None:
     """Either there are problems and build() names them, or torch builds it with the stated shapes."""
     problems = validate(architecture, SMALL)
     if problems:
@@ -76,15 +76,15 @@ def test_no_problem_means_that_it_builds(architecture: Architecture) -> None:
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=60)
-def test_what_works_has_no_problem(architecture: Architecture) -> None:
+def test_working_network_has_no_problems(architecture: Architecture) -> None:
     assert validate(architecture) == ()
     assert _forward(architecture) == [step.output_shape for step in architecture.resolve_layers()]
 
 
 @given(architecture=strategies.architectures(), junk=strategies.layers(12), data=st.data())
 @settings(max_examples=80)
-def test_one_wrong_layer_in_a_working_net(architecture: Architecture, junk: Layer, data: st.DataObject) -> None:
-    """Nearly working nets reach further into validation than random ones; what passes must build."""
+def test_working_network_with_one_random_layer(architecture: Architecture, junk: Layer, data: st.DataObject) -> None:
+    """Almost valid networks reach more of the validation than random ones; without problems they build."""
     broken = architecture.insert_layer(data.draw(st.integers(0, len(architecture.layers))), junk)
     if not validate(broken, SMALL):
         assert _forward(broken) == [step.output_shape for step in broken.resolve_layers()]
@@ -96,7 +96,7 @@ def _same(problem: Problem, other: Problem) -> bool:
 
 @given(architecture=strategies.any_architectures())
 @settings(max_examples=200)
-def test_a_fix_removes_its_problem(architecture: Architecture) -> None:
+def test_fix_removes_its_problem(architecture: Architecture) -> None:
     for problem in validate(architecture):
         for fix in problem.fixes:
             left = validate(fix.architecture)
@@ -117,22 +117,22 @@ def _fixed(architecture: Architecture, most: int) -> tuple[Architecture, list[st
 
 @given(architecture=strategies.any_architectures())
 @settings(max_examples=200)
-def test_first_fixes_lead_to_a_net_that_works(architecture: Architecture) -> None:
-    mended, applied = _fixed(architecture, 60)
-    assert validate(mended) == (), applied
+def test_first_fixes_lead_to_a_valid_network(architecture: Architecture) -> None:
+    fixed_architecture, applied = _fixed(architecture, 60)
+    assert validate(fixed_architecture) == (), applied
     # At worst a convolution's groups, padding and kernel, one at a time; then a vector to lay out and an output.
     count = sum(1 + len(getattr(layer, "layers", ())) for layer in architecture.layers)
     assert len(applied) <= 3 * count + 4
 
 
-def test_the_broken_preset_is_mended_by_its_fixes() -> None:
+def test_broken_preset_is_valid_after_its_fixes() -> None:
     architecture = get_architecture_preset("broken").architecture
-    assert len(validate(architecture)) == 4, "its description says four"
-    mended, applied = _fixed(architecture, 10)
-    assert validate(mended) == ()
+    assert len(validate(architecture)) == 4, "the description of the preset states four"
+    fixed_architecture, applied = _fixed(architecture, 10)
+    assert validate(fixed_architecture) == ()
     assert len(applied) <= 4, applied
     assert "Insert Flatten" in applied
-    assert _forward(mended)[-1] == (10,)
+    assert _forward(fixed_architecture)[-1] == (10,)
 
 
 @pytest.mark.parametrize("name", [name for name, preset in ARCHITECTURE_PRESETS.items() if not preset.is_broken])
@@ -161,7 +161,7 @@ def test_linear_on_maps_gets_a_flatten() -> None:
     assert _labels(_only(Conv2d(), Output())) == ["Insert Flatten"]
 
 
-def test_a_kernel_larger_than_its_map() -> None:
+def test_kernel_larger_than_its_input() -> None:
     image = InputShape(height=4, width=6)
     problem = _only(Conv2d(kernel_size=7), Flatten(), Output(), image=image)
     assert (problem.layer_index, problem.field) == (0, "kernel_size")
@@ -222,7 +222,7 @@ def test_two_outputs() -> None:
     assert _labels(problems[0]) == ["Remove"]
 
 
-def test_residual_ways_that_do_not_meet() -> None:
+def test_residual_branches_of_different_shapes() -> None:
     problem = _only(Residual(layers=(Conv2d(out_channels=4),)), Flatten(), Output())
     assert problem.field == "layers"
     assert "4×26×26" in problem.what
@@ -234,13 +234,13 @@ def test_residual_ways_that_do_not_meet() -> None:
 
 
 def test_one_layer_twice_in_a_residual_block() -> None:
-    """The same frozen value in two places is still two layers."""
+    """The same value at two positions is two layers."""
     shared = Conv2d(out_channels=4, padding="same", stride=2)
     first = validate(Architecture(layers=(Residual(layers=(shared, shared)), Flatten(), Output())))
     assert [problem.what[:14] for problem in first] == ["Inner layer 1:", "Inner layer 2:"]
 
 
-def test_too_large_for_memory_says_how_much_and_what_to_reduce() -> None:
+def test_excessive_memory_names_the_size_and_the_layer() -> None:
     image = InputShape(height=256, width=256)
     architecture = Architecture(
         input=image, layers=(Conv2d(out_channels=256), MaxPool2d(), Conv2d(out_channels=8), GlobalAvgPool(), Output())
@@ -269,8 +269,8 @@ def test_too_many_parameters() -> None:
     assert validate(problem.fixes[0].architecture) == ()
 
 
-def test_what_no_layer_of_its_own_can_shrink() -> None:
-    """The output has as many units as there are classes: the words say what to do, no fix pretends to."""
+def test_too_large_output_has_advice_but_no_fix() -> None:
+    """The number of output units depends on the classes, so there is advice but no fix."""
     image = InputShape(channels=3, height=256, width=256)
     (problem,) = validate(Architecture(input=image, classes=1000, layers=(Flatten(), Output())))
     assert problem.layer_index == 1
@@ -279,13 +279,13 @@ def test_what_no_layer_of_its_own_can_shrink() -> None:
 
 
 @pytest.mark.parametrize("layers", [(Flatten(),) * 64, (*(Dropout(),) * 63, Output())])
-def test_a_full_network_is_validated_too(layers: tuple[Layer, ...]) -> None:
+def test_full_network_is_validated_without_exceptions(layers: tuple[Layer, ...]) -> None:
     """A fix that would need a 65th layer is not offered; nothing is raised."""
     problems = validate(Architecture(layers=layers))
     assert len(problems) == 1
 
 
-def test_bytes_as_people_say_them() -> None:
+def test_format_bytes() -> None:
     assert [format_bytes(count) for count in (0, 999, 1000, 1_500_000, 999_499_999, 2_540_000_000)] == [
         "0 B",
         "999 B",

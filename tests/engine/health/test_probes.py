@@ -103,7 +103,7 @@ def test_every_relu_is_counted_under_its_layer(name: str):
 
 @pytest.mark.parametrize("name", NETS)
 def test_dead_channels_are_zero_on_every_image(name: str):
-    """Against the network taken apart: each ReLU's output, over all images and places."""
+    """Compared with the output of each ReLU over all images and positions."""
     architecture, data = NETS[name], tiny_images(40)
     model = build_model(architecture, seed=1)
     relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
@@ -125,7 +125,7 @@ def test_dead_channels_are_zero_on_every_image(name: str):
 
 
 def test_dead_channels_by_hand():
-    """Of three channels one fires on every image, one on the last image only, one never."""
+    """One of three channels is active on every image, one on the last image only, one never."""
     architecture = net(Conv2d(out_channels=3, kernel_size=1), GlobalAvgPool(), Output(), size=2)
     model = build_model(architecture)
     convolution = model[0]
@@ -148,7 +148,7 @@ def test_dead_channels_by_hand():
     assert vitals.count_dead_channels() == ()
 
 
-def test_a_unit_of_a_linear_layer_is_a_channel():
+def test_unit_of_a_linear_layer_counts_as_a_channel():
     architecture = net(Flatten(), Linear(out_features=4), Output())
     model = build_model(architecture)
     linear = model[1]
@@ -226,7 +226,7 @@ def test_training_leaves_no_hooks():
 
 
 class Blind(HealthProbes):
-    """Sees nothing."""
+    """Probes that record nothing."""
 
     @contextlib.contextmanager
     def record_activations(self) -> Iterator[None]:

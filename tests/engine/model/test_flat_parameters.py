@@ -17,7 +17,7 @@ from playground.engine.model.flat_parameters import FlatParameters, copy_to_cpu
 from tests import strategies
 from tests.engine.helpers import net
 
-# torch says so of every 'same' with an even kernel; the shapes are right all the same.
+# PyTorch warns about every 'same' padding with an even kernel; the shapes are correct.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
 FLOAT32, BFLOAT16 = (DeviceConfig(torch.device("cpu"), is_bfloat16=rounded) for rounded in (False, True))
@@ -49,8 +49,8 @@ def images_for(architecture: Any, count: int = 3) -> Tensor:
 
 @given(architecture=strategies.architectures() | strategies.frozen_architectures())
 @settings(max_examples=100)
-def test_scores_gradients_and_running_statistics_are_those_of_the_model(architecture: Any):
-    plain = laid_out(architecture).double()  # in which orders of summing leave no difference that batch norm enlarges
+def test_logits_gradients_and_running_statistics_equal_the_model(architecture: Any):
+    plain = laid_out(architecture).double()  # so that batch norm does not amplify differences of summation order
     model = copy.deepcopy(plain)
     working = FlatParameters(model, FLOAT32)
     for module in plain.modules():
@@ -121,7 +121,7 @@ def test_one_buffer_holds_all_weights_and_all_gradients(compute: DeviceConfig):
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
-def test_each_part_holds_the_weights_that_learn_alike(compute: DeviceConfig):
+def test_each_parameter_group_holds_weights_with_equal_settings(compute: DeviceConfig):
     model = build_model(MIXED.replace_layer(2, MIXED.layers[2].replace(trainable=False)), seed=3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     working = FlatParameters(model, compute, transferred_names={"0.weight", "0.bias", "3.body.0.weight"})
@@ -140,19 +140,19 @@ def test_each_part_holds_the_weights_that_learn_alike(compute: DeviceConfig):
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
-def test_nothing_is_kept_for_a_backward_pass_below_the_first_layer_that_learns(compute: DeviceConfig):
+def test_no_activations_are_saved_before_the_first_trainable_layer(compute: DeviceConfig):
     model = build_model(MIXED.freeze_up_to(4), seed=3)
     seen: list[bool] = []
     for module in model:  # before the copy is made, which takes hooks along
         module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].requires_grad))
     FlatParameters(model, compute).forward(images_for(MIXED))
-    first = next(place for place, module in enumerate(model) if any(one.requires_grad for one in module.parameters()))
+    first = next(index for index, module in enumerate(model) if any(one.requires_grad for one in module.parameters()))
     assert first == len(model) - 3  # its result goes through a ReLU into the output
     assert not any(seen[:-2])
     assert all(seen[-2:])
 
 
-def test_a_frozen_batch_norm_keeps_its_mode_when_the_model_changes_its():
+def test_frozen_batch_norm_stays_in_eval_mode():
     model = build_model(MIXED.freeze_up_to(2), seed=3)
     working = FlatParameters(model, FLOAT32)
     before = {name: value.clone() for name, value in model.named_buffers()}
@@ -163,7 +163,7 @@ def test_a_frozen_batch_norm_keeps_its_mode_when_the_model_changes_its():
     assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
 
 
-def test_weights_loaded_into_the_model_are_trained_on():
+def test_weights_loaded_into_the_model_are_trained():
     model, other = build_model(MIXED, seed=3), build_model(MIXED, seed=4)
     working = FlatParameters(model, BFLOAT16)
     model.load_state_dict(other.state_dict())
@@ -213,13 +213,13 @@ TIES = [[[0.0, 0.0, -1.0, -1.0], [0.0, 0.0, -2.0, -1.0], [3.0, 3.0, -1.0, 0.0], 
 
 
 @given(values=st.lists(st.sampled_from([-2.0, -1.0, -0.0, 0.0, 1.0, 3.0]), min_size=16, max_size=16))
-def test_a_relu_behind_its_pooling_passes_the_same_bits_and_gradients(values: list[float]):
+def test_relu_after_pooling_gives_identical_values_and_gradients(values: list[float]):
     for maps in (torch.tensor(TIES)[None], torch.tensor(values).view(1, 1, 4, 4)):
-        found = []
+        actual = []
         for layers in ((nn.ReLU(), nn.MaxPool2d(2)), (nn.MaxPool2d(2), nn.ReLU())):
             entry = maps.clone().requires_grad_()
             pooled = nn.Sequential(*layers)(entry)
             (pooled * torch.arange(1.0, 5.0).view(1, 1, 2, 2)).sum().backward()
-            found.append((pooled.detach(), entry.grad))
-        assert torch.equal(found[0][0], found[1][0])
-        assert torch.equal(found[0][1], found[1][1])
+            actual.append((pooled.detach(), entry.grad))
+        assert torch.equal(actual[0][0], actual[1][0])
+        assert torch.equal(actual[0][1], actual[1][1])

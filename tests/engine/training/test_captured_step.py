@@ -106,15 +106,15 @@ def read_metrics(trained: Learner, batches: list[BatchResult]) -> list[tuple[flo
 
 def assert_alike(eager: Learner, replayed: Learner, steps: int = 8) -> None:
     """Compare batches, metrics, weights, running statistics, moments and gradients after ``steps`` steps."""
-    found = [[one.train_batch() for _ in range(steps)] for one in (eager, replayed)]
-    for expected, batch in zip(*found, strict=True):
+    actual = [[one.train_batch() for _ in range(steps)] for one in (eager, replayed)]
+    for expected, batch in zip(*actual, strict=True):
         assert (batch.step, batch.epochs_trained, batch.size, batch.lr) == (
             expected.step,
             expected.epochs_trained,
             expected.size,
             expected.lr,
         )
-    expected, metrics = (read_metrics(one, batches) for one, batches in zip((eager, replayed), found, strict=True))
+    expected, metrics = (read_metrics(one, batches) for one, batches in zip((eager, replayed), actual, strict=True))
     assert [loss for loss, _ in metrics] == pytest.approx([loss for loss, _ in expected], rel=1e-4)
     assert [correct_count for _, correct_count in metrics] == [correct_count for _, correct_count in expected]
     assert_close_state(eager, replayed)
@@ -122,10 +122,10 @@ def assert_alike(eager: Learner, replayed: Learner, steps: int = 8) -> None:
 
 def assert_close_state(eager: Learner, replayed: Learner) -> None:
     torch.testing.assert_close(dict(replayed.model.state_dict()), dict(eager.model.state_dict()), **CLOSE)
-    expected, found = (one.state_dict()["optimizer"]["state"] for one in (eager, replayed))
+    expected, actual = (one.state_dict()["optimizer"]["state"] for one in (eager, replayed))
     for part, moments in expected.items():
         for name, value in moments.items():
-            torch.testing.assert_close(found[part][name], value, **CLOSE)
+            torch.testing.assert_close(actual[part][name], value, **CLOSE)
     for name, weight in eager.model.named_parameters():
         twin = replayed.model.get_parameter(name)
         assert (weight.grad is None) == (twin.grad is None)
@@ -168,7 +168,7 @@ def test_dropout_masks_are_those_of_eager_steps():
         for _ in range(3):
             one.train_batch()
     assert len(seen[0]) == len(seen[1]) == 6
-    assert all(torch.equal(expected, found) for expected, found in zip(*seen, strict=True))
+    assert all(torch.equal(expected, actual) for expected, actual in zip(*seen, strict=True))
     assert not torch.equal(seen[1][0], seen[1][2])
 
 
@@ -198,11 +198,11 @@ def test_augmented_images_are_those_of_eager_steps(augmentation: Any):
         one.model[0].register_forward_pre_hook(lambda _, inputs, batches=batches: batches.append(inputs[0].clone()))
         for _ in range(5):  # the fourth batch is the smaller one, the fifth begins an epoch
             one.train_batch()
-    for expected, found in zip(*seen, strict=True):
-        assert torch.equal(expected, found)
-        assert found.shape[1:] == (1, 8, 8)
-        assert found.min() >= 0
-        assert found.max() <= 1 + 1e-6
+    for expected, actual in zip(*seen, strict=True):
+        assert torch.equal(expected, actual)
+        assert actual.shape[1:] == (1, 8, 8)
+        assert actual.min() >= 0
+        assert actual.max() <= 1 + 1e-6
     assert [len(batch) for batch in seen[1]] == [16, 16, 16, 2, 16]
 
 
@@ -250,14 +250,14 @@ def test_changed_dropout_rates_are_captured_again():
 def test_metrics_can_be_read_after_hyperparameter_changes():
     eager, replayed = create_learner_pair(PLAIN, tiny_recipe(label_smoothing=0.2, epochs=9))
     batches: list[list[BatchResult]] = [[], []]
-    for one, found in zip((eager, replayed), batches, strict=True):
-        found += [one.train_batch() for _ in range(6)]
+    for one, actual in zip((eager, replayed), batches, strict=True):
+        actual += [one.train_batch() for _ in range(6)]
         one.update_hyperparameters(one.recipe.replace(label_smoothing=0.0, batch_size=7))
-        found += [one.train_batch() for _ in range(20)]
-        found += [one.train_batch() for _ in range(3)]
-    expected, found = (read_metrics(one, part) for one, part in zip((eager, replayed), batches, strict=True))
-    assert [loss for loss, _ in found] == pytest.approx([loss for loss, _ in expected], rel=1e-4)
-    assert [correct_count for _, correct_count in found] == [correct_count for _, correct_count in expected]
+        actual += [one.train_batch() for _ in range(20)]
+        actual += [one.train_batch() for _ in range(3)]
+    expected, actual = (read_metrics(one, part) for one, part in zip((eager, replayed), batches, strict=True))
+    assert [loss for loss, _ in actual] == pytest.approx([loss for loss, _ in expected], rel=1e-4)
+    assert [correct_count for _, correct_count in actual] == [correct_count for _, correct_count in expected]
 
 
 def test_metrics_stay_correct_beyond_the_metrics_capacity(monkeypatch: pytest.MonkeyPatch):
@@ -280,12 +280,12 @@ def test_warm_up_and_capture_do_not_change_the_state(optimizer: str):
         assert not any(value.any() for value in moments.values())
     for _ in range(5):
         replayed.train_batch()
-    before, place = through_bytes(replayed.state_dict()), (replayed.step, replayed.epoch, replayed.position)
+    before, index = through_bytes(replayed.state_dict()), (replayed.step, replayed.epoch, replayed.position)
     replayed._captured_steps.clear()
     for count in (16, 2):
         replayed._capture_step(count)
     after = through_bytes(replayed.state_dict())
-    assert (replayed.step, replayed.epoch, replayed.position) == place
+    assert (replayed.step, replayed.epoch, replayed.position) == index
     assert_same_weights(after["model"], before["model"])
     for part, moments in before["optimizer"]["state"].items():
         assert_same_weights(after["optimizer"]["state"][part], moments)
@@ -369,9 +369,9 @@ def test_snapshots_between_batches_do_not_change_the_weights(captured_steps: Non
 def test_captured_run_yields_the_events_of_an_eager_run(monkeypatch: pytest.MonkeyPatch):
     expected = play(make_trainer(RICH, tiny_recipe(epochs=1)))
     monkeypatch.setattr(SELECT_LEARNER_CLASS, lambda _: CapturedLearner)
-    found = play(make_trainer(RICH, tiny_recipe(epochs=1)))
-    assert [(event.kind, event.step) for event in found] == [(event.kind, event.step) for event in expected]
-    for event, other in zip(found, expected, strict=True):
+    actual = play(make_trainer(RICH, tiny_recipe(epochs=1)))
+    assert [(event.kind, event.step) for event in actual] == [(event.kind, event.step) for event in expected]
+    for event, other in zip(actual, expected, strict=True):
         if event.kind in ("step_done", "evaluated"):
             assert event.loss == pytest.approx(other.loss, rel=1e-3)
             assert event.accuracy == pytest.approx(other.accuracy, abs=0.05)
@@ -383,12 +383,12 @@ def test_captured_evaluation_and_probes_equal_the_eager_ones(captured_steps: Non
     play(trainer)
     vitals, data = trainer._health_probes, trainer._validation
     for _ in range(2):
-        found = trainer._captured_evaluator.evaluate(data, with_probes=True)
+        actual = trainer._captured_evaluator.evaluate(data, with_probes=True)
         dead, maxima = vitals.count_dead_channels(), list(vitals.max_activations)
         with vitals.record_activations():
             expected = evaluate(trainer.model, data)
-        assert (found.loss, found.accuracy) == (expected.loss, expected.accuracy)
-        assert torch.equal(found.logits, expected.logits)
+        assert (actual.loss, actual.accuracy) == (expected.loss, expected.accuracy)
+        assert torch.equal(actual.logits, expected.logits)
         assert dead == vitals.count_dead_channels()
         assert all(torch.equal(one, other) for one, other in zip(maxima, vitals.max_activations, strict=True))
         assert trainer.model.training

@@ -1,4 +1,4 @@
-"""How long an epoch will take: what the cost of a network must obey. What it meets is measured in benchmarks."""
+"""Estimated duration of an epoch; benchmarks measure its accuracy."""
 
 import pytest
 

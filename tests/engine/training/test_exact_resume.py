@@ -1,4 +1,4 @@
-"""Cut a run anywhere: the weights and the figures are those of a run that nobody cut."""
+"""Exact resume: a run that was stopped or killed has the weights and metrics of an uninterrupted run."""
 
 import os
 import random
@@ -55,7 +55,7 @@ HEAD = (Flatten(), Linear(out_features=32), Output())
 
 
 class Result:
-    """A run's weights and its events, as its log would hold them in the end."""
+    """Final weights of a run and the events of its log."""
 
     def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
         self.weights, self.figures = trainer.get_weights(), figures(stream)
@@ -71,7 +71,7 @@ def undisturbed(architecture: Architecture, recipe: Recipe) -> Result:
 
 
 def resumed(architecture: Architecture, recipe: Recipe, checkpoint: dict[str, Any]) -> Trainer:
-    torch.manual_seed(checkpoint["step"])  # whatever the process drew before must not matter
+    torch.manual_seed(checkpoint["step"])  # random numbers drawn before must not matter
     trainer = make_trainer(architecture, recipe)
     trainer.restore(through_bytes(checkpoint))
     return trainer
@@ -93,23 +93,23 @@ def killed(architecture: Architecture, recipe: Recipe, step: int) -> Result:
     """Killed after ``step`` batches, resumed from the last checkpoint before; the log is cut back to it."""
     trainer = make_trainer(architecture, recipe)
     stream: list[events.Event] = []
-    kept: dict[str, Any] | None = None
+    checkpoint_state: dict[str, Any] | None = None
     for event in trainer.run():
         stream.append(event)
         if event.kind == "checkpoint_saved":
-            kept = through_bytes(trainer.create_checkpoint())
+            checkpoint_state = through_bytes(trainer.create_checkpoint())
         if event.kind == "step_done" and event.step == step:
             break
-    assert kept is not None
-    assert kept["step"] < step
-    trainer = resumed(architecture, recipe, kept)
-    return Result(trainer, [event for event in stream if event.step <= kept["step"]] + play(trainer))
+    assert checkpoint_state is not None
+    assert checkpoint_state["step"] < step
+    trainer = resumed(architecture, recipe, checkpoint_state)
+    return Result(trainer, [event for event in stream if event.step <= checkpoint_state["step"]] + play(trainer))
 
 
 @pytest.mark.parametrize("augmented", [False, True], ids=["", "augmented"])
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_cut_anywhere(optimizer: str, name: str, augmented: bool):
+def test_resume_after_stop_at_any_step_gives_identical_weights(optimizer: str, name: str, augmented: bool):
     recipe = tiny_recipe(
         optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION if augmented else (), schedule=OneCycle(), seed=7
     )
@@ -120,12 +120,12 @@ def test_cut_anywhere(optimizer: str, name: str, augmented: bool):
 
 
 @pytest.mark.parametrize("step", range(TOTAL))
-def test_cut_at_every_step(step: int):
+def test_resume_after_stop_at_every_step(step: int):
     recipe = tiny_recipe(schedule=Cosine(), augmentation=AUGMENTATION)
     cut(RICH, recipe, step).assert_equals(undisturbed(RICH, recipe))
 
 
-def test_cut_twice_at_the_same_step_and_after_each_batch():
+def test_resume_after_two_stops_at_one_step_and_after_each_batch():
     recipe = tiny_recipe(optimizer=AdamW(), weight_decay=0.01)
     whole = undisturbed(RICH, recipe)
     cut(RICH, recipe, PER_EPOCH, PER_EPOCH).assert_equals(whole)
@@ -134,12 +134,12 @@ def test_cut_twice_at_the_same_step_and_after_each_batch():
 
 @pytest.mark.parametrize("step", [4, PER_EPOCH, PER_EPOCH + 1, TOTAL])
 @pytest.mark.parametrize("name", NETS)
-def test_killed_anywhere(name: str, step: int):
+def test_resume_after_kill_gives_identical_weights(name: str, step: int):
     recipe = tiny_recipe(augmentation=AUGMENTATION, optimizer=RmsProp(momentum=0.5))
     killed(NETS[name], recipe, step).assert_equals(undisturbed(NETS[name], recipe))
 
 
-def test_killed_between_the_last_batch_and_the_end():
+def test_resume_after_kill_between_the_last_batch_and_the_end():
     recipe = tiny_recipe()
     trainer = make_trainer(RICH, recipe)
     stream = []
@@ -154,14 +154,14 @@ def test_killed_between_the_last_batch_and_the_end():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
-def test_in_every_precision(precision: str):
+def test_resume_in_every_precision_gives_identical_weights(precision: str):
     recipe = tiny_recipe(precision=precision, augmentation=AUGMENTATION, seed=3)
     whole = undisturbed(RICH, recipe)
     cut(RICH, recipe, 4, 9).assert_equals(whole)
     killed(RICH, recipe, 8).assert_equals(whole)
 
 
-def test_a_changed_knob_survives_the_cut():
+def test_changed_hyperparameter_survives_a_resume():
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
     knobs = UpdateHyperparameters(
         hyperparameters={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
@@ -175,7 +175,7 @@ def test_a_changed_knob_survives_the_cut():
     Result(second, first + play(second)).assert_equals(whole)
 
 
-def test_the_diagnosis_is_told_once_however_the_run_is_cut():
+def test_diagnosis_is_reported_once_across_resumes():
     recipe = tiny_recipe(lr=0.02, epochs=3)
     trainer = make_trainer(PLAIN, recipe)
     expected = [(event.step, event.message) for event in play(trainer) if event.kind == "diagnosed"]
@@ -186,7 +186,7 @@ def test_the_diagnosis_is_told_once_however_the_run_is_cut():
     assert [(event.step, event.message) for event in stream if event.kind == "diagnosed"] == expected
 
 
-def test_pauses_steps_and_snapshots_change_nothing():
+def test_pauses_steps_and_snapshots_do_not_change_the_weights():
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     script = Script(
         {0: [Pause()], 4: [SaveSnapshot()], 5: [Pause()], 10: [SaveSnapshot()]},
@@ -205,7 +205,7 @@ def test_pauses_steps_and_snapshots_change_nothing():
     assert not script.then
 
 
-def test_looking_between_events_changes_nothing():
+def test_reading_weights_between_events_does_not_change_the_run():
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     trainer = make_trainer(RICH, recipe)
     stream = []
@@ -215,14 +215,14 @@ def test_looking_between_events_changes_nothing():
         evaluate(trainer.model, trainer._validation)
         assert trainer.model.training == was_training
         taken = trainer.get_weights()
-        next(iter(taken.values())).fill_(float("nan"))  # a copy: what is done to it is nobody else's business
+        next(iter(taken.values())).fill_(float("nan"))  # a copy, so the run must not change
         through_bytes(trainer.create_checkpoint())
         torch.manual_seed(0)
         torch.rand(7)
     Result(trainer, stream).assert_equals(undisturbed(RICH, recipe))
 
 
-def test_the_process_s_own_random_numbers_are_left_alone():
+def test_training_keeps_the_random_state_of_the_process():
     torch.manual_seed(11)
     expected = torch.rand(4)
     torch.manual_seed(11)
@@ -230,7 +230,7 @@ def test_the_process_s_own_random_numbers_are_left_alone():
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_how_often_it_reports_changes_no_weight():
+def test_report_interval_does_not_change_the_weights():
     recipe = tiny_recipe()
     trainer = make_trainer(
         RICH, recipe, evaluation_schedule=EvaluationSchedule(max_evaluations_per_epoch=1, report_interval_s=1e9)
@@ -240,8 +240,8 @@ def test_how_often_it_reports_changes_no_weight():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_with_several_threads(precision: str):
-    """Large enough that the work is really shared between threads."""
+def test_resume_with_several_threads_gives_identical_weights(precision: str):
+    """The network is large enough for several threads."""
     images = tiny_splits(256, size=28, classes=4)
     architecture = net(
         Conv2d(out_channels=16),
@@ -273,7 +273,7 @@ Knobs = dict[str, Any]
 Turns = dict[int, list[events.Command]]
 SCHEDULES = (Constant(), StepDecay(step_size=1), Cosine(), OneCycle())
 CASES = int(os.environ.get("EXACT_CASES", "2"))
-"""For every optimizer and schedule; ``EXACT_CASES=100`` for a long look."""
+"""For every optimizer and schedule; ``EXACT_CASES=100`` for a longer test."""
 
 
 def optimizer_fields(kind: str, chance: random.Random) -> Knobs:
@@ -288,7 +288,7 @@ def optimizer_fields(kind: str, chance: random.Random) -> Knobs:
 
 
 def turned(recipe: Recipe, architecture: Architecture, chance: random.Random) -> Knobs:
-    """One or two knobs with other values."""
+    """One or two hyperparameters with other values."""
     augmentations = ([], [{"kind": "flip"}], [item.model_dump() for item in AUGMENTATION])
     every: Knobs = {
         "lr": round(10 ** chance.uniform(-3, -1.5), 6),
@@ -305,7 +305,7 @@ def turned(recipe: Recipe, architecture: Architecture, chance: random.Random) ->
 
 
 def turns_at(turns: dict[int, Knobs], extra: dict[int, Sequence[events.Command]], *, first: bool = True) -> Turns:
-    """The commands by step: knobs, and others before or after them."""
+    """Commands by step: hyperparameter changes, and others before or after them."""
     found: Turns = {}
     for step in sorted(turns.keys() | extra.keys()):
         change = [UpdateHyperparameters(hyperparameters=turns[step])] if step in turns else []
@@ -314,7 +314,7 @@ def turns_at(turns: dict[int, Knobs], extra: dict[int, Sequence[events.Command]]
 
 
 class Told(Result):
-    """A run's weights, figures, turned knobs and findings."""
+    """Weights, metrics, changed hyperparameters and diagnoses of a run."""
 
     def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
         super().__init__(trainer, stream)
@@ -329,7 +329,7 @@ class Told(Result):
 def stopped_and_resumed(
     architecture: Architecture, recipe: Recipe, turns: dict[int, Knobs], cuts: Sequence[int], *, first: bool
 ) -> Told:
-    """Stopped at every cut and gone on with by a new trainer; knobs of the same step turn before the stop or after."""
+    """Stop at every given step and resume with a new trainer; changes of that step come before or after the stop."""
     trainer, stream, left = make_trainer(architecture, recipe), [], dict(turns)
     for cut_step in cuts:
         before = {step: knobs for step, knobs in left.items() if step < cut_step + first}
@@ -341,26 +341,28 @@ def stopped_and_resumed(
 
 
 def killed_and_resumed(architecture: Architecture, recipe: Recipe, turns: dict[int, Knobs], step: int) -> Told:
-    """Killed after the batch ``step``; gone on with from the newest checkpoint, of which there may be none yet."""
+    """Kill after batch ``step`` and resume from the newest checkpoint, or start again without one."""
     trainer, stream = make_trainer(architecture, recipe), []
     script = Script(turns_at(turns, {}))
-    script.trainer, kept, cut_at = trainer, None, 0
+    script.trainer, checkpoint_state, cut_at = trainer, None, 0
     for event in trainer.run(script):
         stream.append(event)
         if event.kind == "checkpoint_saved":
-            kept, cut_at = through_bytes(trainer.create_checkpoint()), len(stream)
+            checkpoint_state, cut_at = through_bytes(trainer.create_checkpoint()), len(stream)
         if event.kind == "step_done" and event.step == step:
             break
-    trainer = resumed(architecture, recipe, kept) if kept else make_trainer(architecture, recipe)
-    done = kept["step"] if kept else -1
+    trainer = (
+        resumed(architecture, recipe, checkpoint_state) if checkpoint_state else make_trainer(architecture, recipe)
+    )
+    done = checkpoint_state["step"] if checkpoint_state else -1
     left = {at: knobs for at, knobs in turns.items() if at > done}
     return Told(trainer, stream[:cut_at] + play(trainer, Script(turns_at(left, {}))))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_knobs_turned_at_any_step_and_cuts_at_any_other(name: str, schedule: Any):
-    """Paused, stopped and killed at random steps, the last two resumed from bytes: all as if nobody had."""
+def test_hyperparameter_changes_and_stops_at_random_steps_give_identical_runs(name: str, schedule: Any):
+    """Runs paused, stopped or killed at random steps equal the uninterrupted run."""
     for case in range(CASES):
         chance = random.Random(f"{name}/{schedule.kind}/{case}")
         architecture = chance.choice((PLAIN, RICH, RICH))

@@ -1,4 +1,4 @@
-"""The place in the data counts images: each comes once an epoch, however often the batch size changes on the way."""
+"""Learner: order of images, learning rates and live hyperparameters at changing batch sizes."""
 
 import math
 from collections.abc import Callable
@@ -44,7 +44,7 @@ SMALL = net(Flatten(), Output(), classes=2, size=2)
 
 
 def numbered(count: int) -> LabeledImages:
-    """Images that carry their own number in their first two pixels."""
+    """Images with their index in the first two pixels."""
     images = torch.zeros(count, 1, 2, 2, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(count) % 250
     images[:, 0, 0, 1] = torch.arange(count) // 250
@@ -52,7 +52,7 @@ def numbered(count: int) -> LabeledImages:
 
 
 class Watched(Learner):
-    """A learner that knows which images each batch held."""
+    """A learner that records the images of each batch."""
 
     def __init__(self, count: int, recipe: Recipe) -> None:
         model = build_model(SMALL)
@@ -79,7 +79,7 @@ def train_epoch(learner: Watched, sizes: list[int]) -> tuple[list[BatchResult], 
 
 @given(data=st.data(), count=st.integers(10, 70))
 @settings(max_examples=80)
-def test_every_image_once_an_epoch_for_any_batch_sizes(data: st.DataObject, count: int):
+def test_every_image_is_trained_once_per_epoch_for_any_batch_sizes(data: st.DataObject, count: int):
     sizes = st.lists(st.integers(1, count), min_size=1, max_size=12)
     learner = Watched(count, tiny_recipe(epochs=100, seed=data.draw(st.integers(0, 99))))
     done = 0
@@ -102,7 +102,7 @@ def test_every_image_once_an_epoch_for_any_batch_sizes(data: st.DataObject, coun
 
 @given(data=st.data(), count=st.integers(10, 60))
 @settings(max_examples=30)
-def test_the_order_is_the_seed_s_and_the_epoch_s_whatever_the_batches(data: st.DataObject, count: int):
+def test_order_depends_on_seed_and_epoch_but_not_on_batch_sizes(data: st.DataObject, count: int):
     one_by_one, other = (Watched(count, tiny_recipe(epochs=100, seed=3, batch_size=1)) for _ in range(2))
     orders = []
     for _ in range(2):
@@ -116,7 +116,7 @@ def test_the_order_is_the_seed_s_and_the_epoch_s_whatever_the_batches(data: st.D
 
 @pytest.mark.parametrize("count", [48, 49, 50, 63, 64])
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 16, 48])
-def test_steps_per_epoch_is_how_many_there_are(count: int, batch_size: int):
+def test_steps_per_epoch_equals_the_number_of_batches(count: int, batch_size: int):
     learner = Watched(count, tiny_recipe(batch_size=batch_size))
     expected = learner.steps_per_epoch
     batches, _ = train_epoch(learner, [batch_size])
@@ -124,15 +124,15 @@ def test_steps_per_epoch_is_how_many_there_are(count: int, batch_size: int):
     assert sum(batch.size for batch in batches) == count - (count % batch_size == 1 and batch_size > 1)
 
 
-def test_a_single_last_image_is_left_out_unless_every_batch_is_a_single_image():
+def test_last_batch_of_one_image_is_left_out_unless_the_batch_size_is_one():
     assert [len(train_epoch(Watched(33, tiny_recipe()), [size])[0]) for size in (16, 32, 11, 1)] == [2, 1, 3, 33]
     learner = Watched(33, tiny_recipe())
     train_epoch(learner, [1] * 31 + [16])
     assert len(learner.seen[-1]) == 2, "the last two of them come together"
 
 
-def test_batch_norm_never_meets_a_single_image():
-    """From any place that batches of at least two can lead to, at least two are left."""
+def test_batch_norm_never_gets_a_batch_of_one_image():
+    """At any position that batches of two or more can reach, at least two images are left."""
     architecture = net(Conv2d(out_channels=2, kernel_size=8), BatchNorm(), Flatten(), Output())
     for sizes in ([16, 15, 2], [3], [7, 6, 5, 4, 3, 2], [46, 2], [45, 16], [2] * 22 + [48]):
         changes = {
@@ -160,16 +160,16 @@ SCHEDULES: dict[str, tuple[Schedule, Any]] = {
 
 @pytest.mark.parametrize(("count", "batch_size"), [(48, 16), (50, 16), (49, 16), (12, 1), (30, 7), (31, 30)])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_the_learning_rate_of_every_batch_is_torch_s(name: str, count: int, batch_size: int):
+def test_learning_rate_of_every_batch_equals_pytorch(name: str, count: int, batch_size: int):
     schedule, of_torch = SCHEDULES[name]
     learner = Watched(count, tiny_recipe(schedule=schedule, lr=0.1, batch_size=batch_size, epochs=5))
-    per_epoch, found = learner.steps_per_epoch, []
+    per_epoch, actual = learner.steps_per_epoch, []
     while not learner.is_finished:
         expected = learner.lr
-        found.append(learner.train_batch().lr)
-        assert found[-1] == expected
-    assert len(found) == 5 * per_epoch
-    assert found == pytest.approx(of_torch(len(found), per_epoch), rel=1e-6, abs=1e-12)
+        actual.append(learner.train_batch().lr)
+        assert actual[-1] == expected
+    assert len(actual) == 5 * per_epoch
+    assert actual == pytest.approx(of_torch(len(actual), per_epoch), rel=1e-6, abs=1e-12)
 
 
 def rate_at(learner: Learner, images: float, batch_size: int) -> float:
@@ -189,7 +189,7 @@ BY_HAND: dict[str, tuple[Schedule, Callable[[int], float]]] = {
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_the_learning_rate_is_that_of_the_images_seen_whatever_the_batch_size(name: str):
+def test_learning_rate_depends_on_the_images_trained_not_on_the_batch_size(name: str):
     schedule, by_hand = BY_HAND[name]
     learner = Watched(96, tiny_recipe(schedule=schedule, lr=0.1, epochs=3))
     for images in range(0, 3 * 96, 2):
@@ -203,20 +203,20 @@ def test_the_learning_rate_is_that_of_the_images_seen_whatever_the_batch_size(na
     schedule=st.sampled_from((Cosine(), OneCycle(), OneCycle(pct_start=0.1, div_factor=100))),
 )
 @settings(max_examples=150)
-def test_a_change_of_batch_size_shifts_the_schedule_by_less_than_a_batch(
+def test_batch_size_change_shifts_the_schedule_by_less_than_a_batch(
     images: int, sizes: tuple[int, int], schedule: Schedule
 ):
     """Batches that do not fill the epoch, and the peak of a cycle, lie on whole steps: hence not exactly."""
     learner = Watched(96, tiny_recipe(schedule=schedule, lr=0.1, epochs=3))
     before, after = sizes
-    found = rate_at(learner, images, after)
+    actual = rate_at(learner, images, after)
     reach = max(sizes)
     around = [rate_at(learner, images + reach * part / 40, before) for part in range(-40, 41)]
     lowest = 0.0 if images + 2 * reach >= 3 * 96 else min(around)
-    assert lowest - 1e-3 <= found <= max(around) + 1e-3
+    assert lowest - 1e-3 <= actual <= max(around) + 1e-3
 
 
-def test_the_learning_rate_of_a_run_goes_on_where_it_was():
+def test_learning_rate_continues_after_batch_size_changes():
     recipe = tiny_recipe(schedule=Cosine(), lr=0.1, epochs=2)
     script = Script(
         {
@@ -229,15 +229,15 @@ def test_the_learning_rate_of_a_run_goes_on_where_it_was():
     assert len(done) == 4 + 24
     undisturbed = [event for event in play(make_trainer(recipe=recipe)) if event.kind == "step_done"]
     # A batch's rate is that of the place where it begins.
-    expected = {place: event.lr for place, event in enumerate(undisturbed)}
+    expected = {index: event.lr for index, event in enumerate(undisturbed)}
     begins = [0.0, *(event.epochs * 6 for event in done)]
-    found = {round(begin): event.lr for begin, event in zip(begins, done, strict=False) if begin == round(begin)}
-    assert sorted(found) == [0, 1, 2, 3, *range(6, 12)]
-    assert found == pytest.approx({place: expected[place] for place in found})
+    actual = {round(begin): event.lr for begin, event in zip(begins, done, strict=False) if begin == round(begin)}
+    assert sorted(actual) == [0, 1, 2, 3, *range(6, 12)]
+    assert actual == pytest.approx({index: expected[index] for index in actual})
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5])
-def test_epochs_changed_in_mid_run_are_the_epochs_trained(epochs: int):
+def test_run_trains_the_changed_number_of_epochs(epochs: int):
     script = Script({7: [UpdateHyperparameters(hyperparameters={"epochs": epochs})]})
     stream = play(make_trainer(recipe=tiny_recipe(epochs=3)), script)
     assert stream[-1] == events.RunEnded(step=stream[-1].step, elapsed_s=stream[-1].elapsed_s, status="completed")
@@ -245,7 +245,7 @@ def test_epochs_changed_in_mid_run_are_the_epochs_trained(epochs: int):
     assert [event.epoch for event in stream if event.kind == "epoch_done"] == list(range(1, epochs + 1))
 
 
-def test_evaluations_and_checkpoints_keep_their_places_when_the_batch_size_changes():
+def test_evaluation_and_checkpoint_positions_do_not_depend_on_the_batch_size():
     script = Script({6: [UpdateHyperparameters(hyperparameters={"batch_size": 3})]})
     stream = play(make_trainer(), script)
     measured = [event.step for event in stream if event.kind == "evaluated" and event.split == "validation"]
@@ -272,7 +272,7 @@ def test_dropout_rates_reach_their_modules_in_order(architecture: Any, data: st.
     assert rates_of(model) == list(rates)
 
 
-def test_a_change_of_dropout_is_told_and_takes_effect():
+def test_dropout_change_is_reported_and_takes_effect():
     stream = play(make_trainer(RICH), Script({5: [UpdateHyperparameters(hyperparameters={"dropout": [0.0, 0.9]})]}))
     (changed,) = [event for event in stream if event.kind == "hyperparameter_changed"]
     assert (changed.hyperparameter, changed.before, changed.after) == ("dropout", [0.1, 0.3], [0.0, 0.9])
@@ -290,7 +290,7 @@ def test_a_change_of_dropout_is_told_and_takes_effect():
     ],
     ids=lambda item: item.kind,
 )
-def test_an_optimizer_s_fields_change_between_two_batches_and_its_moments_stay(optimizer: Any, changed: Any):
+def test_optimizer_fields_change_between_batches_and_moments_are_kept(optimizer: Any, changed: Any):
     learner = Watched(48, tiny_recipe(optimizer=optimizer))
     for _ in range(3):
         learner.train_batch()
@@ -306,7 +306,7 @@ def test_an_optimizer_s_fields_change_between_two_batches_and_its_moments_stay(o
     learner.train_batch()
 
 
-def test_a_state_without_an_optimizer_begins_its_moments_anew():
+def test_state_without_optimizer_resets_the_moments():
     learner = Watched(48, tiny_recipe())
     for _ in range(4):
         learner.train_batch()
@@ -318,7 +318,7 @@ def test_a_state_without_an_optimizer_begins_its_moments_anew():
     assert not fresh.state_dict()["optimizer"]["state"]
 
 
-def test_an_image_is_augmented_differently_in_every_epoch():
+def test_image_is_augmented_differently_in_every_epoch():
     learner = Watched(16, tiny_recipe(epochs=3, augmentation=(Noise(std=0.5),)))
     seen: list[torch.Tensor] = []
     learner.model[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, :, 1].clone()))
@@ -329,7 +329,7 @@ def test_an_image_is_augmented_differently_in_every_epoch():
     assert len({images.numpy().tobytes() for images in seen}) == 3
 
 
-def test_a_net_without_dropout_draws_no_random_numbers():
+def test_network_without_dropout_draws_no_random_numbers():
     learner = Learner(build_model(net(GlobalAvgPool(), Output())), tiny_recipe(), tiny_images(48), CPU)
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -338,7 +338,7 @@ def test_a_net_without_dropout_draws_no_random_numbers():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_residual_blocks_are_made_for_the_rates_inside():
+def test_dropout_rates_in_residual_blocks_are_set():
     block = Residual(layers=(Conv2d(out_channels=1, padding="same"), Dropout(p=0.4), Dropout(p=0.2, enabled=False)))
     architecture = net(Dropout(p=0.1), block, Flatten(), Dropout(p=0.3), Output())
     assert rates_of(build_model(architecture)) == [0.1, 0.4, 0.3]

@@ -21,13 +21,13 @@ def rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
 def rates_of_torch(make: type[LRScheduler], total: int, lr: float, every: int = 1, **options: object) -> list[float]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
     scheduler = make(optimizer, **options)
-    found = []
+    actual = []
     for step in range(total):
-        found.append(optimizer.param_groups[0]["lr"])
+        actual.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         if (step + 1) % every == 0 and step + 1 < total:
             scheduler.step()
-    return found
+    return actual
 
 
 def test_constant_schedule():
@@ -43,22 +43,22 @@ def test_step_decay_by_hand_and_as_torch():
 
 def test_cosine_by_hand_and_as_torch():
     recipe = Recipe(lr=2.0, epochs=2, schedule=Cosine())
-    found = rates(recipe, 3)
-    assert found[0] == 2.0
-    assert found[1] == pytest.approx(1 + 3**0.5 / 2)
-    assert found[2] == pytest.approx(1.5)
-    assert found[3] == pytest.approx(1.0)
-    assert found == pytest.approx(rates_of_torch(CosineAnnealingLR, 6, 2.0, T_max=6))
+    actual = rates(recipe, 3)
+    assert actual[0] == 2.0
+    assert actual[1] == pytest.approx(1 + 3**0.5 / 2)
+    assert actual[2] == pytest.approx(1.5)
+    assert actual[3] == pytest.approx(1.0)
+    assert actual == pytest.approx(rates_of_torch(CosineAnnealingLR, 6, 2.0, T_max=6))
 
 
 def test_one_cycle_by_hand():
     recipe = Recipe(lr=1.0, epochs=1, schedule=OneCycle(pct_start=0.5, div_factor=10))
-    found = rates(recipe, 10)
-    assert found[0] == pytest.approx(0.1)
-    assert found[2] == pytest.approx(0.55)
-    assert found[4] == pytest.approx(1.0)
-    assert found[9] == pytest.approx(1e-5)
-    assert max(found) == found[4]
+    actual = rates(recipe, 10)
+    assert actual[0] == pytest.approx(0.1)
+    assert actual[2] == pytest.approx(0.55)
+    assert actual[4] == pytest.approx(1.0)
+    assert actual[9] == pytest.approx(1e-5)
+    assert max(actual) == actual[4]
 
 
 @pytest.mark.parametrize("total", [10, 33, 100, 860])
@@ -74,8 +74,8 @@ def test_one_cycle_as_torch(total: int, pct_start: float, div_factor: float):
 @pytest.mark.parametrize("total", [1, 2, 3, 4])
 @pytest.mark.parametrize("schedule", [StepDecay(), Cosine(), OneCycle(), OneCycle(pct_start=0.95)], ids=str)
 def test_shortest_runs_have_positive_learning_rates(total: int, schedule):
-    found = rates(Recipe(lr=0.1, schedule=schedule), total)
-    assert all(0 < rate <= 0.1 for rate in found)
+    actual = rates(Recipe(lr=0.1, schedule=schedule), total)
+    assert all(0 < rate <= 0.1 for rate in actual)
 
 
 OPTIMIZERS = [

@@ -1,4 +1,4 @@
-"""Every preset that is not broken trains a few steps on its own data set."""
+"""Every preset that is not broken trains a few steps on its dataset."""
 
 import math
 import tarfile
@@ -31,22 +31,22 @@ def few_steps(preset: ArchitecturePreset) -> Recipe:
 
 def check_steps(trainer: Trainer) -> None:
     before = trainer.get_weights()
-    told = []
+    fields = []
     for event in trainer.run():
-        told.append(event)
-        if event.kind == "epoch_done":  # the test images are left alone
+        fields.append(event)
+        if event.kind == "epoch_done":  # before the test images are evaluated
             break
-    losses = [event.loss for event in told if event.kind == "step_done"]
+    losses = [event.loss for event in fields if event.kind == "step_done"]
     assert len(losses) == BATCHES
     assert all(math.isfinite(loss) for loss in losses)
-    assert [event.size for event in told if event.kind == "evaluated"] == [VALIDATION_SIZE]
+    assert [event.size for event in fields if event.kind == "evaluated"] == [VALIDATION_SIZE]
     after = trainer.get_weights()
     unchanged = [name for name, _ in trainer.model.named_parameters() if torch.equal(before[name], after[name])]
     assert not unchanged
 
 
 @pytest.mark.parametrize("preset", GREY, ids=lambda preset: preset.name)
-def test_a_preset_trains_on_mnist(preset: ArchitecturePreset):
+def test_preset_trains_on_mnist(preset: ArchitecturePreset):
     recipe = few_steps(preset)
     assert recipe.dataset == "mnist"
     check_steps(Trainer(preset.architecture, recipe))
@@ -54,7 +54,7 @@ def test_a_preset_trains_on_mnist(preset: ArchitecturePreset):
 
 @pytest.fixture(scope="module")
 def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A data folder into which CIFAR-10 was brought by hand."""
+    """A data folder with a copy of CIFAR-10."""
     if not ARCHIVE.exists():
         pytest.skip("CIFAR-10 is not beside the project: only made-up images of its shape are trained on")
     home = tmp_path_factory.mktemp("cifar10")
@@ -67,14 +67,14 @@ def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("preset", COLOUR, ids=lambda preset: preset.name)
-def test_a_preset_for_color_images_trains_on_cifar10(preset: ArchitecturePreset, cifar10: None):
+def test_preset_for_color_images_trains_on_cifar10(preset: ArchitecturePreset, cifar10: None):
     recipe = few_steps(preset)
     assert recipe.dataset == "cifar10"
     check_steps(Trainer(preset.architecture, recipe))
 
 
 @pytest.mark.parametrize("preset", COLOUR, ids=lambda preset: preset.name)
-def test_a_preset_for_color_images_trains_on_synthetic_images(preset: ArchitecturePreset):
+def test_preset_for_color_images_trains_on_synthetic_images(preset: ArchitecturePreset):
     source = torch.Generator().manual_seed(0)
 
     def made_up(count: int) -> LabeledImages:

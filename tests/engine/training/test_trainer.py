@@ -39,10 +39,10 @@ MACHINE_DEPENDENT = {"elapsed_s", "images_per_second", "loss", "accuracy", "trai
 
 
 def structure(stream: list[events.Event]) -> list[str]:
-    """Kinds, steps, sizes, learning rates and knobs; what a machine computes is left out."""
+    """Kinds, steps, sizes, learning rates and hyperparameters, without values that depend on the machine."""
     lines = []
     for event in stream:
-        if event.kind == "diagnosed":  # its words hang on figures
+        if event.kind == "diagnosed":  # its text depends on metrics
             continue
         fields = event.model_dump(mode="json", exclude=MACHINE_DEPENDENT)
         rounded = {key: round(value, 5) if isinstance(value, float) else value for key, value in fields.items()}
@@ -60,10 +60,10 @@ def test_event_stream_equals_the_golden_file():
         then=[TrainSteps(batches=2), Resume()],
     )
     stream = play(make_trainer(recipe=tiny_recipe(schedule=Cosine())), script)
-    found = "\n".join(structure(stream)) + "\n"
+    actual = "\n".join(structure(stream)) + "\n"
     if os.environ.get("UPDATE_GOLDEN"):
-        GOLDEN.write_text(found)
-    assert found == GOLDEN.read_text()
+        GOLDEN.write_text(actual)
+    assert actual == GOLDEN.read_text()
 
 
 def test_stream_begins_ends_and_is_ordered():
@@ -125,15 +125,15 @@ def test_other_seed_other_weights_and_order():
 
 def test_pause_and_resume_at_the_batch():
     script = Script({4: [Pause()]}, then=[Resume()])
-    found = kinds(play(make_trainer(), script), "evaluated", "diagnosed", "epoch_done")
-    at = found.index(("paused", 4))
-    assert found[at - 2 : at] == [("snapshot_saved", 4), ("checkpoint_saved", 4)]
-    assert found[at + 1 : at + 3] == [("resumed", 4), ("step_done", 5)]
+    actual = kinds(play(make_trainer(), script), "evaluated", "diagnosed", "epoch_done")
+    at = actual.index(("paused", 4))
+    assert actual[at - 2 : at] == [("snapshot_saved", 4), ("checkpoint_saved", 4)]
+    assert actual[at + 1 : at + 3] == [("resumed", 4), ("step_done", 5)]
     assert script.waited == 1
 
 
 @pytest.mark.parametrize("batches", [1, 3])
-def test_step_trains_so_many_and_waits(batches: int):
+def test_train_steps_command_trains_its_batches_and_pauses(batches: int):
     script = Script({2: [Pause()]}, then=[TrainSteps(batches=batches), TrainSteps(batches=1), Stop()])
     stream = play(make_trainer(), script)
     assert [event.step for event in stream if event.kind == "paused"] == [2, 2 + batches, 3 + batches]
@@ -241,7 +241,7 @@ def test_invalid_hyperparameter_change_is_rejected_with_an_event(knobs: dict[str
 
 
 @pytest.mark.parametrize(("architecture", "lr"), [(RICH, 100), (PLAIN, 1000)], ids=["100", "1000"])
-def test_too_high_a_learning_rate_fails_with_an_explanation(architecture, lr: int):
+def test_too_high_learning_rate_fails_with_an_explanation(architecture, lr: int):
     stream = play(make_trainer(architecture, tiny_recipe(lr=lr, optimizer=Sgd())))
     failure = stream[-1]
     assert isinstance(failure, events.RunFailed)

@@ -1,4 +1,4 @@
-"""Activations: by hand for a tiny network, against the model for any network."""
+"""Activations: computed by hand for a tiny network, and compared with the model for any network."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def _tiny() -> Model:
     return model
 
 
-def test_a_tiny_net_by_hand() -> None:
+def test_activations_of_a_tiny_network_by_hand() -> None:
     conv, pool, flat, linear, dropout, output = compute_activations(_tiny(), IMAGE)
     # Map 0: upper left − lower right + 0.5; map 1: twice the upper right − 1.
     assert conv.pre_activation is not None
@@ -63,7 +63,7 @@ def test_a_tiny_net_by_hand() -> None:
     assert [values.pre_activation is None for values in (pool, flat, linear, dropout, output)] == [True] * 5
 
 
-def test_values_know_their_layers() -> None:
+def test_activations_have_the_index_and_id_of_their_layer() -> None:
     model = _tiny()
     values = compute_activations(model, IMAGE)
     assert [value.layer_index for value in values] == [0, 2, 3, 4, 5, 6]
@@ -72,7 +72,7 @@ def test_values_know_their_layers() -> None:
     assert all(value.output.dtype == np.float32 for value in values)
 
 
-def test_before_and_after_of_a_residual_block() -> None:
+def test_pre_activation_and_output_of_a_residual_block() -> None:
     architecture = Architecture(
         input=InputShape(height=3, width=3),
         layers=(
@@ -86,11 +86,11 @@ def test_before_and_after_of_a_residual_block() -> None:
     assert isinstance(block.body, torch.nn.Sequential)
     set_weights(block.body[0], [[[[-1]]]], [0.25])
     residual, pooled, _ = compute_activations(model, IMAGE)
-    wanted = IMAGE + np.maximum(0.25 - IMAGE, 0)
+    expected = IMAGE + np.maximum(0.25 - IMAGE, 0)
     assert residual.pre_activation is not None
-    np.testing.assert_allclose(residual.pre_activation, wanted)
-    np.testing.assert_allclose(residual.output, wanted)
-    np.testing.assert_allclose(pooled.output, [wanted.mean()], rtol=1e-6)
+    np.testing.assert_allclose(residual.pre_activation, expected)
+    np.testing.assert_allclose(residual.output, expected)
+    np.testing.assert_allclose(pooled.output, [expected.mean()], rtol=1e-6)
     assert pooled.pre_activation is None
 
 
@@ -106,7 +106,7 @@ def test_before_and_after_of_a_residual_block() -> None:
         ("gelu", lambda x: x * 0.5 * (1 + torch.erf(torch.from_numpy(x) / 2**0.5).numpy())),
     ],
 )
-def test_after_is_the_activation_of_before(name: str, function: object) -> None:
+def test_output_is_the_activation_of_the_pre_activation(name: str, function: object) -> None:
     layers = (Conv2d(out_channels=3, kernel_size=2, activation=name), GlobalAvgPool(), Output())  # type: ignore[arg-type]
     model = model_of(Architecture(input=InputShape(height=3, width=3), layers=layers), seed=5)
     conv = compute_activations(model, IMAGE)[0]
@@ -115,7 +115,7 @@ def test_after_is_the_activation_of_before(name: str, function: object) -> None:
     np.testing.assert_allclose(conv.output, function(conv.pre_activation), rtol=1e-5, atol=1e-6)  # type: ignore[operator]
 
 
-def test_batch_norm_uses_its_running_figures() -> None:
+def test_batch_norm_uses_its_running_statistics() -> None:
     architecture = Architecture(input=InputShape(height=3, width=3), layers=(BatchNorm(eps=0.1), Flatten(), Output()))
     model = model_of(architecture)
     norm = model.module[0]
@@ -133,7 +133,7 @@ def test_batch_norm_uses_its_running_figures() -> None:
 
 @given(architecture=strategies.architectures())
 @settings(max_examples=40)
-def test_the_last_values_are_the_models_scores(architecture: Architecture) -> None:
+def test_last_activations_are_the_logits_of_the_model(architecture: Architecture) -> None:
     model = model_of(architecture)
     image = np.random.default_rng(0).random(architecture.input.shape, dtype=np.float32)
     kept = image.copy()
@@ -154,7 +154,7 @@ def test_the_last_values_are_the_models_scores(architecture: Architecture) -> No
     np.testing.assert_array_equal(image, kept)
 
 
-def test_looking_leaves_nothing_behind() -> None:
+def test_compute_activations_leaves_the_model_unchanged() -> None:
     model = _tiny()
     first = compute_activations(model, IMAGE)
     first[0].output[:] = 99

@@ -30,8 +30,8 @@ def net(*layers: object, side: int = 4, channels: int = 1) -> Architecture:
 
 @given(architecture=architectures(), data=st.data())
 @settings(max_examples=60)
-def test_every_value_of_every_layer_adds_up_to_what_torch_says(architecture: Architecture, data: st.DataObject) -> None:
-    """Every kind, stride, padding, dilation, groups; running figures of batch norm as after training, not 0 and 1."""
+def test_explained_values_of_every_layer_equal_pytorch(architecture: Architecture, data: st.DataObject) -> None:
+    """Every kind, stride, padding, dilation and groups; batch norm has running statistics as after training."""
     model = model_of(architecture, seed=data.draw(st.integers(0, 99)))
     source = torch.Generator().manual_seed(7)
     for name, tensor in model.module.named_buffers():
@@ -44,20 +44,20 @@ def test_every_value_of_every_layer_adds_up_to_what_torch_says(architecture: Arc
         expected = values.output[number].reshape(channel.output.shape)
         np.testing.assert_array_equal(channel.output, expected)
         row, column = (data.draw(st.integers(0, size - 1)) for size in channel.output.shape)
-        found = channel.explain_value(row, column)
-        # The size of what is added up says how far float32 can be off.
+        actual = channel.explain_value(row, column)
+        # The rounding error of float32 grows with the size of the summands.
         size = 1.0 + sum(
             float(np.abs(term.patch * (1 if term.weights is None else term.weights)).sum())
-            for term in found.contributions
+            for term in actual.contributions
         )
-        assert found.output == pytest.approx(float(expected[row, column]), abs=1e-5 * size)
-        assert found.pre_activation == pytest.approx(float(channel.pre_activation[row, column]), abs=1e-5 * size)
-        top, left, bottom, right = found.patch_box
+        assert actual.output == pytest.approx(float(expected[row, column]), abs=1e-5 * size)
+        assert actual.pre_activation == pytest.approx(float(channel.pre_activation[row, column]), abs=1e-5 * size)
+        top, left, bottom, right = actual.patch_box
         assert 0 <= top <= bottom <= channel.inputs.shape[1]
         assert 0 <= left <= right <= channel.inputs.shape[2]
 
 
-def test_a_convolution_by_hand() -> None:
+def test_explained_convolution_by_hand() -> None:
     model = model_of(net(Conv2d(out_channels=2, kernel_size=2, padding=1, stride=2, activation="relu")))
     kernel = [[[[1.0, 2.0], [3.0, -1.0]]], [[[0.0, 0.0], [0.0, 4.0]]]]
     set_weights(model.module[0], kernel, [0.5, -1.0])
@@ -75,7 +75,7 @@ def test_a_convolution_by_hand() -> None:
     assert (second.pre_activation, second.output) == (-1.0, 0.0)
 
 
-def test_each_rule_by_hand() -> None:
+def test_each_explanation_rule_by_hand() -> None:
     largest = explain_channel(model_of(net(MaxPool2d(kernel_size=2, stride=2, padding=1))), -RAMP, 0, 0).explain_value(
         1, 1
     )
@@ -90,13 +90,13 @@ def test_each_rule_by_hand() -> None:
     assert scaled.output == pytest.approx((0.5 - 0.25) / 0.3 * 3 + 1)
 
 
-def test_groups_see_only_their_own_channels() -> None:
+def test_grouped_convolution_depends_on_its_group_only() -> None:
     model = model_of(net(Conv2d(out_channels=4, kernel_size=1, groups=2), channels=4))
-    found = explain_channel(model, np.ones((4, 4, 4), dtype=np.float32), 0, 3).explain_value(0, 0)
-    assert [term.channel for term in found.contributions] == [2, 3]
+    actual = explain_channel(model, np.ones((4, 4, 4), dtype=np.float32), 0, 3).explain_value(0, 0)
+    assert [term.channel for term in actual.contributions] == [2, 3]
 
 
-def test_a_linear_layer_shows_its_weights_on_the_maps_they_came_from() -> None:
+def test_weights_of_a_linear_layer_have_the_shape_of_the_flattened_maps() -> None:
     model = model_of(net(MaxPool2d(kernel_size=2), channels=3))
     channel = explain_channel(model, np.random.default_rng(0).random((3, 4, 4), dtype=np.float32), 2, 1)
     assert channel.inputs.shape == (3, 2, 2)
@@ -105,16 +105,16 @@ def test_a_linear_layer_shows_its_weights_on_the_maps_they_came_from() -> None:
     assert explain_channel(model, RAMP, 3, 0).inputs.shape == (1, 1, 5)
 
 
-def test_the_two_ways_of_a_residual_block_add_up() -> None:
+def test_branches_of_a_residual_block_add_up() -> None:
     inner = Conv2d(out_channels=1, kernel_size=1, bias=False, activation="none")
     model = model_of(net(Residual(layers=(inner,), activation="none")))
     set_weights(model.module[0].body[0], [[[[3.0]]]])
-    found = explain_channel(model, RAMP, 0, 0).explain_value(1, 2)
-    assert [term.total for term in found.contributions] == [pytest.approx(18 / 16), pytest.approx(6 / 16)]
-    assert found.output == pytest.approx(24 / 16)
+    actual = explain_channel(model, RAMP, 0, 0).explain_value(1, 2)
+    assert [term.total for term in actual.contributions] == [pytest.approx(18 / 16), pytest.approx(6 / 16)]
+    assert actual.output == pytest.approx(24 / 16)
 
 
-def test_softmax_in_steps() -> None:
+def test_softmax_steps() -> None:
     steps = compute_softmax_steps(np.array([0.0, np.log(3), np.log(4)], dtype=np.float32))
     assert [step.probability for step in steps] == pytest.approx([1 / 8, 3 / 8, 4 / 8])
     assert steps[2].exponential == 1.0
@@ -124,7 +124,7 @@ def test_softmax_in_steps() -> None:
 
 
 @pytest.mark.parametrize(("layer", "channel"), [(9, 0), (0, 2), (0, -1)])
-def test_what_is_not_there_is_said(layer: int, channel: int) -> None:
+def test_missing_layer_or_channel_raises(layer: int, channel: int) -> None:
     model = model_of(net(Conv2d(out_channels=2, kernel_size=1)))
     with pytest.raises(PlaygroundError, match=r"no layer|no channel"):
         explain_channel(model, RAMP, layer, channel)

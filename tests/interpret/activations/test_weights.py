@@ -1,4 +1,4 @@
-"""The weights of a layer as pictures: the right numbers in the right shape."""
+"""Weights of a layer as arrays: values and shapes."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_kernels_of_groups_and_no_bias() -> None:
     assert weights.bias is None
 
 
-def test_a_linear_layer_after_flatten_lies_on_its_maps() -> None:
+def test_linear_weights_after_flatten_have_the_shape_of_the_maps() -> None:
     """The weight at (output, channel, y, x) multiplies that pixel: laid back, the products add up to the score."""
     layers = (
         Conv2d(out_channels=3, padding="same"),
@@ -67,7 +67,7 @@ def test_a_linear_layer_after_flatten_lies_on_its_maps() -> None:
     np.testing.assert_allclose(by_hand, linear(maps.flatten()).numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_other_linear_layers_are_rows() -> None:
+def test_weights_of_other_linear_layers_are_rows() -> None:
     layers = (MaxPool2d(), Flatten(), Linear(out_features=7), Output())
     model = model_of(Architecture(input=IMAGE, layers=layers))
     (weights,) = get_layer_weights(model, 3)
@@ -79,7 +79,7 @@ def test_other_linear_layers_are_rows() -> None:
     assert not weights.is_spatial
 
 
-def test_a_flatten_that_is_switched_off_does_not_count() -> None:
+def test_disabled_flatten_is_ignored() -> None:
     layers = (Flatten(), Conv2d(enabled=False), Flatten(enabled=False), Output())
     model = model_of(Architecture(input=IMAGE, layers=layers))
     (weights,) = get_layer_weights(model, 3)
@@ -87,13 +87,13 @@ def test_a_flatten_that_is_switched_off_does_not_count() -> None:
     assert get_layer_weights(model, 1) == get_layer_weights(model, 2) == ()
 
 
-def test_a_residual_block_shows_all_inside_and_the_shortcut() -> None:
+def test_weights_of_a_residual_block_include_inner_layers_and_shortcut() -> None:
     inside = (Conv2d(out_channels=3, padding=1), BatchNorm(), Conv2d(out_channels=4, kernel_size=1, activation="none"))
     model = model_of(Architecture(input=IMAGE, layers=(Residual(layers=inside), GlobalAvgPool(), Output())))
-    found = get_layer_weights(model, 0)
-    assert [weights.kernels.shape for weights in found] == [(3, 2, 3, 3), (4, 3, 1, 1), (4, 2, 1, 1)]
-    assert len({weights.name for weights in found}) == 3
-    assert found[-1].name == "shortcut"
+    actual = get_layer_weights(model, 0)
+    assert [weights.kernels.shape for weights in actual] == [(3, 2, 3, 3), (4, 3, 1, 1), (4, 2, 1, 1)]
+    assert len({weights.name for weights in actual}) == 3
+    assert actual[-1].name == "shortcut"
     plain = model_of(
         Architecture(
             input=IMAGE, layers=(Residual(layers=(Conv2d(out_channels=2, padding=1),)), GlobalAvgPool(), Output())
@@ -111,14 +111,14 @@ def test_layers_without_weights() -> None:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @given(architecture=strategies.architectures())
 @settings(max_examples=50)
-def test_every_convolution_and_linear_weight_is_shown_once(architecture: Architecture) -> None:
+def test_every_convolution_and_linear_weight_is_listed_once(architecture: Architecture) -> None:
     model = model_of(architecture)
     for span in list_module_ranges(architecture):
         parts = [part for module in model.module[span.start : span.stop] for part in module.modules()]
         drawn = [part for part in parts if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
-        found = get_layer_weights(model, span.layer_index)
-        assert sum(weights.kernels.size for weights in found) == sum(part.weight.numel() for part in drawn)
-        for weights in found:
+        actual = get_layer_weights(model, span.layer_index)
+        assert sum(weights.kernels.size for weights in actual) == sum(part.weight.numel() for part in drawn)
+        for weights in actual:
             assert weights.kernels.ndim == 4
-            weights.kernels[:] = 0  # a copy: looking must not change the net
+            weights.kernels[:] = 0  # a copy, so the network must not change
         assert all(float(part.weight.abs().sum()) > 0 for part in drawn)
