@@ -41,7 +41,7 @@ def _conv(out_channels: int, kernel_size: int = 3, **fields: object) -> Conv2d:
     return Conv2d.model_validate({"out_channels": out_channels, "kernel_size": kernel_size, **fields})
 
 
-_FOLLOWS = "follows from the sizes"
+_FOLLOWS = "was inferred from the sizes"
 _KERAS_MOMENTUM = "momentum 0.99 in Keras is 0.01"
 
 TUTORIALS = (
