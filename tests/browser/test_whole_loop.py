@@ -164,7 +164,7 @@ def test_drawing_gets_the_same_prediction_on_the_page_and_the_command_line(
     # A click in the feature strip opens the layer on the Inspect page.
     page.get_by_role("button", name="Inspect Conv 64").first.click()
     expect(page.get_by_text("32×13×13 → 64×11×11")).to_be_visible()
-    expect(page.get_by_text("The input: your drawing")).to_be_visible()
+    expect(page.get_by_text("Input: your drawing")).to_be_visible()
     page.get_by_text("Filters", exact=True).click()
     expect(page.get_by_text("Rows: output channels 1 to 32. Columns: the channels below, 1 to 32")).to_be_visible()
     page.get_by_text("One channel", exact=True).click()

@@ -25,11 +25,11 @@ from playground.core.layers import LAYER_KINDS, Conv2d, Output, Residual
 from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset, get_recipe_preset
 from playground.core.share_link import encode_link
 from playground.core.validation import validate
-from playground.engine.data import mnist
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing
+from playground.engine.data.registry import BUNDLED_LOADERS
 from playground.engine.model.build import build_model
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.manage import delete_run, rename_run
@@ -211,7 +211,8 @@ def test_damaged_dataset_is_reported_and_the_page_keeps_working(app: AppTest, mo
     def damaged() -> None:
         raise AssetError("The bundled file train-images.xz cannot be used.", fix="Install CNN Playground again.")
 
-    monkeypatch.setattr(mnist, "load_mnist", damaged)
+    for parser in BUNDLED_LOADERS:
+        monkeypatch.setitem(BUNDLED_LOADERS, parser, damaged)
     app.run()
     assert not app.exception
     assert "pg-problem" not in html_of(app)  # the first page needs no data
