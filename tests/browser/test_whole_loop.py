@@ -166,9 +166,9 @@ def test_drawing_gets_the_same_prediction_on_the_page_and_the_command_line(
     expect(page.get_by_text("32×13×13 → 64×11×11")).to_be_visible()
     expect(page.get_by_text("Input: your drawing")).to_be_visible()
     page.get_by_text("Filters", exact=True).click()
-    expect(page.get_by_text("Rows: output channels 1 to 32. Columns: the channels below, 1 to 32")).to_be_visible()
+    expect(page.get_by_text("Rows: output channels 1 to 32. Columns: input channels 1 to 32 of 32")).to_be_visible()
     page.get_by_text("One channel", exact=True).click()
-    expect(page.get_by_text("Output 1 of 64: its 32 kernels")).to_be_visible()
+    expect(page.get_by_text("Output 1 of 64: 32 kernels, one per input channel")).to_be_visible()
 
     # The drawing is kept on the Playground page; Undo removes it.
     page.get_by_test_id("stTopNavLink").filter(has_text="Playground").click()
