@@ -1,1 +1,1 @@
-"""DRAW values as pictures and figures; knows numbers and colours, no networks and no screens."""
+"""DRAW values as pictures and figures; knows numbers and colors, no networks and no screens."""

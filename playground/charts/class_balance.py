@@ -1,4 +1,4 @@
-"""How many images each class has, as a plain Plotly figure (a dict)."""
+"""Plotly figure (dict) of the number of images per class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _MIN_HEIGHT = 200
 def make_class_balance_figure(
     class_names: Sequence[str], train_counts: Sequence[int], test_counts: Sequence[int], theme: Theme
 ) -> dict[str, Any]:
-    """A bar a class: images to train on, and beside them those for the test."""
+    """Make a stacked bar per class: training images and test images."""
     bars = [("train", train_counts, theme.accent), ("test", test_counts, theme.muted)]
     return {
         "data": [
@@ -22,10 +22,10 @@ def make_class_balance_figure(
                 "name": name,
                 "y": list(class_names),
                 "x": list(counts),
-                "marker": {"color": colour},
+                "marker": {"color": color},
                 "hovertemplate": "%{y}: %{x:,} to " + name + "<extra></extra>",
             }
-            for name, counts, colour in bars
+            for name, counts, color in bars
         ],
         "layout": {
             "height": max(_MIN_HEIGHT, _ROW_HEIGHT * len(class_names) + 60),

@@ -1,4 +1,4 @@
-"""Training curves as plain Plotly figures (dicts): few points, fixed places, colours that come along."""
+"""Plotly figures (dicts) of learning curves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _PERCENT_AXIS = {"tickformat": ",.0%"}
 
 @dataclass(frozen=True)
 class NamedHistory:
-    """A run's history under the name that the legend shows."""
+    """History of a run, with its name in the legend."""
 
     name: str
     history: History
@@ -27,7 +27,7 @@ class NamedHistory:
 def downsample_means(
     x_values: Sequence[float], y_values: Sequence[float], max_points: int = MAX_POINTS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most ``max_points`` points: means of neighbours, placed at their middle; short curves stay as they are."""
+    """Reduce a curve to at most ``max_points`` points, each the mean of neighboring ones."""
     x, y = np.asarray(x_values, dtype=np.float64), np.asarray(y_values, dtype=np.float64)
     if len(x) <= max_points:
         return x, y
@@ -39,9 +39,9 @@ def downsample_means(
 def make_training_figure(
     history: History, metric: Metric, theme: Theme, *, revision: str, parent: NamedHistory | None = None
 ) -> dict[str, Any]:
-    """The live chart of one run: training batch by batch, validation with markers, a line where a knob changed.
+    """Make the live chart of a run: training per batch, validation, and a line for each changed hyperparameter.
 
-    Of the ``parent`` of a fork the part after the fork is drawn too, faintly: two branches from one stem.
+    ``parent``: parent of a fork; its validation curve after the fork is drawn as a muted dotted line.
     """
     values = history.train_accuracy if metric == "accuracy" else history.train_loss
     x, y = downsample_means(history.step_epochs, values)
@@ -59,7 +59,7 @@ def make_training_figure(
         ),
         _make_trace(
             "validation",
-            [place for place, _, _ in validation],
+            [epoch for epoch, _, _ in validation],
             [value for _, value, _ in validation],
             theme.accent,
             width=2.4,
@@ -91,7 +91,7 @@ def make_training_figure(
 
 
 def _make_parent_traces(parent: NamedHistory, fork_step: int, metric: Metric, theme: Theme) -> list[dict[str, Any]]:
-    """What the parent's validation did from the fork on, if it did anything."""
+    """Make the trace of the parent's validation after the fork, if it has at least two points."""
     later = [event for event in parent.history.validation if event.step >= fork_step]
     if len(later) < 2:
         return []
@@ -110,26 +110,26 @@ def _make_parent_traces(parent: NamedHistory, fork_step: int, metric: Metric, th
 
 
 def _escape_name(name: str) -> str:
-    """A run's name as a legend takes it: it is no markup, and no template."""
+    """Escape a run's name for a legend, including the braces of Plotly templates."""
     return escape(name).replace("{", "&#123;")
 
 
 def make_comparison_figure(runs: Sequence[NamedHistory], metric: Metric, theme: Theme) -> dict[str, Any]:
-    """Validation curves of several runs over each other, thin training curves behind them; by epoch."""
+    """Make a chart that compares runs: validation curves, with thin training curves behind them."""
     traces = []
-    for place, run in enumerate(runs):
-        history, colour = run.history, SERIES_COLORS[place % len(SERIES_COLORS)]
+    for index, run in enumerate(runs):
+        history, color = run.history, SERIES_COLORS[index % len(SERIES_COLORS)]
         name = _escape_name(run.name)
         values = history.train_accuracy if metric == "accuracy" else history.train_loss
         x, y = downsample_means(history.step_epochs, values)
-        faint = _make_trace(f"{name}, train", x, y, colour, width=0.8, hover_template=_get_hover_format(metric))
-        traces.append(faint | {"opacity": 0.35, "showlegend": False, "legendgroup": str(place)})
-        places = [history.epoch_at(event.step) for event in history.validation]
+        training_trace = _make_trace(f"{name}, train", x, y, color, width=0.8, hover_template=_get_hover_format(metric))
+        traces.append(training_trace | {"opacity": 0.35, "showlegend": False, "legendgroup": str(index)})
+        epochs = [history.epoch_at(event.step) for event in history.validation]
         validation = [_get_metric(event, metric) for event in history.validation]
-        shown = _make_trace(
-            name, places, validation, colour, width=2.2, has_markers=True, hover_template=_get_hover_format(metric)
+        validation_trace = _make_trace(
+            name, epochs, validation, color, width=2.2, has_markers=True, hover_template=_get_hover_format(metric)
         )
-        traces.append(shown | {"legendgroup": str(place)})
+        traces.append(validation_trace | {"legendgroup": str(index)})
     layout = _make_layout(metric, theme, "comparison") | {"showlegend": True}
     if metric == "accuracy" and not any(len(trace["x"]) for trace in traces):
         layout["yaxis"] = {**layout["yaxis"], "range": [0, 1]}
@@ -137,7 +137,7 @@ def make_comparison_figure(runs: Sequence[NamedHistory], metric: Metric, theme: 
 
 
 def _compute_accuracy_axis_minimum(history: History) -> float:
-    """The foot of the accuracy axis: it moves up twice in a run and is still otherwise."""
+    """Return the minimum of the accuracy axis; it rises at 90 % and at 97 % accuracy."""
     reached = max((event.accuracy for event in history.validation), default=0.0)
     return 0.8 if reached >= 0.97 else 0.5 if reached >= 0.9 else 0.0
 
@@ -151,7 +151,7 @@ def _get_hover_format(metric: Metric) -> str:
 
 
 def _format_change(hyperparameter: str, before: Any, after: Any) -> str:
-    """What changed, and nothing else: ``lr 0.005 → 0.002``, ``beta1 0.9 → 0.8``, ``augmentation: shift, rotate``."""
+    """Describe a changed hyperparameter: ``lr 0.005 → 0.002``, ``beta1 0.9 → 0.8``, ``augmentation: shift, rotate``."""
     if isinstance(before, dict) and isinstance(after, dict):
         if before.get("kind") != after.get("kind"):
             return escape(f"{hyperparameter} {before.get('kind')} → {after.get('kind')}")
@@ -234,7 +234,7 @@ def _make_vertical_line(x: float, color: str) -> dict[str, Any]:
 
 def _make_annotation(x: float, text: str, color: str, row: int) -> dict[str, Any]:
     font = {"color": color, "size": 10}
-    # Changes that follow each other closely are written one above the other.
+    # Rows alternate so that labels of close changes do not overlap.
     return {
         "x": x,
         "yref": "paper",

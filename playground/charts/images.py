@@ -1,4 +1,4 @@
-"""Many small maps in one crisp PNG: every value a block of whole pixels, one request, no interpolation."""
+"""PNG grids of feature maps and images; every value is a block of whole pixels."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,9 @@ _MAX_DRAWABLE = 1e30
 
 @dataclass(frozen=True)
 class ImageGrid:
-    """A composed picture: the PNG, its size in pixels, its columns and rows, and the range that colours stand for.
+    """Grid of images as PNG: its size in pixels, its columns and rows, and the values at the ends of the palette.
 
-    ``tile_width`` and ``tile_height`` are pixels from one map to the next, ``cell_size`` those of one value, by which a
-    click finds its value.
+    ``tile_width`` and ``tile_height``: pixels from one map to the next; ``cell_size``: pixels of one value.
     """
 
     png: bytes
@@ -38,7 +37,7 @@ class ImageGrid:
 
 
 def compute_value_range(values: NDArray[Any], palette: Palette) -> tuple[float, float]:
-    """What the ends of a palette stand for: around zero for a diverging one, 0 to 1 for ink, else from 0 or below."""
+    """Compute the values at the ends of a palette: symmetric if diverging, 0 to 1 for ink, else from at most 0."""
     drawn = _clip_to_finite(values)
     low, high = float(drawn.min(initial=0)), float(drawn.max(initial=0))
     if palette == "ink":
@@ -50,13 +49,13 @@ def compute_value_range(values: NDArray[Any], palette: Palette) -> tuple[float, 
 
 
 def _clip_to_finite(values: NDArray[Any]) -> NDArray[np.float64]:
-    """A net that diverged still has values to draw: they are brought to what a difference of two can hold."""
-    found: NDArray[np.float64] = np.clip(np.nan_to_num(values.astype(np.float64)), -_MAX_DRAWABLE, _MAX_DRAWABLE)
-    return found
+    """Replace values that are not finite, so that feature maps of a diverged network can be drawn."""
+    clipped: NDArray[np.float64] = np.clip(np.nan_to_num(values.astype(np.float64)), -_MAX_DRAWABLE, _MAX_DRAWABLE)
+    return clipped
 
 
 def select_palette(values: Array, diverging_palette: Palette = "diverging") -> Palette:
-    """``diverging_palette`` for values on both sides of it, else sequential."""
+    """Return ``diverging_palette`` if a value is negative, else the sequential palette."""
     return diverging_palette if float(values.min(initial=0)) < 0 else "sequential"
 
 
@@ -71,10 +70,10 @@ def render_feature_maps(
     gap_color: tuple[int, int, int] = (255, 255, 255),
     value_limits: tuple[float, float] | None = None,
 ) -> ImageGrid:
-    """Maps (count, height, width) side by side; each value becomes a block as large as ``tile_size`` allows.
+    """Render feature maps (count, height, width) side by side, each at most ``tile_size`` pixels large if possible.
 
-    ``scaling``: one range of values for all maps, so that they can be compared, or one a map, so that faint ones show.
-    ``ends``: what the ends of the palette stand for, if not for these maps' own range.
+    ``scaling``: one range of values for all maps of the layer, or one per map.
+    ``value_limits``: values at the ends of the palette; the range of the maps by default.
     """
     count, height, width = feature_maps.shape
     drawn = _clip_to_finite(feature_maps)
@@ -82,9 +81,9 @@ def render_feature_maps(
     rows = math.ceil(count / columns)
     block = max(1, tile_size // max(height, width))
     low, high = value_limits or compute_value_range(drawn, palette)
-    colours = get_colormap(palette)
+    colors = get_colormap(palette)
     ranges = (compute_value_range(values, palette) if scaling == "map" else (low, high) for values in drawn)
-    tiles = (colours[_quantize_to_levels(values, *own)] for values, own in zip(drawn, ranges, strict=True))
+    tiles = (colors[_quantize_to_levels(values, *own)] for values, own in zip(drawn, ranges, strict=True))
     return _compose_tiles(tiles, (height, width), (low, high), (columns, rows), block, gap, gap_color)
 
 
@@ -96,7 +95,7 @@ def render_image_grid(
     gap: int = 0,
     gap_color: tuple[int, int, int] = (255, 255, 255),
 ) -> ImageGrid:
-    """Images (count, channels, height, width), values 0 to 1, side by side in their colours, or in grey."""
+    """Render images (count, channels, height, width), values 0 to 1, side by side in color or grayscale."""
     count, channels, height, width = images.shape
     columns = min(count, columns or math.ceil(math.sqrt(count)))
     pixels = _quantize_to_levels(_clip_to_finite(images[:, :3]), 0.0, 1.0).astype(np.uint8).transpose(0, 2, 3, 1)
@@ -107,7 +106,7 @@ def render_image_grid(
 
 
 def render_image(image: Array, *, size: int = 112) -> bytes:
-    """One image (channels, height, width), values 0 to 1, as a PNG of about ``size`` pixels."""
+    """Render an image (channels, height, width), values 0 to 1, as a PNG of about ``size`` pixels."""
     return render_image_grid(image[None], tile_size=size).png
 
 
@@ -120,13 +119,13 @@ def _compose_tiles(
     gap: int,
     gap_color: tuple[int, int, int],
 ) -> ImageGrid:
-    """Tiles (height, width, 3) of pixels in ``grid_shape`` (columns, rows), each pixel a block."""
+    """Compose tiles (height, width, 3) into a grid of ``grid_shape`` (columns, rows)."""
     (height, width), (columns, rows) = tile_shape, grid_shape
     across, down = width * cell_size + gap, height * cell_size + gap
     canvas = np.empty((rows * down - gap, columns * across - gap, 3), dtype=np.uint8)
     canvas[:] = gap_color
-    for place, tile in enumerate(tiles):
-        top, left = place // columns * down, place % columns * across
+    for index, tile in enumerate(tiles):
+        top, left = index // columns * down, index % columns * across
         canvas[top : top + height * cell_size, left : left + width * cell_size] = tile.repeat(cell_size, axis=0).repeat(
             cell_size, axis=1
         )
@@ -136,7 +135,7 @@ def _compose_tiles(
 
 
 def reshape_to_feature_map(features: Array) -> Array:
-    """A vector (features,) as one square-ish map (1, height, width), padded with zeros."""
+    """Reshape a vector (features,) to one nearly square map (1, height, width), padded with zeros."""
     width = math.ceil(math.sqrt(len(features)))
     height = math.ceil(len(features) / width)
     padded = np.zeros(width * height, dtype=np.float32)
@@ -145,7 +144,7 @@ def reshape_to_feature_map(features: Array) -> Array:
 
 
 def to_feature_maps(values: Array) -> Array:
-    """Any layer's values as maps (count, height, width): a vector becomes one grid of its features."""
+    """Return a layer's activations as maps (count, height, width); a vector becomes one map."""
     return values if values.ndim == 3 else reshape_to_feature_map(values)
 
 
@@ -157,11 +156,11 @@ def _quantize_to_levels(values: NDArray[Any], low: float, high: float) -> NDArra
 
 def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = BytesIO()
-    # The least compression: a strip is redrawn after every stroke, and its blocks compress well anyway.
+    # Images are redrawn after every stroke, and blocks of equal pixels compress well at the fastest level.
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 
 def describe_feature_maps(title: str, shape: Sequence[int], low: float, high: float, zero_fraction: float) -> str:
-    """What a picture of maps says to those who cannot see it."""
+    """Return the alternative text of feature maps."""
     return f"{title}: {'×'.join(map(str, shape))} values from {low:.3g} to {high:.3g}, {zero_fraction:.0%} of them zero"

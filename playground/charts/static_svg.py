@@ -1,4 +1,4 @@
-"""A chart of training as a still SVG: the same figure as the live one, for pages that run no JavaScript."""
+"""Static SVG of a training chart, for pages without JavaScript."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,32 +10,32 @@ from playground.charts.theme import Theme
 CSS_THEME = Theme(
     "light", "var(--accent)", "var(--text)", "var(--muted)", "var(--grid)", "var(--marker)", (0, 0, 0), "ink"
 )
-"""Colours by the names of a page's CSS variables, so that one picture serves a light page and a dark one."""
+"""Theme of CSS variables, so that one SVG serves light and dark pages."""
 
 _WIDTH, _HEIGHT = 480, 264
 _PLOT_LEFT, _PLOT_TOP = 46, 30
 _PLOT_WIDTH, _PLOT_HEIGHT = _WIDTH - _PLOT_LEFT - 12, _HEIGHT - _PLOT_TOP - 42
 _MAX_TICKS = 6
 _MAX_MARKERS = 40  # more would hide the line
-_CHARACTER_WIDTH = 6.4  # pixels that a letter of the legend takes at most
+_CHARACTER_WIDTH = 6.4  # pixels, at most, per character of the legend
 
 AxisRange = tuple[float, float]
 
 
 def render_svg(figure: dict[str, Any], *, title: str) -> str:
-    """A figure of ``charts.curves``, lines and notes, as an SVG element that is as wide as its place.
+    """Render a figure of ``charts.curves`` as an SVG element that fills the width of its container.
 
-    Names and notes are markup already, as in the figure; what is not a number is left out.
+    Names and annotations must be escaped already. Points that are not finite are omitted.
     """
     layout, traces = figure["layout"], [(trace, _extract_points(trace)) for trace in figure["data"]]
     every = [point for _, points in traces for point in points]
     x_range = layout["xaxis"].get("range") or _compute_axis_range(x for x, _ in every)
     y_range = layout["yaxis"].get("range") or _compute_axis_range(y for _, y in every)
-    is_share = layout["yaxis"].get("tickformat") == ",.0%"
+    is_percentage = layout["yaxis"].get("tickformat") == ",.0%"
     parts = [
-        *_draw_grid(x_range, y_range, is_share),
+        *_draw_grid(x_range, y_range, is_percentage),
         f'<text class="axis" x="{_PLOT_LEFT + _PLOT_WIDTH / 2}" y="{_HEIGHT - 6}" text-anchor="middle">epochs</text>',
-        # An SVG inside cuts off what leaves its frame.
+        # The nested SVG clips lines at the plot area.
         f'<svg x="{_PLOT_LEFT}" y="{_PLOT_TOP}" width="{_PLOT_WIDTH}" height="{_PLOT_HEIGHT}">',
         *(
             _draw_change_marker(shape, note, x_range)
@@ -51,7 +51,7 @@ def render_svg(figure: dict[str, Any], *, title: str) -> str:
 
 
 def compute_ticks(low: float, high: float) -> list[float]:
-    """At most six round numbers between two: multiples of 1, 2 or 5 times a power of ten."""
+    """Return at most six ticks: multiples of 1, 2 or 5 times a power of ten."""
     span = high - low
     power = 10.0 ** math.floor(math.log10(span / _MAX_TICKS))
     step = next(power * factor for factor in (1, 2, 5, 10, 20) if span / (power * factor) < _MAX_TICKS)
@@ -65,7 +65,7 @@ def _extract_points(trace: dict[str, Any]) -> list[tuple[float, float]]:
 
 
 def _compute_axis_range(values: Iterable[float]) -> AxisRange:
-    """From 0, or what lies below it, to a little above the largest."""
+    """Compute a range that includes 0 and extends slightly above the largest value."""
     kept = list(values)
     low, high = min(kept, default=0.0), max(kept, default=0.0)
     return min(0.0, low), high * 1.05 if high > 0 else 1.0
@@ -74,7 +74,7 @@ def _compute_axis_range(values: Iterable[float]) -> AxisRange:
 def _scale_points(
     points: Iterable[tuple[float, float]], x_range: AxisRange, y_range: AxisRange
 ) -> list[tuple[float, float]]:
-    """In pixels of the frame."""
+    """Scale points to pixels of the plot area."""
     return [(_PLOT_WIDTH * _normalize(x, x_range), _PLOT_HEIGHT * (1 - _normalize(y, y_range))) for x, y in points]
 
 
@@ -86,9 +86,9 @@ def _draw_grid(x_range: AxisRange, y_range: AxisRange, is_percentage: bool) -> l
     parts = []
     for value in compute_ticks(*y_range):
         y = _PLOT_TOP + _PLOT_HEIGHT * (1 - _normalize(value, y_range))
-        words = f"{value:.0%}" if is_percentage else f"{value:.4g}"
+        label = f"{value:.0%}" if is_percentage else f"{value:.4g}"
         parts.append(f'<path d="M{_PLOT_LEFT} {y:.1f}h{_PLOT_WIDTH}" stroke="{CSS_THEME.grid}"/>')
-        parts.append(f'<text class="axis" x="{_PLOT_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{words}</text>')
+        parts.append(f'<text class="axis" x="{_PLOT_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
     for value in compute_ticks(*x_range):
         x = _PLOT_LEFT + _PLOT_WIDTH * _normalize(value, x_range)
         parts.append(
@@ -98,9 +98,9 @@ def _draw_grid(x_range: AxisRange, y_range: AxisRange, is_percentage: bool) -> l
 
 
 def _draw_line(trace: dict[str, Any], points: Sequence[tuple[float, float]]) -> str:
-    places = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    colour, width = trace["line"]["color"], trace["line"]["width"]
-    return f'<polyline fill="none" stroke="{colour}" stroke-width="{width}" points="{places}"/>'
+    coordinates = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    color, width = trace["line"]["color"], trace["line"]["width"]
+    return f'<polyline fill="none" stroke="{color}" stroke-width="{width}" points="{coordinates}"/>'
 
 
 def _draw_markers(trace: dict[str, Any], points: Sequence[tuple[float, float]]) -> str:
@@ -114,13 +114,13 @@ def _draw_markers(trace: dict[str, Any], points: Sequence[tuple[float, float]]) 
 
 
 def _draw_change_marker(shape: dict[str, Any], annotation: dict[str, Any], x_range: AxisRange) -> str:
-    """Where a knob was changed, and what it was; the words on the side where there is room."""
+    """Draw a changed hyperparameter as a vertical line, with its label on the side with more room."""
     x = _PLOT_WIDTH * _normalize(shape["x0"], x_range)
     side, anchor = (4, "start") if x < _PLOT_WIDTH * 0.6 else (-4, "end")
-    colour, y = shape["line"]["color"], _PLOT_HEIGHT * (1 - annotation["y"]) - 4
+    color, y = shape["line"]["color"], _PLOT_HEIGHT * (1 - annotation["y"]) - 4
     return (
-        f'<path d="M{x:.1f} 0v{_PLOT_HEIGHT}" stroke="{colour}" stroke-dasharray="2 3"/>'
-        f'<text x="{x + side:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="10" fill="{colour}">'
+        f'<path d="M{x:.1f} 0v{_PLOT_HEIGHT}" stroke="{color}" stroke-dasharray="2 3"/>'
+        f'<text x="{x + side:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="10" fill="{color}">'
         f"{annotation['text']}</text>"
     )
 
@@ -128,8 +128,8 @@ def _draw_change_marker(shape: dict[str, Any], annotation: dict[str, Any], x_ran
 def _draw_legend(traces: Sequence[dict[str, Any]]) -> list[str]:
     parts, x = [], float(_PLOT_LEFT)
     for trace in traces:
-        colour, width = trace["line"]["color"], trace["line"]["width"]
-        parts.append(f'<path d="M{x:.0f} 14h18" stroke="{colour}" stroke-width="{width}"/>')
+        color, width = trace["line"]["color"], trace["line"]["width"]
+        parts.append(f'<path d="M{x:.0f} 14h18" stroke="{color}" stroke-width="{width}"/>')
         parts.append(f'<text x="{x + 24:.0f}" y="18" fill="{CSS_THEME.text}">{trace["name"]}</text>')
         x += 44 + _CHARACTER_WIDTH * len(trace["name"])
     return parts

@@ -1,4 +1,4 @@
-"""Colours for both themes: one accent, greys, and palettes that colour-blind people can tell apart."""
+"""Themes, colors and palettes of all charts; the palettes are safe for color-blind people."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,11 +10,11 @@ from plotly import colors
 
 Palette = Literal["sequential", "diverging", "diverging_dark", "ink"]
 
-# Okabe and Ito, "Color Universal Design", 2008; in the order in which runs are told apart.
+# Okabe and Ito, "Color Universal Design", 2008; in the order in which they are given to runs.
 SERIES_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
 
 
-# Paul Tol, "Colour Schemes", 2021: muted, and grey; ten classes that colour-blind people can tell apart.
+# Paul Tol, "Colour Schemes", 2021: muted, with gray; ten classes.
 CLASS_COLORS = (
     *("#4477CC", "#88CCEE", "#44AA99", "#117733", "#999933"),
     *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#7A7A7A"),
@@ -29,7 +29,7 @@ _DIVERGING_SCALES = {
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of one theme, as CSS; the same values stand in ``.streamlit/config.toml``."""
+    """CSS colors of a theme; ``.streamlit/config.toml`` has the same values."""
 
     name: Literal["light", "dark"]
     accent: str
@@ -46,29 +46,29 @@ DARK = Theme("dark", "#2DD4BF", "#EAF2F0", "#93A29D", "#2A3331", "#F59E0B", (15,
 
 
 def get_theme(name: str | None) -> Theme:
-    """By Streamlit's word for it; light if unknown."""
+    """Return the theme with Streamlit's name for it; light if unknown."""
     return DARK if name == "dark" else LIGHT
 
 
 @lru_cache(maxsize=4)
 def get_colormap(palette: Palette) -> NDArray[np.uint8]:
-    """256 colours, (256, 3): viridis for sizes, black to white for ink, blue to orange around zero.
+    """Return 256 colors, (256, 3): viridis (sequential), black to white (ink), or blue to orange (diverging).
 
-    Zero is as light as a light page or as dark as a dark one: what is nothing must not shine.
+    The middle of a diverging palette is close to the background of its theme, so that zeros do not stand out.
     """
     if palette == "ink":
         return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     scale = colors.sequential.Viridis if palette == "sequential" else _DIVERGING_SCALES[palette]
-    stops = np.array([_parse_rgb(colour) for colour in scale], dtype=np.float64)
-    places = np.linspace(0, len(stops) - 1, 256)
-    channels = [np.interp(places, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
+    stops = np.array([_parse_rgb(color) for color in scale], dtype=np.float64)
+    positions = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(positions, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
 def to_css_gradient(palette: Palette) -> str:
-    """The palette as a CSS gradient from left to right, for legends."""
+    """Return the palette as a CSS gradient from left to right, for legends."""
     table = get_colormap(palette)
-    stops = (table[place] for place in range(0, 256, 51))
+    stops = (table[index] for index in range(0, 256, 51))
     return "linear-gradient(90deg, " + ", ".join(f"rgb({r},{g},{b})" for r, g, b in stops) + ")"
 
 

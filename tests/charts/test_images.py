@@ -37,7 +37,7 @@ def _array(values: object) -> Array:
 
 
 def test_every_value_is_a_block_in_its_place() -> None:
-    """Five 2×3 maps in two columns: value k of map m stands where it must, in the palette's colour for it."""
+    """Five 2×3 maps in two columns: value k of map m stands where it must, in the palette's color for it."""
     maps = np.arange(30, dtype=np.float32).reshape(5, 2, 3)
     grid = render_feature_maps(maps, palette="sequential", columns=2, tile_size=12, gap=3, gap_color=(9, 8, 7))
     block = 4  # 12 pixels for the longer side of 3
@@ -47,14 +47,14 @@ def test_every_value_is_a_block_in_its_place() -> None:
     assert pixels.shape == (grid.height, grid.width, 3) == (3 * 8 + 2 * 3, 2 * 12 + 3, 3)
     expected = np.empty_like(pixels)
     expected[:] = (9, 8, 7)
-    colours = get_colormap("sequential")
+    colors = get_colormap("sequential")
     for place, values in enumerate(maps):
         for row in range(2):
             for column in range(3):
                 top = place // 2 * 11 + row * block
                 left = place % 2 * 15 + column * block
                 level = round(float(values[row, column]) * 255 / 29)
-                expected[top : top + block, left : left + block] = colours[level]
+                expected[top : top + block, left : left + block] = colors[level]
     np.testing.assert_array_equal(pixels, expected)
 
 
@@ -107,7 +107,7 @@ def test_ranges() -> None:
     assert select_palette(_array([-0.1, 1])) == "diverging"
 
 
-def test_all_zeros_are_one_colour() -> None:
+def test_all_zeros_are_one_color() -> None:
     pixels = _pixels(render_feature_maps(np.zeros((1, 3, 3), np.float32), palette="sequential", tile_size=3, gap=0).png)
     assert (pixels == get_colormap("sequential")[0]).all()
 

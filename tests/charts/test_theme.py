@@ -1,4 +1,4 @@
-"""Colours: the same in the charts and in Streamlit's configuration, readable, and told apart."""
+"""Colors: the same in the charts and in Streamlit's configuration, readable, and told apart."""
 
 import tomllib
 from pathlib import Path
@@ -14,13 +14,13 @@ CONFIG: dict[str, Any] = tomllib.loads(
 )["theme"]
 
 
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
+def _rgb(color: str) -> tuple[int, ...]:
+    return tuple(int(color[place : place + 2], 16) for place in (1, 3, 5))
 
 
-def _luminance(colour: str) -> float:
+def _luminance(color: str) -> float:
     """Relative luminance as the WCAG defines it."""
-    parts = np.array(_rgb(colour)) / 255
+    parts = np.array(_rgb(color)) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
@@ -30,22 +30,22 @@ def _contrast(first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=lambda colours: colours.name)
-def test_charts_wear_the_colours_of_the_page(colours: Theme) -> None:
-    page = CONFIG[colours.name]
-    assert colours.accent.upper() == page["primaryColor"].upper()
-    assert colours.text.upper() == page["textColor"].upper()
-    assert colours.grid.upper() == page["borderColor"].upper()
-    assert colours.gap_color == _rgb(page["backgroundColor"])
+@pytest.mark.parametrize("colors", [LIGHT, DARK], ids=lambda colors: colors.name)
+def test_charts_wear_the_colors_of_the_page(colors: Theme) -> None:
+    page = CONFIG[colors.name]
+    assert colors.accent.upper() == page["primaryColor"].upper()
+    assert colors.text.upper() == page["textColor"].upper()
+    assert colors.grid.upper() == page["borderColor"].upper()
+    assert colors.gap_color == _rgb(page["backgroundColor"])
 
 
-@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=lambda colours: colours.name)
-def test_text_can_be_read(colours: Theme) -> None:
+@pytest.mark.parametrize("colors", [LIGHT, DARK], ids=lambda colors: colors.name)
+def test_text_can_be_read(colors: Theme) -> None:
     """WCAG AA: 4.5 for text, 3 for lines."""
-    background = CONFIG[colours.name]["backgroundColor"]
-    for text in (colours.text, colours.muted, colours.marker):
+    background = CONFIG[colors.name]["backgroundColor"]
+    for text in (colors.text, colors.muted, colors.marker):
         assert _contrast(text, background) >= 4.5
-    assert _contrast(colours.accent, background) >= 3
+    assert _contrast(colors.accent, background) >= 3
 
 
 def test_a_theme_by_streamlits_word() -> None:
@@ -56,7 +56,7 @@ def test_a_theme_by_streamlits_word() -> None:
 
 
 @pytest.mark.parametrize("palette", ["sequential", "diverging", "diverging_dark", "ink"])
-def test_palettes_have_256_colours_that_differ(palette: Any) -> None:
+def test_palettes_have_256_colors_that_differ(palette: Any) -> None:
     table = get_colormap(palette)
     assert table.shape == (256, 3)
     assert table.dtype == np.uint8

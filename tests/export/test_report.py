@@ -1,4 +1,4 @@
-"""Reports: one file that needs nothing else, true figures, text that stays text, and whatever is missing said."""
+"""Reports: self-contained file, correct figures, escaped text, and missing data."""
 
 import base64
 import math
@@ -162,7 +162,7 @@ def verdicts_of(run: Run) -> Evaluation:
     return found
 
 
-def test_the_file_needs_nothing_else(made: Any) -> None:
+def test_report_is_self_contained(made: Any) -> None:
     text = render_report(made())
     page = Page(text)
     assert len(text.encode()) < 100_000
@@ -178,7 +178,7 @@ def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
     page, verdicts = Page(render_report(run)), verdicts_of(run)
     assert "test accuracy 43.21% test loss 1.2345" in page.words
     assert "2 of 2 epochs of training on Made, completed." in page.words
-    assert f"{verdicts.accuracy:.2%} of 60 test images are named rightly, with the weights of step 4." in page.words
+    assert f"{verdicts.accuracy:.2%} of 60 test images are classified correctly with the weights of step 4." in page.words
     for one in verdicts.compute_class_metrics():
         assert f"kind{one.label} {one.support} {one.precision:.1%} {one.recall:.1%} {one.f1:.1%}" in page.words
     for name, row in enumerate(verdicts.confusion_matrix.tolist()):
@@ -186,9 +186,9 @@ def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
     error = verdicts.compute_calibration().expected_error
     assert f"differ by {error:.1%} on average" in page.words
     assert "Conv 3 · 3×3 · ReLU 1×8×8 3×6×6 30 972 3×3" in page.words
-    assert "Dropout switched off" in page.words
+    assert "Dropout disabled" in page.words
     assert "Total 357 1,296" in page.words
-    assert all(part in page.words for part in (run.id, "float32", "900 to train on", *run.record.versions.values()))
+    assert all(part in page.words for part in (run.id, "float32", "900 training, 60 validation", *run.record.versions.values()))
 
 
 def test_examples_are_the_images_of_the_most_confident_mistakes(made: Any) -> None:
@@ -233,7 +233,7 @@ def test_any_classes_and_any_images_make_a_small_report(made: Any, architecture:
     assert architecture.classes <= len(cells) <= architecture.classes**2
 
 
-def test_what_comes_from_outside_stays_text(made: Any) -> None:
+def test_untrusted_text_is_escaped(made: Any) -> None:
     said = {"step": 2, "elapsed_s": 1}
     log = (
         BEGUN.model_copy(update={"device": HOSTILE, "precision": HOSTILE}),
@@ -257,9 +257,9 @@ def test_what_comes_from_outside_stays_text(made: Any) -> None:
 
 def test_a_run_without_weights_has_a_report(made: Any) -> None:
     page = Page(render_report(made(log=(), has_weights=False)))
-    assert "0 of 1 epochs of training on Made, not begun." in page.words
-    assert "No batch was trained yet." in page.words
-    assert "left out. Run" in page.words
+    assert "0 of 1 epochs of training on Made, not started." in page.words
+    assert "The run has not trained yet." in page.words
+    assert "could not be evaluated on the test images. Run" in page.words
     assert "has no weights to look at yet." in page.words
     assert page.pictures == []
 
@@ -274,7 +274,7 @@ def test_an_unfinished_run_shows_what_there_is(made: Any) -> None:
 
 
 @pytest.mark.parametrize("has_changed", [False, True])
-def test_a_data_set_that_is_not_here_is_said(made: Any, has_changed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_or_changed_dataset_is_reported(made: Any, has_changed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     run = made(class_names=("one", "two") if has_changed else None)
 
     def missing(_: Run) -> LabeledImages:
@@ -284,16 +284,16 @@ def test_a_data_set_that_is_not_here_is_said(made: Any, has_changed: bool, monke
         monkeypatch.setattr(tested, "load_run_test_images", missing)
     page = Page(render_report(run))
     wanted = (
-        "2 classes by now, the network knows 3" if has_changed else "SVHN has to be fetched first. Fetch it <here>."
+        "now has 2 classes; the network has 3." if has_changed else "SVHN has to be fetched first. Fetch it <here>."
     )
     assert (
-        f"What the network says of single images is left out. {'The data set has ' * has_changed}{wanted}" in page.words
+        f"The network could not be evaluated on the test images. {'The dataset ' * has_changed}{wanted}" in page.words
     )
-    assert "test accuracy 43.21%" in page.words  # what the run itself said is kept
+    assert "test accuracy 43.21%" in page.words  # the metrics in the log are kept
     assert page.pictures == []
 
 
-def test_what_the_run_said_and_what_was_changed_is_told(made: Any) -> None:
+def test_diagnoses_and_hyperparameter_changes_are_listed(made: Any) -> None:
     at = {"step": 2, "elapsed_s": 1}
     log = (
         BEGUN,
@@ -307,7 +307,7 @@ def test_what_the_run_said_and_what_was_changed_is_told(made: Any) -> None:
     page = Page(render_report(run))
     assert "Step 2: batch size from 128 to 64" in page.words
     assert "Epoch 1.00: Overfitting: more images would help." in page.words
-    assert f"cnn-playground replay {run.id} does." in page.words
+    assert f"cnn-playground replay {run.id} repeats them." in page.words
 
 
 def test_a_fork_and_a_taught_run_need_what_they_came_from(made: Any) -> None:
@@ -320,7 +320,7 @@ def test_a_fork_and_a_taught_run_need_what_they_came_from(made: Any) -> None:
     assert f"With that folder: cnn-playground replay {run.id}" in Page(render_report(run)).words
 
 
-def test_every_setting_is_listed_and_unusual_ones_are_strong(made: Any) -> None:
+def test_every_setting_is_listed_and_changed_defaults_are_bold(made: Any) -> None:
     recipe = Recipe(optimizer=Sgd(), lr=0.05, augmentation=(Flip(), Shift(pixels=3)))
     text = render_report(made(recipe=recipe))
     page = Page(text)
@@ -381,7 +381,7 @@ def test_the_command_trains_the_same_network_by_the_same_recipe(
     monkeypatch.chdir(tmp_path)
     Path("network.json").write_text(architecture.to_canonical_json())
     Path("recipe.json").write_text(recipe.to_canonical_json())
-    assert invoke(*words).code == 0
+    assert invoke(*words).exit_code == 0
     ((trained, settings),) = asked
     assert trained.digest == architecture.digest
     assert settings == recipe
@@ -404,5 +404,5 @@ def test_texts_are_escaped_where_they_enter_an_element() -> None:
     ("value", "words"),
     [(None, "not set"), (True, "yes"), (1e-4, "0.0001"), (128, "128"), ((), "none"), ([0.25, 0.5], "0.25; 0.5")],
 )
-def test_settings_are_written_as_people_do(value: object, words: str) -> None:
+def test_settings_are_formatted(value: object, words: str) -> None:
     assert format_value(value) == words

@@ -1,4 +1,4 @@
-"""A run on one page: an HTML file that needs nothing else, to hand in, send or print."""
+"""Report of a run: one self-contained HTML file."""
 
 from playground.charts.curves import Metric, make_training_figure
 from playground.charts.static_svg import CSS_THEME, render_svg
@@ -17,7 +17,7 @@ from playground.export.report.reproduce import render_reproduce_section
 from playground.export.report.test_results import render_test_sections
 
 _PHASES: dict[RunStatus, str] = {
-    "waiting": "not begun",
+    "waiting": "not started",
     "training": "still training",
     "paused": "paused",
     "completed": "completed",
@@ -29,10 +29,9 @@ _CONTENT_SECURITY_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe
 
 
 def render_report(run: Run, *, link: str | None = None) -> str:
-    """The whole report; ``link`` opens the network and the recipe in an app.
+    """Render the report; ``link`` opens the network and its recipe in the app.
 
-    Parts that need what is not there, such as a data set that was deleted, say so. Asking the network about all test
-    images takes as long as it takes.
+    A section whose data is missing, such as a deleted dataset, states so. All test images are predicted.
     """
     history = run.read_history()
     title = run.record.name
@@ -57,7 +56,7 @@ def render_report(run: Run, *, link: str | None = None) -> str:
 
 
 def _build_stylesheet() -> str:
-    """Dark on dark screens; paper is light."""
+    """Return the stylesheet: the dark theme on dark screens, the light one otherwise and in print."""
     sheet = find_bundled("assets/report.css").read_text(encoding="utf-8")
     return f"{_render_css_variables(LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{ {_render_css_variables(DARK)} }}\n{sheet}"
 
@@ -82,19 +81,19 @@ def _format_created(run: Run) -> str:
 
 
 def _render_key_figures(run: Run, history: History) -> Html:
-    """The newest measurement on images that training never saw, and what the network costs."""
+    """Render the latest test or validation metrics and the cost of the network."""
     summary = summarize(run.record.architecture)
-    measured, split = history.test or history.last_validation, "test" if history.test else "validation"
-    shown = []
-    if measured:
-        shown += [(f"{measured.accuracy:.2%}", f"{split} accuracy"), (f"{measured.loss:.4f}", f"{split} loss")]
-    shown += [
+    evaluation, split = history.test or history.last_validation, "test" if history.test else "validation"
+    figures = []
+    if evaluation:
+        figures += [(f"{evaluation.accuracy:.2%}", f"{split} accuracy"), (f"{evaluation.loss:.4f}", f"{split} loss")]
+    figures += [
         (f"{summary.parameters:,}", "parameters"),
-        (f"{summary.multiply_adds:,}", "multiply-adds an image"),
+        (f"{summary.multiply_adds:,}", "multiply-adds per image"),
         (f"{history.elapsed_s:,.1f} s", "of training"),
-        (f"{history.images_per_second:,.0f}", "images a second, last"),
+        (f"{history.images_per_second:,.0f}", "images per second, latest"),
     ]
-    cells = (element("div", element("dt", label), element("dd", value)) for value, label in shown)
+    cells = (element("div", element("dt", label), element("dd", value)) for value, label in figures)
     return element("dl", *cells, class_="cards")
 
 
@@ -106,16 +105,16 @@ def _render_network_section(architecture: Architecture, title: str) -> Html:
         wrap_scrollable(element("div", Html(to_svg(architecture, title=title)), class_="picture")),
         table(
             "layers",
-            ("layer", "", "in", "out", "parameters", "multiply-adds", "sees"),
+            ("layer", "", "in", "out", "parameters", "multiply-adds", "receptive field"),
             [*(_format_layer_row(row) for row in summary.layers), total],
         ),
-        note("Shapes are channels × height × width. Sees: the receptive field, in pixels of the image."),
+        note("Shapes are channels × height × width. The receptive field is in pixels of the image."),
     )
 
 
 def _format_layer_row(row: LayerSummary) -> tuple[str, ...]:
     if not row.enabled:
-        return (row.title, "switched off", "", "", "", "", "")
+        return (row.title, "disabled", "", "", "", "", "")
     return (
         row.title,
         row.arguments_text,
@@ -128,26 +127,26 @@ def _format_layer_row(row: LayerSummary) -> tuple[str, ...]:
 
 
 def _render_training_section(run: Run, history: History) -> Html:
-    """The curves, and what the run said of itself on its way."""
+    """Render the learning curves, the diagnoses and the error of a failed run."""
     if not history.steps:
-        return section("Training", note("No batch was trained yet."))
+        return section("Training", note("The run has not trained yet."))
     metrics: tuple[Metric, ...] = ("accuracy", "loss")
     curves = [
         element("div", element("h3", metric.capitalize()), Html(_render_curve(history, metric)), class_="curve")
         for metric in metrics
     ]
-    said = [
+    messages = [
         element("li", element("b", f"Epoch {history.epoch_at(event.step):.2f}: "), event.message)
         for event in run.read_events()
         if isinstance(event, Diagnosed)
     ]
     if history.failure:
         words = " ".join((history.failure.what, history.failure.expected, history.failure.fix))
-        said.append(element("li", element("b", "The end: "), words))
+        messages.append(element("li", element("b", "Error: "), words))
     return section(
         "Training",
         element("div", *curves, class_="columns"),
-        *((element("h3", "What it said of itself"), element("ul", *said)) if said else ()),
+        *((element("h3", "Diagnoses"), element("ul", *messages)) if messages else ()),
     )
 
 
@@ -159,13 +158,13 @@ def _render_facts_section(run: Run, history: History) -> Html:
     record, started = run.record, history.start_event
     rows = [
         ("run", run.id),
-        ("made", _format_created(run)),
+        ("created", _format_created(run)),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
         ("machine", record.device),
     ]
     if started:
         sizes = (started.train_size, started.validation_size, started.test_size)
-        rows.append(("computed on", f"{started.device}, {started.precision}"))
-        rows.append(("images", "{:,} to train on, {:,} to validate, {:,} to test".format(*sizes)))
+        rows.append(("device of training", f"{started.device}, {started.precision}"))
+        rows.append(("images", "{:,} training, {:,} validation, {:,} test".format(*sizes)))
     rows.append(("data", run.get_dataset().credit))
     return section("About this run", table("settings", ("", ""), [row for row in rows if row[1]]))

@@ -1,4 +1,4 @@
-"""The recipe of a report: every setting, those that differ from the defaults in strong, and what changed mid-run."""
+"""Recipe section of a report: all settings, and changes during training."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from playground.export.report.html import Html, element, note, section, table
 
 
 def render_recipe_section(recipe: Recipe, history: History) -> Html:
-    """The settings in a table, and a list of those that were changed while the run went on."""
-    usual, names = Recipe(), [name for name in Recipe.model_fields if name != "schema_version"]
+    """Render a table of the settings, and a list of the hyperparameters that were changed during training."""
+    defaults, names = Recipe(), [name for name in Recipe.model_fields if name != "schema_version"]
     changes = [
         (event.step, event.hyperparameter, event.before, event.after) for event in history.hyperparameter_changes
     ]
     if history.fork_event:
         changes += [(history.fork_event.step, name, *values) for name, values in history.fork_event.changes.items()]
-    said = [
+    descriptions = [
         element("li", f"Step {step:,}: {_humanize(name)} from {format_value(before)} to {format_value(after)}")
         for step, name, before, after in sorted(changes, key=lambda change: change[0])
     ]
@@ -26,10 +26,10 @@ def render_recipe_section(recipe: Recipe, history: History) -> Html:
         table(
             "settings",
             ("setting", "value", "default"),
-            [_format_row(name, getattr(recipe, name), getattr(usual, name)) for name in names],
+            [_format_row(name, getattr(recipe, name), getattr(defaults, name)) for name in names],
         ),
-        note("What differs from the default is in strong."),
-        *((element("h3", "Changed on the way"), element("ul", *said)) if said else ()),
+        note("Settings that differ from the default are bold."),
+        *((element("h3", "Changed during training"), element("ul", *descriptions)) if descriptions else ()),
     )
 
 
@@ -40,7 +40,7 @@ def _format_row(name: str, value: object, default: object) -> tuple[str, str, st
 
 
 def format_value(value: Any) -> str:
-    """A setting as people write it: ``adam, beta1 0.9, beta2 0.999``; a part of a recipe, or its JSON in a log."""
+    """Format a setting: ``adam, beta1 0.9, beta2 0.999``; a part of a recipe, or its JSON in a log."""
     match value:
         case None:
             return "not set"

@@ -1,4 +1,4 @@
-"""How the run of a report can be made again: the shortest command that trains the same network by the same recipe."""
+"""Reproduction section of a report: the shortest command that trains the same network with the same recipe."""
 
 import shlex
 from typing import Any
@@ -19,7 +19,7 @@ _COMMAND_LINE_FIELDS = ("dataset", "epochs", "batch_size", "lr", "seed", "limit"
 
 
 def render_reproduce_section(run: Run, history: History, link: str | None) -> Html:
-    """The command, the link if there is one, and the network and the recipe as the files that a command reads."""
+    """Render the command, the link if there is one, and the JSON files that the command reads."""
     record = run.record
     files = (
         (_NETWORK_FILE, record.architecture.to_canonical_json()),
@@ -28,9 +28,9 @@ def render_reproduce_section(run: Run, history: History, link: str | None) -> Ht
     condition, command = _build_reproduce_command(run, history)
     remarks = _list_remarks(run, history)
     if any(name in command for name, _ in files):
-        remarks.append("The files that it names are below.")
+        remarks.append("The files that the command reads are below.")
     return section(
-        "Make it again",
+        "Reproduce",
         *([element("p", condition)] if condition else []),
         _render_code(command),
         note(" ".join(remarks)),
@@ -40,36 +40,36 @@ def render_reproduce_section(run: Run, history: History, link: str | None) -> Ht
 
 
 def build_train_command(architecture: Architecture, recipe: Recipe) -> str:
-    """What trains this network by this recipe, from presets where they say all, else from the two files."""
+    """Return the command that trains this network, from presets if they match, else from the two files."""
     preset = next((name for name in ARCHITECTURE_PRESETS if _matches_preset(name, architecture, recipe)), None)
     return shlex.join([_PROGRAM, "train", preset or _NETWORK_FILE, *_find_recipe_arguments(preset, recipe)])
 
 
 def _build_reproduce_command(run: Run, history: History) -> tuple[str, str]:
-    """What must be at hand, and the command."""
+    """Return the precondition of the command, and the command."""
     replay = f"{_PROGRAM} replay {run.id}"
     if run.initial_state_path.exists():
         return (
-            "It began with weights, or learned from images, that are in its run folder only. With that folder:",
+            "The initial weights or extra images of this run exist only in its run folder. With that folder:",
             replay,
         )
     if history.fork_event:
         parent, step = history.fork_event.parent, history.fork_event.step
         words = [_PROGRAM, "fork", parent, "--at", str(step), "--recipe", _RECIPE_FILE]
-        return f"It branched off run {parent} at step {step:,}. With that run's folder:", shlex.join(words)
+        return f"This run is a fork of run {parent} at step {step:,}. With the folder of that run:", shlex.join(words)
     return "", build_train_command(run.record.architecture, run.record.recipe)
 
 
 def _list_remarks(run: Run, history: History) -> list[str]:
-    found = ["The same machine and versions give the same weights, bit for bit."]
+    remarks = ["The same machine and versions give bit-identical weights."]
     if history.hyperparameter_changes:
-        found.append(
-            "Settings were changed on the way, which a new run does not do; "
-            f"with the run's folder, {_PROGRAM} replay {run.id} does."
+        remarks.append(
+            "Hyperparameters were changed during training; a new run does not repeat these changes. "
+            f"With the run's folder, {_PROGRAM} replay {run.id} repeats them."
         )
     if history.status != "completed":
-        found.append("This run did not train all of its epochs.")
-    return found
+        remarks.append("This run did not train all of its epochs.")
+    return remarks
 
 
 def _render_code(text: str) -> Html:
@@ -77,14 +77,17 @@ def _render_code(text: str) -> Html:
 
 
 def _render_link(link: str) -> Html:
-    """As a link only where it leads to a page: other schemes run programs, and a bare share text leads nowhere."""
+    """Render an http(s) URL as a link, and any other share text as code."""
     if link.startswith(("https://", "http://")):
         return element("p", element("a", "Open the network and its recipe in CNN Playground", href=link))
-    return join(element("p", "The network and its recipe as a text that CNN Playground opens:"), _render_code(link))
+    return join(
+        element("p", "Share link text of the network and its recipe, which CNN Playground can import:"),
+        _render_code(link),
+    )
 
 
 def _matches_preset(name: str, architecture: Architecture, recipe: Recipe) -> bool:
-    """Whether the command line makes this very network of the preset, fitting it to the data set as it does."""
+    """Return True if the preset, adapted to the dataset, is this network."""
     preset = ARCHITECTURE_PRESETS[name]
     made = preset.architecture
     if preset.recipe is None or preset.recipe.dataset != recipe.dataset:
@@ -97,7 +100,7 @@ def _matches_preset(name: str, architecture: Architecture, recipe: Recipe) -> bo
 
 
 def _find_recipe_arguments(preset: str | None, recipe: Recipe) -> list[str]:
-    """Options on top of the recipe that the command takes by itself, else of a named one, else of the file."""
+    """Return the shortest recipe options: of the default recipe, of a recipe preset, or of the recipe file."""
     usual = ARCHITECTURE_PRESETS[preset].recipe if preset else None
     bases: list[tuple[list[str], Recipe]] = [([], usual or RECIPE_PRESETS["sprint"].recipe)]
     bases += [(["--recipe", name], named.recipe) for name, named in RECIPE_PRESETS.items()]
@@ -108,7 +111,7 @@ def _find_recipe_arguments(preset: str | None, recipe: Recipe) -> list[str]:
 
 
 def _find_option_arguments(base: Recipe, recipe: Recipe) -> list[str] | None:
-    """What turns one recipe into the other on the command line; None where options cannot."""
+    """Return the options that turn ``base`` into ``recipe``; None if there are none that do."""
     changed: dict[str, Any] = {
         name: value for name in _COMMAND_LINE_FIELDS if (value := getattr(recipe, name)) != getattr(base, name)
     }

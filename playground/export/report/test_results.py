@@ -1,4 +1,4 @@
-"""The half of a report that asks the network: figures a class, the confusion matrix, and images it got wrong."""
+"""Test section of a report: metrics per class, confusion matrix, calibration and example images."""
 
 import base64
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _HIGH_CONFIDENCE = 0.9
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """What the network of a run's newest snapshot says of the test images."""
+    """Evaluation of a run's newest snapshot on the test images."""
 
     step: int
     class_names: Sequence[str]
@@ -33,26 +33,26 @@ class EvaluatedRun:
 
 
 def evaluate_run(run: Run) -> EvaluatedRun:
-    """Ask the network; raises PlaygroundError where weights or test images are missing."""
+    """Predict the test images; raises PlaygroundError if weights or test images are missing."""
     model = load_model(run)
     data = load_run_test_images(run)
     names = run.get_dataset().class_names
     if len(names) != run.record.architecture.classes:
         raise InvalidDatasetError(
-            f"The data set has {len(names)} classes by now, the network knows {run.record.architecture.classes}."
+            f"The dataset now has {len(names)} classes; the network has {run.record.architecture.classes}."
         )
     evaluation = next(result for _, result in predict_dataset(model, data) if result)
     return EvaluatedRun(model.step, names, data, evaluation)
 
 
 def render_test_sections(run: Run) -> Html:
-    """What the network says of the test images, or a sentence that says why that is missing."""
+    """Render the evaluation on the test images, or the reason why it is missing."""
     try:
         tested = evaluate_run(run)
-    except PlaygroundError as problem:
-        return section("Test", note(f"What the network says of single images is left out. {problem}"))
+    except PlaygroundError as error:
+        return section("Test", note(f"The network could not be evaluated on the test images. {error}"))
     evaluation = tested.evaluation
-    words = f"{evaluation.accuracy:.2%} of {evaluation.size:,} test images are named rightly, with the weights of step {tested.step:,}."
+    words = f"{evaluation.accuracy:.2%} of {evaluation.size:,} test images are classified correctly with the weights of step {tested.step:,}."
     return join(
         section(
             "Test",
@@ -74,7 +74,9 @@ def _render_class_metrics(evaluated: EvaluatedRun) -> Html:
         "div",
         element("h3", "Per class"),
         table("figures", ("class", "images", "precision", "recall", "F1"), rows),
-        note("Precision: how many of those called so are. Recall: how many of those that are were found."),
+        note(
+            "Precision: share of predictions of this class that are correct. Recall: share of this class's images that are found."
+        ),
     )
 
 
@@ -95,12 +97,12 @@ def _render_confusion_matrix(evaluated: EvaluatedRun) -> Html:
         "div",
         element("h3", "Confusion"),
         wrap_scrollable(element("table", element("thead", head), element("tbody", *body), class_=kind)),
-        note(f"Rows: what an image is. Columns: what the network takes it for.{order}"),
+        note(f"Rows: true class. Columns: predicted class.{order}"),
     )
 
 
 def _render_cells(row: Sequence[int], label: int, is_numbered: bool) -> list[Html]:
-    """Shaded by the root of the share of the row, so that rare mistakes are seen too."""
+    """Render cells shaded by the square root of their share of the row, so that rare errors are visible."""
     total = max(1, sum(row))
     return [
         element(
@@ -118,27 +120,27 @@ def _render_cells(row: Sequence[int], label: int, is_numbered: bool) -> list[Htm
 def _describe_top_confusions(evaluated: EvaluatedRun) -> str:
     most = evaluated.evaluation.find_top_confusions(_MAX_CONFUSIONS)
     words = (
-        f"{evaluated.class_names[label]} for {evaluated.class_names[guess]} ({count:,})" for label, guess, count in most
+        f"{evaluated.class_names[label]} as {evaluated.class_names[guess]} ({count:,})" for label, guess, count in most
     )
     return (
-        f"Most often one is taken for another: {', '.join(words)}."
+        f"Most frequent confusions (true class as predicted class): {', '.join(words)}."
         if most
-        else "No test image is taken for another class."
+        else "No test image is misclassified."
     )
 
 
 def _describe_calibration(evaluation: Evaluation) -> str:
     calibration = evaluation.compute_calibration()
-    tendency = "surer than it should be" if calibration.overconfidence > 0 else "less sure than it could be"
+    tendency = "overconfident" if calibration.overconfidence > 0 else "underconfident"
     words = (
-        f"How sure it is and how often it is right differ by {calibration.expected_error:.1%} on average (calibration error); "
-        f"on the whole it is {tendency}."
+        f"Confidence and accuracy differ by {calibration.expected_error:.1%} on average (expected calibration error); "
+        f"the network is {tendency}."
     )
     sure = evaluation.confidence >= _HIGH_CONFIDENCE
     if not sure.any():
-        return f"{words} It is at least {_HIGH_CONFIDENCE:.0%} sure of no image."
+        return f"{words} No prediction has a confidence of at least {_HIGH_CONFIDENCE:.0%}."
     right = float(evaluation.is_correct[sure].mean())
-    return f"{words} Of the {int(sure.sum()):,} images that it is at least {_HIGH_CONFIDENCE:.0%} sure of, {right:.1%} are right."
+    return f"{words} Of the {int(sure.sum()):,} predictions with a confidence of at least {_HIGH_CONFIDENCE:.0%}, {right:.1%} are correct."
 
 
 def _render_examples(evaluated: EvaluatedRun) -> Html:
@@ -148,11 +150,11 @@ def _render_examples(evaluated: EvaluatedRun) -> Html:
     right = [place for places in surest for place in places][:_MAX_CORRECT]
     return section(
         "Examples",
-        element("h3", "Most confident mistakes"),
-        note("What it is → what the network says, and how sure it is.") if wrong else note("There is none."),
+        element("h3", "Most confident errors"),
+        note("True class → predicted class, and the confidence.") if wrong else note("None."),
         _render_images(evaluated, wrong),
-        element("h3", "Right and sure"),
-        note("The image of a class that it is surest of.") if right else note("There is none."),
+        element("h3", "Most confident correct predictions"),
+        note("The most confident correct prediction of each class.") if right else note("None."),
         _render_images(evaluated, right),
     )
 
