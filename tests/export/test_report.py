@@ -178,7 +178,9 @@ def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
     page, verdicts = Page(render_report(run)), verdicts_of(run)
     assert "test accuracy 43.21% test loss 1.2345" in page.words
     assert "2 of 2 epochs of training on Made, completed." in page.words
-    assert f"{verdicts.accuracy:.2%} of 60 test images are classified correctly with the weights of step 4." in page.words
+    assert (
+        f"{verdicts.accuracy:.2%} of 60 test images are classified correctly with the weights of step 4." in page.words
+    )
     for one in verdicts.compute_class_metrics():
         assert f"kind{one.label} {one.support} {one.precision:.1%} {one.recall:.1%} {one.f1:.1%}" in page.words
     for name, row in enumerate(verdicts.confusion_matrix.tolist()):
@@ -188,7 +190,9 @@ def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
     assert "Conv 3 · 3×3 · ReLU 1×8×8 3×6×6 30 972 3×3" in page.words
     assert "Dropout disabled" in page.words
     assert "Total 357 1,296" in page.words
-    assert all(part in page.words for part in (run.id, "float32", "900 training, 60 validation", *run.record.versions.values()))
+    assert all(
+        part in page.words for part in (run.id, "float32", "900 training, 60 validation", *run.record.versions.values())
+    )
 
 
 def test_examples_are_the_images_of_the_most_confident_mistakes(made: Any) -> None:
