@@ -120,7 +120,7 @@ def _measure_inspecting(browser: Browser, url: str, run: Run, rounds: int) -> di
     times["another layer"] = _time_action(
         page, rounds, lambda number: layers.nth(convolutions[number % len(convolutions)]).click(), MAPS_SOURCE_JS
     )
-    slider = page.locator("[class*=st-key-inside-step] [role=slider]")
+    slider = page.get_by_role("slider", name="Step")
     times["a step of the time slider"] = _time_action(
         page,
         rounds,
