@@ -1,9 +1,9 @@
 """Accuracy on drawn digits: ``python -m benchmarks.drawn_digits --strokes FILE [RUN ...] [--writers held-out]``.
 
-Pen strokes of people are drawn on a canvas of 320 pixels with pens of several widths, large in the middle and small in a
-corner. Each drawing is preprocessed in three ways: resized only, fitted and centered with its stroke width unchanged,
-and as this project does it. By default only the ten writers are used whose strokes were kept out of training and tuning.
-The last table is the share of digits and of other images that out-of-distribution detection reports.
+Pen strokes of people are drawn on a canvas of 320 pixels with pens of several widths, large in the middle and small in
+a corner. Each drawing is preprocessed in three ways: resized only, fitted and centered with its stroke width unchanged,
+and as this project does it. By default only the ten writers are used whose strokes were kept out of training and
+tuning. The last table is the share of digits and of other images that out-of-distribution detection reports.
 
 FILE: ``pendigits-tra-strokes.json``, of which ``assets/pens/README.md`` names the source, or ``strokes.jsonl.xz``.
 RUN: as on the command line; the pretrained model by default.

@@ -1,9 +1,9 @@
 """Response times of the Inspect page, and its cost for a run: ``python -m benchmarks.inspect [--rounds 12]``.
 
-In Chromium, from an action to its result on the screen, for the guide's network and for one of ten convolutions with 128
-channels: another layer, a step of the slider, another value's arithmetic, a channel switched off, the projection of a
-layer. Then the training throughput of a run while it is inspected, relative to the same run alone, alternating. Needs
-the ``test`` extra.
+In Chromium, from an action to its result on the screen, for the guide's network and for one of ten convolutions with
+128 channels: another layer, a step of the slider, another value's arithmetic, a channel switched off, the projection of
+a layer. Then the training throughput of a run while it is inspected, relative to the same run alone, alternating.
+Needs the ``test`` extra.
 """
 
 import argparse

@@ -38,7 +38,8 @@ def main() -> None:
     print()
     print_table(rows)
     print(
-        f"\n{describe_machine()}. Test accuracy after the last epoch; seconds of training, ours with all evaluations and the log."
+        f"\n{describe_machine()}. Test accuracy after the last epoch; seconds of training, ours with all evaluations "
+        "and the log."
     )
 
 

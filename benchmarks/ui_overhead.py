@@ -1,8 +1,8 @@
 """Cost of open pages: ``python -m benchmarks.ui_overhead [--rounds 3] [--sessions 10]``.
 
 Training throughput with a page open and its charts streaming, relative to the same run with the page closed right after
-the click; medians of alternating rounds, each a run of three epochs. Then many browser sessions beside one run: response
-time of a widget, errors, and the server's memory after the sessions have closed. Needs the ``test`` extra.
+the click; medians of alternating rounds, each a run of three epochs. Then many browser sessions beside one run:
+response time of a widget, errors, and the server's memory after the sessions have closed. Needs the ``test`` extra.
 """
 
 import argparse

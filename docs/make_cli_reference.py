@@ -48,7 +48,8 @@ def _render_command(name: str, command: Any) -> str:
         lines += ["| parameter | default | meaning |", "|---|---|---|"]
         lines += [f"| `{_name_argument(argument)}` | required | {helps[argument.name]} |" for argument in arguments]
         lines += [
-            f"| {_name_option(option, types[option.name])} | {_format_default(option)} | {option.help or helps[option.name]} |"
+            f"| {_name_option(option, types[option.name])} | {_format_default(option)} "
+            f"| {option.help or helps[option.name]} |"
             for option in options
         ]
         lines.append("")

@@ -15,7 +15,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> None:
     """Refuse bytes as test ids: those of a ZIP file hold the time of day, and parallel workers collect other tests."""
     if isinstance(val, bytes | bytearray | memoryview):
         raise pytest.UsageError(
-            f"The parameter {argname!r} is bytes ({bytes(val[:20])!r}…) and has no id: use pytest.param(…, id=…) or ids=…"
+            f"The parameter {argname!r} is bytes ({bytes(val[:20])!r}…) and has no id: use pytest.param(…, id=…) or "
+            "ids=…"
         )
 
 

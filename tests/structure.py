@@ -12,8 +12,8 @@ FOLDERS = ("playground", "tests", "benchmarks", "assets", "docs")
 MODULE_LIMIT = 16
 LINE_LIMIT = 400
 # Upper bounds that only go down, to 0.
-KNOWN_QUESTION_DOCSTRINGS = 105
-KNOWN_OLD_NAMES = 1
+KNOWN_QUESTION_DOCSTRINGS = 0
+KNOWN_OLD_NAMES = 0
 QUESTION_WORD = re.compile(r"(What|Whether|Where|How|Whose|Those|Which|Why)\b")
 OLD_NAMES = frozenset((Path(__file__).parent / "golden" / "old_names.txt").read_text(encoding="utf-8").split())
 

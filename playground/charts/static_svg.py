@@ -92,7 +92,8 @@ def _draw_grid(x_range: AxisRange, y_range: AxisRange, is_percentage: bool) -> l
     for value in compute_ticks(*x_range):
         x = _PLOT_LEFT + _PLOT_WIDTH * _normalize(value, x_range)
         parts.append(
-            f'<text class="axis" x="{x:.1f}" y="{_PLOT_TOP + _PLOT_HEIGHT + 17}" text-anchor="middle">{value:.4g}</text>'
+            f'<text class="axis" x="{x:.1f}" y="{_PLOT_TOP + _PLOT_HEIGHT + 17}" '
+            f'text-anchor="middle">{value:.4g}</text>'
         )
     return parts
 

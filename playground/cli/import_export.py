@@ -99,7 +99,8 @@ def import_network(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help=f"Dataset of the weights ({', '.join(DATASETS)}, or one that you created). Default: the link's, or mnist."
+            help=f"Dataset of the weights ({', '.join(DATASETS)}, or one that you created). Default: the link's, or "
+            "mnist."
         ),
     ] = None,
     name: NameOption = None,

@@ -142,7 +142,7 @@ def _is_classifier(model: TracedModel) -> bool:
 
 
 def _infer_input_shape(builder: ArchitectureBuilder, input_shape: InputShape | None) -> Shape:
-    """Return the stated shape; otherwise ``input_shape`` or the first common square size that fits the sizes in the code."""
+    """Return the stated shape; otherwise ``input_shape`` or the first common square size that fits the code."""
     if builder.declared_input_shape:
         builder.notes += builder.find_size_mismatches(builder.declared_input_shape)
         return builder.declared_input_shape
@@ -198,7 +198,8 @@ def _convert_output_layer(
     is_binary = last.out_features == 1
     if last.activation not in ("none", "sigmoid" if is_binary else "none"):
         notes.append(
-            f"The activation {last.activation} of the last layer is omitted; the output layer returns one logit per class."
+            f"The activation {last.activation} of the last layer is omitted; the output layer returns one logit per "
+            "class."
         )
     if is_binary and builder.has_final_softmax:
         notes.append("The softmax is replaced by a sigmoid; over a single unit it is always 1.")

@@ -58,8 +58,8 @@ class Trace:
         """Record a note on this call; without a reason, that of the enclosing undecided condition."""
         if self.undecided_line and not reason:
             reason = (
-                f"Line {self.undecided_line}: this condition or loop depends on values known only at run time; it was imported "
-                "as executed once."
+                f"Line {self.undecided_line}: this condition or loop depends on values known only at run time; it "
+                "was imported as executed once."
             )
         if reason:
             self._uncertainties[call] = reason

@@ -26,11 +26,13 @@ _THIRD_PARTY_IMPORTS = {
     "lr_scheduler.": "from torch.optim import lr_scheduler",
     "datasets.": "from torchvision import datasets",
 }
-_TRAINING_DESCRIPTION = """Weights go to ``weights.safetensors``, or to ``weights.pt`` where safetensors is not installed.
+_TRAINING_DESCRIPTION = """\
+Weights go to ``weights.safetensors``, or to ``weights.pt`` where safetensors is not installed.
 The last line of output is the accuracy on the test images, which are used for nothing else."""
 _IMAGE_FOLDER_DESCRIPTION = """The dataset is one folder of images for each class, below ``train`` and below ``test``.
 """
-_PREDICTION_DESCRIPTION = """Run it with a file of weights and with image files: ``weights.safetensors one.png two.png``.
+_PREDICTION_DESCRIPTION = """\
+Run it with a file of weights and with image files: ``weights.safetensors one.png two.png``.
 The center of an image is cut out and resized; it must look like the images that the network was trained on."""
 
 

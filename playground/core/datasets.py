@@ -30,8 +30,8 @@ class ExtractedFeatures:
 class TorchvisionSource:
     """A class in torchvision.datasets, and code that reads uint8 images (count, channels, height, width) from it.
 
-    ``arguments_code`` selects the training or test images by the name ``train``; ``images_code`` and ``labels_code`` are
-    expressions of an instance named ``data``. ``remark`` explains them.
+    ``arguments_code`` selects the training or test images by the name ``train``; ``images_code`` and ``labels_code``
+    are expressions of an instance named ``data``. ``remark`` explains them.
     """
 
     class_name: str

@@ -37,7 +37,8 @@ class Recipe(BaseModel):
         default=1e-3,
         ge=1e-6,
         le=1000,
-        description="Learning rate: the size of each step. Training diverges if it is too high and is slow if it is too low.",
+        description="Learning rate: the size of each step. Training diverges if it is too high and is slow if it is "
+        "too low.",
         json_schema_extra={"step": 1e-4, "format": "%g"},
     )
     batch_size: int = Field(

@@ -124,7 +124,8 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         step = keras.ops.cast(step, "float32")
         peak = max(1.0, {{ pct_start }} * self.steps - 1)
         rise = interpolate_cosine({{ lr / div_factor }}, {{ lr }}, step / peak)
-        fall = interpolate_cosine({{ lr }}, {{ lr / div_factor / 1e4 }}, (step - peak) / max(1.0, self.steps - 1 - peak))
+        fall = interpolate_cosine({{ lr }}, {{ lr / div_factor / 1e4 }}, \
+(step - peak) / max(1.0, self.steps - 1 - peak))
         return keras.ops.where(step <= peak, rise, fall)
 
     def get_config(self):

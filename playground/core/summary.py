@@ -19,7 +19,10 @@ BACKWARD_MEMORY_FACTOR = 2.5
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """Shapes, cost and receptive field of one layer; shapes without the batch, ``receptive_field`` as (height, width) in input pixels."""
+    """Shapes, cost and receptive field of one layer.
+
+    Shapes are without the batch; ``receptive_field`` is (height, width) in input pixels.
+    """
 
     index: int
     id: str

@@ -28,8 +28,8 @@ class _Entry(Generic[Value]):
 class ByteBoundedCache(Generic[Key, Value]):
     """Least-recently-used cache whose values take at most ``max_bytes`` together.
 
-    The newest value is always kept, also one that is larger than ``max_bytes``: it then is the only one. NumPy arrays of
-    cached values become read-only, since all callers share them.
+    The newest value is always kept, also one that is larger than ``max_bytes``: it then is the only one. NumPy arrays
+    of cached values become read-only, since all callers share them.
     All methods may be called from any thread. ``measure`` gives the size of a value in bytes; that of its key is added.
     """
 

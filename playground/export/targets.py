@@ -58,7 +58,8 @@ MediaType = Literal[
 class ExportTarget:
     """Format that a network or a run can be exported to.
 
-    ``suffix`` ends the file name; it includes the extension. ``needs_weights``: only runs with a snapshot can be exported.
+    ``suffix`` ends the file name; it includes the extension. ``needs_weights``: only runs with a snapshot can be
+    exported.
     """
 
     title: str

@@ -224,7 +224,7 @@ def _limit_image_count(model: Model, count: int, budget: float = _MAX_MULTIPLY_A
 
 @dataclass(eq=False)
 class _Prefix:
-    """Images with the inputs of module ``first_module``, cached where they fit, and the unedited network's evaluation."""
+    """Images, the inputs of module ``first_module`` (cached where they fit), and the unedited network's evaluation."""
 
     model: Model
     images: LabeledImages

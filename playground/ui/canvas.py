@@ -34,7 +34,7 @@ MAX_ERASER_POINTS = 2_000
 _MAX_PIECES = 1_000
 
 
-class Ink(NamedTuple):
+class CanvasInk(NamedTuple):
     """Content of the canvas: the strokes after erasing, and the eraser's strokes, which erase the image under them."""
 
     strokes: tuple[Stroke, ...] = ()
@@ -106,11 +106,11 @@ def render_canvas(
     key: str = "canvas",
     size: int = 280,
     pen_width: int = 18,
-    ink: Ink,
+    ink: CanvasInk,
     revision: int,
     background: bytes | None = None,
     is_erasing: bool = False,
-) -> Ink | None:
+) -> CanvasInk | None:
     """Render the canvas and return its content, or None if nothing was drawn since it was created.
 
     ``ink`` and ``background`` (a square PNG, scaled to the canvas without smoothing) are the initial content. A new
@@ -141,7 +141,7 @@ def render_canvas(
     return read_canvas(key=key, revision=revision)
 
 
-def read_canvas(*, revision: int, key: str = "canvas") -> Ink | None:
+def read_canvas(*, revision: int, key: str = "canvas") -> CanvasInk | None:
     """Read the content of the canvas of this revision, or None if it has sent nothing yet.
 
     For callbacks, which may run before ``render_canvas`` returns the last stroke.
@@ -159,7 +159,7 @@ def read_canvas(*, revision: int, key: str = "canvas") -> Ink | None:
 
 def parse_fabric_json(
     fabric_json: Mapping[str, Any] | None, *, offset_y: float, bounds: tuple[float, float] = (-4096.0, 4096.0)
-) -> Ink:
+) -> CanvasInk:
     """Parse the strokes and erasures in Fabric's JSON, skipping invalid objects.
 
     ``offset_y`` is the top of the drawing area in the JSON's pixels; coordinates are clipped to ``bounds`` and rounded
@@ -183,7 +183,7 @@ def parse_fabric_json(
             object_count += 1
         if object_count == MAX_STROKES or not points_left:
             break
-    return Ink(tuple(strokes), tuple(eraser_strokes))
+    return CanvasInk(tuple(strokes), tuple(eraser_strokes))
 
 
 def _simplify_eraser_stroke(stroke: Stroke, max_points: int) -> Stroke:

@@ -17,7 +17,7 @@ from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import get_image_shape, read_uploaded_image, read_uploaded_ink
 from playground.interpret.drawing.preprocess import Drawing, overlay_drawing, prepare_input, preprocess_drawing
 from playground.interpret.model import Model, load_model
-from playground.ui.canvas import ERASER_WIDTH, Ink
+from playground.ui.canvas import ERASER_WIDTH, CanvasInk
 from playground.ui.page_states import DrawingState, ImageUpload
 from playground.ui.services import get_pretrained
 from playground.ui.state import CANVAS_SIZE, AppState
@@ -150,7 +150,7 @@ def compute_canvas_images(drawing: DrawingState, input_spec: InputSpec) -> Canva
     return _canvas_cache.get_or_compute(key, lambda: _rasterize_canvas(drawing, background, input_spec))
 
 
-_CanvasKey = tuple[Ink, int, Preprocessing, tuple[bytes, tuple[int, ...]] | None, str, Shape]
+_CanvasKey = tuple[CanvasInk, int, Preprocessing, tuple[bytes, tuple[int, ...]] | None, str, Shape]
 _canvas_cache: ByteBoundedCache[_CanvasKey, CanvasImages] = ByteBoundedCache(_MAX_CACHED_BYTES)
 
 

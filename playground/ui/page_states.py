@@ -10,7 +10,7 @@ from playground.engine.data.rasterize import MNIST_PREPROCESSING, Preprocessing
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.editing import Edit
-from playground.ui.canvas import Ink, Stroke, read_canvas
+from playground.ui.canvas import CanvasInk, Stroke, read_canvas
 from playground.ui.services import find_run_or_none
 
 _MAX_UNDO_STEPS = 50
@@ -111,12 +111,12 @@ class TrainingState:
 class DrawingState:
     """The canvas: strokes, the image under them, tools, and undo."""
 
-    ink: Ink = field(default_factory=Ink)
+    ink: CanvasInk = field(default_factory=CanvasInk)
     is_erasing: bool = False
     revision: int = 0
     test_index: int | None = None
     upload: ImageUpload | None = None
-    undo_stack: list[tuple[Ink, int | None, ImageUpload | None]] = field(default_factory=list)
+    undo_stack: list[tuple[CanvasInk, int | None, ImageUpload | None]] = field(default_factory=list)
     pen_width: int = 17
     preprocessing: Preprocessing = MNIST_PREPROCESSING
     upload_error: PlaygroundError | None = None
@@ -128,7 +128,7 @@ class DrawingState:
         if ink is not None:
             self.set_ink(ink)
 
-    def set_ink(self, ink: Ink) -> None:
+    def set_ink(self, ink: CanvasInk) -> None:
         """Store the strokes and record each new one for undo."""
         before, count = self.ink, len(self.ink.strokes)
         if ink == before:
@@ -136,7 +136,7 @@ class DrawingState:
         is_extension = ink.eraser_strokes == before.eraser_strokes and ink.strokes[:count] == before.strokes
         self._push_undo(
             *(
-                [Ink(ink.strokes[:n], ink.eraser_strokes) for n in range(count, len(ink.strokes))]
+                [CanvasInk(ink.strokes[:n], ink.eraser_strokes) for n in range(count, len(ink.strokes))]
                 if is_extension
                 else [before]
             )
@@ -146,9 +146,9 @@ class DrawingState:
     def replace(self, *, test_index: int | None = None, upload: ImageUpload | None = None) -> None:
         """Empty the canvas, or show a test image or an upload on it."""
         self.sync_from_browser()
-        if (self.ink, self.test_index, self.upload) != (Ink(), test_index, upload):
+        if (self.ink, self.test_index, self.upload) != (CanvasInk(), test_index, upload):
             self._push_undo(self.ink)
-        self._set_content(Ink(), test_index, upload)
+        self._set_content(CanvasInk(), test_index, upload)
 
     def undo(self) -> None:
         """Undo the last stroke, erasure, clearing or change of the image."""
@@ -157,11 +157,11 @@ class DrawingState:
             *self.undo_stack, last = self.undo_stack
             self._set_content(*last)
 
-    def _push_undo(self, *inks: Ink) -> None:
+    def _push_undo(self, *inks: CanvasInk) -> None:
         entries = [*self.undo_stack, *((ink, self.test_index, self.upload) for ink in inks)]
         self.undo_stack = entries[-_MAX_UNDO_STEPS:]
 
-    def _set_content(self, ink: Ink, test_index: int | None, upload: ImageUpload | None) -> None:
+    def _set_content(self, ink: CanvasInk, test_index: int | None, upload: ImageUpload | None) -> None:
         self.ink, self.test_index, self.upload = ink, test_index, upload
         self.revision += 1
 
@@ -205,7 +205,7 @@ class DataState:
     upload_result: tuple[int, tuple[SkippedFile, ...]] | PlaygroundError | None = None
     extraction_task_key: tuple[str, ...] | None = None
     class_drawings: dict[str, tuple[tuple[Stroke, ...], ...]] = field(default_factory=dict)
-    class_ink: Ink = field(default_factory=Ink)
+    class_ink: CanvasInk = field(default_factory=CanvasInk)
     class_canvas_revision: int = 0
     class_error: PlaygroundError | None = None
     drawn_dataset_sizes: tuple[int, int] | None = None

@@ -1,4 +1,4 @@
-"""Every registered optimizer, schedule and augmentation works in every consumer: forms, engine and exported programs."""
+"""Every registered optimizer, schedule and augmentation works in forms, engine and exported programs."""
 
 import copy
 import json

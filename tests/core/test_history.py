@@ -264,7 +264,10 @@ def test_any_hyperparameter_value_in_a_log_gives_valid_metrics(knob: str, values
 
 @pytest.mark.parametrize("epochs", ["1" + "0" * 400, "-" + "9" * 400, "1e400", "true", "NaN", "[]", '"3"'])
 def test_invalid_number_of_epochs_in_a_log_gives_valid_metrics(epochs: str) -> None:
-    line = f'{{"kind":"hyperparameter_changed","step":1,"elapsed_s":1,"hyperparameter":"epochs","before":1,"after":{epochs}}}'
+    line = (
+        '{"kind":"hyperparameter_changed","step":1,"elapsed_s":1,'
+        f'"hyperparameter":"epochs","before":1,"after":{epochs}}}'
+    )
     event = parse_event(line)
     assert event is not None
     history = History.from_events([started(), step(1), event])

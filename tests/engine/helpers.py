@@ -143,7 +143,7 @@ def kinds(stream: Iterable[events.Event], *left_out: str) -> list[tuple[str, int
 
 
 def figures(stream: Iterable[events.Event]) -> list[dict[str, Any]]:
-    """What must not depend on how a run was cut: every figure of every batch, measurement and epoch."""
+    """Metrics of every batch, evaluation and epoch, which must not depend on interruptions of the run."""
     told = ("step_done", "evaluated", "epoch_done")
     return [event.model_dump(exclude={"elapsed_s", "images_per_second"}) for event in stream if event.kind in told]
 

@@ -299,7 +299,7 @@ def models() -> dict[str, Model]:
 
 
 def table(model: Model) -> list[list[Any]]:
-    """What ``model.summary()`` prints, in figures."""
+    """Rows of ``model.summary()``: class, output shape and numbers of parameters."""
     built = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     return [*(row(layer, layer.output) for layer in built), row(model, model.outputs[0])]
 

@@ -12,13 +12,13 @@ from playground.ui.canvas import (
     MAX_ERASER_POINTS,
     MAX_POINTS,
     MAX_STROKES,
-    Ink,
+    CanvasInk,
     make_fabric_json,
     parse_fabric_json,
 )
 
-# Recorded in Chromium: a stroke (50, 60) → (110, 60) → (110, 120) in steps of 20 and a click at (200, 210) with a pen of
-# width 18; entries that do not affect the position are omitted.
+# Recorded in Chromium: a stroke (50, 60) → (110, 60) → (110, 120) in steps of 20 and a click at (200, 210) with a
+# pen of width 18; entries that do not affect the position are omitted.
 RECORDED: dict[str, Any] = json.loads("""
 {"version": "7.4.0", "background": "#000", "objects": [
   {"type": "Path", "version": "7.4.0", "originX": "center", "originY": "center", "left": 79.991,
@@ -186,7 +186,7 @@ def test_eraser_that_misses_changes_nothing_and_one_that_covers_removes_the_stro
     assert parse_fabric_json(drawing_of(("#fff", ACROSS), ("#000", far)), offset_y=0).strokes == (
         ((20, 100), (220, 100)),
     )
-    assert parse_fabric_json(drawing_of(("#fff", ACROSS), ("#000", ACROSS)), offset_y=0) == Ink(
+    assert parse_fabric_json(drawing_of(("#fff", ACROSS), ("#000", ACROSS)), offset_y=0) == CanvasInk(
         (), (((20, 100), (220, 100)),)
     )
 
@@ -201,11 +201,11 @@ def test_number_of_eraser_points_is_limited() -> None:
 def page() -> None:
     import streamlit as st
 
-    from playground.ui.canvas import Ink, render_canvas
+    from playground.ui.canvas import CanvasInk, render_canvas
 
     state = st.session_state
     state.got = render_canvas(
-        ink=Ink((((5.0, 5.0),),)), revision=state.get("revision", 0), pen_width=state.get("pen", 18)
+        ink=CanvasInk((((5.0, 5.0),),)), revision=state.get("revision", 0), pen_width=state.get("pen", 18)
     )
 
 
@@ -218,7 +218,7 @@ def test_canvas_returns_strokes_drawn_since_its_creation() -> None:
     assert app.session_state["got"] is None
     app.session_state["canvas-1"] = sent(((5.0, 5.0),), ((9.0, 9.0), (20.0, 9.0)))
     app.run()
-    assert app.session_state["got"] == Ink((((5.0, 5.0),), ((9.0, 9.0), (20.0, 9.0))))
+    assert app.session_state["got"] == CanvasInk((((5.0, 5.0),), ((9.0, 9.0), (20.0, 9.0))))
     app.session_state["revision"] = 1
     app.run()
     assert app.session_state["got"] is None
@@ -245,4 +245,4 @@ def test_invalid_component_value_is_ignored(forged: Any) -> None:
     app.session_state["canvas-1"] = {"drawing": forged, "backgroundFit": {"a": 1}}
     app.run()
     assert not app.exception
-    assert app.session_state["got"] in (None, Ink())
+    assert app.session_state["got"] in (None, CanvasInk())

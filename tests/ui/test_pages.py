@@ -43,7 +43,7 @@ from playground.interpret import inference
 from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing
 from playground.interpret.model import load_model
 from playground.ui import actions, model_input, services
-from playground.ui.canvas import Ink, Stroke, make_fabric_json
+from playground.ui.canvas import CanvasInk, Stroke, make_fabric_json
 from playground.ui.state import AppState
 
 ROOT = Path(__file__).parents[2]
@@ -239,7 +239,7 @@ def test_drawing_is_predicted_cleared_and_restored_by_undo(app: AppTest) -> None
     app.slider(key="canvas-pen").set_value(30).run()
     assert (state_of(app).drawing.pen_width, state_of(app).drawing.ink.strokes) == (30, one)
     app.button(key="canvas-clear").click().run()
-    assert state_of(app).drawing.ink == Ink()
+    assert state_of(app).drawing.ink == CanvasInk()
     app.button(key="canvas-random").click().run()
     assert state_of(app).drawing.test_index is not None
     assert ", label " in html_of(app)

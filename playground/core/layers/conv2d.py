@@ -54,7 +54,8 @@ class Conv2d(Convolution):
         default=1,
         ge=1,
         le=512,
-        description="Number of groups that the channels are split into. One group per channel is a depthwise convolution.",
+        description="Number of groups that the channels are split into. One group per channel is a depthwise "
+        "convolution.",
     )
     bias: bool = Field(default=True, description="Adds one learned value to each output channel. Keras: use_bias.")
     activation: OptionalActivation = Field(default="relu", description=ACTIVATION_HELP)
@@ -130,7 +131,8 @@ class Conv2d(Convolution):
         return (
             LayerProblem(
                 field="groups",
-                what=f"{self.groups} groups do not divide {in_channels} input and {self.out_channels} output channels evenly.",
+                what=f"{self.groups} groups do not divide {in_channels} input and {self.out_channels} output "
+                "channels evenly.",
                 expected="The number of groups must divide both.",
                 fixes=tuple(fixes),
             ),

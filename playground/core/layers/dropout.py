@@ -11,7 +11,7 @@ from playground.core.shapes import Shape, is_spatial
 
 
 class Dropout(Layer):
-    """Dropout: sets a random share of the values to zero during training. Source: Srivastava et al., "Dropout", 2014."""
+    """Dropout, which sets random values to zero during training. Source: Srivastava et al., "Dropout", 2014."""
 
     title = "Dropout"
     description = "Sets random values to zero during training, so that the network cannot rely on single values."

@@ -223,7 +223,8 @@ class Residual(Layer):
         return (
             LayerProblem(
                 field="layers",
-                what=f"The output of the stack is {format_shape(output_shape)}, that of the shortcut {format_shape(shortcut_shape)}.",
+                what=f"The output of the stack is {format_shape(output_shape)}, "
+                f"that of the shortcut {format_shape(shortcut_shape)}.",
                 expected="Both are added, so they must have the same shape.",
                 fixes=(LayerFix("Use 'same' padding inside", (self.replace(layers=same_size_layers),)),),
             ),

@@ -65,7 +65,8 @@ class Muon(Adam):
     keras_class_code: ClassVar[str | None] = '''
 @keras.saving.register_keras_serializable()
 class Muon(keras.optimizers.Muon):
-    """Keras's Muon, which updates hidden convolution kernels too: as matrices, like PyTorch's (out, in * height * width)."""
+    """Keras's Muon, which updates hidden convolution kernels too: as matrices, \
+like PyTorch's (out, in * height * width)."""
 
     def _should_use_adamw(self, variable):
         return len(variable.shape) < 2 or variable.path in self.exclude_layers

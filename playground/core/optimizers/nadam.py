@@ -27,7 +27,8 @@ class NAdam(Adam):
     keras_class_code: ClassVar[str | None] = '''
 @keras.saving.register_keras_serializable()
 class NAdam(keras.optimizers.Optimizer):
-    """NAdam as PyTorch computes it: keras.optimizers.Nadam has no momentum decay (it is always 1) and another epsilon."""
+    """NAdam as PyTorch computes it: keras.optimizers.Nadam has no momentum decay (it is always 1) \
+and another epsilon."""
 
     def __init__(
         self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, momentum_decay=0.004, epsilon=1e-8, **options
@@ -43,7 +44,8 @@ class NAdam(keras.optimizers.Optimizer):
         self.means = [self.add_variable_from_reference(variable, "mean") for variable in variables]
         self.squares = [self.add_variable_from_reference(variable, "square") for variable in variables]
         self.momentum_products = [
-            self.add_variable((), initializer="ones", name=f"momentum_product_{index}") for index in range(len(variables))
+            self.add_variable((), initializer="ones", name=f"momentum_product_{index}") \
+for index in range(len(variables))
         ]
 
     def update_step(self, gradient, variable, learning_rate):

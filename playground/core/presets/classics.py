@@ -124,7 +124,8 @@ CLASSICS = (
     ArchitecturePreset(
         "separable",
         "Depthwise-separable",
-        "One kernel per channel, then a 1×1 convolution that mixes the channels, as in MobileNet (Howard et al., 2017).",
+        "One kernel per channel, then a 1×1 convolution that mixes the channels, as in MobileNet (Howard et al., "
+        "2017).",
         build_architecture(
             *make_conv_batch_norm_relu(16),
             *_make_separable_conv(16, 32),

@@ -37,8 +37,9 @@ PITFALLS = (
         GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=32, epochs=40, limit=500),
-        observation="Training accuracy reaches 100 % and training loss almost 0, but the validation loss rises after about "
-        "16 epochs: the network memorizes the images. More images, augmentation, dropout or fewer epochs reduce the gap.",
+        observation="Training accuracy reaches 100 % and training loss almost 0, but the validation loss rises after "
+        "about 16 epochs: the network memorizes the images. More images, augmentation, dropout or fewer epochs "
+        "reduce the gap.",
     ),
     ArchitecturePreset(
         "rate-too-high",
@@ -47,8 +48,9 @@ PITFALLS = (
         GUIDE_ARCHITECTURE,
         "mistake",
         Recipe(lr=0.1, batch_size=64, epochs=1),
-        observation="The loss jumps to over a thousand and then stays at 2.3, the loss of guessing among ten classes. On the "
-        "Inspect page the feature maps are dead. At 0.001 the network learns at once. Too low fails too: try 0.000001.",
+        observation="The loss jumps to over a thousand and then stays at 2.3, the loss of guessing among ten "
+        "classes. On the Inspect page the feature maps are dead. At 0.001 the network learns at once. Too low fails "
+        "too: try 0.000001.",
     ),
     ArchitecturePreset(
         "batch-of-one",
@@ -79,8 +81,8 @@ PITFALLS = (
         ),
         "mistake",
         Recipe(lr=1e-3, batch_size=64, epochs=3),
-        observation="The accuracy stops at 90 %; logistic regression reaches 92 % with a twelfth of the parameters. Set the "
-        "activation of the layers to ReLU and train again: 96 % after one epoch.",
+        observation="The accuracy stops at 90 %; logistic regression reaches 92 % with a twelfth of the parameters. "
+        "Set the activation of the layers to ReLU and train again: 96 % after one epoch.",
     ),
     ArchitecturePreset(
         "too-much-pooling",
@@ -89,7 +91,7 @@ PITFALLS = (
         _OVERPOOLED_ARCHITECTURE,
         "mistake",
         Recipe(lr=1e-3, batch_size=64, epochs=1),
-        observation="The last feature maps have one pixel each, so the positions are lost, and the accuracy ends at 95 %. "
-        "Set both windows to 2×2 and train again: 98 %.",
+        observation="The last feature maps have one pixel each, so the positions are lost, and the accuracy ends at "
+        "95 %. Set both windows to 2×2 and train again: 98 %.",
     ),
 )

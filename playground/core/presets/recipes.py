@@ -21,7 +21,8 @@ PRESETS = (
     RecipePreset(
         "sprint",
         "Sprint",
-        "One epoch of Adam with a one-cycle schedule and label smoothing. The guide's network reaches over 99 % on MNIST.",
+        "One epoch of Adam with a one-cycle schedule and label smoothing. The guide's network reaches over 99 % on "
+        "MNIST.",
         _SPRINT_RECIPE,
     ),
     RecipePreset(

@@ -31,8 +31,8 @@ TUTORIALS = (
     ArchitecturePreset(
         "guide-sigmoid",
         "The guide's network, sigmoid",
-        "The same network with sigmoid in place of ReLU: its gradients are small where it saturates, so it learns slowly "
-        "at first.",
+        "The same network with sigmoid in place of ReLU: its gradients are small where it saturates, so it learns "
+        "slowly at first.",
         build_tutorial_architecture(32, 64, 64, out_features=64, has_last_pooling=False, activation="sigmoid"),
         "tutorial",
         TUTORIAL_RECIPE,

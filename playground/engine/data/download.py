@@ -45,8 +45,8 @@ def _download_file(title: str, files: Sequence[CheckedFile], file: CheckedFile) 
     raise DownloadError(
         f"{title} cannot be downloaded. {' '.join(reasons)}",
         expected="A connection to the internet. Partial downloads are kept.",
-        fix=f"Try again later, or put {', '.join(wanted.destination.name for wanted in files)} into {file.destination.parent} by "
-        "hand and download again.",
+        fix=f"Try again later, or put {', '.join(wanted.destination.name for wanted in files)} into "
+        f"{file.destination.parent} by hand and download again.",
     )
 
 

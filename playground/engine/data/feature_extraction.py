@@ -1,8 +1,8 @@
 """Feature extraction by networks pretrained on ImageNet; the features become a custom dataset.
 
-``python -m playground.engine.data.feature_extraction DATASET EXTRACTOR TRAIN_SIZE TEST_SIZE OWNER`` runs as a background
-task whose result is the new dataset's name. Source: Donahue et al., "DeCAF: A Deep
-Convolutional Activation Feature for Generic Visual Recognition", ICML 2014.
+``python -m playground.engine.data.feature_extraction DATASET EXTRACTOR TRAIN_SIZE TEST_SIZE OWNER`` runs as a
+background task whose result is the new dataset's name. Source: Donahue et al., "DeCAF: A Deep Convolutional
+Activation Feature for Generic Visual Recognition", ICML 2014.
 """
 
 import math
@@ -97,9 +97,9 @@ def create_feature_dataset(
     """Create a dataset of the features of another dataset's images: yields progress, and at the end the new name.
 
     At most ``train_size`` and ``test_size`` images are used, stratified by class; each stays in its split. Features are
-    stored as quantized images (1, height, width). Raises UnknownNameError, DatasetUnavailableError for a dataset that is
-    not downloaded, InvalidDatasetError for fewer images than classes, DownloadError if the weights cannot be downloaded,
-    StorageError for a failed write.
+    stored as quantized images (1, height, width). Raises UnknownNameError, DatasetUnavailableError for a dataset that
+    is not downloaded, InvalidDatasetError for fewer images than classes, DownloadError if the weights cannot be
+    downloaded, StorageError for a failed write.
     """
     source, network = find_dataset(dataset), find_extractor(extractor)
     if source.features is not None:
@@ -151,7 +151,8 @@ def _load_cached_extractor(extractor: Extractor, device: torch.device) -> nn.Mod
     if not extractor.weights_file.is_valid_at(extractor.weights_file.destination):
         raise DatasetUnavailableError(
             f"This network reads features of {extractor.title}, whose weights are missing.",
-            expected=f"{extractor.weights_file.destination.name} in {extractor.weights_file.destination.parent}, as it was.",
+            expected=f"{extractor.weights_file.destination.name} in {extractor.weights_file.destination.parent}, "
+            "as it was.",
             fix="Extract the features again on the Data page, which downloads the weights.",
         )
     return load_extractor(extractor).to(device)

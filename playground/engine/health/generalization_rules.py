@@ -31,8 +31,8 @@ def _has_generalization_gap(metrics: TrainingMetrics, min_gap: float) -> bool:
 @diagnosis_rule(
     "too_little_data",
     title="Too little data",
-    condition="After an epoch the training accuracy is min_gap (and noise) above the validation accuracy, and there are "
-    "fewer than min_images_per_class training images per class.",
+    condition="After an epoch the training accuracy is min_gap (and noise) above the validation accuracy, and there "
+    "are fewer than min_images_per_class training images per class.",
     message="Too little data: {train_size:,.0f} images, {images_per_class:.0f} per class. "
     "Training accuracy is {train_accuracy:.1%}, validation accuracy {validation_accuracy:.1%}.",
     thresholds={"min_gap": _OVERFITTING_GAP, "min_images_per_class": 200},
@@ -110,10 +110,10 @@ def detect_overfitting(
 @diagnosis_rule(
     "underfitting",
     title="Underfitting",
-    condition="After two epochs and min_steps batches the training accuracy is below max_accuracy and rose by less than "
-    "min_accuracy_gain in the last epoch, unless the learning rate is below the recipe's divided by lr_divisor or the "
-    "validation accuracy is more than max_validation_lead above it.",
-    message="Underfitting: the training accuracy is only {train_accuracy:.1%} and hardly rising "
+    condition="After two epochs and min_steps batches the training accuracy is below max_accuracy and rose by less "
+    "than min_accuracy_gain in the last epoch, unless the learning rate is below the recipe's divided by lr_divisor "
+    "or the validation accuracy is more than max_validation_lead above it.",
+    message="Underfitting: the training accuracy is only {train_accuracy:.1%} and barely rising "
     "({rise:+.1%} in the last epoch). The network is too small or too strongly regularized.",
     thresholds={
         "min_steps": _MIN_STEPS,

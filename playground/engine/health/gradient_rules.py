@@ -76,7 +76,7 @@ def detect_exploding_gradients(
     condition="The first layer's gradient (root mean square) is below min_ratio times the last layer's, while the "
     "validation accuracy is at most max_accuracy.",
     message="Vanishing gradients: the gradient of {first_layer_name} is {ratio:.0e} times that of {last_layer_name}, "
-    "so the first layers hardly learn.{activation_note}",
+    "so the first layers barely learn.{activation_note}",
     thresholds={"min_ratio": 1e-3, "max_accuracy": 0.9},
     suggest=_suggest_relu,
 )

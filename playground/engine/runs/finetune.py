@@ -21,7 +21,7 @@ _MAX_COPIES = 100
 
 
 def make_finetuning_recipe(recipe: Recipe) -> Recipe:
-    """Recipe for fine-tuning a network that was trained by ``recipe``: same data, low learning rate, mild augmentation."""
+    """Recipe for fine-tuning a network trained by ``recipe``: same data, low learning rate, mild augmentation."""
     limit = min(_REHEARSAL_SIZE, recipe.limit or _REHEARSAL_SIZE)
     return Recipe(
         dataset=recipe.dataset,

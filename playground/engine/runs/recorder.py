@@ -62,7 +62,7 @@ class Recorder:
         self._open_files.close()
 
     def _restore_trainer(self, trainer: Trainer) -> None:
-        """Restore the last checkpoint and truncate the log to it: the rest will be trained and logged again, bit for bit.
+        """Restore the last checkpoint and truncate the log to it: the rest is trained and logged again, bit for bit.
 
         A run without a checkpoint starts again. The log becomes a new file under the same name.
         """

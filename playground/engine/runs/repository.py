@@ -147,7 +147,7 @@ def find_run(name: str) -> Run:
 
 
 def _generate_run_id() -> str:
-    """Generate an id that sorts after every other: the time, or one second after the newest run if the clock is behind."""
+    """Generate an id that sorts after every other: the time, or 1 s after the newest run if the clock is behind."""
     stamp = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
     newest = next((folder.name for folder in _list_run_folders() if _RUN_ID_PATTERN.match(folder.name)), "")
     with contextlib.suppress(ValueError):

@@ -61,7 +61,8 @@ def prepare_transferred_state(parent: Run, step: int, architecture: Architecture
     weights, taken = find_transferable_weights(parent, step, architecture, recipe.dataset)
     if not weights:
         raise ArchitectureError(
-            f"Nothing of run {parent.id} fits: its first layer with weights is {_describe_first_weighted_layer(parent.record.architecture)}, "
+            f"Nothing of run {parent.id} fits: its first layer with weights is "
+            f"{_describe_first_weighted_layer(parent.record.architecture)}, "
             f"that of this network {_describe_first_weighted_layer(architecture)}.",
             expected=_TRANSFER_RULE,
             fix="Start from the network of that run and change its last layers.",

@@ -6,9 +6,9 @@ from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
 from playground.core.summary import LayerSummary, Summary, summarize
 
-# The time of a training step grows with its multiply-adds, the bytes it moves, and its layers, each with a cost per image
-# and a cost per step. The coefficients, in multiply-adds, were fitted to 13 presets with batch sizes of 32, 128 and 512
-# on two cores; the mean error is 27 %, and each estimate is within a factor of 2.2.
+# The time of a training step grows with its multiply-adds, the bytes it moves, and its layers, each with a cost per
+# image and a cost per step. The coefficients, in multiply-adds, were fitted to 13 presets with batch sizes of 32,
+# 128 and 512 on two cores; the mean error is 27 %, and each estimate is within a factor of 2.2.
 _COST_PER_BYTE = 7.0
 _COST_PER_LAYER_AND_IMAGE = 23_000.0
 _COST_PER_LAYER_AND_STEP = 11_000_000.0

@@ -82,7 +82,7 @@ def reset_moment(name: str, tensor: Tensor) -> None:
 
 
 def _make_own_update(optimizer: Optimizer, lrs: Tensor) -> Callable[[], None]:
-    """The optimizer's own step with learning rates on the device, for optimizers that a graph can capture as they are."""
+    """The optimizer's own step with learning rates on the device, for optimizers that a CUDA graph can capture."""
     for group in optimizer.param_groups:
         if "capturable" in group:
             group["capturable"] = group["params"][0].is_cuda

@@ -68,8 +68,8 @@ class Scheduler:
     ) -> Run:
         """Create a run and start or queue it; with ``pause_after_batches`` it pauses after that many batches.
 
-        ``parent``: the run (of any owner) whose weights initialize this one where they fit, at ``parent_step`` or at its
-        last step; see ``create_transfer_run``.
+        ``parent``: the run (of any owner) whose weights initialize this one where they fit, at ``parent_step`` or at
+        its last step; see ``create_transfer_run``.
         Raises ArchitectureError or RecipeError for a configuration that cannot be trained, DatasetUnavailableError for
         a dataset that is not downloaded, StorageError for a failed write, WorkerError where no process can be started
         or too many runs wait.
@@ -259,7 +259,7 @@ class Scheduler:
             raise error
 
     def _start_queued_runs(self) -> dict[str, WorkerError]:
-        """Start runs while slots are free; returns the errors of those that did not start, which their logs have too."""
+        """Start runs while slots are free; returns the errors of runs that did not start, which are also logged."""
         errors: dict[str, WorkerError] = {}
         while taken := self._queue.take_next():
             queued_run, active_run = taken

@@ -58,7 +58,8 @@ def render_report(run: Run, *, link: str | None = None) -> str:
 def _build_stylesheet() -> str:
     """Return the stylesheet: the dark theme on dark screens, the light one otherwise and in print."""
     sheet = find_bundled("assets/report.css").read_text(encoding="utf-8")
-    return f"{_render_css_variables(LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{ {_render_css_variables(DARK)} }}\n{sheet}"
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ {_render_css_variables(DARK)} }}"
+    return f"{_render_css_variables(LIGHT)}\n{dark}\n{sheet}"
 
 
 def _render_css_variables(theme: Theme) -> str:

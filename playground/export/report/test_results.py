@@ -52,7 +52,10 @@ def render_test_sections(run: Run) -> Html:
     except PlaygroundError as error:
         return section("Test", note(f"The network could not be evaluated on the test images. {error}"))
     evaluation = tested.evaluation
-    words = f"{evaluation.accuracy:.2%} of {evaluation.size:,} test images are classified correctly with the weights of step {tested.step:,}."
+    words = (
+        f"{evaluation.accuracy:.2%} of {evaluation.size:,} test images are classified correctly "
+        f"with the weights of step {tested.step:,}."
+    )
     return join(
         section(
             "Test",
@@ -75,7 +78,8 @@ def _render_class_metrics(evaluated: EvaluatedRun) -> Html:
         element("h3", "Per class"),
         table("figures", ("class", "images", "precision", "recall", "F1"), rows),
         note(
-            "Precision: share of predictions of this class that are correct. Recall: share of this class's images that are found."
+            "Precision: share of predictions of this class that are correct. Recall: share of this class's images "
+            "that are found."
         ),
     )
 
@@ -140,7 +144,10 @@ def _describe_calibration(evaluation: Evaluation) -> str:
     if not sure.any():
         return f"{words} No prediction has a confidence of at least {_HIGH_CONFIDENCE:.0%}."
     right = float(evaluation.is_correct[sure].mean())
-    return f"{words} Of the {int(sure.sum()):,} predictions with a confidence of at least {_HIGH_CONFIDENCE:.0%}, {right:.1%} are correct."
+    return (
+        f"{words} Of the {int(sure.sum()):,} predictions with a confidence of at least {_HIGH_CONFIDENCE:.0%}, "
+        f"{right:.1%} are correct."
+    )
 
 
 def _render_examples(evaluated: EvaluatedRun) -> Html:

@@ -84,7 +84,7 @@ def read_uploaded_ink(name: str, content: bytes) -> Array:
 def decode_ink(path: Path | str, content: bytes) -> Array:
     """Decode an image file as ink 1 on paper 0, (height, width), upright, from dark on light or light on dark.
 
-    The median of the border is taken for the paper's brightness. Raises ImageFileError for an unusable file.
+    The paper's brightness is the median of the border. Raises ImageFileError for an unusable file.
     """
     try:
         with warnings.catch_warnings():

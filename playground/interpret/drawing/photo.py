@@ -27,7 +27,7 @@ _SKELETON_SIDE = 56
 def extract_ink(gray: Array) -> Array:
     """Extract ink 1 on paper 0 from brightness 0 to 1 (height, width), at most 128 pixels per side.
 
-    Frames and specks are removed. The median of the border is taken for paper. All 0 where nothing stands out.
+    Frames and specks are removed. The median of the border is the paper's brightness. Returns all 0 if no ink is found.
     """
     small = _shrink(gray, _MAX_WORKING_SIDE)
     border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])

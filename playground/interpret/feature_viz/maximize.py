@@ -99,7 +99,8 @@ def maximize_activation(
     if settings.steps < 1 or settings.lr <= 0 or least < 0 or settings.parameterization not in _PARAMETERIZATIONS:
         raise PlaygroundError(
             f"Invalid settings: {settings}.",
-            expected=f"At least one step, lr above 0, jitter and weights of at least 0; {' or '.join(_PARAMETERIZATIONS)}.",
+            expected="At least one step, lr above 0, jitter and weights of at least 0; "
+            f"{' or '.join(_PARAMETERIZATIONS)}.",
         )
     return _optimize(
         _ObjectiveFunction(model, layer_index, channel, objective), model.architecture.input.shape, settings

@@ -22,7 +22,7 @@ _KINDS_BY_FIELD: dict[str, Mapping[str, type[Optimizer] | type[Schedule]]] = {
 
 
 def render_recipe_form(recipe: Recipe, *, on_change: ChangeHandler, is_active: bool) -> None:
-    """Controls for the settings that the panel itself leaves out; while a run is training only live ones are enabled."""
+    """Render the settings that the panel does not show; while a run is training, only live ones are enabled."""
     fixed = [name for name in Recipe.model_fields if name not in LIVE_HYPERPARAMETERS] if is_active else []
     left, right = st.columns(2, gap="medium")
     with left:

@@ -45,7 +45,7 @@ def put(name: str, monkeypatch: pytest.MonkeyPatch, content: object = None) -> P
 
 @pytest.fixture
 def weights(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Those of the small net."""
+    """Path of the small extractor's weights."""
     return put(SMALL, monkeypatch)
 
 
@@ -63,14 +63,14 @@ def one_of_each_class(channels: int = 3) -> tuple[str, Tensor, Tensor]:
 
 
 def made_of(name: str, extractor: str, **sizes: int) -> str:
-    """The name of what comes out."""
+    """Create a feature dataset and return its name."""
     *_, last = create_feature_dataset(name, extractor, **sizes)
     assert isinstance(last, str)
     return last
 
 
 def theirs(extractor: str, path: Path, images: Tensor) -> Tensor:
-    """What torchvision's own net says before its classifier, of images as its own transforms prepare them."""
+    """Features before the classifier of torchvision's own network, with its own transforms."""
     net = models.get_model(extractor).eval()
     net.load_state_dict(torch.load(path, weights_only=True))
     prepare = models.get_model_weights(extractor)["IMAGENET1K_V1"].transforms(crop_size=128, resize_size=128)
@@ -259,7 +259,7 @@ def test_weights_are_fetched_once_and_checked(
 
 
 class Harm:
-    """What a pickle can do when it is read."""
+    """Object whose unpickling creates a file."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return Path.touch, (Path("harmed"),)

@@ -86,7 +86,7 @@ def test_train_and_validation_are_all_images_and_share_none():
     splits = load_splits("mnist", 5000)
     both = torch.cat([splits.train.images, splits.validation.images]).flatten(1)
     assert len(both) == 60_000
-    # MNIST holds hardly a doublet: an image in both parts would show as one.
+    # MNIST has almost no duplicates: an image in both parts would show as one.
     assert len({hashlib.blake2b(row.numpy().tobytes()).digest() for row in both}) > 59_900
 
 

@@ -142,9 +142,9 @@ def test_integrated_gradients_by_hand() -> None:
 
 
 def test_grad_cam_by_hand() -> None:
-    """Slopes: 4/4 = 1 for map 0, −12/4 = −3 for map 1; maps 0.2 0.6 / 1 0.9 and 0 0.1 / 0.5 0.4.
+    """Gradients: 4/4 = 1 for map 0, −12/4 = −3 for map 1; maps 0.2 0.6 / 1 0.9 and 0 0.1 / 0.5 0.4.
 
-    Added up: 0.2 0.3 / −0.5 −0.3; what is below 0 speaks against and is left out.
+    Added up: 0.2 0.3 / −0.5 −0.3; values below 0 are set to 0 (ReLU).
     """
     found = attribute(_two_maps(), _four(0.2, 0.6, 1.0, 0.9), 0, "grad_cam")
     assert found.layer_attribution is not None

@@ -33,7 +33,8 @@ class Convolution(Layer):
     )
     padding: Annotated[int, Field(ge=0, le=15)] | Literal["same", "valid"] = Field(
         default=0,
-        description="Zeros around the feature maps: a number of pixels, 'valid' for none, 'same' to keep the size (stride 1).",
+        description="Zeros around the feature maps: a number of pixels, 'valid' for none, 'same' to keep the size "
+        "(stride 1).",
     )
     dilation: int = Field(
         default=1,

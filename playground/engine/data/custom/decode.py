@@ -64,7 +64,7 @@ def composite_on_white(image: Image.Image) -> Image.Image:
 
 
 def _convert_to_8_bit(image: Image.Image) -> Image.Image:
-    """Convert grayscale with more than 8 bits: 16-bit values keep the upper byte, others are scaled to their maximum."""
+    """Convert grayscale with more than 8 bits: 16-bit values keep the upper byte, others are scaled by the maximum."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         return Image.fromarray((values >> 8).astype(np.uint8))

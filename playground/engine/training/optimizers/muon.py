@@ -12,9 +12,9 @@ from torch import nn
 class Muon(torch.optim.Optimizer):
     """Muon for the kernels between the first and the last one of ``model``, AdamW for its other weights.
 
-    A convolution kernel is a matrix (out_channels, in_channels * height * width). Steps are scaled to the size of AdamW's.
-    Sources: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; Liu et al., "Muon is
-    Scalable for LLM Training", 2025.
+    A convolution kernel is a matrix (out_channels, in_channels * height * width). Steps are scaled to the size of
+    AdamW's. Sources: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; Liu et al., "Muon
+    is Scalable for LLM Training", 2025.
     """
 
     def __init__(

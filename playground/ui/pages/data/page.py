@@ -84,7 +84,8 @@ def _render_use_button(state: AppState, dataset: Dataset) -> None:
             disabled=is_used or is_active(state.training.find_run()) or not is_available(dataset),
             on_click=switch_dataset,
             args=(dataset.name,),
-            help="Train on this dataset. Adapts the network's input and number of classes; can be undone on the Playground page.",
+            help="Train on this dataset. Adapts the network's input and number of classes; can be undone on the "
+            "Playground page.",
         )
         if dataset.name.startswith(CUSTOM_PREFIX):
             _render_delete_popover(dataset)

@@ -16,7 +16,7 @@ from playground.engine.paths import clean_name
 from playground.engine.progress import Progress
 from playground.errors import DrawingError, PlaygroundError
 from playground.ui import html
-from playground.ui.canvas import Ink, read_canvas, render_canvas
+from playground.ui.canvas import CanvasInk, read_canvas, render_canvas
 from playground.ui.progress import show_stop_button
 from playground.ui.services import get_visitor_id
 from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
@@ -180,7 +180,7 @@ def _save_class_drawing(class_name: str) -> None:
 
 def _clear_class_canvas() -> None:
     state = get_app_state()
-    state.data.class_ink = Ink()
+    state.data.class_ink = CanvasInk()
     state.data.class_canvas_revision += 1
 
 

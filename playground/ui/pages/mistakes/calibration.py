@@ -37,8 +37,8 @@ def render_calibration_view(evaluation: Evaluation, class_names: Sequence[str]) 
             ],
         )
         html.render_hint(
-            "Precision: share of predictions of this class that are correct. Recall: share of this class's images that are "
-            "found. F1: their harmonic mean."
+            "Precision: share of predictions of this class that are correct. Recall: share of this class's images "
+            "that are found. F1: their harmonic mean."
         )
     with right:
         calibration = evaluation.compute_calibration()

@@ -106,7 +106,8 @@ def _choose_projection(model: Model) -> tuple[str, str, str]:
             "Method",
             ("PCA", "t-SNE"),
             key="map-method",
-            help_text="PCA: the two directions of largest variance. t-SNE: keeps neighbors together; takes some seconds.",
+            help_text="PCA: the two directions of largest variance. t-SNE: keeps neighbors together; takes some "
+            "seconds.",
         )
         color_by = choose_one(
             "Color", ("class", "error"), key="map-colour", format_label=lambda name: f"Color by {name}"

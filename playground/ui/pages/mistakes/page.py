@@ -66,7 +66,8 @@ def _choose_test_images(state: AppState, run: Run) -> LabeledImages:
         key="mistakes-all",
         persist_state="session",
         disabled=state.inspect.is_playing,
-        help=f"Earlier steps are evaluated on a sample of {_SAMPLE_SIZE:,} test images, so that training can be played.",
+        help=f"Earlier steps are evaluated on a sample of {_SAMPLE_SIZE:,} test images, so that training can be "
+        "played.",
     )
     return load_run_test_images(
         run, None if st.session_state["mistakes-all"] and not state.inspect.is_playing else _SAMPLE_SIZE

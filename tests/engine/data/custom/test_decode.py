@@ -128,7 +128,7 @@ def test_what_is_transparent_is_white():
 
 
 def test_an_edge_to_nothing_takes_no_colour_from_there():
-    """What is transparent is often black: it must not shine through where the picture is made smaller."""
+    """Transparent pixels are often black; their color must not mix into a smaller image."""
     layered = np.zeros((64, 64, 4), dtype=np.uint8)
     layered[:, 31:] = (*WHITE, 255)
     close(values(encoded(layered)), 255, 1)

@@ -351,7 +351,7 @@ def test_a_declared_size_that_lies_is_found_out(declared: int):
 
 
 def test_no_more_is_unpacked_than_was_declared(monkeypatch: pytest.MonkeyPatch):
-    """Twenty million bytes behind a declared thousand: they must not all come out before somebody looks."""
+    """An entry of 20 million bytes that declares 1,000 is rejected before it is unpacked completely."""
     asked = []
     inner = zipfile.ZipExtFile.read
 

@@ -1,4 +1,4 @@
-"""Data sets of one's own on the disk: whole or not at all, by names that stay true and lead nowhere else."""
+"""Storage of custom datasets: atomic writes, stable names and no path outside the folder."""
 
 import json
 import os
