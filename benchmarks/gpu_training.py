@@ -28,7 +28,7 @@ from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
-from playground.engine.training.commands import NullCommandSource
+from playground.engine.training.command_sources import NullCommandSource
 from playground.engine.training.learner import Learner
 from playground.engine.training.trainer import Trainer
 

@@ -46,8 +46,8 @@ def main() -> None:
 def _run_exercise(preset: str, dataset: str, seed: int, limit: int | None, home: Path) -> tuple[str, ...]:
     from playground.codegen.keras_model import to_keras
     from playground.core.presets import get_architecture_preset
+    from playground.engine.data.dataset_lookup import find_dataset, is_available
     from playground.engine.data.fetch import download_dataset
-    from playground.engine.data.registry import find_dataset, is_available
     from playground.engine.data.splits import load_recipe_splits
 
     if not is_available(find_dataset(dataset)):

@@ -8,7 +8,7 @@ from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run
-from playground.engine.training.commands import NullCommandSource
+from playground.engine.training.command_sources import NullCommandSource
 from playground.engine.training.trainer import Trainer
 from playground.engine.workers.malloc import retain_freed_memory
 

@@ -3,12 +3,12 @@
 import os
 import sys
 
-from playground.cli import app, import_export, query, training
-from playground.cli.options import cli_app
+from playground.cli import import_export, query, serve, training
 from playground.cli.output import err_console
+from playground.cli.typer_app import cli_app
 from playground.errors import PlaygroundError
 
-__all__ = ["app", "cli_app", "import_export", "main", "query", "training"]  # importing a module adds its commands
+__all__ = ["cli_app", "import_export", "main", "query", "serve", "training"]  # importing a module adds its commands
 
 
 def main() -> None:

@@ -65,8 +65,8 @@ def train_in_foreground(
 
 def download_dataset(name: str, *, as_json: bool = False) -> None:
     """Download a dataset if it is not available yet, with a progress bar; raises DownloadError."""
+    from playground.engine.data.dataset_lookup import find_dataset, is_available
     from playground.engine.data.fetch import download_dataset
-    from playground.engine.data.registry import find_dataset, is_available
 
     if not is_available(find_dataset(name)):
         run_with_progress_bar(download_dataset(name), as_json=as_json)

@@ -9,9 +9,9 @@ from rich.progress import Progress as RichProgress
 from typer.core import TyperCommand
 
 from playground.cli.foreground import download_dataset, run_with_progress_bar
-from playground.cli.options import DatasetArgument, JsonOption, NameOption, cli_app, drop_unset_options
 from playground.cli.output import console, err_console, print_json, print_summary
 from playground.cli.resolve import find_architecture
+from playground.cli.typer_app import DatasetArgument, JsonOption, NameOption, cli_app, drop_unset_options
 from playground.core.architecture import Architecture
 from playground.core.datasets import DATASETS
 from playground.core.presets import ARCHITECTURE_PRESETS
@@ -137,7 +137,7 @@ def import_network(
 
 
 def _create_run_from_weights(path: Path, architecture: Architecture, recipe: Recipe, name: str) -> str:
-    from playground.engine.data.registry import fit_recipe_to_dataset
+    from playground.engine.data.dataset_lookup import fit_recipe_to_dataset
     from playground.engine.runs.imported_weights import import_weights
 
     try:
@@ -152,7 +152,7 @@ def fetch(
     dataset: DatasetArgument,
 ) -> None:
     """Download a dataset. An interrupted download continues where it stopped."""
-    from playground.engine.data.registry import find_dataset
+    from playground.engine.data.dataset_lookup import find_dataset
 
     selected = find_dataset(dataset)
     download_dataset(selected.name)
@@ -202,8 +202,8 @@ def features(
     as_json: JsonOption = False,
 ) -> None:
     """Create a dataset of features that a network pretrained on ImageNet extracts from a dataset."""
+    from playground.engine.data.dataset_lookup import find_dataset
     from playground.engine.data.feature_extraction import create_feature_dataset, find_extractor
-    from playground.engine.data.registry import find_dataset
 
     extractor, source = find_extractor(by), find_dataset(dataset)
     download_dataset(source.name, as_json=as_json)

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from playground.cli.options import ArchArgument, JsonOption, RunArgument, cli_app
 from playground.cli.output import (
     console,
     err_console,
@@ -17,6 +16,7 @@ from playground.cli.output import (
     print_summary,
 )
 from playground.cli.resolve import find_architecture
+from playground.cli.typer_app import ArchArgument, JsonOption, RunArgument, cli_app
 from playground.core.datasets import DATASETS
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
 from playground.core.summary import summarize

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from playground.cli.foreground import download_dataset, train_in_foreground
-from playground.cli.options import (
+from playground.cli.output import console, err_console, print_json, print_progress
+from playground.cli.resolve import find_architecture, find_recipe
+from playground.cli.typer_app import (
     DATASET_HELP,
     RECIPE_HELP,
     ArchArgument,
@@ -21,8 +23,6 @@ from playground.cli.options import (
     cli_app,
     drop_unset_options,
 )
-from playground.cli.output import console, err_console, print_json, print_progress
-from playground.cli.resolve import find_architecture, find_recipe
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.recipe import Recipe
 from playground.errors import StorageError
@@ -51,7 +51,7 @@ def train(
     architecture = find_architecture(arch)
     preset = ARCHITECTURE_PRESETS.get(arch)
     preset_recipe = preset.recipe if preset else None
-    from playground.engine.data.registry import find_dataset, fit_recipe_to_dataset
+    from playground.engine.data.dataset_lookup import find_dataset, fit_recipe_to_dataset
     from playground.engine.runs.repository import create_run
 
     settings = find_recipe(recipe) if recipe else preset_recipe or find_recipe("sprint")
@@ -145,7 +145,7 @@ def transfer(
     as_json: JsonOption = False,
 ) -> None:
     """Train on another dataset, starting from a run's weights (transfer learning)."""
-    from playground.engine.data.registry import find_dataset, fit_recipe_to_dataset
+    from playground.engine.data.dataset_lookup import find_dataset, fit_recipe_to_dataset
     from playground.engine.runs.repository import find_run
     from playground.engine.runs.transfer import create_transfer_run
     from playground.engine.runs.transfer_comparison import compare_transfer

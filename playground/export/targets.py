@@ -14,7 +14,7 @@ from playground.core.architecture import Architecture
 from playground.core.datasets import Dataset
 from playground.core.recipe import Recipe
 from playground.core.share_link import encode_link
-from playground.engine.data.registry import get_class_names, resolve_dataset
+from playground.engine.data.dataset_lookup import get_class_names, resolve_dataset
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_snapshot
 from playground.engine.runs.transfer import get_last_snapshot_step

@@ -12,7 +12,7 @@ from playground.core.augmentations import Augmentation
 from playground.engine.cache import cached
 from playground.engine.data.augment import augment
 from playground.engine.data.batch import scale_pixels
-from playground.engine.data.registry import find_dataset, load_dataset_tensors
+from playground.engine.data.dataset_lookup import find_dataset, load_dataset_tensors
 
 Array = NDArray[np.float32]
 _MAX_AVERAGED_IMAGES = 100_000  # images that are averaged: more do not change the means visibly

@@ -8,7 +8,7 @@ from playground.core.events import Command, Pause, Resume, Stop, Suggestion, Tra
 from playground.core.history import History
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS, ArchitecturePreset
 from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
-from playground.engine.data.registry import find_dataset, fit_recipe_to_dataset, resolve_dataset
+from playground.engine.data.dataset_lookup import find_dataset, fit_recipe_to_dataset, resolve_dataset
 from playground.engine.runs.initial_state import load_initial_state
 from playground.engine.runs.run import Run
 from playground.engine.runs.transfer import prepare_transferred_state

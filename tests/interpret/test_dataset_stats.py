@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from playground.core.augmentations import Flip, Noise, Shift
-from playground.engine.data.registry import load_dataset_tensors
+from playground.engine.data.dataset_lookup import load_dataset_tensors
 from playground.engine.data.splits import load_test_images
 from playground.interpret.dataset_stats import compute_dataset_stats, make_augmented_copies
 

@@ -28,8 +28,8 @@ from playground.core.validation import validate
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
+from playground.engine.data.dataset_lookup import BUNDLED_LOADERS
 from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing
-from playground.engine.data.registry import BUNDLED_LOADERS
 from playground.engine.model.build import build_model
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.manage import delete_run, rename_run

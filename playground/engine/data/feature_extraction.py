@@ -23,8 +23,8 @@ from playground.engine.cache import cached
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
+from playground.engine.data.dataset_lookup import find_dataset
 from playground.engine.data.download import download_files
-from playground.engine.data.registry import find_dataset
 from playground.engine.data.splits import load_first_train_images, load_test_images, shuffle_stratified
 from playground.engine.data.torchvision_sources import CheckedFile
 from playground.engine.model.device import DeviceConfig, choose_device_config

@@ -10,7 +10,7 @@ from playground.core.recipe import Recipe
 from playground.core.shapes import Shape
 from playground.engine.cache import cached
 from playground.engine.data.batch import LabeledImages
-from playground.engine.data.registry import find_dataset, load_dataset_tensors
+from playground.engine.data.dataset_lookup import find_dataset, load_dataset_tensors
 from playground.engine.rng import make_generator
 from playground.errors import RecipeError
 

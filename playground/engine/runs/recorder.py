@@ -14,7 +14,7 @@ from playground.engine.file_lock import acquire_lock
 from playground.engine.paths import atomic_write, make_write_error
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_checkpoint, serialize_event, serialize_snapshot
-from playground.engine.training.commands import CommandSource
+from playground.engine.training.command_sources import CommandSource
 from playground.engine.training.trainer import Trainer
 from playground.errors import StorageError
 

@@ -7,7 +7,7 @@ from torch import Tensor, equal
 from playground.core.events import Command, Event, Forked, HyperparameterChanged, Stop, UpdateHyperparameters
 from playground.engine.runs.initial_state import create_trainer, load_initial_state
 from playground.engine.runs.run import Run
-from playground.engine.training.commands import NullCommandSource
+from playground.engine.training.command_sources import NullCommandSource
 from playground.engine.training.trainer import Trainer
 from playground.errors import StorageError
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from playground.core.datasets import Dataset
 from playground.core.events import Event, parse_event
 from playground.core.history import History, RunStatus
-from playground.engine.data.registry import resolve_dataset
+from playground.engine.data.dataset_lookup import resolve_dataset
 from playground.engine.file_lock import is_locked
 from playground.engine.runs.record import RunRecord
 from playground.engine.runs.run_files import read_checkpoint

@@ -8,7 +8,7 @@ from torch import Tensor
 from playground.core.architecture import Architecture, ResolvedLayer
 from playground.core.recipe import Recipe
 from playground.core.shapes import format_shape
-from playground.engine.data.registry import find_dataset
+from playground.engine.data.dataset_lookup import find_dataset
 from playground.engine.model.build import ModuleRange, list_module_ranges
 from playground.engine.runs.initial_state import InitialState, save_initial_state
 from playground.engine.runs.repository import create_run, make_unique_name

@@ -3,7 +3,7 @@
 from playground.core.architecture import Architecture
 from playground.core.recipe import MIN_VALIDATION_SIZE, Recipe
 from playground.core.summary import summarize
-from playground.engine.data.registry import count_training_images, find_dataset
+from playground.engine.data.dataset_lookup import count_training_images, find_dataset
 from playground.engine.data.splits import Splits
 from playground.engine.training.errors import make_batch_size_error
 from playground.errors import ArchitectureError, RecipeError

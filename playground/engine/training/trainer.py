@@ -19,7 +19,7 @@ from playground.core.architecture import Architecture
 from playground.core.recipe import Recipe
 from playground.core.validation import ResourceLimits
 from playground.engine.data.batch import LabeledImages
-from playground.engine.data.registry import get_class_names
+from playground.engine.data.dataset_lookup import get_class_names
 from playground.engine.data.splits import Splits, load_recipe_splits
 from playground.engine.health.diagnosis import Diagnosis
 from playground.engine.health.probes import HealthProbes
@@ -33,7 +33,7 @@ from playground.engine.training.captured_evaluation import CapturedEvaluator
 from playground.engine.training.captured_step import CapturedLearner
 from playground.engine.training.checkpoint import CHECKPOINT_SCHEMA
 from playground.engine.training.checks import check_training_config, check_training_data
-from playground.engine.training.commands import CommandSource, NullCommandSource
+from playground.engine.training.command_sources import CommandSource, NullCommandSource
 from playground.engine.training.errors import DIVERGENCE_THRESHOLD, convert_memory_error, make_divergence_error
 from playground.engine.training.evaluate import evaluate
 from playground.engine.training.evaluation_schedule import EvaluationSchedule

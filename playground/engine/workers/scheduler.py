@@ -14,7 +14,7 @@ from playground.core.recipe import Recipe
 from playground.core.summary import summarize
 from playground.core.validation import validate
 from playground.engine.data.custom.drawings import LabeledDrawing
-from playground.engine.data.registry import ensure_available
+from playground.engine.data.dataset_lookup import ensure_available
 from playground.engine.runs.finetune import create_finetuning_run, make_finetuning_recipe
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.log_reader import LogReader

@@ -7,7 +7,7 @@ from playground.core.architecture import Architecture
 from playground.core.history import History
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
 from playground.core.recipe import Recipe
-from playground.engine.data.registry import find_dataset, fit_recipe_to_dataset
+from playground.engine.data.dataset_lookup import find_dataset, fit_recipe_to_dataset
 from playground.engine.runs.run import Run
 from playground.errors import UnknownNameError
 from playground.export.report.html import Html, element, join, note, section

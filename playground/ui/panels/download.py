@@ -3,8 +3,8 @@
 import streamlit as st
 
 from playground.core.datasets import Dataset
+from playground.engine.data.dataset_lookup import is_available
 from playground.engine.data.fetch import list_required_files
-from playground.engine.data.registry import is_available
 from playground.ui import html
 from playground.ui.services import get_background_tasks
 

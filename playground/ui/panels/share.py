@@ -8,7 +8,7 @@ from playground.code_import.parse_network import parse_network
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.shapes import format_shape
 from playground.core.share_link import encode_link
-from playground.engine.data.registry import list_datasets, resolve_dataset
+from playground.engine.data.dataset_lookup import list_datasets, resolve_dataset
 from playground.engine.runs.imported_weights import MAX_WEIGHTS_BYTES, import_weights
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError

@@ -29,8 +29,8 @@ from torchvision import datasets as tv
 
 from playground.core.datasets import DATASETS
 from playground.engine.data import fetch as fetching
+from playground.engine.data.dataset_lookup import is_available, load_dataset_tensors
 from playground.engine.data.fetch import download_dataset, list_required_files
-from playground.engine.data.registry import is_available, load_dataset_tensors
 from playground.engine.data.torchvision_sources import CheckedFile, DatasetSource, datasets_folder
 from playground.engine.file_lock import hold_lock
 from playground.errors import DatasetUnavailableError, DownloadError, StorageError, UnknownNameError

@@ -16,6 +16,7 @@ from playground.engine.data import feature_extraction as module
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import list_custom_datasets, save_custom_dataset
+from playground.engine.data.dataset_lookup import find_dataset, load_dataset_tensors
 from playground.engine.data.feature_extraction import (
     EXTRACTORS,
     compute_input_shape,
@@ -24,7 +25,6 @@ from playground.engine.data.feature_extraction import (
     extract_image_features,
     quantize,
 )
-from playground.engine.data.registry import find_dataset, load_dataset_tensors
 from playground.engine.model.device import DeviceConfig
 from playground.engine.progress import Progress
 from playground.errors import DatasetUnavailableError, DownloadError, InvalidDatasetError, UnknownNameError

@@ -9,8 +9,8 @@ import torch
 
 from playground.core.datasets import PEN_DIGIT_COUNT, PEN_VARIANTS_PER_DIGIT
 from playground.engine.data import pen_digits as pens
+from playground.engine.data.dataset_lookup import find_dataset
 from playground.engine.data.rasterize import IMAGE_SIZE, rasterize
-from playground.engine.data.registry import find_dataset
 from playground.engine.data.splits import load_splits, load_test_images
 from playground.errors import AssetError
 

@@ -11,7 +11,7 @@ from playground.core.architecture import Architecture
 from playground.core.events import Forked, HyperparameterChanged
 from playground.core.recipe import Recipe
 from playground.core.share_link import decode_link
-from playground.engine.data.registry import find_dataset
+from playground.engine.data.dataset_lookup import find_dataset
 from playground.engine.data.splits import load_splits
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.initial_state import create_trainer, load_initial_state
@@ -20,7 +20,7 @@ from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import find_run, list_runs, load_pretrained_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.transfer import create_transfer_run
-from playground.engine.training.commands import NullCommandSource
+from playground.engine.training.command_sources import NullCommandSource
 from tests.engine.helpers import assert_same_weights
 
 ARCHIVE = Path(__file__).parents[2] / "golden" / "v0_1_home.zip"

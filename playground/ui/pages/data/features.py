@@ -4,8 +4,8 @@ import streamlit as st
 
 from playground.core.datasets import Dataset
 from playground.engine.background_task import BackgroundTask
+from playground.engine.data.dataset_lookup import is_available
 from playground.engine.data.feature_extraction import DEFAULT_TEST_SIZE, DEFAULT_TRAIN_SIZE, EXTRACTORS
-from playground.engine.data.registry import is_available
 from playground.ui import html
 from playground.ui.services import get_background_tasks, get_visitor_id
 from playground.ui.state import AppState, get_app_state

@@ -10,7 +10,12 @@ from playground.core.datasets import CUSTOM_PREFIX, Dataset
 from playground.core.recipe import Recipe
 from playground.core.shapes import format_shape
 from playground.engine.data.custom.store import delete_custom_dataset
-from playground.engine.data.registry import count_training_images, fit_recipe_to_dataset, is_available, list_datasets
+from playground.engine.data.dataset_lookup import (
+    count_training_images,
+    fit_recipe_to_dataset,
+    is_available,
+    list_datasets,
+)
 from playground.errors import PlaygroundError
 from playground.interpret.dataset_stats import DatasetStats, compute_dataset_stats, make_augmented_copies
 from playground.ui import html

@@ -12,7 +12,7 @@ from playground.core.layers.shared.base import join_arguments
 from playground.core.shapes import Shape, format_shape
 from playground.core.summary import LayerSummary, Summary, summarize
 from playground.core.validation import Problem, validate
-from playground.engine.data.registry import count_training_images, is_available, resolve_dataset
+from playground.engine.data.dataset_lookup import count_training_images, is_available, resolve_dataset
 from playground.engine.training.cost_model import estimate_seconds_per_epoch
 from playground.ui import html
 from playground.ui.actions import is_active, sync_dropout_rates

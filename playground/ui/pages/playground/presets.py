@@ -3,7 +3,7 @@
 import streamlit as st
 
 from playground.core.presets import ARCHITECTURE_PRESETS, GROUP_TITLES
-from playground.engine.data.registry import is_available, list_datasets
+from playground.engine.data.dataset_lookup import is_available, list_datasets
 from playground.ui import html
 from playground.ui.actions import apply_preset, is_active, switch_dataset
 from playground.ui.state import AppState

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from playground.core.summary import summarize
-from playground.engine.data.registry import MIN_STEPS_PER_EPOCH, resolve_dataset
+from playground.engine.data.dataset_lookup import MIN_STEPS_PER_EPOCH, resolve_dataset
 from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import list_runs
 from playground.engine.runs.run import Run

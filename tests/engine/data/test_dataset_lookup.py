@@ -14,13 +14,13 @@ from playground.core.datasets import DATASETS, Dataset
 from playground.core.history import History
 from playground.core.layers import Conv2d, Flatten, MaxPool2d, Output
 from playground.core.recipe import Recipe
-from playground.engine.data import registry as datasets
+from playground.engine.data import dataset_lookup
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.drawn_classes import TRAIN_COPIES, create_images_from_drawings
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import delete_custom_dataset, list_custom_datasets, save_custom_dataset
+from playground.engine.data.dataset_lookup import find_dataset, is_available
 from playground.engine.data.fetch import list_required_files
-from playground.engine.data.registry import find_dataset, is_available
 from playground.engine.data.splits import load_recipe_splits, load_splits, load_test_images
 from playground.engine.data.torchvision_sources import DOWNLOAD_PARSERS, find_source
 from playground.engine.runs.repository import create_run
@@ -90,29 +90,31 @@ def test_asking_for_the_own_shape_loads_nothing_twice() -> None:
 def test_a_data_set_that_is_not_here_says_how_to_get_it(home: object) -> None:
     with pytest.raises(DatasetUnavailableError, match="cnn-playground fetch kmnist"):
         load_test_images("kmnist")
-    assert not datasets.is_available(DATASETS["kmnist"])
-    assert datasets.is_available(DATASETS["mnist"])
-    gone = datasets.resolve_dataset(Recipe(dataset="own:nonsense"), Architecture(layers=(Flatten(), Output())))
+    assert not dataset_lookup.is_available(DATASETS["kmnist"])
+    assert dataset_lookup.is_available(DATASETS["mnist"])
+    gone = dataset_lookup.resolve_dataset(Recipe(dataset="own:nonsense"), Architecture(layers=(Flatten(), Output())))
     assert gone.is_missing
-    assert not datasets.is_available(gone)
+    assert not dataset_lookup.is_available(gone)
 
 
 def test_a_recipe_is_fitted_to_a_small_data_set(home: object) -> None:
-    assert datasets.fit_recipe_to_dataset(Recipe(dataset="usps")).validation_size == DATASETS["usps"].train_size // 5
-    assert datasets.fit_recipe_to_dataset(Recipe()) == Recipe()
+    assert (
+        dataset_lookup.fit_recipe_to_dataset(Recipe(dataset="usps")).validation_size == DATASETS["usps"].train_size // 5
+    )
+    assert dataset_lookup.fit_recipe_to_dataset(Recipe()) == Recipe()
     name = save_custom_dataset("mine", create_images_from_drawings(_drawings(8)), is_drawn=True)  # 480 to train on
-    fitted = datasets.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=512))
+    fitted = dataset_lookup.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=512))
     assert (fitted.validation_size, fitted.batch_size) == (96, 48)
-    assert datasets.count_training_images(fitted, datasets.find_dataset(name)) == 384
-    assert datasets.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=300)).batch_size == 300
+    assert dataset_lookup.count_training_images(fitted, dataset_lookup.find_dataset(name)) == 384
+    assert dataset_lookup.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=300)).batch_size == 300
 
 
 def test_what_leaves_nothing_to_train_on_is_said(home: object) -> None:
     name = save_custom_dataset("few", CustomImages(_bytes(8), _bytes(2), ("a", "b"), (), 0))
     net = Architecture(classes=2, layers=(Flatten(), Output())).adapt_to_images((1, 4, 4), 2)
-    assert datasets.count_training_images(Recipe(dataset=name), datasets.find_dataset(name)) == 0
+    assert dataset_lookup.count_training_images(Recipe(dataset=name), dataset_lookup.find_dataset(name)) == 0
     with pytest.raises(RecipeError, match="has 8 training images, and 10 are kept out"):
-        check_training_config(net, datasets.fit_recipe_to_dataset(Recipe(dataset=name)))
+        check_training_config(net, dataset_lookup.fit_recipe_to_dataset(Recipe(dataset=name)))
 
 
 def _bytes(count: int) -> LabeledImages:
@@ -141,7 +143,7 @@ def test_a_deleted_data_set_leaves_its_run_the_names_of_the_classes(home: object
     assert elsewhere.get_dataset().class_names == ("0", "1")
     delete_custom_dataset(name)
     with pytest.raises(UnknownNameError, match=r"The images of mine \(deleted\) were deleted"):
-        datasets.find_dataset(name)
+        dataset_lookup.find_dataset(name)
 
 
 # Classes that are drawn
@@ -161,7 +163,7 @@ def test_drawn_classes_become_many_images_and_a_net_learns_them(home: object) ->
     assert len(own.train) == 2 * 3 * TRAIN_COPIES
     assert own.test is not None
     name = save_custom_dataset("bars and dots", own, is_drawn=True)
-    recipe = datasets.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=20, epochs=3, lr=0.01))
+    recipe = dataset_lookup.fit_recipe_to_dataset(Recipe(dataset=name, batch_size=20, epochs=3, lr=0.01))
     net = Architecture(classes=2, layers=(Flatten(), Output(activation="sigmoid")))
     history = History.from_events(Trainer(net, recipe).run())
     assert history.test is not None
@@ -204,7 +206,7 @@ def test_dataset_is_declared_completely_and_resolved_by_every_consumer(dataset: 
     assert dataset.is_drawable == dataset.has_strokes
     assert dataset.sample_noun in {"digit", "character", "shape", "image"}
     assert not (dataset.subject in ("digits", "letters") and dataset.is_flip_invariant)
-    is_bundled = dataset.origin.parser in datasets.BUNDLED_LOADERS
+    is_bundled = dataset.origin.parser in dataset_lookup.BUNDLED_LOADERS
     assert is_bundled != (dataset.origin.parser in DOWNLOAD_PARSERS)
     assert is_bundled == (dataset.download_mb == 0)
     assert is_available(dataset) == is_bundled
@@ -216,7 +218,7 @@ def test_dataset_is_declared_completely_and_resolved_by_every_consumer(dataset: 
     assert all(file.urls and file.checksum for file in source.files)
     assert [path for path, _ in list_required_files(dataset.name)] == [file.destination for file in source.files]
     with pytest.raises(DatasetUnavailableError, match=f"{dataset.download_mb} MB") as caught:
-        datasets.load_dataset_tensors(dataset.name)
+        dataset_lookup.load_dataset_tensors(dataset.name)
     assert f"cnn-playground fetch {dataset.name}" in caught.value.fix
 
 
@@ -233,8 +235,8 @@ def _check_exports(dataset: Dataset) -> None:
     assert isinstance(getattr(torchvision.datasets, origin.torchvision.class_name), type)
     torch_script = generate_training_script(architecture, recipe, dataset=dataset)
     keras_script = generate_training_code(architecture, recipe)
-    assert f"datasets.{origin.torchvision.class_name}(folder, {origin.torchvision.arguments_code}" in torch_script
-    assert (f"keras.datasets.{origin.keras_dataset}.load_data()" in keras_script) == bool(origin.keras_dataset)
+    assert f"dataset_lookup.{origin.torchvision.class_name}(folder, {origin.torchvision.arguments_code}" in torch_script
+    assert (f"keras.dataset_lookup.{origin.keras_dataset}.load_data()" in keras_script) == bool(origin.keras_dataset)
     assert ("data/train" in keras_script) != bool(origin.keras_dataset)
     for script in (torch_script, keras_script) if origin.keras_dataset else (torch_script,):
         compile(script, "script", "exec")
@@ -243,7 +245,7 @@ def _check_exports(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("name", [dataset.name for dataset in DATASETS.values() if not dataset.download_mb])
 def test_bundled_tensors_match_the_declaration(name: str) -> None:
-    dataset, tensors = DATASETS[name], datasets.load_dataset_tensors(name)
+    dataset, tensors = DATASETS[name], dataset_lookup.load_dataset_tensors(name)
     for part, size in (("train", dataset.train_size), ("test", dataset.test_size)):
         assert tensors[f"{part}_images"].shape == (size, *dataset.input_shape)
         assert tensors[f"{part}_labels"].unique().tolist() == list(range(len(dataset.class_names)))
@@ -251,4 +253,4 @@ def test_bundled_tensors_match_the_declaration(name: str) -> None:
 
 def test_no_module_but_the_registry_lists_datasets_for_loading() -> None:
     used = {dataset.origin.parser for dataset in DATASETS.values()}
-    assert used == set(datasets.BUNDLED_LOADERS) | set(DOWNLOAD_PARSERS)
+    assert used == set(dataset_lookup.BUNDLED_LOADERS) | set(DOWNLOAD_PARSERS)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from playground.cli.options import cli_app
+from playground.cli.typer_app import cli_app
 from playground.errors import PlaygroundError
 
 
