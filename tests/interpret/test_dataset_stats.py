@@ -23,7 +23,7 @@ def test_every_image_is_counted(seen) -> None:
 def test_averages_are_of_the_class(seen) -> None:
     tensors = load_dataset_tensors("mnist")
     ones = tensors["train_images"][tensors["train_labels"] == 1].numpy()
-    assert np.allclose(seen.averages[1], ones.mean(axis=0) / 255, atol=1e-5)
+    assert np.allclose(seen.class_means[1], ones.mean(axis=0) / 255, atol=1e-5)
 
 
 def test_examples_are_the_first_of_each_class(seen) -> None:

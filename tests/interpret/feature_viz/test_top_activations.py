@@ -295,9 +295,9 @@ def test_inference_mode_does_not_leak_between_batches() -> None:
 @pytest.mark.parametrize("layer_index", [-1, 1, 5])
 def test_unknown_layer_raises_at_once(layer_index: int) -> None:
     model = _two_channels()
-    with pytest.raises(PlaygroundError, match=f"no layer {layer_index + 1} to"):
+    with pytest.raises(PlaygroundError, match=f"no layer {layer_index + 1} in"):
         find_top_activations(model, FIVE, layer_index)
-    with pytest.raises(PlaygroundError, match=f"no layer {layer_index + 1} to"):
+    with pytest.raises(PlaygroundError, match=f"no layer {layer_index + 1} "):
         compute_receptive_box(model.architecture, layer_index, 0, 0)
 
 
