@@ -17,11 +17,24 @@ pytestmark = pytest.mark.browser
 SEVEN = [[(60, 60), (120, 56), (180, 58), (160, 110), (135, 160), (115, 205)]]
 
 
+_WAIT_UNTIL_AT_REST = """canvas => new Promise(resolve => {
+    let last = "", frames = 0;
+    const check = () => {
+        const {x, y} = canvas.getBoundingClientRect();
+        frames = `${x},${y}` === last ? frames + 1 : 0;
+        last = `${x},${y}`;
+        frames < 20 ? requestAnimationFrame(check) : resolve(null);
+    };
+    check();
+})"""
+
+
 def draw(page: Page, *strokes: list[tuple[float, float]]) -> None:
     pad = page.locator(".st-key-canvas canvas.upper-canvas")
     expect(pad).to_have_count(1)  # a cleared canvas is removed when the new one is rendered
     expect(pad).to_be_visible()
     pad.scroll_into_view_if_needed()
+    pad.evaluate(_WAIT_UNTIL_AT_REST)  # a stroke from the edge would begin beside a canvas that is still moving
     box = pad.bounding_box()
     assert box is not None
     for first, *rest in strokes:

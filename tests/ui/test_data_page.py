@@ -132,10 +132,10 @@ def test_preset_sets_its_recipe_and_shows_its_description(app: AppTest) -> None:
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
     state = state_of(app)
     assert state.editor.recipe == get_architecture_preset("overfitting").recipe
-    assert "learnt by heart" in html_of(app)
+    assert "the network memorizes the images" in html_of(app)
     assert app.selectbox(key="architecture-preset").value == "overfitting"
     app.selectbox(key="architecture-preset").set_value("tiny").run()
-    assert "learnt by heart" not in html_of(app)
+    assert "the network memorizes the images" not in html_of(app)
 
 
 def test_changing_the_dataset_adapts_input_and_classes_and_can_be_undone(app: AppTest) -> None:  # noqa: F811
