@@ -156,7 +156,7 @@ def made(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return make
 
 
-def verdicts_of(run: Run) -> Evaluation:
+def evaluation_of(run: Run) -> Evaluation:
     *_, (_, found) = predict_dataset(load_model(run), some_images(run.record.architecture))
     assert found is not None
     return found
@@ -175,17 +175,16 @@ def test_report_is_self_contained(made: Any) -> None:
 
 def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
     run = made()
-    page, verdicts = Page(render_report(run)), verdicts_of(run)
+    page, evaluation = Page(render_report(run)), evaluation_of(run)
     assert "test accuracy 43.21% test loss 1.2345" in page.words
     assert "2 of 2 epochs of training on Made, completed." in page.words
-    assert (
-        f"{verdicts.accuracy:.2%} of 60 test images are classified correctly with the weights of step 4." in page.words
-    )
-    for one in verdicts.compute_class_metrics():
+    accuracy = f"{evaluation.accuracy:.2%} of 60 test images"
+    assert f"{accuracy} are classified correctly with the weights of step 4." in page.words
+    for one in evaluation.compute_class_metrics():
         assert f"kind{one.label} {one.support} {one.precision:.1%} {one.recall:.1%} {one.f1:.1%}" in page.words
-    for name, row in enumerate(verdicts.confusion_matrix.tolist()):
+    for name, row in enumerate(evaluation.confusion_matrix.tolist()):
         assert " ".join([f"kind{name}", *(str(count) for count in row if count)]) in page.words
-    error = verdicts.compute_calibration().expected_error
+    error = evaluation.compute_calibration().expected_error
     assert f"differ by {error:.1%} on average" in page.words
     assert "Conv 3 · 3×3 · ReLU 1×8×8 3×6×6 30 972 3×3" in page.words
     assert "Dropout disabled" in page.words
@@ -197,14 +196,14 @@ def test_figures_are_those_of_the_run_and_its_network(made: Any) -> None:
 
 def test_examples_are_the_images_of_the_most_confident_mistakes(made: Any) -> None:
     run = made()
-    page, verdicts, data = Page(render_report(run)), verdicts_of(run), some_images(net())
-    wrong = verdicts.find_confident_errors(24)
+    page, evaluation, data = Page(render_report(run)), evaluation_of(run), some_images(net())
+    wrong = evaluation.find_confident_errors(24)
     shown = [
         *wrong,
         *(
-            verdicts.find_confusions(label, label)[0]
+            evaluation.find_confusions(label, label)[0]
             for label in range(3)
-            if len(verdicts.find_confusions(label, label))
+            if len(evaluation.find_confusions(label, label))
         ),
     ]
     assert len(wrong) == 24
@@ -212,8 +211,8 @@ def test_examples_are_the_images_of_the_most_confident_mistakes(made: Any) -> No
     for picture, place in zip(page.pictures, shown, strict=True):
         np.testing.assert_array_equal(picture, data.images[place, 0].numpy()[..., None].repeat(3, axis=2))
     first = wrong[0]
-    words = f"kind{verdicts.labels[first]} → kind{verdicts.predicted_labels[first]}"
-    assert f"{words} {verdicts.confidence[first]:.0%}" in page.words
+    words = f"kind{evaluation.labels[first]} → kind{evaluation.predicted_labels[first]}"
+    assert f"{words} {evaluation.confidence[first]:.0%}" in page.words
     assert page.named("img")[0]["alt"] == words
 
 
