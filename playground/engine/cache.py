@@ -1,9 +1,10 @@
 """Thread-safe in-memory caches that are bounded by bytes and evict the least recently used value."""
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -13,6 +14,7 @@ from cachetools.keys import hashkey
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+Step = TypeVar("Step")
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -23,6 +25,14 @@ _MIN_ENTRY_BYTES = 64  # else values without arrays would never be evicted
 class _Entry(Generic[Value]):
     value: Value
     size: int
+
+
+@dataclass
+class _SharedComputation(Generic[Value]):
+    steps: Generator[Any, None, Value]
+    result: "Future[Value]" = field(default_factory=Future)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
 
 
 class ByteBoundedCache(Generic[Key, Value]):
@@ -38,6 +48,7 @@ class ByteBoundedCache(Generic[Key, Value]):
         self._entries: LRUCache[Key, _Entry[Value]] = LRUCache(max_bytes, getsizeof=lambda entry: entry.size)
         self._lock = threading.Lock()
         self._key_locks: dict[Key, tuple[threading.Lock, int]] = {}  # with the number of threads that use it
+        self._computations: dict[Key, _SharedComputation[Value]] = {}
 
     def __len__(self) -> int:
         with self._lock:
@@ -75,6 +86,40 @@ class ByteBoundedCache(Generic[Key, Value]):
             value = compute()
             self.put(key, value)
             return value
+
+    def get_or_compute_in_steps(
+        self, key: Key, compute: Callable[[], Generator[Step, None, Value]]
+    ) -> Generator[Step, None, Value]:
+        """Return the cached value, or the one that a generator returns; yields the generator's steps.
+
+        Callers that ask for the same missing key at a time share one generator and take its steps by turns. One that
+        stops in the middle leaves the rest to the others; after the last one has left, the next begins anew. An error
+        is raised in all of them.
+        """
+        with self._lock:
+            if entry := self._entries.get(key):
+                return entry.value
+            computation = self._computations.setdefault(key, _SharedComputation(compute()))
+            computation.users += 1
+        try:
+            while True:
+                with computation.lock:
+                    if not computation.result.done():
+                        try:
+                            step = next(computation.steps)
+                        except StopIteration as end:
+                            self.put(key, end.value)
+                            computation.result.set_result(end.value)
+                        except BaseException as error:
+                            computation.result.set_exception(error)
+                    if computation.result.done():
+                        return computation.result.result()
+                yield step
+        finally:
+            with self._lock:
+                computation.users -= 1
+                if not computation.users:
+                    del self._computations[key]
 
     def clear(self) -> None:
         """Drop all values."""

@@ -1,6 +1,7 @@
 """Caches bounded by bytes: eviction, one computation per key, sizes of nested values."""
 
 import threading
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -64,6 +65,81 @@ def test_failed_computation_is_tried_again_by_the_next_caller() -> None:
         cache.get_or_compute("key", fail)
     assert cache.get_or_compute("key", lambda: b"value") == b"value"
     assert not cache._key_locks
+
+
+def count_to_two(taken: list[int]) -> Generator[int, None, bytes]:
+    for step in (1, 2):
+        taken.append(step)
+        yield step
+    return b"value"
+
+
+def test_callers_of_one_key_take_the_steps_of_one_computation_by_turns() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
+    taken: list[int] = []
+    first = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))
+    second = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))
+    assert (next(first), next(second)) == (1, 2)
+    for caller in (second, first):
+        with pytest.raises(StopIteration) as end:
+            next(caller)
+        assert end.value.value == b"value"
+    assert taken == [1, 2]
+    assert cache.get("key") == b"value"
+    assert not cache._computations
+
+
+def test_computation_goes_on_without_a_caller_that_stops_and_begins_anew_without_any() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
+    taken: list[int] = []
+    first = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))
+    second = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))
+    assert next(first) == 1
+    assert next(second) == 2
+    first.close()
+    assert list(second) == []
+    assert taken == [1, 2]
+    stopped = cache.get_or_compute_in_steps("other key", lambda: count_to_two(taken))
+    next(stopped)
+    stopped.close()
+    assert list(cache.get_or_compute_in_steps("other key", lambda: count_to_two(taken))) == [1, 2]
+    assert not cache._computations
+
+
+def test_failed_steps_raise_in_every_caller_and_are_tried_again() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
+
+    def fail() -> Generator[int, None, bytes]:
+        yield 1
+        yield 2
+        raise ValueError("no")
+
+    first, second = cache.get_or_compute_in_steps("key", fail), cache.get_or_compute_in_steps("key", fail)
+    assert (next(first), next(second)) == (1, 2)
+    for caller in (first, second):
+        with pytest.raises(ValueError, match="no"):
+            next(caller)
+    assert list(cache.get_or_compute_in_steps("key", lambda: count_to_two([]))) == [1, 2]
+
+
+def test_threads_share_the_steps_of_a_computation() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(10_000)
+    taken: list[int] = []
+
+    def compute() -> Generator[int, None, bytes]:
+        for step in range(1000):
+            taken.append(step)
+            yield step
+        return b"value"
+
+    def ask(start: threading.Barrier) -> int:
+        start.wait(10)
+        return len(list(cache.get_or_compute_in_steps("key", compute)))
+
+    start = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        counts = [pool.submit(ask, start) for _ in range(4)]
+    assert sum(count.result() for count in counts) == len(taken) == 1000
 
 
 def test_none_is_a_value_that_is_computed_once() -> None:

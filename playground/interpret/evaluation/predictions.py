@@ -1,7 +1,7 @@
 """Cached evaluations of networks on test images."""
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 
@@ -23,20 +23,20 @@ _MAX_IMAGE_BYTES, _MAX_SAMPLE_BYTES = 192 * 2**20, 64 * 2**20
 def predict_dataset(model: Model, data: LabeledImages) -> Iterator[tuple[Progress, Evaluation | None]]:
     """Evaluate a network step by step: (progress, None), and at the end (progress, the evaluation).
 
-    Evaluations are cached by network and images. Threads that ask for the same one at a time each compute it, since a
-    caller may stop in the middle.
+    Evaluations are cached by network and images. Callers that ask for the same one at a time share its steps.
     """
-    key = (model, weakref.ref(data))  # the cache does not keep the images
     stage = f"Evaluating the network on {len(data):,} test images"
-    evaluation = _evaluation_cache.get(key)
-    if evaluation is None:
+
+    def evaluate_in_steps() -> Generator[tuple[Progress, None], None, Evaluation]:
         logits = []
         for index, batch in enumerate(torch.split(data.images, _BATCH_SIZE)):
             with torch.inference_mode():
                 logits.append(expand_to_class_logits(model.module(scale_pixels(batch))).float())
             yield Progress(stage, min(len(data), (index + 1) * _BATCH_SIZE), len(data)), None
-        evaluation = Evaluation.from_logits(torch.cat(logits), data.labels)
-        _evaluation_cache.put(key, evaluation)
+        return Evaluation.from_logits(torch.cat(logits), data.labels)
+
+    key = (model, weakref.ref(data))  # the cache does not keep the images
+    evaluation = yield from _evaluation_cache.get_or_compute_in_steps(key, evaluate_in_steps)
     yield Progress(stage, len(data), len(data)), evaluation
 
 

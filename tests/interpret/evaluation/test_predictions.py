@@ -44,6 +44,19 @@ def test_predict_dataset_equals_evaluate_and_is_cached(classes: int, activation:
     assert next(iter(predict_dataset(model, other)))[1] is None  # other images are evaluated again
 
 
+def test_two_callers_share_one_evaluation() -> None:
+    architecture = Architecture(input=InputShape(height=5, width=5), classes=3, layers=(Flatten(), Output()))
+    model, data = model_of(architecture), make_images()
+    batch_sizes: list[int] = []
+    model.module.register_forward_hook(lambda _module, inputs, _output: batch_sizes.append(len(inputs[0])))
+    first, second = predict_dataset(model, data), predict_dataset(model, data)
+    next(first)
+    *_, (_, of_second) = second
+    *_, (_, of_first) = first
+    assert of_first is of_second is not None
+    assert batch_sizes == [250, 250, 200]
+
+
 def test_find_index_of_a_sampled_image() -> None:
     every = make_images()
     sample = every.sample(50)
