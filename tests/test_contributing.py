@@ -1,7 +1,12 @@
 """The worked examples of CONTRIBUTING.md are executed, and register what they say."""
 
+import dataclasses
+import importlib
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,16 +14,18 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from playground.core.datasets import DATASETS
-from playground.core.layers.shared.base import Layer
-from playground.core.optimizers import OPTIMIZERS
+from playground.core.datasets import DATASETS, Dataset
+from playground.core.layers import LAYER_KINDS, Layer
+from playground.core.optimizers import OPTIMIZERS, Optimizer
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
+from playground.core.registry import collect_entries, collect_kinds, import_submodules
 from playground.engine.data.splits import load_test_images
 from playground.engine.health.diagnosis import DiagnosisRule
+from playground.engine.health.rules import DIAGNOSIS_RULES
 from playground.engine.runs.repository import find_run
-from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
-from playground.interpret.attribution.methods import METHODS
+from playground.export.targets import EXPORT_TARGETS, ExportSource, ExportTarget, render_export
+from playground.interpret.attribution.methods import METHODS, AttributionMethod
 from playground.interpret.attribution.pixel_attribution import attribute
 from playground.interpret.model import load_model
 
@@ -33,9 +40,100 @@ def run_example(title: str) -> dict[str, Any]:
     return namespace
 
 
+@pytest.fixture
+def import_as_module_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], list[ModuleType]]:
+    """Put an example beside the modules of a package and import them all, as the package does."""
+
+    def import_modules(title: str, package_name: str) -> list[ModuleType]:
+        name = f"{package_name}.contributing_example"
+        (tmp_path / "contributing_example.py").write_text(SECTIONS[title], encoding="utf-8")
+        package = importlib.import_module(package_name)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+        monkeypatch.setitem(sys.modules, name, sys)  # restores the absence of the module
+        monkeypatch.delitem(sys.modules, name)
+        modules = import_submodules(package_name)
+        del package.contributing_example  # type: ignore[attr-defined]  # set by the import
+        return modules
+
+    return import_modules
+
+
 def test_every_kind_of_extension_has_an_example() -> None:
     kinds = ("a layer kind", "an optimizer", "a dataset", "an attribution method", "a diagnosis", "an export target")
     assert SECTIONS.keys() == {f"Add {kind}" for kind in (*kinds, "a page")}
+
+
+def test_folders_and_registries_of_the_table_exist() -> None:
+    rows = re.findall(r"^\| [a-z ]+ \| `(playground/[a-z_/]+)/` \| `([A-Z_]+)` \|$", TEXT, flags=re.MULTILINE)
+    assert len(rows) == 8
+    for folder, registry in rows:
+        assert len(getattr(importlib.import_module(folder.replace("/", ".")), registry)) > 3
+
+
+@pytest.mark.parametrize(
+    ("title", "package", "base", "registry", "name"),
+    [
+        ("Add a layer kind", "playground.core.layers", Layer, LAYER_KINDS, "zero_pad2d"),
+        ("Add an optimizer", "playground.core.optimizers", Optimizer, OPTIMIZERS, "adadelta"),
+    ],
+)
+def test_class_in_a_new_file_is_registered(
+    title: str,
+    package: str,
+    base: type[Any],
+    registry: dict[str, Any],
+    name: str,
+    import_as_module_of: Callable[[str, str], list[ModuleType]],
+) -> None:
+    assert collect_kinds(import_as_module_of(title, package), base).keys() == {*registry, name}
+
+
+@pytest.mark.parametrize(
+    ("title", "package", "entry_type", "names", "name"),
+    [
+        ("Add a dataset", "playground.core.datasets", Dataset, list(DATASETS), "olivetti"),
+        (
+            "Add an attribution method",
+            "playground.interpret.attribution.methods",
+            AttributionMethod,
+            list(METHODS),
+            "gradient_times_input",
+        ),
+        (
+            "Add a diagnosis",
+            "playground.engine.health.rules",
+            DiagnosisRule,
+            [rule.name for rule in reversed(DIAGNOSIS_RULES)],
+            "chance",
+        ),
+        ("Add an export target", "playground.export.targets", ExportTarget, list(EXPORT_TARGETS), "size"),
+    ],
+)
+def test_value_in_a_new_file_is_registered_in_its_order(
+    title: str,
+    package: str,
+    entry_type: type[Any],
+    names: list[str],
+    name: str,
+    import_as_module_of: Callable[[str, str], list[ModuleType]],
+) -> None:
+    def get_order(entry: Any) -> int:
+        return int(entry.severity if isinstance(entry, DiagnosisRule) else entry.menu_order)
+
+    entries = collect_entries(import_as_module_of(title, package), entry_type, order=get_order)
+    assert list(entries) == ([name, *names] if entry_type is DiagnosisRule else [*names, name])
+
+
+def test_two_entries_of_one_name_are_refused() -> None:
+    first, second = ModuleType("first"), ModuleType("second")
+    first.__dict__["DATASET"] = DATASETS["mnist"]
+    second.__dict__["DATASET"] = DATASETS["mnist"]
+    assert list(collect_entries([first, second], Dataset, order=lambda _: 0)) == ["mnist"], (
+        "imported, not defined again"
+    )
+    second.__dict__["DATASET"] = dataclasses.replace(DATASETS["usps"], name="mnist")
+    with pytest.raises(ValueError, match="Two entries of a registry are named 'mnist'"):
+        collect_entries([first, second], Dataset, order=lambda _: 0)
 
 
 def test_layer_example_has_the_shape_of_its_torch_module() -> None:
@@ -47,7 +145,6 @@ def test_layer_example_has_the_shape_of_its_torch_module() -> None:
 
 def test_optimizer_example_builds_its_torch_class() -> None:
     optimizer = run_example("Add an optimizer")["Adadelta"](rho=0.8)
-    assert optimizer.kind not in OPTIMIZERS
     torch_class = getattr(torch.optim, optimizer.torch_class.rsplit(".", 1)[1])
     built = torch_class(
         [torch.zeros(2, requires_grad=True)], lr=optimizer.typical_lr, **optimizer.build_torch_arguments()
@@ -57,17 +154,13 @@ def test_optimizer_example_builds_its_torch_class() -> None:
 
 def test_dataset_example_is_complete() -> None:
     dataset = run_example("Add a dataset")["FACES"]
-    assert dataset.name not in DATASETS
     assert (len(dataset.class_names), dataset.sample_noun) == (40, "image")
 
 
 def test_attribution_example_attributes_a_digit(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    methods = dict(METHODS)
-    monkeypatch.setattr("playground.interpret.attribution.methods.METHODS", methods)
-    run_example("Add an attribution method")
-    assert METHODS.keys() < methods.keys()
+    method = run_example("Add an attribution method")["compute_gradient_times_input"]
+    monkeypatch.setitem(METHODS, method.name, method)
     image = load_test_images("mnist").images[0].numpy().astype(np.float32) / 255
-    monkeypatch.setitem(METHODS, "gradient_times_input", methods["gradient_times_input"])
     result = attribute(load_model(find_run("pretrained")), image, 7, "gradient_times_input")
     assert result.values.shape == (28, 28)
     assert (result.values[image[0] == 0] == 0).all()
@@ -87,13 +180,10 @@ def test_diagnosis_example_detects_chance(accuracy: float, is_diagnosed: bool) -
 
 
 def test_export_example_renders_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(EXPORT_TARGETS, "size", raising=False)
-    try:
-        run_example("Add an export target")
-        source = ExportSource(get_architecture_preset("guide").architecture, Recipe(), "Guide")
-        assert render_export("size", source) == b"Guide: 93,322 parameters\n"
-    finally:
-        EXPORT_TARGETS.pop("size", None)
+    target: ExportTarget = run_example("Add an export target")["render_size"]
+    monkeypatch.setitem(EXPORT_TARGETS, target.name, target)
+    source = ExportSource(get_architecture_preset("guide").architecture, Recipe(), "Guide")
+    assert render_export("size", source) == b"Guide: 93,322 parameters\n"
 
 
 def test_page_example_renders() -> None:

@@ -9,7 +9,8 @@ from playground.core.augmentations import AnyAugmentation
 from playground.core.json_io import parse_json, to_canonical_json
 from playground.core.optimizers import AnyOptimizer
 from playground.core.optimizers.adam import Adam
-from playground.core.schedules import AnySchedule, Constant
+from playground.core.schedules import AnySchedule
+from playground.core.schedules.constant import Constant
 from playground.errors import RecipeError
 
 LIVE_HYPERPARAMETERS = ("lr", "batch_size", "epochs", "weight_decay", "label_smoothing", "optimizer", "augmentation")

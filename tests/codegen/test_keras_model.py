@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from playground.codegen.keras_model import to_keras
 from playground.core.architecture import Architecture, InputShape
-from playground.core.augmentations import Rotate
+from playground.core.augmentations.rotate import Rotate
 from playground.core.layers import (
     Activation,
     AvgPool2d,
@@ -42,7 +42,11 @@ from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
-from playground.core.schedules import Constant, Cosine, OneCycle, Schedule, StepDecay
+from playground.core.schedules import Schedule
+from playground.core.schedules.constant import Constant
+from playground.core.schedules.cosine import Cosine
+from playground.core.schedules.one_cycle import OneCycle
+from playground.core.schedules.step_decay import StepDecay
 from playground.core.summary import summarize
 from playground.engine.data.batch import LabeledImages
 from playground.engine.model.build import build_model, expand_to_class_logits

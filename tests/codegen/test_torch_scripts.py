@@ -21,7 +21,9 @@ from torchvision import datasets
 
 from playground.codegen.torch_scripts import generate_prediction_script, generate_training_script
 from playground.core.architecture import Architecture, InputShape
-from playground.core.augmentations import Augmentation, Noise, Shift
+from playground.core.augmentations import Augmentation
+from playground.core.augmentations.noise import Noise
+from playground.core.augmentations.shift import Shift
 from playground.core.datasets import DATASETS, Dataset
 from playground.core.events import Evaluated
 from playground.core.layers import BatchNorm, Conv2d, Flatten, MaxPool2d, Output, Residual
@@ -31,7 +33,8 @@ from playground.core.optimizers.adamw import AdamW
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
-from playground.core.schedules import OneCycle, Schedule
+from playground.core.schedules import Schedule
+from playground.core.schedules.one_cycle import OneCycle
 from playground.engine.data import augment as engine
 from playground.engine.data.batch import LabeledImages
 from playground.engine.model.build import build_model, expand_to_class_logits

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from playground.core.augmentations import Noise, Rotate, Shift
+from playground.core.augmentations.noise import Noise
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.shift import Shift
 from playground.core.form_schema import build_form_fields
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
@@ -16,7 +18,8 @@ from playground.core.optimizers.muon import Muon
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import RECIPE_PRESETS, get_recipe_preset
 from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
-from playground.core.schedules import Cosine, OneCycle
+from playground.core.schedules.cosine import Cosine
+from playground.core.schedules.one_cycle import OneCycle
 from playground.errors import RecipeError, SchemaVersionError
 from tests import strategies
 

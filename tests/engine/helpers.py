@@ -10,7 +10,11 @@ from torch import Tensor
 
 from playground.core import events
 from playground.core.architecture import Architecture, InputShape
-from playground.core.augmentations import Flip, Noise, Rotate, Shift, Thickness
+from playground.core.augmentations.flip import Flip
+from playground.core.augmentations.noise import Noise
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.shift import Shift
+from playground.core.augmentations.thickness import Thickness
 from playground.core.layers import (
     Activation,
     BatchNorm,

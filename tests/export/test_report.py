@@ -15,7 +15,8 @@ from PIL import Image
 
 from playground.cli import training
 from playground.core.architecture import Architecture, InputShape
-from playground.core.augmentations import Flip, Shift
+from playground.core.augmentations.flip import Flip
+from playground.core.augmentations.shift import Shift
 from playground.core.datasets import Dataset
 from playground.core.events import (
     Diagnosed,
@@ -33,7 +34,7 @@ from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
 from playground.core.recipe import Recipe
-from playground.core.schedules import Cosine
+from playground.core.schedules.cosine import Cosine
 from playground.engine.data.batch import LabeledImages
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from playground.core.augmentations import Flip, Noise, Shift
+from playground.core.augmentations.flip import Flip
+from playground.core.augmentations.noise import Noise
+from playground.core.augmentations.shift import Shift
 from playground.engine.data.dataset_lookup import load_dataset_tensors
 from playground.engine.data.splits import load_test_images
 from playground.interpret.dataset_stats import compute_dataset_stats, make_augmented_copies

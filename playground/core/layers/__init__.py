@@ -1,10 +1,6 @@
 """Layer kinds, one file each. A new kind needs only its file here; ``shared`` holds their common code."""
 
-from functools import reduce
-from operator import or_
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from playground.core.layers.activation import Activation
 from playground.core.layers.avg_pool2d import AvgPool2d
@@ -17,16 +13,18 @@ from playground.core.layers.linear import Linear
 from playground.core.layers.max_pool2d import MaxPool2d
 from playground.core.layers.output import Output
 from playground.core.layers.residual import Residual
-from playground.core.layers.shared.base import ExplanationRule, Layer, LayerFix, LayerProblem
+from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, LayerReplacement
 from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
-from playground.core.layers.shared.discovery import import_layer_classes
+from playground.core.registry import collect_kinds, import_submodules, make_union
 
-LAYER_KINDS: dict[str, type[Layer]] = {layer.model_fields["kind"].default: layer for layer in import_layer_classes()}
+LAYER_KINDS: dict[str, type[Layer]] = dict(
+    sorted(collect_kinds(import_submodules(__name__), Layer).items(), key=lambda entry: entry[1].menu_order)
+)
 
 if TYPE_CHECKING:
     AnyLayer = Layer
 else:
-    AnyLayer = Annotated[reduce(or_, LAYER_KINDS.values()), Field(discriminator="kind")]
+    AnyLayer = make_union(LAYER_KINDS)
 
 __all__ = [
     "LAYER_KINDS",
@@ -41,8 +39,8 @@ __all__ = [
     "GlobalAvgPool",
     "KerasCall",
     "Layer",
-    "LayerFix",
     "LayerProblem",
+    "LayerReplacement",
     "Linear",
     "MaxPool2d",
     "OnnxNode",

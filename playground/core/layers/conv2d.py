@@ -12,8 +12,8 @@ from playground.core.layers.shared.activation_functions import (
 )
 from playground.core.layers.shared.base import (
     ExplanationRule,
-    LayerFix,
     LayerProblem,
+    LayerReplacement,
     format_activation,
     join_arguments,
     validate_spatial_input,
@@ -124,10 +124,10 @@ class Conv2d(Convolution):
     def _validate_groups(self, in_channels: int) -> tuple[LayerProblem, ...]:
         if in_channels % self.groups == 0 and self.out_channels % self.groups == 0:
             return ()
-        fixes = [LayerFix("Use 1 group", (self.replace(groups=1),))]
+        fixes = [LayerReplacement("Use 1 group", (self.replace(groups=1),))]
         rounded = max(self.groups, self.out_channels // self.groups * self.groups)
         if in_channels % self.groups == 0 and rounded <= 512:
-            fixes.insert(0, LayerFix(f"Use {rounded} channels", (self.replace(out_channels=rounded),)))
+            fixes.insert(0, LayerReplacement(f"Use {rounded} channels", (self.replace(out_channels=rounded),)))
         return (
             LayerProblem(
                 field="groups",

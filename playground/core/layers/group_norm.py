@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.shared.base import ExplanationRule, Layer, LayerFix, LayerProblem
+from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, LayerReplacement
 from playground.core.layers.shared.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
 from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, count_elements, is_spatial
@@ -139,12 +139,12 @@ class GroupNorm(Layer):
         )
 
     def _build_group_problem(self, what: str, expected: str, num_groups: int) -> LayerProblem:
-        remove = LayerFix("Remove", ())
+        remove = LayerReplacement("Remove", ())
         if not num_groups:
             return LayerProblem("num_groups", what, expected, (remove,))
         label = f"Use {num_groups} {'group' if num_groups == 1 else 'groups'}"
         return LayerProblem(
-            "num_groups", what, expected, (LayerFix(label, (self.replace(num_groups=num_groups),)), remove)
+            "num_groups", what, expected, (LayerReplacement(label, (self.replace(num_groups=num_groups),)), remove)
         )
 
 

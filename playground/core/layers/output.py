@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from playground.core.layers.shared.base import ExplanationRule, Layer, LayerFix, LayerProblem, join_arguments
+from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, LayerReplacement, join_arguments
 from playground.core.layers.shared.calls import KerasCall, TorchCall
 from playground.core.layers.shared.vector_input import build_linear_call, expand_to_whole_input, validate_vector_input
 from playground.core.shapes import ReceptiveField, Shape, count_elements
@@ -102,7 +102,7 @@ class Output(Layer):
                     field="activation",
                     what=f"A sigmoid output distinguishes two classes; the dataset has {classes}.",
                     expected="More than two classes need softmax.",
-                    fixes=(LayerFix("Use softmax", (self.replace(activation="softmax", units=None),)),),
+                    fixes=(LayerReplacement("Use softmax", (self.replace(activation="softmax", units=None),)),),
                 ),
             )
         expected_units = 1 if self.activation == "sigmoid" else classes
@@ -113,6 +113,6 @@ class Output(Layer):
                 field="units",
                 what=f"The output has {self.units} units, the dataset has {classes} classes.",
                 expected=f"It needs {expected_units}.",
-                fixes=(LayerFix(f"Set to {expected_units}", (self.replace(units=None),)),),
+                fixes=(LayerReplacement(f"Set to {expected_units}", (self.replace(units=None),)),),
             ),
         )

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import or_
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -18,23 +16,22 @@ from playground.core.layers.shared.activation_functions import (
 from playground.core.layers.shared.base import (
     ExplanationRule,
     Layer,
-    LayerFix,
     LayerProblem,
+    LayerReplacement,
     format_activation,
     join_arguments,
     validate_spatial_input,
 )
 from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, offset_modules
 from playground.core.layers.shared.convolution_base import Convolution
-from playground.core.layers.shared.discovery import import_layer_classes
+from playground.core.registry import collect_kinds, import_submodules, make_union
 from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
 
 if TYPE_CHECKING:
     InnerLayer = Layer
 else:
-    InnerLayer = Annotated[
-        reduce(or_, [kind for kind in import_layer_classes() if kind.can_be_in_block]), Field(discriminator="kind")
-    ]
+    _kinds = collect_kinds(import_submodules("playground.core.layers"), Layer)  # all kinds but this one
+    InnerLayer = make_union({name: kind for name, kind in _kinds.items() if kind.can_be_in_block})
 
 
 def _make_default_layers() -> tuple[InnerLayer, ...]:
@@ -186,7 +183,7 @@ class Residual(Layer):
                     "layers",
                     "Every layer of the block is disabled.",
                     "A block needs at least one enabled layer.",
-                    (LayerFix("Remove", ()),),
+                    (LayerReplacement("Remove", ()),),
                 ),
             )
         problems = []
@@ -203,12 +200,12 @@ class Residual(Layer):
             return tuple(problems)
         return self._validate_shortcut_shape(input_shape)
 
-    def _can_apply_fix(self, index: int, fix: LayerFix) -> bool:
+    def _can_apply_fix(self, index: int, fix: LayerReplacement) -> bool:
         return 1 <= len(self.layers) - 1 + len(fix.layers) <= 8
 
-    def _wrap_inner_fix(self, index: int, fix: LayerFix) -> LayerFix:
+    def _wrap_inner_fix(self, index: int, fix: LayerReplacement) -> LayerReplacement:
         inner = (*self.layers[:index], *fix.layers, *self.layers[index + 1 :])
-        return LayerFix(fix.label, (self.replace(layers=inner),))
+        return LayerReplacement(fix.label, (self.replace(layers=inner),))
 
     def _validate_shortcut_shape(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         output_shape = self.compute_output_shape(input_shape)
@@ -226,6 +223,6 @@ class Residual(Layer):
                 what=f"The output of the stack is {format_shape(output_shape)}, "
                 f"that of the shortcut {format_shape(shortcut_shape)}.",
                 expected="Both are added, so they must have the same shape.",
-                fixes=(LayerFix("Use 'same' padding inside", (self.replace(layers=same_size_layers),)),),
+                fixes=(LayerReplacement("Use 'same' padding inside", (self.replace(layers=same_size_layers),)),),
             ),
         )

@@ -1,12 +1,11 @@
 """Registry of optimizers; every module of this package is registered."""
 
-import sys
 from typing import TYPE_CHECKING
 
-from playground.core.kinds import collect_kinds, import_submodules, make_union
 from playground.core.optimizers.base import Optimizer
+from playground.core.registry import collect_kinds, import_submodules, make_union
 
-OPTIMIZERS: dict[str, type[Optimizer]] = collect_kinds(import_submodules(sys.modules[__name__]), Optimizer)
+OPTIMIZERS: dict[str, type[Optimizer]] = collect_kinds(import_submodules(__name__), Optimizer)
 
 if TYPE_CHECKING:
     AnyOptimizer = Optimizer

@@ -1,12 +1,18 @@
 """Recipe presets."""
 
-from playground.core.augmentations import Elastic, Rotate, Scale, Shear, Shift, Thickness
+from playground.core.augmentations.elastic import Elastic
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.scale import Scale
+from playground.core.augmentations.shear import Shear
+from playground.core.augmentations.shift import Shift
+from playground.core.augmentations.thickness import Thickness
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
 from playground.core.presets.base import RecipePreset
 from playground.core.presets.tutorials import TUTORIAL_RECIPE
 from playground.core.recipe import Recipe
-from playground.core.schedules import Cosine, OneCycle
+from playground.core.schedules.cosine import Cosine
+from playground.core.schedules.one_cycle import OneCycle
 
 _SPRINT_RECIPE = Recipe(
     lr=6e-3,

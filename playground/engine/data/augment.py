@@ -11,18 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from playground.core.augmentations import (
-    Augmentation,
-    Elastic,
-    Erase,
-    Flip,
-    Noise,
-    Rotate,
-    Scale,
-    Shear,
-    Shift,
-    Thickness,
-)
+from playground.core.augmentations import Augmentation
+from playground.core.augmentations.elastic import Elastic
+from playground.core.augmentations.erase import Erase
+from playground.core.augmentations.flip import Flip
+from playground.core.augmentations.noise import Noise
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.scale import Scale
+from playground.core.augmentations.shear import Shear
+from playground.core.augmentations.shift import Shift
+from playground.core.augmentations.thickness import Thickness
 from playground.engine.rng import make_generator
 
 _ELASTIC_GRID_SIZE = 5  # points across an image: displacements vary over about the size of a digit's loops
@@ -65,7 +63,7 @@ def _transform(images: Tensor, item: Augmentation, rng: torch.Generator) -> Tens
     return _TRANSFORMS[item.kind](images, item, rng)
 
 
-def _implements(kind: type[AugmentationT]) -> Callable[[Transform[AugmentationT]], Transform[AugmentationT]]:
+def implements(kind: type[AugmentationT]) -> Callable[[Transform[AugmentationT]], Transform[AugmentationT]]:
     """Register the decorated function as the computation of an augmentation."""
 
     def register(transform: Transform[AugmentationT]) -> Transform[AugmentationT]:
@@ -103,7 +101,7 @@ def _make_identity(images: Tensor, rng: torch.Generator) -> Tensor:
     return torch.eye(3, device=rng.device).repeat(len(images), 1, 1)
 
 
-@_implements(Shift)
+@implements(Shift)
 def _make_shift(images: Tensor, item: Shift, rng: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     matrix = _make_identity(images, rng)
@@ -112,7 +110,7 @@ def _make_shift(images: Tensor, item: Shift, rng: torch.Generator) -> Tensor:
     return matrix
 
 
-@_implements(Rotate)
+@implements(Rotate)
 def _make_rotation(images: Tensor, item: Rotate, rng: torch.Generator) -> Tensor:
     matrix = _make_identity(images, rng)
     angle = _draw_uniform(len(images), rng) * math.radians(item.degrees)
@@ -121,28 +119,28 @@ def _make_rotation(images: Tensor, item: Rotate, rng: torch.Generator) -> Tensor
     return matrix
 
 
-@_implements(Scale)
+@implements(Scale)
 def _make_scaling(images: Tensor, item: Scale, rng: torch.Generator) -> Tensor:
     matrix = _make_identity(images, rng)
     matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / (1 + _draw_uniform(len(images), rng) * item.amount)
     return matrix
 
 
-@_implements(Shear)
+@implements(Shear)
 def _make_shear(images: Tensor, item: Shear, rng: torch.Generator) -> Tensor:
     matrix = _make_identity(images, rng)
     matrix[:, 0, 1] = (_draw_uniform(len(images), rng) * math.radians(item.degrees)).tan()
     return matrix
 
 
-@_implements(Flip)
+@implements(Flip)
 def _make_flip(images: Tensor, item: Flip, rng: torch.Generator) -> Tensor:
     matrix = _make_identity(images, rng)
     matrix[:, 0, 0] = 1 - 2 * (_draw_fractions(len(images), rng) < item.p).float()
     return matrix
 
 
-@_implements(Elastic)
+@implements(Elastic)
 def _make_elastic_displacement(images: Tensor, item: Elastic, rng: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     shape = (count, 2, _ELASTIC_GRID_SIZE, _ELASTIC_GRID_SIZE)
@@ -152,7 +150,7 @@ def _make_elastic_displacement(images: Tensor, item: Elastic, rng: torch.Generat
     return torch.stack([pixels[..., 0] / width, pixels[..., 1] / height], dim=-1)
 
 
-@_implements(Thickness)
+@implements(Thickness)
 def _change_thickness(images: Tensor, item: Thickness, rng: torch.Generator) -> Tensor:
     share = (_draw_uniform(len(images), rng) * item.amount).to(images).view(-1, 1, 1, 1)
     thick = functional.max_pool2d(images, 3, stride=1, padding=1)
@@ -160,7 +158,7 @@ def _change_thickness(images: Tensor, item: Thickness, rng: torch.Generator) -> 
     return images + share.clamp(min=0) * (thick - images) - share.clamp(max=0) * (thin - images)
 
 
-@_implements(Erase)
+@implements(Erase)
 def _erase(images: Tensor, item: Erase, rng: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     chosen = _draw_fractions(count, rng) < item.p
@@ -173,7 +171,7 @@ def _erase(images: Tensor, item: Erase, rng: torch.Generator) -> Tensor:
     return images.masked_fill(square[:, None].to(images.device), 0.0)
 
 
-@_implements(Noise)
+@implements(Noise)
 def _add_noise(images: Tensor, item: Noise, rng: torch.Generator) -> Tensor:
     noise = torch.randn(images.shape, generator=rng, device=rng.device).to(images.device)
     return (images + item.std * noise).clamp_(0, 1)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playground.core.datasets import PEN_VARIANTS_PER_DIGIT
+from playground.core.datasets.mnist import PEN_VARIANTS_PER_DIGIT
 from playground.engine.cache import cached
 from playground.engine.data.cache import load_or_create_tensors
 from playground.engine.data.rasterize import rasterize

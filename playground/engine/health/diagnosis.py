@@ -35,13 +35,15 @@ SuggestionBuilder = Callable[[TrainingMetrics], Suggestion | None]
 class DiagnosisRule:
     """One way to detect a problem.
 
-    Several rules may share a code. ``condition`` says in words when the rule applies, with the ``thresholds`` by name;
+    Several rules may share a code. Of the rules that apply, the one with the highest ``severity`` makes the diagnosis.
+    ``condition`` says in words when the rule applies, with the ``thresholds`` by name;
     ``message`` is a format string of the match's values.
     """
 
     name: str
     code: str
     title: str
+    severity: int
     condition: str
     message: str
     thresholds: Thresholds
@@ -61,16 +63,17 @@ def diagnosis_rule(
     code: str,
     *,
     title: str,
+    severity: int,
     condition: str,
     message: str,
     suggest: SuggestionBuilder,
     thresholds: Mapping[str, float] | None = None,
 ) -> Callable[[Detector], DiagnosisRule]:
-    """Turn a detector function ``detect_NAME`` into the rule NAME for ``code``."""
+    """Turn a detector function ``detect_NAME`` of a module in ``health/rules`` into the rule NAME for ``code``."""
 
     def make_rule(detect: Detector) -> DiagnosisRule:
         name = detect.__name__.removeprefix("detect_")
-        return DiagnosisRule(name, code, title, condition, message, dict(thresholds or {}), detect, suggest)
+        return DiagnosisRule(name, code, title, severity, condition, message, dict(thresholds or {}), detect, suggest)
 
     return make_rule
 

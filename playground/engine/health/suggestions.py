@@ -1,7 +1,9 @@
 """Suggested fixes of a diagnosis: other hyperparameters, or a new run with another network."""
 
 from playground.core.architecture import Architecture
-from playground.core.augmentations import Rotate, Scale, Shift
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.scale import Scale
+from playground.core.augmentations.shift import Shift
 from playground.core.events import Suggestion
 from playground.core.layers import Layer
 from playground.core.layers.shared.base import LayerT

@@ -3,10 +3,13 @@
 import numpy as np
 import torch
 
-from playground.core.augmentations import Rotate, Scale, Shear, Shift
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.scale import Scale
+from playground.core.augmentations.shear import Shear
+from playground.core.augmentations.shift import Shift
 from playground.core.optimizers.adamw import AdamW
 from playground.core.recipe import Recipe
-from playground.core.schedules import OneCycle
+from playground.core.schedules.one_cycle import OneCycle
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.drawings import LabeledDrawing
 from playground.engine.runs.initial_state import InitialState, save_initial_state

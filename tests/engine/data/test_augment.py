@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground.core.augmentations import Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
+from playground.core.augmentations.elastic import Elastic
+from playground.core.augmentations.erase import Erase
+from playground.core.augmentations.flip import Flip
+from playground.core.augmentations.noise import Noise
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.scale import Scale
+from playground.core.augmentations.shear import Shear
+from playground.core.augmentations.shift import Shift
+from playground.core.augmentations.thickness import Thickness
 from playground.engine.data.augment import augment
 
 ALL = (

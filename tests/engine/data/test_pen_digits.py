@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from playground.core.datasets import PEN_DIGIT_COUNT, PEN_VARIANTS_PER_DIGIT
+from playground.core.datasets.mnist import PEN_DIGIT_COUNT, PEN_VARIANTS_PER_DIGIT
 from playground.engine.data import pen_digits as pens
 from playground.engine.data.dataset_lookup import find_dataset
 from playground.engine.data.rasterize import IMAGE_SIZE, rasterize

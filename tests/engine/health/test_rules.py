@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture
-from playground.core.augmentations import Flip
+from playground.core.augmentations.flip import Flip
 from playground.core.events import Diagnosed, UpdateHyperparameters, parse_event
 from playground.core.layers import Activation, Conv2d, Flatten, Linear, MaxPool2d, Output, Residual
 from playground.core.optimizers.adagrad import Adagrad
@@ -19,11 +20,11 @@ from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
-from playground.core.schedules import OneCycle
+from playground.core.schedules.one_cycle import OneCycle
 from playground.core.validation import validate
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.splits import Splits
-from playground.engine.health import generalization_rules, gradient_rules, optimization_rules
+from playground.engine.health import rules
 from playground.engine.health.diagnosis import Diagnosis, DiagnosisRule
 from playground.engine.health.rules import DIAGNOSIS_RULES, HEALTHY_CODE, diagnose
 from playground.engine.health.suggestions import (
@@ -762,15 +763,13 @@ def test_never_predicted_class_is_named() -> None:
 # Registry
 
 
-def list_all_rules() -> dict[str, DiagnosisRule]:
-    modules = (generalization_rules, gradient_rules, optimization_rules)
-    return {name: rule for module in modules for name, rule in vars(module).items() if isinstance(rule, DiagnosisRule)}
-
-
-def test_every_rule_is_registered_once() -> None:
-    rules = list_all_rules()
-    assert {f"detect_{rule.name}" for rule in DIAGNOSIS_RULES} == set(rules)
-    assert len(DIAGNOSIS_RULES) == len(rules)
+def test_every_decorated_detector_is_a_rule_and_the_order_is_that_of_severity() -> None:
+    folder = Path(rules.__file__).parent
+    source = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))
+    detectors = re.findall(r"^def detect_(\w+)", source, re.MULTILINE)
+    assert sorted(rule.name for rule in DIAGNOSIS_RULES) == sorted(detectors)
+    severities = [rule.severity for rule in DIAGNOSIS_RULES]
+    assert severities == sorted(set(severities), reverse=True)
 
 
 @pytest.mark.parametrize("rule", DIAGNOSIS_RULES, ids=lambda rule: rule.name)

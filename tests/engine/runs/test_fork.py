@@ -17,7 +17,8 @@ from playground.core.optimizers.adamw import AdamW
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
-from playground.core.schedules import Cosine, OneCycle
+from playground.core.schedules.cosine import Cosine
+from playground.core.schedules.one_cycle import OneCycle
 from playground.engine.runs.fork import fork_run, load_recipe_at
 from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.manage import delete_run

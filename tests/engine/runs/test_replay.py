@@ -10,7 +10,7 @@ from playground.core.datasets import DATASETS, Dataset
 from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
-from playground.core.schedules import OneCycle
+from playground.core.schedules.one_cycle import OneCycle
 from playground.engine.runs import initial_state
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.recorder import Recorder

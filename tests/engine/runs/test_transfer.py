@@ -21,7 +21,7 @@ from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
-from playground.core.schedules import OneCycle
+from playground.core.schedules.one_cycle import OneCycle
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset

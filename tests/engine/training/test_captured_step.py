@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from playground.core.architecture import Architecture
-from playground.core.augmentations import Elastic, Erase, Flip, Noise, Rotate, Scale, Shear, Shift, Thickness
+from playground.core.augmentations.elastic import Elastic
+from playground.core.augmentations.erase import Erase
+from playground.core.augmentations.flip import Flip
+from playground.core.augmentations.noise import Noise
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.scale import Scale
+from playground.core.augmentations.shear import Shear
+from playground.core.augmentations.shift import Shift
+from playground.core.augmentations.thickness import Thickness
 from playground.core.events import SaveSnapshot, Stop, UpdateHyperparameters, parse_event
 from playground.core.layers import Dropout, Flatten, Linear, Output
 from playground.core.optimizers.adagrad import Adagrad
@@ -19,7 +27,8 @@ from playground.core.optimizers.nadam import NAdam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
-from playground.core.schedules import Cosine, OneCycle
+from playground.core.schedules.cosine import Cosine
+from playground.core.schedules.one_cycle import OneCycle
 from playground.engine.data.batch import LabeledImages
 from playground.engine.model.build import build_model
 from playground.engine.model.device import DeviceConfig

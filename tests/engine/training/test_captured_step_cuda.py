@@ -18,7 +18,7 @@ from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
-from playground.core.schedules import OneCycle
+from playground.core.schedules.one_cycle import OneCycle
 from playground.engine.training.captured_step import CapturedLearner
 from playground.engine.training.cuda_graph import GraphCapture
 from playground.engine.training.evaluate import evaluate

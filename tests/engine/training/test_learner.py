@@ -12,14 +12,18 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from playground.core import events
-from playground.core.augmentations import Noise
+from playground.core.augmentations.noise import Noise
 from playground.core.events import UpdateHyperparameters
 from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, Output, Residual
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
-from playground.core.schedules import Constant, Cosine, OneCycle, Schedule, StepDecay
+from playground.core.schedules import Schedule
+from playground.core.schedules.constant import Constant
+from playground.core.schedules.cosine import Cosine
+from playground.core.schedules.one_cycle import OneCycle
+from playground.core.schedules.step_decay import StepDecay
 from playground.engine.data.batch import LabeledImages
 from playground.engine.model.build import build_model
 from playground.engine.model.device import DeviceConfig

@@ -10,7 +10,9 @@ from playground.core.optimizers.adamw import AdamW
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
-from playground.core.schedules import Cosine, OneCycle, StepDecay
+from playground.core.schedules.cosine import Cosine
+from playground.core.schedules.one_cycle import OneCycle
+from playground.core.schedules.step_decay import StepDecay
 from playground.engine.training.optimizers import compute_lr, make_optimizer, update_optimizer
 
 

@@ -16,7 +16,10 @@ from playground.core.optimizers.muon import Muon
 from playground.core.optimizers.nadam import NAdam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
-from playground.core.schedules import Constant, Cosine, OneCycle, StepDecay
+from playground.core.schedules.constant import Constant
+from playground.core.schedules.cosine import Cosine
+from playground.core.schedules.one_cycle import OneCycle
+from playground.core.schedules.step_decay import StepDecay
 from playground.engine.training.trainer import EvaluationSchedule, Trainer
 from playground.errors import ArchitectureError, RecipeError
 from tests.engine.helpers import (

@@ -23,8 +23,8 @@ LayerT = TypeVar("LayerT", bound="Layer")
 
 
 @dataclass(frozen=True)
-class LayerFix:
-    """A correction of a layer: a button label, and the layers that replace it."""
+class LayerReplacement:
+    """A fix of a layer alone: a button label, and the layers that replace it. Validation makes a ``Fix`` of it."""
 
     label: str
     layers: tuple["Layer", ...]
@@ -37,7 +37,7 @@ class LayerProblem:
     field: str
     what: str
     expected: str
-    fixes: tuple[LayerFix, ...] = ()
+    fixes: tuple[LayerReplacement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,6 @@ def validate_spatial_input(layer: Layer, input_shape: Shape) -> tuple[LayerProbl
             field="kind",
             what=f"{layer.title} needs feature maps, but its input is a vector of {format_shape(input_shape)} values.",
             expected="It must come before Flatten, global pooling and linear layers.",
-            fixes=(LayerFix("Remove", ()),),
+            fixes=(LayerReplacement("Remove", ()),),
         ),
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from playground.core.layers.shared.base import Layer, LayerFix, LayerProblem, join_arguments
+from playground.core.layers.shared.base import Layer, LayerProblem, LayerReplacement, join_arguments
 from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, format_shape, is_spatial
 
@@ -124,8 +124,8 @@ class Convolution(Layer):
                 what=f"'same' padding cannot keep the size with stride {self.stride}.",
                 expected="PyTorch allows 'same' with stride 1 only.",
                 fixes=(
-                    LayerFix(f"Pad {numeric}", (self.replace(padding=numeric),)),
-                    LayerFix("Use stride 1", (self.replace(stride=1),)),
+                    LayerReplacement(f"Pad {numeric}", (self.replace(padding=numeric),)),
+                    LayerReplacement("Use stride 1", (self.replace(stride=1),)),
                 ),
             ),
         )
@@ -143,8 +143,8 @@ class Convolution(Layer):
                 what=f"The kernel ({side}×{side}) is larger than its {height}×{width} map.",
                 expected=f"With this padding the kernel may be at most {limit} wide.",
                 fixes=(
-                    LayerFix("Use 'same' padding", (self.replace(padding="same", stride=1),)),
-                    LayerFix(f"Use {format_shape((smaller.kernel_size,) * 2)}", (smaller,)),
+                    LayerReplacement("Use 'same' padding", (self.replace(padding="same", stride=1),)),
+                    LayerReplacement(f"Use {format_shape((smaller.kernel_size,) * 2)}", (smaller,)),
                 ),
             ),
         )

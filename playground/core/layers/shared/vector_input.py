@@ -1,7 +1,7 @@
 """Validation, receptive field and PyTorch call of layers that take a vector."""
 
 from playground.core.layers.flatten import Flatten
-from playground.core.layers.shared.base import Layer, LayerFix, LayerProblem
+from playground.core.layers.shared.base import Layer, LayerProblem, LayerReplacement
 from playground.core.layers.shared.calls import OnnxNode, TorchCall
 from playground.core.shapes import ReceptiveField, Shape, format_shape, is_spatial
 
@@ -15,7 +15,7 @@ def validate_vector_input(layer: Layer, input_shape: Shape) -> tuple[LayerProble
             field="kind",
             what=f"{layer.title} needs a vector, but its input is {format_shape(input_shape)} feature maps.",
             expected="Feature maps must be flattened first.",
-            fixes=(LayerFix("Insert Flatten", (Flatten(), layer)),),
+            fixes=(LayerReplacement("Insert Flatten", (Flatten(), layer)),),
         ),
     )
 

@@ -5,7 +5,13 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from playground.core.layers.shared.base import Layer, LayerFix, LayerProblem, join_arguments, validate_spatial_input
+from playground.core.layers.shared.base import (
+    Layer,
+    LayerProblem,
+    LayerReplacement,
+    join_arguments,
+    validate_spatial_input,
+)
 from playground.core.layers.shared.call_import import (
     CallArguments,
     CallImport,
@@ -116,18 +122,18 @@ class WindowPool(Layer):
                     field="padding",
                     what=f"The padding ({self.padding}) is more than half the window ({self.kernel_size}).",
                     expected="It may be at most half of it, so that no window lies entirely in the padding.",
-                    fixes=(LayerFix(f"Pad {half}", (self.replace(padding=half),)),),
+                    fixes=(LayerReplacement(f"Pad {half}", (self.replace(padding=half),)),),
                 ),
             )
         height, width = input_shape[1:]
         if min(self._compute_output_size(height), self._compute_output_size(width)) >= 1:
             return ()
         smallest = min(height, width)
-        fixes = [LayerFix("Remove", ())]
+        fixes = [LayerReplacement("Remove", ())]
         if smallest >= 2:
             window = 2 if self.kernel_size > 2 else smallest
             smaller = self.replace(kernel_size=window, stride=None, padding=0)
-            fixes.insert(0, LayerFix(f"Use {window}×{window}", (smaller,)))
+            fixes.insert(0, LayerReplacement(f"Use {window}×{window}", (smaller,)))
         return (
             LayerProblem(
                 field="kernel_size",

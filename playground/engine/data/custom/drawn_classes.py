@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from playground.core.augmentations import Augmentation, Rotate, Scale, Shear, Shift
+from playground.core.augmentations import Augmentation
+from playground.core.augmentations.rotate import Rotate
+from playground.core.augmentations.scale import Scale
+from playground.core.augmentations.shear import Shear
+from playground.core.augmentations.shift import Shift
 from playground.engine.data.augment import augment
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages

@@ -25,6 +25,7 @@ def _suggest_relu(metrics: TrainingMetrics) -> Suggestion | None:
 @diagnosis_rule(
     "dead_relu",
     title="Dead ReLUs",
+    severity=140,
     condition="At least min_share of a ReLU's channels, and at least min_channels of them, are 0 on all probed images.",
     message="Dead ReLUs: {dead:.0f} of {channels:.0f} channels of {layer_name} are 0 for every image, "
     "so they get no gradient and cannot recover. Usually caused by too high a learning rate.",
@@ -52,6 +53,7 @@ def detect_dead_relus(
 @diagnosis_rule(
     "exploding_gradients",
     title="Exploding gradients",
+    severity=120,
     condition="The gradient norm is above max_norm; for batches below reference_batch_size the limit is higher, "
     "since single images vary more.",
     message="Exploding gradients: their norm is {gradient_norm:,.0f}, most of it in {layer_name}; below 10 is usual. "
@@ -73,6 +75,7 @@ def detect_exploding_gradients(
 @diagnosis_rule(
     "vanishing_gradients",
     title="Vanishing gradients",
+    severity=100,
     condition="The first layer's gradient (root mean square) is below min_ratio times the last layer's, while the "
     "validation accuracy is at most max_accuracy.",
     message="Vanishing gradients: the gradient of {first_layer_name} is {ratio:.0e} times that of {last_layer_name}, "

@@ -31,6 +31,7 @@ def _has_generalization_gap(metrics: TrainingMetrics, min_gap: float) -> bool:
 @diagnosis_rule(
     "too_little_data",
     title="Too little data",
+    severity=90,
     condition="After an epoch the training accuracy is min_gap (and noise) above the validation accuracy, and there "
     "are fewer than min_images_per_class training images per class.",
     message="Too little data: {train_size:,.0f} images, {images_per_class:.0f} per class. "
@@ -56,6 +57,7 @@ def detect_too_little_data(
 @diagnosis_rule(
     "class_never_predicted",
     title="Class never predicted",
+    severity=30,
     condition="After an epoch and min_steps batches, a class with at least min_images evaluated images is never "
     "predicted.",
     message="Never predicted: {class_names}. Train longer; if that does not help, lower the learning rate.",
@@ -88,6 +90,7 @@ def detect_never_predicted_class(
 @diagnosis_rule(
     "overfitting",
     title="Overfitting",
+    severity=20,
     condition="After an epoch the training accuracy is min_gap (and noise) above the validation accuracy, and either "
     "the gap is above large_gap or the validation loss is above loss_factor times its best.",
     message="Overfitting: training accuracy is {train_accuracy:.1%}, validation accuracy {validation_accuracy:.1%}. "
@@ -110,6 +113,7 @@ def detect_overfitting(
 @diagnosis_rule(
     "underfitting",
     title="Underfitting",
+    severity=10,
     condition="After two epochs and min_steps batches the training accuracy is below max_accuracy and rose by less "
     "than min_accuracy_gain in the last epoch, unless the learning rate is below the recipe's divided by lr_divisor "
     "or the validation accuracy is more than max_validation_lead above it.",

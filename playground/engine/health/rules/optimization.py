@@ -20,6 +20,7 @@ def _suggest_more_epochs(metrics: TrainingMetrics) -> Suggestion:
 @diagnosis_rule(
     "diverging",
     title="Diverging loss",
+    severity=130,
     condition="The recent loss is above loss_factor times the best loss, at least loss_increase above it, and rising.",
     message="The loss is diverging: it rose from {best_loss:.2f} to {recent_loss:.2f}. "
     "Usually caused by too high a learning rate.",
@@ -40,6 +41,7 @@ def detect_divergence(
 @diagnosis_rule(
     "lr_too_high",
     title="Learning rate too high",
+    severity=110,
     condition="The learning rate is at least lr_factor times the optimizer's typical one, and after min_steps batches "
     "the training accuracy is below max_accuracy.",
     message="The learning rate ({lr:g}) is far above the usual {typical_lr:g}, "
@@ -62,6 +64,7 @@ def detect_excessive_lr(
 @diagnosis_rule(
     "few_steps",
     title="Too few steps",
+    severity=80,
     condition="The accuracy is at chance level after fewer than min_steps batches, and the whole training has fewer "
     "than sufficient_steps.",
     message="The validation accuracy ({validation_accuracy:.0%}) is at chance level after only {steps:.0f} batches. "
@@ -83,6 +86,7 @@ def detect_too_few_steps(
 @diagnosis_rule(
     "lr_too_high",
     title="Learning rate too high",
+    severity=70,
     condition="The accuracy is at chance level after min_steps batches, and the learning rate is at least lr_factor "
     "times the optimizer's typical one.",
     message="Not learning: the validation accuracy ({validation_accuracy:.0%}) is at chance level. "
@@ -104,6 +108,7 @@ def detect_no_learning_with_high_lr(
 @diagnosis_rule(
     "lr_too_low",
     title="Learning rate too low",
+    severity=60,
     condition="The accuracy is at chance level after min_steps batches, and the learning rate is below lr_factor "
     "times the optimizer's typical one.",
     message="Not learning: the validation accuracy ({validation_accuracy:.0%}) is at chance level. "
@@ -125,6 +130,7 @@ def detect_no_learning_with_low_lr(
 @diagnosis_rule(
     "lr_too_high",
     title="Learning rate too high",
+    severity=50,
     condition="The validation accuracy is accuracy_drop (and its noise) below its best after min_epochs epochs, and "
     "the learning rate is at least lr_factor times the optimizer's typical one.",
     message="The learning rate ({lr:g}) is probably too high: the validation accuracy fell from "
@@ -152,6 +158,7 @@ def detect_accuracy_drop(
 @diagnosis_rule(
     "lr_too_low",
     title="Learning rate too low",
+    severity=40,
     condition="After min_epochs epochs and min_steps batches the loss has come less than 1 - min_remaining_share of "
     "the way from guessing to its minimum, the validation accuracy is at most max_accuracy, and the learning rate is "
     "at most the optimizer's typical one divided by lr_divisor.",
