@@ -13,6 +13,7 @@ class Adagrad(Optimizer):
     title: ClassVar[str] = "Adagrad"
     torch_class: ClassVar[str] = "torch.optim.Adagrad"
     fused_devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    update_rule: ClassVar[str | None] = "playground.engine.training.optimizers.adagrad.ADAGRAD"
     keras_class: ClassVar[str] = "keras.optimizers.Adagrad"
     typical_lr: ClassVar[float] = 0.01
 

@@ -1,4 +1,4 @@
-"""Adam."""
+"""Adam, and what the optimizers derived from it share."""
 
 from typing import Any, ClassVar, Literal
 
@@ -8,10 +8,9 @@ from playground.core.layers.shared.calls import omit_defaults
 from playground.core.optimizers.base import Optimizer
 
 
-class Adam(Optimizer):
-    """Adam: steps scaled by running means of gradients and squared gradients. Source: Kingma and Ba, 2014."""
+class AdamFamily(Optimizer):
+    """Optimizer with running means of gradients and squared gradients."""
 
-    kind: Literal["adam"] = "adam"
     beta1: float = Field(
         default=0.9,
         ge=0,
@@ -27,12 +26,6 @@ class Adam(Optimizer):
         json_schema_extra={"step": 0.005},
     )
 
-    title: ClassVar[str] = "Adam"
-    torch_class: ClassVar[str] = "torch.optim.Adam"
-    torch_defaults: ClassVar[dict[str, Any]] = {"betas": (0.9, 0.999), "weight_decay": 0.0}
-    fused_devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    keras_class: ClassVar[str] = "keras.optimizers.Adam"
-
     def build_torch_arguments(self) -> dict[str, Any]:
         """Both decay rates as one argument."""
         return {"betas": (self.beta1, self.beta2)}
@@ -41,3 +34,16 @@ class Adam(Optimizer):
         """Both decay rates, and PyTorch's epsilon."""
         betas = omit_defaults({"beta_1": 0.9, "beta_2": 0.999}, beta_1=self.beta1, beta_2=self.beta2)
         return {**betas, "epsilon": 1e-8}
+
+
+class Adam(AdamFamily):
+    """Adam: steps scaled by running means of gradients and squared gradients. Source: Kingma and Ba, 2014."""
+
+    kind: Literal["adam"] = "adam"
+
+    title: ClassVar[str] = "Adam"
+    torch_class: ClassVar[str] = "torch.optim.Adam"
+    torch_defaults: ClassVar[dict[str, Any]] = {"betas": (0.9, 0.999), "weight_decay": 0.0}
+    fused_devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    update_rule: ClassVar[str | None] = "playground.engine.training.optimizers.adam.ADAM"
+    keras_class: ClassVar[str] = "keras.optimizers.Adam"

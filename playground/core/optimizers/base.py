@@ -28,6 +28,11 @@ class Optimizer(BaseModel):
     """Types of device for which PyTorch has the update as one fused kernel."""
     lazy_state: ClassVar[tuple[str, ...]] = ()
     """State that PyTorch creates only when a hyperparameter first needs it; it is equal to zeros until then."""
+    update_rule: ClassVar[str | None] = None
+    """Full name of the engine's ``UpdateRule`` for steps in CUDA graphs.
+
+    None: the optimizer's own step is captured; its whole state must exist before the first step.
+    """
     is_matrix_wise: ClassVar[bool] = False
     """The update depends on the shapes of the weights, so it cannot run on the flat buffer."""
     keras_inputs: ClassVar[str] = "lr"

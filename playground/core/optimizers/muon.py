@@ -4,10 +4,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adam import AdamFamily
 
 
-class Muon(Adam):
+class Muon(AdamFamily):
     """Muon: orthogonalized momentum for hidden kernels, AdamW for all other weights. Source: Jordan et al., 2024.
 
     Hidden kernels are all but the first and the last of the network, as in the source ("Muon: An optimizer for hidden
@@ -15,7 +15,7 @@ class Muon(Adam):
     Training", 2025), so that one learning rate and one weight decay suit both.
     """
 
-    kind: Literal["muon"] = "muon"  # type: ignore[assignment]
+    kind: Literal["muon"] = "muon"
     momentum: float = Field(
         default=0.95,
         ge=0,
@@ -56,7 +56,6 @@ class Muon(Adam):
         "weight_decay": 0.0,
     }
     torch_source: ClassVar[str | None] = "engine/training/optimizers/muon.py"
-    fused_devices: ClassVar[tuple[str, ...]] = ()
     is_matrix_wise: ClassVar[bool] = True
     has_decoupled_weight_decay: ClassVar[bool] = True
     fixed_fields: ClassVar[tuple[str, ...]] = ("ns_steps",)

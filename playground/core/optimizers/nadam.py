@@ -4,13 +4,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from playground.core.optimizers.adam import Adam
+from playground.core.optimizers.adam import AdamFamily
 
 
-class NAdam(Adam):
+class NAdam(AdamFamily):
     """Adam with Nesterov momentum. Source: Dozat, "Incorporating Nesterov Momentum into Adam", 2016."""
 
-    kind: Literal["nadam"] = "nadam"  # type: ignore[assignment]
+    kind: Literal["nadam"] = "nadam"
     momentum_decay: float = Field(
         default=0.004,
         ge=0,
@@ -22,7 +22,7 @@ class NAdam(Adam):
     title: ClassVar[str] = "NAdam"
     torch_class: ClassVar[str] = "torch.optim.NAdam"
     torch_defaults: ClassVar[dict[str, Any]] = {"betas": (0.9, 0.999), "momentum_decay": 0.004, "weight_decay": 0.0}
-    fused_devices: ClassVar[tuple[str, ...]] = ()
+    update_rule: ClassVar[str | None] = "playground.engine.training.optimizers.nadam.NADAM"
     keras_class: ClassVar[str] = "NAdam"
     keras_class_code: ClassVar[str | None] = '''
 @keras.saving.register_keras_serializable()

@@ -31,6 +31,7 @@ class RmsProp(Optimizer):
     torch_class: ClassVar[str] = "torch.optim.RMSprop"
     torch_defaults: ClassVar[dict[str, Any]] = {"alpha": 0.99, "momentum": 0.0, "weight_decay": 0.0}
     lazy_state: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
+    update_rule: ClassVar[str | None] = "playground.engine.training.optimizers.rmsprop.RMSPROP"
     keras_class: ClassVar[str] = "keras.optimizers.RMSprop"
 
     def build_torch_arguments(self) -> dict[str, Any]:

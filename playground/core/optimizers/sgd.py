@@ -27,6 +27,7 @@ class Sgd(Optimizer):
     torch_class: ClassVar[str] = "torch.optim.SGD"
     torch_defaults: ClassVar[dict[str, Any]] = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
     fused_devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    update_rule: ClassVar[str | None] = "playground.engine.training.optimizers.sgd.SGD"
     keras_class: ClassVar[str] = "keras.optimizers.SGD"
     typical_lr: ClassVar[float] = 0.05
 

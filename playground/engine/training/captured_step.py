@@ -22,7 +22,7 @@ from playground.engine.model.build import expand_to_class_logits
 from playground.engine.model.device import DeviceConfig
 from playground.engine.rng import derive_seed
 from playground.engine.training.cuda_graph import CapturedFunction, GraphCapture, fork_generator, get_default_generator
-from playground.engine.training.flat_update import FlatUpdate, copy_optimizer_state, list_parameters, reset_moment
+from playground.engine.training.flat_update import FlatUpdate
 from playground.engine.training.learner import BatchResult, Learner
 
 _METRICS_CAPACITY = 1024
@@ -132,14 +132,12 @@ class CapturedLearner(Learner):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load as ``Learner`` does, into the tensors whose addresses are in the graphs."""
         self.compute_metrics()
-        moments = {parameter: dict(self._optimizer.state[parameter]) for parameter in list_parameters(self._optimizer)}
+        states = self._update.list_states()
         own_options = [dict(group) for group in self._optimizer.param_groups]
         if state_dict["optimizer"] is None:
-            for tensors in moments.values():
-                for name, tensor in tensors.items():
-                    reset_moment(name, tensor)
+            self._update.reset_states()
         super().load_state_dict(state_dict)
-        copy_optimizer_state(self._optimizer, moments)
+        self._update.copy_loaded_states(states)
         for group, options in zip(self._optimizer.param_groups, own_options, strict=True):
             group.update(options)  # options such as ``fused`` depend on the device that saved the state
         self._host_lrs.clear()
@@ -197,7 +195,7 @@ class CapturedLearner(Learner):
     def _make_update(self) -> FlatUpdate:
         smoothing, classes = self.recipe.label_smoothing, len(self._targets)
         self._targets.fill_(smoothing / classes).diagonal().add_(1 - smoothing)
-        return FlatUpdate(self._optimizer, self._lrs[0])
+        return FlatUpdate(self._optimizer, self.recipe.optimizer, self._lrs[0])
 
     def _capture_epoch_steps(self) -> None:
         """Capture the steps for both batch sizes of an epoch: the full one and that of the last batch."""

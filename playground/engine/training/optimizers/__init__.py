@@ -31,9 +31,14 @@ def make_optimizer(parameters: ParameterGroups, recipe: Recipe, model: nn.Module
         arguments["fused"] = device.type in declared.fused_devices
     if declared.is_matrix_wise:
         arguments["model"] = model
-    module_name, _, class_name = declared.torch_class.rpartition(".")
-    optimizer: Optimizer = getattr(importlib.import_module(module_name), class_name)(groups, **arguments)
+    optimizer: Optimizer = import_by_name(declared.torch_class)(groups, **arguments)
     return optimizer
+
+
+def import_by_name(full_name: str) -> Any:
+    """Import the class or value that a registry in ``core`` names as text."""
+    module_name, _, name = full_name.rpartition(".")
+    return getattr(importlib.import_module(module_name), name)
 
 
 def update_optimizer(optimizer: Optimizer, recipe: Recipe) -> None:
