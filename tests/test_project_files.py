@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -69,3 +70,28 @@ def test_scripts_are_executable_and_parse(script: str) -> None:
     path = ROOT / ".ci" / script
     assert path.stat().st_mode & 0o111
     assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
+
+
+PACKAGE_DATA = {
+    "playground": {".typed"},
+    "playground/codegen/templates": {".j2"},
+    "playground/export/report/templates": {".j2"},
+    "playground/ui/components": {".css", ".js"},
+    "playground/ui/components/lib": {".js", ".ts"},
+}
+"""Suffixes of the files beside the code that the package reads, by folder."""
+
+
+def test_wheel_contains_all_code_package_data_and_assets() -> None:
+    included = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    files = [path.relative_to(ROOT) for path in (ROOT / "playground").rglob("*") if path.is_file()]
+    files = [path for path in files if "__pycache__" not in path.parts]
+    suffixes = {folder: set[str]() for folder in PACKAGE_DATA}
+    for path in files:
+        if path.suffix != ".py":
+            suffixes.setdefault(path.parent.as_posix(), set()).add(path.suffix)
+    assert suffixes == PACKAGE_DATA
+    assert {path.as_posix() for path in files} <= included
+    bundled = {"app.py", ".streamlit/config.toml", *(f"assets/{name}" for name in ("report.css", "style.css"))}
+    bundled |= {f"assets/{path.name}/README.md" for path in (ROOT / "assets").iterdir() if path.is_dir()}
+    assert {f"playground/bundle/{path}" for path in bundled} <= included

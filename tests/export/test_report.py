@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 import shlex
 from html.parser import HTMLParser
 from io import BytesIO
@@ -43,9 +44,8 @@ from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import append_events, serialize_snapshot
 from playground.errors import DatasetUnavailableError
-from playground.export.report import render_report
+from playground.export.report import html, render_report
 from playground.export.report import test_results as tested
-from playground.export.report.html import Html, element, join
 from playground.export.report.recipe import format_value
 from playground.export.report.reproduce import build_train_command
 from playground.interpret.evaluation.predictions import predict_dataset
@@ -397,11 +397,15 @@ def test_a_command_for_data_that_nobody_else_has_names_files() -> None:
     assert command == "cnn-playground train network.json --recipe recipe.json"
 
 
-def test_texts_are_escaped_where_they_enter_an_element() -> None:
-    inner = element("b", "<&>", title='"')
-    assert inner == '<b title="&quot;">&lt;&amp;&gt;</b>'
-    assert join(inner, "<", Html("<i>")) == f"{inner}&lt;<i>"
-    assert element("img", src="a", class_="x") == '<img src="a" class="x">'
+def test_templates_mark_only_generated_svg_and_css_as_safe() -> None:
+    folder = Path(html.__file__).parent / "templates"
+    marked = {
+        expression
+        for template in folder.glob("*.j2")
+        for expression in re.findall(r"([\w.]+) \| safe", template.read_text(encoding="utf-8"))
+    }
+    assert marked == {"network.diagram", "svg", "light_variables", "dark_variables", "stylesheet"}
+    assert html._get_environment().autoescape is True
 
 
 @pytest.mark.parametrize(

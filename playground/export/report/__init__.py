@@ -1,5 +1,7 @@
 """Report of a run: one self-contained HTML file."""
 
+from dataclasses import dataclass
+
 from playground.charts.curves import Metric, make_training_figure
 from playground.charts.static_svg import CSS_THEME, render_svg
 from playground.charts.theme import DARK, LIGHT, Theme
@@ -11,10 +13,11 @@ from playground.core.shapes import format_shape
 from playground.core.summary import LayerSummary, summarize
 from playground.engine.paths import find_bundled
 from playground.engine.runs.run import Run
-from playground.export.report.html import Html, element, join, note, section, table, wrap_scrollable
-from playground.export.report.recipe import render_recipe_section
-from playground.export.report.reproduce import render_reproduce_section
-from playground.export.report.test_results import render_test_sections
+from playground.errors import PlaygroundError
+from playground.export.report.html import render_html
+from playground.export.report.recipe import make_recipe_section
+from playground.export.report.reproduce import make_reproduce_section
+from playground.export.report.test_results import evaluate_run, make_test_section
 
 _PHASES: dict[RunStatus, str] = {
     "waiting": "not started",
@@ -25,7 +28,22 @@ _PHASES: dict[RunStatus, str] = {
     "interrupted": "interrupted",
     "failed": "failed",
 }
-_CONTENT_SECURITY_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+@dataclass(frozen=True)
+class NetworkSection:
+    """Diagram (SVG), and a row of cells for each layer and the total."""
+
+    diagram: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class TrainingSection:
+    """Learning curves as (title, SVG), none before the first step, and labeled diagnoses and errors."""
+
+    curves: tuple[tuple[str, str], ...]
+    messages: tuple[tuple[str, str], ...]
 
 
 def render_report(run: Run, *, link: str | None = None) -> str:
@@ -34,32 +52,27 @@ def render_report(run: Run, *, link: str | None = None) -> str:
     A section whose data is missing, such as a deleted dataset, states so. All test images are predicted.
     """
     history = run.read_history()
-    title = run.record.name
-    body = join(
-        element(
-            "header", element("h1", title), element("p", _describe_run(run, history)), _render_key_figures(run, history)
-        ),
-        _render_network_section(run.record.architecture, title),
-        render_recipe_section(run.record.recipe, history),
-        _render_training_section(run, history),
-        render_test_sections(run),
-        render_reproduce_section(run, history, link),
-        _render_facts_section(run, history),
+    test, test_error = None, ""
+    try:
+        test = make_test_section(evaluate_run(run))
+    except PlaygroundError as error:
+        test_error = str(error)
+    return render_html(
+        "report.html.j2",
+        title=run.record.name,
+        description=_describe_run(run, history),
+        light_variables=_render_css_variables(LIGHT),
+        dark_variables=_render_css_variables(DARK),
+        stylesheet=find_bundled("assets/report.css").read_text(encoding="utf-8"),
+        key_figures=_list_key_figures(run, history),
+        network=_make_network_section(run.record.architecture, run.record.name),
+        recipe=make_recipe_section(run.record.recipe, history),
+        training=_make_training_section(run, history),
+        test=test,
+        test_error=test_error,
+        reproduce=make_reproduce_section(run, history, link),
+        facts=_list_facts(run, history),
     )
-    head = join(
-        Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{_CONTENT_SECURITY_POLICY}">'),
-        element("title", f"{title} · CNN Playground"),
-        element("style", Html(_build_stylesheet())),
-    )
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
-
-
-def _build_stylesheet() -> str:
-    """Return the stylesheet: the dark theme on dark screens, the light one otherwise and in print."""
-    sheet = find_bundled("assets/report.css").read_text(encoding="utf-8")
-    dark = f"@media screen and (prefers-color-scheme: dark) {{ {_render_css_variables(DARK)} }}"
-    return f"{_render_css_variables(LIGHT)}\n{dark}\n{sheet}"
 
 
 def _render_css_variables(theme: Theme) -> str:
@@ -81,35 +94,27 @@ def _format_created(run: Run) -> str:
     return f"{run.record.created[:16].replace('T', ' ')} UTC"
 
 
-def _render_key_figures(run: Run, history: History) -> Html:
-    """Render the latest test or validation metrics and the cost of the network."""
+def _list_key_figures(run: Run, history: History) -> list[tuple[str, str]]:
+    """List the latest test or validation metrics and the cost of the network."""
     summary = summarize(run.record.architecture)
     evaluation, split = history.test or history.last_validation, "test" if history.test else "validation"
     figures = []
     if evaluation:
         figures += [(f"{evaluation.accuracy:.2%}", f"{split} accuracy"), (f"{evaluation.loss:.4f}", f"{split} loss")]
-    figures += [
+    return [
+        *figures,
         (f"{summary.parameters:,}", "parameters"),
         (f"{summary.multiply_adds:,}", "multiply-adds per image"),
         (f"{history.elapsed_s:,.1f} s", "of training"),
         (f"{history.images_per_second:,.0f}", "images per second, latest"),
     ]
-    cells = (element("div", element("dt", label), element("dd", value)) for value, label in figures)
-    return element("dl", *cells, class_="cards")
 
 
-def _render_network_section(architecture: Architecture, title: str) -> Html:
+def _make_network_section(architecture: Architecture, title: str) -> NetworkSection:
     summary = summarize(architecture)
     total = ("Total", "", "", "", f"{summary.parameters:,}", f"{summary.multiply_adds:,}", "")
-    return section(
-        "Network",
-        wrap_scrollable(element("div", Html(to_svg(architecture, title=title)), class_="picture")),
-        table(
-            "layers",
-            ("layer", "", "in", "out", "parameters", "multiply-adds", "receptive field"),
-            [*(_format_layer_row(row) for row in summary.layers), total],
-        ),
-        note("Shapes are channels × height × width. The receptive field is in pixels of the image."),
+    return NetworkSection(
+        to_svg(architecture, title=title), (*(_format_layer_row(row) for row in summary.layers), total)
     )
 
 
@@ -127,27 +132,19 @@ def _format_layer_row(row: LayerSummary) -> tuple[str, ...]:
     )
 
 
-def _render_training_section(run: Run, history: History) -> Html:
-    """Render the learning curves, the diagnoses and the error of a failed run."""
-    if not history.steps:
-        return section("Training", note("The run has not trained yet."))
+def _make_training_section(run: Run, history: History) -> TrainingSection:
+    """Collect the learning curves, the diagnoses and the error of a failed run."""
     metrics: tuple[Metric, ...] = ("accuracy", "loss")
-    curves = [
-        element("div", element("h3", metric.capitalize()), Html(_render_curve(history, metric)), class_="curve")
-        for metric in metrics
-    ]
     messages = [
-        element("li", element("b", f"Epoch {history.epoch_at(event.step):.2f}: "), event.message)
+        (f"Epoch {history.epoch_at(event.step):.2f}", event.message)
         for event in run.read_events()
         if isinstance(event, Diagnosed)
     ]
     if history.failure:
-        words = " ".join((history.failure.what, history.failure.expected, history.failure.fix))
-        messages.append(element("li", element("b", "Error: "), words))
-    return section(
-        "Training",
-        element("div", *curves, class_="columns"),
-        *((element("h3", "Diagnoses"), element("ul", *messages)) if messages else ()),
+        messages.append(("Error", " ".join((history.failure.what, history.failure.expected, history.failure.fix))))
+    return TrainingSection(
+        tuple((metric.capitalize(), _render_curve(history, metric)) for metric in metrics) if history.steps else (),
+        tuple(messages),
     )
 
 
@@ -155,9 +152,9 @@ def _render_curve(history: History, metric: Metric) -> str:
     return render_svg(make_training_figure(history, metric, CSS_THEME, revision=""), title=f"{metric} by epoch")
 
 
-def _render_facts_section(run: Run, history: History) -> Html:
+def _list_facts(run: Run, history: History) -> list[tuple[str, str]]:
     record, started = run.record, history.start_event
-    rows = [
+    facts = [
         ("run", run.id),
         ("created", _format_created(run)),
         ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
@@ -165,7 +162,7 @@ def _render_facts_section(run: Run, history: History) -> Html:
     ]
     if started:
         sizes = (started.train_size, started.validation_size, started.test_size)
-        rows.append(("device of training", f"{started.device}, {started.precision}"))
-        rows.append(("images", "{:,} training, {:,} validation, {:,} test".format(*sizes)))
-    rows.append(("data", run.get_dataset().credit))
-    return section("About this run", table("settings", ("", ""), [row for row in rows if row[1]]))
+        facts.append(("device of training", f"{started.device}, {started.precision}"))
+        facts.append(("images", "{:,} training, {:,} validation, {:,} test".format(*sizes)))
+    facts.append(("data", run.get_dataset().credit))
+    return [fact for fact in facts if fact[1]]

@@ -1,48 +1,29 @@
-"""HTML elements whose text is always escaped."""
+"""Rendering of the report's Jinja2 templates, which escape all text that is not marked as safe."""
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-_VOID_ELEMENTS = ("img",)
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-
-class Html(str):
-    """String that is HTML already and is not escaped."""
-
-    __slots__ = ()
+_TEMPLATES_FOLDER = Path(__file__).parent / "templates"
 
 
-def join(*parts: str) -> Html:
-    """Join parts; text is escaped."""
-    return Html("".join(part if isinstance(part, Html) else escape(part) for part in parts))
+def render_html(name: str, **values: Any) -> str:
+    """Render a template of the folder ``templates``."""
+    return _get_environment().get_template(name).render(values)
 
 
-def element(name: str, *children: str, **attributes: str) -> Html:
-    """Make an element; the attribute ``class_`` becomes ``class``."""
-    opened = "".join(f' {key.rstrip("_")}="{escape(value)}"' for key, value in attributes.items())
-    return Html(f"<{name}{opened}>" if name in _VOID_ELEMENTS else f"<{name}{opened}>{join(*children)}</{name}>")
+@cache
+def _get_environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-
-def section(title: str, *children: str) -> Html:
-    """Make a section with a heading."""
-    return element("section", element("h2", title), *children)
-
-
-def note(text: str) -> Html:
-    """Make a muted paragraph."""
-    return element("p", text, class_="note")
-
-
-def table(kind: str, headings: Sequence[str], rows: Iterable[Iterable[str]]) -> Html:
-    """Make a scrollable table of the CSS class ``kind``; the first cell of a row is its heading."""
-    head = element("tr", *(element("th", heading, scope="col") for heading in headings))
-    body = [
-        element("tr", element("th", name, scope="row"), *(element("td", cell) for cell in cells))
-        for name, *cells in rows
-    ]
-    return wrap_scrollable(element("table", element("thead", head), element("tbody", *body), class_=kind))
-
-
-def wrap_scrollable(*children: str) -> Html:
-    """Make a container that scrolls if its content is wider than the screen."""
-    return element("div", *children, class_="wide")
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES_FOLDER),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=True,
+    )

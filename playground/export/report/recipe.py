@@ -1,42 +1,55 @@
 """Recipe section of a report: all settings, and changes during training."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
 from playground.core.history import History
 from playground.core.recipe import Recipe
-from playground.export.report.html import Html, element, note, section, table
 
 
-def render_recipe_section(recipe: Recipe, history: History) -> Html:
-    """Render a table of the settings, and a list of the hyperparameters that were changed during training."""
-    defaults, names = Recipe(), [name for name in Recipe.model_fields if name != "schema_version"]
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a recipe and its default, as text."""
+
+    name: str
+    value: str
+    default: str
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class RecipeSection:
+    """Settings of a recipe, and descriptions of the changes during training."""
+
+    settings: tuple[Setting, ...]
+    changes: tuple[str, ...]
+
+
+def make_recipe_section(recipe: Recipe, history: History) -> RecipeSection:
+    """List the settings and the hyperparameters that were changed during training."""
+    defaults = Recipe()
     changes = [
         (event.step, event.hyperparameter, event.before, event.after) for event in history.hyperparameter_changes
     ]
     if history.fork_event:
         changes += [(history.fork_event.step, name, *values) for name, values in history.fork_event.changes.items()]
-    descriptions = [
-        element("li", f"Step {step:,}: {_humanize(name)} from {format_value(before)} to {format_value(after)}")
-        for step, name, before, after in sorted(changes, key=lambda change: change[0])
-    ]
-    return section(
-        "Recipe",
-        table(
-            "settings",
-            ("setting", "value", "default"),
-            [_format_row(name, getattr(recipe, name), getattr(defaults, name)) for name in names],
+    return RecipeSection(
+        tuple(
+            _make_setting(name, getattr(recipe, name), getattr(defaults, name))
+            for name in Recipe.model_fields
+            if name != "schema_version"
         ),
-        note("Settings that differ from the default are bold."),
-        *((element("h3", "Changed during training"), element("ul", *descriptions)) if descriptions else ()),
+        tuple(
+            f"Step {step:,}: {_humanize(name)} from {format_value(before)} to {format_value(after)}"
+            for step, name, before, after in sorted(changes, key=lambda change: change[0])
+        ),
     )
 
 
-def _format_row(name: str, value: object, default: object) -> tuple[str, str, str]:
-    if value == default:
-        return _humanize(name), format_value(value), ""
-    return _humanize(name), element("strong", format_value(value)), format_value(default)
+def _make_setting(name: str, value: object, default: object) -> Setting:
+    return Setting(_humanize(name), format_value(value), format_value(default), value == default)
 
 
 def format_value(value: Any) -> str:

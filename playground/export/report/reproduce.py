@@ -1,6 +1,7 @@
 """Reproduction section of a report: the shortest command that trains the same network with the same recipe."""
 
 import shlex
+from dataclasses import dataclass
 from typing import Any
 
 from playground.core.architecture import Architecture
@@ -10,7 +11,6 @@ from playground.core.recipe import Recipe
 from playground.engine.data.dataset_lookup import find_dataset, fit_recipe_to_dataset
 from playground.engine.runs.run import Run
 from playground.errors import UnknownNameError
-from playground.export.report.html import Html, element, join, note, section
 
 _PROGRAM = "cnn-playground"
 _NETWORK_FILE, _RECIPE_FILE = "network.json", "recipe.json"
@@ -18,8 +18,27 @@ _COMMAND_LINE_FIELDS = ("dataset", "epochs", "batch_size", "lr", "seed", "limit"
 """Fields of a recipe that the command line takes one by one."""
 
 
-def render_reproduce_section(run: Run, history: History, link: str | None) -> Html:
-    """Render the command, the link if there is one, and the JSON files that the command reads."""
+@dataclass(frozen=True)
+class ReproduceSection:
+    """Command that reproduces a run, its precondition (or nothing), remarks, and the files that it reads.
+
+    ``link`` is a URL, another share text, or empty.
+    """
+
+    condition: str
+    command: str
+    remarks: tuple[str, ...]
+    link: str
+    files: tuple[tuple[str, str], ...]
+
+    @property
+    def is_link_url(self) -> bool:
+        """True if a browser can open the link."""
+        return self.link.startswith(("https://", "http://"))
+
+
+def make_reproduce_section(run: Run, history: History, link: str | None) -> ReproduceSection:
+    """Collect the command, the link if there is one, and the JSON files that the command reads."""
     record = run.record
     files = (
         (_NETWORK_FILE, record.architecture.to_canonical_json()),
@@ -29,14 +48,7 @@ def render_reproduce_section(run: Run, history: History, link: str | None) -> Ht
     remarks = _list_remarks(run, history)
     if any(name in command for name, _ in files):
         remarks.append("The files that the command reads are below.")
-    return section(
-        "Reproduce",
-        *([element("p", condition)] if condition else []),
-        _render_code(command),
-        note(" ".join(remarks)),
-        *([_render_link(link)] if link else []),
-        *(element("details", element("summary", name), _render_code(text)) for name, text in files),
-    )
+    return ReproduceSection(condition, command, tuple(remarks), link or "", files)
 
 
 def build_train_command(architecture: Architecture, recipe: Recipe) -> str:
@@ -70,20 +82,6 @@ def _list_remarks(run: Run, history: History) -> list[str]:
     if history.status != "completed":
         remarks.append("This run did not train all of its epochs.")
     return remarks
-
-
-def _render_code(text: str) -> Html:
-    return element("pre", text)
-
-
-def _render_link(link: str) -> Html:
-    """Render an http(s) URL as a link, and any other share text as code."""
-    if link.startswith(("https://", "http://")):
-        return element("p", element("a", "Open the network and its recipe in CNN Playground", href=link))
-    return join(
-        element("p", "Share link text of the network and its recipe, which CNN Playground can import:"),
-        _render_code(link),
-    )
 
 
 def _matches_preset(name: str, architecture: Architecture, recipe: Recipe) -> bool:

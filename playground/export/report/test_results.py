@@ -11,13 +11,13 @@ from playground.charts.images import render_image
 from playground.engine.data.batch import LabeledImages
 from playground.engine.metrics import Evaluation
 from playground.engine.runs.run import Run
-from playground.errors import InvalidDatasetError, PlaygroundError
-from playground.export.report.html import Html, element, join, note, section, table, wrap_scrollable
+from playground.errors import InvalidDatasetError
 from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
 from playground.interpret.model import load_model
 
 _MAX_ERRORS, _MAX_CORRECT, _MAX_CONFUSIONS = 24, 12, 5
 _MAX_NUMBERED_CLASSES = 20  # classes: with more, the matrix is a picture without numbers
+_MAX_HORIZONTAL_NAME = 3  # characters of a column heading that does not stand upright
 _MAX_IMAGE_SIDE = 64  # pixels of an example, so that photographs do not make the file large
 _HIGH_CONFIDENCE = 0.9
 
@@ -45,80 +45,98 @@ def evaluate_run(run: Run) -> EvaluatedRun:
     return EvaluatedRun(model.step, names, data, evaluation)
 
 
-def render_test_sections(run: Run) -> Html:
-    """Render the evaluation on the test images, or the reason why it is missing."""
-    try:
-        tested = evaluate_run(run)
-    except PlaygroundError as error:
-        return section("Test", note(f"The network could not be evaluated on the test images. {error}"))
-    evaluation = tested.evaluation
-    words = (
+@dataclass(frozen=True)
+class MatrixCell:
+    """Images of one true and one predicted class; ``shade`` is from 0 to 1."""
+
+    count: int
+    is_correct: bool
+    shade: str
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """Rows of a confusion matrix with the names of their true classes.
+
+    A matrix of many classes is a picture without numbers; long names stand upright.
+    """
+
+    class_names: Sequence[str]
+    rows: tuple[tuple[str, tuple[MatrixCell, ...]], ...]
+
+    @property
+    def is_numbered(self) -> bool:
+        """True if the cells show their numbers."""
+        return len(self.class_names) <= _MAX_NUMBERED_CLASSES
+
+    @property
+    def is_upright(self) -> bool:
+        """True if the column headings stand upright."""
+        return max(map(len, self.class_names)) > _MAX_HORIZONTAL_NAME
+
+
+@dataclass(frozen=True)
+class ExampleImage:
+    """A test image as PNG, its classes and the confidence, as text."""
+
+    png_base64: str
+    classes: str
+    confidence: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Test images under a heading."""
+
+    title: str
+    remark: str
+    images: tuple[ExampleImage, ...]
+
+
+@dataclass(frozen=True)
+class TestSection:
+    """Metrics and example images of an evaluated run."""
+
+    summary: str
+    class_rows: tuple[tuple[str, ...], ...]
+    matrix: ConfusionMatrix
+    top_confusions: str
+    calibration: str
+    examples: tuple[Examples, ...]
+
+
+def make_test_section(evaluated: EvaluatedRun) -> TestSection:
+    """Collect the metrics and example images of an evaluated run."""
+    evaluation = evaluated.evaluation
+    return TestSection(
         f"{evaluation.accuracy:.2%} of {evaluation.size:,} test images are classified correctly "
-        f"with the weights of step {tested.step:,}."
-    )
-    return join(
-        section(
-            "Test",
-            element("p", words),
-            element("div", _render_class_metrics(tested), _render_confusion_matrix(tested), class_="columns"),
-            element("p", _describe_top_confusions(tested)),
-            element("p", _describe_calibration(evaluation)),
+        f"with the weights of step {evaluated.step:,}.",
+        tuple(
+            (name, f"{one.support:,}", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}")
+            for name, one in zip(evaluated.class_names, evaluation.compute_class_metrics(), strict=True)
         ),
-        _render_examples(tested),
+        _make_matrix(evaluated),
+        _describe_top_confusions(evaluated),
+        _describe_calibration(evaluation),
+        _select_examples(evaluated),
     )
 
 
-def _render_class_metrics(evaluated: EvaluatedRun) -> Html:
-    rows = [
-        (name, f"{one.support:,}", f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}")
-        for name, one in zip(evaluated.class_names, evaluated.evaluation.compute_class_metrics(), strict=True)
-    ]
-    return element(
-        "div",
-        element("h3", "Per class"),
-        table("figures", ("class", "images", "precision", "recall", "F1"), rows),
-        note(
-            "Precision: share of predictions of this class that are correct. Recall: share of this class's images "
-            "that are found."
-        ),
-    )
-
-
-def _render_confusion_matrix(evaluated: EvaluatedRun) -> Html:
-    is_numbered = len(evaluated.class_names) <= _MAX_NUMBERED_CLASSES
+def _make_matrix(evaluated: EvaluatedRun) -> ConfusionMatrix:
     matrix = evaluated.evaluation.confusion_matrix.tolist()
-    head = element(
-        "tr", element("th"), *(element("th", element("span", name), scope="col") for name in evaluated.class_names)
-    )
-    body = [
-        element("tr", element("th", name, scope="row"), *_render_cells(row, place, is_numbered))
-        for place, (name, row) in enumerate(zip(evaluated.class_names, matrix, strict=True))
-    ]
-    upright = "" if max(map(len, evaluated.class_names)) <= 3 else " upright"
-    kind = f"matrix{upright}" if is_numbered else "matrix dense"
-    order = "" if is_numbered else " Classes are in the order of the table."
-    return element(
-        "div",
-        element("h3", "Confusion"),
-        wrap_scrollable(element("table", element("thead", head), element("tbody", *body), class_=kind)),
-        note(f"Rows: true class. Columns: predicted class.{order}"),
+    return ConfusionMatrix(
+        evaluated.class_names,
+        tuple(
+            (name, _make_cells(row, label))
+            for label, (name, row) in enumerate(zip(evaluated.class_names, matrix, strict=True))
+        ),
     )
 
 
-def _render_cells(row: Sequence[int], label: int, is_numbered: bool) -> list[Html]:
-    """Render cells shaded by the square root of their share of the row, so that rare errors are visible."""
+def _make_cells(row: Sequence[int], label: int) -> tuple[MatrixCell, ...]:
+    """Make cells shaded by the square root of their share of the row, so that rare errors are visible."""
     total = max(1, sum(row))
-    return [
-        element(
-            "td",
-            f"{count}" if is_numbered else "",
-            class_="right" if column == label else "wrong",
-            style=f"--share:{sqrt(count / total):.2f}",
-        )
-        if count
-        else element("td")
-        for column, count in enumerate(row)
-    ]
+    return tuple(MatrixCell(count, column == label, f"{sqrt(count / total):.2f}") for column, count in enumerate(row))
 
 
 def _describe_top_confusions(evaluated: EvaluatedRun) -> str:
@@ -150,36 +168,37 @@ def _describe_calibration(evaluation: Evaluation) -> str:
     )
 
 
-def _render_examples(evaluated: EvaluatedRun) -> Html:
+def _select_examples(evaluated: EvaluatedRun) -> tuple[Examples, ...]:
     evaluation = evaluated.evaluation
     wrong = evaluation.find_confident_errors(_MAX_ERRORS).tolist()
     surest = (evaluation.find_confusions(label, label)[:1].tolist() for label in range(len(evaluated.class_names)))
     right = [place for places in surest for place in places][:_MAX_CORRECT]
-    return section(
-        "Examples",
-        element("h3", "Most confident errors"),
-        note("True class → predicted class, and the confidence.") if wrong else note("None."),
-        _render_images(evaluated, wrong),
-        element("h3", "Most confident correct predictions"),
-        note("The most confident correct prediction of each class.") if right else note("None."),
-        _render_images(evaluated, right),
+    return (
+        Examples(
+            "Most confident errors",
+            "True class → predicted class, and the confidence." if wrong else "None.",
+            _encode_images(evaluated, wrong),
+        ),
+        Examples(
+            "Most confident correct predictions",
+            "The most confident correct prediction of each class." if right else "None.",
+            _encode_images(evaluated, right),
+        ),
     )
 
 
-def _render_images(evaluated: EvaluatedRun, indices: Sequence[int]) -> Html:
+def _encode_images(evaluated: EvaluatedRun, indices: Sequence[int]) -> tuple[ExampleImage, ...]:
     images = evaluated.images.take(torch.tensor(indices, dtype=torch.int64))
     channels, *sides = images.images.shape[1:]
     scale = min(1.0, _MAX_IMAGE_SIDE / max(sides))
     small = images.resize((channels, *(max(1, round(side * scale)) for side in sides)))
-    figures = []
+    encoded = []
     for number, place in enumerate(indices):
         label, guess = (
             evaluated.class_names[evaluated.evaluation.labels[place]],
             evaluated.class_names[evaluated.evaluation.predicted_labels[place]],
         )
-        words = label if label == guess else f"{label} → {guess}"
         png = base64.b64encode(render_image(small.get_image(number), size=1)).decode()
-        picture = element("img", src=f"data:image/png;base64,{png}", alt=words)
-        caption = element("figcaption", element("b", words), f" {evaluated.evaluation.confidence[place]:.0%}")
-        figures.append(element("figure", picture, caption))
-    return element("div", *figures, class_="pictures")
+        classes = label if label == guess else f"{label} → {guess}"
+        encoded.append(ExampleImage(png, classes, f"{evaluated.evaluation.confidence[place]:.0%}"))
+    return tuple(encoded)
