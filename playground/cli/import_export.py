@@ -91,7 +91,10 @@ def _resolve_export_source(source: str, source_type: "type[ExportSource]") -> "E
 @cli_app.command("import")
 def import_network(
     file: Annotated[
-        Path, typer.Argument(help="JSON, a share link, PyTorch code or Keras code; '-' reads standard input.")
+        Path,
+        typer.Argument(
+            help="PyTorch or Keras code, a notebook, JSON, a share link or a .keras file; '-' reads standard input."
+        ),
     ],
     weights: Annotated[
         Path | None, typer.Option(help="Safetensors file with this network's weights; creates a run from them.")
@@ -108,14 +111,15 @@ def import_network(
     as_json: JsonOption = False,
 ) -> None:
     """Import a network: print it, write it as JSON, or create a run from it and its weights."""
-    from playground.code_import.parse_network import parse_network
+    from playground.code_import.parse_network import parse_network_file
     from playground.codegen.torch_model import to_json
 
+    is_stdin = str(file) == "-"
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="replace")
+        content = sys.stdin.buffer.read() if is_stdin else file.read_bytes()
     except OSError as error:
         raise ArchitectureError(f"{file} cannot be read: {error.strerror}.") from error
-    imported = parse_network(text)
+    imported = parse_network_file("The input" if is_stdin else str(file), content)
     for note in imported.notes:
         err_console.print(note, soft_wrap=True)
     if dataset and not weights:

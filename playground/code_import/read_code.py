@@ -1,15 +1,14 @@
 """Import of a network from PyTorch or Keras code, such as a tutorial or a notebook cell. The code is never executed."""
 
-import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import dedent
 
 from playground.code_import.builder import ArchitectureBuilder, SourceContext
 from playground.code_import.interpreter import interpret_module
 from playground.code_import.keras_ops import KERAS_OPS
 from playground.code_import.ops import OpTable
+from playground.code_import.sources.clean_code import CleanCode, parse_python
 from playground.code_import.torch_ops import TORCH_OPS
 from playground.code_import.trace import TracedModel, create_too_long_error
 from playground.code_import.values import iter_calls
@@ -42,14 +41,22 @@ def parse_code(text: str, *, input_shape: InputShape | None = None, classes: int
     ``input_shape`` and ``classes`` apply where the code does not state them. The network is not validated. Raises
     ArchitectureError naming every line that cannot be imported.
     """
+    if len(text) > MAX_CODE_LENGTH:
+        raise ArchitectureError(
+            f"This code has {len(text):,} characters.",
+            expected=f"At most {MAX_CODE_LENGTH:,} characters.",
+            fix="Paste only the network.",
+        )
     try:
-        return _parse_architecture(_strip_prompts(text), input_shape, classes)
+        return _parse_architecture(parse_python(text), input_shape, classes)
     except RecursionError:
         raise create_too_long_error() from None
 
 
-def _parse_architecture(source: str, input_shape: InputShape | None, classes: int | None) -> ParsedCode:
-    model, notes = _select_model(interpret_module(_parse_python(source)))
+def _parse_architecture(code: CleanCode, input_shape: InputShape | None, classes: int | None) -> ParsedCode:
+    source = code.text
+    model, notes = _select_model(interpret_module(code.tree))
+    notes += code.notes
     ops = (
         KERAS_OPS
         if any(call.name in KERAS_OPS and call.name not in TORCH_OPS for call in iter_calls(model.calls))
@@ -76,32 +83,6 @@ def _parse_architecture(source: str, input_shape: InputShape | None, classes: in
     channels, height, width = shape
     data = {"input": {"channels": channels, "height": height, "width": width}, "classes": class_count}
     return ParsedCode(Architecture.from_json(data).with_layers(layers), tuple(dict.fromkeys(notes)))
-
-
-def _strip_prompts(text: str) -> str:
-    """Remove the prompts of an interactive console; line numbers stay the same."""
-    if len(text) > MAX_CODE_LENGTH:
-        raise ArchitectureError(
-            f"This code has {len(text):,} characters.",
-            expected=f"At most {MAX_CODE_LENGTH:,} characters.",
-            fix="Paste only the network.",
-        )
-    lines = dedent(text.replace("\r\n", "\n")).split("\n")
-    if any(line.startswith(">>> ") for line in lines):
-        lines = [line[4:] if line.startswith((">>> ", "... ")) else "" for line in lines]
-    return "\n".join(lines)
-
-
-def _parse_python(source: str) -> ast.Module:
-    message = ""
-    for candidate in (source, re.sub(r"^([ \t]*)[!%].*", r"\1pass", source, flags=re.MULTILINE)):
-        try:
-            return ast.parse(candidate)
-        except SyntaxError as error:
-            message = f"The text is not valid Python: line {error.lineno or 1}, {error.msg}."
-        except (ValueError, RecursionError, MemoryError):
-            message = "The text is not valid Python."
-    raise ArchitectureError(message, expected="PyTorch or Keras code.", fix="Paste all lines that define the network.")
 
 
 def _select_model(models: Sequence[TracedModel]) -> tuple[TracedModel, list[str]]:

@@ -6,18 +6,29 @@ The text is a version, a dot, and compressed JSON. The JSON holds every value, s
 import base64
 import binascii
 import json
+import re
 import zlib
+from bisect import bisect, bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import unquote
 
 from playground.core.architecture import Architecture
 from playground.core.recipe import Recipe
-from playground.errors import ArchitectureError, SchemaVersionError
+from playground.errors import ArchitectureError, PlaygroundError, SchemaVersionError
 
 QUERY_PARAMETER = "net"
 LINK_VERSION = 1
 MAX_LINK_LENGTH = 60_000
 _MAX_DECOMPRESSED_BYTES = 300_000
+
+_VALUE = r"(?P<version>[0-9]+)(?:\.|%(?:25)*2E)(?P<packed>[A-Za-z0-9_-]*)"
+_LINK = re.compile(rf"(?:(?<![A-Za-z0-9_])|%(?:25)*(?:3F|26)){QUERY_PARAMETER}(?:=|%(?:25)*3D){_VALUE}")
+_BARE_LINK = re.compile(rf"[^A-Za-z0-9_]*{_VALUE}")
+_MAIL_QUOTE = re.compile(r"^[>|\s]+")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 
 # Frequent parts of the JSON, to which the compressor refers. Another text would need another link version.
 _COMPRESSION_DICTIONARY = (
@@ -52,37 +63,102 @@ def encode_link(architecture: Architecture, recipe: Recipe) -> str:
     return f"{LINK_VERSION}.{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
 
 
-def decode_link(text: str) -> tuple[Architecture, Recipe]:
-    """Decode a text of ``encode_link``, or a whole URL with it.
+def contains_link(text: str) -> bool:
+    """Return True if a URL with a share link is in the text, outside of comment lines."""
+    return any(True for _ in _find_encoded_networks(_remove_wraps(text)))
 
-    Raises ArchitectureError for a damaged link, SchemaVersionError for a newer version, RecipeError for an invalid
-    recipe.
+
+def decode_link(text: str) -> tuple[Architecture, Recipe]:
+    """Decode a text of ``encode_link``, a whole URL with it, or a text that contains the URL.
+
+    The URL may be wrapped over lines, quoted, escaped or rewritten by a mail program. Raises ArchitectureError for a
+    damaged link and for different links, SchemaVersionError for a newer version, RecipeError for an invalid recipe.
     """
     if len(text) > MAX_LINK_LENGTH:
         raise _invalid_link_error(f"it has {len(text):,} characters, at most {MAX_LINK_LENGTH:,} are read")
-    query = text.strip().partition("#")[0].rpartition("?")[2]
-    version, dot, packed = parse_qs(query).get(QUERY_PARAMETER, [query])[0].partition(".")
-    if not dot or not (version.isascii() and version.isdecimal()):
+    unwrapped = _remove_wraps(text)
+    found = list(_find_encoded_networks(unwrapped)) or list(_find_bare_network(unwrapped))
+    if not found:
         raise _invalid_link_error("it does not begin with a version and a dot")
-    if version != str(LINK_VERSION):
-        raise SchemaVersionError(
-            f"This link has version {version[:20]}.",
-            expected=f"This program reads version {LINK_VERSION}.",
-            fix="Install a newer CNN Playground.",
-        )
-    architecture, recipe = _parse_payload(_decompress(packed))
+    contents: dict[bytes, None] = {}
+    failures: list[PlaygroundError] = []
+    for encoded in found:
+        try:
+            contents[_decompress(encoded)] = None
+        except PlaygroundError as error:
+            failures.append(error)
+    if not contents:
+        raise failures[0]
+    if len(contents) > 1:
+        raise ArchitectureError(f"The text has {len(contents)} different links.", fix="Paste only one of them.")
+    architecture, recipe = _parse_payload(next(iter(contents)))
     return Architecture.from_json(architecture), Recipe.from_json(recipe)
 
 
-def _decompress(encoded: str) -> bytes:
-    """Decompress at most ``_MAX_DECOMPRESSED_BYTES``, so that a small text cannot fill the memory."""
+@dataclass(frozen=True)
+class _UnwrappedText:
+    """Text without white space and quotation marks of mails; ``breaks`` are the sorted positions where some was."""
+
+    text: str
+    breaks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _EncodedNetwork:
+    """Version and base64 text of a link; the text may end at each of ``possible_ends``, which are sorted."""
+
+    version: str
+    packed: str
+    possible_ends: tuple[int, ...]
+
+
+def _remove_wraps(text: str) -> _UnwrappedText:
+    if "/urldefense" in text and "/v2/" in text:  # Proofpoint writes "-" for "%" and "_" for "/"
+        text = unquote(text.replace("-", "%").replace("_", "/"))
+    if "=3D" in text:  # quoted-printable, as in the source of a mail
+        text = re.sub(r"=\r?\n", "", text).replace("=3D", "=")
+    lines = (_MAIL_QUOTE.sub("", line) for line in text.splitlines() if not line.lstrip().startswith("#"))
+    words = [word for line in lines for word in _INVISIBLE.sub("", line).split()]
+    return _UnwrappedText("".join(words), tuple(accumulate(map(len, words))))
+
+
+def _find_encoded_networks(unwrapped: _UnwrappedText) -> Iterator[_EncodedNetwork]:
+    for match in _LINK.finditer(unwrapped.text):
+        yield _read_encoded_network(unwrapped, match)
+
+
+def _find_bare_network(unwrapped: _UnwrappedText) -> Iterator[_EncodedNetwork]:
+    if match := _BARE_LINK.match(unwrapped.text):
+        yield _read_encoded_network(unwrapped, match)
+
+
+def _read_encoded_network(unwrapped: _UnwrappedText, match: re.Match[str]) -> _EncodedNetwork:
+    start, end = match.span("packed")
+    breaks = unwrapped.breaks[bisect(unwrapped.breaks, start) : bisect_left(unwrapped.breaks, end)]
+    return _EncodedNetwork(match["version"], match["packed"], (*(position - start for position in breaks), end - start))
+
+
+def _decompress(encoded: _EncodedNetwork) -> bytes:
+    """Decompress at most ``_MAX_DECOMPRESSED_BYTES``, so that a small text cannot fill the memory.
+
+    The compressed data state their own end, so that words after a link are told from its wrapped lines.
+    """
+    if encoded.version != str(LINK_VERSION):
+        raise SchemaVersionError(
+            f"This link has version {encoded.version[:20]}.",
+            expected=f"This program reads version {LINK_VERSION}.",
+            fix="Install a newer CNN Playground.",
+        )
+    packed = encoded.packed
     decompressor = zlib.decompressobj(zdict=_COMPRESSION_DICTIONARY)
     try:
-        packed_bytes = base64.b64decode(encoded.encode() + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        packed_bytes = base64.urlsafe_b64decode(packed + "A" * (-len(packed) % 4))
         content = decompressor.decompress(packed_bytes, _MAX_DECOMPRESSED_BYTES)
     except (binascii.Error, zlib.error, ValueError):
         raise _invalid_link_error("a part is missing or was changed") from None
-    if not decompressor.eof or decompressor.unused_data:
+    used = -(-4 * (len(packed_bytes) - len(decompressor.unused_data)) // 3)
+    following = packed[used : next((end for end in encoded.possible_ends if end >= used), used)]
+    if not decompressor.eof or following.strip("-_"):  # both are letters of base64 and decoration
         raise _invalid_link_error("a part is missing or too much")
     return content
 

@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,7 +13,7 @@ from playground.core.architecture import MAX_LAYERS, Architecture
 from playground.core.layers import BatchNorm, Conv2d, Residual
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
 from playground.core.recipe import Recipe
-from playground.core.share_link import MAX_LINK_LENGTH, decode_link, encode_link
+from playground.core.share_link import MAX_LINK_LENGTH, contains_link, decode_link, encode_link
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError, SchemaVersionError
 from tests import strategies
 
@@ -74,6 +75,78 @@ def test_link_of_the_largest_network_can_be_decoded() -> None:
 )
 def test_whole_url_is_decoded(pasted: str) -> None:
     assert decode_link(pasted.format(_GUIDE)) == decode_link(_GUIDE)
+
+
+_URL = f"https://example.org/class/cnn/?net={_GUIDE}"
+
+
+def _wrap(text: str, width: int, separator: str = "\n") -> str:
+    return separator.join(text[start : start + width] for start in range(0, len(text), width))
+
+
+def _quote_for_proofpoint(url: str) -> str:
+    return quote(url, safe="").replace("-", "%2D").replace("_", "%5F").replace("%2F", "_").replace("%", "-")
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        _wrap(_URL, 76),
+        _wrap(_URL, 39, "\r\n"),
+        *(_wrap(_URL, width) for width in range(5, 30, 3)),
+        "> " + _wrap(_URL, 60, "\n> "),
+        ">> " + _wrap(_URL, 60, "\n>> "),
+        _wrap(_GUIDE, 20),
+        f"<{_URL}>",
+        f"<{_wrap(_URL, 50)}>",
+        f"<{_GUIDE}>",
+        f"{_URL}.",
+        f"({_URL}), and more words",
+        f'"{_URL}"',
+        f"*{_URL}*",
+        f"_{_URL}_",
+        f"Hello,\n\nhere is my network:\n\n{_wrap(_URL, 76)}\n\nRegards\nA-B_c",
+        f"{_URL} is my network",
+        f"[{_URL}]({_URL})",
+        f"[{_URL[:60]}…]({_URL})",
+        f'<a href="https://example.org/?run=a&amp;net={_GUIDE}">my network</a>',
+        f"https://example.org/?run=a&amp;net={_GUIDE}&amp;theme=dark",
+        f"https://eur01.safelinks.protection.outlook.com/?url={quote(_URL, safe='')}&data=05%7C02&sdata=x%3D",
+        _wrap(f"https://eur01.safelinks.protection.outlook.com/?url={quote(_URL, safe='')}&amp;data=05%7C02", 76),
+        f"https://www.google.com/url?q={quote(quote(_URL, safe=''), safe='')}&sa=D",
+        f"https://urldefense.com/v3/__{_URL}__;!!Abc-d_e!xyz$",
+        f"https://urldefense.proofpoint.com/v2/url?u={_quote_for_proofpoint(_URL)}&d=DwMFaQ&c=ab-c_d",
+        _wrap(_URL.replace("=", "=3D"), 75, "=\n"),
+        "\ufeff" + _URL,
+        _wrap(_URL, 30, "\u200b"),
+    ],
+)
+def test_link_from_a_mail_is_decoded(pasted: str) -> None:
+    assert contains_link(pasted) == ("example" in "".join(pasted.replace(">", "").split()))
+    assert decode_link(pasted) == decode_link(_GUIDE)
+
+
+@given(
+    architecture=strategies.any_architectures(most=None),
+    width=st.integers(1, 100),
+    before=st.sampled_from(("", "see: ", "> ")),
+    after=st.sampled_from(("", ".", "\nThanks", ">", " AAAA", "\n-- \nAnna")),
+)
+def test_any_wrapped_link_is_decoded(architecture: Architecture, width: int, before: str, after: str) -> None:
+    url = f"https://example.org/?net={encode_link(architecture, Recipe())}"
+    found, _ = decode_link(before + _wrap(url, width) + after)
+    assert found.to_canonical_json() == architecture.to_canonical_json()
+
+
+def test_text_with_different_links_is_rejected() -> None:
+    other = encode_link(ARCHITECTURE_PRESETS["tiny"].architecture, Recipe())
+    with pytest.raises(ArchitectureError, match="2 different links"):
+        decode_link(f"{_URL}\n\nhttps://example.org/?net={other}")
+
+
+@pytest.mark.parametrize("text", ["", "planet=1.5", "net=nn.Sequential()", f"# {_URL}\nmodel = Net()", _GUIDE])
+def test_text_without_a_url_contains_no_link(text: str) -> None:
+    assert not contains_link(text)
 
 
 def _packed(content: bytes) -> str:
