@@ -88,7 +88,7 @@ def _parse_with_tabs(source: str) -> tuple[str, ast.Module]:
     except (TabError, IndentationError) as error:
         programs: dict[str, tuple[str, ast.Module]] = {}
         for width in (8, 4):
-            expanded = re.sub(r"^[ \t]+", lambda match, width=width: match[0].expandtabs(width), source, flags=re.M)
+            expanded = "\n".join(_expand_indentation(line, width) for line in source.split("\n"))
             try:
                 tree = _parse(expanded)
             except SyntaxError:
@@ -97,6 +97,11 @@ def _parse_with_tabs(source: str) -> tuple[str, ast.Module]:
         if "\t" not in source or len(programs) != 1:
             raise error from None
         return next(iter(programs.values()))
+
+
+def _expand_indentation(line: str, width: int) -> str:
+    code = line.lstrip(" \t")
+    return line[: len(line) - len(code)].expandtabs(width) + code
 
 
 def _select_code_lines(lines: Sequence[str]) -> str:

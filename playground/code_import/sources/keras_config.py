@@ -39,7 +39,7 @@ def render_keras_config(data: dict[str, Any]) -> SourceCode:
 
 class _Renderer:
     def __init__(self) -> None:
-        self.code = SourceCode()
+        self.code = SourceCode(["import keras"], ["the model"])
         self._count = 0
 
     @staticmethod
@@ -58,13 +58,13 @@ class _Renderer:
         if isinstance(config, dict) and "input_layers" in config:
             return self._add_functional_model(config, layers)
         names = [self._add_layer(layer) for layer in layers]
-        return self._add_line(f"Sequential([{', '.join(names)}])", "the model")
+        return self._add_line(f"keras.Sequential([{', '.join(names)}])", "the model")
 
     def _add_layer(self, layer: dict[str, Any], *, is_input: bool = False) -> str:
         if self.is_model(layer):
             return self.add_model(layer)
         if is_input and layer.get("class_name") == "InputLayer":
-            layer = {**layer, "class_name": "Input"}  # the function, which returns a tensor
+            return self._add_line(self._render_call({**layer, "class_name": "Input"}), f"layer {_name_layer(layer)!r}")
         return self._add_line(self._render_call(layer), f"layer {_name_layer(layer)!r}")
 
     def _add_functional_model(self, config: dict[str, Any], layers: list[dict[str, Any]]) -> str:
@@ -93,13 +93,13 @@ class _Renderer:
             if not has_progressed:
                 raise _invalid_config_error("its layers are not connected")
             pending = postponed
-        inputs, outputs = (
-            [tensors.get(key, "") for key in _read_tensors(config.get(part))]
-            for part in ("input_layers", "output_layers")
-        )
-        if not all((inputs, outputs, *inputs, *outputs)):
-            raise _invalid_config_error("its inputs or outputs are not among its layers")
-        return self._add_line(f"Model([{', '.join(inputs)}], [{', '.join(outputs)}])", "the model")
+        ends = []
+        for part in ("input_layers", "output_layers"):
+            names = [tensors.get(key, "") for key in _read_tensors(config.get(part))]
+            if not all(names) or not names:
+                raise _invalid_config_error("its inputs or outputs are not among its layers")
+            ends.append(", ".join(names))
+        return self._add_line(f"keras.Model([{ends[0]}], [{ends[1]}])", "the model")
 
     def _add_line(self, expression: str, place: str) -> str:
         self._count += 1
@@ -118,12 +118,12 @@ class _Renderer:
             for key, value in config.items()
             if isinstance(key, str) and key.isidentifier() and not _is_default(key, value)
         ]
-        return f"{name}({', '.join(arguments)})"
+        return f"keras.{'' if name == 'Input' else 'layers.'}{name}({', '.join(arguments)})"
 
     def _render_value(self, value: object) -> str:
         match value:
-            case {"class_name": str(), "config": dict()}:
-                return self._render_call(value)
+            case {"class_name": str(name), "config": dict(config)}:
+                return self._render_call({"class_name": name, "config": config})
             case dict():
                 return "{" + ", ".join(f"{key!r}: {self._render_value(item)}" for key, item in value.items()) + "}"
             case [single] if not isinstance(single, list | dict):  # the axis of a normalization
