@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from playground.charts.images import render_image
 from playground.core.datasets import Dataset
+from playground.core.preprocessing import ImagePreprocessing
 from playground.core.shapes import Shape
 from playground.engine.cache import ByteBoundedCache, cached
 from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, Preprocessing, rasterize
 from playground.engine.data.splits import load_test_images
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
-from playground.interpret.drawing.image_files import get_image_shape, read_uploaded_image, read_uploaded_ink
+from playground.interpret.drawing.image_files import read_uploaded_image, read_uploaded_ink
 from playground.interpret.drawing.preprocess import Drawing, overlay_drawing, prepare_input, preprocess_drawing
 from playground.interpret.model import Model, load_model
 from playground.ui.canvas import ERASER_WIDTH, CanvasInk
@@ -38,6 +39,11 @@ class InputSpec:
     run: Run
     dataset: Dataset
     shape: Shape
+
+    @property
+    def preprocessing(self) -> ImagePreprocessing:
+        """Preprocessing of image files that are not drawings."""
+        return ImagePreprocessing.from_dataset(self.dataset, self.shape)
 
     @property
     def can_read_drawings(self) -> bool:
@@ -157,7 +163,7 @@ _canvas_cache: ByteBoundedCache[_CanvasKey, CanvasImages] = ByteBoundedCache(_MA
 def _rasterize_canvas(state: DrawingState, background: Array | None, input_spec: InputSpec) -> CanvasImages:
     if not input_spec.can_read_drawings:
         if background is None:
-            background = np.zeros(get_image_shape(input_spec.dataset, input_spec.shape), dtype=np.float32)
+            background = np.zeros(input_spec.preprocessing.input_shape, dtype=np.float32)
         image = overlay_drawing(background, _make_drawing(state, None))
         return CanvasImages(prepare_input(image, input_spec.dataset, input_spec.shape))
     drawing = _make_drawing(state, background)
@@ -192,7 +198,7 @@ def preprocess_upload(upload: ImageUpload, input_spec: InputSpec) -> Array:
 
 
 def _decode_upload(upload: ImageUpload, input_spec: InputSpec) -> Array:
-    return read_uploaded_image(upload.name, upload.content, get_image_shape(input_spec.dataset, input_spec.shape))
+    return read_uploaded_image(upload.name, upload.content, input_spec.preprocessing)
 
 
 def _load_background(drawing: DrawingState, input_spec: InputSpec) -> Array | None:

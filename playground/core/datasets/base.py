@@ -70,7 +70,8 @@ class Dataset:
     ``has_strokes``: light strokes on a dark background, so that a drawing can be preprocessed to look like the images.
     ``is_flip_invariant``: an image flipped left to right keeps its class. ``download_mb``: 0 for a dataset that needs
     no download. ``features``: set if the values are features extracted from images, not pixels.
-    ``menu_order``: position in menus; datasets with lower numbers come first.
+    ``menu_order``: position in menus; datasets with lower numbers come first. ``gray_bits``: significant bits of 16-bit
+    gray values in image files.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Dataset:
     features: ExtractedFeatures | None = None
     origin: DatasetOrigin = CUSTOM_ORIGIN
     menu_order: int = 0
+    gray_bits: int = 16
 
     @property
     def is_missing(self) -> bool:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from playground.core.datasets import DATASETS, Dataset
+from playground.core.preprocessing import ImagePreprocessing
 from playground.core.shapes import Shape
-from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, composite_on_white, decode_image
+from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, decode_image
+from playground.engine.data.image_steps import flatten_transparency
 from playground.engine.data.rasterize import rasterize
 from playground.errors import DrawingError, ImageFileError
 from playground.interpret.drawing.photo import extract_ink
@@ -37,13 +39,8 @@ def read_inputs(path: Path, dataset: Dataset = _MNIST, shape: Shape = _MNIST.inp
     elif dataset.is_drawable:
         images = [read_uploaded_input(str(path), content)]
     else:
-        images = [read_uploaded_image(str(path), content, get_image_shape(dataset, shape))]
+        images = [read_uploaded_image(str(path), content, ImagePreprocessing.from_dataset(dataset, shape))]
     return [prepare_input(image, dataset, shape) for image in images]
-
-
-def get_image_shape(dataset: Dataset, shape: Shape) -> Shape:
-    """Return the shape of images that become inputs of ``shape``, which differs for extracted features."""
-    return dataset.features.image_shape if dataset.features else shape
 
 
 def read_uploaded_input(name: str, content: bytes) -> Array:
@@ -54,15 +51,14 @@ def read_uploaded_input(name: str, content: bytes) -> Array:
         raise DrawingError(f"{name}: {error.what}", expected=error.expected, fix=error.fix) from None
 
 
-def read_uploaded_image(name: str, content: bytes, shape: Shape) -> Array:
-    """Decode an image, center-crop and resize it to ``shape``, values 0 to 1; raises ImageFileError."""
+def read_uploaded_image(name: str, content: bytes, preprocessing: ImagePreprocessing) -> Array:
+    """Decode an image to ``input_shape`` of its preprocessing, values 0 to 1; raises ImageFileError."""
     _check_size(name, len(content))
-    channels, height, width = shape
     try:
-        values = decode_image(content, height=height, width=width, channels=1 if channels == 1 else 3)
+        pixels = decode_image(content, preprocessing).pixels
     except ImageFileError as error:
         raise ImageFileError(f"{name} {error.what}.", fix="Choose another image.") from None
-    return resize_to_input(values.astype(np.float32) / np.float32(255), shape)
+    return resize_to_input(pixels.astype(np.float32) / np.float32(255), preprocessing.input_shape)
 
 
 def read_uploaded_ink(name: str, content: bytes) -> Array:
@@ -122,7 +118,7 @@ def _decode_grayscale(path: Path | str, content: bytes) -> Array:
         opened.thumbnail((_MAX_DECODED_SIDE, _MAX_DECODED_SIDE))  # more pixels only cost memory
         upright = ImageOps.exif_transpose(opened)
         if upright.has_transparency_data:
-            upright = composite_on_white(upright)
+            upright = flatten_transparency(upright.convert("RGBA"), channels=1)
         if upright.mode in ("I;16", "I", "F"):
             deep = np.asarray(upright, dtype=np.float32)
             return np.asarray(deep / max(float(deep.max()), 1.0), dtype=np.float32)

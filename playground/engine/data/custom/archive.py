@@ -7,11 +7,13 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from playground.core.preprocessing import SYSTEM_FILE_NAMES
+from playground.engine.data.custom.entry_names import UTF8, decode_name, detect_name_encoding, get_raw_name
 from playground.errors import ImageFileError, InvalidDatasetError, PlaygroundError
 
 MAX_ENTRIES = 100_000
@@ -19,13 +21,11 @@ MAX_FILE_BYTES = 20 * 1000**2
 MAX_DEPTH = 20
 MAX_COMPRESSION_RATIO = 1000  # no image compresses that well, only a ZIP bomb
 
-_SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
 _SUPPORTED_COMPRESSIONS = (
     zipfile.ZIP_STORED,
     zipfile.ZIP_DEFLATED,
 )  # zipfile cannot limit the unpacked size of the others
 _ENCRYPTED_FLAG = 1 << 0
-_UTF8_NAME_FLAG = 1 << 11
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and surrogates
 _MAX_SHOWN_NAME_LENGTH = 200
 
@@ -58,14 +58,25 @@ class FoundFile:
         return "/".join(self.path)
 
 
-FileListing = tuple[list[FoundFile], list[SkippedFile]]
+@dataclass
+class FileListing:
+    """Files of a folder or ZIP file, the skipped ones, and all folders, also empty ones.
+
+    System files (``__MACOSX``, dot files, ``Thumbs.db``) are in no list. ``name_encoding``: the encoding of names that
+    do not say theirs, None if all do.
+    """
+
+    files: list[FoundFile] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
+    folders: set[tuple[str, ...]] = field(default_factory=set)
+    name_encoding: str | None = None
 
 
 @contextmanager
-def open_file_listing(source: Path | BinaryIO) -> Iterator[FileListing]:
-    """Open a folder or ZIP and list its files and the skipped ones; raises InvalidDatasetError.
+def open_file_listing(source: Path | BinaryIO, name_encoding: str | None = None) -> Iterator[FileListing]:
+    """Open a folder or ZIP file and list its files, which can be read within the block; raises InvalidDatasetError.
 
-    Files can be read within the block. System files (``__MACOSX``, dot files, ``Thumbs.db``) are in neither list.
+    ``name_encoding`` is used for names of a ZIP file that do not say theirs; by default it is detected.
     """
     with ExitStack() as stack:
         try:
@@ -73,13 +84,15 @@ def open_file_listing(source: Path | BinaryIO) -> Iterator[FileListing]:
                 listing = _list_folder(source)
             else:
                 file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
-                listing = _list_zip(stack.enter_context(zipfile.ZipFile(_BoundedReader(file))))
+                archive = stack.enter_context(zipfile.ZipFile(_BoundedReader(file)))
+                listing = _list_zip(archive, name_encoding)
         except PlaygroundError:
             raise
         except Exception as error:  # zipfile raises errors of many types for damaged files
-            name = str(source) if isinstance(source, Path) else "This file"
             raise InvalidDatasetError(
-                f"{name} is neither a readable ZIP file nor a folder.",
+                f"{source} is neither a readable ZIP file nor a folder."
+                if isinstance(source, Path)
+                else "This isn't a readable ZIP file.",
                 expected="A folder or a ZIP file with one folder of images for each class.",
                 fix="Check the path, or create the ZIP file again.",
             ) from error
@@ -112,36 +125,36 @@ def _too_many_files_error() -> InvalidDatasetError:
     )
 
 
-def _list_zip(archive: zipfile.ZipFile) -> FileListing:
+def _list_zip(archive: zipfile.ZipFile, name_encoding: str | None) -> FileListing:
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
         raise _too_many_files_error()
+    raw_names = [get_raw_name(entry) for entry in entries]
+    detected = detect_name_encoding(raw_names)
+    listing = FileListing(name_encoding=detected and (name_encoding or detected))
     found: dict[tuple[str, ...], FoundFile] = {}
-    skipped = []
-    for entry in entries:
-        name = _decode_entry_name(entry)
+    for entry, raw_name in zip(entries, raw_names, strict=True):
+        # A backslash can only be a separator, which some Windows programs write (PowerShell 5.1).
+        name = decode_name(raw_name, listing.name_encoding or UTF8).replace("\\", "/")
         path = _split_path(name)
         reason = _find_name_problem(name) or _find_path_problem(name)
-        if name.endswith("/") or (not reason and _is_system_file(path)):
+        if not reason and _is_system_file(path):
             continue
-        if reason := reason or _find_entry_problem(entry):
-            skipped.append(SkippedFile.from_name(name, reason))
+        if name.endswith("/"):
+            if not reason:
+                listing.folders.add(path)
+            continue
+        if not reason:
+            listing.folders.add(path[:-1])
+            reason = _find_entry_problem(entry)
+        if reason:
+            listing.skipped.append(SkippedFile.from_name(name, reason))
             continue
         if path in found:
-            skipped.append(SkippedFile.from_name(name, "occurs twice in the ZIP: the later one is used"))
+            listing.skipped.append(SkippedFile.from_name(name, "occurs twice in the ZIP: the later one is used"))
         found[path] = FoundFile(path, entry.file_size, partial(_read_entry, archive, entry))
-    return list(found.values()), skipped
-
-
-def _decode_entry_name(entry: zipfile.ZipInfo) -> str:
-    """Decode an entry's name; macOS writes UTF-8 without its flag, which zipfile decodes as cp437."""
-    name = entry.orig_filename
-    if entry.flag_bits & _UTF8_NAME_FLAG:
-        return name
-    try:
-        return name.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return name
+    listing.files = list(found.values())
+    return listing
 
 
 def _split_path(name: str) -> tuple[str, ...]:
@@ -149,13 +162,11 @@ def _split_path(name: str) -> tuple[str, ...]:
 
 
 def _is_system_file(path: tuple[str, ...]) -> bool:
-    return not path or any(part.startswith(".") or part.casefold() in _SYSTEM_FILES for part in path)
+    return not path or any(part.startswith(".") or part.lower() in SYSTEM_FILE_NAMES for part in path)
 
 
 def _find_name_problem(name: str) -> str:
     """Return the reason to skip a malicious name, or an empty text; files are never written, so none does harm."""
-    if "\\" in name:
-        return "has a backslash in its name"
     outside = name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/")
     return "has a path outside the ZIP" if outside else ""
 
@@ -191,28 +202,29 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _list_folder(root: Path) -> FileListing:
-    found: list[FoundFile] = []
-    skipped: list[SkippedFile] = []
+    listing = FileListing()
 
     def skip_folder(error: OSError) -> None:
-        skipped.append(
-            SkippedFile.from_name(_get_relative_name(root, Path(error.filename)), _describe_read_error(error))
-        )
+        name = _get_relative_name(root, Path(error.filename))
+        listing.skipped.append(SkippedFile.from_name(name, _describe_read_error(error)))
 
     file_count = 0
     for folder, folders, names in os.walk(root, onerror=skip_folder):
         folders[:] = [name for name in folders if not _is_system_file((name,))]
         links = [name for name in folders if Path(folder, name).is_symlink()]  # os.walk does not follow them
+        listing.folders |= {
+            _split_path(_get_relative_name(root, Path(folder, name))) for name in folders if name not in links
+        }
         for name in (*links, *(name for name in names if not _is_system_file((name,)))):
             file_count += 1
             if file_count > MAX_ENTRIES:
                 raise _too_many_files_error()
             outcome = _inspect_file(root, Path(folder, name))
             if isinstance(outcome, SkippedFile):
-                skipped.append(outcome)
+                listing.skipped.append(outcome)
             else:
-                found.append(outcome)
-    return found, skipped
+                listing.files.append(outcome)
+    return listing
 
 
 def _inspect_file(root: Path, path: Path) -> FoundFile | SkippedFile:

@@ -1,12 +1,17 @@
-"""Decoding of image files: upright, on a white background, center-cropped and resized."""
+"""Decoding of untrusted image files by the steps of ``core.preprocessing``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from playground.core.preprocessing import ImagePreprocessing
+from playground.engine.data import image_steps
 from playground.errors import ImageFileError
 
 Channels = Literal[1, 3]
@@ -14,17 +19,49 @@ Pixels = NDArray[np.uint8]
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 40 * 1000**2
-_PIL_MODES = {1: "L", 3: "RGB"}
+_MAX_UNIFORM_CONTRAST = 2  # that of a uniform JPEG
 _TOO_LARGE_REASON = f"has more than {MAX_PIXELS // 10**6} million pixels"
 _ZIP_SIGNATURE = b"PK\x03\x04"
 
 
-def decode_image(content: bytes, *, height: int, width: int, channels: Channels) -> Pixels:
-    """Decode an image to uint8 (channels, height, width), resized to its shorter side and center-cropped.
+@dataclass(frozen=True, eq=False)
+class DecodedImage:
+    """Pixels uint8 (channels, height, width), and what the file says of them.
 
-    One channel is the luminance. Transparent parts become white; of an animation the first frame is used. Raises
-    ImageFileError with a reason that completes a sentence which begins with the file's name.
+    ``used_bits``: bits of the largest of its 16-bit gray values, 0 for other files. ``is_on_black``: its transparent
+    parts became black.
     """
+
+    pixels: Pixels
+    used_bits: int = 0
+    is_on_black: bool = False
+
+    @property
+    def is_uniform(self) -> bool:
+        """True if nothing can be seen in the image, because it has a single color."""
+        return int(np.ptp(self.pixels, axis=(1, 2)).max()) <= _MAX_UNIFORM_CONTRAST
+
+
+def decode_image(content: bytes, preprocessing: ImagePreprocessing) -> DecodedImage:
+    """Decode an image to ``image_shape`` of its preprocessing; of an animation the first frame is used.
+
+    Raises ImageFileError with a reason that completes a sentence which begins with the file's name.
+    """
+    with _open_image(content) as opened:
+        image, used_bits, is_on_black = opened, 0, False
+        for step in preprocessing.steps:
+            before, image = image, getattr(image_steps, step.function)(image, **step.arguments)
+            if before.mode.startswith("I;16") and image.mode == "L":
+                used_bits = int(np.asarray(before).max()).bit_length()
+            if before.mode == "RGBA" and image.mode != "RGBA":
+                is_on_black = image_steps.choose_background(before, image.mode) == "black"
+        channels, height, width = preprocessing.image_shape
+        pixels = np.array(image).reshape(height, width, channels).transpose(2, 0, 1)
+    return DecodedImage(pixels, used_bits, is_on_black)
+
+
+@contextmanager
+def _open_image(content: bytes) -> Iterator[Image.Image]:
     if not content:
         raise ImageFileError("is empty")
     if content.startswith(_ZIP_SIGNATURE):
@@ -33,7 +70,7 @@ def decode_image(content: bytes, *, height: int, width: int, channels: Channels)
         with Image.open(BytesIO(content), formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ImageFileError(_TOO_LARGE_REASON)
-            return _crop_and_resize(opened, height, width, channels)
+            yield opened
     except ImageFileError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -42,31 +79,3 @@ def decode_image(content: bytes, *, height: int, width: int, channels: Channels)
         raise ImageFileError(f"is not an image ({', '.join(FORMATS)})") from error
     except Exception as error:  # Pillow's readers raise errors of many types for damaged files
         raise ImageFileError("is damaged or incomplete") from error
-
-
-def _crop_and_resize(opened: Image.Image, height: int, width: int, channels: Channels) -> Pixels:
-    mode = _PIL_MODES[channels]
-    draft_size = 2 * max(height, width)  # the final resize from twice the size keeps the quality
-    opened.draft(mode, (draft_size, draft_size))
-    ImageOps.exif_transpose(opened, in_place=True)
-    image_8_bit = _convert_to_8_bit(opened) if opened.mode[0] in "IF" else opened
-    has_alpha = image_8_bit.has_transparency_data
-    small = ImageOps.fit(image_8_bit.convert("RGBA" if has_alpha else mode), (width, height), Image.Resampling.BICUBIC)
-    if has_alpha:
-        small = composite_on_white(small).convert(mode)
-    return np.asarray(small).reshape(height, width, channels).transpose(2, 0, 1)
-
-
-def composite_on_white(image: Image.Image) -> Image.Image:
-    """Composite an image with transparency on a white background."""
-    rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-
-
-def _convert_to_8_bit(image: Image.Image) -> Image.Image:
-    """Convert grayscale with more than 8 bits: 16-bit values keep the upper byte, others are scaled by the maximum."""
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-    return Image.fromarray((values.clip(0) * (255 / max(float(values.max()), 1.0))).astype(np.uint8))

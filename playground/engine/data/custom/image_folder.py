@@ -5,10 +5,10 @@ files give the same images in the same order, independent of their order in the 
 """
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from threading import Lock
@@ -17,23 +17,22 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
+from playground.core.preprocessing import ImagePreprocessing
+from playground.core.shapes import Shape
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.archive import FoundFile, SkippedFile, open_file_listing
-from playground.engine.data.custom.decode import Channels, Pixels, decode_image
-from playground.engine.data.custom.layout import FolderLayout, LabeledFile, infer_layout, natural_sort_key
+from playground.engine.data.custom.data_checks import DecodedFile, find_suspicious_images
+from playground.engine.data.custom.decode import Channels, DecodedImage, decode_image
+from playground.engine.data.custom.layout import LabeledFile, natural_sort_key
+from playground.engine.data.custom.layout_checks import check_class_sizes, infer_valid_layout, list_unplaced_files
 from playground.engine.progress import Progress
 from playground.errors import ImageFileError, InvalidDatasetError
 
-MAX_IMAGES = 50_000
-MAX_SOURCE_BYTES = 4 * 1000**3
-MAX_IMAGES_BYTES = 2 * 1000**3
 MAX_SIDE = 256  # pixels, as an Architecture's input
-MAX_CLASSES = 1000  # as an Architecture's
-MAX_CLASS_NAME_LENGTH = 80  # characters
-MIN_IMAGES_PER_CLASS = 2  # one to train on, one to test with
 MAX_REPORTED_SKIPS = 100
+MAX_GRAY_BITS = 16
+_MIN_GRAY_BITS = 8
 
-_FEWER_IMAGES_FIX = "Use fewer images, or choose a smaller image size."
 _THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the interpreter's lock while it decodes
 
 
@@ -41,7 +40,8 @@ _THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the interpreter's lock
 class CustomImages:
     """Training images, and test images if the source has a test split; labels are indices of ``class_names``.
 
-    ``skipped``: the first skipped files by name; ``skipped_count``: the number of all of them.
+    ``skipped``: the first skipped files by name; ``skipped_count``: the number of all of them. ``remarks``: sentences
+    on the layout and on suspicious images. ``gray_bits``: see ImagePreprocessing.
     """
 
     train: LabeledImages
@@ -49,6 +49,8 @@ class CustomImages:
     class_names: tuple[str, ...]
     skipped: tuple[SkippedFile, ...]
     skipped_count: int
+    remarks: tuple[str, ...] = ()
+    gray_bits: int = MAX_GRAY_BITS
 
 
 def read_image_folder(
@@ -57,127 +59,115 @@ def read_image_folder(
     height: int,
     width: int,
     channels: Channels,
+    name_encoding: str | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> CustomImages:
     """Read the images of a folder or ZIP file with the layout of ``infer_layout``; raises InvalidDatasetError.
 
-    ``on_progress`` is called about a hundred times, in the caller's thread; an exception raised there ends the work.
+    ``name_encoding`` is that of ``open_file_listing``. ``on_progress`` is called about a hundred times, in the caller's
+    thread; an exception raised there ends the work.
     """
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise InvalidDatasetError(
-            f"The image size {height}×{width} is not supported.", expected=f"1 to {MAX_SIDE} pixels per side."
-        )
-    with open_file_listing(source) as (files, skipped):
-        layout = infer_layout(files)
-        _check_classes(layout.class_names, skipped)
-        _check_size_limits(layout, channels * height * width)
-        used = (*layout.train, *layout.test)
-        placed = {file.path for file, _ in used}
-        skipped += [
-            SkippedFile.from_name(file.name, "is not in a class folder") for file in files if file.path not in placed
-        ]
+    preprocessing = make_preprocessing(height, width, channels)
+    with open_file_listing(source, name_encoding) as listing:
+        layout = infer_valid_layout(listing, channels * height * width)
+        skipped = [*listing.skipped, *list_unplaced_files(listing, layout)]
+        used = len(layout.train) + len(layout.test)
         done = count(1)
 
         def tick() -> None:
             number = next(done)
-            if on_progress and number * 100 // len(used) > (number - 1) * 100 // len(used):
-                on_progress(Progress("Reading images", number, len(used)))
+            if on_progress and number * 100 // used > (number - 1) * 100 // used:
+                on_progress(Progress("Reading images", number, used))
 
-        shape = (channels, height, width)
-        train, test = (_decode_images(part, shape, skipped, tick) for part in (layout.train, layout.test))
+        train, test = (_decode_split(part, preprocessing, skipped, tick) for part in (layout.train, layout.test))
+        gray_bits = find_gray_bits(image.decoded for image in (*train.images, *test.images))
+        if gray_bits < MAX_GRAY_BITS:
+            for part in (train, test):
+                part.decode_16_bit_images_again(preprocessing.model_copy(update={"gray_bits": gray_bits}))
     skipped.sort(key=lambda file: natural_sort_key(file.name))
-    _check_counts(train, layout.class_names, skipped)
+    images, test_images = train.get_labeled_images(), test.get_labeled_images()
+    check_class_sizes(images.labels.bincount(minlength=len(layout.class_names)).tolist(), layout.class_names, skipped)
+    remarks = [*layout.remarks, *find_suspicious_images(train.images, test.images, layout.class_names)]
+    if gray_bits < MAX_GRAY_BITS:
+        remarks.append(f"The 16-bit images use {gray_bits} bits: their values are scaled by {2**gray_bits - 1:,}.")
     return CustomImages(
-        train=train,
-        test=test if len(test) else None,
+        train=images,
+        test=test_images if len(test_images) else None,
         class_names=layout.class_names,
         skipped=tuple(skipped[:MAX_REPORTED_SKIPS]),
         skipped_count=len(skipped),
+        remarks=tuple(remarks),
+        gray_bits=gray_bits,
     )
 
 
-def _check_classes(names: tuple[str, ...], skipped: list[SkippedFile]) -> None:
-    if len(names) < 2:
+def make_preprocessing(height: int, width: int, channels: Channels) -> ImagePreprocessing:
+    """Return the preprocessing to images of a size; raises InvalidDatasetError for a size that networks cannot have."""
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise InvalidDatasetError(
-            f"There is only one class: {names[0][:MAX_CLASS_NAME_LENGTH]}." if names else "There are no class folders.",
-            expected=f"One folder of images per class: cat/1.jpg, dog/1.jpg, …{_describe_skipped_example(skipped)}",
-            fix="Sort the images into one folder per class.",
+            f"The image size {height}×{width} is not supported.", expected=f"1 to {MAX_SIDE} pixels per side."
         )
-    if len(names) > MAX_CLASSES:
-        raise InvalidDatasetError(
-            f"There are {len(names):,} class folders.", expected=f"At most {MAX_CLASSES:,}.", fix="Use fewer classes."
-        )
-    longest = max(names, key=len)
-    if len(longest) > MAX_CLASS_NAME_LENGTH:
-        raise InvalidDatasetError(
-            f"The folder name {longest[:MAX_CLASS_NAME_LENGTH]}… is too long for a class name.",
-            expected=f"At most {MAX_CLASS_NAME_LENGTH} characters.",
-            fix="Rename the folder.",
-        )
+    shape = (channels, height, width)
+    return ImagePreprocessing(image_shape=shape, input_shape=shape)
 
 
-def _check_size_limits(layout: FolderLayout, image_bytes: int) -> None:
-    files = [file for file, _ in (*layout.train, *layout.test)]
-    if len(files) > MAX_IMAGES:
-        raise InvalidDatasetError(
-            f"There are {len(files):,} images.", expected=f"At most {MAX_IMAGES:,}.", fix=_FEWER_IMAGES_FIX
-        )
-    for subject, size, limit in (
-        ("The files take", sum(file.size for file in files), MAX_SOURCE_BYTES),
-        ("The images would take", len(files) * image_bytes, MAX_IMAGES_BYTES),
-    ):
-        if size > limit:
-            raise InvalidDatasetError(
-                f"{subject} {size / 10**9:.1f} GB.", expected=f"At most {limit // 10**9} GB.", fix=_FEWER_IMAGES_FIX
-            )
+def find_gray_bits(images: Iterable[DecodedImage]) -> int:
+    """Return the significant bits of a dataset's 16-bit gray values: those of the largest value in all images."""
+    used_bits = max((image.used_bits for image in images), default=0)
+    return max(used_bits, _MIN_GRAY_BITS) if used_bits else MAX_GRAY_BITS
 
 
-def _check_counts(train: LabeledImages, class_names: tuple[str, ...], skipped: list[SkippedFile]) -> None:
-    counts = train.labels.bincount(minlength=len(class_names)).tolist()
-    few = [
-        f"{name} ({number})" for name, number in zip(class_names, counts, strict=True) if number < MIN_IMAGES_PER_CLASS
-    ]
-    if few:
-        raise InvalidDatasetError(
-            f"Some classes have too few training images: {', '.join(few[:5])}.",
-            expected=f"At least {MIN_IMAGES_PER_CLASS} per class.{_describe_skipped_example(skipped)}",
-            fix="Add images to their folders, or remove the folders.",
-        )
+class _DecodedSplit:
+    """Images of one split in one array, with what their files say of them."""
+
+    def __init__(self, capacity: int, shape: Shape) -> None:
+        self._pixels = np.empty((capacity, *shape), dtype=np.uint8)
+        self.images: list[DecodedFile] = []
+
+    def add(self, file: FoundFile, label: int, decoded: DecodedImage) -> None:
+        """Copy an image into the array."""
+        pixels = self._pixels[len(self.images)]
+        pixels[:] = decoded.pixels
+        self.images.append(DecodedFile(file, label, replace(decoded, pixels=pixels)))
+
+    def decode_16_bit_images_again(self, preprocessing: ImagePreprocessing) -> None:
+        """Replace the images with 16-bit gray values, of which other bits are significant."""
+        for image in self.images:
+            if image.decoded.used_bits:
+                image.decoded.pixels[:] = decode_image(image.file.read(), preprocessing).pixels
+
+    def get_labeled_images(self) -> LabeledImages:
+        """Return the images, which share the memory of this object, and their labels."""
+        labels = torch.tensor([image.label for image in self.images], dtype=torch.int64)
+        return LabeledImages(torch.from_numpy(self._pixels[: len(self.images)]), labels)
 
 
-def _describe_skipped_example(skipped: list[SkippedFile]) -> str:
-    return f" First skipped file: {skipped[0].name} {skipped[0].reason}." if skipped else ""
-
-
-def _decode_images(
+def _decode_split(
     labeled_files: Sequence[LabeledFile],
-    shape: tuple[Channels, int, int],
+    preprocessing: ImagePreprocessing,
     skipped: list[SkippedFile],
     on_file_done: Callable[[], None],
-) -> LabeledImages:
+) -> _DecodedSplit:
     """Decode the usable files in their order; add the others to ``skipped``."""
-    images = np.empty((len(labeled_files), *shape), dtype=np.uint8)
-    labels: list[int] = []
-    with closing(_decode_files([file for file, _ in labeled_files], shape)) as decoded:
-        for (_, label), outcome in zip(labeled_files, decoded, strict=True):
+    split = _DecodedSplit(len(labeled_files), preprocessing.image_shape)
+    with closing(_decode_files([file for file, _ in labeled_files], preprocessing)) as outcomes:
+        for (file, label), outcome in zip(labeled_files, outcomes, strict=True):
             if isinstance(outcome, SkippedFile):
                 skipped.append(outcome)
             else:
-                images[len(labels)] = outcome
-                labels.append(label)
+                split.add(file, label, outcome)
             on_file_done()
-    return LabeledImages(torch.from_numpy(images[: len(labels)]), torch.tensor(labels, dtype=torch.int64))
+    return split
 
 
-def _decode_files(files: list[FoundFile], shape: tuple[Channels, int, int]) -> Generator[Pixels | SkippedFile]:
-    channels, height, width = shape
+def _decode_files(files: list[FoundFile], preprocessing: ImagePreprocessing) -> Generator[DecodedImage | SkippedFile]:
     read_lock = Lock()  # zipfile counts its readers without synchronization
 
-    def decode(file: FoundFile) -> Pixels | SkippedFile:
+    def decode(file: FoundFile) -> DecodedImage | SkippedFile:
         try:
             with read_lock:
                 content = file.read()
-            return decode_image(content, height=height, width=width, channels=channels)
+            return decode_image(content, preprocessing)
         except ImageFileError as error:
             return SkippedFile.from_name(file.name, error.what)
 

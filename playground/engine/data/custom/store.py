@@ -53,6 +53,7 @@ class CustomDatasetRecord(BaseModel):
     is_drawn: bool = Field(default=False, validation_alias=AliasChoices("is_drawn", "drawn"))  # version 0.1: drawn
     features: ExtractedFeatures | None = None
     owner: str | None = None
+    gray_bits: int = Field(default=16, ge=8, le=16)
 
 
 def save_custom_dataset(
@@ -93,6 +94,7 @@ def save_custom_dataset(
         is_drawn=is_drawn,
         features=features,
         owner=owner,
+        gray_bits=custom_images.gray_bits,
     )
     folder = _custom_datasets_folder() / f"{_slugify(title)}-{_compute_digest(tensors, custom_images.class_names)}"
     existing = _load_records().get(folder.name)
@@ -143,6 +145,7 @@ def _to_dataset(name: str, record: CustomDatasetRecord) -> Dataset:
         has_strokes=record.is_drawn,
         is_flip_invariant=not (record.is_drawn or record.features),
         features=record.features,
+        gray_bits=record.gray_bits,
     )
 
 

@@ -1,5 +1,7 @@
 """Picture files of every kind become the same small image: upright, on white, its middle, in the right colours."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,13 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from playground.core.preprocessing import ImagePreprocessing
 from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, decode_image
 from playground.errors import ImageFileError
 from tests.engine.data.custom.picture_files import BLUE, GREEN, RED, WHITE, encoded, plain
 
 
 def values(content: bytes, height: int = 8, width: int = 8, channels: Any = 3) -> NDArray[np.uint8]:
-    found = decode_image(content, height=height, width=width, channels=channels)
+    shape = (channels, height, width)
+    found = decode_image(content, ImagePreprocessing(image_shape=shape, input_shape=shape)).pixels
     assert found.shape == (channels, height, width)
     assert found.dtype == np.uint8
     return found
@@ -130,8 +134,9 @@ def test_what_is_transparent_is_white():
 def test_an_edge_to_nothing_takes_no_colour_from_there():
     """Transparent pixels are often black; their color must not mix into a smaller image."""
     layered = np.zeros((64, 64, 4), dtype=np.uint8)
-    layered[:, 31:] = (*WHITE, 255)
-    close(values(encoded(layered)), 255, 1)
+    layered[:, 31:] = (*GREEN, 255)
+    found = values(encoded(layered))
+    close(found[1], 255, 1)
 
 
 def test_the_first_frame_of_an_animation_counts():
@@ -172,3 +177,56 @@ def test_a_picture_of_just_the_largest_size_is_read():
     assert values(encoded(Image.new("1", (side, side), 1)), channels=1).min() == 255
     with pytest.raises(ImageFileError, match="40 million"):
         values(encoded(Image.new("1", (side + 1, side + 1), 1)))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's
+def test_broken_exif_data_leave_the_picture_as_it_is_stored() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in ("JPEG", "PNG", "WEBP"):
+        content = encoded(quarters(), kind, exif=exif)
+        for broken in (b"MM\xff\xff", b"II\x2a\x00\xff\xff\xff\xff", b"??"):
+            marker = b"MM\x00\x2a" if b"MM\x00\x2a" in content else b"II\x2a\x00"
+            damaged = content.replace(marker + content.split(marker)[1][: len(broken) - 4], broken, 1)
+            if kind == "PNG":
+                damaged = with_valid_checksums(damaged)
+            assert corners(values(damaged)) == [RED, GREEN, BLUE, WHITE]
+
+
+def with_valid_checksums(png: bytes) -> bytes:
+    parts, place = [png[:8]], 8
+    while place < len(png):
+        (size,) = struct.unpack_from(">I", png, place)
+        body = png[place + 4 : place + 8 + size]
+        parts += [png[place : place + 4], body, struct.pack(">I", zlib.crc32(body))]
+        place += size + 12
+    return b"".join(parts)
+
+
+def test_unknown_orientations_are_ignored() -> None:
+    for orientation in (0, 9, 77):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        assert corners(values(encoded(quarters(), "PNG", exif=exif))) == [RED, GREEN, BLUE, WHITE]
+
+
+def icon(shade: int) -> bytes:
+    """A disc of one shade on transparency."""
+    y, x = np.mgrid[-32:32, -32:32]
+    layered = np.full((64, 64, 4), shade, dtype=np.uint8)
+    layered[..., :3] = shade
+    layered[..., 3] = (x**2 + y**2 < 20**2) * 255
+    return encoded(layered)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("shade", "background"), [(255, 0), (240, 0), (200, 255), (128, 255), (0, 255)])
+def test_icons_are_on_white_unless_they_would_vanish_there(shade: int, background: int, channels: int) -> None:
+    found = values(icon(shade), channels=channels)
+    close(found[:, 4, 4], shade, 2)
+    close(found[:, 0, 0], background, 2)
+
+
+def test_white_picture_with_unused_transparency_stays_white() -> None:
+    close(values(encoded(np.full((8, 8, 4), 255, np.uint8))), 255, 0)
+    close(values(encoded(np.zeros((8, 8, 4), np.uint8))), 255, 0)

@@ -19,8 +19,10 @@ from PIL import Image
 
 from playground.engine.data.custom import archive as own_files
 from playground.engine.data.custom import image_folder as own_images
+from playground.engine.data.custom import layout_checks
 from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
 from playground.engine.data.custom.layout import natural_sort_key
+from playground.engine.data.custom.preview import preview_image_folder
 from playground.engine.progress import Progress
 from playground.errors import InvalidDatasetError, PlaygroundError
 from tests.engine.data.custom.picture_files import FOUR, encoded, plain, unpacked, zipped
@@ -161,7 +163,7 @@ def test_a_train_is_a_thing_as_well():
         ({"train/cat/1.png": plain(1), "test/cat/1.png": plain(2)}, "only one class: cat"),
         (FOUR | {"owl/1.png": plain(1)}, r"owl \(1\)"),
         (FOUR | {"owl/1.png": b"?", "owl/2.png": b"?"}, r"owl \(0\).*owl/1.png is not an image"),
-        ({"cat/1.png": plain(1), "cat/2.png": plain(1), "dog\\1.png": plain(1)}, r"backslash"),
+        ({"cat/1.png": plain(1), "cat/2.png": plain(1), "..\\dog\\1.png": plain(1)}, r"outside the ZIP"),
         ({f"{'long' * 30}/1.png": plain(1), f"{'long' * 31}/1.png": plain(1)}, "longlong… is too long"),
         ({f"{number}/1.png": b"" for number in range(1001)}, "1,001 class folders"),
     ],
@@ -180,7 +182,8 @@ def test_what_makes_no_data_set_is_told_so(files: dict[str, bytes], said: str):
 def test_what_is_no_zip_file_is_told_so(content: bytes, tmp_path: Path):
     path = unpacked(tmp_path, {"pets.zip": content}) / "pets.zip"
     with pytest.raises(
-        InvalidDatasetError, match=r"This file is neither|no class folders|only one class|too few training images"
+        InvalidDatasetError,
+        match=r"This isn't a readable ZIP file|no class folders|only one class|too few training images",
     ):
         read(BytesIO(content))
     with pytest.raises(InvalidDatasetError):
@@ -277,8 +280,10 @@ FLAGS, PACKING, PACKED_SIZE, SIZE = 8, 10, 20, 24
         ("//server/evil.png", "a path outside the ZIP"),
         ("C:/evil.png", "a path outside the ZIP"),
         ("c:evil.png", "a path outside the ZIP"),
-        ("..\\evil.png", "has a backslash in its name"),
-        ("cat\\evil.png", "has a backslash in its name"),
+        ("..\\evil.png", "a path outside the ZIP"),
+        ("cat\\..\\..\\evil.png", "a path outside the ZIP"),
+        ("\\\\server\\evil.png", "a path outside the ZIP"),
+        ("C:\\evil.png", "a path outside the ZIP"),
         ("cat/evil.png\nERROR", "unprintable characters in its name"),
         ("cat/\x1b[31mevil.png", "unprintable characters in its name"),
         ("/".join("a" * 30) + "/evil.png", "more than 20 folders deep"),
@@ -383,16 +388,16 @@ def test_of_two_files_of_one_name_the_later_counts():
     ("constant", "module", "said"),
     [
         ("MAX_ENTRIES", own_files, "too many files"),
-        ("MAX_IMAGES", own_images, "4 images"),
-        ("MAX_SOURCE_BYTES", own_images, "The files take"),
-        ("MAX_IMAGES_BYTES", own_images, "The images would take"),
+        ("MAX_IMAGES", layout_checks, "4 images"),
+        ("MAX_SOURCE_BYTES", layout_checks, "The files take"),
+        ("MAX_IMAGES_BYTES", layout_checks, "The images would take"),
     ],
 )
 def test_too_much_is_said_before_anything_is_read(
     constant: str, module: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, constant, 3)
-    monkeypatch.setattr(own_images, "_decode_images", lambda *_: pytest.fail("was read"))
+    monkeypatch.setattr(own_images, "_decode_split", lambda *_: pytest.fail("was read"))
     for source in (zipped(FOUR), unpacked(tmp_path, FOUR)):
         with pytest.raises(InvalidDatasetError, match=said) as caught:
             read(source)
@@ -600,8 +605,106 @@ def test_anything_gives_images_or_an_error_of_ours_and_leaves_no_trace(
         else:
             read_well += 1
             assert len(own.train) == len(own.train.images)
-            assert own.train.labels.bincount(minlength=len(own.class_names)).min() >= own_images.MIN_IMAGES_PER_CLASS
+            assert own.train.labels.bincount(minlength=len(own.class_names)).min() >= layout_checks.MIN_IMAGES_PER_CLASS
             assert all(one.name.encode() and one.reason for one in own.skipped)
         assert time.monotonic() - start < 5
     assert sorted(tmp_path.rglob("*")) == before
     assert min(read_well, refused) > 10
+
+
+# Remarks and the preview
+
+
+def noise(seed: int, kind: str = "PNG") -> bytes:
+    return encoded(np.random.default_rng(seed).integers(0, 255, (8, 8), np.uint8), kind)
+
+
+VARIED = {f"{name}/{number}.png": noise(10 * number + len(name)) for name in ("ant", "bear") for number in range(3)}
+
+
+def remarks(files: dict[str, bytes], **options: Any) -> str:
+    return " ".join(read(zipped(files), **options).remarks)
+
+
+def test_set_without_flaws_has_no_remark_but_that_on_the_split() -> None:
+    assert remarks(VARIED) == "One sixth of the images of each class is used for testing."
+
+
+def test_images_of_one_color_are_named() -> None:
+    assert "1 of 7 images have one color only: ant/3.png." in remarks(VARIED | {"ant/3.png": plain(255)})
+    assert "All 4 images have one color only: cat/1.png, …." in remarks(FOUR)
+
+
+def test_copies_across_the_splits_and_the_classes_are_named() -> None:
+    files = {f"train/{name}": content for name, content in VARIED.items()}
+    files |= {f"test/{name}": noise(100 + index) for index, name in enumerate(VARIED)}
+    assert remarks(files) == ""
+    copied = remarks(files | {"test/ant/9.png": VARIED["ant/0.png"]})
+    assert copied == ("1 test images are training images too, so the test accuracy will be too high: test/ant/9.png.")
+    mixed = remarks(files | {"train/bear/9.png": VARIED["ant/0.png"]})
+    assert mixed == "1 images are in several classes: train/ant/0.png in ant is train/bear/9.png in bear."
+    repeated = remarks(files | {"train/ant/9.png": VARIED["ant/0.png"]})
+    assert repeated == "1 images are copies of others: train/ant/9.png."
+
+
+def test_white_icons_on_transparency_are_visible_and_said_to_be_on_black() -> None:
+    icon = np.full((8, 8, 4), 255, dtype=np.uint8)
+    icon[:, :4, 3] = 0
+    files = VARIED | {"ant/4.png": encoded(icon)}
+    own = read(zipped(files))
+    assert own.train.images[3, 0, 0].tolist() == [0] * 4 + [255] * 4
+    assert any("1 transparent images are on black" in remark and "ant/4.png" in remark for remark in own.remarks)
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(4095, 12), (1000, 10), (200, 8), (65_535, 16), (40_000, 16)])
+def test_bits_that_16_bit_images_use_are_those_of_the_whole_set(largest: int, bits: int) -> None:
+    values = np.tile(np.linspace(0, largest, 8).astype(np.uint16), (8, 1))
+    files = {f"{name}/{number}.png": encoded(values // (number + 1)) for name in ("ant", "bear") for number in (0, 1)}
+    own = read(zipped(files | {"ant/3.png": plain(99)}))
+    assert own.gray_bits == bits
+    shift = bits - 8
+    assert own.train.images[0, 0, 0].tolist() == (values[0] >> shift).tolist()
+    assert own.train.images[1, 0, 0].tolist() == (values[0] // 2 >> shift).tolist()
+    assert own.train.images[2].unique().tolist() == [99]
+    assert any("16-bit images use" in remark for remark in own.remarks) == (bits < 16)
+
+
+def test_preview_counts_files_and_shows_some_of_each_class() -> None:
+    files = {f"train/{name}": content for name, content in VARIED.items()} | {"test/ant/1.png": noise(77)}
+    preview = preview_image_folder(zipped(files | {"notes.txt": b"?"}), height=6, width=5, channels=3)
+    assert preview.class_names == ("ant", "bear")
+    assert preview.train_counts == (3, 3)
+    assert preview.test_counts == (1, 0)
+    assert [[sample.shape for sample in samples] for samples in preview.samples] == [[(3, 6, 5)] * 3] * 2
+    assert preview.remarks == ("Skipped files: 1. For example, notes.txt is not in a class folder.",)
+    assert preview.name_encoding is None
+
+
+def test_preview_shows_12_bit_images_as_they_will_be_read() -> None:
+    values = np.tile(np.linspace(0, 4095, 8).astype(np.uint16), (8, 1))
+    files = {f"{name}/{number}.png": encoded(values) for name in ("ant", "bear") for number in (0, 1)}
+    preview = preview_image_folder(zipped(files), height=8, width=8, channels=1)
+    assert all(sample.max() == 255 for samples in preview.samples for sample in samples)
+
+
+def test_preview_refuses_what_reading_refuses() -> None:
+    with pytest.raises(InvalidDatasetError, match="only one class"):
+        preview_image_folder(zipped({"cat/1.png": plain(1)}), height=8, width=8, channels=1)
+    with pytest.raises(InvalidDatasetError, match="is not supported"):
+        preview_image_folder(zipped(FOUR), height=0, width=8, channels=1)
+
+
+def test_preview_leaves_out_files_that_are_no_images() -> None:
+    files = VARIED | {"ant/0.png": b"?", "bear/0.png": b"?", "bear/1.png": b"?"}
+    preview = preview_image_folder(zipped(files), height=8, width=8, channels=1)
+    assert [len(samples) for samples in preview.samples] == [2, 1]
+
+
+# ZIP files of Windows
+
+
+def test_zip_of_powershell_has_backslashes_between_folders() -> None:
+    files = {f"pets\\{name}".replace("/", "\\"): content for name, content in FOUR.items()}
+    own = read(zipped({"pets\\cat\\": b"", "pets\\dog\\": b""} | files | {"..\\evil.png": plain(1)}))
+    assert shades(own) == IN_ORDER
+    assert left_out(own) == {"../evil.png": "has a path outside the ZIP"}
