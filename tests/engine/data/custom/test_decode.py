@@ -185,7 +185,7 @@ def test_broken_exif_data_leave_the_picture_as_it_is_stored() -> None:
     exif[0x0112] = 6
     for kind in ("JPEG", "PNG", "WEBP"):
         content = encoded(quarters(), kind, exif=exif)
-        for broken in (b"MM\xff\xff", b"II\x2a\x00\xff\xff\xff\xff", b"??"):
+        for broken in (b"MM\xff\xff", b"II\x2a\x00\xff\xff\xff\xff", b"????"):
             marker = b"MM\x00\x2a" if b"MM\x00\x2a" in content else b"II\x2a\x00"
             damaged = content.replace(marker + content.split(marker)[1][: len(broken) - 4], broken, 1)
             if kind == "PNG":
