@@ -6,7 +6,7 @@ from playground.code_import.sources.source_code import SourceCode
 from playground.errors import ArchitectureError
 
 _MAX_LAYERS = 2_000
-_DROPPED_ARGUMENTS = {"name", "dtype", "data_format", "seed", "noise_shape", "batch_size", "build_config"}
+_DROPPED_ARGUMENTS = {"name", "dtype", "data_format", "seed", "noise_shape", "batch_size", "renorm_momentum"}
 _DEFAULT_INITIALIZERS = {"GlorotUniform", "Zeros", "Ones", "VarianceScaling", "glorot_uniform", "zeros", "ones"}
 _FLAGS = {"sparse", "ragged", "optional", "synchronized", "renorm", "autocast", "lora_enabled"}
 _MODELS = {"Sequential", "Functional", "Model"}
@@ -88,6 +88,10 @@ class _Renderer:
                 names = [tensors[key] for key in inputs]
                 call = f"{variables[name]}({names[0] if len(names) == 1 else '[' + ', '.join(names) + ']'})"
                 tensors[name, index] = self._add_line(call, f"layer {name!r}") if names else variables[name]
+                if self.is_model(by_name[name]):
+                    if len(nodes) > 1:
+                        raise _invalid_config_error(f"the model {name[:40]!r} in it is used twice")
+                    tensors[name, 1] = tensors[name, 0]  # functional models count their calls from 1
                 if index + 1 < len(nodes):
                     postponed.append((name, index + 1))
             if not has_progressed:
