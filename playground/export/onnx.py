@@ -19,8 +19,7 @@ from playground.engine.model.build import build_model
 from playground.errors import StorageError
 from playground.version import __version__
 
-_OPSET = 20  # the first version with GELU
-_IR_VERSION = 9  # of the same release, for older runtimes
+_OLDEST_OPSET = 13  # of 2020; runtimes that are older than that are no longer in use
 _INPUT_NAME, _OUTPUT_NAME = "image", "scores"
 
 _LOGITS_DOC = "Logits: their softmax is the probability of every class."
@@ -41,6 +40,7 @@ def export_onnx(architecture: Architecture, weights: Mapping[str, Tensor], *, cl
     meaning = _SINGLE_LOGIT_DOC if scores_shape == (1,) else _LOGITS_DOC
     graph.add_sequence([call for step in steps for call in step.layer.build_torch_calls(step.input_shape)], _INPUT_NAME)
     graph.nodes[-1].output[0] = _OUTPUT_NAME  # the last layer of every network that can be built is its output
+    opset = helper.make_opsetid("", find_lowest_opset(graph.nodes))
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -49,14 +49,29 @@ def export_onnx(architecture: Architecture, weights: Mapping[str, Tensor], *, cl
             [_make_value_info(_OUTPUT_NAME, scores_shape, meaning)],
             initializer=graph.initializers,
         ),
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
+        opset_imports=[opset],
+        ir_version=helper.find_min_ir_version_for([opset]),
         producer_name="CNN Playground",
         producer_version=__version__,
     )
     helper.set_model_props(model, {"class_names": json.dumps(list(class_names)), "scores": meaning})
     content: bytes = model.SerializeToString()
     return content
+
+
+def find_lowest_opset(nodes: Sequence[onnx.NodeProto]) -> int:
+    """Return the lowest opset in which all nodes are valid, so that older runtimes read the file too."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = onnx.IR_VERSION
+    for opset in range(_OLDEST_OPSET, onnx.defs.onnx_opset_version()):
+        context.opset_imports = {"": opset}
+        try:
+            for node in nodes:
+                onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError:
+            continue
+        return opset
+    return onnx.defs.onnx_opset_version()
 
 
 def _check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:

@@ -15,7 +15,8 @@ from playground.core.layers import Activation, AvgPool2d, BatchNorm, Conv2d, Fla
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.engine.model.build import build_model
 from playground.errors import ArchitectureError, StorageError
-from playground.export.onnx import export_onnx
+from playground.export.onnx import export_onnx, find_lowest_opset
+from tests.core.layer_examples import EXAMPLE_CASES, LayerExample, build_network_around
 from tests.engine.helpers import RICH
 from tests.strategies import ACTIVATIONS, architectures
 
@@ -119,6 +120,20 @@ def test_two_classes_by_a_sigmoid_are_one_score() -> None:
     model = onnx.load_from_string(export_onnx(architecture, trained(architecture).state_dict()))
     assert model.graph.output[0].type.tensor_type.shape.dim[1].dim_value == 1
     assert "sigmoid" in {entry.key: entry.value for entry in model.metadata_props}["scores"]
+
+
+@pytest.mark.parametrize("example", EXAMPLE_CASES)
+def test_file_of_every_layer_kind_opens_in_runtimes_of_2020(example: LayerExample) -> None:
+    architecture = build_network_around(example.layer)
+    model = onnx.load_from_string(export_onnx(architecture, trained(architecture).state_dict()))
+    onnx.checker.check_model(model, full_check=True)
+    assert (model.opset_import[0].version, model.ir_version) == (13, 7)
+
+
+def test_opset_is_the_lowest_that_the_nodes_need() -> None:
+    nodes = [onnx.helper.make_node(name, ["x"], ["y"]) for name in ("Relu", "Gelu", "Mish")]
+    assert [find_lowest_opset(nodes[:count]) for count in (0, 1, 2)] == [13, 13, 20]
+    assert [find_lowest_opset([node]) for node in nodes] == [13, 20, 18]
 
 
 def test_what_does_not_fit_is_refused() -> None:

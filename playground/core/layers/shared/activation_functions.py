@@ -19,13 +19,22 @@ class ActivationFunction:
     keras_call: KerasCall | None = None
 
 
+# The operator Gelu needs opset 20, which runtimes before 2024 do not read: x/2 · (1 + erf(x/√2)).
+_GELU_NODES = (
+    OnnxNode("Mul", ("input", "factor"), name="scaled", constants={"factor": (0.5**0.5,)}),
+    OnnxNode("Erf", ("scaled",), name="erf"),
+    OnnxNode("Add", ("erf", "one"), name="shifted", constants={"one": (1.0,)}),
+    OnnxNode("Mul", ("input", "shifted"), name="doubled"),
+    OnnxNode("Mul", ("doubled", "half"), constants={"half": (0.5,)}),
+)
+
 ACTIVATION_FUNCTIONS: dict[str, ActivationFunction] = {
     "relu": ActivationFunction("ReLU", "ReLU", (OnnxNode("Relu"),)),
     "leaky_relu": ActivationFunction(
         "Leaky ReLU", "LeakyReLU", (OnnxNode("LeakyRelu"),), KerasCall("LeakyReLU", (0.01,))
     ),
     "elu": ActivationFunction("ELU", "ELU", (OnnxNode("Elu"),)),
-    "gelu": ActivationFunction("GELU", "GELU", (OnnxNode("Gelu"),)),
+    "gelu": ActivationFunction("GELU", "GELU", _GELU_NODES),
     "silu": ActivationFunction(
         "SiLU", "SiLU", (OnnxNode("Sigmoid", name="sigmoid"), OnnxNode("Mul", ("input", "sigmoid")))
     ),
