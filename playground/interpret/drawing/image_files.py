@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from playground.core.datasets import DATASETS, Dataset
+from playground.core.image_formats import describe_unreadable_image
 from playground.core.preprocessing import ImagePreprocessing
 from playground.core.shapes import Shape
 from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, decode_image
@@ -89,8 +90,10 @@ def decode_ink(path: Path | str, content: bytes) -> Array:
     except ImageFileError:
         raise
     except Exception as error:  # Pillow's readers raise errors of many types
+        is_unknown = isinstance(error, UnidentifiedImageError)
+        reason = describe_unreadable_image(content) if is_unknown else "is damaged or incomplete"
         raise ImageFileError(
-            f"{path} is not a readable image.",
+            f"{path} {reason}.",
             expected=f"Formats: {', '.join(FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
         ) from error
     if max(gray.shape) > _MAX_SMALL_SIDE:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from playground.charts.images import render_image
 from playground.core.datasets import Dataset
+from playground.core.image_formats import UPLOAD_HELP, UPLOAD_SUFFIXES
 from playground.core.shapes import format_shape
 from playground.engine.data.batch import LabeledImages
 from playground.engine.runs.run import Run
@@ -60,7 +61,8 @@ def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
     if state.inspect.input_source == "Upload":
         file = st.file_uploader(
             f"Image of a {input_spec.dataset.sample_noun}" if input_spec.can_read_drawings else "Image",
-            type=["png", "jpg", "jpeg", "webp", "bmp"],
+            type=UPLOAD_SUFFIXES,
+            help=UPLOAD_HELP,
             key="inside-upload",
             max_upload_size=MAX_FILE_BYTES // 10**6,
         )

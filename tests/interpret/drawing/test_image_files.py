@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from playground.core.image_formats import UPLOAD_SUFFIXES
 from playground.engine.data.rasterize import rasterize
 from playground.errors import DataError, DrawingError, ImageFileError
 from playground.interpret.drawing import image_files as pictures
@@ -141,6 +142,19 @@ def test_huge_pictures_are_not_unpacked(side: int) -> None:
 
 
 _PICTURES = {kind: _bytes(Image.fromarray(_seven()).convert("RGB"), kind) for kind in FORMATS}
+
+
+@pytest.mark.parametrize("suffix", UPLOAD_SUFFIXES)
+def test_drawing_in_every_uploaded_format_is_read(suffix: str) -> None:
+    kind = Image.registered_extensions()[f".{suffix}"]
+    content = _bytes(Image.fromarray(_seven()), kind)
+    _close(decode_ink(f"seven.{suffix}", content), _seven() / 255)
+    assert read_uploaded_input(f"seven.{suffix}", content).any()
+
+
+def test_photo_in_heic_is_refused_with_advice() -> None:
+    with pytest.raises(ImageFileError, match=r"IMG_1\.HEIC is a HEIC photo: export it as JPEG"):
+        read_uploaded_input("IMG_1.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow grumbles about damaged TIFF tags, and reads on

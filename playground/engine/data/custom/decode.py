@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from playground.core.image_formats import IMAGE_SUFFIXES, describe_unreadable_image
 from playground.core.preprocessing import ImagePreprocessing
 from playground.engine.data import image_steps
 from playground.errors import ImageFileError
@@ -17,7 +18,7 @@ from playground.errors import ImageFileError
 Channels = Literal[1, 3]
 Pixels = NDArray[np.uint8]
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
+FORMATS = tuple(IMAGE_SUFFIXES)
 MAX_PIXELS = 40 * 1000**2
 _MAX_UNIFORM_CONTRAST = 2  # that of a uniform JPEG
 _TOO_LARGE_REASON = f"has more than {MAX_PIXELS // 10**6} million pixels"
@@ -76,6 +77,6 @@ def _open_image(content: bytes) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageFileError(_TOO_LARGE_REASON) from error
     except UnidentifiedImageError as error:
-        raise ImageFileError(f"is not an image ({', '.join(FORMATS)})") from error
+        raise ImageFileError(describe_unreadable_image(content)) from error
     except Exception as error:  # Pillow's readers raise errors of many types for damaged files
         raise ImageFileError("is damaged or incomplete") from error

@@ -79,7 +79,9 @@ def check_class_sizes(counts: Sequence[int], class_names: tuple[str, ...], skipp
         raise InvalidDatasetError(
             f"Some classes have too few training images: {', '.join(few[:5])}.",
             expected=f"At least {MIN_IMAGES_PER_CLASS} per class.{_describe_skipped_example(skipped)}",
-            fix="Add images to their folders, or remove the folders.",
+            fix="Convert the skipped files, add images, or remove these folders."
+            if skipped
+            else "Add images to these folders, or remove the folders.",
         )
 
 

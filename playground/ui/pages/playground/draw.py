@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from playground.charts.images import render_image
 from playground.charts.theme import get_theme
+from playground.core.image_formats import UPLOAD_HELP, UPLOAD_SUFFIXES
 from playground.core.shapes import format_shape
 from playground.engine.cache import cached
 from playground.engine.data.rasterize import IMAGE_SIZE
@@ -199,7 +200,8 @@ def _render_pen_popover(state: AppState, input_spec: InputSpec) -> None:
             f"Upload an image of a {input_spec.dataset.sample_noun}"
             if input_spec.can_read_drawings
             else "Upload an image; its center is used",
-            type=["png", "jpg", "jpeg", "webp", "bmp"],
+            type=UPLOAD_SUFFIXES,
+            help=UPLOAD_HELP,
             key="canvas-upload",
             on_change=_load_upload,
             args=(input_spec,),
