@@ -4,7 +4,7 @@ import os
 import sys
 
 from playground.cli import import_export, query, serve, training
-from playground.cli.output import err_console
+from playground.cli.output import err_console, use_utf8_pipes
 from playground.cli.typer_app import cli_app
 from playground.errors import PlaygroundError
 
@@ -13,6 +13,7 @@ __all__ = ["cli_app", "import_export", "main", "query", "serve", "training"]  # 
 
 def main() -> None:
     """Run the command line; an error is one message on standard error and exit code 2, never a traceback."""
+    use_utf8_pipes()
     try:
         cli_app()
     except PlaygroundError as error:

@@ -1,6 +1,8 @@
 """Output of the command line: tables for people, one JSON value for programs."""
 
+import io
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,18 @@ from playground.core.summary import summarize
 if TYPE_CHECKING:
     from playground.engine.runs.run import Run
 
+_IS_WINDOWS = os.name == "nt"
+
 console = Console(markup=False)
 err_console = Console(stderr=True, highlight=False, markup=False)
+
+
+def use_utf8_pipes() -> None:
+    """Make pipes and redirected files UTF-8 on Windows, whose code page lacks characters such as ``→``."""
+    if _IS_WINDOWS:
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+                stream.reconfigure(encoding="utf-8", errors="replace")
 
 
 def make_run_json(run: "Run", history: "History") -> dict[str, Any]:

@@ -11,6 +11,8 @@ import typer
 from playground.cli.typer_app import cli_app
 from playground.errors import PlaygroundError
 
+_REUSEADDR_SHARES_PORTS = os.name == "nt"  # there the option binds also a port that another program listens on
+
 
 @cli_app.command("app")
 def open_app(
@@ -22,16 +24,7 @@ def open_app(
     from playground.engine.workers.limits import ServerLimits
 
     ServerLimits.from_environment()  # an invalid limit is reported now, not to the first visitor
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("localhost", port))
-        except OSError as error:
-            raise PlaygroundError(
-                f"Port {port} cannot be used: {error.strerror}.",
-                expected="A free port. Another program, perhaps another CNN Playground, may be using this one.",
-                fix=f"Close that program, or choose another port: cnn-playground app --port {port + 1}.",
-            ) from error
+    _check_port(port)
     script = find_bundled("app.py")
     command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
     if headless:
@@ -41,3 +34,18 @@ def open_app(
         {**os.environ, "CNN_PLAYGROUND_HOME": str(get_data_folder())} if "CNN_PLAYGROUND_HOME" in os.environ else None
     )
     raise typer.Exit(subprocess.run(command, cwd=script.parent, env=environment, check=False).returncode)
+
+
+def _check_port(port: int) -> None:
+    """Raise PlaygroundError for a port that another program uses."""
+    with socket.socket() as probe:
+        if not _REUSEADDR_SHARES_PORTS:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was closed just now is free
+        try:
+            probe.bind(("localhost", port))
+        except OSError as error:
+            raise PlaygroundError(
+                f"Port {port} cannot be used: {error.strerror}.",
+                expected="A free port. Another program, perhaps another CNN Playground, may be using this one.",
+                fix=f"Close that program, or choose another port: cnn-playground app --port {port + 1}.",
+            ) from error

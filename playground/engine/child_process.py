@@ -12,6 +12,9 @@ _STDERR_TAIL_BYTES = 4000
 _MAX_LINE_LENGTH = 100_000  # characters: a line without an end must not fill the memory
 
 
+_NEW_GROUP_FLAG: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # exists only on Windows
+
+
 class ChildProcess:
     """A module of this program in its own Python process, with pipes in UTF-8 and its standard error kept in a file.
 
@@ -37,6 +40,7 @@ class ChildProcess:
                 errors="replace",
                 env=build_child_environment() | dict(environment or {}),
                 start_new_session=is_own_session,  # a Ctrl-C in the terminal does not reach it
+                creationflags=_NEW_GROUP_FLAG if is_own_session else 0,  # the same on Windows
             )
         except BaseException:
             self._stderr.close()

@@ -53,7 +53,10 @@ if sys.platform == "win32":
         if not path.exists():
             return False
         for _ in range(_CHECK_RETRIES):  # another check may hold it for an instant
-            lock = acquire_lock(path, timeout_s=0)
+            try:
+                lock = acquire_lock(path, timeout_s=0)
+            except FileNotFoundError:  # the folder was deleted
+                return False
             if lock is not None:
                 lock.release()
                 return False

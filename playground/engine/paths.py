@@ -3,7 +3,8 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -12,6 +13,8 @@ from playground.errors import AssetError, StorageError
 
 _PACKAGE_FOLDER = Path(__file__).resolve().parent.parent
 _APP_NAME = "cnn-playground"
+_OPEN_FILES_ARE_LOCKED = os.name == "nt"
+_IN_USE_TIMEOUT_S, _IN_USE_INTERVAL_S = 1.0, 0.02
 
 
 def get_data_folder() -> Path:
@@ -54,12 +57,39 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.close(descriptor)
         temporary = Path(name)
         yield temporary
-        temporary.replace(path)
+        replace_file(temporary, path)
     except OSError as error:
         raise make_write_error(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Rename a file to ``target``, which is replaced; on Windows as ``retry_while_in_use``."""
+    retry_while_in_use(lambda: source.replace(target))
+
+
+def remove_file(path: Path) -> None:
+    """Delete a file if it exists; on Windows as ``retry_while_in_use``."""
+    retry_while_in_use(lambda: path.unlink(missing_ok=True))
+
+
+def retry_while_in_use(operation: Callable[[], object]) -> None:
+    """Rename or delete; on Windows wait up to a second until others have closed the file.
+
+    Windows refuses to rename, replace or delete an open file, and to rename a folder that contains one. Readers and
+    virus scanners keep files open for an instant.
+    """
+    give_up_at = time.monotonic() + _IN_USE_TIMEOUT_S
+    while True:
+        try:
+            operation()
+            return
+        except PermissionError:
+            if not _OPEN_FILES_ARE_LOCKED or time.monotonic() >= give_up_at:
+                raise
+        time.sleep(_IN_USE_INTERVAL_S)
 
 
 def make_folder(path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from playground.engine import child_process
 from playground.engine.child_process import ChildProcess
 
 SCRIPT = """
@@ -72,3 +74,21 @@ def test_leaving_the_block_kills_the_child(module: str) -> None:
         started = time.monotonic()
     assert not process.is_alive()
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("is_own_session", [True, False])
+def test_ctrl_c_in_the_terminal_does_not_reach_a_child_with_its_own_session(
+    is_own_session: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {}
+
+    def start(_command: list[str], **given: Any) -> None:
+        options.update(given)
+        raise OSError("not started")
+
+    monkeypatch.setattr(child_process, "_NEW_GROUP_FLAG", 0x200)  # as on Windows, where sessions do not exist
+    monkeypatch.setattr(child_process.subprocess, "Popen", start)
+    with pytest.raises(OSError, match="not started"):
+        ChildProcess("module", is_own_session=is_own_session)
+    assert options["start_new_session"] is is_own_session
+    assert options["creationflags"] == (0x200 if is_own_session else 0)

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from playground.engine.paths import atomic_write, get_cache_folder, make_folder
+from playground.errors import StorageError
 
 
 def is_cached(name: str) -> bool:
@@ -24,10 +25,16 @@ def load_or_create_tensors(name: str, create: Callable[[], dict[str, Tensor]]) -
         except (SafetensorError, OSError):
             path.unlink(missing_ok=True)  # a damaged file is created again
     make_folder(path.parent)
-    with atomic_write(path) as temporary:
-        tensors = create()
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as error:  # raised for a full disk
-            raise OSError(errno.ENOSPC, str(error)) from error
+    try:
+        with atomic_write(path) as temporary:
+            tensors = create()
+            try:
+                save_file(tensors, temporary)
+            except SafetensorError as error:  # raised for a full disk
+                raise OSError(errno.ENOSPC, str(error)) from error
+    except StorageError:
+        if (
+            not path.exists()
+        ):  # else another process was faster, and Windows does not replace the file that it has mapped
+            raise
     return load_file(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playground.engine.data.torchvision_sources import CheckedFile
 from playground.engine.file_lock import hold_lock
-from playground.engine.paths import make_folder, make_write_error
+from playground.engine.paths import make_folder, make_write_error, replace_file
 from playground.engine.progress import Progress
 from playground.errors import DownloadError
 
@@ -57,7 +57,7 @@ def _download_from_url(url: str, file: CheckedFile) -> Iterator[Progress]:
         resumed = part.exists() and part.stat().st_size > 0
         yield from _resume_download(url, part, file.destination.name)
         if file.is_valid_at(part):
-            part.replace(file.destination)
+            replace_file(part, file.destination)
             return
         part.unlink()
     raise DownloadError(f"{url} sent a file with another checksum.")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from playground.engine.file_lock import acquire_lock
-from playground.engine.paths import clean_name, make_write_error
+from playground.engine.paths import clean_name, make_write_error, retry_while_in_use
 from playground.engine.runs.record import PRETRAINED, write_record
 from playground.engine.runs.run import Run
 from playground.errors import StorageError
@@ -28,8 +28,8 @@ def delete_run(run: Run) -> None:
         if lock is None:
             raise StorageError(f"Run {run.id} is training.", fix="Stop it first.")
         lock.release()  # Windows does not rename a folder that contains an open file
-        run.folder.rename(hidden_folder)  # atomic: a partly deleted run is not listed
-        shutil.rmtree(hidden_folder)
+        retry_while_in_use(lambda: run.folder.rename(hidden_folder))  # atomic: a partly deleted run is not listed
+        retry_while_in_use(lambda: shutil.rmtree(hidden_folder))
     except OSError as error:
         raise make_write_error(run.folder, error) from error
 

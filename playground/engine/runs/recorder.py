@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from playground.core.events import CheckpointSaved, Event, RunFailed, SnapshotSaved, parse_event
 from playground.engine.file_lock import acquire_lock
-from playground.engine.paths import atomic_write, make_write_error
+from playground.engine.paths import atomic_write, make_write_error, remove_file
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_checkpoint, serialize_event, serialize_snapshot
 from playground.engine.training.command_sources import CommandSource
@@ -76,10 +76,10 @@ class Recorder:
             temporary.write_bytes(kept)
         for later in self.run.list_snapshot_steps():
             if later > step:
-                self.run.get_snapshot_path(later).unlink(missing_ok=True)
+                remove_file(self.run.get_snapshot_path(later))
         for later in self.run.list_checkpoint_steps():
             if later > step:
-                self.run.get_checkpoint_path(later).unlink(missing_ok=True)
+                remove_file(self.run.get_checkpoint_path(later))
         self._log = self._open_files.enter_context(self.run.log_path.open("ab", buffering=0))
 
     def run_trainer(self, trainer: Trainer, command_source: CommandSource) -> Iterator[Event]:
@@ -138,10 +138,11 @@ class Recorder:
         with atomic_write(self.run.get_snapshot_path(step)) as temporary:
             temporary.write_bytes(content)
         for old in select_for_pruning(self.run.list_snapshot_steps(), _compute_max_kept(MAX_SNAPSHOTS, len(content))):
-            self.run.get_snapshot_path(old).unlink(missing_ok=True)
+            _remove_quietly(self.run.get_snapshot_path(old))
 
 
 def _remove_quietly(path: Path) -> None:
+    """Delete a file, or leave it to the next time: on Windows a file that a page reads cannot be deleted."""
     with contextlib.suppress(OSError):
         path.unlink()
 
@@ -159,7 +160,7 @@ def save_checkpoint(run: Run, checkpoint: dict[str, Any]) -> None:
     with atomic_write(run.checkpoint_path) as temporary:
         link_or_copy(path, temporary)
     for old in select_for_pruning(run.list_checkpoint_steps(), _compute_max_kept(MAX_CHECKPOINTS, len(content))):
-        run.get_checkpoint_path(old).unlink(missing_ok=True)
+        _remove_quietly(run.get_checkpoint_path(old))
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -17,7 +17,14 @@ import torch
 from playground.core.architecture import Architecture
 from playground.core.json_io import parse_json
 from playground.core.recipe import Recipe
-from playground.engine.paths import clean_name, find_bundled, get_data_folder, make_folder, make_write_error
+from playground.engine.paths import (
+    clean_name,
+    find_bundled,
+    get_data_folder,
+    make_folder,
+    make_write_error,
+    retry_while_in_use,
+)
 from playground.engine.runs.manage import get_hidden_folder
 from playground.engine.runs.record import PRETRAINED, RunRecord, write_record
 from playground.engine.runs.run import Run
@@ -70,7 +77,7 @@ def create_run(
         write_record(hidden_run.folder, record)
         if write_initial_files:
             write_initial_files(hidden_run)
-        hidden_run.folder.rename(run.folder)
+        retry_while_in_use(lambda: hidden_run.folder.rename(run.folder))
     except OSError as error:
         raise make_write_error(run.folder, error) from error
     finally:

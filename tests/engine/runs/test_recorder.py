@@ -158,6 +158,24 @@ def test_number_of_snapshots_is_limited(run: Run, monkeypatch: pytest.MonkeyPatc
     assert (run.list_snapshot_steps()[0], run.list_snapshot_steps()[-1]) == (0, 12)
 
 
+def test_snapshot_that_a_page_reads_is_deleted_later(run: Run, monkeypatch: pytest.MonkeyPatch):
+    """Windows does not delete a file that is open."""
+    monkeypatch.setattr("playground.engine.runs.recorder.MAX_SNAPSHOTS", 3)
+    delete, refused = Path.unlink, list[Path]()
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".safetensors" and not refused:
+            refused.append(path)
+            raise PermissionError(13, "used by another process")
+        delete(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    reported, _ = recorded(run)
+    assert reported[-1].kind == "run_ended"
+    assert len(refused) == 1
+    assert len(run.list_snapshot_steps()) == 3
+
+
 def test_size_of_snapshots_is_limited(home: Path, monkeypatch: pytest.MonkeyPatch):
     run = create_run(RICH, RECIPE)
     monkeypatch.setattr("playground.engine.runs.recorder.MAX_KEPT_BYTES", 1)

@@ -7,6 +7,7 @@ recipe always refers to the same images.
 import contextlib
 import errno
 import hashlib
+import os
 import re
 import tempfile
 import unicodedata
@@ -19,14 +20,14 @@ from typing import Annotated, Literal
 import torch
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from playground.core.datasets import CUSTOM_PREFIX, Dataset, ExtractedFeatures
 from playground.core.json_io import parse_json
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
-from playground.engine.paths import clean_name, get_data_folder, make_folder, make_write_error
+from playground.engine.paths import clean_name, get_data_folder, make_folder, make_write_error, retry_while_in_use
 from playground.engine.rng import make_generator
 from playground.errors import OwnershipError, SchemaVersionError, StorageError, UnknownNameError
 
@@ -34,6 +35,7 @@ _TEST_FRACTION = 1 / 6  # of each class; MNIST's is a seventh
 _NAME_PATTERN = re.compile(r"[a-z0-9-]{1,60}")  # safe as a folder name
 _MAX_SLUG_LENGTH = 40
 _RECORD_FILE, _IMAGES_FILE = "dataset.json", "images.safetensors"
+_CAN_DELETE_MAPPED_FILES = os.name != "nt"
 
 
 class CustomDatasetRecord(BaseModel):
@@ -156,19 +158,24 @@ def _describe_credit(record: CustomDatasetRecord) -> str:
 
 
 def load_custom_tensors(name: str) -> dict[str, Tensor]:
-    """Memory-map ``train_images`` uint8 (count, channels, height, width), ``train_labels`` int64 (count,), ``test_…``.
+    """Load ``train_images`` uint8 (count, channels, height, width), ``train_labels`` int64 (count,), ``test_…``.
 
     Raises UnknownNameError for an unknown dataset, StorageError for a damaged one.
     """
     folder = _find_folder(name)
     record = _read_record(folder / _RECORD_FILE)
     try:
-        tensors = load_file(folder / _IMAGES_FILE)
+        tensors = _load_tensors(folder / _IMAGES_FILE)
     except (OSError, SafetensorError) as error:
         raise _damaged_dataset_error(name, str(error)) from error
     if not _matches_record(tensors, record):
         raise _damaged_dataset_error(name, "its images do not match its record")
     return tensors
+
+
+def _load_tensors(path: Path) -> dict[str, Tensor]:
+    """Memory-map tensors; on Windows read them, since a mapped file cannot be deleted there."""
+    return load_file(path) if _CAN_DELETE_MAPPED_FILES else load(path.read_bytes())
 
 
 def delete_custom_dataset(name: str, requester: str | None = None) -> None:
@@ -183,7 +190,8 @@ def delete_custom_dataset(name: str, requester: str | None = None) -> None:
             expected="A dataset can be deleted by the person who uploaded it, or on the machine that stores it.",
         )
     with _temporary_sibling_folder(folder) as scratch:
-        (folder / _IMAGES_FILE).rename(scratch / _IMAGES_FILE)  # atomic: a dataset without images is not listed
+        # Atomic: a dataset without images is not listed.
+        retry_while_in_use(lambda: (folder / _IMAGES_FILE).rename(scratch / _IMAGES_FILE))
 
 
 def _split_off_test(images: LabeledImages) -> tuple[LabeledImages, LabeledImages]:
@@ -223,8 +231,8 @@ def _write_dataset(folder: Path, record: CustomDatasetRecord, tensors: dict[str,
         except SafetensorError as error:  # raised for a full disk
             raise OSError(errno.ENOSPC, str(error)) from error
         if folder.exists():  # unlisted, hence damaged
-            folder.rename(scratch / "damaged")
-        new.rename(folder)
+            retry_while_in_use(lambda: folder.rename(scratch / "damaged"))
+        retry_while_in_use(lambda: new.rename(folder))
 
 
 @contextlib.contextmanager

@@ -343,3 +343,13 @@ def test_record_of_version_0_1_is_read(home: Path):
     dataset = find_custom_dataset(name)
     assert dataset is not None
     assert (dataset.has_strokes, dataset.is_flip_invariant) == (True, False)
+
+
+def test_images_are_not_mapped_where_a_mapped_file_cannot_be_deleted(home: Path, monkeypatch: pytest.MonkeyPatch):
+    name = save_custom_dataset("Shapes", own(12, 18))
+    expected = load_custom_tensors(name)
+    monkeypatch.setattr(module, "_CAN_DELETE_MAPPED_FILES", False)
+    monkeypatch.setattr(module, "load_file", None)
+    found = load_custom_tensors(name)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[part], expected[part]) for part in found)
