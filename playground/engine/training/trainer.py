@@ -4,7 +4,6 @@ It owns no process, clock, file or screen. A loop, a test, the worker process an
 ``Trainer.run``; between two events the trainer is idle, and its weights and checkpoint may be taken.
 """
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -18,26 +17,23 @@ from playground.core import events
 from playground.core.architecture import Architecture
 from playground.core.recipe import Recipe
 from playground.core.validation import ResourceLimits
-from playground.engine.data.batch import LabeledImages
 from playground.engine.data.dataset_lookup import get_class_names
 from playground.engine.data.splits import Splits, load_recipe_splits
 from playground.engine.health.diagnosis import Diagnosis
-from playground.engine.health.probes import HealthProbes
 from playground.engine.health.rules import diagnose
 from playground.engine.health.training_metrics import MetricHistory, TrainingMetrics, update_metric_history
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model
 from playground.engine.model.device import choose_device_config
 from playground.engine.model.flat_parameters import copy_to_cpu
-from playground.engine.training.captured_evaluation import CapturedEvaluator
 from playground.engine.training.captured_step import CapturedLearner
 from playground.engine.training.checkpoint import CHECKPOINT_SCHEMA
 from playground.engine.training.checks import check_training_config, check_training_data
 from playground.engine.training.command_sources import CommandSource, NullCommandSource
-from playground.engine.training.errors import DIVERGENCE_THRESHOLD, convert_memory_error, make_divergence_error
-from playground.engine.training.evaluate import evaluate
+from playground.engine.training.errors import convert_memory_error
 from playground.engine.training.evaluation_schedule import EvaluationSchedule
 from playground.engine.training.learner import Learner
+from playground.engine.training.run_evaluator import RunEvaluator
 from playground.engine.training.running_metrics import RunningMetrics
 from playground.errors import ArchitectureError, PlaygroundError, RecipeError, StorageError
 
@@ -77,15 +73,18 @@ class Trainer:
             check_training_config(architecture, recipe)
         self._splits = splits or load_recipe_splits(recipe, architecture.input.shape)
         check_training_data(architecture, recipe, self._splits)
-        self._validation = self._splits.validation.to(device)
-        self._validation_subset = self._validation.sample(self._evaluation_schedule.validation_subset_size)
-        self._test = self._splits.test.to(device)
         learner_class = select_learner_class(device)
         self._learner = learner_class(
             self.model, recipe, self._splits.train.to(device), self._device_config, transferred_names
         )
-        self._health_probes = HealthProbes(self.model, architecture)
-        self._captured_evaluator = self._create_captured_evaluator()
+        self._evaluator = RunEvaluator(
+            self.model,
+            architecture,
+            self._learner,
+            self._splits,
+            device,
+            validation_subset_size=self._evaluation_schedule.validation_subset_size,
+        )
         self._metric_history = MetricHistory()
         self._running_metrics = RunningMetrics(clock)
         self._elapsed_before = 0.0
@@ -239,8 +238,7 @@ class Trainer:
             )
 
     def _evaluate_and_diagnose(self, *, is_epoch_end: bool) -> Iterator[events.Event]:
-        is_full = is_epoch_end and len(self._validation) <= len(self._splits.train)
-        evaluation = self._evaluate_or_raise(self._validation if is_full else self._validation_subset, with_probes=True)
+        evaluation = self._evaluator.evaluate_validation(is_epoch_end=is_epoch_end)
         yield self._make_evaluated_event("validation", evaluation)
         metrics = self._collect_metrics(evaluation)
         diagnosis = diagnose(metrics, self._metric_history)
@@ -248,17 +246,6 @@ class Trainer:
         if diagnosis.message != self._last_diagnosis:
             self._last_diagnosis = diagnosis.message
             yield self._make_diagnosed_event(diagnosis)
-
-    def _create_captured_evaluator(self) -> CapturedEvaluator | None:
-        """Create the evaluator of a learner with captured steps, with graphs for every split that a run evaluates."""
-        if not isinstance(self._learner, CapturedLearner):
-            return None
-        evaluator = CapturedEvaluator(self.model, self._health_probes, self._learner.graph_capture)
-        with contextlib.suppress(torch.OutOfMemoryError):  # raised again by the first evaluation
-            for data in (self._validation_subset, self._validation):
-                evaluator.capture(data, with_probes=True)
-            evaluator.capture(self._test)
-        return evaluator
 
     def _collect_metrics(self, evaluation: Evaluation) -> TrainingMetrics:
         return TrainingMetrics(
@@ -273,21 +260,11 @@ class Trainer:
             train_accuracy=self._running_metrics.epoch_accuracy,
             validation_accuracy=evaluation.accuracy,
             validation_loss=evaluation.loss,
-            dead_channels=self._health_probes.count_dead_channels(),
-            layer_gradients=self._health_probes.compute_gradient_norms(),
+            dead_channels=self._evaluator.health_probes.count_dead_channels(),
+            layer_gradients=self._evaluator.health_probes.compute_gradient_norms(),
             predicted_counts=evaluation.predicted_counts,
             label_counts=evaluation.label_counts,
         )
-
-    def _evaluate_or_raise(self, data: LabeledImages, *, with_probes: bool = False) -> Evaluation:
-        if self._captured_evaluator is not None:
-            evaluation = self._captured_evaluator.evaluate(data, with_probes=with_probes)
-        else:
-            with self._health_probes.record_activations() if with_probes else contextlib.nullcontext():
-                evaluation = evaluate(self.model, data)
-        if not evaluation.loss < DIVERGENCE_THRESHOLD:  # the last batch may have diverged
-            raise make_divergence_error(self.step, evaluation.loss, self._learner.lr)
-        return evaluation
 
     def _make_epoch_done_event(self) -> events.Event:
         loss, accuracy = self._running_metrics.epoch_loss, self._running_metrics.epoch_accuracy
@@ -380,7 +357,7 @@ class Trainer:
     def _complete_run(self) -> Iterator[events.Event]:
         yield from self._report_batches()
         if self._tested_at_step != self.step:  # equal after a resume of a run that was killed right after its test
-            evaluation = self._evaluate_or_raise(self._test)
+            evaluation = self._evaluator.evaluate_test()
             self._tested_at_step = self.step
             yield self._make_evaluated_event("test", evaluation)
             yield self._make_event(events.CheckpointSaved)

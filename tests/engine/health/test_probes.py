@@ -27,7 +27,7 @@ from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.health.probes import HealthProbes
 from playground.engine.health.training_metrics import DeadChannels, LayerGradient
 from playground.engine.model.build import build_model
-from playground.engine.training import trainer as train
+from playground.engine.training import run_evaluator, trainer
 from playground.engine.training.evaluate import evaluate
 from tests.engine.helpers import (
     AUGMENTATION,
@@ -241,16 +241,16 @@ def test_probes_change_no_weights_or_metrics(name: str, monkeypatch: pytest.Monk
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     seen = make_trainer(NETS[name], recipe)
     stream = play(seen)
-    monkeypatch.setattr(train, "HealthProbes", Blind)
+    monkeypatch.setattr(run_evaluator, "HealthProbes", Blind)
     unseen = make_trainer(NETS[name], recipe)
-    assert isinstance(unseen._health_probes, Blind)
+    assert isinstance(unseen._evaluator.health_probes, Blind)
     assert figures(play(unseen)) == figures(stream)
     assert_same_weights(seen.get_weights(), unseen.get_weights())
 
 
 def test_probes_are_identical_after_resume(monkeypatch: pytest.MonkeyPatch):
     noted: list[Any] = []
-    monkeypatch.setattr(train, "diagnose", lambda signs, course: noted.append(signs) or DIAGNOSE(signs, course))
+    monkeypatch.setattr(trainer, "diagnose", lambda signs, course: noted.append(signs) or DIAGNOSE(signs, course))
     play(make_trainer(RICH))
     whole, noted[:] = list(noted), []
     first = make_trainer(RICH)
@@ -268,7 +268,7 @@ def test_probes_are_identical_after_resume(monkeypatch: pytest.MonkeyPatch):
         assert sum(signs.predicted_counts) == sum(signs.label_counts) in (20, 30)
 
 
-DIAGNOSE = train.diagnose
+DIAGNOSE = trainer.diagnose
 
 
 def test_network_without_relus_or_weights():

@@ -390,9 +390,9 @@ def test_captured_run_yields_the_events_of_an_eager_run(monkeypatch: pytest.Monk
 def test_captured_evaluation_and_probes_equal_the_eager_ones(captured_steps: None, architecture: Architecture):
     trainer = make_trainer(architecture, tiny_recipe(epochs=1), splits=tiny_splits(96, 2050, 30))
     play(trainer)
-    vitals, data = trainer._health_probes, trainer._validation
+    vitals, data = trainer._evaluator.health_probes, trainer._evaluator.validation
     for _ in range(2):
-        actual = trainer._captured_evaluator.evaluate(data, with_probes=True)
+        actual = trainer._evaluator.captured_evaluator.evaluate(data, with_probes=True)
         dead, maxima = vitals.count_dead_channels(), list(vitals.max_activations)
         with vitals.record_activations():
             expected = evaluate(trainer.model, data)
@@ -402,7 +402,7 @@ def test_captured_evaluation_and_probes_equal_the_eager_ones(captured_steps: Non
         assert all(torch.equal(one, other) for one, other in zip(maxima, vitals.max_activations, strict=True))
         assert trainer.model.training
         trainer._learner.train_batch()  # the next evaluation must see new weights
-    assert set(trainer._captured_evaluator._forwards) == {
+    assert set(trainer._evaluator.captured_evaluator._forwards) == {
         (20, True),
         (1000, True),
         (1000, False),

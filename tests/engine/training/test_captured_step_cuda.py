@@ -171,16 +171,16 @@ def test_captured_evaluation_equals_the_eager_one(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     trainer = make_trainer(RICH, cuda_recipe(epochs=1), splits=tiny_splits(96, 2050, 30))
     play(trainer)
-    assert trainer._captured_evaluator is not None
-    actual = trainer._captured_evaluator.evaluate(trainer._validation, with_probes=True)
-    dead = trainer._health_probes.count_dead_channels()
-    with trainer._health_probes.record_activations():
-        expected = evaluate(trainer.model, trainer._validation)
+    assert trainer._evaluator.captured_evaluator is not None
+    actual = trainer._evaluator.captured_evaluator.evaluate(trainer._evaluator.validation, with_probes=True)
+    dead = trainer._evaluator.health_probes.count_dead_channels()
+    with trainer._evaluator.health_probes.record_activations():
+        expected = evaluate(trainer.model, trainer._evaluator.validation)
     assert torch.equal(actual.logits, expected.logits)
     assert (actual.loss, actual.accuracy, dead) == (
         expected.loss,
         expected.accuracy,
-        trainer._health_probes.count_dead_channels(),
+        trainer._evaluator.health_probes.count_dead_channels(),
     )
 
 

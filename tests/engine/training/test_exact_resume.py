@@ -215,7 +215,7 @@ def test_reading_weights_between_events_does_not_change_the_run():
     for event in trainer.run():
         stream.append(event)
         was_training = trainer.model.training
-        evaluate(trainer.model, trainer._validation)
+        evaluate(trainer.model, trainer._evaluator.validation)
         assert trainer.model.training == was_training
         taken = trainer.get_weights()
         next(iter(taken.values())).fill_(float("nan"))  # a copy, so the run must not change
