@@ -18,13 +18,13 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(paths, "_OPEN_FILES_ARE_LOCKED", True)
         original, refused = getattr(Path, name), list[Path]()
 
-        def operate(path: Path, *args: Any, **options: Any) -> Any:
+        def call_or_refuse(path: Path, *args: Any, **options: Any) -> Any:
             if len(refused) < count:
                 refused.append(path)
                 raise PermissionError(13, "The process cannot access the file because it is being used")
             return original(path, *args, **options)
 
-        monkeypatch.setattr(Path, name, operate)
+        monkeypatch.setattr(Path, name, call_or_refuse)
         return refused
 
     return make_refusing
