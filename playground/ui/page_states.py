@@ -192,9 +192,13 @@ class InspectState:
 
 @dataclass
 class MistakesState:
-    """The selected cell (true, predicted) of the confusion matrix."""
+    """The selected cell (true, predicted) of the confusion matrix.
+
+    ``held_snapshot``: run and step that the page keeps showing while the run trains.
+    """
 
     confusion_cell: tuple[int, int] | None = None
+    held_snapshot: tuple[str, int] | None = None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from playground.ui.pages.mistakes.page import render_mistakes_page
 from playground.ui.pages.playground.page import render_playground_page
 from playground.ui.pages.runs.page import render_runs_page
 from playground.ui.services import get_scheduler
+from playground.ui.shortcuts import render_shortcuts_popover
 from playground.ui.state import get_app_state, get_run_history
 
 
@@ -34,6 +35,8 @@ def render_app() -> None:
     page = st.navigation(list(pages.values()), position="top")
     try:
         _render_status()
+        render_shortcuts_popover()
+        _render_notice()
         page.run()
         # After the page, so that its rendering and the start of the spare worker do not compete for the cores.
         get_scheduler().ensure_spare_worker()
@@ -51,3 +54,16 @@ def _render_status() -> None:
         device = f" · {start.device}, {start.precision}" if start else ""
         text = f"{run.record.name} · {history.status}{device}"
     st.html(f'<div class="pg-status">{escape(text)}</div>')
+
+
+def _render_notice() -> None:
+    notice = get_app_state().notice
+    if notice is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="notice"):
+        html.render_error(notice)
+        st.button("Dismiss", key="notice-dismiss", on_click=_dismiss_notice)
+
+
+def _dismiss_notice() -> None:
+    get_app_state().notice = None

@@ -12,7 +12,7 @@ from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.core.share_link import decode_link
 from playground.engine.runs.run import Run
-from playground.errors import ArchitectureError, PlaygroundError, RecipeError
+from playground.errors import ArchitectureError, PlaygroundError, RecipeError, UnknownNameError
 from playground.ui.page_states import (
     DataState,
     DrawingState,
@@ -30,7 +30,10 @@ CANVAS_SIZE = 240
 
 @dataclass
 class AppState:
-    """The state of every page, and the changes that concern several of them."""
+    """The state of every page, and the changes that concern several of them.
+
+    ``notice``: an error that concerns no single page, such as an address of an unknown run.
+    """
 
     editor: EditorState
     training: TrainingState = field(default_factory=TrainingState)
@@ -38,6 +41,8 @@ class AppState:
     inspect: InspectState = field(default_factory=InspectState)
     mistakes: MistakesState = field(default_factory=MistakesState)
     data: DataState = field(default_factory=DataState)
+    has_shortcuts: bool = True
+    notice: PlaygroundError | None = None
 
     def copy_for_new_tab(self) -> "AppState":
         """Copy the state for another tab or a reloaded page; later changes are not shared."""
@@ -53,6 +58,7 @@ class AppState:
             ),
             replace(self.mistakes),
             replace(self.data),
+            self.has_shortcuts,
         )
 
     def set_architecture(self, architecture: Architecture, recipe: Recipe | None = None) -> None:
@@ -122,9 +128,7 @@ def _create_state() -> AppState:
         workspaces.move_to_end(token)
         while len(workspaces) > _MAX_WORKSPACES:
             workspaces.popitem(last=False)
-    linked_run = find_run_or_none(st.query_params.get("run"))
-    if linked_run and linked_run.id != st.query_params.get("run"):
-        linked_run = None  # an address must hold the whole id
+    linked_run = _take_linked_run(state)
     active_runs = get_scheduler().list_active_runs()
     link = st.query_params.get("net")
     if link:
@@ -134,6 +138,24 @@ def _create_state() -> AppState:
     elif not known and active_runs:
         state.attach(active_runs[0], load_into_editor=True)
     return state
+
+
+def _take_linked_run(state: AppState) -> Run | None:
+    """Find the run that the page's address names; an unknown one is removed from the address, with a notice."""
+    run_id = st.query_params.get("run")
+    run = find_run_or_none(run_id)
+    if run is not None and run.id == run_id:  # an address must hold the whole id
+        return run
+    if run_id is not None:
+        st.query_params.pop("run")
+        if state.training.run_id == run_id:
+            state.detach()
+        state.notice = UnknownNameError(
+            f"There is no run {run_id!r:.40}.",
+            expected="The address names a run of this server.",
+            fix="Choose a run on the Runs page; a deleted one is gone.",
+        )
+    return None
 
 
 def _load_share_link(state: AppState, link: str) -> None:

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { cellStrength, largestError } from "../../playground/ui/components/confusion_matrix.js"
 import { boxStyle } from "../../playground/ui/components/gallery.js"
+import { isKeyOfControl } from "../../playground/ui/components/keyboard_guard.js"
 import { textSize } from "../../playground/ui/components/layer_strip.js"
 import { resolveServerPath, themeLayout } from "../../playground/ui/components/live_chart.js"
 import { createScale, findNearest, thumbnailStyle } from "../../playground/ui/components/scatter_plot.js"
@@ -34,6 +35,22 @@ describe("confusion matrix", () => {
     assert.equal(cellStrength(7, { isCorrect: false, rowTotal: 100, largest: 7 }), 80)
     assert.ok(cellStrength(1, { isCorrect: false, rowTotal: 100, largest: 1000 }) > 18)
     assert.equal(cellStrength(0, { isCorrect: false, rowTotal: 100, largest: 7 }), 0)
+  })
+})
+
+describe("keyboard guard", () => {
+  const plain = { ctrlKey: false, metaKey: false, altKey: false }
+
+  test("keys of a focused control do not reach the page's shortcuts", () => {
+    for (const key of [" ", "s", "E", "Delete"]) {
+      assert.equal(isKeyOfControl({ ...plain, key }, false), true, key)
+      assert.equal(isKeyOfControl({ ...plain, key }, true), false, key)
+    }
+  })
+
+  test("Escape and combinations do", () => {
+    assert.equal(isKeyOfControl({ ...plain, key: "Escape" }, false), false)
+    assert.equal(isKeyOfControl({ ...plain, key: "s", ctrlKey: true }, false), false)
   })
 })
 

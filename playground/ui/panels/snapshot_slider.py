@@ -13,6 +13,7 @@ from playground.interpret.editing import apply_edits
 from playground.interpret.model import Model, load_model
 from playground.ui import html
 from playground.ui.services import get_pretrained
+from playground.ui.shortcuts import get_shortcut
 from playground.ui.state import AppState, get_app_state, get_run_history
 
 PLAYBACK_INTERVAL_S = 0.7
@@ -64,37 +65,42 @@ def choose_run(state: AppState, *, key: str) -> Run:
     return choices[chosen_id]
 
 
-def choose_snapshot(run: Run, *, key: str) -> Model:
-    """Render the choice of a snapshot and load its model with the run's edits; at first the newest snapshot."""
+def choose_snapshot(run: Run, *, key: str, default_step: int | None = None) -> Model:
+    """Render the choice of a snapshot and load its model with the run's edits.
+
+    At first the snapshot at ``default_step`` is selected, or the newest one.
+    """
     state = get_app_state()
     steps = run.list_snapshot_steps()
     if len(steps) > 1:
-        _render_slider(state, run, steps, key)
+        _render_slider(state, run, steps, key, default_step)
     elif state.inspect.is_playing:  # another run replaced the one that was playing
         state.inspect.is_playing = False
         st.rerun()
-    step = get_selected_step(state, run, steps) if steps else None
+    step = get_selected_step(state, run, steps, default_step) if steps else None
     return apply_edits(load_model(run, step), state.inspect.edits.get(run.id, ()))
 
 
-def get_selected_step(state: AppState, run: Run, steps: tuple[int, ...]) -> int:
-    """Return the selected step, or the nearest one with a snapshot; without a selection the newest."""
+def get_selected_step(state: AppState, run: Run, steps: tuple[int, ...], default_step: int | None = None) -> int:
+    """Return the selected step, else ``default_step``, or the nearest one with a snapshot; without both the newest."""
     selected = state.inspect.selected_steps.get(run.id)
-    return steps[-1] if selected is None else min(steps, key=lambda step: abs(step - selected))
+    wanted = default_step if selected is None else selected
+    return steps[-1] if wanted is None else min(steps, key=lambda step: abs(step - wanted))
 
 
-def _render_slider(state: AppState, run: Run, steps: tuple[int, ...], key: str) -> None:
+def _render_slider(state: AppState, run: Run, steps: tuple[int, ...], key: str, default_step: int | None) -> None:
     history = get_run_history(run)
     start = "initial weights" if run.initial_state_path.exists() else "untrained"
     slider_key = f"{key}-{run.id}"
     if state.inspect.is_playing:
         _advance_playback(state, run, steps)
-    st.session_state[slider_key] = get_selected_step(state, run, steps)
+    st.session_state[slider_key] = get_selected_step(state, run, steps, default_step)
 
     def store_choice() -> None:
         current, chosen_step = get_app_state(), st.session_state[slider_key]
         current.inspect.selected_steps[run.id] = None if chosen_step == steps[-1] else chosen_step
         current.inspect.is_playing = False
+        current.mistakes.held_snapshot = None
 
     st.select_slider(
         "Step",
@@ -110,7 +116,7 @@ def _render_slider(state: AppState, run: Run, steps: tuple[int, ...], key: str) 
         icon=":material/pause:" if state.inspect.is_playing else ":material/play_arrow:",
         on_click=_toggle_playback,
         args=(run.id, steps),
-        shortcut="Space",
+        shortcut=get_shortcut("Space"),
         help="Play the snapshots from the selected step to the newest; from the newest, start over.",
     )
 

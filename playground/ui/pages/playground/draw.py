@@ -40,6 +40,7 @@ from playground.ui.page_states import ImageUpload
 from playground.ui.pages.playground.feature_strip import render_feature_strip
 from playground.ui.pages.playground.teach import render_teach_popover, render_teach_result
 from playground.ui.services import get_pretrained, get_scheduler
+from playground.ui.shortcuts import get_shortcut
 from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
 
 REFRESH_INTERVAL_S = 3.0
@@ -160,7 +161,11 @@ def _render_buttons(state: AppState, input_spec: InputSpec, model_input: ModelIn
     test_size = input_spec.dataset.test_size
     with st.container(horizontal=True, gap="small", key="draw-buttons"):
         st.button(
-            "Clear", key="canvas-clear", on_click=_clear_canvas, shortcut="Delete", help="Clear the canvas (Delete)."
+            "Clear",
+            key="canvas-clear",
+            on_click=_clear_canvas,
+            shortcut=get_shortcut("Delete"),
+            help="Clear the canvas (Delete).",
         )
         st.button("Undo", key="canvas-undo", on_click=_undo_drawing, help="Undo the last change of the canvas.")
         st.button(
@@ -176,7 +181,7 @@ def _render_buttons(state: AppState, input_spec: InputSpec, model_input: ModelIn
             key="canvas-eraser",
             type="primary" if state.drawing.is_erasing else "secondary",
             on_click=_toggle_eraser,
-            shortcut="E",
+            shortcut=get_shortcut("E"),
             help="Erase instead of drawing (E). Press again for the pen.",
         )
         _render_pen_popover(state, input_spec)

@@ -23,6 +23,7 @@ from playground.ui.pages.playground.transfer import render_transfer_notice, rend
 from playground.ui.panels.download import render_download_panel
 from playground.ui.panels.share import render_import_popover, render_share_popover
 from playground.ui.services import get_scheduler
+from playground.ui.shortcuts import get_shortcut
 from playground.ui.state import AppState, get_app_state
 
 INPUT_ROW_ID = "input"
@@ -300,7 +301,7 @@ def _render_buttons(state: AppState) -> None:
             key="undo",
             on_click=_undo_network_edit,
             disabled=not can_undo,
-            shortcut="Z",
+            shortcut=get_shortcut("Z"),
             help="Undo the last edit (Z).",
         )
         st.button(

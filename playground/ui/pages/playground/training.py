@@ -21,6 +21,7 @@ from playground.ui.pages.playground.fork import render_fork_popover
 from playground.ui.pages.playground.transfer import find_scratch_run, render_transfer_comparison
 from playground.ui.panels.recipe import render_recipe_form
 from playground.ui.services import find_run_or_none, get_scheduler
+from playground.ui.shortcuts import get_shortcut
 from playground.ui.state import AppState, get_app_state, get_run_history
 
 _MIN_ACCURACY_RISE = 0.005  # between the last two evaluations on the validation set
@@ -213,7 +214,7 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
                 "Pause",
                 key="train-pause",
                 type="primary",
-                shortcut="Space",
+                shortcut=get_shortcut("Space"),
                 on_click=actions.pause,
                 disabled=not can_control,
             )
@@ -222,14 +223,14 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
                 "Resume" if can_continue and history.status != "waiting" else "Train",
                 key="train-start",
                 type="primary",
-                shortcut="Space",
+                shortcut=get_shortcut("Space"),
                 on_click=actions.start_or_resume,
                 disabled=is_blocked,
             )
         st.button(
             "Step",
             key="train-step",
-            shortcut="S",
+            shortcut=get_shortcut("S"),
             on_click=actions.start_or_resume,
             kwargs={"batches": 1},
             disabled=is_blocked,
