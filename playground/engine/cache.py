@@ -18,6 +18,7 @@ Step = TypeVar("Step")
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+_MAX_ABANDONED = 4  # resumable computations without a caller
 _MIN_ENTRY_BYTES = 64  # else values without arrays would never be evicted
 
 
@@ -30,6 +31,7 @@ class _Entry(Generic[Value]):
 @dataclass
 class _SharedComputation(Generic[Value]):
     steps: Generator[Any, None, Value]
+    is_resumable: bool
     result: "Future[Value]" = field(default_factory=Future)
     lock: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
@@ -88,18 +90,19 @@ class ByteBoundedCache(Generic[Key, Value]):
             return value
 
     def get_or_compute_in_steps(
-        self, key: Key, compute: Callable[[], Generator[Step, None, Value]]
+        self, key: Key, compute: Callable[[], Generator[Step, None, Value]], *, is_resumable: bool = False
     ) -> Generator[Step, None, Value]:
         """Return the cached value, or the one that a generator returns; yields the generator's steps.
 
         Callers that ask for the same missing key at a time share one generator and take its steps by turns. One that
-        stops in the middle leaves the rest to the others; after the last one has left, the next begins anew. An error
-        is raised in all of them.
+        stops in the middle leaves the rest to the others. After the last one has left, nothing is computed, and the
+        generator is closed; a resumable one, which must hold nothing but memory, is kept for the next caller until
+        four others were left. An error is raised in all callers.
         """
         with self._lock:
             if entry := self._entries.get(key):
                 return entry.value
-            computation = self._computations.setdefault(key, _SharedComputation(compute()))
+            computation = self._computations.setdefault(key, _SharedComputation(compute(), is_resumable))
             computation.users += 1
         try:
             while True:
@@ -116,10 +119,21 @@ class ByteBoundedCache(Generic[Key, Value]):
                         return computation.result.result()
                 yield step
         finally:
-            with self._lock:
-                computation.users -= 1
-                if not computation.users:
-                    del self._computations[key]
+            for left in self._leave(key, computation):
+                left.steps.close()
+
+    def _leave(self, key: Key, computation: _SharedComputation[Value]) -> list[_SharedComputation[Value]]:
+        """Note that a caller has left; return the computations to close."""
+        with self._lock:
+            computation.users -= 1
+            if computation.users:
+                return []
+            del self._computations[key]
+            if not computation.is_resumable or computation.result.done():
+                return [computation]
+            self._computations[key] = computation  # the last one of those that were left
+            abandoned = [other for other in self._computations if not self._computations[other].users]
+            return [self._computations.pop(oldest) for oldest in abandoned[:-_MAX_ABANDONED]]
 
     def clear(self) -> None:
         """Drop all values."""

@@ -1,6 +1,10 @@
 """Progress of long work: the one type that downloads, evaluation, projections and background tasks report."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -15,3 +19,17 @@ class Progress:
     def fraction(self) -> float:
         """Completed share, 0 to 1; 0 while the total is unknown."""
         return min(1.0, self.completed / self.total) if self.total else 0.0
+
+
+Steps: TypeAlias = Generator[Progress, None, Result]
+"""Work in steps: yields its progress after each and returns its result. Closing the generator cancels the work."""
+
+
+def run_to_end(steps: Generator[Any, None, Result]) -> Result:
+    """Do all steps of work and return its result, without showing the progress."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result

@@ -16,7 +16,7 @@ from playground.engine.cache import ByteBoundedCache, cached
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits, list_module_ranges
-from playground.engine.progress import Progress
+from playground.engine.progress import Progress, Steps, run_to_end
 from playground.engine.runs.imported_weights import create_run_from_weights
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
@@ -149,45 +149,43 @@ def _find_editable_module(model: Model, layer_index: int) -> int:
     return module_range.start + offset
 
 
-def measure_edits(model: Model, edits: tuple[Edit, ...], data: LabeledImages) -> EditComparison:
-    """Evaluate a network before and after edits, on as many images of ``data`` as fit two seconds.
+def measure_edits(model: Model, edits: tuple[Edit, ...], data: LabeledImages) -> Steps[EditComparison]:
+    """Evaluate a network before and after edits, on as many images of ``data`` as fit two seconds, in steps.
 
-    The outputs of the layers below the first edit are cached where they fit in memory.
+    The result is cached, and the outputs of the layers below the first edit where they fit in memory.
     """
-    # The caches do not keep the images.
-    return _comparison_cache.get_or_compute((model, edits, weakref.ref(data)), lambda: _compare(model, edits, data))
+    key = (model, edits, weakref.ref(data))  # the caches do not keep the images
+    return _comparison_cache.get_or_compute_in_steps(key, lambda: _compare(model, edits, data), is_resumable=True)
 
 
-def _compare(model: Model, edits: tuple[Edit, ...], data: LabeledImages) -> EditComparison:
+def _compare(model: Model, edits: tuple[Edit, ...], data: LabeledImages) -> Steps[EditComparison]:
     first = min(_find_editable_module(model, edit.layer_index) for edit in edits) if edits else 0
-    prefix = _get_prefix(model, data, _limit_image_count(model, len(data)), first)
-    before = prefix.baseline
-    after = prefix.evaluate(apply_edits(model, edits)) if edits else before
-    return EditComparison(before, after)
+    prefix, before = yield from _get_prefix(model, data, _limit_image_count(model, len(data)), first)
+    return EditComparison(before, (yield from prefix.evaluate(apply_edits(model, edits))) if edits else before)
 
 
-def compute_ablation_scores(
-    model: Model, layer_index: int, data: LabeledImages
-) -> Iterator[tuple[Progress, tuple[AblationScore, ...]]]:
-    """Ablate the channels of a layer one by one: (progress, scores so far, least important first).
+def compute_ablation_scores(model: Model, layer_index: int, data: LabeledImages) -> Steps[tuple[AblationScore, ...]]:
+    """Ablate the channels of a layer one by one; the scores, least important first, are cached.
 
     The number of images, 64 to 1,000, is chosen so that all channels together take four times as long as
     ``measure_edits``.
     """
+    key = (model, layer_index, weakref.ref(data))  # the cache does not keep the images
+    return _ablation_cache.get_or_compute_in_steps(key, lambda: _ablate(model, layer_index, data), is_resumable=True)
+
+
+def _ablate(model: Model, layer_index: int, data: LabeledImages) -> Steps[tuple[AblationScore, ...]]:
     module_index = _find_editable_module(model, layer_index)
     weight = model.module[module_index].weight
     channels = len(weight) if isinstance(weight, Tensor) else 0
     count = min(_MAX_ABLATION_IMAGES, _limit_image_count(model, len(data), 4 * _MAX_MULTIPLY_ADDS / max(1, channels)))
-    prefix = _get_prefix(model, data, count, module_index)
-    before = prefix.baseline
+    prefix, before = yield from _get_prefix(model, data, count, module_index)
     scores: list[AblationScore] = []
     for channel in range(channels):
-        after = prefix.evaluate(_copy_with_edits(model, (ChannelScale(layer_index, channel, 0.0),)))
+        yield Progress(f"{channel} of {channels} channels", channel, channels)
+        after = run_to_end(prefix.evaluate(_copy_with_edits(model, (ChannelScale(layer_index, channel, 0.0),))))
         scores.append(AblationScore(channel, before.accuracy - after.accuracy, after.loss - before.loss, after.size))
-        yield (
-            Progress("Evaluating the network without each channel", channel + 1, channels),
-            tuple(sorted(scores, key=lambda score: (score.accuracy_drop, score.loss_increase, score.channel))),
-        )
+    return tuple(sorted(scores, key=lambda score: (score.accuracy_drop, score.loss_increase, score.channel)))
 
 
 def save_edited(
@@ -222,57 +220,66 @@ def _limit_image_count(model: Model, count: int, budget: float = _MAX_MULTIPLY_A
     return min(count, max(_MIN_IMAGES, int(budget / cost)))
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Prefix:
-    """Images, the inputs of module ``first_module`` (cached where they fit), and the unedited network's evaluation."""
+    """Images, and the inputs of module ``first_module`` for them (None where they do not fit in memory)."""
 
     model: Model
     images: LabeledImages
     first_module: int
-    prefix_outputs: list[Tensor] | None
+    outputs: list[Tensor] | None
 
-    def __post_init__(self) -> None:
-        self.baseline = self.evaluate(self.model)
-
-    def evaluate(self, model: Model) -> Evaluation:
+    def evaluate(self, model: Model) -> Steps[Evaluation]:
         """Evaluate a network that is the same below ``first_module``."""
-        with torch.inference_mode():
-            inputs = self.prefix_outputs or _iterate_prefix_outputs(self.model, self.images, self.first_module)
-            logits = torch.cat([expand_to_class_logits(model.module[self.first_module :](maps)) for maps in inputs])
-            return Evaluation.from_logits(logits, self.images.labels)
+        inputs = self.outputs or _iterate_prefix_outputs(self.model, self.images, self.first_module)
+        logits: list[Tensor] = []
+        for maps in inputs:
+            with torch.inference_mode():
+                logits.append(expand_to_class_logits(model.module[self.first_module :](maps)))
+            yield Progress("Measuring", sum(map(len, logits)), len(self.images))
+        return Evaluation.from_logits(torch.cat(logits), self.images.labels)
 
 
 _comparison_cache: ByteBoundedCache[tuple[Model, tuple[Edit, ...], weakref.ref[LabeledImages]], EditComparison] = (
     ByteBoundedCache(_MAX_CACHED_BYTES)
 )
-_prefix_cache: ByteBoundedCache[tuple[Model, weakref.ref[LabeledImages], int, int], _Prefix] = ByteBoundedCache(
-    _MAX_PREFIX_BYTES
+_ablation_cache: ByteBoundedCache[tuple[Model, int, weakref.ref[LabeledImages]], tuple[AblationScore, ...]] = (
+    ByteBoundedCache(2**20)
+)
+_prefix_cache: ByteBoundedCache[tuple[Model, weakref.ref[LabeledImages], int, int], tuple[_Prefix, Evaluation]] = (
+    ByteBoundedCache(_MAX_PREFIX_BYTES)
 )
 
 
-def _get_prefix(model: Model, data: LabeledImages, count: int, first_module: int) -> _Prefix:
+def _get_prefix(model: Model, data: LabeledImages, count: int, first_module: int) -> Steps[tuple[_Prefix, Evaluation]]:
+    """Compute the inputs of a module, and the evaluation of the network that they belong to."""
     count = min(count, len(data))
 
-    def compute() -> _Prefix:
+    def compute() -> Steps[tuple[_Prefix, Evaluation]]:
         _prefix_cache.clear()  # frees the memory of another one before this one is computed
         images = data.sample(count) if count < len(data) else data
-        return _Prefix(model, images, first_module, _compute_prefix_outputs(model, images, first_module))
+        outputs = yield from _compute_prefix_outputs(model, images, first_module)
+        prefix = _Prefix(model, images, first_module, outputs)
+        return prefix, (yield from prefix.evaluate(model))
 
-    return _prefix_cache.get_or_compute((model, weakref.ref(data), count, first_module), compute)
+    return _prefix_cache.get_or_compute_in_steps((model, weakref.ref(data), count, first_module), compute)
 
 
-def _compute_prefix_outputs(model: Model, images: LabeledImages, first_module: int) -> list[Tensor] | None:
-    outputs, size = [], 0
-    with torch.inference_mode():
-        for maps in _iterate_prefix_outputs(model, images, first_module):
-            size += maps.nbytes
-            if size > _MAX_PREFIX_BYTES:
-                return None
-            outputs.append(maps)
+def _compute_prefix_outputs(model: Model, images: LabeledImages, first_module: int) -> Steps[list[Tensor] | None]:
+    outputs: list[Tensor] = []
+    size = 0
+    for maps in _iterate_prefix_outputs(model, images, first_module):
+        size += maps.nbytes
+        if size > _MAX_PREFIX_BYTES:
+            return None
+        outputs.append(maps)
+        yield Progress("Measuring", sum(map(len, outputs)), len(images))
     return outputs
 
 
 def _iterate_prefix_outputs(model: Model, images: LabeledImages, first_module: int) -> Iterator[Tensor]:
     """Compute the inputs of module ``first_module``, batch by batch."""
     for batch in torch.split(images.images, _BATCH_SIZE):
-        yield model.module[:first_module](scale_pixels(batch))
+        with torch.inference_mode():
+            maps = model.module[:first_module](scale_pixels(batch))
+        yield maps

@@ -1,17 +1,24 @@
-"""Long computations on a page: a progress bar meanwhile, and a button that cancels."""
+"""Long computations on a page: bounded over all sessions, with a progress bar, and canceled by any click."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import os
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import NoReturn, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
-from playground.engine.progress import Progress
-from playground.errors import PlaygroundError
+from playground.engine.progress import Steps
 
+Step = TypeVar("Step")
 Result = TypeVar("Result")
+
+MAX_CONCURRENT_STEPS = max(2, (os.cpu_count() or 2) // 2)
+"""Number of sessions that compute at a time; the others wait for their turn. The other cores are for training."""
+
+_step_slots = threading.BoundedSemaphore(MAX_CONCURRENT_STEPS)
 
 
 def rerun_fragment_or_page() -> NoReturn:
@@ -36,17 +43,32 @@ def show_stop_button(key: str) -> Iterator[DeltaGenerator]:
         button.empty()
 
 
-def run_with_progress(steps: Iterator[tuple[Progress, Result | None]]) -> Result:
-    """Run a computation that yields (progress, None) and at last (progress, result), with a progress bar.
+def take_turns(steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
+    """Take the steps of a computation, waiting before each while ``MAX_CONCURRENT_STEPS`` sessions compute.
 
-    Any click stops the script and with it the computation. Raises PlaygroundError if there is no result.
+    Between two steps the script can be stopped: by a click, or because the page was left. Then the computation ends,
+    unless other sessions wait for it, too.
     """
-    container = st.empty()
-    result: Result | None = None
-    for progress, result in steps:
-        if result is None:
+    with closing(steps):
+        while True:
+            with _step_slots:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    result: Result = end.value
+                    return result
+            yield step
+
+
+def run_with_progress(steps: Steps[Result], container: DeltaGenerator | None = None) -> Result:
+    """Run a computation with a progress bar in a container, which is emptied afterwards."""
+    container = container or st.empty()
+    with closing(take_turns(steps)) as turns:
+        while True:
+            try:
+                progress = next(turns)
+            except StopIteration as end:
+                container.empty()
+                result: Result = end.value
+                return result
             container.progress(progress.fraction, f"{progress.stage} …")
-    container.empty()
-    if result is None:
-        raise PlaygroundError("The computation ended without a result.", fix="Try again.")
-    return result

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from playground.engine.progress import run_to_end
 from playground.engine.runs.repository import read_run
 from playground.engine.runs.run import Run
 from playground.interpret.activations.breakdown import explain_channel
@@ -56,8 +57,7 @@ def test_confusion_opens_image_whose_arithmetic_and_edits_match_the_python_api(p
     cell = page.get_by_label(re.compile("^True 4, predicted 9: "))
     expect(cell).to_be_visible(timeout=60_000)
     data = load_evaluation_images("mnist")
-    *_, (_, evaluation) = predict_dataset(model, data)
-    assert evaluation is not None
+    evaluation = run_to_end(predict_dataset(model, data))
     indices = evaluation.find_confusions(4, 9)
     expect(cell).to_have_text(str(len(indices)))
     idle(page)
@@ -106,7 +106,7 @@ def test_confusion_opens_image_whose_arithmetic_and_edits_match_the_python_api(p
     # Edit: the accuracy equals the Python API's.
     choose_in(page, "inside-view", "Edit")
     press(page, "operate-off")
-    effect = measure_edits(model, (ChannelScale(2, number, 0.0),), data)
+    effect = run_to_end(measure_edits(model, (ChannelScale(2, number, 0.0),), data))
     figures = page.locator(".pg-figures b")
     expect(figures.nth(1)).to_have_text(f"{effect.after.accuracy:.2%}", timeout=30_000)
     expect(figures.nth(0)).to_have_text(f"{effect.before.accuracy:.2%}")

@@ -106,6 +106,36 @@ def test_computation_goes_on_without_a_caller_that_stops_and_begins_anew_without
     assert not cache._computations
 
 
+def test_resumable_computation_waits_for_the_next_caller() -> None:
+    cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
+    taken: list[int] = []
+    stopped = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken), is_resumable=True)
+    next(stopped)
+    stopped.close()
+    assert list(cache.get_or_compute_in_steps("key", lambda: count_to_two(taken), is_resumable=True)) == [2]
+    assert taken == [1, 2]
+    assert not cache._computations
+
+
+def test_few_computations_without_a_caller_are_kept() -> None:
+    cache: ByteBoundedCache[int, bytes] = ByteBoundedCache(303)
+    closed: list[int] = []
+
+    def compute(number: int) -> Generator[int, None, bytes]:
+        try:
+            yield number
+        finally:
+            closed.append(number)
+        return b""
+
+    for number in range(6):
+        stopped = cache.get_or_compute_in_steps(number, lambda number=number: compute(number), is_resumable=True)
+        next(stopped)
+        stopped.close()
+    assert closed == [0, 1]
+    assert list(cache._computations) == [2, 3, 4, 5]
+
+
 def test_failed_steps_raise_in_every_caller_and_are_tried_again() -> None:
     cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
 

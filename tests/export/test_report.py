@@ -39,6 +39,7 @@ from playground.core.schedules.cosine import Cosine
 from playground.engine.data.batch import LabeledImages
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model
+from playground.engine.progress import run_to_end
 from playground.engine.runs.initial_state import InitialState, save_initial_state
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
@@ -158,7 +159,7 @@ def made(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def evaluation_of(run: Run) -> Evaluation:
-    *_, (_, found) = predict_dataset(load_model(run), some_images(run.record.architecture))
+    found = run_to_end(predict_dataset(load_model(run), some_images(run.record.architecture)))
     assert found is not None
     return found
 

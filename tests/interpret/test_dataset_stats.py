@@ -6,14 +6,15 @@ import pytest
 from playground.core.augmentations.flip import Flip
 from playground.core.augmentations.noise import Noise
 from playground.core.augmentations.shift import Shift
-from playground.engine.data.dataset_lookup import load_dataset_tensors
+from playground.engine.data.dataset_lookup import load_labeled_images
 from playground.engine.data.splits import load_test_images
+from playground.engine.progress import run_to_end
 from playground.interpret.dataset_stats import compute_dataset_stats, make_augmented_copies
 
 
 @pytest.fixture(scope="module")
 def seen():
-    return compute_dataset_stats("mnist", 3)
+    return run_to_end(compute_dataset_stats("mnist", 3))
 
 
 def test_every_image_is_counted(seen) -> None:
@@ -23,15 +24,15 @@ def test_every_image_is_counted(seen) -> None:
 
 
 def test_averages_are_of_the_class(seen) -> None:
-    tensors = load_dataset_tensors("mnist")
-    ones = tensors["train_images"][tensors["train_labels"] == 1].numpy()
+    train = load_labeled_images("mnist", "train")
+    ones = train.images[train.labels == 1].numpy()
     assert np.allclose(seen.class_means[1], ones.mean(axis=0) / 255, atol=1e-5)
 
 
 def test_examples_are_the_first_of_each_class(seen) -> None:
-    tensors = load_dataset_tensors("mnist")
-    first = int((tensors["train_labels"] == 7).nonzero()[0])
-    assert np.allclose(seen.examples[7, 0], tensors["train_images"][first].numpy() / 255)
+    train = load_labeled_images("mnist", "train")
+    first = int((train.labels == 7).nonzero()[0])
+    assert np.allclose(seen.examples[7, 0], train.images[first].numpy() / 255)
     assert seen.examples.shape == (10, 3, 1, 28, 28)
 
 

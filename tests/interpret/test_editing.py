@@ -13,6 +13,7 @@ from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Conv2d, Flatten, Linear, Output
 from playground.core.presets import get_recipe_preset
 from playground.engine.data.batch import LabeledImages, scale_pixels
+from playground.engine.progress import run_to_end
 from playground.engine.runs.initial_state import load_initial_state
 from playground.engine.runs.repository import create_run, find_run
 from playground.engine.training.evaluate import evaluate
@@ -52,14 +53,14 @@ def make_lit_pixel_images(times: int = 60) -> LabeledImages:
 
 def test_ablating_a_channel_removes_its_class() -> None:
     model = make_one_channel_per_class_model()
-    before, after = measure_edits(model, (ChannelScale(1, 2, 0.0),), make_lit_pixel_images())
+    before, after = run_to_end(measure_edits(model, (ChannelScale(1, 2, 0.0),), make_lit_pixel_images()))
     assert before.size == after.size == 240
     assert before.accuracy == 1.0
     assert after.accuracy == 0.75
     assert before.per_class_accuracy == (1.0,) * 4
     assert after.per_class_accuracy == (1.0, 1.0, 0.0, 1.0)
     assert model.module[1].weight[2, 2] == 1.0  # the original is unchanged
-    assert measure_edits(model, (), make_lit_pixel_images()).after.accuracy == 1.0
+    assert run_to_end(measure_edits(model, (), make_lit_pixel_images())).after.accuracy == 1.0
 
 
 def test_edits_apply_in_order_to_a_copy() -> None:
@@ -77,8 +78,7 @@ def test_edits_apply_in_order_to_a_copy() -> None:
 
 
 def test_unused_channel_has_the_lowest_ablation_score() -> None:
-    *_, (progress, scores) = compute_ablation_scores(make_one_channel_per_class_model(), 1, make_lit_pixel_images())
-    assert progress.fraction == 1.0
+    scores = run_to_end(compute_ablation_scores(make_one_channel_per_class_model(), 1, make_lit_pixel_images()))
     # Without channel 0 all logits of its images are equal, and argmax takes the first class: no decrease either.
     assert [(one.channel, one.accuracy_drop) for one in scores[:2]] == [(4, 0.0), (0, 0.0)]
     assert [one.accuracy_drop for one in scores[2:]] == pytest.approx([0.25] * 3, abs=0.08)  # of a sample of the images
@@ -100,7 +100,7 @@ def test_measured_edits_equal_evaluating_the_edited_model(architecture: Architec
     for _ in range(2):
         index = data.draw(st.sampled_from(indices))
         edits = (ChannelScale(index, 0, data.draw(st.sampled_from((0.0, 0.5, -1.0)))),)
-        before, after = measure_edits(model, edits, LabeledImages(pixels, labels))
+        before, after = run_to_end(measure_edits(model, edits, LabeledImages(pixels, labels)))
         images = LabeledImages(pixels, labels).sample(before.size)
         assert before.accuracy == pytest.approx(evaluate(model.module, images).accuracy)
         assert after.accuracy == pytest.approx(evaluate(apply_edits(model, edits).module, images).accuracy)
@@ -112,7 +112,7 @@ def test_edits_of_threads_with_different_models_do_not_mix() -> None:
 
     def measure(index: int) -> tuple[float, ...]:
         edits = (ChannelScale(1, index % 4, 0.0), ChannelScale(2, index % 3, -1.0))
-        return measure_edits(models[index % 4], edits, data).after.per_class_accuracy
+        return run_to_end(measure_edits(models[index % 4], edits, data)).after.per_class_accuracy
 
     expected = [measure(index) for index in range(24)]
     with ThreadPoolExecutor(8) as pool:
@@ -160,7 +160,7 @@ def test_edited_model_is_saved_as_a_resumable_run() -> None:
     model = make_one_channel_per_class_model()
     parent = create_run(model.architecture, get_recipe_preset("sprint").recipe, name="Mine")
     edits = (ChannelScale(1, 2, 0.0),)
-    saved = save_edited(parent, model, edits, measure_edits(model, edits, make_lit_pixel_images()).after)
+    saved = save_edited(parent, model, edits, run_to_end(measure_edits(model, edits, make_lit_pixel_images())).after)
     found = find_run(saved.id)
     assert (found.record.parent, found.record.name) == (parent.id, "Mine › edited")
     images = scale_pixels(make_lit_pixel_images(1).images)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from playground.core.architecture import Architecture
+from playground.engine.progress import run_to_end
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
@@ -53,15 +54,15 @@ def look_through_everything(run: Run) -> None:
             attribute(model, image, 1, method)
     list(find_counterfactual(model, image, steps=5))
     list(maximize_activation(model, 0, 0, settings=MaximizationSettings(steps=4)))
-    list(find_top_activations(model, data, 0))
-    list(predict_dataset(model, data))
-    list(measure_robustness(model, data, count=8))
+    run_to_end(find_top_activations(model, data, 0))
+    run_to_end(predict_dataset(model, data))
+    run_to_end(measure_robustness(model, data, count=8))
     PcaProjection.fit(extract_layer_features(model, data.images, last))
     place = next(
         step.index for step in model.architecture.resolve_layers() if step.layer.get_channel_module_index() is not None
     )
-    measure_edits(model, (ChannelScale(place, 0, 0.0),), data)
-    list(compute_ablation_scores(model, place, data))
+    run_to_end(measure_edits(model, (ChannelScale(place, 0, 0.0),), data))
+    run_to_end(compute_ablation_scores(model, place, data))
 
 
 def recorded(architecture: Architecture, *, looks: bool) -> tuple[dict[str, torch.Tensor], list[object]]:

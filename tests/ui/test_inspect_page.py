@@ -25,17 +25,22 @@ from playground.core.layers import (
     Residual,
 )
 from playground.core.presets import get_architecture_preset, get_recipe_preset
+from playground.engine.data.batch import LabeledImages
+from playground.engine.metrics import Evaluation
 from playground.engine.model.build import build_model
+from playground.engine.progress import Steps
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.interpret.editing import ChannelScale, KernelEdit
-from playground.interpret.evaluation.predictions import load_run_test_images
+from playground.interpret.evaluation.predictions import is_evaluated, load_run_test_images, predict_dataset
+from playground.interpret.model import Model
 from playground.ui import services
 from playground.ui.page_states import EditorState, InspectState, MistakesState
 from playground.ui.pages.inspect import top_activations
 from playground.ui.pages.inspect.page import VIEWS
 from playground.ui.pages.mistakes import calibration
+from playground.ui.pages.mistakes import page as mistakes_page
 from playground.ui.panels import edit
 from playground.ui.state import AppState
 from tests.ui.test_pages import NoWorkers, html_of
@@ -266,3 +271,49 @@ def test_every_view_of_the_mistakes_page_renders(view: str, spoil: float | None)
     assert "accuracy on 1,000 test images" in html_of(page)
     page.toggle(key="mistakes-all").set_value(True).run()
     assert "accuracy on 10,000 test images" in html_of(page)
+
+
+def mistakes(run: Run) -> AppTest:
+    page = AppTest.from_function(_mistakes, default_timeout=120)
+    page.session_state["playground"] = AppState(
+        EditorState(run.record.architecture, run.record.recipe), inspect=InspectState(run_id=run.id)
+    )
+    return page.run()
+
+
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The step and the number of images of each evaluation that the Mistakes page asks for."""
+    asked: list[tuple[int, int]] = []
+
+    def predict(model: Model, data: LabeledImages) -> Steps[Evaluation]:
+        if not is_evaluated(model, data):
+            asked.append((model.step, len(data)))
+        return predict_dataset(model, data)
+
+    monkeypatch.setattr(mistakes_page, "predict_dataset", predict)
+    return asked
+
+
+def test_mistakes_page_shows_a_sample_first_and_then_all_test_images(evaluated: list[tuple[int, int]]) -> None:
+    page = mistakes(run_of(get_architecture_preset("tiny").architecture))
+    assert not page.exception
+    assert evaluated == [(20, 1000), (20, 10_000)]
+    assert "accuracy on 10,000 test images" in html_of(page)
+
+
+def test_mistakes_page_stays_at_one_step_while_the_run_trains(
+    evaluated: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "is_live", lambda _: True)
+    run = run_of(get_architecture_preset("tiny").architecture)
+    page = mistakes(run)
+    run.get_snapshot_path(30).write_bytes(run.get_snapshot_path(20).read_bytes())
+    page.session_state["playground"].mistakes.confusion_cell = (4, 9)
+    page.run()
+    assert "This page stays at step 20 while the run trains." in html_of(page)
+    assert {step for step, _ in evaluated} == {20}
+    assert len(evaluated) == 2, "a click evaluates nothing"
+    page.button(key="mistakes-newest").click().run()
+    assert "This page stays at step 30 while the run trains." in html_of(page)
+    assert not page.exception

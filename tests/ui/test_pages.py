@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -208,7 +208,7 @@ def test_read_only_data_folder_is_reported_with_a_fix(app: AppTest, monkeypatch:
 def test_damaged_dataset_is_reported_and_the_page_keeps_working(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     from playground.errors import AssetError
 
-    def damaged() -> None:
+    def damaged(split: str) -> NoReturn:
         raise AssetError("The bundled file train-images.xz cannot be used.", fix="Install CNN Playground again.")
 
     for parser in BUNDLED_LOADERS:

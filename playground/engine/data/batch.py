@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch.nn import functional
 from playground.core.shapes import Shape, format_shape
 from playground.engine.rng import make_generator
 from playground.errors import RecipeError
+
+StoredSplit = Literal["train", "test"]
+"""Splits that a dataset is stored in; validation images are taken from the training images."""
 
 _MAX_BYTES = 4 * 10**9
 _BATCH_SIZE = 1000

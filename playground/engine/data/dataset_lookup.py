@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from playground.core.architecture import Architecture
 from playground.core.datasets import CUSTOM_ORIGIN, DATASETS, Dataset
 from playground.core.recipe import MIN_VALIDATION_SIZE, Recipe
+from playground.engine.data.batch import LabeledImages, StoredSplit
 from playground.engine.data.custom.store import (
     find_custom_dataset,
     find_deleted_dataset,
@@ -18,6 +18,7 @@ from playground.engine.data.custom.store import (
 from playground.engine.data.fetch import is_downloaded, load_downloaded_tensors, raise_missing_data
 from playground.engine.data.mnist import load_mnist
 from playground.engine.data.pen_digits import load_pen_images
+from playground.engine.progress import Steps, run_to_end
 from playground.errors import UnknownNameError
 
 MIN_STEPS_PER_EPOCH = 8
@@ -81,26 +82,33 @@ def ensure_available(name: str) -> None:
         raise_missing_data(dataset)
 
 
-def load_dataset_tensors(name: str) -> dict[str, Tensor]:
-    """Load ``train_images`` uint8 (count, channels, height, width), ``train_labels`` int64 (count,), and ``test_…``.
+def load_labeled_images(name: str, split: StoredSplit) -> LabeledImages:
+    """Load the training or the test images, uint8 (count, channels, height, width); errors as in steps."""
+    return run_to_end(load_labeled_images_in_steps(name, split))
+
+
+def load_labeled_images_in_steps(name: str, split: StoredSplit) -> Steps[LabeledImages]:
+    """Load the training or the test images in steps; the other images are neither created nor read.
 
     Raises UnknownNameError, DatasetUnavailableError for a dataset that is not downloaded, AssetError or StorageError
     for damaged files.
     """
     dataset = find_dataset(name)
-    if dataset.download_mb:
-        return load_downloaded_tensors(name)
-    if dataset.origin == CUSTOM_ORIGIN:
-        return load_custom_tensors(name)
-    return BUNDLED_LOADERS[dataset.origin.parser]()
+    if dataset.origin != CUSTOM_ORIGIN and not dataset.download_mb:
+        return (yield from BUNDLED_LOADERS[dataset.origin.parser](split))
+    tensors = load_downloaded_tensors(name) if dataset.download_mb else load_custom_tensors(name)
+    return LabeledImages(tensors[f"{split}_images"], tensors[f"{split}_labels"])
 
 
-def _load_mnist_with_pen_digits() -> dict[str, Tensor]:
-    mnist, pen_digits = load_mnist(), load_pen_images()
-    return mnist | {f"train_{part}": torch.cat([mnist[f"train_{part}"], pen_digits[part]]) for part in pen_digits}
+def _load_mnist_with_pen_digits(split: StoredSplit) -> Steps[LabeledImages]:
+    mnist = yield from load_mnist(split)
+    if split == "test":
+        return mnist
+    pen_digits = yield from load_pen_images()
+    return LabeledImages(torch.cat([mnist.images, pen_digits.images]), torch.cat([mnist.labels, pen_digits.labels]))
 
 
-BUNDLED_LOADERS: dict[str, Callable[[], dict[str, Tensor]]] = {
+BUNDLED_LOADERS: dict[str, Callable[[StoredSplit], Steps[LabeledImages]]] = {
     "mnist": load_mnist,
     "mnist_with_pen_digits": _load_mnist_with_pen_digits,
 }

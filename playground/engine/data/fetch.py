@@ -16,7 +16,7 @@ from playground.engine.data.cache import is_cached, load_or_create_tensors
 from playground.engine.data.download import download_files
 from playground.engine.data.torchvision_sources import DatasetSource, datasets_folder, find_source
 from playground.engine.paths import make_write_error
-from playground.engine.progress import Progress
+from playground.engine.progress import Progress, Steps, run_to_end
 from playground.errors import DatasetUnavailableError
 
 
@@ -27,7 +27,9 @@ def is_downloaded(name: str) -> bool:
 
 def load_downloaded_tensors(name: str) -> dict[str, Tensor]:
     """Memory-map a downloaded dataset's tensors; raises DatasetUnavailableError if it is not downloaded yet."""
-    return load_or_create_tensors(_cache_name(name), lambda: raise_missing_data(DATASETS[name]))
+    if not is_downloaded(name):
+        raise_missing_data(DATASETS[name])
+    return run_to_end(load_or_create_tensors(_cache_name(name), lambda: raise_missing_data(DATASETS[name])))
 
 
 def raise_missing_data(dataset: Dataset) -> NoReturn:
@@ -50,8 +52,7 @@ def download_dataset(name: str) -> Iterator[Progress]:
     yield Progress("Checking the files")
     if not (source.extracted_files and all(file.is_valid_at(file.destination) for file in source.extracted_files)):
         yield from download_files(DATASETS[name].title, source.files)
-    yield Progress("Reading the files")
-    load_or_create_tensors(_cache_name(name), lambda: _read_source(source, folder))
+    yield from load_or_create_tensors(_cache_name(name), lambda: _read_source(source, folder))
 
 
 def list_required_files(name: str) -> tuple[tuple[Path, str], ...]:
@@ -63,7 +64,8 @@ def _cache_name(name: str) -> str:
     return f"dataset-{name}"
 
 
-def _read_source(source: DatasetSource, folder: Path) -> dict[str, Tensor]:
+def _read_source(source: DatasetSource, folder: Path) -> Steps[dict[str, Tensor]]:
+    yield Progress("Reading the files")
     try:
         return source.read(folder)
     except OSError as error:  # unpacking needs space

@@ -2,14 +2,15 @@
 
 import hashlib
 import lzma
-import tempfile
 from pathlib import Path
 
 from torch import Tensor
 
-from playground.engine.cache import cached
+from playground.engine.data.batch import LabeledImages, StoredSplit
 from playground.engine.data.cache import is_cached, load_or_create_tensors
+from playground.engine.data.idx import parse_idx
 from playground.engine.paths import find_bundled
+from playground.engine.progress import Progress, Steps
 from playground.errors import AssetError
 
 _SHA256 = {
@@ -18,38 +19,36 @@ _SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+_FILE_NAMES: dict[StoredSplit, tuple[str, str]] = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
 
 
-@cached(max_bytes=64 * 2**20)
-def load_mnist() -> dict[str, Tensor]:
-    """Memory-map the four tensors of MNIST; the first call unpacks them into the cache."""
-    return load_or_create_tensors(_cache_name(), lambda: _unpack_mnist(find_bundled("assets/mnist")))
+def load_mnist(split: StoredSplit) -> Steps[LabeledImages]:
+    """Memory-map the training or the test images; the first call unpacks them into the cache."""
+    tensors = yield from load_or_create_tensors(_get_cache_name(split), lambda: _unpack(split))
+    return LabeledImages(tensors["images"], tensors["labels"])
 
 
 def is_unpacked() -> bool:
-    """Return True if MNIST has been unpacked into the cache."""
-    return is_cached(_cache_name())
+    """Return True if the training images have been unpacked into the cache."""
+    return is_cached(_get_cache_name("train"))
 
 
-def _cache_name() -> str:
-    return f"mnist-{hashlib.sha256(''.join(_SHA256.values()).encode()).hexdigest()[:12]}"
+def _get_cache_name(split: StoredSplit) -> str:
+    digest = hashlib.sha256("".join(_SHA256[name] for name in _FILE_NAMES[split]).encode()).hexdigest()
+    return f"mnist-{split}-{digest[:12]}"
 
 
-def _unpack_mnist(folder: Path) -> dict[str, Tensor]:
-    # torchvision takes seconds to import and is needed only for unpacking.
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    tensors: dict[str, Tensor] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in _SHA256:
-            raw = Path(scratch) / name
-            raw.write_bytes(_read_verified(folder, name))
-            part = "train" if name.startswith("train") else "test"
-            if "images" in name:
-                tensors[f"{part}_images"] = read_image_file(str(raw)).unsqueeze(1).contiguous()
-            else:
-                tensors[f"{part}_labels"] = read_label_file(str(raw))
-    return tensors
+def _unpack(split: StoredSplit) -> Steps[dict[str, Tensor]]:
+    folder = find_bundled("assets/mnist")
+    contents = []
+    for name in _FILE_NAMES[split]:
+        yield Progress("Unpacking MNIST")
+        contents.append(_read_verified(folder, name))
+    images, labels = map(parse_idx, contents)
+    return {"images": images.unsqueeze(1), "labels": labels.long()}
 
 
 def _read_verified(folder: Path, name: str) -> bytes:

@@ -11,21 +11,23 @@ import torch
 from torch import Tensor
 
 from playground.core.datasets.mnist import PEN_VARIANTS_PER_DIGIT
-from playground.engine.cache import cached
+from playground.engine.data.batch import LabeledImages
 from playground.engine.data.cache import load_or_create_tensors
 from playground.engine.data.rasterize import rasterize
 from playground.engine.paths import find_bundled
+from playground.engine.progress import Progress, Steps
 from playground.engine.rng import derive_seed
 from playground.errors import AssetError
 
 _SHA256 = "3e3a965c4bd9754a0e0a9d92505ca66889bc4a00eeaac350ded56165b5acf54b"
+_DRAWINGS_PER_STEP = 20
 _PEN_WIDTH_RANGE = (1.6, 3.6)  # pixels; the range of MNIST's own lines
 
 
-@cached(max_bytes=32 * 2**20)
-def load_pen_images() -> dict[str, Tensor]:
-    """Load ``images`` uint8 (count, 1, 28, 28) and ``labels`` int64 (count,); the first call renders them (seconds)."""
-    return load_or_create_tensors(f"pens-{_SHA256[:12]}-{PEN_VARIANTS_PER_DIGIT}", _rasterize_all)
+def load_pen_images() -> Steps[LabeledImages]:
+    """Memory-map the rendered drawings, (count, 1, 28, 28); the first call renders them, which takes some seconds."""
+    tensors = yield from load_or_create_tensors(f"pens-{_SHA256[:12]}-{PEN_VARIANTS_PER_DIGIT}", _rasterize_all)
+    return LabeledImages(tensors["images"], tensors["labels"])
 
 
 def load_pen_drawings(stride: int = 1) -> list[dict[str, Any]]:
@@ -40,15 +42,15 @@ def load_pen_drawings(stride: int = 1) -> list[dict[str, Any]]:
     return [json.loads(line) for line in content.splitlines()[::stride]]
 
 
-def _rasterize_all() -> dict[str, Tensor]:
+def _rasterize_all() -> Steps[dict[str, Tensor]]:
     generator = np.random.default_rng(derive_seed("pens"))
     drawings = load_pen_drawings()
     widths = generator.uniform(*_PEN_WIDTH_RANGE, size=(len(drawings), PEN_VARIANTS_PER_DIGIT))
-    images = [
-        rasterize(drawing["strokes"], pen_width=float(width))
-        for drawing, row in zip(drawings, widths, strict=True)
-        for width in row
-    ]
+    images = []
+    for index, (drawing, row) in enumerate(zip(drawings, widths, strict=True)):
+        if index % _DRAWINGS_PER_STEP == 0:
+            yield Progress("Rendering the pen strokes", index, len(drawings))
+        images += [rasterize(drawing["strokes"], pen_width=float(width)) for width in row]
     labels = torch.tensor([drawing["label"] for drawing in drawings]).repeat_interleave(PEN_VARIANTS_PER_DIGIT)
     return {"images": torch.from_numpy(np.stack(images)).mul(255).round().to(torch.uint8), "labels": labels}
 

@@ -10,7 +10,7 @@ from playground.core.recipe import Recipe
 from playground.core.shapes import Shape
 from playground.engine.cache import cached
 from playground.engine.data.batch import LabeledImages
-from playground.engine.data.dataset_lookup import find_dataset, load_dataset_tensors
+from playground.engine.data.dataset_lookup import find_dataset, load_labeled_images
 from playground.engine.rng import make_generator
 from playground.errors import RecipeError
 
@@ -29,16 +29,15 @@ class Splits:
 
 
 def load_test_images(name: str, shape: Shape | None = None) -> LabeledImages:
-    """Load the test images, resized to ``shape`` if it is given; raises the errors of ``load_dataset_tensors``."""
-    tensors = load_dataset_tensors(name)
-    images = LabeledImages(tensors["test_images"], tensors["test_labels"])
+    """Load the test images, resized to ``shape`` if it is given; raises the errors of ``load_labeled_images``."""
+    images = load_labeled_images(name, "test")
     return images.resize(shape) if shape else images
 
 
 def load_first_train_images(name: str, count: int) -> LabeledImages:
     """Load the first training images without reading the others from the disk."""
-    tensors = load_dataset_tensors(name)
-    return LabeledImages(tensors["train_images"][:count], tensors["train_labels"][:count])
+    images = load_labeled_images(name, "train")
+    return LabeledImages(images.images[:count], images.labels[:count])
 
 
 @cached(max_bytes=_MAX_CACHED_BYTES)
@@ -46,7 +45,7 @@ def load_splits(name: str, validation_size: int, limit: int | None = None, shape
     """Split a dataset; the same arguments give the same split on every machine.
 
     Validation images are a stratified sample of the training images; ``limit`` keeps a stratified sample of the rest.
-    Raises RecipeError and the errors of ``load_dataset_tensors`` and ``LabeledImages.resize``.
+    Raises RecipeError and the errors of ``load_labeled_images`` and ``LabeledImages.resize``.
     """
     info = find_dataset(name)
     if validation_size >= info.train_size:
@@ -55,8 +54,7 @@ def load_splits(name: str, validation_size: int, limit: int | None = None, shape
             expected=f"Fewer than the {info.train_size:,} training images of {info.title}.",
             fix="Reduce the number of validation images.",
         )
-    tensors = load_dataset_tensors(name)
-    all_train = LabeledImages(tensors["train_images"], tensors["train_labels"])
+    all_train = load_labeled_images(name, "train")
     order = shuffle_stratified(all_train.labels)
     validation, train = order[:validation_size].sort().values, order[validation_size:]
     if limit is not None:

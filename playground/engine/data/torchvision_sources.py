@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from playground.core.datasets import CUSTOM_ORIGIN, DATASETS
+from playground.engine.data.idx import parse_idx
 from playground.engine.paths import get_data_folder
 from playground.errors import UnknownNameError
 
@@ -21,7 +21,6 @@ Tensors = dict[str, Tensor]
 
 _TENSOR_NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 _EMNIST_FILE_STEMS = ("train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1")
-_IDX_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
 
 
 @dataclass(frozen=True)
@@ -175,18 +174,10 @@ def _parse_idx_files(contents: Iterable[bytes]) -> Tensors:
     """Parse four gzip-compressed IDX files in the order of ``_TENSOR_NAMES``."""
     tensors = {}
     for name, content in zip(_TENSOR_NAMES, contents, strict=True):
-        values = _parse_idx(gzip.decompress(content))
+        values = parse_idx(gzip.decompress(content))
         # QMNIST's labels are rows whose other columns identify the writer.
         tensors[name] = values.unsqueeze(1) if name.endswith("images") else values.reshape(len(values), -1)[:, 0].long()
     return tensors
-
-
-def _parse_idx(content: bytes) -> Tensor:
-    """Parse an IDX file: two zero bytes, value type, number of axes, sizes, values; all big-endian."""
-    dtype, axes = _IDX_TYPES[content[2]], content[3]
-    sizes = np.frombuffer(content, ">u4", count=axes, offset=4)
-    values: NDArray[Any] = np.frombuffer(content, dtype, offset=4 + 4 * axes).reshape(sizes)
-    return torch.from_numpy(values.astype(dtype.newbyteorder("=")))
 
 
 DOWNLOAD_PARSERS: dict[str, Callable[[Any, str], DatasetSource]] = {

@@ -10,6 +10,7 @@ import torch
 from playground.charts.images import render_image
 from playground.engine.data.batch import LabeledImages
 from playground.engine.metrics import Evaluation
+from playground.engine.progress import run_to_end
 from playground.engine.runs.run import Run
 from playground.errors import InvalidDatasetError
 from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
@@ -41,7 +42,7 @@ def evaluate_run(run: Run) -> EvaluatedRun:
         raise InvalidDatasetError(
             f"The dataset now has {len(names)} classes; the network has {run.record.architecture.classes}."
         )
-    evaluation = next(result for _, result in predict_dataset(model, data) if result)
+    evaluation = run_to_end(predict_dataset(model, data))
     return EvaluatedRun(model.step, names, data, evaluation)
 
 

@@ -1,7 +1,7 @@
 """Counterfactuals: the smallest change of an image that changes the predicted class."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,7 @@ class Counterfactual:
 
 def find_counterfactual(
     model: Model, image: Array, target: int | None = None, *, steps: int = 150, lr: float = 0.02
-) -> Iterator[tuple[Progress, Counterfactual]]:
+) -> Generator[tuple[Progress, Counterfactual], None, None]:
     """Search for the smallest change of ``image`` (channels, height, width), 0 to 1, that makes it ``target``.
 
     Yields the progress and the best result so far, every ten steps; the last one is final. The search is local, so a
@@ -66,7 +66,7 @@ def find_counterfactual(
     problem = _SearchProblem(model.module, original, order[1] if target is None else target, min_margin)
     if order[0] == problem.target:
         unchanged = problem.to_counterfactual(problem.evaluate(original), is_successful=True)
-        return iter([(Progress(_STAGE, max(1, steps), max(1, steps)), unchanged)])
+        return (step for step in [(Progress(_STAGE, max(1, steps), max(1, steps)), unchanged)])
     return _search(problem, steps, lr)
 
 
@@ -121,7 +121,7 @@ class _SearchProblem:
         )
 
 
-def _search(problem: _SearchProblem, steps: int, lr: float) -> Iterator[tuple[Progress, Counterfactual]]:
+def _search(problem: _SearchProblem, steps: int, lr: float) -> Generator[tuple[Progress, Counterfactual], None, None]:
     best = problem.evaluate(problem.original)
     pixels, adam = problem.original, Adam(problem.original)
     weight: float | None = None

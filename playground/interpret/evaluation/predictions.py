@@ -1,7 +1,6 @@
 """Cached evaluations of networks on test images."""
 
 import weakref
-from collections.abc import Generator, Iterator
 
 import torch
 
@@ -11,7 +10,7 @@ from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.data.splits import load_test_images
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits
-from playground.engine.progress import Progress
+from playground.engine.progress import Progress, Steps
 from playground.engine.runs.run import Run
 from playground.interpret.model import Model
 
@@ -20,24 +19,33 @@ _MAX_EVALUATION_BYTES = 64 * 2**20
 _MAX_IMAGE_BYTES, _MAX_SAMPLE_BYTES = 192 * 2**20, 64 * 2**20
 
 
-def predict_dataset(model: Model, data: LabeledImages) -> Iterator[tuple[Progress, Evaluation | None]]:
-    """Evaluate a network step by step: (progress, None), and at the end (progress, the evaluation).
+def predict_dataset(model: Model, data: LabeledImages) -> Steps[Evaluation]:
+    """Evaluate a network in steps.
 
-    Evaluations are cached by network and images. Callers that ask for the same one at a time share its steps.
+    Evaluations are cached by network and images. Callers that ask for the same one at a time share its steps, and the
+    next one goes on where the last one left.
     """
-    stage = f"Evaluating the network on {len(data):,} test images"
 
-    def evaluate_in_steps() -> Generator[tuple[Progress, None], None, Evaluation]:
+    def evaluate_in_steps() -> Steps[Evaluation]:
         logits = []
         for index, batch in enumerate(torch.split(data.images, _BATCH_SIZE)):
             with torch.inference_mode():
                 logits.append(expand_to_class_logits(model.module(scale_pixels(batch))).float())
-            yield Progress(stage, min(len(data), (index + 1) * _BATCH_SIZE), len(data)), None
+            completed = min(len(data), (index + 1) * _BATCH_SIZE)
+            yield Progress(f"Evaluating the network on {len(data):,} test images", completed, len(data))
         return Evaluation.from_logits(torch.cat(logits), data.labels)
 
-    key = (model, weakref.ref(data))  # the cache does not keep the images
-    evaluation = yield from _evaluation_cache.get_or_compute_in_steps(key, evaluate_in_steps)
-    yield Progress(stage, len(data), len(data)), evaluation
+    key = _make_key(model, data)
+    return _evaluation_cache.get_or_compute_in_steps(key, evaluate_in_steps, is_resumable=True)
+
+
+def is_evaluated(model: Model, data: LabeledImages) -> bool:
+    """Return True if ``predict_dataset`` returns at once."""
+    return _evaluation_cache.get(_make_key(model, data)) is not None
+
+
+def _make_key(model: Model, data: LabeledImages) -> tuple[Model, "weakref.ref[LabeledImages]"]:
+    return model, weakref.ref(data)  # the cache does not keep the images
 
 
 def load_evaluation_images(name: str, count: int | None = None, shape: Shape | None = None) -> LabeledImages:

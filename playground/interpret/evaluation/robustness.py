@@ -5,7 +5,8 @@ ICLR 2019; for digits, Mu and Gilmer, "MNIST-C", 2019.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,10 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from playground.core.datasets import Dataset
+from playground.engine.cache import ByteBoundedCache
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.metrics import Evaluation
 from playground.engine.model.build import expand_to_class_logits
-from playground.engine.progress import Progress
+from playground.engine.progress import Progress, Steps
 from playground.engine.rng import make_generator
 from playground.errors import DataError
 from playground.interpret.model import Model
@@ -27,6 +29,7 @@ from playground.interpret.model import Model
 Array = NDArray[np.float32]
 Perturbation = Literal["rotation", "shift", "scale", "noise", "thickness"]
 
+_MAX_CACHED_BYTES = 2**18
 _BATCH_SIZE = 100  # small, since a server keeps the memory of the feature maps
 
 
@@ -149,26 +152,34 @@ def list_perturbations(dataset: Dataset) -> tuple[Perturbation, ...]:
 
 def measure_robustness(
     model: Model, data: LabeledImages, perturbations: Sequence[Perturbation] = tuple(PERTURBATIONS), *, count: int = 500
-) -> Iterator[tuple[Progress, RobustnessPoint]]:
+) -> Steps[tuple[RobustnessPoint, ...]]:
     """Measure the accuracy at every level of the perturbations, on the same sample of up to ``count`` images.
 
-    Raises DataError without images.
+    The results are cached. Raises DataError without images.
     """
-    sample = data.sample(count)
-    if not len(sample):
+    if min(count, len(data)) < 1:
         raise DataError("There are no images to perturb.", expected="At least one.")
-    return _measure_points(model, sample, perturbations)
+    key = (model, weakref.ref(data), tuple(perturbations), count)  # the cache does not keep the images
+    return _cache.get_or_compute_in_steps(
+        key, lambda: _measure_points(model, data.sample(count), perturbations), is_resumable=True
+    )
+
+
+_CacheKey = tuple[Model, weakref.ref[LabeledImages], tuple[Perturbation, ...], int]
+_cache: ByteBoundedCache[_CacheKey, tuple[RobustnessPoint, ...]] = ByteBoundedCache(_MAX_CACHED_BYTES)
 
 
 def _measure_points(
     model: Model, sample: LabeledImages, perturbations: Sequence[Perturbation]
-) -> Iterator[tuple[Progress, RobustnessPoint]]:
+) -> Steps[tuple[RobustnessPoint, ...]]:
+    points = []
     images = scale_pixels(sample.images)
     conditions = [(change, level) for change in perturbations for level in PERTURBATIONS[change].levels]
     for index, (change, level) in enumerate(conditions):
         evaluation = _evaluate_pixels(model, perturb(images, change, level), sample.labels)
-        progress = Progress(PERTURBATIONS[change].title, index + 1, len(conditions))
-        yield progress, RobustnessPoint(change, level, evaluation.accuracy, evaluation.size)
+        points.append(RobustnessPoint(change, level, evaluation.accuracy, evaluation.size))
+        yield Progress(PERTURBATIONS[change].title, index + 1, len(conditions))
+    return tuple(points)
 
 
 def _evaluate_pixels(model: Model, images: Tensor, labels: Tensor) -> Evaluation:

@@ -4,7 +4,7 @@ Sources: Erhan, Bengio, Courville and Vincent, "Visualizing Higher-Layer Feature
 Mordvintsev and Schubert, "Feature Visualization", Distill 2017.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,7 +87,7 @@ def maximize_activation(
     channel: int,
     objective: Objective = "channel",
     settings: MaximizationSettings = MaximizationSettings(),
-) -> Iterator[tuple[Progress, MaximizationResult]]:
+) -> Generator[tuple[Progress, MaximizationResult], None, None]:
     """Optimize an image that maximizes a channel: yields the initial image, then the best so far every few steps.
 
     The objective is the value before the layer's activation function, whose gradient could be 0: the mean or the
@@ -109,7 +109,7 @@ def maximize_activation(
 
 def _optimize(
     target: "_ObjectiveFunction", shape: Shape, settings: MaximizationSettings
-) -> Iterator[tuple[Progress, MaximizationResult]]:
+) -> Generator[tuple[Progress, MaximizationResult], None, None]:
     generator = make_generator("dream", settings.seed)
     parameterization = _PARAMETERIZATIONS[settings.parameterization](shape)
     jitter = min(settings.jitter, target.receptive_field_size // _JITTER_DIVISOR)

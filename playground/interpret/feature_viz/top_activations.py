@@ -4,7 +4,7 @@ Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks
 in place of a deconvolutional network.
 """
 
-from collections.abc import Iterator
+import weakref
 from dataclasses import dataclass
 
 import torch
@@ -13,15 +13,17 @@ from torch import Tensor, nn
 from playground.core.architecture import Architecture, ResolvedLayer
 from playground.core.shapes import format_shape
 from playground.core.summary import summarize
+from playground.engine.cache import ByteBoundedCache
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.model.build import list_module_ranges
-from playground.engine.progress import Progress
+from playground.engine.progress import Progress, Steps
 from playground.errors import DataError
 from playground.interpret.activations.receptive_field import Box, compute_box_of_last, get_steps_up_to
 from playground.interpret.model import Model
 
 _STAGE = "Running the test images through the layer"
 _BATCH_SIZE = 100
+_MAX_CACHED_BYTES, _ENTRY_BYTES = 32 * 2**20, 300  # a TopActivation and its four numbers
 _MIN_IMAGES = 200  # whatever they cost: fewer would not be representative
 
 
@@ -50,8 +52,8 @@ class TopActivations:
 
 def find_top_activations(
     model: Model, data: LabeledImages, layer_index: int, *, budget: float = 2e11, k: int = 9
-) -> Iterator[tuple[Progress, TopActivations | None]]:
-    """Find the ``k`` images with the largest activation of each channel: (progress, None), then (progress, result).
+) -> Steps[TopActivations]:
+    """Find the ``k`` images with the largest activation of each channel in steps; the results are cached.
 
     A channel's activation is the maximum of its feature map, or the value of its unit, after the layer's activation
     function; the first of equal values counts. The images are an even sample, at least 200, for which the layers up to
@@ -65,23 +67,26 @@ def find_top_activations(
             f"The images do not fit the network: {len(data)} of {format_shape(tuple(data.images.shape[1:]))}.",
             expected=f"At least one image of {format_shape(input_shape)}.",
         )
-    return _search(model, data, steps, budget, k)
+    key = (model, weakref.ref(data), layer_index, budget, k)  # the cache does not keep the images
+    return _cache.get_or_compute_in_steps(key, lambda: _search(model, data, steps, budget, k), is_resumable=True)
+
+
+_cache: ByteBoundedCache[tuple[Model, weakref.ref[LabeledImages], int, float, int], TopActivations] = ByteBoundedCache(
+    _MAX_CACHED_BYTES, lambda found: sum(map(len, found.per_channel)) * _ENTRY_BYTES
+)
 
 
 def _search(
     model: Model, data: LabeledImages, steps: tuple[ResolvedLayer, ...], budget: float, k: int
-) -> Iterator[tuple[Progress, TopActivations | None]]:
+) -> Steps[TopActivations]:
     modules = model.module[: list_module_ranges(model.architecture)[len(steps) - 1].stop]
     sample = _sample_indices(data, _limit_image_count(model.architecture, steps[-1].index, budget, len(data)))
     best = _TopK(k)
     for start in range(0, len(sample), _BATCH_SIZE):
         indices = sample[start : start + _BATCH_SIZE]
         best.add(indices, *_find_peaks(modules, data.images[indices]))
-        yield Progress(_STAGE, start + len(indices), len(sample)), None
-    yield (
-        Progress(_STAGE, len(sample), len(sample)),
-        TopActivations(steps[-1].index, len(sample), best.to_top_activations(data.labels, steps)),
-    )
+        yield Progress(_STAGE, start + len(indices), len(sample))
+    return TopActivations(steps[-1].index, len(sample), best.to_top_activations(data.labels, steps))
 
 
 def _limit_image_count(architecture: Architecture, layer_index: int, budget: float, available: int) -> int:

@@ -5,11 +5,12 @@ only the images that it was fitted to. Sources: Pearson, "On Lines and Planes of
 Space", 1901; van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008.
 """
 
+import contextlib
 import queue
 import re
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from playground.core.shapes import Shape, is_spatial
 from playground.engine.child_process import ChildProcess
 from playground.engine.data.batch import scale_pixels
 from playground.engine.model.build import list_module_ranges
-from playground.engine.progress import Progress
+from playground.engine.progress import Progress, Steps, run_to_end
 from playground.errors import DataError, PlaygroundError
 from playground.interpret.activations.receptive_field import get_steps_up_to
 from playground.interpret.model import Model
@@ -36,7 +37,8 @@ _EQUALITY_TOLERANCE = 1e-6  # of the largest value: more than a layer's rounding
 _MIN_VARIANCE_RATIO = 1e-12  # of the first axis's variance: less is rounding error
 _MIN_ROWS = 4
 _MIN_ITERATIONS = 250  # scikit-learn's early exaggeration takes so many
-_POLL_INTERVAL_S = 0.2
+_POLL_INTERVAL_S = 0.05
+_TSNE_LOCK = threading.Lock()  # its process uses a core and some hundred MB
 _STAGE = "Computing t-SNE"
 _ITERATION_PATTERN = re.compile(r"\[t-SNE\] Iteration (\d+): error")
 _TSNE_ENVIRONMENT = {
@@ -52,18 +54,26 @@ def extract_layer_features(model: Model, images: Tensor, layer_index: int, *, ma
     flattened ones, are average-pooled to fit, at least to one value per map. Raises PlaygroundError for a layer that
     does not exist or is disabled.
     """
+    return run_to_end(extract_layer_features_in_steps(model, images, layer_index, max_values=max_values))
+
+
+def extract_layer_features_in_steps(
+    model: Model, images: Tensor, layer_index: int, *, max_values: int = 2048
+) -> Steps[Array]:
+    """Compute the features of ``extract_layer_features`` in steps."""
     steps = get_steps_up_to(model.architecture, layer_index)
     step_index = len(steps) - 1
     layers = model.module[: list_module_ranges(model.architecture)[step_index].stop]
     maps = _find_feature_map_shape(steps, step_index)
     size = _compute_pooled_size(maps, max_values) if maps else (1, 1)
-    features = []
-    with torch.inference_mode():
-        for batch in torch.split(images, _BATCH_SIZE):
+    features: list[Array] = []
+    for batch in torch.split(images, _BATCH_SIZE):
+        with torch.inference_mode():
             values = layers(scale_pixels(batch))
             if maps and size != maps[1:]:
                 values = functional.adaptive_avg_pool2d(values.reshape(-1, *maps), size)
             features.append(values.flatten(1).numpy())
+        yield Progress("Computing activations", sum(map(len, features)), len(images))
     return np.concatenate(features)
 
 
@@ -144,14 +154,12 @@ def _compute_principal_axes(centered: NDArray[np.float64]) -> tuple[NDArray[np.f
     return variances, axes
 
 
-def compute_tsne(
-    features: Array, *, seed: int = 0, iterations: int = 500, perplexity: float = 30
-) -> Generator[tuple[Progress, Array | None], None, None]:
-    """Compute the t-SNE projection of features (count, values): yields (progress, None), then (progress, points).
+def compute_tsne(features: Array, *, seed: int = 0, iterations: int = 500, perplexity: float = 30) -> Steps[Array]:
+    """Compute the t-SNE projection of features (count, values) in steps; returns the points (count, 2).
 
-    ``points`` (count, 2). ``perplexity``, about the number of neighbors of a row, is lowered for fewer than three times
-    as many rows; ``iterations`` is at least 250. Features are first reduced to 50 dimensions by PCA, as t-SNE's author
-    recommends. Closing the generator ends the computation.
+    One projection is computed at a time. ``perplexity``, about the number of neighbors of a row, is lowered for fewer
+    than three times as many rows; ``iterations`` is at least 250. Features are first reduced to 50 dimensions by PCA,
+    as t-SNE's author recommends. Closing the generator ends the computation.
 
     Raises DataError for fewer than 4 rows, values that are not finite or rows that are all the same, PlaygroundError
     for a failed computation.
@@ -163,11 +171,19 @@ def compute_tsne(
     return _run_tsne_process(features, max_perplexity, max(iterations, _MIN_ITERATIONS), seed)
 
 
-def _run_tsne_process(
-    features: Array, perplexity: float, iterations: int, seed: int
-) -> Generator[tuple[Progress, Array | None], None, None]:
+@contextlib.contextmanager
+def _release(lock: threading.Lock) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run_tsne_process(features: Array, perplexity: float, iterations: int, seed: int) -> Steps[Array]:
     """Run t-SNE in a child process: scikit-learn would stay in the server's memory and block other sessions."""
-    with tempfile.TemporaryDirectory(prefix="cnn-playground-tsne-") as folder:
+    while not _TSNE_LOCK.acquire(timeout=_POLL_INTERVAL_S):
+        yield Progress("Waiting for another projection")
+    with _release(_TSNE_LOCK), tempfile.TemporaryDirectory(prefix="cnn-playground-tsne-") as folder:
         source, target = Path(folder) / "features.npy", Path(folder) / "points.npy"
         np.save(source, features)
         with _start_tsne_process(str(source), str(target), str(perplexity), str(iterations), str(seed)) as process:
@@ -175,7 +191,7 @@ def _run_tsne_process(
             for line in _read_output_lines(process):
                 if matched := _ITERATION_PATTERN.match(line):
                     progress = Progress(_STAGE, int(matched[1]), iterations)
-                yield progress, None
+                yield progress
             process.wait()
             if not target.exists():
                 reason = process.read_last_stderr_line() or "the process was killed"
@@ -183,7 +199,8 @@ def _run_tsne_process(
                     f"t-SNE failed: {reason}.",
                     fix="Use fewer images, or PCA.",
                 )
-        yield Progress(_STAGE, iterations, iterations), np.load(target)
+        points: Array = np.load(target)
+        return points
 
 
 def _read_output_lines(process: ChildProcess) -> Iterator[str]:

@@ -9,7 +9,6 @@ from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.activations.weights import get_layer_weights
 from playground.interpret.editing import (
-    AblationScore,
     ChannelScale,
     Edit,
     KernelEdit,
@@ -24,7 +23,7 @@ from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.interpret.model import Model, load_model
 from playground.ui import html
 from playground.ui.pages.inspect.top_activations import choose_channel
-from playground.ui.progress import rerun_fragment_or_page, show_stop_button
+from playground.ui.progress import rerun_fragment_or_page, run_with_progress, show_stop_button
 from playground.ui.services import get_visitor_id
 from playground.ui.state import AppState, get_app_state
 
@@ -200,8 +199,7 @@ def _undo_edit(run_id: str, edit_index: int) -> None:
 
 
 def _render_measured_edits(run: Run, original_model: Model, edits: tuple[Edit, ...]) -> None:
-    with st.spinner("Measuring …"):
-        effect = measure_edits(original_model, edits, load_run_test_images(run))
+    effect = run_with_progress(measure_edits(original_model, edits, load_run_test_images(run)))
     html.render_metrics(
         [
             (
@@ -252,10 +250,9 @@ def _render_ablation_scores(run: Run, original_model: Model, row: LayerSummary) 
     if st.button(
         "Rank channels", key="operate-find", help="Evaluates the network once per channel without that channel."
     ):
-        scores: tuple[AblationScore, ...] = ()
+        steps = compute_ablation_scores(original_model, row.index, load_run_test_images(run))
         with show_stop_button("operate-find-stop") as container:
-            for progress, scores in compute_ablation_scores(original_model, row.index, load_run_test_images(run)):
-                container.progress(progress.fraction, f"{len(scores)} of {row.output_shape[0]} channels")
+            scores = run_with_progress(steps, container)
         st.session_state["importances"] = (key, scores)
         rerun_fragment_or_page()
     stored = st.session_state.get("importances")

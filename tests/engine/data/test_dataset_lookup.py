@@ -15,7 +15,7 @@ from playground.core.history import History
 from playground.core.layers import Conv2d, Flatten, MaxPool2d, Output
 from playground.core.recipe import Recipe
 from playground.engine.data import dataset_lookup
-from playground.engine.data.batch import LabeledImages
+from playground.engine.data.batch import LabeledImages, StoredSplit
 from playground.engine.data.custom.drawn_classes import TRAIN_COPIES, create_images_from_drawings
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import delete_custom_dataset, list_custom_datasets, save_custom_dataset
@@ -218,7 +218,7 @@ def test_dataset_is_declared_completely_and_resolved_by_every_consumer(dataset: 
     assert all(file.urls and file.checksum for file in source.files)
     assert [path for path, _ in list_required_files(dataset.name)] == [file.destination for file in source.files]
     with pytest.raises(DatasetUnavailableError, match=f"{dataset.download_mb} MB") as caught:
-        dataset_lookup.load_dataset_tensors(dataset.name)
+        dataset_lookup.load_labeled_images(dataset.name, "test")
     assert f"cnn-playground fetch {dataset.name}" in caught.value.fix
 
 
@@ -245,10 +245,12 @@ def _check_exports(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("name", [dataset.name for dataset in DATASETS.values() if not dataset.download_mb])
 def test_bundled_tensors_match_the_declaration(name: str) -> None:
-    dataset, tensors = DATASETS[name], dataset_lookup.load_dataset_tensors(name)
-    for part, size in (("train", dataset.train_size), ("test", dataset.test_size)):
-        assert tensors[f"{part}_images"].shape == (size, *dataset.input_shape)
-        assert tensors[f"{part}_labels"].unique().tolist() == list(range(len(dataset.class_names)))
+    dataset = DATASETS[name]
+    sizes: dict[StoredSplit, int] = {"train": dataset.train_size, "test": dataset.test_size}
+    for split, size in sizes.items():
+        data = dataset_lookup.load_labeled_images(name, split)
+        assert data.images.shape == (size, *dataset.input_shape)
+        assert data.labels.unique().tolist() == list(range(len(dataset.class_names)))
 
 
 def test_no_module_but_the_registry_lists_datasets_for_loading() -> None:

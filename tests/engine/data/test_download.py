@@ -28,9 +28,10 @@ from torch import Tensor
 from torchvision import datasets as tv
 
 from playground.core.datasets import DATASETS
+from playground.engine.data import cache
 from playground.engine.data import fetch as fetching
-from playground.engine.data.dataset_lookup import is_available, load_dataset_tensors
-from playground.engine.data.fetch import download_dataset, list_required_files
+from playground.engine.data.dataset_lookup import is_available, load_labeled_images
+from playground.engine.data.fetch import download_dataset, list_required_files, load_downloaded_tensors
 from playground.engine.data.torchvision_sources import CheckedFile, DatasetSource, datasets_folder
 from playground.engine.file_lock import hold_lock
 from playground.errors import DatasetUnavailableError, DownloadError, StorageError, UnknownNameError
@@ -149,7 +150,7 @@ def put_part(content: bytes) -> None:
 
 def assert_arrived() -> None:
     assert is_available(DATASETS[NAME])
-    assert load_dataset_tensors(NAME)["train_images"].numpy().tobytes() == CONTENT
+    assert load_downloaded_tensors(NAME)["train_images"].numpy().tobytes() == CONTENT
     assert target().read_bytes() == CONTENT
     assert not part().exists()
 
@@ -157,7 +158,7 @@ def assert_arrived() -> None:
 def test_a_file_is_fetched_checked_read_and_never_asked_for_again(mirror: Mirror):
     assert not is_available(DATASETS[NAME])
     with pytest.raises(DatasetUnavailableError, match="21 MB"):
-        load_dataset_tensors(NAME)
+        load_labeled_images(NAME, "train")
     told = list(download_dataset(NAME))
     assert_arrived()
     fetched = [progress for progress in told if progress.stage == "Downloading data.bin"]
@@ -291,9 +292,10 @@ def test_a_damaged_file_is_fetched_anew(mirror: Mirror):
 
 def test_a_damaged_cache_is_made_again_from_the_files(mirror: Mirror, home: Path):
     list(download_dataset(NAME))
+    cache._mapped_tensors.clear()
     (home / "cache" / f"dataset-{NAME}.safetensors").write_bytes(b"torn")
     with pytest.raises(DatasetUnavailableError):
-        load_dataset_tensors(NAME)
+        load_labeled_images(NAME, "train")
     assert not is_available(DATASETS[NAME])
     list(download_dataset(NAME))
     assert_arrived()
@@ -479,7 +481,7 @@ def test_files_brought_by_hand_are_read_upright_with_labels_from_0(
 ):
     images, labels = put_files(monkeypatch)
     assert [progress.completed for progress in download_dataset(name)] == [0, 0]  # nothing was downloaded
-    found = load_dataset_tensors(name)
+    found = load_downloaded_tensors(name)
     assert all(values.is_contiguous() for values in found.values())
     for split, count in (("train", 3), ("test", 2)):
         assert found[f"{split}_images"].dtype == torch.uint8
@@ -509,7 +511,7 @@ def test_the_real_fashion_mnist_brought_by_hand(home: Path):
         "Checking the files",
         "Reading the files",
     ]
-    found, info = load_dataset_tensors("fashion-mnist"), DATASETS["fashion-mnist"]
+    found, info = load_downloaded_tensors("fashion-mnist"), DATASETS["fashion-mnist"]
     assert found["train_images"].shape == (info.train_size, *info.input_shape)
     assert found["test_images"].shape == (info.test_size, *info.input_shape)
     assert found["train_labels"].bincount().tolist() == [6000] * 10

@@ -15,8 +15,8 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from playground.engine.data import feature_extraction as module
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
-from playground.engine.data.custom.store import list_custom_datasets, save_custom_dataset
-from playground.engine.data.dataset_lookup import find_dataset, load_dataset_tensors
+from playground.engine.data.custom.store import list_custom_datasets, load_custom_tensors, save_custom_dataset
+from playground.engine.data.dataset_lookup import find_dataset, load_labeled_images
 from playground.engine.data.feature_extraction import (
     EXTRACTORS,
     compute_input_shape,
@@ -104,7 +104,7 @@ def test_features_are_those_of_torchvision_s_net(
         "test": theirs(extractor, path, test),
     }
     low, high = np.quantile(expected["train"].numpy(), [0.001, 0.999])
-    tensors = load_dataset_tensors(made)
+    tensors = load_custom_tensors(made)
     for part, values in expected.items():
         order = tensors[f"{part}_labels"].argsort()
         found = tensors[f"{part}_images"][order].flatten(1).float()
@@ -125,9 +125,9 @@ def test_the_new_set_says_what_it_is_and_keeps_classes_and_parts(weights: Path) 
     assert "Yann LeCun" in made.credit
     assert not made.is_flip_invariant
     assert not made.has_strokes
-    tensors = load_dataset_tensors(made.name)
+    tensors = load_custom_tensors(made.name)
     for part, size in (("train", 60), ("test", 30)):
-        of_all = load_dataset_tensors("mnist")[f"{part}_labels"].bincount().double()
+        of_all = load_labeled_images("mnist", part).labels.bincount().double()
         shares = tensors[f"{part}_labels"].bincount()
         assert shares.sum() == size
         assert (shares - of_all / of_all.sum() * size).abs().max() < 1
@@ -197,7 +197,7 @@ def test_one_picture_more_gets_the_features_that_it_has_in_the_set(home: Path, m
     made = find_dataset(made_of(name, "resnet18"))
     assert made.features is not None
     assert (made.features.extractor, made.features.image_shape) == ("resnet18", (3, 32, 32))
-    tensors = load_dataset_tensors(made.name)
+    tensors = load_custom_tensors(made.name)
     for part, images in (("train", train), ("test", test)):
         kept = tensors[f"{part}_images"][tensors[f"{part}_labels"].argsort()]
         for place in (0, CLASSES - 1):

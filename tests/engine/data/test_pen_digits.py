@@ -12,6 +12,7 @@ from playground.engine.data import pen_digits as pens
 from playground.engine.data.dataset_lookup import find_dataset
 from playground.engine.data.rasterize import IMAGE_SIZE, rasterize
 from playground.engine.data.splits import load_splits, load_test_images
+from playground.engine.progress import run_to_end
 from playground.errors import AssetError
 
 
@@ -25,7 +26,8 @@ def test_the_bundled_strokes_are_those_that_the_program_knows():
 
 
 def test_every_drawing_is_drawn_with_several_pens():
-    images, labels = (pens.load_pen_images()[name] for name in ("images", "labels"))
+    data = run_to_end(pens.load_pen_images())
+    images, labels = data.images, data.labels
     assert images.shape == (PEN_DIGIT_COUNT * PEN_VARIANTS_PER_DIGIT, 1, IMAGE_SIZE, IMAGE_SIZE)
     assert images.dtype == torch.uint8
     first = images[:PEN_VARIANTS_PER_DIGIT].float() / 255

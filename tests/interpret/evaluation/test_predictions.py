@@ -10,6 +10,7 @@ from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Flatten, Output
 from playground.engine.cache import ByteBoundedCache
 from playground.engine.data.batch import LabeledImages
+from playground.engine.progress import run_to_end
 from playground.engine.training.evaluate import evaluate
 from playground.interpret.evaluation import predictions
 from playground.interpret.evaluation.predictions import find_index, load_evaluation_images, predict_dataset
@@ -28,20 +29,16 @@ def test_predict_dataset_equals_evaluate_and_is_cached(classes: int, activation:
     model = model_of(Architecture(input=InputShape(height=5, width=5), classes=classes, layers=layers))
     data = make_images()
     data = LabeledImages(data.images, data.labels.clamp(max=classes - 1))
-    steps = list(predict_dataset(model, data))
-    assert [progress.completed for progress, _ in steps] == [250, 500, 700, 700]
-    assert all(evaluation is None for _, evaluation in steps[:-1])
-    evaluation = steps[-1][1]
-    assert evaluation is not None
+    assert [progress.completed for progress in predict_dataset(model, data)] == [250, 500, 700]
+    evaluation = run_to_end(predict_dataset(model, data))
     expected = evaluate(model.module, data)
     assert (evaluation.loss, evaluation.accuracy) == pytest.approx((expected.loss, expected.accuracy))
     torch.testing.assert_close(evaluation.logits, expected.logits)
     np.testing.assert_allclose(evaluation.probabilities.sum(1), 1, rtol=1e-5)
-    again = list(predict_dataset(model, data))
-    assert len(again) == 1
-    assert again[0][1] is evaluation
+    assert list(predict_dataset(model, data)) == []
+    assert run_to_end(predict_dataset(model, data)) is evaluation
     other = LabeledImages(data.images.clone(), data.labels)
-    assert next(iter(predict_dataset(model, other)))[1] is None  # other images are evaluated again
+    assert len(list(predict_dataset(model, other))) == 3  # other images are evaluated again
 
 
 def test_two_callers_share_one_evaluation() -> None:
@@ -51,9 +48,19 @@ def test_two_callers_share_one_evaluation() -> None:
     model.module.register_forward_hook(lambda _module, inputs, _output: batch_sizes.append(len(inputs[0])))
     first, second = predict_dataset(model, data), predict_dataset(model, data)
     next(first)
-    *_, (_, of_second) = second
-    *_, (_, of_first) = first
-    assert of_first is of_second is not None
+    assert run_to_end(second) is run_to_end(first)
+    assert batch_sizes == [250, 250, 200]
+
+
+def test_evaluation_goes_on_where_the_last_caller_left() -> None:
+    architecture = Architecture(input=InputShape(height=5, width=5), classes=3, layers=(Flatten(), Output()))
+    model, data = model_of(architecture), make_images()
+    batch_sizes: list[int] = []
+    model.module.register_forward_hook(lambda _module, inputs, _output: batch_sizes.append(len(inputs[0])))
+    interrupted = predict_dataset(model, data)
+    next(interrupted)
+    interrupted.close()
+    assert run_to_end(predict_dataset(model, data)).size == 700
     assert batch_sizes == [250, 250, 200]
 
 

@@ -1,6 +1,5 @@
 """Robustness: perturbations against array arithmetic, accuracy computed by hand."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import get_args
 
@@ -12,12 +11,11 @@ from hypothesis import given, settings
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Flatten, Output
 from playground.engine.data.batch import LabeledImages
-from playground.engine.progress import Progress
+from playground.engine.progress import Progress, run_to_end
 from playground.errors import DataError
 from playground.interpret.evaluation.robustness import (
     PERTURBATIONS,
     Perturbation,
-    RobustnessPoint,
     measure_robustness,
     perturb,
     perturb_at_every_level,
@@ -171,13 +169,9 @@ def test_invalid_levels_raise(change: Perturbation, level: float) -> None:
         perturb(_images(1, 1, 4, 4), change, level)
 
 
-def list_points(steps: Iterator[tuple[Progress, RobustnessPoint]]) -> list[RobustnessPoint]:
-    return [point for _, point in steps]
-
-
 @pytest.mark.parametrize("sigmoid", [False, True])
 def test_accuracy_by_hand(sigmoid: bool) -> None:
-    points = list_points(measure_robustness(_looks_at_the_middle(sigmoid=sigmoid), _dots()))
+    points = run_to_end(measure_robustness(_looks_at_the_middle(sigmoid=sigmoid), _dots()))
     found = {point.level: point.accuracy for point in points if point.perturbation == "shift"}
     # Shifted by one, the middle dot is missed and its neighbour taken for it. By six there is no dot that comes there.
     assert found == pytest.approx(
@@ -193,24 +187,24 @@ def test_accuracy_by_hand(sigmoid: bool) -> None:
 
 
 def test_every_level_is_measured_once() -> None:
-    points = list_points(measure_robustness(_looks_at_the_middle(), _dots()))
+    points = run_to_end(measure_robustness(_looks_at_the_middle(), _dots()))
     assert [(point.perturbation, point.level) for point in points] == [
         (change, level) for change, info in PERTURBATIONS.items() for level in info.levels
     ]
     assert {point.size for point in points} == {9}
 
 
-def test_points_are_yielded_one_by_one_without_changing_global_state() -> None:
+def test_levels_are_measured_one_by_one_without_changing_global_state() -> None:
     course = measure_robustness(_looks_at_the_middle(), _dots(), count=4)
-    progress, first = next(course)
-    assert progress == Progress(
-        PERTURBATIONS[first.perturbation].title, 1, sum(len(one.levels) for one in PERTURBATIONS.values())
-    )
-    assert isinstance(first, RobustnessPoint)
-    assert first.size == 4
+    change, info = next(iter(PERTURBATIONS.items()))
+    count = sum(len(one.levels) for one in PERTURBATIONS.values())
+    assert next(course) == Progress(info.title, 1, count)
     assert not torch.is_inference_mode_enabled()
-    _, second = next(course)
-    assert (second.perturbation, second.level) == (first.perturbation, PERTURBATIONS[first.perturbation].levels[1])
+    assert next(course) == Progress(info.title, 2, count)
+    points = run_to_end(course)
+    assert [(point.perturbation, point.level, point.size) for point in points[:2]] == [
+        (change, level, 4) for level in info.levels[:2]
+    ]
 
 
 def test_no_images() -> None:
@@ -238,7 +232,7 @@ def test_robustness_of_any_network(architecture: Architecture) -> None:
     model = model_of(architecture)
     images = (_images(5, *architecture.input.shape) * 255).to(torch.uint8)
     labels = torch.arange(5) % architecture.classes
-    points = list_points(measure_robustness(model, LabeledImages(images, labels)))
+    points = run_to_end(measure_robustness(model, LabeledImages(images, labels)))
     assert len(points) == sum(len(info.levels) for info in PERTURBATIONS.values())
     assert all(round(point.accuracy * 5, 6).is_integer() for point in points)
     # Every change begins from the same images, so that all curves meet.

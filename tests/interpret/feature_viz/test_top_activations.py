@@ -26,6 +26,7 @@ from playground.core.layers import (
 from playground.core.shapes import ReceptiveField, is_spatial
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.model.build import list_module_ranges
+from playground.engine.progress import run_to_end
 from playground.errors import DataError, PlaygroundError
 from playground.interpret.activations.receptive_field import compute_receptive_box
 from playground.interpret.feature_viz.top_activations import TopActivation, TopActivations, find_top_activations
@@ -41,10 +42,7 @@ def _net(*layers: Layer, height: int = 4, width: int = 5) -> Architecture:
 
 
 def _found(*arguments: Any, **options: Any) -> TopActivations:
-    *_, (progress, result) = find_top_activations(*arguments, **options)
-    assert progress.fraction == 1.0
-    assert result is not None
-    return result
+    return run_to_end(find_top_activations(*arguments, **options))
 
 
 def _dots(*dots: tuple[int, int, int] | None) -> LabeledImages:
@@ -112,11 +110,8 @@ def test_top_activations_come_from_all_batches() -> None:
     set_weights(model.module[0], [[[[1]]]], [0.0])
     brightness = (torch.arange(250) * 101 % 250).to(torch.uint8)
     data = LabeledImages(brightness.view(-1, 1, 1, 1), torch.arange(250))
-    reports = list(find_top_activations(model, data, 0))
-    assert [progress.fraction for progress, _ in reports] == pytest.approx([0.4, 0.8, 1.0, 1.0])
-    assert [result is None for _, result in reports] == [True, True, True, False]
-    found = reports[-1][1]
-    assert found is not None
+    assert [progress.fraction for progress in find_top_activations(model, data, 0)] == pytest.approx([0.4, 0.8, 1.0])
+    found = _found(model, data, 0)
     wanted = sorted(range(250), key=lambda index: -int(brightness[index]))[:9]
     assert [exemplar.index for exemplar in found.per_channel[0]] == wanted
     assert [exemplar.value for exemplar in found.per_channel[0]] == pytest.approx(

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Output
 from playground.engine.child_process import ChildProcess
-from playground.engine.progress import Progress
+from playground.engine.progress import Progress, Steps, run_to_end
 from playground.errors import DataError, PlaygroundError
 from playground.interpret.activations.activations import compute_activations
 from playground.interpret.model import Model
@@ -34,7 +33,6 @@ from tests.interpret.nets import model_of, set_weights
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
 Array = NDArray[np.float32]
-Map = Generator[tuple[float, Array | None], None, None]
 
 
 def _images(count: int, *shape: int) -> torch.Tensor:
@@ -219,23 +217,22 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[ChildProcess]:
     return found
 
 
-def _final(course: Map) -> Array:
-    *_, (progress, points) = course
-    assert progress.fraction == 1
-    assert points is not None
-    return points
+def _final(course: Steps[Array]) -> Array:
+    return run_to_end(course)
 
 
 def test_tsne_separates_two_clusters(scratch: Path) -> None:
-    course = list(compute_tsne(_two_clusters(), iterations=300))
-    progress = [part.fraction for part, _ in course]
-    assert progress[0] == 0
-    assert progress[-1] == 1
-    assert progress == sorted(progress)
-    assert len(set(progress)) >= 4
-    assert all(points is None for _, points in course[:-1])
-    points = course[-1][1]
-    assert points is not None
+    reported: list[float] = []
+    course = compute_tsne(_two_clusters(), iterations=300)
+    while True:
+        try:
+            reported.append(next(course).fraction)
+        except StopIteration as end:
+            points = end.value
+            break
+    assert reported[0] == 0
+    assert reported == sorted(reported)
+    assert len(set(reported)) >= 4
     assert (points.dtype, points.shape) == (np.float32, (60, 2))
     one, other = points[:30], points[30:]
     apart = np.linalg.norm(one.mean(0) - other.mean(0))
@@ -259,11 +256,10 @@ def test_tsne_of_one_feature_with_ties() -> None:
 
 def test_closing_the_generator_ends_the_process(scratch: Path, started: list[ChildProcess]) -> None:
     course = compute_tsne(_rows(200, 60), iterations=10**6)
-    assert next(course) == (Progress("Computing t-SNE", 0, 10**6), None)
+    assert next(course) == Progress("Computing t-SNE", 0, 10**6)
     assert len(list(scratch.iterdir())) == 1
-    progress, points = next((progress, points) for progress, points in course if progress.completed)
+    progress = next(progress for progress in course if progress.completed)
     assert 0 < progress.fraction < 1
-    assert points is None
     (process,) = started
     assert process.is_alive()
     course.close()

@@ -24,6 +24,7 @@ from playground.ui.pages.data.features import render_features_panel
 from playground.ui.pages.data.upload import render_draw_classes_panel, render_upload_panel
 from playground.ui.panels.download import render_download_panel
 from playground.ui.panels.recipe import render_augmentation_form
+from playground.ui.progress import run_with_progress
 from playground.ui.services import get_requester_id, get_scheduler
 from playground.ui.state import AppState, get_app_state
 
@@ -47,7 +48,7 @@ def render_data_page() -> None:
             render_download_panel(dataset)
             return
         try:
-            stats = compute_dataset_stats(dataset.name)
+            stats = run_with_progress(compute_dataset_stats(dataset.name))
         except PlaygroundError as error:
             html.render_error(error)
             return

@@ -18,7 +18,7 @@ from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html
 from playground.ui.model_input import ModelInput
-from playground.ui.progress import show_stop_button
+from playground.ui.progress import show_stop_button, take_turns
 
 Array = NDArray[np.float32]
 _IMAGE_SIZE = 168
@@ -122,7 +122,7 @@ def _search_counterfactual(model: Model, image: Array, target: int | None) -> Co
     result: Counterfactual | None = None
     try:
         with show_stop_button("counterfactual-stop") as container:
-            for progress, result in find_counterfactual(model, image, target):
+            for progress, result in take_turns(find_counterfactual(model, image, target)):
                 container.progress(
                     progress.fraction,
                     f"Flipped by a change of {result.distance:.2f}" if result.is_successful else "Not flipped yet",

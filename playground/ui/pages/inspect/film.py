@@ -1,6 +1,6 @@
 """Animation (GIF) of a layer's activations for one input, over all snapshots of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import streamlit as st
@@ -16,7 +16,7 @@ from playground.interpret.editing import Edit, apply_edits
 from playground.interpret.model import load_model
 from playground.ui import html
 from playground.ui.model_input import ModelInput
-from playground.ui.progress import show_stop_button
+from playground.ui.progress import show_stop_button, take_turns
 from playground.ui.state import get_app_state, get_run_history
 
 Array = NDArray[np.float32]
@@ -41,7 +41,8 @@ def render_layer_film(run: Run, model_input: ModelInput, layer_index: int, title
         maps: dict[int, Array] = {}
         try:
             with show_stop_button("film-stop") as container:
-                for step, values in _compute_frames(run, steps, edits, model_input.image, layer_index, first_map):
+                frames = _compute_frames(run, steps, edits, model_input.image, layer_index, first_map)
+                for step, values in take_turns(frames):
                     maps[step] = values
                     container.progress(len(maps) / len(steps), f"{len(maps)} of {len(steps)} snapshots")
         except PlaygroundError as error:
@@ -56,7 +57,7 @@ def render_layer_film(run: Run, model_input: ModelInput, layer_index: int, title
 
 def _compute_frames(
     run: Run, steps: tuple[int, ...], edits: tuple[Edit, ...], image: Array, layer_index: int, first_map: int
-) -> Iterator[tuple[int, Array]]:
+) -> Generator[tuple[int, Array], None, None]:
     for step in steps:
         activations = compute_activations(apply_edits(load_model(run, step), edits), image)
         layer_activations = next(one for one in activations if one.layer_index == layer_index)

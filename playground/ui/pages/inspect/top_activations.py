@@ -1,6 +1,6 @@
 """Top activations of a channel in the test images, and activation maximization."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import get_args
 
 import streamlit as st
@@ -24,7 +24,7 @@ from playground.interpret.feature_viz.top_activations import TopActivations, fin
 from playground.interpret.model import Model
 from playground.ui import html
 from playground.ui.components.gallery import Tile, render_gallery
-from playground.ui.progress import rerun_fragment_or_page, run_with_progress, show_stop_button
+from playground.ui.progress import rerun_fragment_or_page, run_with_progress, show_stop_button, take_turns
 from playground.ui.state import AppState
 
 _IMAGE_SIZE = 168
@@ -37,7 +37,7 @@ def render_top_activations_view(
     """Render the test images with the highest activation of a channel, and activation maximization."""
     channel = choose_channel(state, run, row, strongest_channel, key="excites-channel")
     data = load_run_test_images(run)
-    top_activations = _find_top_activations(model, data, row.index)
+    top_activations = run_with_progress(find_top_activations(model, data, row.index))
     _render_top_activations(state, top_activations, data, channel, row, run.get_dataset().class_names)
     _render_maximization(model, row, channel)
 
@@ -76,16 +76,6 @@ def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_chann
         help="Output channel of this layer (filter in Keras).",
     )
     return channel
-
-
-def _find_top_activations(model: Model, data: LabeledImages, layer_index: int) -> TopActivations:
-    cached_model, results = st.session_state.setdefault("exemplars", (model, {}))
-    if cached_model is not model:
-        cached_model, results = st.session_state["exemplars"] = (model, {})
-    if layer_index not in results:
-        results[layer_index] = run_with_progress(find_top_activations(model, data, layer_index))
-    result: TopActivations = results[layer_index]
-    return result
 
 
 def _render_top_activations(
@@ -165,12 +155,14 @@ def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
         _render_maximized_image(stored[1])
 
 
-def _run_maximization(steps: Iterator[tuple[Progress, MaximizationResult]]) -> MaximizationResult | None:
+def _run_maximization(
+    steps: Generator[tuple[Progress, MaximizationResult], None, None],
+) -> MaximizationResult | None:
     """Run the optimization and show its progress; a click on Stop ends the script and discards the result."""
     result: MaximizationResult | None = None
     try:
         with show_stop_button("dream-stop") as placeholder:
-            for progress, result in steps:
+            for progress, result in take_turns(steps):
                 with placeholder.container():
                     st.progress(progress.fraction, progress.stage)
                     st.image(render_image(result.image, size=_IMAGE_SIZE), width=_IMAGE_SIZE)

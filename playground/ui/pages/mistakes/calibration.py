@@ -14,12 +14,12 @@ from playground.errors import PlaygroundError
 from playground.interpret.evaluation.robustness import (
     PERTURBATIONS,
     Perturbation,
-    RobustnessPoint,
     measure_robustness,
     perturb_at_every_level,
 )
 from playground.interpret.model import Model
 from playground.ui import html
+from playground.ui.progress import run_with_progress
 
 _SAMPLE_SIZE = 500
 
@@ -63,19 +63,11 @@ def render_robustness_view(model: Model, data: LabeledImages, perturbations: Seq
         html.render_message("Robustness needs images. This network reads extracted features.")
         return
     html.render_hint(f"Accuracy on {_SAMPLE_SIZE} test images as the perturbation increases.")
-    stored = st.session_state.get("robustness")
-    points: list[RobustnessPoint] = stored[1] if stored and stored[0] is model else []
-    if not points:
-        placeholder = st.empty()
-        try:
-            for progress, point in measure_robustness(model, data, perturbations, count=_SAMPLE_SIZE):
-                points.append(point)
-                placeholder.progress(progress.fraction, f"{progress.stage} …")
-        except PlaygroundError as error:
-            html.render_error(error)
-            return
-        placeholder.empty()
-        st.session_state["robustness"] = (model, points)
+    try:
+        points = run_with_progress(measure_robustness(model, data, perturbations, count=_SAMPLE_SIZE))
+    except PlaygroundError as error:
+        html.render_error(error)
+        return
     image = data.get_image(0)
     columns = st.columns(2, gap="medium")
     theme = get_theme(st.context.theme.type)

@@ -1,7 +1,6 @@
 """Embedding view: 2-D projection (PCA, t-SNE) of a layer's activations for the test images and the drawing."""
 
 import math
-import threading
 
 import numpy as np
 import streamlit as st
@@ -15,13 +14,8 @@ from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.evaluation.predictions import load_evaluation_images, load_run_test_images, predict_dataset
 from playground.interpret.model import Model
-from playground.interpret.projection.embedding import (
-    PcaProjection,
-    compute_tsne,
-    extract_image_layer_features,
-    extract_layer_features,
-    project_by_neighbors,
-)
+from playground.interpret.projection.embedding import extract_image_layer_features, project_by_neighbors
+from playground.interpret.projection.layer_projection import project_by_pca, project_by_tsne
 from playground.ui import html
 from playground.ui.components.scatter_plot import scatter_plot
 from playground.ui.forms import choose_one
@@ -32,7 +26,6 @@ from playground.ui.state import AppState
 
 Array = NDArray[np.float32]
 _SAMPLE_SIZE = 1000
-_TSNE_LOCK = threading.Lock()  # t-SNE runs in its own process and uses a core
 
 
 def render_embedding_view(state: AppState, run: Run, model: Model) -> None:
@@ -41,7 +34,7 @@ def render_embedding_view(state: AppState, run: Run, model: Model) -> None:
     data = load_run_test_images(run, _SAMPLE_SIZE)
     layer_index = model.architecture.find_layer_index(layer_id)
     try:
-        features, pca = _compute_features_and_pca(model, layer_index, run)
+        features, pca = run_with_progress(project_by_pca(model, layer_index, data))
         drawing_features = extract_image_layer_features(
             model, build_canvas_input(state, get_input_spec(run)).image, layer_index
         )
@@ -50,7 +43,7 @@ def render_embedding_view(state: AppState, run: Run, model: Model) -> None:
             first, second = pca.explained_variance_ratio
             explanation = f"The axes explain {first:.0%} and {second:.0%} of the variance."
         else:
-            points = _compute_tsne(model, layer_index, features)
+            points = run_with_progress(project_by_tsne(model, layer_index, data))
             star = project_by_neighbors(features, points, drawing_features)[0]
             explanation = "Neighbors stay close; distances between separate groups mean little."
     except PlaygroundError as error:
@@ -113,27 +106,6 @@ def _choose_projection(model: Model) -> tuple[str, str, str]:
             "Color", ("class", "error"), key="map-colour", format_label=lambda name: f"Color by {name}"
         )
     return layer_id, method, color_by
-
-
-def _compute_features_and_pca(model: Model, layer_index: int, run: Run) -> tuple[Array, PcaProjection]:
-    stored = st.session_state.get("map-features")
-    if stored and stored[0] is model and stored[1] == layer_index:
-        return stored[2], stored[3]
-    features = extract_layer_features(model, load_run_test_images(run, _SAMPLE_SIZE).images, layer_index)
-    pca = PcaProjection.fit(features)
-    st.session_state["map-features"] = (model, layer_index, features, pca)
-    return features, pca
-
-
-def _compute_tsne(model: Model, layer_index: int, features: Array) -> Array:
-    stored = st.session_state.get("map-tsne")
-    if stored and stored[0] is model and stored[1] == layer_index:
-        stored_points: Array = stored[2]
-        return stored_points
-    with _TSNE_LOCK:
-        points = run_with_progress(compute_tsne(features))
-    st.session_state["map-tsne"] = (model, layer_index, points)
-    return points
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

@@ -8,7 +8,7 @@ from playground.charts.images import render_image
 from playground.engine.data.batch import LabeledImages
 from playground.engine.metrics import Evaluation, format_accuracy
 from playground.engine.runs.run import Run
-from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
+from playground.interpret.evaluation.predictions import is_evaluated, load_run_test_images, predict_dataset
 from playground.interpret.evaluation.robustness import list_perturbations
 from playground.interpret.model import Model
 from playground.ui import html
@@ -21,7 +21,7 @@ from playground.ui.panels.edit import render_edit_notice
 from playground.ui.panels.input_picker import open_inspect_page
 from playground.ui.panels.snapshot_slider import choose_run, choose_snapshot, render_playable_page
 from playground.ui.progress import rerun_fragment_or_page, run_with_progress
-from playground.ui.state import AppState
+from playground.ui.state import AppState, get_app_state
 
 _SAMPLE_SIZE = 1000
 _MAX_IMAGES = 60
@@ -39,11 +39,15 @@ def _render_page(state: AppState) -> None:
             html.render_title("Mistakes")
             run = choose_run(state, key="mistakes-run")
         with st.container():
-            model = choose_snapshot(run, key="mistakes-step")
+            model = choose_snapshot(run, key="mistakes-step", default_step=_hold_newest_step(state, run))
+    _render_held_notice(state, run, model)
     render_edit_notice(state, run)
-    data = _choose_test_images(state, run)
+    all_data = _choose_test_images(state, run)
+    is_complete = is_evaluated(model, all_data)
+    data = all_data if is_complete else load_run_test_images(run, _SAMPLE_SIZE)
     evaluation = run_with_progress(predict_dataset(model, data))
     _render_metrics(evaluation)
+    progress = st.empty()
     view = choose_one("View", _VIEWS, key="mistakes-view")
     names = run.get_dataset().class_names
     match view:
@@ -55,6 +59,33 @@ def _render_page(state: AppState) -> None:
             render_embedding_view(state, run, model)
         case _:
             _render_confusion(state, run, model, data, evaluation, names)
+    if len(data) < len(all_data):
+        run_with_progress(predict_dataset(model, all_data), progress)
+        rerun_fragment_or_page()
+
+
+def _hold_newest_step(state: AppState, run: Run) -> int | None:
+    """Hold the newest step at the first visit while the run trains, since every newer one would be evaluated anew."""
+    steps = run.list_snapshot_steps()
+    if not steps or not run.is_live():
+        state.mistakes.held_snapshot = None
+        return None
+    if state.mistakes.held_snapshot is None or state.mistakes.held_snapshot[0] != run.id:
+        state.mistakes.held_snapshot = (run.id, steps[-1])
+    return state.mistakes.held_snapshot[1]
+
+
+def _render_held_notice(state: AppState, run: Run, model: Model) -> None:
+    """Render a way to the newest snapshot of a run that trains."""
+    if state.mistakes.held_snapshot is None or state.inspect.selected_steps.get(run.id) is not None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        html.render_hint(f"This page stays at step {model.step:,} while the run trains.")
+        st.button("Show newest step", key="mistakes-newest", on_click=_show_newest_step, type="tertiary")
+
+
+def _show_newest_step() -> None:
+    get_app_state().mistakes.held_snapshot = None
 
 
 def _choose_test_images(state: AppState, run: Run) -> LabeledImages:

@@ -15,11 +15,11 @@ from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
-from playground.interpret.evaluation.predict import evaluate_model
-from playground.interpret.evaluation.predictions import load_run_test_images
+from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
 from playground.interpret.model import load_model
 from playground.ui import html
 from playground.ui.model_input import ModelInput, build_canvas_input, get_active_input_spec
+from playground.ui.progress import run_with_progress
 from playground.ui.services import get_requester_id, get_scheduler, get_visitor_id
 from playground.ui.state import AppState, get_app_state, get_run_history
 
@@ -94,7 +94,7 @@ def render_teach_result(run: Run | None) -> None:
     try:
         parent = find_run(run.record.parent)
         before = get_run_history(parent).test if parent.id != PRETRAINED else None
-        accuracy = before.accuracy if before else _measure_accuracy(parent.id, run.record.parent_step or 0)
+        accuracy = before.accuracy if before else _measure_accuracy(parent, run.record.parent_step or 0)
     except PlaygroundError:  # the parent was deleted
         return
     if after is None:
@@ -111,10 +111,8 @@ def _has_drawings(run_id: str) -> bool:
     return load_initial_state(find_run(run_id)).extra_images is not None
 
 
-@cached(max_bytes=2**16)
-def _measure_accuracy(run_id: str, step: int) -> float:
-    run = find_run(run_id)
-    return evaluate_model(load_model(run, step), load_run_test_images(run)).accuracy
+def _measure_accuracy(run: Run, step: int) -> float:
+    return run_with_progress(predict_dataset(load_model(run, step), load_run_test_images(run))).accuracy
 
 
 def _format_drawing_count(count: int) -> str:
