@@ -17,6 +17,7 @@ TESTED = {
     "gpu_training",
     "inspect",
     "looker",
+    "many_sessions",
     "throughput",
     "time_to_accuracy",
     "tutorials",
@@ -88,6 +89,12 @@ def test_gpu_training_without_sections(tmp_path: Path) -> None:
 
 def test_looker() -> None:
     run_program("looker", "pretrained", 0)
+
+
+def test_many_sessions() -> None:
+    table = read_table(run_program("many_sessions", "--sessions", 2, "--actions", 2))
+    assert {"Random", "open Mistakes", "embedding", "all actions"} <= table.keys()
+    assert all("median" in row[0] for name, row in table.items() if name != "2 sessions" and not name.startswith("-"))
 
 
 def test_tutorials(tmp_path: Path) -> None:
