@@ -33,6 +33,15 @@ class UndoEntry:
     recipe_values: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ImportResult:
+    """Outcome of an import; ``source`` is the text or the id of the file that it belongs to."""
+
+    source: str
+    notes: tuple[str, ...] = ()
+    error: PlaygroundError | None = None
+
+
 @dataclass
 class EditorState:
     """Network and recipe in the editor, with undo.
@@ -48,7 +57,7 @@ class EditorState:
     preset_name: str | None = None
     fitted_and_requested_recipe: tuple[Recipe, Recipe] | None = None
     init_from: str | None = None
-    import_result: tuple[str, ...] | PlaygroundError | None = None
+    import_result: ImportResult | None = None
     error: Exception | None = None
 
     def find_parent_run(self) -> Run | None:

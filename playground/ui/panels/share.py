@@ -1,23 +1,28 @@
 """Share and Import popovers: links, code, weights, diagrams and reports."""
 
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 import streamlit as st
 
-from playground.code_import.parse_network import parse_network
+from playground.code_import.parse_network import ParsedNetwork, parse_network, parse_network_file
+from playground.code_import.sources.model_file import SUFFIXES
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.shapes import format_shape
-from playground.core.share_link import encode_link
+from playground.core.share_link import QUERY_PARAMETER, encode_link
 from playground.engine.data.dataset_lookup import list_datasets, resolve_dataset
 from playground.engine.runs.imported_weights import MAX_WEIGHTS_BYTES, import_weights
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
 from playground.ui import html
+from playground.ui.page_states import ImportResult
 from playground.ui.services import get_visitor_id
 from playground.ui.state import AppState, get_app_state
 
 _DEFAULT_TITLE = "A network"
+_DEFAULT_URL = "http://localhost:8501"
 
 
 def render_share_popover(state: AppState) -> None:
@@ -35,7 +40,9 @@ def render_share_popover(state: AppState) -> None:
         if state.editor.architecture.layers:
             html.render_hint("This link opens the app with this network, its settings and seed:")
             st.code(
-                _make_share_url(encode_link(state.editor.architecture, state.editor.recipe)),
+                make_share_url(
+                    st.context.url or _DEFAULT_URL, encode_link(state.editor.architecture, state.editor.recipe)
+                ),
                 language=None,
                 wrap_lines=True,
             )
@@ -126,44 +133,55 @@ def _render_or_collect_error(name: str, source: ExportSource, errors: list[Playg
         return None
 
 
-def _make_share_url(link: str) -> str:
-    parts = urlsplit(st.context.url or "http://localhost:8501")
-    return f"{parts.scheme}://{parts.netloc}/?net={link}"
+def make_share_url(app_url: str, link: str) -> str:
+    """Return the address of the app, below the path of a proxy if there is one, with the link."""
+    parts = urlsplit(app_url)
+    path = f"{parts.path.rstrip('/')}/"
+    return parts._replace(path=path, query=f"{QUERY_PARAMETER}={link}", fragment="").geturl()
 
 
 def render_import_popover(state: AppState) -> None:
     """Render the Import popover: a link, JSON, code, or weights for the network on the page."""
     popover = st.popover(
-        "Import", key="import", on_change="rerun", help="Link, JSON, PyTorch or Keras code, or weights."
+        "Import", key="import", on_change="rerun", help="Link, code, notebook, JSON, .keras file or weights."
     )
     if not popover.open:
         return
     with popover:
-        st.text_area(
-            "Link, JSON, PyTorch or Keras code",
+        text = st.text_area(
+            "Link, code, notebook or JSON",
             key="import-text",
             height=120,
             placeholder="model = keras.Sequential([ … ])",
-            help="Code is parsed, never executed. Undo restores your network.",
+            help="PyTorch or Keras code is parsed, never executed. Undo restores your network.",
         )
         st.button("Import", key="import-read", type="primary", on_click=_import_pasted_text)
-        result = state.editor.import_result
-        if isinstance(result, PlaygroundError):
-            html.render_error(result)
-        elif result is not None:
-            for note in result:
-                html.render_hint(note)
-        st.file_uploader(
-            "File: JSON, Python, or safetensors weights for the network on the page",
-            type=["json", "py", "txt", "safetensors"],
+        _render_import_result(state, text)
+        file = st.file_uploader(
+            "File with the network, or safetensors weights for the network on the page",
+            type=[*SUFFIXES, "safetensors"],
             key="import-file",
             on_change=_import_file,
             max_upload_size=MAX_WEIGHTS_BYTES // 10**6,
+            help="Python, notebook, Markdown, JSON or .keras.",
         )
+        _render_import_result(state, file.file_id if file else None)
+
+
+def _render_import_result(state: AppState, source: str | None) -> None:
+    """Render the result of this text or file; that of an earlier one is no longer shown."""
+    result = state.editor.import_result
+    if result is None or result.source != source:
+        return
+    if result.error:
+        html.render_error(result.error)
+    for note in result.notes:
+        html.render_hint(note)
 
 
 def _import_pasted_text() -> None:
-    _import_text(str(st.session_state["import-text"]))
+    text = str(st.session_state["import-text"])
+    _import_network(text, partial(parse_network, text))
 
 
 def _import_file() -> None:
@@ -172,22 +190,24 @@ def _import_file() -> None:
         return
     content = file.getvalue()
     if file.name.endswith(".safetensors"):
-        _import_weights_file(file.name.removesuffix(".safetensors"), content)
+        _import_weights_file(file.file_id, file.name.removesuffix(".safetensors"), content)
     else:
-        _import_text(content.decode("utf-8", errors="replace"))
+        _import_network(file.file_id, partial(parse_network_file, file.name, content))
 
 
-def _import_text(text: str) -> None:
+def _import_network(source: str, parse: Callable[..., ParsedNetwork]) -> None:
     state = get_app_state()
     try:
-        imported = parse_network(
-            text, input_shape=state.editor.architecture.input, classes=state.editor.architecture.classes
-        )
+        imported = parse(input_shape=state.editor.architecture.input, classes=state.editor.architecture.classes)
         state.set_architecture(imported.architecture, imported.recipe)
-        count = len(imported.architecture.layers)
-        state.editor.import_result = (f"Imported {count} layers.", *imported.notes, *_find_dataset_mismatches(state))
+        notes = (
+            f"Imported {len(imported.architecture.layers)} layers.",
+            *imported.notes,
+            *_find_dataset_mismatches(state),
+        )
+        state.editor.import_result = ImportResult(source, notes)
     except PlaygroundError as error:
-        state.editor.import_result = error
+        state.editor.import_result = ImportResult(source, error=error)
 
 
 def _find_dataset_mismatches(state: AppState) -> list[str]:
@@ -212,13 +232,14 @@ def _find_dataset_mismatches(state: AppState) -> list[str]:
     return mismatches
 
 
-def _import_weights_file(name: str, content: bytes) -> None:
+def _import_weights_file(source: str, name: str, content: bytes) -> None:
     state = get_app_state()
     try:
         run: Run = import_weights(
             content, state.editor.architecture, state.editor.recipe, name=name, owner=get_visitor_id()
         )
         state.attach(run)
-        state.editor.import_result = ("Created a run from these weights. It classifies your drawing now.",)
+        notes = ("Created a run from these weights. It classifies your drawing now.",)
+        state.editor.import_result = ImportResult(source, notes)
     except PlaygroundError as error:
-        state.editor.import_result = error
+        state.editor.import_result = ImportResult(source, error=error)
