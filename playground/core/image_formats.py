@@ -15,7 +15,7 @@ JPEG by itself when a page does not ask for HEIC.
 """
 
 UPLOAD_SUFFIXES = tuple(suffix for suffixes in IMAGE_SUFFIXES.values() for suffix in suffixes)
-UPLOAD_HELP = "PNG, JPEG, GIF, BMP, WebP or TIFF. Export HEIC photos as JPEG first."
+HEIC_ADVICE = "Export HEIC photos as JPEG first."
 
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from playground.charts.images import render_image
 from playground.core.datasets import Dataset
-from playground.core.image_formats import UPLOAD_HELP, UPLOAD_SUFFIXES
+from playground.core.image_formats import HEIC_ADVICE, UPLOAD_SUFFIXES
 from playground.core.shapes import format_shape
 from playground.engine.data.batch import LabeledImages
 from playground.engine.runs.run import Run
@@ -62,10 +62,10 @@ def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
         file = st.file_uploader(
             f"Image of a {input_spec.dataset.sample_noun}" if input_spec.can_read_drawings else "Image",
             type=UPLOAD_SUFFIXES,
-            help=UPLOAD_HELP,
             key="inside-upload",
             max_upload_size=MAX_FILE_BYTES // 10**6,
         )
+        html.render_hint(HEIC_ADVICE)
         if file is not None:
             return ModelInput(preprocess_upload(ImageUpload(file.name, file.getvalue()), input_spec), file.name)
     return build_canvas_input(state, input_spec)

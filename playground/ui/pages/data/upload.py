@@ -7,7 +7,7 @@ import streamlit as st
 
 from playground.charts.images import render_image_grid
 from playground.charts.theme import get_theme
-from playground.core.image_formats import UPLOAD_HELP
+from playground.core.image_formats import HEIC_ADVICE
 from playground.engine.data.custom.decode import Channels
 from playground.engine.data.custom.drawn_classes import MIN_DRAWINGS_PER_CLASS, create_images_from_drawings
 from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
@@ -35,8 +35,8 @@ def render_upload_panel() -> None:
         if not expander.open:
             return
         html.render_hint(
-            f"A ZIP with one folder per class: cat/1.jpg, dog/1.jpg … {UPLOAD_HELP} Folders named train and test "
-            "define the split; otherwise one sixth is used for testing."
+            "A ZIP with one folder per class: cat/1.jpg, dog/1.jpg … PNG, JPEG, GIF, BMP, WebP or TIFF. "
+            f"{HEIC_ADVICE} Folders named train and test define the split; otherwise one sixth is used for testing."
         )
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             size = st.selectbox("Image size (px)", _IMAGE_SIZES, index=3, key="bring-size", width=140)

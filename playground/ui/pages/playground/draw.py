@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from playground.charts.images import render_image
 from playground.charts.theme import get_theme
-from playground.core.image_formats import UPLOAD_HELP, UPLOAD_SUFFIXES
+from playground.core.image_formats import HEIC_ADVICE, UPLOAD_SUFFIXES
 from playground.core.shapes import format_shape
 from playground.engine.cache import cached
 from playground.engine.data.rasterize import IMAGE_SIZE
@@ -206,12 +206,12 @@ def _render_pen_popover(state: AppState, input_spec: InputSpec) -> None:
             if input_spec.can_read_drawings
             else "Upload an image; its center is used",
             type=UPLOAD_SUFFIXES,
-            help=UPLOAD_HELP,
             key="canvas-upload",
             on_change=_load_upload,
             args=(input_spec,),
             max_upload_size=MAX_FILE_BYTES // 10**6,
         )
+        html.render_hint(HEIC_ADVICE)
         if state.drawing.upload_error:
             html.render_error(state.drawing.upload_error)
 
