@@ -7,10 +7,18 @@ from playground.codegen.keras_layers import KerasLayers, iter_keras_calls, list_
 from playground.codegen.keras_training import generate_training_code
 from playground.codegen.text import ensure_buildable, format_call, format_tuple, join_sections, sanitize_text
 from playground.core.architecture import Architecture
+from playground.core.datasets import DATASETS, Dataset
 from playground.core.layers.shared.calls import KerasCall
 from playground.core.recipe import Recipe
 from playground.core.shapes import Shape, format_shape
 
+_STANDARD_LIBRARY_IMPORTS = {
+    "math.": "import math\n",
+    "random.": "import random\n",
+    "sys.": "import sys\n",
+    "unicodedata.": "import unicodedata\n",
+    "Path": "from pathlib import Path\n",
+}
 _NEGATIVE_INFINITY_PADDING_CODE = '''
 @keras.saving.register_keras_serializable()
 class NegativeInfinityPadding2D(layers.Layer):
@@ -50,10 +58,17 @@ if __name__ == "__main__":
 """
 
 
-def to_keras(architecture: Architecture, recipe: Recipe | None = None, *, title: str = "A network") -> str:
+def to_keras(
+    architecture: Architecture,
+    recipe: Recipe | None = None,
+    *,
+    title: str = "A network",
+    dataset: Dataset | None = None,
+) -> str:
     """Generate a Python file with ``make_model`` and ``load_weights``; with a recipe, a program that trains with it.
 
-    Raises ArchitectureError for a network that cannot be built.
+    ``dataset`` is that of the recipe, and can be left out for one that every installation has. Raises ArchitectureError
+    for a network that cannot be built, RecipeError for one whose number of classes is not that of the image folders.
     """
     ensure_buildable(architecture)
     steps = list_keras_layers(architecture)
@@ -62,9 +77,12 @@ def to_keras(architecture: Architecture, recipe: Recipe | None = None, *, title:
     body = generate_body(steps, architecture.input.shape)
     split_depthwise = _SPLIT_DEPTHWISE_CODE if any(call.has_depthwise_kernel for call in calls) else ""
     load_weights = f"{_LOAD_WEIGHTS_CODE}{split_depthwise}{_SET_WEIGHTS_CODE}"
-    program = generate_training_code(architecture, recipe) if recipe else _SUMMARY_CODE
-    standard = "".join(f"import {name}\n" for name in ("math", "pathlib", "random", "sys") if f"{name}." in program)
-    others = "import keras\nimport numpy\n" if "numpy." in program else "import keras\n"
+    program = (
+        generate_training_code(architecture, recipe, dataset or DATASETS[recipe.dataset]) if recipe else _SUMMARY_CODE
+    )
+    standard = "".join(line for use, line in _STANDARD_LIBRARY_IMPORTS.items() if use in program)
+    numpy_import = "import numpy as np\n" if "np." in program else ""
+    pillow_import = "from PIL import Image, ImageOps\n" if "Image." in program else ""
     head = f'''"""{sanitize_text(title)}, written by CNN Playground for Keras 3.
 
 Input: (batch, {", ".join(map(str, _to_channels_last(architecture.input.shape)))}), values 0 to 1.
@@ -72,8 +90,9 @@ Output: probabilities; ``make_model(logits=True)`` leaves the last activation ou
 Weights: a file of a run's snapshots folder, ``load_weights(model, path)``; this needs the package safetensors.
 """
 
-{standard}{chr(10) if standard else ""}{others}from keras import layers
-
+{standard}{chr(10) if standard else ""}import keras
+{numpy_import}from keras import layers
+{pillow_import}
 # Names of the layers with weights in a run's snapshot, in the order of ``model.layers``.
 WEIGHT_MODULES = {format_tuple(list_keras_places(architecture))}'''
     make_model = f'''def make_model(logits=False):

@@ -1,21 +1,28 @@
 """Training code for Keras 3: data, optimizer, schedule and loss of a recipe, computed as in PyTorch."""
 
+from playground.codegen.image_files import generate_folder_constants, generate_folder_reader, generate_image_reader
 from playground.codegen.keras_layers import list_keras_places
 from playground.codegen.templating import render_code, render_template
-from playground.codegen.text import format_call, format_tuple, sanitize_text
+from playground.codegen.text import ensure_same_classes, format_call, format_tuple, join_sections, sanitize_text
 from playground.codegen.torch_model import has_single_logit
 from playground.codegen.torch_training import render_schedule_code
 from playground.core.architecture import Architecture
-from playground.core.datasets import CUSTOM_ORIGIN, DATASETS
+from playground.core.datasets import Dataset
+from playground.core.preprocessing import ImagePreprocessing
 from playground.core.recipe import Recipe
 
 
-def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
-    """Generate ``load_data``, ``compile_model`` and the main block; they need the functions of the model's code."""
+def generate_training_code(architecture: Architecture, recipe: Recipe, dataset: Dataset) -> str:
+    """Generate ``load_data``, ``compile_model`` and the main block; they need the functions of the model's code.
+
+    Raises RecipeError for image folders of another number of classes than the network's.
+    """
     frozen = list_keras_places(architecture, only_frozen=True)
     optimizer = recipe.optimizer
-    dataset = DATASETS.get(recipe.dataset)  # None for a custom one
-    origin = dataset.origin if dataset else CUSTOM_ORIGIN
+    keras_dataset = dataset.origin.keras_dataset
+    preprocessing = ImagePreprocessing.from_dataset(dataset, architecture.input.shape)
+    if not keras_dataset:
+        ensure_same_classes(architecture, dataset)
     has_one_hot_labels = recipe.label_smoothing > 0 and not has_single_logit(architecture)
     last = recipe.validation_size + recipe.limit if recipe.limit else ""
     return render_template(
@@ -23,10 +30,12 @@ def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
         recipe=recipe,
         shape=architecture.input.shape,
         classes=architecture.classes,
-        dataset_name=sanitize_text(recipe.dataset),
-        keras_dataset=origin.keras_dataset,
-        missing_images_remark=origin.missing_images_remark,
-        source_shape=dataset.input_shape if dataset else None,
+        dataset_title=sanitize_text(dataset.title),
+        keras_dataset=keras_dataset,
+        missing_images_remark=dataset.origin.missing_images_remark,
+        source_shape=dataset.input_shape if keras_dataset else preprocessing.image_shape,
+        folder_constants=generate_folder_constants(dataset.class_names),
+        image_reader=join_sections(generate_image_reader(preprocessing), generate_folder_reader()).strip("\n"),
         frozen_modules=format_tuple(frozen) if frozen else "",
         has_schedule=recipe.schedule.torch_code is not None,
         schedule_class=render_schedule_code(recipe, recipe.schedule.keras_class_code),

@@ -1,5 +1,6 @@
 """Rendering of Jinja2 templates; Jinja2 is imported at the first use."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_PACKAGE_FOLDER = Path(__file__).parent.parent
 _TEMPLATES_FOLDER = Path(__file__).parent / "templates"
 
 
@@ -18,6 +20,13 @@ def render_template(name: str, **values: Any) -> str:
 def render_code(source: str, **values: Any) -> str:
     """Render a template from a registry, without leading and trailing blank lines."""
     return _get_environment().from_string(source).render(values).strip("\n")
+
+
+def read_package_source(name: str) -> str:
+    """Read a module of the package for a program, without its docstring and imports; ``name`` is its path."""
+    source = (_PACKAGE_FOLDER / name).read_text(encoding="utf-8")
+    _, _, code = source.partition("\n\n\n")
+    return re.sub(r"  # type: ignore\[.*\]", "", code).strip("\n")
 
 
 @cache

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from playground.core.architecture import Architecture
+from playground.core.datasets import Dataset
 from playground.core.validation import UNLIMITED, validate
-from playground.errors import ArchitectureError
+from playground.errors import ArchitectureError, RecipeError
 
 
 def ensure_buildable(architecture: Architecture) -> None:
@@ -13,6 +14,15 @@ def ensure_buildable(architecture: Architecture) -> None:
     problems = validate(architecture, UNLIMITED)
     if problems:
         raise ArchitectureError("This network cannot be exported yet.", expected=str(problems[0]))
+
+
+def ensure_same_classes(architecture: Architecture, dataset: Dataset) -> None:
+    """Raise RecipeError for a network whose number of classes is not the dataset's."""
+    if architecture.classes != len(dataset.class_names):
+        raise RecipeError(
+            f"The network has {architecture.classes} classes, {dataset.title} has {len(dataset.class_names)}.",
+            fix=f'Set "classes" to {len(dataset.class_names)}.',
+        )
 
 
 def sanitize_text(text: str, default: str = "A network") -> str:

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 
+from playground.codegen.image_files import generate_folder_constants, generate_folder_reader, generate_image_reader
 from playground.codegen.templating import render_template
-from playground.codegen.text import format_tuple, join_sections, sanitize_text
+from playground.codegen.text import ensure_same_classes, format_tuple, join_sections, sanitize_text
 from playground.codegen.torch_model import generate_model_code, list_weight_module_names
 from playground.codegen.torch_training import format_logits, generate_training_code
 from playground.core.architecture import Architecture
 from playground.core.datasets import Dataset
+from playground.core.preprocessing import ImagePreprocessing
 from playground.core.recipe import Recipe
-from playground.errors import RecipeError
 
 _STANDARD_LIBRARY_IMPORTS = {
     "argparse.": "import argparse",
     "math.": "import math",
-    "Path(": "from pathlib import Path",
+    "unicodedata.": "import unicodedata",
+    "Path": "from pathlib import Path",
 }
 _THIRD_PARTY_IMPORTS = {
-    "numpy.": "import numpy",
+    "np.": "import numpy as np",
     "torch.": "import torch",
     "Image.": "from PIL import Image, ImageOps",
     "load_file(": "from safetensors.torch import load_file",
@@ -29,11 +31,16 @@ _THIRD_PARTY_IMPORTS = {
 _TRAINING_DESCRIPTION = """\
 Weights go to ``weights.safetensors``, or to ``weights.pt`` where safetensors is not installed.
 The last line of output is the accuracy on the test images, which are used for nothing else."""
-_IMAGE_FOLDER_DESCRIPTION = """The dataset is one folder of images for each class, below ``train`` and below ``test``.
+_IMAGE_FOLDER_DESCRIPTION = """\
+The dataset is one folder of images for each class, below ``train`` and below ``test``.
+Image files are read as CNN Playground reads them.
 """
 _PREDICTION_DESCRIPTION = """\
 Run it with a file of weights and with image files: ``weights.safetensors one.png two.png``.
-The center of an image is cut out and resized; it must look like the images that the network was trained on."""
+Image files are read as CNN Playground reads them. They must look like those that the network was trained on."""
+_DRAWING_DESCRIPTION = """
+These are drawings, light on dark and as large as the image. CNN Playground also finds a drawing in a photo and fits its
+size and place, which this program does not."""
 
 
 def generate_training_script(
@@ -45,25 +52,23 @@ def generate_training_script(
     for one whose number of classes is not the dataset's.
     """
     model = generate_model_code(architecture)
-    if architecture.classes != len(dataset.class_names):
-        raise RecipeError(
-            f"The network has {architecture.classes} classes, {dataset.title} has {len(dataset.class_names)}.",
-            fix=f'Set "classes" to {len(dataset.class_names)}.',
-        )
+    ensure_same_classes(architecture, dataset)
     frozen = list_weight_module_names(architecture, only_frozen=True)
     constants = [f"FROZEN_MODULES = {format_tuple(frozen)}  # not trained"] if frozen else []
     source = dataset.origin.torchvision
+    preprocessing = ImagePreprocessing.from_dataset(dataset, architecture.input.shape)
     return _assemble_script(
         f"{sanitize_text(title)}: trains the network on {sanitize_text(dataset.title)}. Exported by CNN Playground.",
         _TRAINING_DESCRIPTION if source else _IMAGE_FOLDER_DESCRIPTION + _TRAINING_DESCRIPTION,
-        "\n".join(constants if source else [*constants, _generate_class_names(dataset.class_names)]),
+        "\n".join(constants if source else [*constants, generate_folder_constants(dataset.class_names)]),
         model,
+        "" if source else join_sections(generate_image_reader(preprocessing), generate_folder_reader()),
         render_template(
             "torch_data.py.j2",
             part="load_images",
             source=source,
             missing_images_remark=dataset.origin.missing_images_remark,
-            source_shape=dataset.input_shape,
+            source_shape=dataset.input_shape if source else preprocessing.image_shape,
             shape=architecture.input.shape,
         ),
         generate_training_code(architecture, recipe),
@@ -71,19 +76,34 @@ def generate_training_script(
 
 
 def generate_prediction_script(
-    architecture: Architecture, *, title: str = "A network", class_names: Sequence[str]
+    architecture: Architecture,
+    *,
+    title: str = "A network",
+    class_names: Sequence[str],
+    dataset: Dataset,
 ) -> str:
     """Generate a program that prints the predicted class of image files and its probability.
 
     The program needs torch, safetensors, numpy and Pillow. Raises ArchitectureError for a network that cannot be built.
     """
+    preprocessing = ImagePreprocessing.from_dataset(dataset, architecture.input.shape)
     return _assemble_script(
         f"{sanitize_text(title)}: predicts the classes of image files. Exported by CNN Playground.",
-        _PREDICTION_DESCRIPTION,
-        _generate_class_names(class_names),
+        _PREDICTION_DESCRIPTION + (_DRAWING_DESCRIPTION if dataset.is_drawable else ""),
+        f"CLASS_NAMES = {format_tuple(class_names)}",
         generate_model_code(architecture),
-        render_template("torch_data.py.j2", part="read_image", shape=architecture.input.shape),
-        render_template("torch_prediction.py.j2", logits=lambda images_code: format_logits(architecture, images_code)),
+        generate_image_reader(preprocessing),
+        render_template(
+            "torch_data.py.j2",
+            part="prepare_pixels",
+            source_shape=preprocessing.image_shape,
+            shape=preprocessing.input_shape,
+        ),
+        render_template(
+            "torch_prediction.py.j2",
+            is_drawable=dataset.is_drawable,
+            logits=lambda images_code: format_logits(architecture, images_code),
+        ),
     )
 
 
@@ -94,7 +114,3 @@ def _assemble_script(title: str, description: str, constants: str, *sections: st
     for imports in (_STANDARD_LIBRARY_IMPORTS, _THIRD_PARTY_IMPORTS):
         parts.append("\n".join(line for use, line in imports.items() if use in code))
     return join_sections("\n\n".join([*parts, constants]), code)
-
-
-def _generate_class_names(names: Sequence[str]) -> str:
-    return f"CLASS_NAMES = {format_tuple(names)}"

@@ -1,16 +1,11 @@
 """Training code in PyTorch: a recipe's optimizer, schedule and training loop."""
 
-import re
-from pathlib import Path
-
-from playground.codegen.templating import render_code, render_template
+from playground.codegen.templating import read_package_source, render_code, render_template
 from playground.codegen.torch_augmentation import generate_augmentation_code
 from playground.codegen.torch_model import has_single_logit, list_weight_module_names
 from playground.core.architecture import Architecture
 from playground.core.layers.shared.calls import omit_defaults
 from playground.core.recipe import Recipe
-
-_PACKAGE_FOLDER = Path(__file__).parent.parent
 
 
 def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
@@ -24,7 +19,7 @@ def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
         logits=lambda images_code: format_logits(architecture, images_code),
         loss=loss,
         augmentation_code=generate_augmentation_code(recipe.augmentation).strip("\n"),
-        optimizer_source=_read_optimizer_source(recipe),
+        optimizer_source=read_package_source(recipe.optimizer.torch_source) if recipe.optimizer.torch_source else "",
         optimizer_call=_format_optimizer_call(recipe),
         scheduler_call=render_schedule_code(recipe, recipe.schedule.torch_code),
     )
@@ -51,12 +46,3 @@ def _format_optimizer_call(recipe: Recipe) -> str:
     keywords = {"lr": recipe.lr, **omit_defaults(optimizer.torch_defaults, **arguments)}
     name = optimizer.torch_class.rpartition(".")[2] if optimizer.torch_source else optimizer.torch_class
     return f"{name}({', '.join([optimizer.torch_inputs, *(f'{key}={value!r}' for key, value in keywords.items())])})"
-
-
-def _read_optimizer_source(recipe: Recipe) -> str:
-    """Read the source of the engine's optimizer, without docstring and imports; empty if PyTorch has the class."""
-    if recipe.optimizer.torch_source is None:
-        return ""
-    source = (_PACKAGE_FOLDER / recipe.optimizer.torch_source).read_text(encoding="utf-8")
-    _, _, code = source.partition("\n\n\n")
-    return re.sub(r"  # type: ignore\[.*\]", "", code).strip("\n")

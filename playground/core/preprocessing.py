@@ -5,7 +5,7 @@ which are in ``engine/data/image_steps.py``; exported programs contain their sou
 metadata.
 """
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from playground.core.datasets import Dataset
 from playground.core.shapes import Shape, format_shape
@@ -13,7 +13,7 @@ from playground.core.shapes import Shape, format_shape
 STEP_FUNCTIONS_SOURCE = "engine/data/image_steps.py"
 """File below the package that defines the function of every step; it needs NumPy and Pillow only."""
 
-SYSTEM_FILE_NAMES = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir", "icon\r")
+SYSTEM_FILE_NAMES = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir")
 """Files and folders, in lower case, that systems add to image folders, beside those with a leading dot."""
 
 _FROZEN_CONFIG = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +54,7 @@ class ImagePreprocessing(BaseModel):
             gray_bits=dataset.gray_bits,
         )
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
     @property
     def steps(self) -> tuple[PreprocessingStep, ...]:
         """Steps from an opened file to an 8-bit image of ``image_shape``, in order."""

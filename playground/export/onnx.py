@@ -14,6 +14,7 @@ from torch import Tensor
 
 from playground.core.architecture import Architecture
 from playground.core.layers import TorchCall
+from playground.core.preprocessing import ImagePreprocessing
 from playground.core.shapes import Shape
 from playground.engine.model.build import build_model
 from playground.errors import StorageError
@@ -26,12 +27,19 @@ _LOGITS_DOC = "Logits: their softmax is the probability of every class."
 _SINGLE_LOGIT_DOC = "Logit of the second class: its sigmoid is that class's probability."
 
 
-def export_onnx(architecture: Architecture, weights: Mapping[str, Tensor], *, class_names: Sequence[str] = ()) -> bytes:
+def export_onnx(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    *,
+    class_names: Sequence[str] = (),
+    preprocessing: ImagePreprocessing | None = None,
+) -> bytes:
     """Export an ONNX model of the network in eval mode.
 
     Input ``image``: float32 (batch, channels, height, width), values 0 to 1. Output ``scores``: logits, float32 (batch,
-    units). The metadata contain the class names and the meaning of the scores. ``weights`` have the names of a
-    snapshot. Raises ArchitectureError for a network that cannot be built, StorageError for weights that do not fit.
+    units). The metadata contain the class names, the meaning of the scores and the preprocessing of image files as
+    JSON, which the input's description says in words. ``weights`` have the names of a snapshot. Raises
+    ArchitectureError for a network that cannot be built, StorageError for weights that do not fit.
     """
     _check_weights(architecture, weights)
     graph = _GraphBuilder(weights)
@@ -45,7 +53,7 @@ def export_onnx(architecture: Architecture, weights: Mapping[str, Tensor], *, cl
         helper.make_graph(
             graph.nodes,
             "network",
-            [_make_value_info(_INPUT_NAME, architecture.input.shape, "Values from 0 to 1.")],
+            [_make_value_info(_INPUT_NAME, architecture.input.shape, _describe_input(preprocessing))],
             [_make_value_info(_OUTPUT_NAME, scores_shape, meaning)],
             initializer=graph.initializers,
         ),
@@ -54,7 +62,10 @@ def export_onnx(architecture: Architecture, weights: Mapping[str, Tensor], *, cl
         producer_name="CNN Playground",
         producer_version=__version__,
     )
-    helper.set_model_props(model, {"class_names": json.dumps(list(class_names)), "scores": meaning})
+    properties = {"class_names": json.dumps(list(class_names)), "scores": meaning}
+    if preprocessing:
+        properties["preprocessing"] = preprocessing.model_dump_json()
+    helper.set_model_props(model, properties)
     content: bytes = model.SerializeToString()
     return content
 
@@ -72,6 +83,10 @@ def find_lowest_opset(nodes: Sequence[onnx.NodeProto]) -> int:
             continue
         return opset
     return onnx.defs.onnx_opset_version()
+
+
+def _describe_input(preprocessing: ImagePreprocessing | None) -> str:
+    return f"Values from 0 to 1.{f' Of an image file: {preprocessing.describe()}' if preprocessing else ''}"
 
 
 def _check_weights(architecture: Architecture, weights: Mapping[str, Tensor]) -> None:

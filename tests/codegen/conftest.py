@@ -1,16 +1,11 @@
-"""Keras with the PyTorch backend and a temporary settings folder; PyTorch with one thread."""
+"""Keras with the PyTorch backend; PyTorch with one thread."""
 
-import os
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-# Before Keras is imported.
-_KERAS_HOME = tempfile.TemporaryDirectory(prefix="cnn-playground-keras-")
-os.environ["KERAS_BACKEND"] = "torch"
-os.environ["KERAS_HOME"] = _KERAS_HOME.name
+from tests.codegen import exported_code  # noqa: F401 -- chooses Keras's backend before Keras is imported
 
 
 @pytest.fixture(scope="package", autouse=True)

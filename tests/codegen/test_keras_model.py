@@ -20,6 +20,7 @@ from torch.nn import functional
 from playground.codegen.keras_model import to_keras
 from playground.core.architecture import Architecture, InputShape
 from playground.core.augmentations.rotate import Rotate
+from playground.core.datasets import Dataset
 from playground.core.layers import (
     Activation,
     AvgPool2d,
@@ -298,7 +299,7 @@ def test_images_are_resized_to_the_network_s_input_shape(dataset: str, wanted: t
     actual = executed(code)["scale_images"](given)
     channels_first = torch.from_numpy(given[:, None] if dataset == "mnist" else given.transpose(0, 3, 1, 2))
     run = LabeledImages(channels_first.contiguous(), torch.zeros(5)).resize(wanted).images
-    np.testing.assert_allclose(actual, _channels_last(run / 255), atol=2 / 255)
+    np.testing.assert_allclose(actual, _channels_last(run / 255), atol=1e-6)
     assert actual.dtype == np.float32
 
 
@@ -345,18 +346,21 @@ def test_dataset_that_keras_does_not_have_is_read_from_folders(
     pictures = InputShape(channels=3, height=11, width=9)
     architecture = Architecture(input=pictures, classes=2, layers=(Flatten(), Output()))
     recipe = Recipe(dataset="own:pets", lr=0.1, batch_size=5, epochs=8, validation_size=10)
-    images, labels = executed(to_keras(architecture, recipe))["load_folder"]("data/train")
+    pets = Dataset(recipe.dataset, "Pets", (3, 11, 9), ("bright", "dark"), 40, 40, "")
+    code = to_keras(architecture, recipe, dataset=pets)
+    images, labels = executed(code)["load_folder"]("data/train")
     assert images.shape == (40, 11, 9, 3)
     assert images.dtype == np.float32
     assert np.array_equal(images.mean((1, 2, 3)) < 0.5, labels == 1)  # dark comes after bright
     assert len(set(labels[:10])) == 2  # shuffled: what is kept out is not one class
-    executed(to_keras(architecture, recipe), "__main__")
+    executed(code, "__main__")
     assert capsys.readouterr().out.splitlines()[-1] == "test accuracy 1.0000"
 
 
 def test_dataset_name_never_becomes_code() -> None:
     recipe = Recipe(dataset='own:"""\nraise SystemExit')
-    executed(to_keras(_net(), recipe))
+    hostile = Dataset(recipe.dataset, recipe.dataset, (1, 28, 28), ('"', "\\", recipe.dataset), 20, 2, "")
+    assert executed(to_keras(_net(), recipe, dataset=hostile))["CLASS_NAMES"] == hostile.class_names
 
 
 @pytest.mark.parametrize("title", ['"""', "a\\N", 'x"""\nraise SystemExit\n"""', "naïve ✓"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -73,7 +74,10 @@ def test_training_program_is_the_golden_file(recipe: str) -> None:
 def test_prediction_program_is_the_golden_file() -> None:
     preset = get_architecture_preset("guide")
     code = generate_prediction_script(
-        preset.architecture, title=preset.title, class_names=DATASETS["mnist"].class_names
+        preset.architecture,
+        title=preset.title,
+        class_names=DATASETS["mnist"].class_names,
+        dataset=DATASETS["mnist"],
     )
     _check_golden(code, "predict-guide.py.txt")
 
@@ -374,13 +378,28 @@ def test_prediction_program_predicts_as_the_model_does(classes: int, tmp_path: P
     Image.fromarray(pixels.numpy()).save(tmp_path / "one.png")
     Image.new("RGB", (100, 80)).save(tmp_path / "black and large.png")
     names = [f"class {number}" for number in range(classes)]
-    code = generate_prediction_script(architecture, class_names=names)
+    code = generate_prediction_script(architecture, class_names=names, dataset=DATASETS["fashion-mnist"])
     printed = _run_program(code, tmp_path, "weights.safetensors", "one.png", "black and large.png").splitlines()
     for line, name, image in zip(printed, ("one.png", "black and large.png"), (pixels, 0 * pixels), strict=True):
         with torch.inference_mode():
             probabilities = expand_to_class_logits(module(image.view(1, 1, 28, 28) / 255)).softmax(1)[0]
         answer = int(probabilities.argmax())
         assert line == f"{name}: class {answer}, {probabilities[answer]:.4f}"
+
+
+def test_prediction_program_of_a_network_of_drawings_refuses_light_backgrounds(tmp_path: Path) -> None:
+    """The app finds the drawing; the program would give another answer."""
+    architecture = Architecture(layers=(Flatten(), Output()))
+    save_file(build_model(architecture).state_dict(), tmp_path / "weights.safetensors")
+    pixels = np.zeros((28, 28), dtype=np.uint8)
+    pixels[8:20, 13:15] = 255
+    Image.fromarray(pixels).save(tmp_path / "dark.png")
+    Image.fromarray(255 - pixels).save(tmp_path / "light.png")
+    code = generate_prediction_script(architecture, class_names="0123456789", dataset=DATASETS["mnist"])
+    dark, light = _run_program(code, tmp_path, "weights.safetensors", "dark.png", "light.png").splitlines()
+    assert dark.startswith("dark.png: ")
+    assert "not predicted" not in dark
+    assert light == "light.png: not predicted, because its background is light. Invert it."
 
 
 # Invalid input
@@ -392,7 +411,7 @@ def test_texts_of_users_never_become_code() -> None:
     recipe = Recipe(dataset=own.name)
     for code in (
         generate_training_script(TINY, recipe, title=hostile, dataset=own),
-        generate_prediction_script(TINY, title=hostile, class_names=own.class_names),
+        generate_prediction_script(TINY, title=hostile, class_names=own.class_names, dataset=own),
     ):
         assert executed(code)["CLASS_NAMES"] == own.class_names
 
@@ -402,4 +421,4 @@ def test_broken_network_is_not_exported() -> None:
     with pytest.raises(ArchitectureError, match="cannot be exported"):
         generate_training_script(broken, Recipe(), dataset=DATASETS["mnist"])
     with pytest.raises(ArchitectureError, match="cannot be exported"):
-        generate_prediction_script(broken, class_names="0123456789")
+        generate_prediction_script(broken, class_names="0123456789", dataset=DATASETS["mnist"])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Activation, AvgPool2d, BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Output
+from playground.core.preprocessing import ImagePreprocessing
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.engine.model.build import build_model
 from playground.errors import ArchitectureError, StorageError
@@ -105,6 +106,7 @@ def test_the_file_says_what_goes_in_and_what_comes_out() -> None:
     assert [size.dim_param or size.dim_value for size in scores.type.tensor_type.shape.dim] == ["batch", 3]
     assert (image.name, scores.name) == ("image", "scores")
     told = {entry.key: entry.value for entry in model.metadata_props}
+    assert "preprocessing" not in told
     assert json.loads(told["class_names"]) == ["cat", "dog", "œuf"]
     assert "softmax" in told["scores"]
     assert "Dropout" not in {node.op_type for node in model.graph.node}
@@ -143,3 +145,15 @@ def test_what_does_not_fit_is_refused() -> None:
     weights.pop("0.weight")
     with pytest.raises(StorageError, match=r"do not fit.*0\.weight"):
         export_onnx(RICH, weights)
+
+
+def test_preprocessing_of_image_files_is_in_the_metadata() -> None:
+    preprocessing = ImagePreprocessing(image_shape=(3, 40, 30), input_shape=RICH.input.shape, gray_bits=12)
+    model = onnx.load_from_string(export_onnx(RICH, trained(RICH).state_dict(), preprocessing=preprocessing))
+    told = json.loads({entry.key: entry.value for entry in model.metadata_props}["preprocessing"])
+    assert told["image_shape"] == [3, 40, 30]
+    assert told["input_shape"] == [*RICH.input.shape]
+    assert [step["function"] for step in told["steps"]] == [step.function for step in preprocessing.steps]
+    (image,) = model.graph.input
+    assert "resized to 40×30 pixels" in image.doc_string
+    assert image.doc_string.endswith("and rounded. Values are divided by 255.")

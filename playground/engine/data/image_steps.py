@@ -45,6 +45,8 @@ def reduce_bit_depth(image: Image.Image, gray_bits: int) -> Image.Image:
 def crop_and_resize(image: Image.Image, height: int, width: int, channels: int) -> Image.Image:
     """Crop the center to the aspect ratio of the size, and resize it; transparency is kept."""
     mode = "RGBA" if image.has_transparency_data else "L" if channels == 1 else "RGB"
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # Pillow converts it to no other mode
     return ImageOps.fit(image.convert(mode), (width, height), Image.Resampling.BICUBIC)
 
 

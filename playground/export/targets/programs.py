@@ -47,8 +47,13 @@ def render_torch_training(source: ExportSource) -> str:
 )
 def render_torch_prediction(source: ExportSource) -> str:
     """Render the program that classifies images."""
-    _require_image_dataset(source)
-    return generate_prediction_script(source.architecture, title=source.title, class_names=source.class_names)
+    dataset = _require_image_dataset(source)
+    return generate_prediction_script(
+        source.architecture,
+        title=source.title,
+        class_names=source.class_names,
+        dataset=dataset,
+    )
 
 
 @export_target(
@@ -61,8 +66,9 @@ def render_torch_prediction(source: ExportSource) -> str:
 )
 def render_keras(source: ExportSource) -> str:
     """Render the program that defines and trains the network."""
-    _require_image_dataset(source)
-    return _render_transfer_comment(source) + to_keras(source.architecture, source.recipe, title=source.title)
+    dataset = _require_image_dataset(source)
+    code = to_keras(source.architecture, source.recipe, title=source.title, dataset=dataset)
+    return _render_transfer_comment(source) + code
 
 
 def _require_image_dataset(source: ExportSource) -> Dataset:

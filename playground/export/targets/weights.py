@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from playground.core.preprocessing import ImagePreprocessing
+from playground.engine.data.dataset_lookup import resolve_dataset
 from playground.engine.runs.run_files import serialize_snapshot
 from playground.engine.runs.transfer import get_last_snapshot_step
 from playground.export.onnx import export_onnx
@@ -50,7 +52,13 @@ def render_first_weights(source: ExportSource) -> bytes:
 )
 def render_onnx(source: ExportSource) -> bytes:
     """Render the network with the weights of the newest snapshot."""
-    return export_onnx(source.architecture, _load_snapshot(source), class_names=source.class_names)
+    dataset = resolve_dataset(source.recipe, source.architecture)
+    preprocessing = (
+        None if dataset.features else ImagePreprocessing.from_dataset(dataset, source.architecture.input.shape)
+    )
+    return export_onnx(
+        source.architecture, _load_snapshot(source), class_names=source.class_names, preprocessing=preprocessing
+    )
 
 
 def _load_snapshot(source: ExportSource, *, first: bool = False) -> dict[str, Tensor]:

@@ -234,7 +234,7 @@ def _check_exports(dataset: Dataset) -> None:
     assert origin.torchvision is not None
     assert isinstance(getattr(torchvision.datasets, origin.torchvision.class_name), type)
     torch_script = generate_training_script(architecture, recipe, dataset=dataset)
-    keras_script = generate_training_code(architecture, recipe)
+    keras_script = generate_training_code(architecture, recipe, dataset)
     assert f"datasets.{origin.torchvision.class_name}(folder, {origin.torchvision.arguments_code}" in torch_script
     assert (f"keras.datasets.{origin.keras_dataset}.load_data()" in keras_script) == bool(origin.keras_dataset)
     assert ("data/train" in keras_script) != bool(origin.keras_dataset)

@@ -1,0 +1,27 @@
+"""Code that reads image files as the app does: the functions of the preprocessing steps, and folders of classes."""
+
+from collections.abc import Sequence
+
+from playground.codegen.templating import read_package_source, render_template
+from playground.codegen.text import format_tuple, join_sections
+from playground.core.image_formats import IMAGE_SUFFIXES
+from playground.core.preprocessing import STEP_FUNCTIONS_SOURCE, SYSTEM_FILE_NAMES, ImagePreprocessing
+
+
+def generate_image_reader(preprocessing: ImagePreprocessing) -> str:
+    """Generate ``read_pixels``, which returns an image file as uint8 (height, width, channels), and its steps."""
+    formats = format_tuple(tuple(IMAGE_SUFFIXES))
+    return join_sections(
+        read_package_source(STEP_FUNCTIONS_SOURCE),
+        render_template("image_files.py.j2", part="read_pixels", preprocessing=preprocessing, formats=formats),
+    )
+
+
+def generate_folder_reader() -> str:
+    """Generate ``read_class_folders``, which reads the images of a split; it needs the constants below."""
+    return render_template("image_files.py.j2", part="read_class_folders")
+
+
+def generate_folder_constants(class_names: Sequence[str]) -> str:
+    """Generate the constants that ``read_class_folders`` needs."""
+    return f"CLASS_NAMES = {format_tuple(class_names)}\nSYSTEM_FILE_NAMES = {format_tuple(SYSTEM_FILE_NAMES)}"

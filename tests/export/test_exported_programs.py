@@ -1,0 +1,221 @@
+"""Exported programs, executed on pictures of every kind: they give the app's class and probability."""
+
+import sys
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from playground.core.architecture import Architecture, InputShape
+from playground.core.layers import Conv2d, Flatten, Output
+from playground.core.recipe import Recipe
+from playground.core.shapes import Shape
+from playground.engine.data.custom.image_folder import read_image_folder
+from playground.engine.data.custom.store import save_custom_dataset
+from playground.engine.data.dataset_lookup import find_dataset
+from playground.engine.model.build import build_model
+from playground.engine.runs.imported_weights import import_weights
+from playground.engine.runs.run import Run
+from playground.export.targets import ExportSource, render_export
+from playground.interpret.drawing.image_files import read_inputs
+from playground.interpret.evaluation.predict import predict
+from playground.interpret.model import load_model
+from tests.codegen.exported_code import executed
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Corrupt EXIF data"),  # Pillow's
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
+
+_CLASSES = ("2", "10", "Ant", "bee", "Äpfel", "고양이")  # natural order, which is not that of the code points
+
+
+def _scene(height: int = 40, width: int = 60) -> NDArray[np.uint8]:
+    """A color picture that no turn, mirroring or change of channels leaves as it is."""
+    y, x = np.mgrid[0:height, 0:width]
+    red, green = 255 * x / width, 255 * y / height
+    blue = 127 + 120 * np.sin(x / 7) * np.cos(y / 5)
+    return np.stack([red, green, blue], axis=2).astype(np.uint8)
+
+
+def _with_alpha(colors: Any, alpha: Any) -> Image.Image:
+    layered = np.zeros((40, 60, 4), dtype=np.uint8)
+    layered[..., :3], layered[..., 3] = colors, alpha
+    return Image.fromarray(layered)
+
+
+def _make_pictures() -> Iterator[tuple[str, Image.Image | NDArray[Any], dict[str, Any]]]:
+    """Names, pictures and options of saving."""
+    scene = Image.fromarray(_scene())
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        yield f"orientation {orientation}.{'jpg' if orientation % 2 else 'png'}", scene, {"exif": exif}
+    gradient = (np.arange(40)[:, None] * 1000 + np.arange(60) * 400).astype(np.uint16)
+    yield "16 bits.png", gradient, {}
+    yield "16 bits.tif", gradient, {}
+    yield "12 bits.png", gradient >> 4, {}
+    yield "32 bits.tif", gradient.astype(np.int32) * 5, {}
+    yield "floats.tif", gradient.astype(np.float32) / 1e4, {}
+    yield "bits.png", Image.fromarray(_scene()[..., 2] > 127), {}
+    yield "gray.jpg", scene.convert("L"), {}
+    yield "palette.png", scene.convert("P", palette=Image.Palette.ADAPTIVE), {}
+    yield "palette with a hole.png", scene.convert("P", palette=Image.Palette.ADAPTIVE), {"transparency": 3}
+    yield "frames.gif", scene, {"save_all": True, "append_images": [scene.rotate(180)]}
+    yield "print.jpg", scene.convert("CMYK"), {}
+    yield "lab.tif", scene.convert("LAB"), {}
+    disc = np.hypot(*np.mgrid[-20:20, -30:30]) < 15
+    yield "black on nothing.png", _with_alpha(0, disc * 255), {}
+    yield "white on nothing.png", _with_alpha(255, disc * 255), {}
+    yield "soft edges.webp", _with_alpha(_scene(), (_scene()[..., 2])), {"lossless": True}
+    yield "gray and alpha.png", _with_alpha(90, disc * 200).convert("LA"), {}
+    yield "key color.png", Image.fromarray(_scene() // 32 * 32), {"transparency": (224, 224, 224)}
+    yield "photo.jpg", Image.fromarray(_scene(900, 1300)), {"quality": 90}
+    yield "high.bmp", Image.fromarray(_scene(300, 20)), {}
+    yield "wide.png", Image.fromarray(_scene(3, 400)), {}
+    yield "one pixel.png", Image.new("RGB", (1, 1), (200, 100, 50)), {}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures, as systems and programs leave it."""
+    folder = tmp_path_factory.mktemp("pictures") / "data"
+    pictures = list(_make_pictures())
+    for part in ("train", "test"):
+        for number, name in enumerate(_CLASSES):
+            place = folder / part / (unicodedata.normalize("NFD", name) if part == "test" else name)
+            (place / "more").mkdir(parents=True)
+            for index, (file_name, picture, options) in enumerate(pictures):
+                if index % len(_CLASSES) == number or index < 2:
+                    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+                    image.save(place / ("more" if index % 2 else ".") / file_name, **options)
+            (place / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
+            (place / "Thumbs.db").write_bytes(b"?")
+            (place / "notes.txt").write_text("no image")
+        (folder / part / ".ipynb_checkpoints").mkdir()
+        (folder / part / ".DS_Store").write_bytes(b"?")
+    return folder
+
+
+_SHAPES: dict[str, tuple[Shape, Shape]] = {
+    "color": ((3, 20, 20), (3, 20, 20)),
+    "gray": ((1, 20, 20), (1, 20, 20)),
+    "smaller": ((3, 32, 32), (3, 21, 21)),
+    "color to gray": ((3, 24, 24), (1, 24, 24)),
+    "gray to color": ((1, 24, 24), (3, 30, 30)),
+}
+
+
+@dataclass(frozen=True)
+class _Exported:
+    run: Run
+    data: Path
+    weights: Path
+
+    def render(self, target: str) -> str:
+        return render_export(target, ExportSource.from_run(self.run)).decode()
+
+    def list_files(self) -> list[tuple[Path, int]]:
+        """The pictures for testing with their labels."""
+        return [
+            (path, label)
+            for label, name in enumerate(_CLASSES)
+            for path in sorted((self.data / "test" / unicodedata.normalize("NFD", name)).rglob("*"))
+            if path.suffix in (".png", ".jpg", ".tif", ".gif", ".webp", ".bmp")
+        ]
+
+    def predict_in_the_app(self, path: Path) -> NDArray[np.float64]:
+        """The probabilities of every class."""
+        model = load_model(self.run)
+        (image,) = read_inputs(path, self.run.get_dataset(), model.architecture.input.shape)
+        return np.array(predict(model, [image])[0].probabilities)
+
+
+@pytest.fixture(params=_SHAPES.values(), ids=_SHAPES)
+def exported(request: pytest.FixtureRequest, data: Path, home: Path, tmp_path: Path) -> _Exported:
+    """A run with random weights, whose probabilities depend on every pixel, on the pictures as a dataset."""
+    (channels, size, _), (input_channels, input_size, _) = request.param
+    images = read_image_folder(data, height=size, width=size, channels=channels)
+    assert images.class_names == _CLASSES
+    dataset = find_dataset(save_custom_dataset("Pictures", images))
+    architecture = Architecture(
+        input=InputShape(channels=input_channels, height=input_size, width=input_size),
+        classes=len(_CLASSES),
+        layers=(Conv2d(out_channels=6, kernel_size=5, stride=2), Flatten(), Output()),
+    )
+    state = build_model(architecture, seed=4).state_dict()
+    content = safetensors.torch.save({name: 2 * values for name, values in state.items()})
+    run = import_weights(
+        content, architecture, Recipe(dataset=dataset.name, validation_size=10, batch_size=8), name="Exported"
+    )
+    (tmp_path / "weights.safetensors").write_bytes(content)
+    return _Exported(run, data, tmp_path / "weights.safetensors")
+
+
+def test_prediction_program_gives_the_app_s_answers(
+    exported: _Exported, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [path for path, _ in exported.list_files()]
+    monkeypatch.setattr(sys, "argv", ["predict.py", str(exported.weights), *map(str, paths)])
+    executed(exported.render("torch-predict"), "__main__")
+    lines = capsys.readouterr().out.splitlines()
+    answers = set()
+    for line, path in zip(lines, paths, strict=True):
+        probabilities = exported.predict_in_the_app(path)
+        name, probability = line.removeprefix(f"{path}: ").rsplit(", ", 1)
+        assert name == _CLASSES[int(probabilities.argmax())], path.name
+        assert float(probability) == pytest.approx(probabilities.max(), abs=1e-4), path.name
+        answers.add(name)
+    assert len(answers) > 1
+
+
+def _check_program(exported: _Exported, probabilities: NDArray[np.float32], labels: list[int], printed: str) -> None:
+    files = exported.list_files()
+    assert labels == [label for _, label in files]
+    for (path, _), actual in zip(files, probabilities, strict=True):
+        np.testing.assert_allclose(actual, exported.predict_in_the_app(path), atol=1e-4, err_msg=path.name)
+    assert printed.count("notes.txt is skipped") == len(_CLASSES)
+    assert "Thumbs" not in printed
+    assert "DS_Store" not in printed
+
+
+def test_training_program_reads_the_app_s_images(exported: _Exported, capsys: pytest.CaptureFixture[str]) -> None:
+    program = executed(exported.render("torch-train"))
+    images, labels = program["load_images"](str(exported.data), train=False)
+    model = program["make_model"]().eval()
+    model.load_state_dict(safetensors.torch.load_file(exported.weights))
+    with torch.inference_mode():
+        probabilities = model(program["scale_images"](images)).softmax(1).numpy()
+    _check_program(exported, probabilities, labels.tolist(), capsys.readouterr().out)
+
+
+def test_keras_program_reads_the_app_s_images(exported: _Exported, capsys: pytest.CaptureFixture[str]) -> None:
+    program = executed(exported.render("keras"))
+    model = program["make_model"]()
+    program["load_weights"](model, exported.weights)
+    images = program["read_class_folders"](exported.data / "test")
+    with torch.inference_mode():
+        probabilities = model(program["scale_images"](np.stack([pixels for pixels, _ in images])), training=False)
+    _check_program(exported, probabilities.numpy(), [label for _, label in images], capsys.readouterr().out)
+    shuffled, labels = program["load_folder"](exported.data / "test")
+    assert shuffled.shape[0] == len(images)
+    assert sorted(labels) == [label for _, label in images]
+
+
+@pytest.mark.parametrize("exported", [_SHAPES["color"]], indirect=True)
+def test_class_folder_that_is_missing_is_named(
+    exported: _Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = executed(exported.render("torch-train"))
+    (tmp_path / "test").mkdir()
+    with pytest.raises(SystemExit, match="has no images"):
+        program["load_images"](str(tmp_path), train=False)
+    assert capsys.readouterr().out.count("has no folder") == len(_CLASSES)
