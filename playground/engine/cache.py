@@ -32,6 +32,7 @@ class _Entry(Generic[Value]):
 class _SharedComputation(Generic[Value]):
     steps: Generator[Any, None, Value]
     is_resumable: bool
+    latest_step: Any = None
     result: "Future[Value]" = field(default_factory=Future)
     lock: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
@@ -94,10 +95,10 @@ class ByteBoundedCache(Generic[Key, Value]):
     ) -> Generator[Step, None, Value]:
         """Return the cached value, or the one that a generator returns; yields the generator's steps.
 
-        Callers that ask for the same missing key at a time share one generator and take its steps by turns. One that
-        stops in the middle leaves the rest to the others. After the last one has left, nothing is computed, and the
-        generator is closed; a resumable one, which must hold nothing but memory, is kept for the next caller until
-        four others were left. An error is raised in all callers.
+        Callers that ask for the same missing key at a time share one generator and take its steps by turns; one that
+        joins gets the latest step first. One that stops in the middle leaves the rest to the others. After the last one
+        has left, nothing is computed, and the generator is closed; a resumable one, which must hold nothing but memory,
+        is kept for the next caller until four others were left. An error is raised in all callers.
         """
         with self._lock:
             if entry := self._entries.get(key):
@@ -105,11 +106,13 @@ class ByteBoundedCache(Generic[Key, Value]):
             computation = self._computations.setdefault(key, _SharedComputation(compute(), is_resumable))
             computation.users += 1
         try:
+            if computation.latest_step is not None:
+                yield computation.latest_step
             while True:
                 with computation.lock:
                     if not computation.result.done():
                         try:
-                            step = next(computation.steps)
+                            step = computation.latest_step = next(computation.steps)
                         except StopIteration as end:
                             self.put(key, end.value)
                             computation.result.set_result(end.value)

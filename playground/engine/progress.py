@@ -22,7 +22,10 @@ class Progress:
 
 
 Steps: TypeAlias = Generator[Progress, None, Result]
-"""Work in steps: yields its progress after each and returns its result. Closing the generator cancels the work."""
+"""Work in steps: yields its progress before each step and returns its result. Closing the generator cancels the work.
+
+The first progress comes at once, so that a page shows it without waiting for its turn.
+"""
 
 
 def run_to_end(steps: Generator[Any, None, Result]) -> Result:

@@ -234,9 +234,9 @@ class _Prefix:
         inputs = self.outputs or _iterate_prefix_outputs(self.model, self.images, self.first_module)
         logits: list[Tensor] = []
         for maps in inputs:
+            yield Progress("Measuring", sum(map(len, logits)), len(self.images))
             with torch.inference_mode():
                 logits.append(expand_to_class_logits(model.module[self.first_module :](maps)))
-            yield Progress("Measuring", sum(map(len, logits)), len(self.images))
         return Evaluation.from_logits(torch.cat(logits), self.images.labels)
 
 
@@ -268,6 +268,7 @@ def _get_prefix(model: Model, data: LabeledImages, count: int, first_module: int
 def _compute_prefix_outputs(model: Model, images: LabeledImages, first_module: int) -> Steps[list[Tensor] | None]:
     outputs: list[Tensor] = []
     size = 0
+    yield Progress("Measuring", 0, len(images))
     for maps in _iterate_prefix_outputs(model, images, first_module):
         size += maps.nbytes
         if size > _MAX_PREFIX_BYTES:

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from typing import NoReturn, TypeVar
 
 import streamlit as st
@@ -46,17 +46,20 @@ def show_stop_button(key: str) -> Iterator[DeltaGenerator]:
 def take_turns(steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
     """Take the steps of a computation, waiting before each while ``MAX_CONCURRENT_STEPS`` sessions compute.
 
-    Between two steps the script can be stopped: by a click, or because the page was left. Then the computation ends,
-    unless other sessions wait for it, too.
+    A result that is known, and the first progress of another one, come without waiting. Between two steps the script
+    can be stopped: by a click, or because the page was left. Then the computation ends, unless other sessions wait for
+    it, too.
     """
     with closing(steps):
+        turn: AbstractContextManager[object] = nullcontext()
         while True:
-            with _step_slots:
+            with turn:
                 try:
                     step = next(steps)
                 except StopIteration as end:
                     result: Result = end.value
                     return result
+            turn = _step_slots
             yield step
 
 

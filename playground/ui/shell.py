@@ -18,6 +18,8 @@ from playground.ui.services import get_scheduler
 from playground.ui.shortcuts import render_shortcuts_popover
 from playground.ui.state import get_app_state, get_run_history
 
+_STATUS_INTERVAL_S = 2.0
+
 
 def render_app() -> None:
     """Render the app; called for every run of the script."""
@@ -45,6 +47,13 @@ def render_app() -> None:
 
 
 def _render_status() -> None:
+    """Render the status of the attached run; while it is active, the status refreshes itself on every page."""
+    run = get_app_state().training.find_run()
+    is_live = run is not None and (get_scheduler().is_active(run.id) or run.is_live())
+    st.fragment(_render_status_text, run_every=_STATUS_INTERVAL_S if is_live else None)()
+
+
+def _render_status_text() -> None:
     run = get_app_state().training.find_run()
     if run is None:
         text = f"No run · {', '.join(list_available_devices())}"

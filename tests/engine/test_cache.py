@@ -79,7 +79,8 @@ def test_callers_of_one_key_take_the_steps_of_one_computation_by_turns() -> None
     taken: list[int] = []
     first = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))
     second = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))
-    assert (next(first), next(second)) == (1, 2)
+    assert next(first) == 1
+    assert [next(second), next(second)] == [1, 2]  # the latest step, and the next one
     for caller in (second, first):
         with pytest.raises(StopIteration) as end:
             next(caller)
@@ -95,7 +96,7 @@ def test_computation_goes_on_without_a_caller_that_stops_and_begins_anew_without
     first = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))
     second = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))
     assert next(first) == 1
-    assert next(second) == 2
+    assert [next(second), next(second)] == [1, 2]
     first.close()
     assert list(second) == []
     assert taken == [1, 2]
@@ -112,7 +113,7 @@ def test_resumable_computation_waits_for_the_next_caller() -> None:
     stopped = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken), is_resumable=True)
     next(stopped)
     stopped.close()
-    assert list(cache.get_or_compute_in_steps("key", lambda: count_to_two(taken), is_resumable=True)) == [2]
+    assert list(cache.get_or_compute_in_steps("key", lambda: count_to_two(taken), is_resumable=True)) == [1, 2]
     assert taken == [1, 2]
     assert not cache._computations
 
@@ -145,7 +146,7 @@ def test_failed_steps_raise_in_every_caller_and_are_tried_again() -> None:
         raise ValueError("no")
 
     first, second = cache.get_or_compute_in_steps("key", fail), cache.get_or_compute_in_steps("key", fail)
-    assert (next(first), next(second)) == (1, 2)
+    assert [next(first), next(second), next(second)] == [1, 1, 2]
     for caller in (first, second):
         with pytest.raises(ValueError, match="no"):
             next(caller)
@@ -169,7 +170,8 @@ def test_threads_share_the_steps_of_a_computation() -> None:
     start = threading.Barrier(4)
     with ThreadPoolExecutor(4) as pool:
         counts = [pool.submit(ask, start) for _ in range(4)]
-    assert sum(count.result() for count in counts) == len(taken) == 1000
+    assert len(taken) == 1000
+    assert 1000 <= sum(count.result() for count in counts) <= 1003  # a caller that joins gets the latest step first
 
 
 def test_none_is_a_value_that_is_computed_once() -> None:

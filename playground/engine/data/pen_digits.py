@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playground.core.datasets.mnist import PEN_VARIANTS_PER_DIGIT
+from playground.core.datasets.mnist import PEN_DIGIT_COUNT, PEN_VARIANTS_PER_DIGIT
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.cache import load_or_create_tensors
 from playground.engine.data.rasterize import rasterize
@@ -43,6 +43,7 @@ def load_pen_drawings(stride: int = 1) -> list[dict[str, Any]]:
 
 
 def _rasterize_all() -> Steps[dict[str, Tensor]]:
+    yield Progress("Rendering the pen strokes", 0, PEN_DIGIT_COUNT)
     generator = np.random.default_rng(derive_seed("pens"))
     drawings = load_pen_drawings()
     widths = generator.uniform(*_PEN_WIDTH_RANGE, size=(len(drawings), PEN_VARIANTS_PER_DIGIT))

@@ -29,10 +29,9 @@ def predict_dataset(model: Model, data: LabeledImages) -> Steps[Evaluation]:
     def evaluate_in_steps() -> Steps[Evaluation]:
         logits = []
         for index, batch in enumerate(torch.split(data.images, _BATCH_SIZE)):
+            yield Progress(f"Evaluating the network on {len(data):,} test images", index * _BATCH_SIZE, len(data))
             with torch.inference_mode():
                 logits.append(expand_to_class_logits(model.module(scale_pixels(batch))).float())
-            completed = min(len(data), (index + 1) * _BATCH_SIZE)
-            yield Progress(f"Evaluating the network on {len(data):,} test images", completed, len(data))
         return Evaluation.from_logits(torch.cat(logits), data.labels)
 
     key = _make_key(model, data)

@@ -161,7 +161,7 @@ def measure_robustness(
         raise DataError("There are no images to perturb.", expected="At least one.")
     key = (model, weakref.ref(data), tuple(perturbations), count)  # the cache does not keep the images
     return _cache.get_or_compute_in_steps(
-        key, lambda: _measure_points(model, data.sample(count), perturbations), is_resumable=True
+        key, lambda: _measure_points(model, data, perturbations, count), is_resumable=True
     )
 
 
@@ -170,15 +170,16 @@ _cache: ByteBoundedCache[_CacheKey, tuple[RobustnessPoint, ...]] = ByteBoundedCa
 
 
 def _measure_points(
-    model: Model, sample: LabeledImages, perturbations: Sequence[Perturbation]
+    model: Model, data: LabeledImages, perturbations: Sequence[Perturbation], count: int
 ) -> Steps[tuple[RobustnessPoint, ...]]:
     points = []
+    sample = data.sample(count)
     images = scale_pixels(sample.images)
     conditions = [(change, level) for change in perturbations for level in PERTURBATIONS[change].levels]
     for index, (change, level) in enumerate(conditions):
+        yield Progress(PERTURBATIONS[change].title, index, len(conditions))
         evaluation = _evaluate_pixels(model, perturb(images, change, level), sample.labels)
         points.append(RobustnessPoint(change, level, evaluation.accuracy, evaluation.size))
-        yield Progress(PERTURBATIONS[change].title, index + 1, len(conditions))
     return tuple(points)
 
 

@@ -83,9 +83,9 @@ def _search(
     sample = _sample_indices(data, _limit_image_count(model.architecture, steps[-1].index, budget, len(data)))
     best = _TopK(k)
     for start in range(0, len(sample), _BATCH_SIZE):
+        yield Progress(_STAGE, start, len(sample))
         indices = sample[start : start + _BATCH_SIZE]
         best.add(indices, *_find_peaks(modules, data.images[indices]))
-        yield Progress(_STAGE, start + len(indices), len(sample))
     return TopActivations(steps[-1].index, len(sample), best.to_top_activations(data.labels, steps))
 
 

@@ -68,12 +68,12 @@ def extract_layer_features_in_steps(
     size = _compute_pooled_size(maps, max_values) if maps else (1, 1)
     features: list[Array] = []
     for batch in torch.split(images, _BATCH_SIZE):
+        yield Progress("Computing activations", sum(map(len, features)), len(images))
         with torch.inference_mode():
             values = layers(scale_pixels(batch))
             if maps and size != maps[1:]:
                 values = functional.adaptive_avg_pool2d(values.reshape(-1, *maps), size)
             features.append(values.flatten(1).numpy())
-        yield Progress("Computing activations", sum(map(len, features)), len(images))
     return np.concatenate(features)
 
 
@@ -181,6 +181,7 @@ def _release(lock: threading.Lock) -> Iterator[None]:
 
 def _run_tsne_process(features: Array, perplexity: float, iterations: int, seed: int) -> Steps[Array]:
     """Run t-SNE in a child process: scikit-learn would stay in the server's memory and block other sessions."""
+    yield Progress(_STAGE, 0, iterations)
     while not _TSNE_LOCK.acquire(timeout=_POLL_INTERVAL_S):
         yield Progress("Waiting for another projection")
     with _release(_TSNE_LOCK), tempfile.TemporaryDirectory(prefix="cnn-playground-tsne-") as folder:

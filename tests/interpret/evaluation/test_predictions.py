@@ -29,7 +29,7 @@ def test_predict_dataset_equals_evaluate_and_is_cached(classes: int, activation:
     model = model_of(Architecture(input=InputShape(height=5, width=5), classes=classes, layers=layers))
     data = make_images()
     data = LabeledImages(data.images, data.labels.clamp(max=classes - 1))
-    assert [progress.completed for progress in predict_dataset(model, data)] == [250, 500, 700]
+    assert [progress.completed for progress in predict_dataset(model, data)] == [0, 250, 500]
     evaluation = run_to_end(predict_dataset(model, data))
     expected = evaluate(model.module, data)
     assert (evaluation.loss, evaluation.accuracy) == pytest.approx((expected.loss, expected.accuracy))
@@ -48,6 +48,9 @@ def test_two_callers_share_one_evaluation() -> None:
     model.module.register_forward_hook(lambda _module, inputs, _output: batch_sizes.append(len(inputs[0])))
     first, second = predict_dataset(model, data), predict_dataset(model, data)
     next(first)
+    assert batch_sizes == []  # the first progress comes at once
+    next(first)
+    assert next(second).completed == 250
     assert run_to_end(second) is run_to_end(first)
     assert batch_sizes == [250, 250, 200]
 
@@ -58,6 +61,7 @@ def test_evaluation_goes_on_where_the_last_caller_left() -> None:
     batch_sizes: list[int] = []
     model.module.register_forward_hook(lambda _module, inputs, _output: batch_sizes.append(len(inputs[0])))
     interrupted = predict_dataset(model, data)
+    next(interrupted)
     next(interrupted)
     interrupted.close()
     assert run_to_end(predict_dataset(model, data)).size == 700

@@ -256,7 +256,7 @@ def test_tsne_of_one_feature_with_ties() -> None:
 
 def test_closing_the_generator_ends_the_process(scratch: Path, started: list[ChildProcess]) -> None:
     course = compute_tsne(_rows(200, 60), iterations=10**6)
-    assert next(course) == Progress("Computing t-SNE", 0, 10**6)
+    assert next(course) == next(course) == Progress("Computing t-SNE", 0, 10**6)
     assert len(list(scratch.iterdir())) == 1
     progress = next(progress for progress in course if progress.completed)
     assert 0 < progress.fraction < 1
@@ -271,6 +271,7 @@ def test_closing_the_generator_ends_the_process(scratch: Path, started: list[Chi
 
 def test_killed_tsne_process_raises(scratch: Path, started: list[ChildProcess]) -> None:
     course = compute_tsne(_rows(20, 5))
+    next(course)
     next(course)
     started[0].kill()
     with pytest.raises(PlaygroundError, match=r"t-SNE failed: the process was killed"):

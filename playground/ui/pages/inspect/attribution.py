@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from playground.charts.images import render_feature_maps, render_image
 from playground.charts.theme import get_theme
 from playground.core.summary import LayerSummary
-from playground.engine.cache import cached
+from playground.engine.cache import ByteBoundedCache
+from playground.engine.progress import Progress, Steps
 from playground.errors import PlaygroundError
 from playground.interpret.attribution.counterfactual import Counterfactual, find_counterfactual
 from playground.interpret.attribution.methods import METHODS
@@ -18,7 +19,7 @@ from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html
 from playground.ui.model_input import ModelInput
-from playground.ui.progress import show_stop_button, take_turns
+from playground.ui.progress import run_with_progress, show_stop_button, take_turns
 
 Array = NDArray[np.float32]
 _IMAGE_SIZE = 168
@@ -81,9 +82,7 @@ def _render_attribution(
         layer_note = "" if layer is None else f" at layer {layer + 1}"
         html.render_title(title + layer_note)
         try:
-            attribution = _compute_attribution(
-                model, model_input.image.tobytes(), model_input.image.shape, target, method, layer
-            )
+            attribution = run_with_progress(_attribute_in_steps(model, model_input.image, target, method, layer))
         except PlaygroundError as error:
             html.render_error(error)
             return
@@ -96,12 +95,19 @@ def _render_attribution(
         html.render_hint(description)
 
 
-@cached(max_bytes=32 * 2**20)
-def _compute_attribution(
-    model: Model, image_bytes: bytes, shape: tuple[int, ...], target: int, method: str, layer_index: int | None
-) -> Attribution:
-    image = np.frombuffer(image_bytes, dtype=np.float32).reshape(shape)
-    return attribute(model, image, target, method, layer_index=layer_index)
+_AttributionKey = tuple[Model, bytes, tuple[int, ...], int, str, int | None]
+_attributions: ByteBoundedCache[_AttributionKey, Attribution] = ByteBoundedCache(32 * 2**20)
+
+
+def _attribute_in_steps(
+    model: Model, image: Array, target: int, method: str, layer_index: int | None
+) -> Steps[Attribution]:
+    def compute() -> Steps[Attribution]:
+        yield Progress(METHODS[method].title)
+        return attribute(model, image, target, method, layer_index=layer_index)
+
+    key = (model, image.tobytes(), image.shape, target, method, layer_index)
+    return _attributions.get_or_compute_in_steps(key, compute)
 
 
 def _render_counterfactual(
