@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Callable, Sequence
 
-from playground.code_import.values import Call, Unknown
+from playground.code_import.interpreter.values import Call, Unknown
 from playground.core.layers.shared.call_import import UnsupportedCallError
 
 __all__ = ["Arguments", "NoteCallback", "UnsupportedCallError", "get_call_source"]
@@ -67,7 +67,7 @@ class Arguments:
     def read_units(self, *names: str) -> int:
         """Read the size of a linear layer; that of the last one may be unknown: it is the number of classes."""
         value = self.pop(*names)
-        if isinstance(value, Unknown) and self._open_units:
+        if isinstance(value, Unknown) and value.is_absent and self._open_units:
             value = self._open_units
             self.add_note(f"The code does not state the number of classes; {value} is assumed.")
         return self._to_integer(value, names[0], None)
@@ -82,7 +82,7 @@ class Arguments:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise UnsupportedCallError(f"needs a whole number as {name}")
+            raise UnsupportedCallError(f"needs a whole number as {name}{_explain(value)}")
         return value
 
     def read_number(self, *names: str, default: float | None = None) -> float:
@@ -90,7 +90,7 @@ class Arguments:
         value = self.pop(*names)
         value = default if value is None else value
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise UnsupportedCallError(f"needs a number as {names[0]}")
+            raise UnsupportedCallError(f"needs a number as {names[0]}{_explain(value)}")
         return float(value)
 
     def read_flag(self, *names: str, default: bool = True) -> bool:
@@ -98,7 +98,7 @@ class Arguments:
         value = self.pop(*names)
         value = default if value is None else value
         if not isinstance(value, bool | int):
-            raise UnsupportedCallError(f"needs True or False as {names[0]}")
+            raise UnsupportedCallError(f"needs True or False as {names[0]}{_explain(value)}")
         return bool(value)
 
     def require_value(self, name: str, *allowed: object) -> None:
@@ -127,6 +127,11 @@ class Arguments:
         """Reject all arguments that were not read."""
         if self._unread:
             raise UnsupportedCallError(f"has unsupported arguments: {', '.join(sorted(self._unread))}")
+
+
+def _explain(value: object) -> str:
+    """Return why a value is unknown, as the rest of a sentence."""
+    return f": {value.reason}" if isinstance(value, Unknown) else ""
 
 
 def get_call_source(call: Call, source: str) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError, get_call_source
+from playground.code_import.interpreter.values import Call
 from playground.code_import.ops import InputShapeOp, Op, OpTable, PaddingOp, PermuteOp, SoftmaxOp
-from playground.code_import.values import Call
 from playground.core.json_io import format_validation_error
 from playground.core.layers import Conv2d, Flatten, Layer, Residual
 from playground.core.layers.shared.call_import import LayerImport
@@ -64,7 +64,7 @@ class ArchitectureBuilder:
                 self._add_residual_block(call)
                 return
             for piece in self._read_ops(call):
-                self._add_op(piece, call)
+                self._add_op(self._freeze(piece, call), call)
         except UnsupportedCallError as error:
             self.reject(call, str(error))
         except ArchitectureError as error:
@@ -104,10 +104,21 @@ class ArchitectureBuilder:
         pieces = reader(arguments, self._shape)
         arguments.reject_unread()
         if any(isinstance(piece, LayerImport) and piece.layer.has_weights for piece in pieces):
-            if call in self._used_calls:
+            if call.owner in self._used_calls:
                 raise UnsupportedCallError("is used twice; layers that share weights are not supported")
-            self._used_calls.add(call)
+            self._used_calls.add(call.owner)
         return pieces
+
+    def _freeze(self, op: Op, call: Call) -> Op:
+        """Return a layer whose weights the code excludes from training as such."""
+        if not (isinstance(op, LayerImport) and op.layer.has_weights):
+            return op
+        flags = [value for name, value in call.owner.cells.items() if isinstance(name, tuple)]
+        if flags and all(flag is False or flag == 0 for flag in flags):
+            return replace(op, layer=op.layer.replace(trainable=False))
+        if any(not isinstance(flag, bool) or not flag for flag in flags):
+            self.notes.append(f"Line {call.line}: it is unclear which weights of this layer are trained; all are here.")
+        return op
 
     def _add_op(self, op: Op, call: Call) -> None:
         match op:
@@ -164,6 +175,8 @@ class ArchitectureBuilder:
         self._append_layer(new)
 
     def _append_layer(self, new: ImportedLayer) -> None:
+        if new.layer.input_requirement == "vector" and is_spatial(self._shape):
+            raise UnsupportedCallError("is applied to every row of the feature maps; they must be flattened first")
         self.layers.append(new)
         self._input_shapes.append(self._shape)
         self._shape = new.layer.compute_output_shape(self._shape)

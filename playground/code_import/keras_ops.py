@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError
+from playground.code_import.interpreter.values import Call, LibraryName, Unknown
 from playground.code_import.ops import (
     InputShapeOp,
     Op,
@@ -19,7 +20,6 @@ from playground.code_import.ops import (
     read_leaky_relu,
     read_softmax,
 )
-from playground.code_import.values import Call, Unknown
 from playground.core.layers.shared.call_import import CallImport, LayerImport
 from playground.core.shapes import Shape
 
@@ -87,12 +87,13 @@ def _read_activation_argument(arguments: Arguments) -> list[Op]:
     given = arguments.pop("activation")
     if isinstance(given, Call):
         return _read_nested_call(given, arguments, ())
-    name = given.short_name if isinstance(given, Unknown) else given
+    name = given.short_name if isinstance(given, LibraryName) else given
     if name in (None, "linear"):
         return []
     if isinstance(name, str) and name in KERAS_OPS and name.islower():
         return _read_nested_call(Call(name, (), {}, arguments.call.node), arguments, ())
-    raise UnsupportedCallError("has an unsupported activation" + (f": {name}" if isinstance(name, str) else ""))
+    reason = name.reason if isinstance(name, Unknown) else name
+    raise UnsupportedCallError("has an unsupported activation" + (f": {reason}" if isinstance(reason, str) else ""))
 
 
 def _read_nested_call(call: Call, outer_arguments: Arguments, shape: Shape) -> list[Op]:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from playground.code_import.builder import ArchitectureBuilder, SourceContext
-from playground.code_import.interpreter import interpret_module
+from playground.code_import.interpreter.heap import create_too_long_error
+from playground.code_import.interpreter.select_network import TracedModel, trace_program
+from playground.code_import.interpreter.values import iter_calls
 from playground.code_import.keras_ops import KERAS_OPS
 from playground.code_import.ops import OpTable
 from playground.code_import.sources.clean_code import CleanCode, parse_python
 from playground.code_import.torch_ops import TORCH_OPS
-from playground.code_import.trace import TracedModel, create_too_long_error
-from playground.code_import.values import iter_calls
 from playground.core.architecture import MAX_LAYERS, Architecture, InputShape
 from playground.core.layers import Layer, Linear, Output
 from playground.core.shapes import Shape, format_shape
@@ -55,13 +55,9 @@ def parse_code(text: str, *, input_shape: InputShape | None = None, classes: int
 
 def _parse_architecture(code: CleanCode, input_shape: InputShape | None, classes: int | None) -> ParsedCode:
     source = code.text
-    model, notes = _select_model(interpret_module(code.tree))
-    notes += code.notes
-    ops = (
-        KERAS_OPS
-        if any(call.name in KERAS_OPS and call.name not in TORCH_OPS for call in iter_calls(model.calls))
-        else TORCH_OPS
-    )
+    model = trace_program(code.tree)
+    notes = [*model.notes, *code.notes]
+    ops = _choose_ops(model)
     last = next((call for call in reversed(model.calls) if call.name in _LINEAR_CALL_NAMES), None)
     open_units = {last: classes or _DEFAULT_CLASSES} if last else {}
     builder = ArchitectureBuilder(
@@ -85,47 +81,20 @@ def _parse_architecture(code: CleanCode, input_shape: InputShape | None, classes
     return ParsedCode(Architecture.from_json(data).with_layers(layers), tuple(dict.fromkeys(notes)))
 
 
-def _select_model(models: Sequence[TracedModel]) -> tuple[TracedModel, list[str]]:
-    """Return the network that the code creates last, and notes on it.
-
-    A network that is part of another one is no candidate. Classifiers come before networks without a linear layer, and
-    created networks before those that are only defined.
-    """
-    candidates = _exclude_parts([model for model in models if model.calls])
-    if not candidates:
-        raise ArchitectureError(
-            "No network was found in this code.",
-            expected="An nn.Sequential(...), a class with a forward method, or a Keras Sequential or Model.",
-            fix="Paste the lines that define the network too.",
-        )
-    model = max(reversed(candidates), key=lambda model: (_is_classifier(model), model.is_instantiated))
-    used = {call.node for call in iter_calls(model.calls)}
-    notes = list(model.notes)
-    if any(call.node not in used for other in candidates for call in other.calls):
-        notes.append(f"The code has several networks. The last one was imported; it begins on line {model.line}.")
-    return model, notes
-
-
-def _exclude_parts(models: Sequence[TracedModel]) -> list[TracedModel]:
-    """Return the networks whose calls do not all belong to another one; of equal networks, the last."""
-    nodes = [{call.node for call in iter_calls(model.calls)} for model in models]
-    return [
-        model
-        for index, model in enumerate(models)
-        if not any(
-            nodes[index] < other or (nodes[index] == other and index < position) for position, other in enumerate(nodes)
-        )
-    ]
-
-
-def _is_classifier(model: TracedModel) -> bool:
-    return any(call.name in _LINEAR_CALL_NAMES for call in iter_calls(model.calls))
+def _choose_ops(model: TracedModel) -> OpTable:
+    """Return the operations of the library that the network is made with."""
+    calls = list(iter_calls(model.calls))
+    libraries = {call.library for call in calls} & {"torch", "keras"}
+    if len(libraries) == 1:
+        return KERAS_OPS if "keras" in libraries else TORCH_OPS
+    is_keras = any(call.name in KERAS_OPS and call.name not in TORCH_OPS for call in calls)
+    return KERAS_OPS if is_keras else TORCH_OPS
 
 
 def _infer_input_shape(builder: ArchitectureBuilder, input_shape: InputShape | None) -> Shape:
     """Return the stated shape; otherwise ``input_shape`` or the first common square size that fits the code."""
     if builder.declared_input_shape:
-        builder.notes += builder.find_size_mismatches(builder.declared_input_shape)
+        builder.problems += builder.find_size_mismatches(builder.declared_input_shape)
         return builder.declared_input_shape
     default = (input_shape or _DEFAULT_INPUT_SHAPE).shape
     first = builder.layers[0] if builder.layers else None
@@ -139,7 +108,7 @@ def _infer_input_shape(builder: ArchitectureBuilder, input_shape: InputShape | N
         builder.notes.append(f"The input shape {format_shape(shape)} was inferred from the sizes in the code.")
     elif input_shape is None or shape != input_shape.shape:
         builder.notes.append(f"The code does not state the input shape; {format_shape(shape)} is assumed.")
-    builder.notes += builder.find_size_mismatches(shape)
+    builder.problems += builder.find_size_mismatches(shape)
     return shape
 
 

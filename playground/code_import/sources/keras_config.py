@@ -86,7 +86,8 @@ class _Renderer:
                 if name not in variables:
                     variables[name] = self._add_layer(by_name[name], is_input=not inputs)
                 names = [tensors[key] for key in inputs]
-                call = f"{variables[name]}({names[0] if len(names) == 1 else '[' + ', '.join(names) + ']'})"
+                mode = ", training=False" if _is_always_inference(nodes[index]) else ""
+                call = f"{variables[name]}({names[0] if len(names) == 1 else '[' + ', '.join(names) + ']'}{mode})"
                 tensors[name, index] = self._add_line(call, f"layer {name!r}") if names else variables[name]
                 if self.is_model(by_name[name]):
                     if len(nodes) > 1:
@@ -170,6 +171,13 @@ def _read_tensors(node: object) -> list[tuple[str, int]]:
         case None:
             return []
     raise _invalid_config_error(f"a layer is called with {str(node)[:40]!r}, which is not a tensor")
+
+
+def _is_always_inference(node: object) -> bool:
+    """Return True for a call with ``training=False``."""
+    if isinstance(node, dict):
+        return node.get("training") is False or any(map(_is_always_inference, node.values()))
+    return isinstance(node, list) and any(map(_is_always_inference, node))
 
 
 def _read_text(layer: dict[str, Any], key: str) -> str:

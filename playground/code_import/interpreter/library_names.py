@@ -1,0 +1,87 @@
+"""Tables of what is known of libraries: usual names, and calls that leave a network as it is."""
+
+import re
+
+
+def _split(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+USUAL_NAMES = dict(
+    pair.split("=")
+    for pair in """
+    torch=torch nn=torch.nn F=torch.nn.functional optim=torch.optim keras=keras tf=tensorflow layers=keras.layers
+    models=keras.models K=keras.backend math=math np=numpy functools=functools itertools=itertools copy=copy
+    OrderedDict=collections.OrderedDict partial=functools.partial deepcopy=copy.deepcopy reduce=functools.reduce
+    chain=itertools.chain tqdm=tqdm trange=tqdm.trange
+    """.split()  # noqa: SIM905 - one pair a line would be longer
+)
+"""Names that pasted code uses without importing them."""
+
+_TORCH_ROOTS = ("torch", "lightning", "pytorch_lightning")
+_KERAS_ROOTS = ("keras", "tensorflow", "tf_keras")
+_BUILTIN_MODULES = ("math", "functools", "itertools", "collections", "copy")
+
+# Packages whose functions change neither the networks nor the lists that they get.
+_READING_PACKAGES = _split("""
+    numpy matplotlib seaborn sklearn pandas time datetime os sys logging pathlib torchvision torchinfo torchsummary
+    torchviz torchmetrics wandb tensorboard tensorboardX thop fvcore ptflops tqdm pprint json yaml pickle argparse
+    warnings typing dataclasses visualkeras keras_tuner netron captum onnx IPython joblib torchview prettytable
+    collections glob re csv cv2 PIL scipy shutil gc psutil contextlib abc enum types
+""")
+_CHANGING_FUNCTION = re.compile(r"shuffle|prune|quantiz|fuse|inject|replace|convert|wrap|patch|lora|peft")
+# Functions that pasted code names and leaves out: they train, measure or show a network.
+_READING_FUNCTION = re.compile(
+    r"_*(train|fit|test|eval|valid|predict|infer|print|show|plot|draw|summar|count|num|save|export|visual|trace|profile|"
+    r"log|watch|display|accuracy|get_acc|get_num|get_param|run|check|compare|inspect|info|measure|bench|report|compute|"
+    r"calc|init|set_seed|seed|learn|one_epoch|loop|score|metric|step|load_weights|tune|search|stat|macs|flops|onnx|"
+    r"add_graph|backward|zero_grad|update|setup|Learner|Trainer|Classifier|Estimator|SummaryWriter|NeuralNet)",
+    re.IGNORECASE,
+)
+
+IDENTITY_FUNCTIONS = _split("""
+    DataParallel DistributedDataParallel script optimize_for_inference tqdm trange convert_to_tensor as_tensor identity
+""")
+"""Functions whose result is their first argument."""
+
+IDENTITY_METHODS = _split("""
+    to cuda cpu eval train float double half bfloat16 type contiguous share_memory requires_grad_ xpu
+""")
+READING_METHODS = _split("""
+    state_dict load_state_dict zero_grad summary compile fit fit_generator train_on_batch evaluate evaluate_generator
+    predict predict_on_batch predict_classes predict_proba predict_generator test_on_batch save save_weights
+    load_weights get_weights set_weights count_params get_config to_json to_yaml extra_repr register_buffer
+    register_parameter log log_dict save_hyperparameters print export save_pretrained named_buffers buffers
+    reset_parameters reset_states get_parameter add_loss add_metric add_weight compute_loss compute_metrics
+    configure_optimizers manual_backward toggle_optimizer plot backward
+""")
+"""Methods of networks that change at most weights."""
+
+TRAINING_METHODS = _split("fit fit_generator train_on_batch train compile parameters evaluate predict summary")
+SIZE_ATTRIBUTES = _split("shape ndim dtype device is_cuda requires_grad grad grad_fn layout is_leaf name")
+SIZE_METHODS = _split("size dim numel item numpy tolist nelement stride data_ptr get_shape new_zeros new_ones")
+VIEW_OPERATIONS = _split("""
+    view reshape flatten Flatten squeeze unsqueeze permute transpose indexing Dropout Dropout2d dropout dropout2d
+    Identity detach expand chunk split unflatten swapaxes movedim narrow select
+""")
+"""Operations whose result may share the memory of the tensor."""
+
+
+def get_library(module: str) -> str:
+    """Return ``torch``, ``keras``, ``builtins`` or the package of a module."""
+    root = module.partition(".")[0]
+    known = {"torch": _TORCH_ROOTS, "keras": _KERAS_ROOTS, "builtins": _BUILTIN_MODULES}
+    return next((library for library, roots in known.items() if root in roots), root)
+
+
+def is_reading_call(name: str, library: str) -> bool:
+    """Return True for a function outside of the code that leaves the networks and lists that it gets as they are."""
+    short_name = name.rpartition(".")[2]
+    if _CHANGING_FUNCTION.search(name):
+        return False
+    return (
+        library in ("torch", "keras", "builtins")
+        or library in _READING_PACKAGES
+        or name in ("len", "id", "repr")
+        or bool(not library and _READING_FUNCTION.match(short_name))
+    )
