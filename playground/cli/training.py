@@ -23,8 +23,8 @@ from playground.cli.typer_app import (
     cli_app,
     drop_unset_options,
 )
-from playground.core.presets import ARCHITECTURE_PRESETS
-from playground.core.recipe import Recipe
+from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS
+from playground.core.recipe import DATA_FIELDS, Recipe
 from playground.errors import StorageError
 
 if TYPE_CHECKING:
@@ -112,7 +112,11 @@ def fork(
 
     parent = find_run(run)
     step = at if at is not None else max(parent.list_checkpoint_steps(), default=0)
-    settings = find_recipe(recipe) if recipe else load_recipe_at(parent, step)
+    settings = load_recipe_at(parent, step)
+    if recipe:
+        # A preset says nothing about images, seed and device; a recipe from a file or a link does.
+        kept = {name: getattr(settings, name) for name in (*DATA_FIELDS, "seed", "precision", "device")}
+        settings = find_recipe(recipe).replace(**kept if recipe in RECIPE_PRESETS else {})
     settings = settings.replace(**drop_unset_options(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed))
     _continue_training(fork_run(parent, step, settings, name=name), settings, as_json=as_json)
 
@@ -155,7 +159,7 @@ def transfer(
     overrides = drop_unset_options(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, limit=limit)
     overrides |= {"dataset": data.name, "transferred_lr_scale": old_lr}
     settings = fit_recipe_to_dataset(find_recipe(recipe), **overrides)
-    default_architecture = parent.record.architecture.with_new_head(len(data.class_names))
+    default_architecture = parent.get_current_architecture().with_new_head(len(data.class_names))
     architecture = (find_architecture(arch) if arch else default_architecture).freeze_up_to(freeze - 1)
     download_dataset(data.name, as_json=as_json)
     if not compare:

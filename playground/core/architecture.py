@@ -107,6 +107,13 @@ class Architecture(BaseModel):
         return tuple(resolved)
 
     @property
+    def uses_batch_statistics(self) -> bool:
+        """True if an enabled layer normalizes by the statistics of a batch."""
+        layers = [layer for layer in self.layers if layer.enabled]
+        inner = [layer for block in layers for layer in block.inner_layers if layer.enabled]
+        return any(layer.uses_batch_statistics for layer in (*layers, *inner))
+
+    @property
     def dropout_rates(self) -> tuple[float, ...]:
         """The rates of the enabled dropout layers, those in blocks included, in order."""
         return tuple(_iter_dropout_rates(self.layers))

@@ -131,6 +131,18 @@ class Recipe(BaseModel):
             )
         return changed
 
+    def rebase(self, base: "Recipe", onto: "Recipe") -> "Recipe":
+        """Return ``onto`` with the values in which this recipe differs from ``base``.
+
+        Of optimizers of one kind only the fields that differ are taken. Raises RecipeError for values that do not fit
+        together.
+        """
+        changes = {name: value for name, value in self if value != getattr(base, name)}
+        if len({recipe.optimizer.kind for recipe in (self, base, onto)}) == 1:
+            own = {name: value for name, value in self.optimizer if value != getattr(base.optimizer, name)}
+            changes["optimizer"] = onto.optimizer.model_copy(update=own)
+        return onto.replace(**changes)
+
     def has_same_fixed_optimizer_fields(self, other: "Recipe") -> bool:
         """True if both have the same optimizer with the same values in its fixed fields."""
         fields = {"kind", *self.optimizer.fixed_fields}

@@ -196,9 +196,10 @@ def save_edited(
     ``evaluation`` is the edited network's. Raises StorageError for a failed write.
     """
     weights = {name: value.detach().clone() for name, value in apply_edits(model, edits).module.state_dict().items()}
+    history = parent.read_history()
     return create_run_from_weights(
-        model.architecture,
-        parent.record.recipe,
+        model.architecture.with_dropout_rates(parent.get_current_architecture(history).dropout_rates),
+        parent.get_current_recipe(history),
         weights,
         Evaluated(
             step=0,

@@ -14,7 +14,7 @@ from playground.engine.runs.run import Run
 from playground.engine.runs.transfer import prepare_transferred_state
 from playground.errors import PlaygroundError
 from playground.ui.services import find_run_or_none, get_requester_id, get_scheduler, get_visitor_id
-from playground.ui.state import AppState, get_app_state, get_current_architecture, get_current_recipe, get_run_history
+from playground.ui.state import AppState, get_app_state, get_current_settings, get_run_history
 
 _DATASET_DEPENDENT_FIELDS = ("validation_size", "batch_size")
 
@@ -47,6 +47,7 @@ def can_continue(state: AppState, run: Run | None, history: History) -> bool:
 def start_or_resume(batches: int | None = None) -> None:
     """Resume the attached run if possible, else start a new one; ``batches`` limits how many are trained."""
     state = get_app_state()
+    state.sync_with_run()
     run = state.training.find_run()
     history = get_run_history(run)
     try:
@@ -69,7 +70,8 @@ def start_or_resume(batches: int | None = None) -> None:
                     pause_after_batches=batches,
                     owner=get_visitor_id(),
                     parent=_get_parent_run_id(state),
-                )
+                ),
+                init_from=state.editor.init_from,
             )
         state.training.error = None
     except PlaygroundError as error:
@@ -89,7 +91,7 @@ def start_transfer_comparison() -> None:
         transferred = get_scheduler().submit(
             architecture, recipe, owner=get_visitor_id(), parent=_get_parent_run_id(state)
         )
-        state.attach(transferred)
+        state.attach(transferred, init_from=state.editor.init_from)
         name = f"{transferred.record.name}: from scratch"
         get_scheduler().submit(architecture.freeze_up_to(-1), recipe, owner=get_visitor_id(), name=name)
     except PlaygroundError as error:
@@ -178,7 +180,8 @@ def sync_dropout_rates() -> None:
     run = state.training.find_run()
     if run is None or not is_active(run) or not can_control(run):
         return
-    current = get_current_architecture(run)
+    state.sync_with_run()
+    current, _ = get_current_settings(run)
     if current.dropout_rates != state.editor.architecture.dropout_rates and current.is_equal_except_dropout_rates(
         state.editor.architecture
     ):
@@ -199,36 +202,39 @@ def is_suggestion_applied(suggestion: Suggestion, state: AppState) -> bool:
 
 
 def apply_suggestion(suggestion: Suggestion) -> None:
-    """Apply a suggestion to the active run, to a new run if it requires one, or else to the editor."""
+    """Apply a suggestion to the active run, or else to the editor; if it requires one, start a new run with it.
+
+    The new run has the settings of the diagnosed one except for what is suggested.
+    """
     if not suggestion.requires_restart:
         _update_recipe(suggestion.recipe_changes)
         return
     state = get_app_state()
     previous = state.training.find_run()
+    if previous is None:
+        return
     try:
-        architecture = (
-            Architecture.from_json(suggestion.architecture) if suggestion.architecture else state.editor.architecture
-        )
-        recipe = state.editor.recipe.replace(**suggestion.recipe_changes)
+        architecture, recipe = get_current_settings(previous)  # the diagnosis is the run's, not the editor's
+        architecture = Architecture.from_json(suggestion.architecture) if suggestion.architecture else architecture
+        recipe = recipe.replace(**suggestion.recipe_changes)
         architecture, parent, step = _resolve_initial_weights(previous, architecture, recipe)
         run = get_scheduler().submit(architecture, recipe, owner=get_visitor_id(), parent=parent, parent_step=step)
-        if previous and is_active(previous) and can_control(previous):  # after the new run was accepted
+        if is_active(previous) and can_control(previous):  # after the new run was accepted
             _send_command(previous, Stop())
-        state.set_init_from(parent, architecture, recipe)
-        state.attach(run)
+        state.attach(run, init_from=parent)
     except PlaygroundError as error:
         state.training.error = error
 
 
 def _resolve_initial_weights(
-    run: Run | None, architecture: Architecture, recipe: Recipe
+    run: Run, architecture: Architecture, recipe: Recipe
 ) -> tuple[Architecture, str | None, int | None]:
     """Return a network, and the run and step to take its initial weights from, as ``run`` did.
 
     Without such weights, or for a forked or fine-tuned run, the network is returned with no layer frozen.
     """
-    parent = find_run_or_none(run.record.parent) if run and not get_run_history(run).fork_event else None
-    if run and parent:
+    parent = None if get_run_history(run).fork_event else find_run_or_none(run.record.parent)
+    if parent:
         with suppress(PlaygroundError):
             initial_state, step = load_initial_state(run), run.record.parent_step
             if initial_state.weights and initial_state.extra_images is None and step is not None:
@@ -244,7 +250,7 @@ def fork(step: int, recipe: Recipe) -> None:
     if run is None:
         return
     try:
-        state.attach(get_scheduler().fork(run.id, step, recipe, owner=get_visitor_id()), load_into_editor=True)
+        state.attach(get_scheduler().fork(run.id, step, recipe, owner=get_visitor_id()))
         state.training.fork_error = None
     except PlaygroundError as error:
         state.training.fork_error = error
@@ -253,7 +259,10 @@ def fork(step: int, recipe: Recipe) -> None:
 def _update_recipe(fields: dict[str, Any]) -> None:
     state = get_app_state()
     try:
-        recipe = state.editor.recipe.replace(**fields)
+        before = state.editor.recipe
+        edited = before.replace(**fields)
+        state.sync_with_run()
+        recipe = edited.rebase(before, state.editor.recipe)
         changes = {name: value for name, value in recipe.model_dump(mode="json").items() if name in fields}
         run = state.training.find_run()
         if run and is_active(run) and can_control(run) and set(fields) <= set(LIVE_HYPERPARAMETERS):
@@ -280,7 +289,8 @@ def _send_command(run: Run, command: Command) -> None:
 
 def _diff_hyperparameters(run: Run, state: AppState) -> dict[str, Any]:
     """Return the live hyperparameters that were changed while the run was not active."""
-    before, after = get_current_recipe(run).model_dump(mode="json"), state.editor.recipe.model_dump(mode="json")
+    architecture, recipe = get_current_settings(run)
+    before, after = recipe.model_dump(mode="json"), state.editor.recipe.model_dump(mode="json")
     changes = {name: after[name] for name in LIVE_HYPERPARAMETERS if before[name] != after[name]}
     rates = state.editor.architecture.dropout_rates
-    return changes | ({"dropout": list(rates)} if rates != get_current_architecture(run).dropout_rates else {})
+    return changes | ({"dropout": list(rates)} if rates != architecture.dropout_rates else {})

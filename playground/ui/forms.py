@@ -1,7 +1,6 @@
 """Forms generated from pydantic models: the type and bounds of a field decide its control.
 
-Widgets are controlled: the value in the state is written into the widget before each rendering, and a change goes back
-through a callback. So undo, a preset or another tab can change a value without the form showing an old one.
+Every control is bound to its value, so that undo, a preset or another tab can change it; see ``controls``.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ import streamlit as st
 from pydantic import BaseModel
 
 from playground.core.form_schema import FormField, build_form_fields
+from playground.ui.controls import bind, render_number
 
 ChangeHandler = Callable[[str, Any], None]
 Choice = TypeVar("Choice")
@@ -42,29 +42,33 @@ def render_model_form(
 
 
 def render_control(field: FormField, value: Any, *, key: str, on_change: ChangeHandler, disabled: bool = False) -> None:
-    """Render the control of one field, showing ``value``.
-
-    Numbers are clamped here and not by the widget: the browser would keep showing a number out of bounds while the
-    recipe keeps the old one.
-    """
+    """Render the control of one field, showing ``value``."""
     widget_value = _AUTO_VALUE if value is None else value
-    st.session_state[key] = float(widget_value) if field.control == "number" else widget_value
 
-    def store_value() -> None:
-        new_value = st.session_state[key]
-        on_change(field.name, None if new_value == _AUTO_VALUE else _clamp_value(field, new_value))
+    def store_value(new_value: Any) -> None:
+        on_change(field.name, None if new_value == _AUTO_VALUE else new_value)
 
-    common: dict[str, Any] = {"key": key, "help": _format_help(field), "on_change": store_value, "disabled": disabled}
+    common: dict[str, Any] = {"help": _format_help(field), "disabled": disabled}
     match field.control:
         case "flag":
-            st.checkbox(field.label, **common)
+            st.checkbox(field.label, **bind(key, widget_value, store_value), **common)
         case "choice":
             choices = [_AUTO_VALUE if choice is None else choice for choice in field.choices]
-            st.selectbox(field.label, choices, format_func=_format_choice, **common)
-        case "integer":
-            st.number_input(field.label, step=1, **common)
-        case "number":
-            st.number_input(field.label, step=field.step or 0.01, format=field.number_format or "%g", **common)
+            st.selectbox(
+                field.label, choices, format_func=_format_choice, **bind(key, widget_value, store_value), **common
+            )
+        case "integer" | "number":
+            render_number(
+                field.label,
+                value,
+                store_value,
+                name=key,
+                minimum=field.minimum,
+                maximum=field.maximum,
+                step=1 if field.control == "integer" else field.step or 0.01,
+                number_format=None if field.control == "integer" else field.number_format or "%g",
+                **common,
+            )
 
 
 def choose_one(
@@ -105,16 +109,6 @@ def choose_page_start(noun: str, count: int, page_size: int, *, key: str, defaul
         format_func=lambda start: f"{noun} {start + 1}–{min(count, start + page_size)}",
     )
     return 0 if chosen is None else chosen
-
-
-def _clamp_value(field: FormField, value: Any) -> Any:
-    """Return the nearest value that the field allows; choices and flags are unchanged."""
-    if field.control not in ("integer", "number") or value is None:
-        return field.default if value is None else value
-    low = -float("inf") if field.minimum is None else field.minimum
-    high = float("inf") if field.maximum is None else field.maximum
-    nearest = min(max(float(value), low), high)
-    return int(nearest) if field.control == "integer" else nearest
 
 
 def _format_help(field: FormField) -> str | None:

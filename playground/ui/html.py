@@ -33,6 +33,11 @@ def render_hint(text: str) -> None:
     st.html(f'<div class="pg-hint">{escape(text)}</div>')
 
 
+def render_refusal(reason: str) -> None:
+    """Render the reason why a control refused a value, below it."""
+    st.html(f'<div class="pg-refused" role="alert">{escape(reason)}</div>')
+
+
 _MAX_BARS = 12
 
 

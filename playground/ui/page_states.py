@@ -103,9 +103,13 @@ class EditorState:
 
 @dataclass
 class TrainingState:
-    """The attached run, whose training the Playground page shows, and the fork form."""
+    """The attached run, whose training the Playground page shows, and the fork form.
+
+    ``known_settings``: network and recipe of the run when the editor last took them over.
+    """
 
     run_id: str | None = None
+    known_settings: tuple[Architecture, Recipe] | None = None
     error: Exception | None = None
     fork_error: Exception | None = None
     fork_step: int | None = None

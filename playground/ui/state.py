@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
@@ -12,7 +13,7 @@ from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.core.share_link import decode_link
 from playground.engine.runs.run import Run
-from playground.errors import ArchitectureError, PlaygroundError, RecipeError, UnknownNameError
+from playground.errors import PlaygroundError, RecipeError, UnknownNameError
 from playground.ui.page_states import (
     DataState,
     DrawingState,
@@ -80,13 +81,41 @@ class AppState:
         except PlaygroundError as error:
             self.editor.error = error
 
-    def attach(self, run: Run, *, load_into_editor: bool = False) -> None:
-        """Show this run; ``load_into_editor`` puts its network and recipe into the editor too."""
-        self.training = TrainingState(run.id)
+    def attach(self, run: Run, *, init_from: str | None = None) -> None:
+        """Show this run, and put its network and recipe into the editor; can be undone.
+
+        The controls of an active run change it, so they always start from its own settings. ``init_from``: the run
+        that its initial weights come from, as chosen in the editor.
+        """
+        settings = get_current_settings(run)
+        self.training = TrainingState(run.id, known_settings=settings)
         self.inspect.run_id = None
         st.query_params["run"] = run.id
-        if load_into_editor:
-            self.set_init_from(None, get_current_architecture(run), get_current_recipe(run))
+        self.set_init_from(init_from, *settings)
+
+    def sync_with_run(self) -> bool:
+        """Take over live hyperparameters that were changed elsewhere, except those that were changed in this editor.
+
+        Returns True if the editor changed.
+        """
+        run = self.training.find_run()
+        if run is None or self.training.known_settings is None:
+            return False
+        settings = get_current_settings(run)
+        if settings == self.training.known_settings:
+            return False
+        (known_architecture, known_recipe), (architecture, recipe) = self.training.known_settings, settings
+        self.training.known_settings = settings
+        before = self.editor.architecture, self.editor.recipe
+        with suppress(RecipeError):  # the editor's own change does not fit the new values
+            self.editor.recipe = self.editor.recipe.rebase(known_recipe, recipe)
+        edited = self.editor.architecture
+        if edited.is_equal_except_dropout_rates(architecture):
+            rates = zip(edited.dropout_rates, known_architecture.dropout_rates, architecture.dropout_rates, strict=True)
+            self.editor.architecture = edited.with_dropout_rates(
+                [own if own != known else current for own, known, current in rates]
+            )
+        return before != (self.editor.architecture, self.editor.recipe)
 
     def detach(self) -> None:
         """Show no run; the run itself is kept."""
@@ -134,9 +163,9 @@ def _create_state() -> AppState:
     if link:
         _load_share_link(state, link)
     elif linked_run and linked_run.id != state.training.run_id:
-        state.attach(linked_run, load_into_editor=True)
+        state.attach(linked_run)
     elif not known and active_runs:
-        state.attach(active_runs[0], load_into_editor=True)
+        state.attach(active_runs[0])
     return state
 
 
@@ -175,21 +204,7 @@ def get_run_history(run: Run | None) -> History:
     return get_scheduler().get_log_reader(run).read_history() if run else History()
 
 
-def get_current_recipe(run: Run) -> Recipe:
-    """Return the recipe with the current live hyperparameters."""
-    changes = {name: value for name, value in get_run_history(run).changed_hyperparameters.items() if name != "dropout"}
-    try:
-        return run.record.recipe.update_hyperparameters(changes)
-    except RecipeError:  # the log was edited by hand or written by another version
-        return run.record.recipe
-
-
-def get_current_architecture(run: Run) -> Architecture:
-    """Return the network with the current dropout rates."""
-    architecture = run.record.architecture
-    try:
-        return architecture.with_dropout_rates(
-            get_run_history(run).changed_hyperparameters.get("dropout", architecture.dropout_rates)
-        )
-    except (ArchitectureError, TypeError):  # the log was edited by hand or written by another version
-        return architecture
+def get_current_settings(run: Run) -> tuple[Architecture, Recipe]:
+    """Return the network with the current dropout rates, and the recipe with the current live hyperparameters."""
+    history = get_run_history(run)
+    return run.get_current_architecture(history), run.get_current_recipe(history)

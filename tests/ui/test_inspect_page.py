@@ -43,7 +43,7 @@ from playground.ui.pages.mistakes import calibration
 from playground.ui.pages.mistakes import page as mistakes_page
 from playground.ui.panels import edit
 from playground.ui.state import AppState
-from tests.ui.test_pages import NoWorkers, html_of
+from tests.ui.apps import NoWorkers, html_of
 
 EVERY_KIND = Architecture(
     layers=(

@@ -1,22 +1,19 @@
 """The pages through Streamlit's AppTest: the real script and its callbacks, without a browser."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
 from playground.core.events import (
-    CheckpointSaved,
     Diagnosed,
     Evaluated,
     HyperparameterChanged,
     HyperparametersRejected,
     RunEnded,
-    StepDone,
     Stop,
     Suggestion,
     UpdateHyperparameters,
@@ -44,38 +41,17 @@ from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing
 from playground.interpret.model import load_model
 from playground.ui import actions, model_input, services
 from playground.ui.canvas import CanvasInk, Stroke, make_fabric_json
-from playground.ui.state import AppState
-
-ROOT = Path(__file__).parents[2]
-SCRIPT = str(ROOT / "app.py")
-
-
-class NoWorkers(services.Scheduler):
-    """Scheduler that starts no process."""
-
-    def __init__(self, *, limits: ServerLimits) -> None:
-        super().__init__(limits=limits.model_copy(update={"max_running": 0}), keep_spare_worker=False)
-
-
-@pytest.fixture
-def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The app with an empty data folder, before its first script run."""
-    import streamlit as st
-
-    st.cache_resource.clear()
-    monkeypatch.setattr(services, "Scheduler", NoWorkers)
-    yield AppTest.from_file(SCRIPT, default_timeout=60)
-    st.cache_resource.clear()
-
-
-def state_of(app: AppTest) -> AppState:
-    state: AppState = app.session_state["playground"]
-    return state
-
-
-def html_of(app: AppTest) -> str:
-    bodies = (element.proto.body for element in app.get("html"))
-    return " ".join(body for body in bodies if not body.startswith("<style>"))
+from tests.ui.apps import (
+    create_forkable_run,
+    create_run_with,
+    find,
+    find_suggestion,
+    get_queued_commands,
+    html_of,
+    make_batch,
+    make_diagnosis,
+    state_of,
+)
 
 
 def kinds_of(app: AppTest) -> list[str]:
@@ -135,7 +111,7 @@ def test_widget_shows_the_value_restored_by_undo(app: AppTest) -> None:
     app.button(key="open-linear-1").click().run()
     app.number_input(key="field-linear-1-out_features").set_value(100).run()
     app.button(key="undo").click().run()
-    assert app.number_input(key="field-linear-1-out_features").value == 64
+    assert find(app.number_input, "field-linear-1-out_features").value == 64
 
 
 def test_fix_buttons_repair_the_broken_preset(app: AppTest) -> None:
@@ -346,7 +322,7 @@ def test_runs_page_preselects_the_two_latest_runs_and_shows_a_dash_for_missing_v
 
 
 def test_runs_page_shows_the_parent_of_a_fork(app: AppTest) -> None:
-    parent = rename_run(_forkable(), "Stem")
+    parent = rename_run(create_forkable_run(), "Stem")
     fork_run(parent, 3, parent.record.recipe.replace(lr=0.02), name="Branch")
     page = AppTest.from_function(_runs_page, default_timeout=60)
     page.run()
@@ -383,34 +359,30 @@ def test_all_problems_of_a_row_are_shown(app: AppTest) -> None:
     assert html_of(app).count("pg-wrong") >= 5
 
 
-def test_number_out_of_bounds_is_clamped_and_shown(app: AppTest) -> None:
+def test_number_out_of_bounds_is_refused_beside_its_field(app: AppTest) -> None:
     app.run()
-    app.number_input(key="recipe-batch_size").set_value(60_000).run()
-    assert state_of(app).editor.recipe.batch_size == 8192
-    assert app.number_input(key="recipe-batch_size").value == 8192
+    before = state_of(app).editor
+    recipe, layers = before.recipe, before.architecture.layers
     app.button(key="open-conv2d-1").click().run()
-    app.number_input(key="field-conv2d-1-stride").set_value(0).run()
-    assert app.number_input(key="field-conv2d-1-stride").value == 1
+    for field, value, reason in (
+        ("recipe-batch_size", 60_000, "60,000 is refused: enter a number from 1 to 8,192."),
+        ("recipe-lr", -3.0, "-3 is refused: enter a number from 1e-06 to 1,000."),
+        ("recipe-limit", 3, "3 is refused: enter a number from 10 to 1,000,000."),
+        ("recipe-optimizer-beta1", 2.0, "2 is refused: enter a number from 0 to 0.9999."),
+        ("field-conv2d-1-stride", 0, "0 is refused: enter a number from 1 to 8."),
+    ):
+        shown = app.number_input(key=field).value
+        app.number_input(key=field).set_value(value).run()
+        assert app.number_input(key=field).value == shown
+        assert reason in html_of(app), field
+    assert (state_of(app).editor.recipe, state_of(app).editor.architecture.layers) == (recipe, layers)
+    app.number_input(key="recipe-lr").set_value(0.02).run()
+    assert "is refused" not in html_of(app)
     app.button(key="open-max-pool2d-1").click().run()
     assert app.selectbox(key="field-max-pool2d-1-stride").value == "auto"
     app.selectbox(key="field-max-pool2d-1-stride").set_value(3).run()
     assert state_of(app).editor.architecture.layers[1].stride == 3  # type: ignore[union-attr]
     assert not app.exception
-
-
-def _batch(step: int, epochs: float) -> StepDone:
-    return StepDone(step=step, elapsed_s=1, epochs=epochs, loss=1, accuracy=0.5, lr=0.1, images_per_second=9)
-
-
-def _run_with(*events: object, owner: str | None = None, net: str = "tiny") -> Run:
-    """Create a run with these events in its log."""
-    run = create_run(get_architecture_preset(net).architecture, get_recipe_preset("tutorial").recipe, owner=owner)
-    run.log_path.write_bytes(b"".join(serialize_event(event) for event in events))  # type: ignore[arg-type]
-    return run
-
-
-def _queued_commands(run: Run) -> tuple[object, ...]:
-    return services.get_scheduler().get_queued_commands(run.id)
 
 
 def test_run_of_another_user_can_be_watched_but_not_controlled(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,24 +391,24 @@ def test_run_of_another_user_can_be_watched_but_not_controlled(app: AppTest, mon
         get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe, owner="somebody"
     )
     monkeypatch.setattr(actions, "get_requester_id", lambda: "me")
-    state_of(app).attach(run, load_into_editor=True)
+    state_of(app).attach(run)
     app.run()
     assert app.button(key="train-stop").disabled
     assert app.button(key="train-start").disabled
     assert "This run belongs to someone else" in html_of(app)
-    app.number_input(key="recipe-lr").set_value(0.5).run()
-    assert not app.number_input(key="recipe-lr").disabled, "the settings in the editor stay editable"
+    find(app.number_input, "recipe-lr").set_value(0.5).run()
+    assert not find(app.number_input, "recipe-lr").disabled, "the settings in the editor stay editable"
     assert state_of(app).editor.recipe.lr == 0.5
-    assert _queued_commands(run) == ()
+    assert get_queued_commands(run) == ()
     app.button(key="train-reset").click().run()
     assert state_of(app).training.run_id is None
     assert services.get_scheduler().is_active(run.id)
     monkeypatch.setattr(actions, "get_requester_id", lambda: "somebody")
-    state_of(app).attach(run, load_into_editor=True)
+    state_of(app).attach(run)
     app.run()
     assert not app.button(key="train-stop").disabled
-    app.number_input(key="recipe-lr").set_value(0.25).run()
-    assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"lr": 0.25}),)
+    find(app.number_input, "recipe-lr").set_value(0.25).run()
+    assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"lr": 0.25}),)
     app.button(key="train-stop").click().run()
     assert run.read_history().status == "stopped"
     assert not app.exception
@@ -447,7 +419,7 @@ def test_only_the_owner_can_delete_or_rename_a_run(app: AppTest, monkeypatch: py
     from playground.ui.pages.runs import page
 
     app.run()
-    run = _run_with(owner="somebody")
+    run = create_run_with(owner="somebody")
     monkeypatch.setattr(page, "get_requester_id", lambda: "me")
     for change in (lambda: page._delete_run(run), lambda: page._rename_run(run, "Mine now")):
         with pytest.raises(OwnershipError):
@@ -459,7 +431,7 @@ def test_only_the_owner_can_delete_or_rename_a_run(app: AppTest, monkeypatch: py
 
 
 def test_completed_run_resumes_with_more_epochs(app: AppTest) -> None:
-    run = _run_with(_batch(5, 5.0), RunEnded(step=5, elapsed_s=1, status="completed"))
+    run = create_run_with(make_batch(5, 5.0), RunEnded(step=5, elapsed_s=1, status="completed"))
     run.checkpoint_path.write_bytes(b"read only when the run is resumed")
     app.query_params["run"] = run.id
     app.run()
@@ -468,12 +440,12 @@ def test_completed_run_resumes_with_more_epochs(app: AppTest) -> None:
     assert app.button(key="train-start").label == "Resume"
     app.button(key="train-start").click().run()
     assert find_run("latest").id == run.id
-    assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"epochs": 6}),)
+    assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"epochs": 6}),)
 
 
 def test_page_shows_the_changed_hyperparameters_of_a_run(app: AppTest) -> None:
-    run = _run_with(
-        _batch(5, 0.5),
+    run = create_run_with(
+        make_batch(5, 0.5),
         HyperparameterChanged(step=5, elapsed_s=1, hyperparameter="lr", before=0.001, after=0.25),
         HyperparameterChanged(step=5, elapsed_s=1, hyperparameter="batch_size", before=32, after=64),
         RunEnded(step=5, elapsed_s=1, status="stopped"),
@@ -482,7 +454,7 @@ def test_page_shows_the_changed_hyperparameters_of_a_run(app: AppTest) -> None:
     app.run()
     assert (app.number_input(key="recipe-lr").value, app.number_input(key="recipe-batch_size").value) == (0.25, 64)
     app.button(key="train-start").click().run()
-    assert _queued_commands(run) == (), "nothing was changed since"
+    assert get_queued_commands(run) == (), "nothing was changed since"
 
 
 @pytest.mark.parametrize("after", [None, 3, "x", {"a": 1}, [None], [2.0], "0" * 9, True])
@@ -490,8 +462,8 @@ def test_page_shows_the_changed_hyperparameters_of_a_run(app: AppTest) -> None:
 def test_invalid_hyperparameter_change_in_a_log_does_not_break_the_page(
     app: AppTest, hyperparameter: str, after: object
 ) -> None:
-    run = _run_with(
-        _batch(5, 0.5),
+    run = create_run_with(
+        make_batch(5, 0.5),
         HyperparameterChanged(step=5, elapsed_s=1, hyperparameter=hyperparameter, before=None, after=after),
         RunEnded(step=5, elapsed_s=1, status="stopped"),
         net="normalized",
@@ -502,15 +474,6 @@ def test_invalid_hyperparameter_change_in_a_log_does_not_break_the_page(
     assert state_of(app).training.run_id == run.id
 
 
-def _diagnose(suggestion: Suggestion) -> Diagnosed:
-    return Diagnosed(step=5, elapsed_s=1, diagnosis="overfitting", message="Overfitting.", suggestion=suggestion)
-
-
-def _suggestion(app: AppTest) -> Any:
-    (button,) = (button for button in app.button if str(button.key).startswith("suggestion-"))
-    return button
-
-
 def test_rejected_hyperparameter_change_is_shown_with_its_reason(app: AppTest) -> None:
     app.run()
     run = services.get_scheduler().submit(
@@ -519,8 +482,8 @@ def test_rejected_hyperparameter_change_is_shown_with_its_reason(app: AppTest) -
     rejected = HyperparametersRejected(
         step=5, elapsed_s=1, hyperparameters={"batch_size": 9}, reason="A batch of 9 is too large."
     )
-    run.log_path.write_bytes(serialize_event(_batch(5, 0.5)) + serialize_event(rejected))
-    state_of(app).attach(run, load_into_editor=True)
+    run.log_path.write_bytes(serialize_event(make_batch(5, 0.5)) + serialize_event(rejected))
+    state_of(app).attach(run)
     app.run()
     assert "Change rejected: A batch of 9 is too large." in html_of(app)
     assert not app.exception
@@ -532,14 +495,14 @@ def test_suggestion_is_applied_to_the_active_run(app: AppTest) -> None:
         get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe
     )
     run.log_path.write_bytes(
-        serialize_event(_batch(5, 0.5))
-        + serialize_event(_diagnose(Suggestion(label="Do it", recipe_changes={"lr": 0.02})))
+        serialize_event(make_batch(5, 0.5))
+        + serialize_event(make_diagnosis(Suggestion(label="Do it", recipe_changes={"lr": 0.02})))
     )
-    state_of(app).attach(run, load_into_editor=True)
+    state_of(app).attach(run)
     app.run()
-    assert _suggestion(app).label == "Do it"
-    _suggestion(app).click().run()
-    assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"lr": 0.02}),)
+    assert find_suggestion(app).label == "Do it"
+    find_suggestion(app).click().run()
+    assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"lr": 0.02}),)
     assert state_of(app).editor.recipe.lr == 0.02
     assert not [button for button in app.button if button.label == "Do it"], "the suggestion is applied"
     assert not app.exception
@@ -547,13 +510,13 @@ def test_suggestion_is_applied_to_the_active_run(app: AppTest) -> None:
 
 def test_suggestion_that_requires_a_restart_starts_a_new_run(app: AppTest) -> None:
     wider = get_architecture_preset("lenet5").architecture.model_dump(mode="json", by_alias=True)
-    diagnosed = _diagnose(
+    diagnosed = make_diagnosis(
         Suggestion(label="Restart", architecture=wider, recipe_changes={"weight_decay": 0.01}, requires_restart=True)
     )
-    run = _run_with(_batch(5, 0.5), diagnosed, RunEnded(step=5, elapsed_s=1, status="stopped"))
+    run = create_run_with(make_batch(5, 0.5), diagnosed, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
-    _suggestion(app).click().run()
+    find_suggestion(app).click().run()
     assert not app.exception
     new = find_run(state_of(app).training.run_id or "")
     assert new.id != run.id
@@ -563,14 +526,14 @@ def test_suggestion_that_requires_a_restart_starts_a_new_run(app: AppTest) -> No
 
 
 def test_restart_from_random_weights_freezes_no_layer(app: AppTest) -> None:
-    diagnosed = _diagnose(Suggestion(label="Restart", recipe_changes={"lr": 0.002}, requires_restart=True))
-    run = _run_with(_batch(5, 0.5), diagnosed, RunEnded(step=5, elapsed_s=1, status="stopped"))
+    diagnosed = make_diagnosis(Suggestion(label="Restart", recipe_changes={"lr": 0.002}, requires_restart=True))
+    run = create_run_with(make_batch(5, 0.5), diagnosed, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
     state_of(app).set_architecture(state_of(app).editor.architecture.freeze_up_to(0))
     app.run()
     assert "1 layer frozen" in html_of(app)
-    _suggestion(app).click().run()
+    find_suggestion(app).click().run()
     new = find_run(state_of(app).training.run_id or "")
     assert all(layer.trainable for layer in new.record.architecture.layers)
     assert not app.exception
@@ -579,11 +542,11 @@ def test_restart_from_random_weights_freezes_no_layer(app: AppTest) -> None:
 def _restart(app: AppTest, run: Run, diagnosed: Diagnosed, init_from: str | None = None) -> Run:
     """Apply the suggestion of a run's diagnosis and return the run that it starts."""
     ended = RunEnded(step=5, elapsed_s=1, status="stopped")
-    run.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), diagnosed, ended))))
+    run.log_path.write_bytes(b"".join(map(serialize_event, (make_batch(5, 0.5), diagnosed, ended))))
     app.query_params["run"] = run.id
     app.run()
     state_of(app).editor.init_from = init_from
-    _suggestion(app).click().run()
+    find_suggestion(app).click().run()
     return find_run(state_of(app).training.run_id or "")
 
 
@@ -591,7 +554,7 @@ def test_restart_uses_the_initial_weights_of_its_run(app: AppTest) -> None:
     parent = services.get_pretrained()
     frozen = parent.record.architecture.freeze_up_to(0)
     run = create_transfer_run(parent, frozen, get_recipe_preset("tutorial").recipe)
-    diagnosed = _diagnose(Suggestion(label="Restart", recipe_changes={"lr": 0.002}, requires_restart=True))
+    diagnosed = make_diagnosis(Suggestion(label="Restart", recipe_changes={"lr": 0.002}, requires_restart=True))
     new = _restart(app, run, diagnosed)
     assert (new.id != run.id, new.record.parent) == (True, parent.id)
     assert not new.record.architecture.layers[0].trainable
@@ -602,7 +565,7 @@ def test_restart_without_fitting_initial_weights_starts_from_scratch(app: AppTes
     parent = services.get_pretrained()
     run = create_transfer_run(parent, parent.record.architecture, get_recipe_preset("tutorial").recipe)
     wider = get_architecture_preset("lenet5").architecture
-    diagnosed = _diagnose(
+    diagnosed = make_diagnosis(
         Suggestion(label="Restart", architecture=wider.model_dump(mode="json", by_alias=True), requires_restart=True)
     )
     new = _restart(app, run, diagnosed, init_from=parent.id)
@@ -631,7 +594,7 @@ def test_transfer_comparison_is_shown_when_both_runs_are_done(app: AppTest) -> N
     run = create_transfer_run(parent, parent.record.architecture.freeze_up_to(0), recipe)
     tested = Evaluated(step=5, elapsed_s=1, split="test", accuracy=0.9, loss=0.3, size=10_000)
     ended = RunEnded(step=5, elapsed_s=1, status="completed")
-    run.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), tested, ended))))
+    run.log_path.write_bytes(b"".join(map(serialize_event, (make_batch(5, 0.5), tested, ended))))
     app.query_params["run"] = run.id
     app.run()
     assert "transferred weights" not in html_of(app)
@@ -640,7 +603,7 @@ def test_transfer_comparison_is_shown_when_both_runs_are_done(app: AppTest) -> N
     assert "Now training the same from scratch" in html_of(app)
     services.get_scheduler().send_command(scratch.id, Stop())
     scratch_result = tested.model_copy(update={"accuracy": 0.85})
-    scratch.log_path.write_bytes(b"".join(map(serialize_event, (_batch(5, 0.5), scratch_result, ended))))
+    scratch.log_path.write_bytes(b"".join(map(serialize_event, (make_batch(5, 0.5), scratch_result, ended))))
     app.run()
     assert "90.0% with transferred weights, 85.0% from scratch (Mine: from scratch): +5.0" in html_of(app)
     assert not app.exception
@@ -771,23 +734,8 @@ def test_preset_settings_can_be_restored(app: AppTest) -> None:
     assert not app.exception
 
 
-def _forkable() -> Run:
-    """Create a run with two checkpoints of an untrained network."""
-    from playground.engine.runs.recorder import save_checkpoint
-    from playground.engine.training.trainer import Trainer
-
-    run = _run_with(
-        _batch(5, 0.5), CheckpointSaved(step=5, elapsed_s=1), RunEnded(step=5, elapsed_s=1, status="stopped")
-    )
-    checkpoint = Trainer(run.record.architecture, run.record.recipe).create_checkpoint()
-    for step in (3, 5):
-        log_bytes = run.log_path.stat().st_size
-        save_checkpoint(run, checkpoint | {"step": step, "position": 32 * step, "log_bytes": log_bytes})
-    return run
-
-
 def test_fork_starts_a_run_from_the_chosen_checkpoint(app: AppTest) -> None:
-    run = _forkable()
+    run = create_forkable_run()
     app.query_params["run"] = run.id
     app.session_state["fork"] = True  # the popover is open
     app.run()
@@ -805,7 +753,7 @@ def test_fork_starts_a_run_from_the_chosen_checkpoint(app: AppTest) -> None:
 
 
 def test_fork_form_without_a_checkpoint_says_when_one_is_saved(app: AppTest) -> None:
-    run = _run_with(_batch(5, 0.5), net="tiny")
+    run = create_run_with(make_batch(5, 0.5), net="tiny")
     app.query_params["run"] = run.id
     app.session_state["fork"] = True  # the popover is open
     app.run()
@@ -814,7 +762,7 @@ def test_fork_form_without_a_checkpoint_says_when_one_is_saved(app: AppTest) -> 
 
 
 def test_rejected_fork_is_reported_in_its_form(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = _forkable()
+    run = create_forkable_run()
     app.query_params["run"] = run.id
     app.session_state["fork"] = True  # the popover is open
     app.run()
@@ -833,11 +781,11 @@ def test_dropout_edit_is_sent_to_the_queued_run(app: AppTest) -> None:
     architecture = get_architecture_preset("normalized").architecture
     (layer,) = (layer for layer in architecture.layers if layer.kind == "dropout")
     run = services.get_scheduler().submit(architecture, get_recipe_preset("tutorial").recipe)
-    state_of(app).attach(run, load_into_editor=True)
+    state_of(app).attach(run)
     app.run()
     app.button(key=f"open-{layer.id}").click().run()
     app.number_input(key=f"field-{layer.id}-p").set_value(0.5).run()
-    assert _queued_commands(run) == (UpdateHyperparameters(hyperparameters={"dropout": [0.5]}),)
+    assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"dropout": [0.5]}),)
     app.button(key="undo").click().run()
     assert not app.exception
 

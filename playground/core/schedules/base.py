@@ -23,6 +23,13 @@ class Schedule(BaseModel):
     """Keras's learning rate: a number or a schedule."""
     keras_class_code: ClassVar[str | None] = None
     """Class and functions that ``keras_code`` needs and Keras does not have; None without."""
+    peak_lr_factor: ClassVar[float] = 1.0
+    """Ratio of a usual ``lr`` with this schedule to that of a constant learning rate."""
+
+    @property
+    def warm_up_share(self) -> float:
+        """Share of the steps in which the learning rate rises."""
+        return 0.0
 
     def compute_lr(self, lr: float, step: float, steps_per_epoch: int, epochs: int) -> float:
         """Return the learning rate of the update after ``step`` batches; ``lr`` is the recipe's."""

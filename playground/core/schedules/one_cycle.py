@@ -30,6 +30,7 @@ class OneCycle(Schedule):
     )
 
     title: ClassVar[str] = "One-cycle"
+    peak_lr_factor: ClassVar[float] = 5.0  # the peak lasts only a few steps
     torch_code: ClassVar[str | None] = (
         "OneCycleLR(optimizer, {{ lr }}, total_steps={{ total_steps }}"
         "{% if pct_start != 0.3 %}, pct_start={{ pct_start }}{% endif %}"
@@ -60,6 +61,11 @@ def interpolate_cosine(start, end, progress):
     """From start to end along half a cosine, for a progress from 0 to 1."""
     return end + (start - end) * (1 + keras.ops.cos(math.pi * keras.ops.clip(progress, 0, 1))) / 2
 '''
+
+    @property
+    def warm_up_share(self) -> float:
+        """``pct_start``."""
+        return self.pct_start
 
     def compute_lr(self, lr: float, step: float, steps_per_epoch: int, epochs: int) -> float:
         """Interpolate as PyTorch's OneCycleLR does with its default final division factor."""

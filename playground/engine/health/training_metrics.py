@@ -9,6 +9,9 @@ from playground.core.recipe import Recipe
 from playground.engine.health.suggestions import get_typical_lr
 
 _CHANCE_LEVEL_MARGIN = 0.05
+_MIN_CHANCE_STEPS = 10
+_MIN_BATCH_NORM_STEPS = 100
+"""Batches after which running statistics with PyTorch's momentum of 0.1 have forgotten their start."""
 
 
 class DeadChannels(NamedTuple):
@@ -45,7 +48,11 @@ class MetricHistory:
 
 @dataclass(frozen=True)
 class TrainingMetrics:
-    """Metrics at one evaluation; accuracies are 0 to 1, ``recent_loss`` is a mean over the last batches."""
+    """Metrics at one evaluation; accuracies are 0 to 1.
+
+    ``recent_loss`` is a mean over the last batches, ``train_accuracy`` the share of the last ``train_accuracy_size``
+    images, so that both describe the network as it is now; ``epoch_accuracy`` is the mean of the epoch so far.
+    """
 
     architecture: Architecture
     recipe: Recipe
@@ -55,6 +62,8 @@ class TrainingMetrics:
     lr: float
     recent_loss: float
     train_accuracy: float
+    train_accuracy_size: int
+    epoch_accuracy: float
     validation_accuracy: float
     validation_loss: float
     dead_channels: tuple[DeadChannels, ...] = ()
@@ -70,11 +79,30 @@ class TrainingMetrics:
 
     @property
     def is_at_chance_level(self) -> bool:
-        """True if the validation accuracy is no better than guessing, within noise, after a fifth of an epoch."""
+        """True if neither accuracy is better than guessing, within noise, after a fifth of an epoch and the warm-up.
+
+        A network with batch norm may predict training batches well long before its running statistics fit.
+        """
+        if self.epochs_trained < 0.2 or self.step < _MIN_CHANCE_STEPS or self.is_warming_up:
+            return False
+        return self._is_chance(self.validation_accuracy, sum(self.label_counts)) and self._is_chance(
+            self.train_accuracy, self.train_accuracy_size
+        )
+
+    def _is_chance(self, accuracy: float, size: int) -> bool:
         chance_level = 1 / self.architecture.classes
-        noise = 2 * math.sqrt(chance_level * (1 - chance_level) / max(1, sum(self.label_counts)))
-        limit = chance_level + min(_CHANCE_LEVEL_MARGIN, chance_level / 2) + noise
-        return self.epochs_trained >= 0.2 and self.step >= 10 and self.validation_accuracy < limit
+        noise = 2 * math.sqrt(chance_level * (1 - chance_level) / max(1, size))
+        return accuracy < chance_level + min(_CHANCE_LEVEL_MARGIN, chance_level / 2) + noise
+
+    @property
+    def is_warming_up(self) -> bool:
+        """True while the schedule raises the learning rate."""
+        return self.epochs_trained < self.recipe.schedule.warm_up_share * self.recipe.epochs
+
+    @property
+    def is_validation_reliable(self) -> bool:
+        """False while the running statistics of batch norm lag behind the weights."""
+        return self.step >= _MIN_BATCH_NORM_STEPS or not self.architecture.uses_batch_statistics
 
     @property
     def chance_loss(self) -> float:
@@ -91,13 +119,23 @@ class TrainingMetrics:
     @property
     def accuracy_noise(self) -> float:
         """Two standard errors of the validation accuracy."""
-        share = min(max(self.validation_accuracy, 0.01), 0.99)
-        return 2 * math.sqrt(share * (1 - share) / max(1, sum(self.label_counts)))
+        return 2 * math.sqrt(_compute_variance(self.validation_accuracy, sum(self.label_counts)))
+
+    @property
+    def gap_noise(self) -> float:
+        """Two standard errors of the generalization gap."""
+        variance = _compute_variance(self.validation_accuracy, sum(self.label_counts))
+        return 2 * math.sqrt(variance + _compute_variance(self.train_accuracy, self.train_accuracy_size))
 
     @property
     def typical_lr(self) -> float:
         """Learning rate that works for most networks with this optimizer."""
         return get_typical_lr(self.recipe)
+
+    @property
+    def usual_lr(self) -> float:
+        """A usual setting of the learning rate for this optimizer and schedule."""
+        return get_typical_lr(self.recipe) * self.recipe.schedule.peak_lr_factor
 
     @property
     def steps_per_epoch(self) -> float:
@@ -110,8 +148,14 @@ class TrainingMetrics:
         return math.sqrt(sum(layer.norm**2 for layer in self.layer_gradients))
 
 
+def _compute_variance(accuracy: float, size: int) -> float:
+    """Variance of an accuracy that was measured on ``size`` images."""
+    share = min(max(accuracy, 0.01), 0.99)
+    return share * (1 - share) / max(1, size)
+
+
 def update_metric_history(metric_history: MetricHistory, metrics: TrainingMetrics) -> MetricHistory:
-    """Add the metrics of an evaluation; training accuracies are kept for the last ten whole epochs."""
+    """Add the metrics of an evaluation; mean training accuracies are kept for the last ten whole epochs."""
     is_epoch_end = metrics.epochs_trained == int(metrics.epochs_trained)
     epoch_accuracies = metric_history.epoch_accuracies
     return replace(
@@ -120,5 +164,5 @@ def update_metric_history(metric_history: MetricHistory, metrics: TrainingMetric
         best_loss=min(metric_history.best_loss, metrics.recent_loss),
         best_validation_accuracy=max(metric_history.best_validation_accuracy, metrics.validation_accuracy),
         best_validation_loss=min(metric_history.best_validation_loss, metrics.validation_loss),
-        epoch_accuracies=[*epoch_accuracies[-9:], metrics.train_accuracy] if is_epoch_end else epoch_accuracies,
+        epoch_accuracies=[*epoch_accuracies[-9:], metrics.epoch_accuracy] if is_epoch_end else epoch_accuracies,
     )

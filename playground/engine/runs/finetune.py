@@ -49,8 +49,9 @@ def create_finetuning_run(parent: Run, drawings: tuple[LabeledDrawing, ...], *, 
     """
     if not drawings:
         raise DrawingError("There is no drawing to learn from.", fix="Draw a digit and say which one it is.")
-    recipe = make_finetuning_recipe(parent.record.recipe)
-    architecture = parent.record.architecture
+    history = parent.read_history()
+    recipe = make_finetuning_recipe(parent.get_current_recipe(history))
+    architecture = parent.get_current_architecture(history)
     check_training_config(architecture, recipe)
     step = max(parent.list_snapshot_steps(), default=0)
     initial_state = InitialState(

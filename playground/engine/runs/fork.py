@@ -38,7 +38,8 @@ def fork_run(parent: Run, step: int, recipe: Recipe, *, name: str | None = None,
     if changes:
         changed |= {
             "metric_history": asdict(MetricHistory()),
-            "recent_losses": [],  # losses under other settings are not comparable
+            "recent_losses": [],  # losses and accuracies under other settings are not comparable
+            "recent_counts": [],
         }
     at = {"step": step, "elapsed_s": round(checkpoint["elapsed_s"], 4)}
     forked = Forked(**at, parent=parent.id, changes=changes)

@@ -15,14 +15,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
+from playground.core.architecture import Architecture
 from playground.core.datasets import Dataset
 from playground.core.events import Event, parse_event
 from playground.core.history import History, RunStatus
+from playground.core.recipe import Recipe
 from playground.engine.data.dataset_lookup import resolve_dataset
 from playground.engine.file_lock import is_locked
 from playground.engine.runs.record import RunRecord
 from playground.engine.runs.run_files import read_checkpoint
-from playground.errors import SchemaVersionError, StorageError
+from playground.errors import ArchitectureError, RecipeError, SchemaVersionError, StorageError
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,25 @@ class Run:
         if history.status in ("training", "paused") and not is_locked(self.lock_path):
             return "interrupted"
         return history.status
+
+    def get_current_recipe(self, history: History | None = None) -> Recipe:
+        """Recipe with the live hyperparameters as they are now; ``history``, if given, saves reading the log."""
+        changes = (history or self.read_history()).changed_hyperparameters
+        try:
+            return self.record.recipe.update_hyperparameters(
+                {name: value for name, value in changes.items() if name != "dropout"}
+            )
+        except RecipeError:  # the log was edited by hand or written by another version
+            return self.record.recipe
+
+    def get_current_architecture(self, history: History | None = None) -> Architecture:
+        """Network with the dropout rates as they are now; ``history``, if given, saves reading the log."""
+        architecture = self.record.architecture
+        rates = (history or self.read_history()).changed_hyperparameters.get("dropout", architecture.dropout_rates)
+        try:
+            return architecture.with_dropout_rates(rates)
+        except (ArchitectureError, TypeError):  # the log was edited by hand or written by another version
+            return architecture
 
     def get_dataset(self) -> Dataset:
         """Dataset of the run; a placeholder without images where it was deleted."""

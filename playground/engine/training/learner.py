@@ -71,6 +71,11 @@ class Learner:
         self._cached_permutation: tuple[int, Tensor] | None = None
 
     @property
+    def images_per_epoch(self) -> int:
+        """Number of training images."""
+        return len(self._images)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches per epoch; a last batch of one image is skipped, since batch norm needs two."""
         full, rest = divmod(len(self._images), self.recipe.batch_size)

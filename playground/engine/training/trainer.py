@@ -257,7 +257,9 @@ class Trainer:
             epochs_trained=self._learner.epochs_trained,
             lr=self._learner.lr,
             recent_loss=self._running_metrics.recent_loss,
-            train_accuracy=self._running_metrics.epoch_accuracy,
+            train_accuracy=self._running_metrics.recent_accuracy,
+            train_accuracy_size=self._running_metrics.recent_size,
+            epoch_accuracy=self._running_metrics.epoch_accuracy,
             validation_accuracy=evaluation.accuracy,
             validation_loss=evaluation.loss,
             dead_channels=self._evaluator.health_probes.count_dead_channels(),
@@ -350,7 +352,7 @@ class Trainer:
     def _reset_incomparable_metrics(self, changed: set[str]) -> None:
         """Forget metrics that a changed hyperparameter made incomparable."""
         if changed:
-            self._running_metrics.reset_recent_losses()
+            self._running_metrics.reset_recent()
         if changed & {"label_smoothing", "augmentation", "dropout", "batch_size"}:
             self._metric_history = MetricHistory()
 

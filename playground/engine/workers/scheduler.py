@@ -131,7 +131,8 @@ class Scheduler:
     def finetune(self, run_id: str, drawings: tuple[LabeledDrawing, ...], *, owner: str | None = None) -> Run:
         """Fine-tune a run (of any owner, or the pretrained one) on drawings; see ``create_finetuning_run``."""
         parent = find_run(run_id)
-        self._check_training_config(parent.record.architecture, make_finetuning_recipe(parent.record.recipe))
+        recipe = make_finetuning_recipe(parent.get_current_recipe())
+        self._check_training_config(parent.record.architecture, recipe)
         with self._queue.reserve(owner):
             run = create_finetuning_run(parent, drawings, owner=owner)
             self._queue.add(QueuedRun(run, (), owner))

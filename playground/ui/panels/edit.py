@@ -22,6 +22,7 @@ from playground.interpret.editing import (
 from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.interpret.model import Model, load_model
 from playground.ui import html
+from playground.ui.controls import bind, choose_number
 from playground.ui.pages.inspect.top_activations import choose_channel
 from playground.ui.progress import rerun_fragment_or_page, run_with_progress, show_stop_button
 from playground.ui.services import get_visitor_id
@@ -99,15 +100,15 @@ def _render_tools(state: AppState, run: Run, model: Model, row: LayerSummary, st
         ),
         1.0,
     )
-    st.session_state["operate-factor"] = factor
     st.slider(
         "Scale weights and bias by",
         0.0,
         2.0,
         step=0.05,
-        key="operate-factor",
-        on_change=lambda: _handle_edit(
-            run, original_model, ChannelScale(row.index, channel, float(st.session_state["operate-factor"]))
+        **bind(
+            "operate-factor",
+            factor,
+            lambda value: _handle_edit(run, original_model, ChannelScale(row.index, channel, float(value))),
         ),
         help="1: as trained. 0: off; the channel then outputs its activation function of 0 for every input.",
     )
@@ -133,15 +134,15 @@ def _render_kernel_editor(run: Run, model: Model, row: LayerSummary, channel: in
     input_channel = 0
     if inputs > 1:
         is_grouped = row.input_shape[0] != inputs
-        number = st.number_input(
+        number = choose_number(
             f"Kernel for input channel (1–{inputs}{' of its group' if is_grouped else ''})",
             1,
-            inputs,
-            1,
-            key=f"operate-below-{inputs}",
+            name=f"operate-below-{inputs}",
+            minimum=1,
+            maximum=inputs,
             width=220,
         )
-        input_channel = int(number or 1) - 1
+        input_channel = number - 1
     kernel = weights.kernels[channel, input_channel]
     # A key per content: the editor discards what was typed when another kernel replaces this one.
     editor_key = f"operate-kernel-{row.id}-{channel}-{input_channel}-{hash(kernel.tobytes())}"

@@ -14,6 +14,7 @@ from playground.interpret.evaluation.predictions import find_index, load_run_tes
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html
+from playground.ui.controls import bind, render_number
 from playground.ui.model_input import (
     InputSpec,
     ModelInput,
@@ -30,16 +31,14 @@ _INPUT_SOURCES = ("Drawing", "Test image", "Upload")
 
 def choose_input(state: AppState, input_spec: InputSpec) -> ModelInput:
     """Render the choice of a drawing, a test image or an upload; after an error, an example replaces the input."""
-    st.session_state["inside-input"] = state.inspect.input_source
 
-    def store_choice() -> None:
-        get_app_state().inspect.input_source = st.session_state["inside-input"] or _INPUT_SOURCES[0]
+    def store_choice(source: str | None) -> None:
+        get_app_state().inspect.input_source = source or _INPUT_SOURCES[0]
 
     st.segmented_control(
         "Input",
         _INPUT_SOURCES,
-        key="inside-input",
-        on_change=store_choice,
+        **bind("inside-input", state.inspect.input_source, store_choice),
         required=True,
         help="Drawing: the canvas of the Playground page.",
     )
@@ -73,19 +72,21 @@ def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
 
 def _choose_test_index(state: AppState, dataset: Dataset) -> int:
     last = max(0, dataset.test_size - 1)
-    st.session_state["inside-test"] = min(last, state.inspect.test_index)
+    index = min(last, state.inspect.test_index)
 
-    def store_choice() -> None:
-        get_app_state().inspect.test_index = min(last, max(0, int(st.session_state["inside-test"] or 0)))
+    def store_choice(chosen_index: int) -> None:
+        get_app_state().inspect.test_index = chosen_index
 
-    st.number_input(
+    render_number(
         f"Test image (0–{last:,})",
-        step=1,
-        key="inside-test",
-        on_change=store_choice,
+        index,
+        store_choice,
+        name="inside-test",
+        minimum=0,
+        maximum=last,
         help="Index in the dataset's test images.",
     )
-    return min(last, state.inspect.test_index)
+    return index
 
 
 def render_prediction(model: Model, model_input: ModelInput, input_spec: InputSpec) -> None:

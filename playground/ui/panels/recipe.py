@@ -11,6 +11,7 @@ from playground.core.optimizers import OPTIMIZERS, Optimizer
 from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
 from playground.core.schedules import SCHEDULES, Schedule
 from playground.ui import html
+from playground.ui.controls import bind, render_number
 from playground.ui.forms import render_model_form
 
 ChangeHandler = Callable[[str, Any], None]
@@ -64,18 +65,15 @@ def render_kind_choice(
 ) -> None:
     """Choose the optimizer or the schedule; a new choice begins with its default values."""
     kinds = _KINDS_BY_FIELD[name]
-    widget = f"{key}-{name}"
-    st.session_state[widget] = model.kind
 
-    def store_choice() -> None:
-        on_change(name, kinds[st.session_state[widget]].model_validate({}))
+    def store_choice(kind: str) -> None:
+        on_change(name, kinds[kind].model_validate({}))
 
     st.selectbox(
         name.capitalize(),
         list(kinds),
-        key=widget,
+        **bind(f"{key}-{name}", model.kind, store_choice),
         format_func=lambda kind: kinds[kind].title,
-        on_change=store_choice,
         disabled=disabled,
         help=_get_doc_summary(type(model)),
     )
@@ -84,20 +82,15 @@ def render_kind_choice(
 def render_augmentation_form(recipe: Recipe, on_change: ChangeHandler) -> None:
     """Choose augmentations and set their fields."""
     present = {item.kind: item for item in recipe.augmentation}
-    st.session_state["recipe-augmentation"] = list(present)
 
-    def store_choice() -> None:
-        chosen = [
-            present.get(kind) or AUGMENTATIONS[kind].model_validate({})
-            for kind in st.session_state["recipe-augmentation"]
-        ]
+    def store_choice(kinds: list[str]) -> None:
+        chosen = [present.get(kind) or AUGMENTATIONS[kind].model_validate({}) for kind in kinds]
         on_change("augmentation", [item.model_dump(mode="json") for item in chosen])
 
     st.multiselect(
         "Augmentation",
         list(AUGMENTATIONS),
-        key="recipe-augmentation",
-        on_change=store_choice,
+        **bind("recipe-augmentation", list(present), store_choice),
         format_func=lambda kind: AUGMENTATIONS[kind].title,
         placeholder="none",
         help="Random changes of every training image, new ones each time, so that the network generalizes better.",
@@ -119,16 +112,16 @@ def _set_augmentation(recipe: Recipe, index: int, on_change: ChangeHandler, fiel
 
 
 def _render_limit(recipe: Recipe, on_change: ChangeHandler, *, disabled: bool) -> None:
-    st.session_state["recipe-limit"] = recipe.limit
-    st.number_input(
+    render_number(
         "training images",
-        10,
-        1_000_000,
+        recipe.limit,
+        partial(on_change, "limit"),
+        name="recipe-limit",
+        minimum=10,
+        maximum=1_000_000,
+        is_optional=True,
         step=1000,
-        key="recipe-limit",
         placeholder="all",
-        value=None,
-        on_change=lambda: on_change("limit", st.session_state["recipe-limit"]),
         disabled=disabled,
         help="Number of training images to use; empty: all of them.",
     )

@@ -12,6 +12,7 @@ from playground.errors import PlaygroundError
 from playground.interpret.editing import apply_edits
 from playground.interpret.model import Model, load_model
 from playground.ui import html
+from playground.ui.controls import bind
 from playground.ui.services import get_pretrained
 from playground.ui.shortcuts import get_shortcut
 from playground.ui.state import AppState, get_app_state, get_run_history
@@ -48,21 +49,20 @@ def choose_run(state: AppState, *, key: str) -> Run:
     runs = [run for run in list_runs()[0] if run.list_snapshot_steps()]
     choices = {run.id: run for run in (*runs, get_pretrained())}
     run_id = state.inspect.run_id or state.training.run_id or PRETRAINED
-    st.session_state[key] = run_id if run_id in choices else PRETRAINED
+    shown_id = run_id if run_id in choices else PRETRAINED
 
-    def store_choice() -> None:
+    def store_choice(chosen_id: str) -> None:
         current = get_app_state()
-        current.inspect.run_id, current.inspect.is_playing = st.session_state[key], False
+        current.inspect.run_id, current.inspect.is_playing = chosen_id, False
 
-    chosen_id = st.selectbox(
+    st.selectbox(
         "Run",
         list(choices),
-        key=key,
+        **bind(key, shown_id, store_choice),
         format_func=lambda run_id: "Pretrained model" if run_id == PRETRAINED else choices[run_id].record.name,
-        on_change=store_choice,
         help="The trained network to inspect. Runs that are still training are included.",
     )
-    return choices[chosen_id]
+    return choices[shown_id]
 
 
 def choose_snapshot(run: Run, *, key: str, default_step: int | None = None) -> Model:
@@ -91,13 +91,11 @@ def get_selected_step(state: AppState, run: Run, steps: tuple[int, ...], default
 def _render_slider(state: AppState, run: Run, steps: tuple[int, ...], key: str, default_step: int | None) -> None:
     history = get_run_history(run)
     start = "initial weights" if run.initial_state_path.exists() else "untrained"
-    slider_key = f"{key}-{run.id}"
     if state.inspect.is_playing:
         _advance_playback(state, run, steps)
-    st.session_state[slider_key] = get_selected_step(state, run, steps, default_step)
 
-    def store_choice() -> None:
-        current, chosen_step = get_app_state(), st.session_state[slider_key]
+    def store_choice(chosen_step: int) -> None:
+        current = get_app_state()
         current.inspect.selected_steps[run.id] = None if chosen_step == steps[-1] else chosen_step
         current.inspect.is_playing = False
         current.mistakes.held_snapshot = None
@@ -105,8 +103,7 @@ def _render_slider(state: AppState, run: Run, steps: tuple[int, ...], key: str, 
     st.select_slider(
         "Step",
         steps,
-        key=slider_key,
-        on_change=store_choice,
+        **bind(f"{key}-{run.id}", get_selected_step(state, run, steps, default_step), store_choice),
         format_func=lambda step: start if step == 0 else f"step {step:,} (epoch {history.epoch_at(step):.2f})",
         help="Training step of the snapshot (checkpoint) that the page shows, from untrained to the newest.",
     )

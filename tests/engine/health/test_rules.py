@@ -18,7 +18,7 @@ from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adamw import AdamW
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
-from playground.core.presets import get_architecture_preset
+from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.core.schedules.one_cycle import OneCycle
 from playground.core.validation import validate
@@ -68,6 +68,8 @@ def make_metrics(**fields: Any) -> TrainingMetrics:
         "lr": 1e-3,
         "recent_loss": 0.1,
         "train_accuracy": 0.97,
+        "train_accuracy_size": 2000,
+        "epoch_accuracy": fields.get("train_accuracy", 0.97),
         "validation_accuracy": 0.975,
         "validation_loss": 0.08,
         "dead_channels": (DeadChannels("layer 1 (Convolution)", 2, 32),),
@@ -337,6 +339,8 @@ def test_chance_level_depends_on_classes_and_sample_size(classes: int, accuracy:
     fields = {
         "architecture": Architecture(classes=classes, layers=(Flatten(), Output())),
         "validation_accuracy": accuracy,
+        "train_accuracy": accuracy,
+        "train_accuracy_size": measured,
         "label_counts": (measured // classes,) * classes if measured >= classes else (measured,),
     }
     assert make_metrics(**fields).is_at_chance_level is stuck
@@ -359,12 +363,35 @@ def test_accuracy_drop_at_high_lr():
 
 def test_message_names_the_recipe_lr_not_the_scheduled_one():
     """A schedule can be far below the recipe's learning rate at that step."""
-    recipe = Recipe(lr=5e-3, schedule=OneCycle(), epochs=4)
+    recipe = Recipe(lr=2e-2, schedule=OneCycle(), epochs=4)
     metrics = make_metrics(validation_accuracy=0.80, train_accuracy=0.81, recipe=recipe, lr=2e-4)
     diagnosis = diagnose_and_check(metrics, make_history(best_validation_accuracy=0.93))
     assert diagnosis.code == "lr_too_high"
-    assert "0.005" in diagnosis.message
+    assert "(0.02)" in diagnosis.message
     assert "0.0002)" not in diagnosis.message
+
+
+def test_usual_lr_depends_on_the_schedule():
+    metrics = make_metrics(recipe=get_recipe_preset("sprint").recipe, train_accuracy=0.8, validation_accuracy=0.8)
+    assert metrics.usual_lr == pytest.approx(5 * metrics.typical_lr)
+    assert diagnose_and_check(metrics, make_history(best_validation_accuracy=0.9)).code == "learning"
+    constant = make_metrics(recipe=Recipe(lr=6e-3), train_accuracy=0.8, validation_accuracy=0.8)
+    assert diagnose_and_check(constant, make_history(best_validation_accuracy=0.9)).code == "lr_too_high"
+
+
+def test_validation_accuracy_alone_does_not_prove_that_nothing_is_learned():
+    """With batch norm, the validation accuracy lags behind the training accuracy at first."""
+    normalized = get_architecture_preset("normalized").architecture
+    early = {"step": 40, "epochs_trained": 0.4, "validation_accuracy": 0.1, "recent_loss": 1.0}
+    assert diagnose_and_check(make_metrics(architecture=normalized, train_accuracy=0.7, **early)).code == "learning"
+    small = {"step": 40, "epochs_trained": 5.0, "validation_accuracy": 0.6, "train_accuracy": 0.99, "train_size": 500}
+    assert diagnose_and_check(make_metrics(architecture=normalized, **small)).code == "learning"
+    assert diagnose_and_check(make_metrics(**small)).code == "too_little_data"
+
+
+def test_high_validation_accuracy_contradicts_a_too_high_lr():
+    metrics = make_metrics(recipe=Recipe(lr=0.1), train_accuracy=0.81, validation_accuracy=0.955)
+    assert diagnose_and_check(metrics).code == "learning"
 
 
 def test_few_steps_waits_for_remaining_epochs():
@@ -517,6 +544,7 @@ def test_most_severe_diagnosis_comes_first():
         "dead_channels": (DeadChannels("x", 8, 8),),
         "layer_gradients": (LayerGradient("a", 1e-9, 1), LayerGradient("b", 900.0, 1)),
         "validation_accuracy": 0.1,
+        "train_accuracy": 0.1,
         "predicted_counts": (0, *[100] * 9),
         "epochs_trained": 2.0,
     }
@@ -528,7 +556,7 @@ def test_most_severe_diagnosis_comes_first():
         {"recent_loss": 0.1},
         {"layer_gradients": (LayerGradient("a", 1e-9, 1), LayerGradient("b", 9.0, 1))},
         {"layer_gradients": ()},
-        {"validation_accuracy": 0.5},
+        {"validation_accuracy": 0.5, "train_accuracy": 0.97},
         {"predicted_counts": (100,) * 10},
     ):
         everything |= changes
@@ -551,7 +579,7 @@ EXAMPLES: tuple[tuple[TrainingMetrics, MetricHistory], ...] = (
     (make_metrics(recipe=Recipe(lr=1.0), train_accuracy=0.5, validation_accuracy=0.5), make_history()),
     (make_vanishing_metrics(), make_history()),
     (make_metrics(train_accuracy=0.999, validation_accuracy=0.9, train_size=100), make_history()),
-    (make_metrics(step=15, validation_accuracy=0.1, recipe=Recipe(epochs=2)), make_history()),
+    (make_metrics(step=15, train_accuracy=0.1, validation_accuracy=0.1, recipe=Recipe(epochs=2)), make_history()),
     (make_metrics(recipe=Recipe(lr=0.01), validation_accuracy=0.1, train_accuracy=0.1), make_history()),
     (make_metrics(recipe=Recipe(lr=1e-5), validation_accuracy=0.1, train_accuracy=0.1), make_history()),
     (make_metrics(recipe=Recipe(lr=1e-5), validation_accuracy=0.5, recent_loss=2.0), make_history()),
@@ -585,6 +613,8 @@ def test_any_metrics_give_one_diagnosis_with_a_valid_suggestion(data: st.DataObj
         lr=recipe.lr,
         recent_loss=draw(_loss),
         train_accuracy=draw(_share),
+        train_accuracy_size=draw(st.integers(1, 8192)),
+        epoch_accuracy=draw(_share),
         validation_accuracy=draw(_share),
         validation_loss=draw(_loss),
         dead_channels=draw(st.just(()) | st.just((DeadChannels("layer 1", 3, 4),))),

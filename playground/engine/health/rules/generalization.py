@@ -25,7 +25,9 @@ def _suggest_two_more_epochs(metrics: TrainingMetrics) -> Suggestion | None:
 
 
 def _has_generalization_gap(metrics: TrainingMetrics, min_gap: float) -> bool:
-    return metrics.epochs_trained >= 1 and metrics.generalization_gap > min_gap + metrics.accuracy_noise
+    if metrics.epochs_trained < 1 or not metrics.is_validation_reliable:
+        return False
+    return metrics.generalization_gap > min_gap + metrics.gap_noise
 
 
 @diagnosis_rule(
@@ -114,9 +116,9 @@ def detect_overfitting(
     "underfitting",
     title="Underfitting",
     severity=10,
-    condition="After two epochs and min_steps batches the training accuracy is below max_accuracy and rose by less "
-    "than min_accuracy_gain in the last epoch, unless the learning rate is below the recipe's divided by lr_divisor "
-    "or the validation accuracy is more than max_validation_lead above it.",
+    condition="After two epochs and min_steps batches the training accuracy is below max_accuracy, and its mean rose "
+    "by less than min_accuracy_gain in the last epoch, unless the learning rate is below the recipe's divided by "
+    "lr_divisor or the validation accuracy is more than max_validation_lead above it.",
     message="Underfitting: the training accuracy is only {train_accuracy:.1%} and barely rising "
     "({rise:+.1%} in the last epoch). The network is too small or too strongly regularized.",
     thresholds={
@@ -131,14 +133,14 @@ def detect_overfitting(
 def detect_underfitting(
     metrics: TrainingMetrics, metric_history: MetricHistory, thresholds: Thresholds
 ) -> RuleMatch | None:
-    """Compare the training accuracies of the last two epochs."""
+    """Compare the mean training accuracies of the last two epochs."""
     is_epoch_end = metrics.epochs_trained == int(metrics.epochs_trained)
-    accuracies = [*metric_history.epoch_accuracies, *([metrics.train_accuracy] if is_epoch_end else [])]
+    accuracies = [*metric_history.epoch_accuracies, *([metrics.epoch_accuracy] if is_epoch_end else [])]
     if len(accuracies) < 2 or metrics.step < thresholds["min_steps"]:
         return None
     if metrics.lr < metrics.recipe.lr / thresholds["lr_divisor"]:
         return None  # nothing rises any more at the end of a schedule
-    train_accuracy, rise = accuracies[-1], accuracies[-1] - accuracies[-2]
+    train_accuracy, rise = metrics.train_accuracy, accuracies[-1] - accuracies[-2]
     # Dropout and augmentation make training harder than validation on purpose.
     lead_limit = max(thresholds["max_accuracy"], train_accuracy + thresholds["max_validation_lead"])
     if train_accuracy >= thresholds["max_accuracy"] or metrics.validation_accuracy > lead_limit:

@@ -76,8 +76,8 @@ def detect_exploding_gradients(
     "vanishing_gradients",
     title="Vanishing gradients",
     severity=100,
-    condition="The first layer's gradient (root mean square) is below min_ratio times the last layer's, while the "
-    "validation accuracy is at most max_accuracy.",
+    condition="The first layer's gradient (root mean square) is below min_ratio times the last layer's, while neither "
+    "accuracy is above max_accuracy.",
     message="Vanishing gradients: the gradient of {first_layer_name} is {ratio:.0e} times that of {last_layer_name}, "
     "so the first layers barely learn.{activation_note}",
     thresholds={"min_ratio": 1e-3, "max_accuracy": 0.9},
@@ -87,7 +87,9 @@ def detect_vanishing_gradients(
     metrics: TrainingMetrics, _metric_history: MetricHistory, thresholds: Thresholds
 ) -> RuleMatch | None:
     """Compare the gradients of the first and the last layer with weights."""
-    if len(metrics.layer_gradients) < 2 or metrics.validation_accuracy > thresholds["max_accuracy"]:
+    if max(metrics.train_accuracy, metrics.validation_accuracy) > thresholds["max_accuracy"]:
+        return None
+    if len(metrics.layer_gradients) < 2:
         return None
     first, last = metrics.layer_gradients[0], metrics.layer_gradients[-1]
     if not first.rms < thresholds["min_ratio"] * last.rms:

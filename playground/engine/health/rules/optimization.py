@@ -42,23 +42,23 @@ def detect_divergence(
     "lr_too_high",
     title="Learning rate too high",
     severity=110,
-    condition="The learning rate is at least lr_factor times the optimizer's typical one, and after min_steps batches "
-    "the training accuracy is below max_accuracy.",
-    message="The learning rate ({lr:g}) is far above the usual {typical_lr:g}, "
-    "and the training accuracy is only {train_accuracy:.0%}.",
+    condition="The learning rate is at least lr_factor times the usual one of this optimizer and schedule, and after "
+    "min_steps batches both accuracies are below max_accuracy.",
+    message="The learning rate ({lr:g}) is far above the usual {usual_lr:g}, "
+    "and only {train_accuracy:.0%} of the last training images were classified correctly.",
     thresholds={"lr_factor": 20, "min_steps": _MIN_STEPS, "max_accuracy": 0.95},
     suggest=lambda metrics: suggest_lr(metrics.typical_lr),
 )
 def detect_excessive_lr(
     metrics: TrainingMetrics, _metric_history: MetricHistory, thresholds: Thresholds
 ) -> RuleMatch | None:
-    """Compare the recipe's learning rate with the optimizer's typical one."""
-    lr, typical_lr = metrics.recipe.lr, metrics.typical_lr
-    if lr < thresholds["lr_factor"] * typical_lr or metrics.step < thresholds["min_steps"]:
+    """Compare the recipe's learning rate with the usual one."""
+    lr, usual_lr = metrics.recipe.lr, metrics.usual_lr
+    if lr < thresholds["lr_factor"] * usual_lr or metrics.step < thresholds["min_steps"]:
         return None
-    if metrics.train_accuracy >= thresholds["max_accuracy"]:
+    if max(metrics.train_accuracy, metrics.validation_accuracy) >= thresholds["max_accuracy"]:
         return None
-    return RuleMatch(collect_accuracies(metrics) | {"lr": lr}, {"typical_lr": typical_lr})
+    return RuleMatch(collect_accuracies(metrics) | {"lr": lr}, {"usual_lr": usual_lr})
 
 
 @diagnosis_rule(
@@ -132,7 +132,8 @@ def detect_no_learning_with_low_lr(
     title="Learning rate too high",
     severity=50,
     condition="The validation accuracy is accuracy_drop (and its noise) below its best after min_epochs epochs, and "
-    "the learning rate is at least lr_factor times the optimizer's typical one.",
+    "the learning rate is at least lr_factor times the usual one of this optimizer and schedule, and the training "
+    "accuracy is that low too.",
     message="The learning rate ({lr:g}) is probably too high: the validation accuracy fell from "
     "{best_validation_accuracy:.1%} to {validation_accuracy:.1%}.",
     thresholds={"accuracy_drop": 0.05, "min_epochs": 0.3, "lr_factor": 2},
@@ -143,11 +144,13 @@ def detect_accuracy_drop(
 ) -> RuleMatch | None:
     """Compare the validation accuracy with its best."""
     drop = metric_history.best_validation_accuracy - metrics.validation_accuracy
-    if drop < thresholds["accuracy_drop"] + metrics.accuracy_noise:
+    if drop < thresholds["accuracy_drop"] + metrics.accuracy_noise or not metrics.is_validation_reliable:
+        return None
+    if metrics.train_accuracy > metric_history.best_validation_accuracy - thresholds["accuracy_drop"]:
         return None
     if metrics.epochs_trained < thresholds["min_epochs"]:
         return None
-    if metrics.recipe.lr < thresholds["lr_factor"] * metrics.typical_lr:
+    if metrics.recipe.lr < thresholds["lr_factor"] * metrics.usual_lr:
         return None
     return RuleMatch(
         collect_accuracies(metrics)

@@ -7,6 +7,7 @@ from playground.engine.background_task import BackgroundTask
 from playground.engine.data.dataset_lookup import is_available
 from playground.engine.data.feature_extraction import DEFAULT_TEST_SIZE, DEFAULT_TRAIN_SIZE, EXTRACTORS
 from playground.ui import html
+from playground.ui.controls import choose_number
 from playground.ui.services import get_background_tasks, get_visitor_id
 from playground.ui.state import AppState, get_app_state
 
@@ -64,11 +65,11 @@ def _render_form(dataset: Dataset) -> None:
 
 def _choose_size(split: str, label: str, value: int, dataset: Dataset) -> int:
     min_size = len(dataset.class_names)
-    return st.number_input(
+    return choose_number(
         label,
-        min_value=min_size,
-        value=max(min_size, value),
-        key=f"features-{split}-{dataset.name}",
+        value,
+        name=f"features-{split}-{dataset.name}",
+        minimum=min_size,
         help="Maximum number, the same for every class.",
     )
 

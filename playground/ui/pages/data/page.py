@@ -20,6 +20,7 @@ from playground.errors import PlaygroundError
 from playground.interpret.dataset_stats import DatasetStats, compute_dataset_stats, make_augmented_copies
 from playground.ui import html
 from playground.ui.actions import is_active, set_recipe_field, switch_dataset
+from playground.ui.controls import bind
 from playground.ui.pages.data.features import render_features_panel
 from playground.ui.pages.data.upload import render_draw_classes_panel, render_upload_panel
 from playground.ui.panels.download import render_download_panel
@@ -60,20 +61,19 @@ def render_data_page() -> None:
 def _choose_dataset(state: AppState) -> Dataset:
     datasets = list_datasets()
     name = state.data.dataset_name or state.editor.recipe.dataset
-    st.session_state["data-name"] = name if name in datasets else next(iter(datasets))
+    selected_name = name if name in datasets else next(iter(datasets))
 
-    def store_choice() -> None:
-        get_app_state().data.dataset_name = st.session_state["data-name"]
+    def store_choice(chosen_name: str) -> None:
+        get_app_state().data.dataset_name = chosen_name
 
     html.render_title("Data")
-    selected_name = st.selectbox(
+    st.selectbox(
         "Dataset",
         list(datasets),
-        key="data-name",
+        **bind("data-name", selected_name, store_choice),
         format_func=lambda name: (
             datasets[name].title + ("" if is_available(datasets[name]) else f", {datasets[name].download_mb} MB")
         ),
-        on_change=store_choice,
         label_visibility="collapsed",
         help="A size in MB means that the dataset is downloaded first, once.",
     )

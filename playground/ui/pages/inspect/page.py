@@ -8,6 +8,7 @@ from playground.engine.runs.run import Run
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html
+from playground.ui.controls import bind
 from playground.ui.model_input import ModelInput, get_input_spec
 from playground.ui.pages.inspect.attribution import render_attribution_view
 from playground.ui.pages.inspect.maps import find_strongest_channel, render_maps_view
@@ -66,19 +67,17 @@ def _follow_newest_snapshot(run: Run, known_step: int) -> None:
 def _choose_layer(state: AppState, model: Model) -> LayerSummary:
     rows = {row.id: row for row in summarize(model.architecture).layers if row.enabled}
     layer_id = state.inspect.layer_id if state.inspect.layer_id in rows else next(iter(rows))
-    st.session_state["inside-layer"] = layer_id
 
-    def store_choice() -> None:
+    def store_choice(chosen_id: str | None) -> None:
         current = get_app_state()
-        current.inspect.layer_id = st.session_state["inside-layer"] or current.inspect.layer_id
+        current.inspect.layer_id = chosen_id or current.inspect.layer_id
         current.inspect.channel = None
 
     st.pills(
         "Layer",
         list(rows),
-        key="inside-layer",
+        **bind("inside-layer", layer_id, store_choice),
         format_func=lambda layer_id: f"{rows[layer_id].index + 1} {rows[layer_id].title}",
-        on_change=store_choice,
         required=True,
         label_visibility="collapsed",
     )
@@ -92,16 +91,14 @@ def _choose_layer(state: AppState, model: Model) -> LayerSummary:
 
 
 def _render_view(state: AppState, run: Run, model: Model, model_input: ModelInput, row: LayerSummary) -> None:
-    st.session_state["inside-view"] = state.inspect.view
 
-    def store_choice() -> None:
-        get_app_state().inspect.view = st.session_state["inside-view"] or _DEFAULT_VIEW
+    def store_choice(view: str | None) -> None:
+        get_app_state().inspect.view = view or _DEFAULT_VIEW
 
     st.segmented_control(
         "View",
         list(VIEWS),
-        key="inside-view",
-        on_change=store_choice,
+        **bind("inside-view", state.inspect.view, store_choice),
         required=True,
         label_visibility="collapsed",
         help="\n\n".join(f"**{name}**: {description}" for name, description in VIEWS.items()),

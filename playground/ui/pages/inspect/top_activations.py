@@ -24,6 +24,7 @@ from playground.interpret.feature_viz.top_activations import TopActivations, fin
 from playground.interpret.model import Model
 from playground.ui import html
 from playground.ui.components.gallery import Tile, render_gallery
+from playground.ui.controls import bind, render_number
 from playground.ui.progress import rerun_fragment_or_page, run_with_progress, show_stop_button, take_turns
 from playground.ui.state import AppState
 
@@ -48,30 +49,29 @@ def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_chann
     channel = strongest_channel if state.inspect.channel is None else min(state.inspect.channel, channels - 1)
     names = run.get_dataset().class_names
     if row.layer_class.is_output and len(names) == channels:
-        st.session_state[f"{key}-class"] = channel
 
-        def store_class() -> None:
-            state.inspect.channel = st.session_state[f"{key}-class"]
+        def store_class(index: int) -> None:
+            state.inspect.channel = index
 
         st.selectbox(
             "Class",
             list(range(channels)),
-            key=f"{key}-class",
+            **bind(f"{key}-class", channel, store_class),
             format_func=lambda index: names[index],
-            on_change=store_class,
             width=160,
         )
         return channel
-    st.session_state[key] = channel + 1
 
-    def store_choice() -> None:
-        state.inspect.channel = min(channels, max(1, int(st.session_state[key] or 1))) - 1
+    def store_choice(number: int) -> None:
+        state.inspect.channel = number - 1
 
-    st.number_input(
+    render_number(
         f"Channel (1–{channels})",
-        step=1,
-        key=key,
-        on_change=store_choice,
+        channel + 1,
+        store_choice,
+        name=key,
+        minimum=1,
+        maximum=channels,
         width=160,
         help="Output channel of this layer (filter in Keras).",
     )

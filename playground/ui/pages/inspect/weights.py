@@ -20,6 +20,7 @@ from playground.interpret.activations.weights import (
 from playground.interpret.editing import apply_edits
 from playground.interpret.model import Model, load_model
 from playground.ui import html
+from playground.ui.controls import choose_number
 from playground.ui.forms import choose_one, choose_page_start
 from playground.ui.state import get_app_state
 
@@ -189,16 +190,16 @@ def _make_bias_rows(weights: ModuleWeights) -> list[tuple[str, str]]:
 
 
 def _choose_output_channel(outputs: int, name: str) -> int:
-    number = st.number_input(
+    number = choose_number(
         "Output channel",
         1,
-        outputs,
-        1,
-        key=f"inside-output-{outputs}-{name}",
+        name=f"inside-output-{outputs}-{name}",
+        minimum=1,
+        maximum=outputs,
         width=160,
         help="Each output channel has one kernel per input channel.",
     )
-    return int(number or 1) - 1
+    return number - 1
 
 
 def _render_kernels(maps: Array, columns: int, size: int, scaling: Scaling, *, gap: int) -> None:

@@ -24,6 +24,7 @@ from playground.interpret.inference import infer
 from playground.interpret.model import Model, load_model
 from playground.ui import html
 from playground.ui.canvas import render_canvas
+from playground.ui.controls import bind
 from playground.ui.model_input import (
     CanvasImages,
     InputSpec,
@@ -148,13 +149,12 @@ def _render_preprocessing(
 def _render_preprocessing_toggle(state: AppState, step: str) -> None:
     key_name, label, help_text = _PREPROCESSING_STEPS[step]
     key = f"fit-{key_name}"
-    st.session_state[key] = getattr(state.drawing.preprocessing, step)
 
-    def store_choice() -> None:
+    def store_choice(is_on: bool) -> None:
         drawing = get_app_state().drawing
-        drawing.preprocessing = replace(drawing.preprocessing, **{step: bool(st.session_state[key])})
+        drawing.preprocessing = replace(drawing.preprocessing, **{step: is_on})
 
-    st.toggle(label, key=key, on_change=store_choice, help=help_text)
+    st.toggle(label, **bind(key, getattr(state.drawing.preprocessing, step), store_choice), help=help_text)
 
 
 def _render_buttons(state: AppState, input_spec: InputSpec, model_input: ModelInput | None) -> None:
@@ -199,8 +199,7 @@ def _render_pen_popover(state: AppState, input_spec: InputSpec) -> None:
     if not popover.open:
         return
     with popover:
-        st.session_state["canvas-pen"] = state.drawing.pen_width
-        st.slider("Pen width", *PEN_WIDTH_RANGE, key="canvas-pen", on_change=_set_pen_width)
+        st.slider("Pen width", *PEN_WIDTH_RANGE, **bind("canvas-pen", state.drawing.pen_width, _set_pen_width))
         st.file_uploader(
             f"Upload an image of a {input_spec.dataset.sample_noun}"
             if input_spec.can_read_drawings
@@ -216,10 +215,10 @@ def _render_pen_popover(state: AppState, input_spec: InputSpec) -> None:
             html.render_error(state.drawing.upload_error)
 
 
-def _set_pen_width() -> None:
+def _set_pen_width(width: int) -> None:
     drawing = get_app_state().drawing
     drawing.sync_from_browser()
-    drawing.pen_width = int(st.session_state["canvas-pen"])
+    drawing.pen_width = width
 
 
 def _load_upload(input_spec: InputSpec) -> None:

@@ -10,6 +10,7 @@ from playground.engine.runs.fork import load_recipe_at
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.ui import actions, html
+from playground.ui.controls import bind
 from playground.ui.forms import render_model_form
 from playground.ui.panels.recipe import render_kind_choice
 from playground.ui.state import AppState, get_app_state, get_run_history
@@ -52,22 +53,26 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
     epochs = max(checkpoint_recipe.epochs, int(history.epoch_at(step)) + 1)
     recipe = checkpoint_recipe.replace(**{"epochs": epochs, **state.training.fork_changes})
     if len(steps) > 1:
-        st.session_state["fork-step"] = step
         st.select_slider(
             "Checkpoint",
             steps,
-            key="fork-step",
-            on_change=_store_step,
+            **bind("fork-step", step, _store_step),
             format_func=lambda step: f"step {step:,} (epoch {history.epoch_at(step):.2f})",
             help="The checkpoint to branch off from.",
         )
     else:
         html.render_hint(f"Checkpoint: step {steps[0]:,} (epoch {history.epoch_at(steps[0]):.2f}).")
+
+    def store_kind(name: str, value: Any) -> None:
+        parent_value = getattr(checkpoint_recipe, name)
+        # The parent's own kind keeps its values; another kind begins with its defaults.
+        _store_change(name, parent_value if parent_value.kind == value.kind else value)
+
     left, right = st.columns(2, gap="medium")
     with left:
-        render_kind_choice("optimizer", recipe.optimizer, key="fork", on_change=_store_change)
+        render_kind_choice("optimizer", recipe.optimizer, key="fork", on_change=store_kind)
     with right:
-        render_kind_choice("schedule", recipe.schedule, key="fork", on_change=_store_change)
+        render_kind_choice("schedule", recipe.schedule, key="fork", on_change=store_kind)
     render_model_form(recipe, key="fork", on_change=_store_change, field_names=_FORM_FIELDS, columns=4)
     if state.training.fork_error:
         html.render_error(state.training.fork_error)
@@ -81,8 +86,8 @@ def _render_form(state: AppState, run: Run, steps: tuple[int, ...], history: His
     )
 
 
-def _store_step() -> None:
-    get_app_state().training.fork_step = st.session_state["fork-step"]
+def _store_step(step: int) -> None:
+    get_app_state().training.fork_step = step
 
 
 def _start_fork(step: int, recipe: Recipe) -> None:

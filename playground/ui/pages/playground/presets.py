@@ -6,6 +6,7 @@ from playground.core.presets import ARCHITECTURE_PRESETS, GROUP_TITLES
 from playground.engine.data.dataset_lookup import is_available, list_datasets
 from playground.ui import html
 from playground.ui.actions import apply_preset, is_active, switch_dataset
+from playground.ui.controls import bind
 from playground.ui.state import AppState
 
 _CUSTOM = "own"
@@ -14,19 +15,16 @@ _CUSTOM = "own"
 def render_preset_choice(state: AppState) -> None:
     """Render the list of preset networks."""
     names = [_CUSTOM, *ARCHITECTURE_PRESETS]
-    st.session_state["architecture-preset"] = _find_current_preset(state)
 
-    def store_choice() -> None:
-        name = st.session_state["architecture-preset"]
+    def store_choice(name: str) -> None:
         if name != _CUSTOM:
             apply_preset(ARCHITECTURE_PRESETS[name])
 
     st.selectbox(
         "Preset",
         names,
-        key="architecture-preset",
+        **bind("architecture-preset", _find_current_preset(state), store_choice),
         format_func=_format_preset_title,
-        on_change=store_choice,
         label_visibility="collapsed",
         help="Load a preset network. Tutorials and pitfalls also load their settings; Undo restores yours.",
         width="stretch",
@@ -81,13 +79,12 @@ def render_preset_note(state: AppState) -> None:
 def render_dataset_choice(state: AppState) -> None:
     """Render the list of datasets, downloaded or not."""
     datasets = list_datasets()
-    st.session_state["dataset"] = state.editor.recipe.dataset if state.editor.recipe.dataset in datasets else None
+    current = state.editor.recipe.dataset if state.editor.recipe.dataset in datasets else None
     st.selectbox(
         "Dataset",
         list(datasets),
-        key="dataset",
+        **bind("dataset", current, switch_dataset),
         format_func=lambda name: datasets[name].title + ("" if is_available(datasets[name]) else " ↓"),
-        on_change=lambda: switch_dataset(st.session_state["dataset"]),
         disabled=is_active(state.training.find_run()),
         label_visibility="collapsed",
         placeholder="missing",

@@ -149,7 +149,6 @@ def _start_teaching(state: AppState, drawings: tuple[LabeledDrawing, ...]) -> No
         state.drawing.teach_error = error
         return
     state.attach(run)
-    state.set_architecture(run.record.architecture)
     st.rerun()
 
 

@@ -16,6 +16,7 @@ from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.ui import actions, html
 from playground.ui.components.live_chart import live_chart
+from playground.ui.controls import bind
 from playground.ui.forms import choose_one, render_model_form
 from playground.ui.pages.playground.fork import render_fork_popover
 from playground.ui.pages.playground.transfer import find_scratch_run, render_transfer_comparison
@@ -33,6 +34,7 @@ PanelState = tuple[str | None, str, bool, float, bool]
 
 def render_training_panel(state: AppState) -> None:
     """Render the controls, metrics, chart, hyperparameters and diagnosis of the attached run."""
+    state.sync_with_run()
     run = state.training.find_run()
     history = get_run_history(run)
     active, can_control = actions.is_active(run), actions.can_control(run)
@@ -91,7 +93,7 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
     run = state.training.find_run()
     history = get_run_history(run)
     active = actions.is_active(run)
-    if _get_panel_state(run, history, active) != previous:
+    if state.sync_with_run() or _get_panel_state(run, history, active) != previous:
         st.rerun()
     _render_metrics(run, history)
     with st.container(key="curve", gap=None):
@@ -265,19 +267,16 @@ def _render_recipe_choice(state: AppState, *, disabled: bool) -> None:
     dataset = state.editor.recipe.dataset  # presets keep the dataset
     presets = {name: preset.recipe.replace(dataset=dataset) for name, preset in RECIPE_PRESETS.items()}
     current = next((name for name, recipe in presets.items() if recipe.digest == state.editor.recipe.digest), "own")
-    st.session_state["recipe-preset"] = current
 
-    def store_choice() -> None:
-        name = st.session_state["recipe-preset"]
+    def store_choice(name: str) -> None:
         if name != "own":
             get_app_state().editor.recipe = presets[name]
 
     st.selectbox(
         "Recipe",
         ["own", *RECIPE_PRESETS],
-        key="recipe-preset",
+        **bind("recipe-preset", current, store_choice),
         format_func=lambda name: "Custom" if name == "own" else RECIPE_PRESETS[name].title,
-        on_change=store_choice,
         disabled=disabled,
         label_visibility="collapsed",
         help="\n\n".join(f"**{preset.title}**: {preset.description}" for preset in RECIPE_PRESETS.values()),

@@ -11,8 +11,9 @@ from playground.engine.runs.transfer import find_transferable_weights, get_last_
 from playground.errors import PlaygroundError
 from playground.ui import html
 from playground.ui.actions import is_active, set_recipe_field, start_transfer_comparison
+from playground.ui.controls import bind, render_number
 from playground.ui.services import get_pretrained
-from playground.ui.state import AppState, get_app_state, get_run_history
+from playground.ui.state import AppState, get_app_state, get_current_settings, get_run_history
 
 _FROM_SCRATCH = ""
 
@@ -111,15 +112,15 @@ def render_transfer_comparison(run: Run | None) -> None:
 
 def _choose_parent(state: AppState) -> Run | None:
     runs = {run.id: run for run in (get_pretrained(), *list_runs()[0]) if run.list_snapshot_steps()}
-    st.session_state["transfer-parent"] = state.editor.init_from if state.editor.init_from in runs else _FROM_SCRATCH
+    chosen = state.editor.init_from if state.editor.init_from in runs else _FROM_SCRATCH
 
-    def store_choice() -> None:
-        get_app_state().set_init_from(st.session_state["transfer-parent"] or None)
+    def store_choice(run_id: str) -> None:
+        get_app_state().set_init_from(run_id or None)
 
-    chosen = st.selectbox(
+    st.selectbox(
         "Start from the weights of",
         [_FROM_SCRATCH, *runs],
-        key="transfer-parent",
+        **bind("transfer-parent", chosen, store_choice),
         format_func=lambda name: (
             "None (train from scratch)"
             if name == _FROM_SCRATCH
@@ -127,13 +128,12 @@ def _choose_parent(state: AppState) -> Run | None:
             if name == PRETRAINED
             else runs[name].record.name
         ),
-        on_change=store_choice,
     )
-    return runs.get(chosen)
+    return runs.get(chosen or "")
 
 
 def _render_use_network_button(state: AppState, parent: Run) -> None:
-    architecture = parent.record.architecture.with_new_head(
+    architecture = get_current_settings(parent)[0].with_new_head(
         len(resolve_dataset(state.editor.recipe, state.editor.architecture).class_names)
     )
     st.button(
@@ -168,57 +168,54 @@ def _render_transferable_weights(state: AppState, parent: Run) -> None:
 def _render_freeze_choice(state: AppState) -> None:
     rows = [row for row in summarize(state.editor.architecture).layers if row.enabled and row.parameters]
     frozen = [row.index for row in rows if not state.editor.architecture.layers[row.index].trainable]
-    st.session_state["transfer-freeze"] = max(frozen, default=-1)
 
-    def store_choice() -> None:
-        layer_index = int(st.session_state["transfer-freeze"])
+    def store_choice(layer_index: int) -> None:
         state.try_set_architecture(lambda: state.editor.architecture.freeze_up_to(layer_index))
 
     titles = {row.index: f"up to {row.index + 1} {row.label}" for row in rows[:-1]}
     st.selectbox(
         "Freeze layers",
         [-1, *titles],
-        key="transfer-freeze",
+        **bind("transfer-freeze", max(frozen, default=-1), store_choice),
         format_func=lambda index: titles.get(index, "None"),
-        on_change=store_choice,
         help="Frozen layers keep their weights and act as a fixed feature extractor. Keras: trainable=False.",
     )
 
 
 def _render_lr_scale(state: AppState) -> None:
-    st.session_state["transfer-share"] = state.editor.recipe.transferred_lr_scale
     st.slider(
         "Learning rate for reused layers (× base)",
         0.0,
         1.0,
         step=0.05,
-        key="transfer-share",
-        on_change=lambda: set_recipe_field("transferred_lr_scale", st.session_state["transfer-share"]),
+        **bind(
+            "transfer-share",
+            state.editor.recipe.transferred_lr_scale,
+            lambda scale: set_recipe_field("transferred_lr_scale", scale),
+        ),
         help="A smaller value changes the transferred weights less.",
     )
 
 
 def _render_images_per_class(state: AppState) -> None:
     classes = state.editor.architecture.classes
-    st.session_state["transfer-few"] = (
-        max(1, state.editor.recipe.limit // classes) if state.editor.recipe.limit else None
-    )
+    current = max(1, state.editor.recipe.limit // classes) if state.editor.recipe.limit else None
 
-    def store_choice() -> None:
-        images_per_class = st.session_state["transfer-few"]
-        limit = max(10, int(images_per_class) * classes) if images_per_class else None
+    def store_choice(images_per_class: int | None) -> None:
+        limit = max(10, images_per_class * classes) if images_per_class else None
         set_recipe_field("limit", limit)
         if limit is not None and state.editor.recipe.batch_size > limit // MIN_STEPS_PER_EPOCH:
             set_recipe_field("batch_size", max(2, limit // MIN_STEPS_PER_EPOCH))  # else an epoch has only a step or two
 
-    st.number_input(
+    render_number(
         "Images per class",
-        min_value=1,
+        current,
+        store_choice,
+        name="transfer-few",
+        minimum=1,
+        is_optional=True,
         step=5,
-        key="transfer-few",
-        value=None,
         placeholder="all",
-        on_change=store_choice,
         help="With few images, transfer helps most.",
     )
     if state.editor.recipe.limit:

@@ -127,7 +127,7 @@ def _render_actions(run: Run) -> None:
             type="primary",
             help="Open this run with its network and settings on the Playground page.",
         ):
-            get_app_state().attach(run, load_into_editor=True)
+            get_app_state().attach(run)
             st.switch_page(st.session_state["pages"]["playground"])
         if st.button("Inspect", key="run-inside", help="Show its feature maps, filters and attributions."):
             get_app_state().inspect.run_id = run.id
