@@ -383,7 +383,8 @@ def test_validation_accuracy_alone_does_not_prove_that_nothing_is_learned():
     """With batch norm, the validation accuracy lags behind the training accuracy at first."""
     normalized = get_architecture_preset("normalized").architecture
     early = {"step": 40, "epochs_trained": 0.4, "validation_accuracy": 0.1, "recent_loss": 1.0}
-    assert diagnose_and_check(make_metrics(architecture=normalized, train_accuracy=0.7, **early)).code == "learning"
+    metrics = make_metrics(architecture=normalized, train_accuracy=0.7, **early)
+    assert diagnose_and_check(metrics, MetricHistory()).code == "learning"
     small = {"step": 40, "epochs_trained": 5.0, "validation_accuracy": 0.6, "train_accuracy": 0.99, "train_size": 500}
     assert diagnose_and_check(make_metrics(architecture=normalized, **small)).code == "learning"
     assert diagnose_and_check(make_metrics(**small)).code == "too_little_data"
