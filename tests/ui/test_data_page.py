@@ -22,7 +22,7 @@ from playground.errors import RecipeError
 from playground.export.targets import ExportSource, render_export
 from playground.ui.pages.data.upload import MIN_DRAWINGS_PER_CLASS
 from playground.ui.panels import share
-from tests.ui.apps import app, html_of, state_of  # noqa: F401 -- app is a fixture
+from tests.ui.apps import html_of, state_of
 
 
 def zipped(count: int = 6) -> BytesIO:

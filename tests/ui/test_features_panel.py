@@ -10,7 +10,7 @@ from playground.engine.data.custom.store import list_custom_datasets
 from playground.ui.pages.data import features
 from playground.ui.services import get_background_tasks
 from tests.random_extractor import light_and_dark, put_random_weights
-from tests.ui.apps import app, html_of, state_of  # noqa: F401 -- app is a fixture
+from tests.ui.apps import html_of, state_of
 from tests.ui.test_data_page import data_page  # noqa: F401 -- a fixture
 
 

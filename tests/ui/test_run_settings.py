@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.core.augmentations import Shift
+from playground.core.augmentations.shift import Shift
 from playground.core.events import (
     Forked,
     HyperparameterChanged,
