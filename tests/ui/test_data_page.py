@@ -49,7 +49,7 @@ def _data() -> None:
 
 
 @pytest.fixture
-def data_page(home: Path, app: AppTest) -> AppTest:  # noqa: F811 -- the fixture, without workers
+def data_page(home: Path, app: AppTest) -> AppTest:
     return AppTest.from_function(_data, default_timeout=60)
 
 
@@ -127,7 +127,7 @@ def test_drawn_classes_become_a_dataset(data_page: AppTest) -> None:
 # Playground page
 
 
-def test_preset_sets_its_recipe_and_shows_its_description(app: AppTest) -> None:  # noqa: F811
+def test_preset_sets_its_recipe_and_shows_its_description(app: AppTest) -> None:
     app.run()
     app.selectbox(key="architecture-preset").set_value("overfitting").run()
     state = state_of(app)
@@ -138,7 +138,7 @@ def test_preset_sets_its_recipe_and_shows_its_description(app: AppTest) -> None:
     assert "the network memorizes the images" not in html_of(app)
 
 
-def test_changing_the_dataset_adapts_input_and_classes_and_can_be_undone(app: AppTest) -> None:  # noqa: F811
+def test_changing_the_dataset_adapts_input_and_classes_and_can_be_undone(app: AppTest) -> None:
     app.run()
     app.selectbox(key="dataset").set_value("emnist-letters").run()
     assert state_of(app).editor.architecture.classes == 26
@@ -153,7 +153,7 @@ def test_changing_the_dataset_adapts_input_and_classes_and_can_be_undone(app: Ap
     assert not app.exception
 
 
-def test_input_form_changes_the_input_shape(app: AppTest) -> None:  # noqa: F811
+def test_input_form_changes_the_input_shape(app: AppTest) -> None:
     app.run()
     app.button(key="open-input").click().run()
     app.number_input(key="input-height").set_value(40).run()
@@ -161,13 +161,13 @@ def test_input_form_changes_the_input_shape(app: AppTest) -> None:  # noqa: F811
     assert "resized" in html_of(app)
 
 
-def test_backbone_and_head_have_headings(app: AppTest) -> None:  # noqa: F811
+def test_backbone_and_head_have_headings(app: AppTest) -> None:
     app.run()
     html = html_of(app)
     assert html.index("Feature extraction") < html.index("Classification") < html.index("Flatten")
 
 
-def test_share_link_opens_its_network_and_recipe(app: AppTest) -> None:  # noqa: F811
+def test_share_link_opens_its_network_and_recipe(app: AppTest) -> None:
     network, recipe = (
         get_architecture_preset("residual").architecture,
         get_recipe_preset("careful").recipe.replace(seed=11),
@@ -178,7 +178,7 @@ def test_share_link_opens_its_network_and_recipe(app: AppTest) -> None:  # noqa:
     assert "net" not in app.query_params
 
 
-def test_damaged_share_link_shows_an_error_and_keeps_the_page(app: AppTest) -> None:  # noqa: F811
+def test_damaged_share_link_shows_an_error_and_keeps_the_page(app: AppTest) -> None:
     app.query_params["net"] = "1.damaged"
     app.run()
     assert not app.exception
@@ -186,7 +186,7 @@ def test_damaged_share_link_shows_an_error_and_keeps_the_page(app: AppTest) -> N
     assert state_of(app).editor.architecture.digest == get_architecture_preset("guide").architecture.digest
 
 
-def test_pasted_code_is_imported_and_unsupported_layers_are_named(app: AppTest) -> None:  # noqa: F811
+def test_pasted_code_is_imported_and_unsupported_layers_are_named(app: AppTest) -> None:
     app.session_state["import"] = True
     app.run()
     code = "nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))"
@@ -252,7 +252,7 @@ def test_error_of_a_prepared_export_is_shown_and_no_file_is_offered(home: Path) 
     assert not any(label.startswith("Download") for label in _download_buttons(page))
 
 
-def test_weights_of_the_pretrained_model_can_be_transferred(app: AppTest) -> None:  # noqa: F811
+def test_weights_of_the_pretrained_model_can_be_transferred(app: AppTest) -> None:
     app.session_state["transfer"] = True
     app.run()
     app.selectbox(key="architecture-preset").set_value("tiny").run()
@@ -273,7 +273,7 @@ def test_weights_of_the_pretrained_model_can_be_transferred(app: AppTest) -> Non
     assert not app.exception
 
 
-def test_imported_weights_become_a_run(app: AppTest) -> None:  # noqa: F811
+def test_imported_weights_become_a_run(app: AppTest) -> None:
     network = get_architecture_preset("guide").architecture
     content = safetensors.torch.save(dict(build_model(network, seed=2).state_dict()))
     run = import_weights(content, network, Recipe(), name="Imported")
