@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.share_link import encode_link
 from playground.ui.panels.share import make_share_url
-from tests.ui.test_pages import app, html_of, state_of  # noqa: F401 -- app is a fixture
+from tests.ui.apps import html_of, state_of
 
 _CODE = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
 _UNSUPPORTED = "nn.Sequential(nn.Flatten(), nn.Transformer())"
