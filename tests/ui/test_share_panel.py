@@ -38,7 +38,7 @@ def _paste(page: AppTest, text: str) -> None:
 
 
 @pytest.fixture
-def panel(app: AppTest) -> AppTest:  # noqa: F811
+def panel(app: AppTest) -> AppTest:
     app.session_state["import"] = True
     return app.run()
 
