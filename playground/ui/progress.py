@@ -1,10 +1,10 @@
 """Long computations on a page: bounded over all sessions, with a progress bar, and canceled by any click."""
 
 import os
-import threading
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
-from typing import NoReturn, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from typing import NoReturn, TypeVar, cast
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -18,7 +18,8 @@ Result = TypeVar("Result")
 MAX_CONCURRENT_STEPS = max(2, (os.cpu_count() or 2) // 2)
 """Number of sessions that compute at a time; the others wait for their turn. The other cores are for training."""
 
-_step_slots = threading.BoundedSemaphore(MAX_CONCURRENT_STEPS)
+# Few threads also bound the memory: the C library keeps some of it for every thread that computed.
+_pool = ThreadPoolExecutor(MAX_CONCURRENT_STEPS, thread_name_prefix="computation")
 
 
 def rerun_fragment_or_page() -> NoReturn:
@@ -44,23 +45,26 @@ def show_stop_button(key: str) -> Iterator[DeltaGenerator]:
 
 
 def take_turns(steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
-    """Take the steps of a computation, waiting before each while ``MAX_CONCURRENT_STEPS`` sessions compute.
+    """Take the steps of a computation in one of the threads that all sessions share.
 
-    A result that is known, and the first progress of another one, come without waiting. Between two steps the script
-    can be stopped: by a click, or because the page was left. Then the computation ends, unless other sessions wait for
-    it, too.
+    A result that is known, and the first progress of another one, come without waiting for a thread. Between two steps
+    the script can be stopped: by a click, or because the page was left. Then the computation ends, unless other
+    sessions wait for it, too.
     """
     with closing(steps):
-        turn: AbstractContextManager[object] = nullcontext()
-        while True:
-            with turn:
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    result: Result = end.value
-                    return result
-            turn = _step_slots
+        step, result = _take_step(steps)
+        while step is not None:
             yield step
+            step, result = _pool.submit(_take_step, steps).result()
+        return cast("Result", result)
+
+
+def _take_step(steps: Generator[Step, None, Result]) -> tuple[Step | None, Result | None]:
+    """Return the next step, or None and the result; a StopIteration cannot pass through a future."""
+    try:
+        return next(steps), None
+    except StopIteration as end:
+        return None, end.value
 
 
 def run_with_progress(steps: Steps[Result], container: DeltaGenerator | None = None) -> Result:

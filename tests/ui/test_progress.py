@@ -109,7 +109,7 @@ def test_everything_is_built_once_when_many_sessions_use_a_fresh_server_at_once(
         "batches": 1 + 9,  # the evaluation and the levels of one perturbation
     }
     assert 1 <= found["most_computing"] <= MAX_CONCURRENT_STEPS
-    assert found["more_threads"] == 0
+    assert found["more_threads"] <= MAX_CONCURRENT_STEPS
     assert found["memory_mb"] < 500
     names = [path.name for path in (tmp_path / "cache").iterdir()]
     assert sorted(name.rpartition("-")[0].partition("-")[0] for name in names) == ["mnist", "mnist", "pens"]

@@ -54,7 +54,7 @@ def _render_page(state: AppState) -> None:
         case "Calibration":
             render_calibration_view(evaluation, names)
         case "Robustness":
-            render_robustness_view(model, data, list_perturbations(run.get_dataset()))
+            render_robustness_view(model, all_data, list_perturbations(run.get_dataset()))
         case "Embedding":
             render_embedding_view(state, run, model)
         case _:
