@@ -47,7 +47,8 @@ def _render_page(state: AppState) -> None:
     data = all_data if is_complete else load_run_test_images(run, _SAMPLE_SIZE)
     evaluation = run_with_progress(predict_dataset(model, data))
     _render_metrics(evaluation)
-    progress = st.empty()
+    with st.container(key="mistakes-rest"):
+        progress = st.empty()
     view = choose_one("View", _VIEWS, key="mistakes-view")
     names = run.get_dataset().class_names
     match view:
@@ -79,7 +80,7 @@ def _render_held_notice(state: AppState, run: Run, model: Model) -> None:
     """Render a way to the newest snapshot of a run that trains."""
     if state.mistakes.held_snapshot is None or state.inspect.selected_steps.get(run.id) is not None:
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="mistakes-held"):
         html.render_hint(f"This page stays at step {model.step:,} while the run trains.")
         st.button("Show newest step", key="mistakes-newest", on_click=_show_newest_step, type="tertiary")
 
