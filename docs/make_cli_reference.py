@@ -23,7 +23,7 @@ This page is generated from the program by `python docs/make_cli_reference.py`.
 
 def render_reference() -> str:
     """Return the reference of all commands as Markdown."""
-    commands: dict[str, Any] = get_command(cli_app).commands  # type: ignore[attr-defined]
+    commands: dict[str, Any] = get_command(cli_app).commands  # type: ignore[attr-defined]  # get_command returns a group here
     overview = "\n".join(
         f"| [`{name}`](#{name}) | {_first_sentence(command.help)} |" for name, command in commands.items()
     )

@@ -173,7 +173,7 @@ def test_diagnosis_example_detects_chance(accuracy: float, is_diagnosed: bool) -
         validation_accuracy = accuracy
 
     rule: DiagnosisRule = run_example("Add a diagnosis")["detect_chance"]
-    diagnosis = rule.apply(Metrics(), [])  # type: ignore[arg-type]
+    diagnosis = rule.apply(Metrics(), [])  # type: ignore[arg-type]  # a value of the test
     assert (diagnosis is not None) == is_diagnosed
     if diagnosis:
         assert diagnosis.message.startswith("The validation accuracy is 4%.")

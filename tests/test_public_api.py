@@ -28,7 +28,7 @@ def test_every_lazy_name_is_public() -> None:
 
 def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Architectures'"):
-        playground.Architectures  # noqa: B018
+        playground.Architectures  # noqa: B018 -- the access is tested
 
 
 def test_import_loads_no_dependency() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 _OUTPUT_FD = os.dup(1)
 os.dup2(2, 1)  # standard output carries the results only; Keras prints there too
 
-import keras  # noqa: E402
+import keras  # noqa: E402 -- after standard output was redirected
 
 
 def _build_model():

@@ -15,7 +15,7 @@ import numpy as np
 _OUTPUT_FD = os.dup(1)
 os.dup2(2, 1)  # standard output carries the results only; Keras prints there too
 
-import keras  # noqa: E402
+import keras  # noqa: E402 -- after standard output was redirected
 
 
 def main(model_file, data, epochs, batch_size, seed):

@@ -33,7 +33,7 @@ class ExportCommand(TyperCommand):
 
         option = next(parameter for parameter in self.params if parameter.name == "to")
         targets = ", ".join(f"{name} ({target.title})" for name, target in EXPORT_TARGETS.items())
-        option.help = f"Export target: {targets}."  # type: ignore[attr-defined]
+        option.help = f"Export target: {targets}."  # type: ignore[attr-defined]  # every option of Typer has a help
 
     def get_help(self, ctx: Any) -> str:
         """Return the help text with the registered targets."""

@@ -80,12 +80,17 @@ def _read_bounds(metadata: list[Any]) -> tuple[float | None, float | None, bool]
     open_minimum = False
     for item in metadata:
         if isinstance(item, annotated_types.Ge):
-            minimum = float(item.ge)  # type: ignore[arg-type]
+            minimum = _to_float(item.ge)
         elif isinstance(item, annotated_types.Gt):
-            minimum, open_minimum = float(item.gt), True  # type: ignore[arg-type]
+            minimum, open_minimum = _to_float(item.gt), True
         elif isinstance(item, annotated_types.Le):
-            maximum = float(item.le)  # type: ignore[arg-type]
+            maximum = _to_float(item.le)
     return minimum, maximum, open_minimum
+
+
+def _to_float(bound: Any) -> float:
+    """Convert a bound, whose declared type is anything that can be compared."""
+    return float(bound)
 
 
 def _list_choices(annotation: Any, minimum: float | None, maximum: float | None) -> tuple[Any, ...]:

@@ -101,7 +101,7 @@ def test_ranges() -> None:
     assert compute_value_range(_array([-3, 5]), "diverging") == (-5.0, 5.0)
     assert compute_value_range(_array([-3, 5]), "ink") == (0.0, 1.0)
     for palette in ("sequential", "diverging"):
-        low, high = compute_value_range(_array([0, 0]), palette)  # type: ignore[arg-type]
+        low, high = compute_value_range(_array([0, 0]), palette)  # type: ignore[arg-type]  # a value of the test
         assert low < high
     assert select_palette(_array([0, 1])) == "sequential"
     assert select_palette(_array([-0.1, 1])) == "diverging"
@@ -141,7 +141,7 @@ def test_values_of_a_diverged_net_are_drawn_too(palette: str, bad: float) -> Non
     """Such maps are what one wants to see then; nothing may be raised, not even a warning."""
     maps = _array([[[bad, 1.0], [-1.0, 0.0]], [[0.5, -bad], [1.0, 2.0]]])
     for scaling in ("layer", "map"):
-        grid = render_feature_maps(maps, palette=palette, tile_size=2, gap=0, scaling=scaling)  # type: ignore[arg-type]
+        grid = render_feature_maps(maps, palette=palette, tile_size=2, gap=0, scaling=scaling)  # type: ignore[arg-type]  # a value of the test
         assert _pixels(grid.png).shape == (2, 4, 3)
 
 

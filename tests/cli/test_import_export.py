@@ -112,7 +112,7 @@ def _export_to_stdout(monkeypatch: pytest.MonkeyPatch, run_id: str, target: str,
         main()
     assert (caught.value.code or 0) == (2 if is_terminal else 0)
     stdout.flush()
-    content: bytes = stdout.buffer.getvalue()  # type: ignore[attr-defined]
+    content: bytes = stdout.buffer.getvalue()  # type: ignore[attr-defined]  # the declared type is wider
     return content
 
 

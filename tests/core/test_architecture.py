@@ -316,7 +316,7 @@ def test_with_dropout_rates_changes_only_the_rates() -> None:
     assert after.dropout_rates == (0.0, 0.95, 0.25)
     assert before.dropout_rates == (0.1, 0.3, 0.5)
     assert [layer.id for layer in after.layers] == [layer.id for layer in before.layers]
-    first, second = (layer.layers for layer in after.layers[1:3])  # type: ignore[union-attr]
+    first, second = (layer.layers for layer in after.layers[1:3])  # type: ignore[union-attr]  # this kind of layer
     assert [layer.p for layer in (*first, *second) if isinstance(layer, Dropout)] == [0.2, 0.95, 0.4]
     assert after.with_dropout_rates(before.dropout_rates) == before
     assert after.with_dropout_rates(before.dropout_rates).digest == before.digest != after.digest

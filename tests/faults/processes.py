@@ -194,7 +194,7 @@ def _run_child(line: socket.socket, request: dict[str, Any], handles: list[int])
 def _run_request(request: dict[str, Any]) -> NoReturn:
     code = 0
     try:
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 -- open until the process ends
         os.environ.clear()
         os.environ.update(request["env"])
         if request["what"] == "server":

@@ -48,7 +48,7 @@ class Earlier(datetime):
     @classmethod
     def now(cls, tz: Any = None) -> "Earlier":
         Earlier.hours += 1
-        return datetime.now(tz) - timedelta(hours=Earlier.hours)  # type: ignore[return-value]
+        return datetime.now(tz) - timedelta(hours=Earlier.hours)  # type: ignore[return-value]  # a subclass for the test
 
 
 def test_runs_survive_a_clock_that_is_set_back(home: Path, monkeypatch: pytest.MonkeyPatch):

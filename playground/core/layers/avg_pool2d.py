@@ -1,6 +1,6 @@
 """Average pooling."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from playground.core.layers.shared.base import ExplanationRule
 from playground.core.layers.shared.calls import KerasCall
@@ -16,7 +16,7 @@ class AvgPool2d(WindowPool):
     explanation = ExplanationRule("mean")
     torch_module = "AvgPool2d"
     onnx_operator = "AveragePool"
-    onnx_attributes = {"count_include_pad": 1}  # noqa: RUF012
+    onnx_attributes: ClassVar[dict[str, Any]] = {"count_include_pad": 1}
     keras_layer = "AveragePooling2D"
     keras_padding_layer = KerasCall("ZeroPadding2D")
     absorbed_padding = "zeros"

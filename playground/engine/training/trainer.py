@@ -68,7 +68,7 @@ class Trainer:
         self._clock = clock
         self._device_config = choose_device_config(recipe)
         device = self._device_config.device
-        self.model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares no memory format
         if splits is None:
             check_training_config(architecture, recipe)
         self._splits = splits or load_recipe_splits(recipe, architecture.input.shape)

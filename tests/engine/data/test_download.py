@@ -12,10 +12,8 @@ import struct
 import subprocess
 import sys
 import tarfile
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +33,10 @@ from playground.engine.data.fetch import download_dataset, list_required_files, 
 from playground.engine.data.torchvision_sources import CheckedFile, DatasetSource, datasets_folder
 from playground.engine.file_lock import hold_lock
 from playground.errors import DatasetUnavailableError, DownloadError, StorageError, UnknownNameError
+from tests.engine.data.mirror import CONTENT, Mirror
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 NAME = "kmnist"
-CONTENT = np.random.default_rng(0).bytes(1_000_000)
-"""More than three of the pieces that a download is read in."""
 
 
 def md5(content: bytes) -> str:
@@ -52,65 +49,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(tmp_path))
     monkeypatch.setenv("no_proxy", "*")
     return tmp_path
-
-
-class Mirror(ThreadingHTTPServer):
-    """Gives ``content`` at every address; ``asked`` are the ranges that it was asked for."""
-
-    daemon_threads = True
-    content = CONTENT
-    knows_ranges = True
-    says_length = True
-    status = 200
-    breaks_after: int | None = None
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.asked: list[str | None] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/data.bin"
-
-
-class _Answer(BaseHTTPRequestHandler):
-    server: Mirror
-
-    def do_GET(self) -> None:
-        mirror, wanted = self.server, self.headers["Range"]
-        mirror.asked.append(wanted)
-        if mirror.status != 200:
-            self.send_error(mirror.status)
-            return
-        begin = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and mirror.knows_ranges else 0
-        content = mirror.content[begin:]
-        if begin and not content:
-            self.send_error(416)
-            return
-        self.send_response(206 if begin else 200)
-        if mirror.says_length:
-            self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        try:
-            self.wfile.write(content[: mirror.breaks_after])
-        except ConnectionError:
-            return  # nobody listens any more
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-@pytest.fixture
-def mirrors() -> Iterator[tuple[Mirror, Mirror]]:
-    found = (Mirror(), Mirror())
-    threads = [threading.Thread(target=mirror.serve_forever, kwargs={"poll_interval": 0.01}) for mirror in found]
-    for thread in threads:
-        thread.start()
-    yield found
-    for mirror, thread in zip(found, threads, strict=True):
-        mirror.shutdown()
-        mirror.server_close()
-        thread.join()
 
 
 @pytest.fixture

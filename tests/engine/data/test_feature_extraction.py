@@ -28,7 +28,7 @@ from playground.engine.data.feature_extraction import (
 from playground.engine.model.device import DeviceConfig
 from playground.engine.progress import Progress
 from playground.errors import DatasetUnavailableError, DownloadError, InvalidDatasetError, UnknownNameError
-from tests.engine.data.test_download import Mirror, mirrors  # noqa: F401 -- mirrors is a fixture
+from tests.engine.data.mirror import Mirror
 from tests.random_extractor import expect_what_is_there, light_and_dark, put_random_weights
 
 SMALL = "mobilenet_v3_small"
@@ -149,7 +149,7 @@ def test_progress_is_told_and_who_leaves_makes_nothing(weights: Path) -> None:
     kept = list_custom_datasets().keys()
     left = create_feature_dataset(name, SMALL, train_size=50)
     assert next(step for step in left if isinstance(step, Progress) and step.completed)
-    left.close()  # type: ignore[attr-defined]
+    left.close()  # type: ignore[attr-defined]  # the declared type is wider
     assert list_custom_datasets().keys() == kept
 
 
@@ -241,7 +241,7 @@ def test_without_a_network_it_is_said_which_file_to_put_where(
 
 def test_weights_are_fetched_once_and_checked(
     weights: Path,
-    mirrors: tuple[Mirror, Mirror],  # noqa: F811
+    mirrors: tuple[Mirror, Mirror],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")

@@ -267,7 +267,7 @@ def test_activation_in_a_residual_block_is_found_and_replaced():
     )
     assert "Sigmoid saturates" in diagnosis.message
     (block, *_) = Architecture.from_json(diagnosis.suggestion.architecture).layers
-    assert block.layers[0].activation == "relu"  # type: ignore[union-attr]
+    assert block.layers[0].activation == "relu"  # type: ignore[union-attr]  # this kind of layer
 
 
 def test_suggestions_do_not_change_frozen_layers():
@@ -485,7 +485,7 @@ def test_underfitting_suggests_a_wider_network():
     diagnosis = diagnose_plateau(architecture=Architecture(layers=layers))
     assert diagnosis.suggestion.requires_restart
     wider = Architecture.from_json(diagnosis.suggestion.architecture).layers
-    assert (wider[0].out_channels, wider[3].out_features) == (2, 4)  # type: ignore[union-attr]
+    assert (wider[0].out_channels, wider[3].out_features) == (2, 4)  # type: ignore[union-attr]  # this kind of layer
 
 
 WIDE = {
@@ -715,7 +715,7 @@ def test_diverging_training():
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "leaky_relu"])
 def test_excessive_lr_without_relus(activation: str):
-    smooth = net(Flatten(), Linear(out_features=32, activation=activation), Output())  # type: ignore[arg-type]
+    smooth = net(Flatten(), Linear(out_features=32, activation=activation), Output())  # type: ignore[arg-type]  # a value of the test
     diagnoses = collect_diagnoses(smooth, make_faint_splits(960), lr=1.0, epochs=4)
     assert "lr_too_high" in [diagnosis.code for diagnosis in diagnoses]
 
@@ -761,7 +761,7 @@ def test_training_of_a_network_with_one_channel():
     diagnoses = [event for event in stream if event.kind == "diagnosed" and event.diagnosis == "underfitting"]
     assert diagnoses
     wider = Architecture.from_json(diagnoses[-1].suggestion.architecture)
-    assert wider.layers[0].out_channels == 2  # type: ignore[union-attr]
+    assert wider.layers[0].out_channels == 2  # type: ignore[union-attr]  # this kind of layer
     assert max(event.train_accuracy for event in stream if event.kind == "epoch_done") < 0.9
 
 

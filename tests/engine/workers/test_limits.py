@@ -440,7 +440,7 @@ def test_pauses_do_not_count_as_training_time(pipe: IO[str]):
             clock.now += 1000
             return get()
 
-    commands._commands = Slow()  # type: ignore[assignment]
+    commands._commands = Slow()  # type: ignore[assignment]  # a replacement for the test
     assert commands.wait() == Resume()
     assert list(commands.poll()) == []
     clock.now += 1.0
@@ -501,13 +501,13 @@ def test_time_limits_apply_in_a_real_worker(home: Path, monkeypatch: pytest.Monk
         until(lambda: scheduler.get_log_reader(run).read_history().status == "stopped", 60, "the end of the pause")
         until(lambda: not scheduler.is_active(run.id), 60, "the worker to end")
         assert run.read_history().step == 2
-        assert "Paused for 0 s" in run.read_history().end_diagnosis.message  # type: ignore[union-attr]
+        assert "Paused for 0 s" in run.read_history().end_diagnosis.message  # type: ignore[union-attr]  # there is one
         scheduler.resume(run.id, user="a")
         until(lambda: scheduler.get_log_reader(run).read_history().step > 2, 60, "the first batch")
         until(lambda: scheduler.get_log_reader(run).read_history().status == "stopped", 60, "the end of its time")
         until(lambda: not scheduler.is_active(run.id), 60, "the worker to end")
         history = run.read_history()
-        assert "The time limit of a run" in history.end_diagnosis.message  # type: ignore[union-attr]
+        assert "The time limit of a run" in history.end_diagnosis.message  # type: ignore[union-attr]  # there is one
         assert run.load_checkpoint()["step"] == history.step > 2
         assert run.can_resume()
         with pytest.raises(StorageError):

@@ -444,7 +444,7 @@ def test_worker_that_dies_before_it_gets_its_commands_is_a_failed_start(
         worker.end(1)
         return worker
 
-    fleet.launcher.start = start_dying  # type: ignore[method-assign, assignment]
+    fleet.launcher.start = start_dying  # type: ignore[method-assign, assignment]  # a replacement for the test
     with pytest.raises(WorkerError, match="gone"):
         fleet.submit(TINY, SHORT)
     assert fleet.list_active_runs() == []

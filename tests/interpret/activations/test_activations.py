@@ -107,12 +107,12 @@ def test_pre_activation_and_output_of_a_residual_block() -> None:
     ],
 )
 def test_output_is_the_activation_of_the_pre_activation(name: str, function: object) -> None:
-    layers = (Conv2d(out_channels=3, kernel_size=2, activation=name), GlobalAvgPool(), Output())  # type: ignore[arg-type]
+    layers = (Conv2d(out_channels=3, kernel_size=2, activation=name), GlobalAvgPool(), Output())  # type: ignore[arg-type]  # a value of the test
     model = model_of(Architecture(input=InputShape(height=3, width=3), layers=layers), seed=5)
     conv = compute_activations(model, IMAGE)[0]
     assert conv.pre_activation is not None
     assert (conv.pre_activation < 0).any()
-    np.testing.assert_allclose(conv.output, function(conv.pre_activation), rtol=1e-5, atol=1e-6)  # type: ignore[operator]
+    np.testing.assert_allclose(conv.output, function(conv.pre_activation), rtol=1e-5, atol=1e-6)  # type: ignore[operator]  # not None here
 
 
 def test_batch_norm_uses_its_running_statistics() -> None:

@@ -108,7 +108,7 @@ def test_output_layer_maximizes_the_logit_for_any_objective() -> None:
     model = _model(Flatten(), Output(activation="sigmoid"))
     wanted = [frame.score for _, frame in maximize_activation(model, 1, 0, "class", QUICK)]
     for objective in ("channel", "center"):
-        assert [frame.score for _, frame in maximize_activation(model, 1, 0, objective, QUICK)] == wanted  # type: ignore[arg-type]
+        assert [frame.score for _, frame in maximize_activation(model, 1, 0, objective, QUICK)] == wanted  # type: ignore[arg-type]  # a value of the test
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
@@ -120,8 +120,8 @@ def test_inactive_relus_can_be_activated(parameterization: str, inside: bool) ->
     module: Any = model.module[0].body[0] if inside else model.module[0]
     set_weights(module, [[[[1.0]]]], [-0.6])
     if inside:
-        set_weights(model.module[0].body[2], [[[[1.0]]]] * 2, [0.0, 0.0])  # type: ignore[union-attr, index, arg-type]
-        set_weights(model.module[0].shortcut, [[[[0.0]]]] * 2, [0.0, 0.0])  # type: ignore[arg-type]
+        set_weights(model.module[0].body[2], [[[[1.0]]]] * 2, [0.0, 0.0])  # type: ignore[union-attr, index, arg-type]  # a residual block
+        set_weights(model.module[0].shortcut, [[[[0.0]]]] * 2, [0.0, 0.0])  # type: ignore[arg-type]  # a value of the test
     linear: Any = model.module[4]
     set_weights(linear, [[1.0] * linear.in_features], [0.0])
     found = _last(model, 2, 0, parameterization=parameterization)

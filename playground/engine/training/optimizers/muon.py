@@ -49,7 +49,7 @@ class Muon(torch.optim.Optimizer):
                     self.state[weight]["step"] = torch.zeros((), device=weight.device)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # without a closure
         """Move all weights by one step."""
         for group in self.param_groups:
             for weight in group["params"]:
