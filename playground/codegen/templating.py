@@ -26,18 +26,23 @@ def read_package_source(name: str) -> str:
     """Read a module of the package for a program, without its docstring and imports; ``name`` is its path."""
     source = (_PACKAGE_FOLDER / name).read_text(encoding="utf-8")
     _, _, code = source.partition("\n\n\n")
-    return re.sub(r"  # type: ignore\[.*\]", "", code).strip("\n")
+    return re.sub(r"  # type: ignore\[.*", "", code).strip("\n")
 
 
-@cache
-def _get_environment() -> "Environment":
+def make_environment(templates_folder: Path, *, escapes_html: bool) -> "Environment":
+    """Make an environment in which a missing value is an error and lines with tags leave no blank lines."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(_TEMPLATES_FOLDER),
+        loader=FileSystemLoader(templates_folder),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=escapes_html,
     )
+
+
+@cache
+def _get_environment() -> "Environment":
+    return make_environment(_TEMPLATES_FOLDER, escapes_html=False)

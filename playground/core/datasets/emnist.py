@@ -2,13 +2,14 @@
 
 from playground.core.datasets.base import DIGITS, Dataset, DatasetOrigin, TorchvisionSource
 
+_LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _CREDIT = "Handwritten characters by Cohen, Afshar, Tapson and van Schaik (2017), from NIST Special Database 19."
 
 EMNIST_LETTERS = Dataset(
     "emnist-letters",
     "EMNIST, letters",
     (1, 28, 28),
-    tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    _LETTERS,
     124_800,
     20_800,
     _CREDIT,
@@ -34,7 +35,7 @@ EMNIST_BALANCED = Dataset(
     "emnist-balanced",
     "EMNIST, digits and letters",
     (1, 28, 28),
-    (*DIGITS, *tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), *"abdefghnqrt"),
+    (*DIGITS, *_LETTERS, *"abdefghnqrt"),
     112_800,
     18_800,
     _CREDIT,

@@ -4,6 +4,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from playground.codegen.templating import make_environment
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -17,13 +19,4 @@ def render_html(name: str, **values: Any) -> str:
 
 @cache
 def _get_environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES_FOLDER),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=True,
-    )
+    return make_environment(_TEMPLATES_FOLDER, escapes_html=True)
