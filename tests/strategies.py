@@ -144,7 +144,13 @@ def _working_residual(draw: st.DrawFn, shape: Shape) -> Residual:
         )
         inner.extend(draw(st.lists(_pointwise(), max_size=1)))
     switched_off = draw(st.lists(_pointwise().map(lambda layer: layer.replace(enabled=False)), max_size=1))
-    return Residual(layers=(*inner, *switched_off), activation=draw(st.sampled_from(OPTIONAL_ACTIVATIONS)))
+    channels = next(layer.out_channels for layer in reversed(inner) if isinstance(layer, Conv2d))
+    convolution = Conv2d(out_channels=channels, kernel_size=1, stride=stride, bias=False, activation="none")
+    return Residual(
+        layers=(*inner, *switched_off),
+        projection=draw(st.sampled_from(((), (convolution,), (convolution, BatchNorm(eps=1e-3))))),
+        activation=draw(st.sampled_from(OPTIONAL_ACTIVATIONS)),
+    )
 
 
 def _pointwise() -> st.SearchStrategy[Layer]:

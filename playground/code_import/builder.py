@@ -9,7 +9,7 @@ from playground.code_import.arguments import Arguments, UnsupportedCallError, ge
 from playground.code_import.interpreter.values import Call
 from playground.code_import.ops import InputShapeOp, Op, OpTable, PaddingOp, PermuteOp, SoftmaxOp
 from playground.core.json_io import format_validation_error
-from playground.core.layers import Conv2d, Flatten, Layer, Residual
+from playground.core.layers import Flatten, Layer, Residual
 from playground.core.layers.shared.call_import import LayerImport
 from playground.core.shapes import Shape, count_elements, is_spatial
 from playground.errors import ArchitectureError
@@ -33,12 +33,11 @@ class SourceContext:
 
 @dataclass(frozen=True)
 class ImportedLayer:
-    """Layer with the call it came from, the input size that the code states, and the shortcut of a residual block."""
+    """Layer with the call it came from, and the input size that the code states."""
 
     layer: Layer
     call: Call
     expected_size: int | None = None
-    shortcut: Conv2d | None = None
 
 
 class ArchitectureBuilder:
@@ -199,13 +198,11 @@ class ArchitectureBuilder:
         inner, around = (self._build_inner_layers(calls) for calls in (call.body, call.shortcut))
         if len(self.problems) > problem_count:
             return
-        if any(not layer.can_be_in_block for layer in inner) or len(around) > 1:
-            raise UnsupportedCallError("adds two branches that are not a block of convolutions and its shortcut")
-        shortcut = around[0] if around else None
-        if not isinstance(shortcut, Conv2d | None):
-            raise UnsupportedCallError(f"has {shortcut.title} in its shortcut; it can only be a 1×1 convolution")
-        block = Residual.model_validate({"layers": inner, "activation": "none"})
-        self._add_layer(ImportedLayer(block, call, shortcut=shortcut))
+        excluded = [layer.title for layer in (*inner, *around) if not layer.can_be_in_block]
+        if excluded:
+            raise UnsupportedCallError(f"adds two branches with {excluded[0]}, which a residual block cannot contain")
+        block = Residual.model_validate({"layers": inner, "activation": "none", "projection": around})
+        self._add_layer(ImportedLayer(block, call))
 
     def _build_inner_layers(self, calls: tuple[Call, ...]) -> tuple[Layer, ...]:
         builder = ArchitectureBuilder(self._context, self._shape, self._used_calls)
@@ -215,6 +212,18 @@ class ArchitectureBuilder:
         self.problems += builder.problems
         self.notes += builder.notes
         return tuple(placed.layer for placed in builder.layers)
+
+    def check_shortcuts(self, shape: Shape) -> None:
+        """Leave out projections equal to the one that ``Residual`` derives; reject sums of different shapes."""
+        for index, placed in enumerate(self.layers):
+            block = placed.layer
+            if isinstance(block, Residual):
+                derived = block.replace(projection=())
+                if block.projection and derived.build_torch_calls(shape) == block.build_torch_calls(shape):
+                    self.layers[index] = replace(placed, layer=derived)
+                elif not block.projection and block.build_torch_calls(shape)[0].shortcut:
+                    self.reject(placed.call, "adds feature maps of different shapes")
+            shape = block.compute_output_shape(shape)
 
     def find_size_mismatches(self, shape: Shape) -> Iterator[str]:
         """Describe layers whose stated input size differs from the actual one, for an input of ``shape``."""

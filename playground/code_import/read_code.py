@@ -69,7 +69,7 @@ def _parse_architecture(code: CleanCode, input_shape: InputShape | None, classes
     if len(builder.layers) > MAX_LAYERS:
         raise create_too_long_error()
     shape = _infer_input_shape(builder, input_shape)
-    _check_shortcuts(builder, shape)
+    builder.check_shortcuts(shape)
     if builder.problems:
         raise _unsupported_code_error(builder.problems, ops)
     notes += builder.notes
@@ -120,20 +120,6 @@ def _is_valid_input_shape(builder: ArchitectureBuilder, shape: Shape) -> bool:
             return False
         shape = placed.layer.compute_output_shape(shape)
     return True
-
-
-def _check_shortcuts(builder: ArchitectureBuilder, shape: Shape) -> None:
-    """Reject residual blocks whose shortcut differs from the one that ``Residual`` derives from its shapes."""
-    for placed in builder.layers:
-        if placed.layer.has_shortcut:
-            block = placed.layer.build_torch_calls(shape)[0]
-            shortcut = placed.shortcut.build_torch_calls(shape)[0] if placed.shortcut else None
-            if block.shortcut != shortcut and not placed.layer.validate_input(shape):
-                builder.reject(
-                    placed.call,
-                    "has an unsupported shortcut; it must be the identity, or a 1×1 Conv2d where the shapes differ",
-                )
-        shape = placed.layer.compute_output_shape(shape)
 
 
 def _convert_output_layer(

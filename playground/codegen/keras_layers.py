@@ -50,8 +50,9 @@ def _offset_block_modules(calls: Sequence[KerasCall], offset: int) -> tuple[Kera
 
 
 def iter_keras_calls(calls: Sequence[KerasCall]) -> Iterator[KerasCall]:
-    """Iterate over all Keras layers; those of a block come before its sum."""
+    """Iterate over all Keras layers in the order of ``model.layers``: by their distance from the sum of a block."""
     for call in calls:
-        yield from call.body
-        yield from call.shortcut
+        branches = (call.body, call.shortcut)
+        distances = [(len(branch) - index, part) for branch in branches for index, part in enumerate(branch)]
+        yield from (part for _, part in sorted(distances, key=lambda item: -item[0]))
         yield call

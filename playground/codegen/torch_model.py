@@ -1,6 +1,6 @@
 """PyTorch code of a network, with the modules and parameter names of the engine's model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from playground.codegen.text import ensure_buildable, format_call, join_sections, sanitize_text
 from playground.core.architecture import Architecture
@@ -93,8 +93,9 @@ def _iter_weight_modules(call: TorchCall, module_name: str, trainable: bool) -> 
         yield module_name, trainable
     for inner, part in enumerate(call.body):
         yield from _iter_weight_modules(part, f"{module_name}.body.{inner}", trainable and part.trainable)
-    if call.shortcut:
-        yield from _iter_weight_modules(call.shortcut, f"{module_name}.shortcut", trainable)
+    for inner, part in enumerate(call.shortcut):
+        suffix = "" if len(call.shortcut) == 1 else f".{inner}"
+        yield from _iter_weight_modules(part, f"{module_name}.shortcut{suffix}", trainable and part.trainable)
 
 
 def has_single_logit(architecture: Architecture) -> bool:
@@ -104,10 +105,19 @@ def has_single_logit(architecture: Architecture) -> bool:
 
 def _format_torch_call(call: TorchCall, indent: str) -> str:
     if call.body:
-        inner = indent + "        "
-        body = "".join(f"{inner}{_format_torch_call(part, inner)},\n" for part in call.body)
-        shortcut = _format_torch_call(call.shortcut, inner) if call.shortcut else "nn.Identity()"
-        return f"Residual(\n{indent}    nn.Sequential(\n{body}{indent}    ),\n{indent}    {shortcut},\n{indent})"
+        inner = indent + "    "
+        body = _format_torch_sequence(call.body, inner)
+        if len(call.shortcut) > 1:
+            shortcut = _format_torch_sequence(call.shortcut, inner)
+        else:
+            shortcut = _format_torch_call(call.shortcut[0], inner) if call.shortcut else "nn.Identity()"
+        return f"Residual(\n{inner}{body},\n{inner}{shortcut},\n{indent})"
     names = list(call.arguments)[: call.positional_count]
     keywords = {name: value for name, value in call.arguments.items() if name not in names}
     return format_call(f"nn.{call.name}", *(call.arguments[name] for name in names), **keywords)
+
+
+def _format_torch_sequence(calls: Sequence[TorchCall], indent: str) -> str:
+    inner = indent + "    "
+    lines = "".join(f"{inner}{_format_torch_call(call, inner)},\n" for call in calls)
+    return f"nn.Sequential(\n{lines}{indent})"

@@ -120,7 +120,11 @@ class _GraphBuilder:
         values = {"input": value}
         if call.body:
             values["body"] = self.add_sequence(call.body, value, f"{name}.body.")
-            values["shortcut"] = self._add_module(call.shortcut, value, f"{name}.shortcut") if call.shortcut else value
+            values["shortcut"] = (
+                self._add_module(call.shortcut[0], value, f"{name}.shortcut")
+                if len(call.shortcut) == 1
+                else self.add_sequence(call.shortcut, value, f"{name}.shortcut.")
+            )
         for node in call.onnx_nodes:
             output = name if node is call.onnx_nodes[-1] else f"{name}.{node.name}"
             for constant, numbers in node.constants.items():

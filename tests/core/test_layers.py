@@ -180,4 +180,8 @@ def test_format_arguments_of_each_kind() -> None:
     assert Dropout(p=0.5).format_arguments() == "50%"
     assert Linear(out_features=64, activation="tanh").format_arguments() == "64 · Tanh"
     assert Output(units=10).format_arguments() == "10 · softmax"
+    projection = (Conv2d(kernel_size=1, bias=False, activation="none"), BatchNorm())
+    assert Residual(layers=(Conv2d(),), projection=projection).format_arguments() == (
+        "Conv 32 · 3×3 · ReLU · shortcut Conv 32 · 1×1 + Batch norm · ReLU"
+    )
     assert Residual().format_arguments() == "Conv 32 · 3×3 · pad same · ReLU + Conv 32 · 3×3 · pad same · ReLU"

@@ -233,6 +233,22 @@ def test_residual_branches_of_different_shapes() -> None:
     assert _labels(off) == ["Remove"]
 
 
+def test_given_shortcut_of_another_shape() -> None:
+    projection = (Conv2d(out_channels=4, kernel_size=1, activation="none"), BatchNorm())
+    same = Conv2d(out_channels=8, padding="same")
+    problem = _only(Residual(layers=(same,), projection=projection), Flatten(), Output())
+    assert "8×28×28, that of the shortcut 4×28×28" in problem.what
+    assert problem.fixes[0].label == "Derive the shortcut"
+    inner = _only(Residual(layers=(same,), projection=(Conv2d(groups=3),)), Flatten(), Output())
+    assert inner.what.startswith("Shortcut: 3 groups")
+
+
+@pytest.mark.parametrize("layer", [Dropout(), Conv2d(trainable=False), Conv2d(enabled=False), Flatten()])
+def test_shortcut_cannot_hold_every_layer(layer: Layer) -> None:
+    with pytest.raises(ArchitectureError, match="projection"):
+        Residual().replace(projection=(layer,))
+
+
 def test_one_layer_twice_in_a_residual_block() -> None:
     """The same value at two positions is two layers."""
     shared = Conv2d(out_channels=4, padding="same", stride=2)

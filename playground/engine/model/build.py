@@ -16,10 +16,10 @@ from playground.errors import ArchitectureError
 class Residual(nn.Module):
     """Residual block: the sum of a body and a shortcut."""
 
-    def __init__(self, body: nn.Sequential, shortcut: nn.Module | None) -> None:
+    def __init__(self, body: nn.Sequential, shortcut: nn.Module) -> None:
         super().__init__()
         self.body = body
-        self.shortcut = shortcut if shortcut is not None else nn.Identity()
+        self.shortcut = shortcut
 
     def forward(self, feature_maps: Tensor) -> Tensor:
         """Compute (batch, channels, height, width)."""
@@ -83,7 +83,8 @@ def _create_modules(calls: Iterable[TorchCall]) -> list[nn.Module]:
 def _create_module(call: TorchCall) -> nn.Module:
     if call.body:
         body = nn.Sequential(*_create_modules(call.body))
-        module: nn.Module = Residual(body, _create_module(call.shortcut) if call.shortcut else None)
+        shortcut = _create_modules(call.shortcut)
+        module: nn.Module = Residual(body, shortcut[0] if len(shortcut) == 1 else nn.Sequential(*shortcut))
     else:
         module = getattr(nn, call.name)(**call.arguments)
     return module if call.trainable else module.requires_grad_(False)

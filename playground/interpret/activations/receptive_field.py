@@ -63,7 +63,7 @@ def _trace_back(calls: Sequence[TorchCall], positions: tuple[int, int] | None) -
             return None
         if call.body:
             body = _trace_back(call.body, positions)
-            shortcut = _trace_back((call.shortcut,) if call.shortcut else (), positions)
+            shortcut = _trace_back(call.shortcut, positions)
             if body and shortcut:
                 positions = min(body[0], shortcut[0]), max(body[1], shortcut[1])
         elif call.window:

@@ -106,8 +106,11 @@ def _iter_call_modules(call: TorchCall, name: str, module: Any) -> Iterator[tupl
         yield name, module
     for index, inner in enumerate(call.body):
         yield from _iter_call_modules(inner, f"inside {index + 1}", module.body[index])
-    if call.shortcut:
-        yield from _iter_call_modules(call.shortcut, "shortcut", module.shortcut)
+    if len(call.shortcut) == 1:
+        yield from _iter_call_modules(call.shortcut[0], "shortcut", module.shortcut)
+    else:
+        for index, inner in enumerate(call.shortcut):
+            yield from _iter_call_modules(inner, f"shortcut {index + 1}", module.shortcut[index])
 
 
 def _count_weight_axes(module: Any) -> int:

@@ -125,6 +125,11 @@ class Layer(BaseModel):
         return ()
 
     @property
+    def projection_layers(self) -> tuple["Layer", ...]:
+        """The given layers of a block's shortcut; empty where the shortcut is derived from the shapes."""
+        return ()
+
+    @property
     def subsampling(self) -> int:
         """The stride of a layer that only drops positions; 1 for other layers."""
         return 1

@@ -28,7 +28,7 @@ class TorchCall:
     """One ``torch.nn`` module as data: the class name and its keyword arguments.
 
     A call with a ``body`` is a residual block, the one module that ``torch.nn`` lacks: the sum of ``body`` and
-    ``shortcut`` (identity if None). Two calls are equal if they build equal modules. ``positional_count``: number of
+    ``shortcut`` (identity if empty). Two calls are equal if they build equal modules. ``positional_count``: number of
     arguments that exported code writes without their names. ``has_weights``: the module has parameters. ``window``:
     the input positions of one output value; None for the same position. ``label`` tells the modules of a layer apart.
     ``onnx_nodes``: empty where the module changes nothing at inference.
@@ -37,7 +37,7 @@ class TorchCall:
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     body: tuple["TorchCall", ...] = ()
-    shortcut: "TorchCall | None" = None
+    shortcut: tuple["TorchCall", ...] = ()
     trainable: bool = field(default=True, compare=False)
     positional_count: int = field(default=0, compare=False)
     has_weights: bool = field(default=False, compare=False)

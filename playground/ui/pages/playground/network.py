@@ -201,6 +201,17 @@ def _render_inner_layers(layer_id: str, block: Layer) -> None:
             on_change=partial(_set_inner_layer_field, layer_id, block, number),
             field_names=inner.block_form_fields,
         )
+    if block.projection_layers:
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            titles = (f"{inner.title} {inner.format_arguments()}".strip() for inner in block.projection_layers)
+            st.html(f'<div class="pg-inner">Shortcut: {escape(" + ".join(titles))}</div>')
+            st.button(
+                "Derive",
+                key=f"projection-{layer_id}",
+                help="Derive the shortcut from the shapes: the identity, or a 1×1 convolution.",
+                on_click=_set_layer_field,
+                args=(layer_id, "projection", ()),
+            )
     kinds = {kind: layer.title for kind, layer in LAYER_KINDS.items() if layer.can_be_in_block}
     chosen = st.menu_button(
         "Add inner layer",
