@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.progress import Progress as RichProgress
+from rich.table import Table
 from typer.core import TyperCommand
 
 from playground.cli.foreground import download_dataset, run_with_progress_bar
@@ -19,6 +20,7 @@ from playground.core.recipe import Recipe
 from playground.errors import ArchitectureError, PlaygroundError, UnknownNameError
 
 if TYPE_CHECKING:
+    from playground.engine.data.custom.preview import FolderPreview
     from playground.export.targets import ExportSource
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; printed by default.")]
@@ -169,19 +171,31 @@ def bring(
     size: Annotated[int, typer.Option(help="Height and width in pixels that every image is resized to.")] = 64,
     grayscale: Annotated[bool, typer.Option("--grey/--no-grey", help="Convert the images to grayscale.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
+    name_encoding: Annotated[
+        str | None, typer.Option(help="Encoding of names in a ZIP file that do not state theirs, such as cp932 or gbk.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create a dataset from your own images. The printed name can be given to 'train --dataset'."""
-    from playground.engine.data.custom.image_folder import read_image_folder
-    from playground.engine.data.custom.store import save_custom_dataset
+    """Create a dataset from your own images. The printed name can be given to 'train --dataset'.
 
+    Classes, numbers of images and remarks on the folders are printed first.
+    """
+    from playground.engine.data.custom.image_folder import read_image_folder
+    from playground.engine.data.custom.preview import preview_image_folder
+    from playground.engine.data.custom.store import save_custom_dataset
+    from playground.engine.data.dataset_lookup import find_dataset
+
+    channels: Literal[1, 3] = 1 if grayscale else 3
+    preview = preview_image_folder(source, height=size, width=size, channels=channels, name_encoding=name_encoding)
+    _print_preview(preview)
     with RichProgress(console=err_console, disable=as_json) as progress_bar:
         task = progress_bar.add_task("Reading images", total=None)
         images = read_image_folder(
             source,
             height=size,
             width=size,
-            channels=1 if grayscale else 3,
+            channels=channels,
+            name_encoding=name_encoding,
             on_progress=lambda progress: progress_bar.update(
                 task, description=progress.stage, completed=progress.completed, total=progress.total
             ),
@@ -189,12 +203,47 @@ def bring(
     dataset_name = save_custom_dataset(name or source.stem, images)
     for skipped in images.skipped:
         err_console.print(f"{skipped.name} {skipped.reason}.", soft_wrap=True)
+    for remark in images.remarks:
+        if remark not in preview.remarks:
+            err_console.print(remark, soft_wrap=True)
     if as_json:
-        print_json({"dataset": dataset_name, "classes": images.class_names, "skipped": images.skipped_count})
-    else:
-        console.print(
-            f"{dataset_name}: {len(images.train):,} training images of {', '.join(images.class_names)}", soft_wrap=True
+        print_json(
+            {
+                "dataset": dataset_name,
+                "classes": images.class_names,
+                "skipped": images.skipped_count,
+                "remarks": images.remarks,
+            }
         )
+    else:
+        dataset = find_dataset(dataset_name)
+        console.print(
+            f"{dataset_name}: {dataset.train_size:,} training and {dataset.test_size:,} test images of "
+            f"{', '.join(images.class_names)}",
+            soft_wrap=True,
+        )
+
+
+def _print_preview(preview: "FolderPreview") -> None:
+    """Print classes, numbers of files and remarks to standard error, which leaves standard output to the result."""
+    from playground.engine.data.custom.entry_names import NAME_ENCODINGS
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Class")
+    table.add_column("Training", justify="right")
+    table.add_column("Test", justify="right")
+    for row in zip(preview.class_names, preview.train_counts, preview.test_counts, strict=True):
+        class_name, *counts = row
+        table.add_row(class_name, *(f"{count:,}" for count in counts))
+    err_console.print(table)
+    if preview.name_encoding is not None:
+        err_console.print(
+            f"Names are read as {NAME_ENCODINGS.get(preview.name_encoding, preview.name_encoding)}. If they look "
+            "wrong, give another encoding with --name-encoding.",
+            soft_wrap=True,
+        )
+    for remark in preview.remarks:
+        err_console.print(remark, soft_wrap=True)
 
 
 @cli_app.command()

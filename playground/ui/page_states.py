@@ -6,6 +6,7 @@ from typing import Any
 from playground.core.architecture import Architecture
 from playground.core.recipe import Recipe
 from playground.engine.data.custom.archive import SkippedFile
+from playground.engine.data.custom.preview import FolderPreview
 from playground.engine.data.rasterize import MNIST_PREPROCESSING, Preprocessing
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
@@ -214,12 +215,31 @@ class MistakesState:
     held_snapshot: tuple[str, int] | None = None
 
 
+UploadKey = tuple[str, int, bool, str | None]
+"""An uploaded file and how it is read: its id, the image size, color or not, and the encoding of names."""
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """The dataset that an upload became; not its images, because the session outlives them."""
+
+    title: str
+    remarks: tuple[str, ...]
+    skipped: tuple[SkippedFile, ...]
+    skipped_count: int
+
+
 @dataclass
 class DataState:
-    """The dataset shown on the Data page, and the forms that create one."""
+    """The dataset shown on the Data page, and the forms that create one.
+
+    ``upload_preview`` belongs to the file in the form; ``created_upload`` is the file that became a dataset last.
+    """
 
     dataset_name: str | None = None
-    upload_result: tuple[int, tuple[SkippedFile, ...]] | PlaygroundError | None = None
+    upload_preview: tuple[UploadKey, FolderPreview | PlaygroundError] | None = None
+    upload_result: UploadResult | PlaygroundError | None = None
+    created_upload: UploadKey | None = None
     extraction_task_key: tuple[str, ...] | None = None
     class_drawings: dict[str, tuple[tuple[Stroke, ...], ...]] = field(default_factory=dict)
     class_ink: CanvasInk = field(default_factory=CanvasInk)

@@ -48,6 +48,32 @@ def test_presets_lists_every_architecture_and_dataset(home: Path) -> None:
     assert {"mnist", "cifar10", "fashion-mnist", "kmnist", "svhn"} <= listed["datasets"].keys()
 
 
+def test_classes_and_remarks_are_printed_before_the_images_are_read(home: Path, pets: Path) -> None:
+    with zipfile.ZipFile(pets, "a") as archive:
+        archive.writestr("notes.txt", "?")
+    result = invoke("bring", pets, "--size", "16")
+    lines = [line.split() for line in result.stderr.splitlines()]
+    assert ["Class", "Training", "Test"] in lines
+    assert ["cat", "30", "0"] in lines
+    assert "One sixth of the images of each class is used for testing." in result.stderr
+    assert "notes.txt is not in a class folder." in result.stderr
+    assert "50 training and 10 test images of cat, dog" in result.stdout
+    told = last_json(invoke("bring", pets, "--size", "16", "--json").stdout)
+    assert any("have one color only" in remark for remark in told["remarks"])
+
+
+def test_names_of_windows_are_decoded_as_detected_or_as_told(home: Path, pets: Path) -> None:
+    pets.write_bytes(pets.read_bytes().replace(b"cat/", b"\x83\x6c1/").replace(b"dog/", b"\x83\x432/"))
+    result = invoke("bring", pets, "--size", "16", "--json")
+    assert last_json(result.stdout)["classes"] == ["イ2", "ネ1"]
+    assert "Names are read as Japanese (Shift JIS, CP932)" in result.stderr
+    told = last_json(invoke("bring", pets, "--size", "16", "--name-encoding", "cp866", "--json").stdout)
+    assert told["classes"] == ["ГC2", "Гl1"]
+    refused = invoke("bring", pets, "--name-encoding", "rot13")
+    assert refused.exit_code != 0
+    assert "There is no encoding 'rot13'.\nOne of utf-8, cp437" in refused.stderr
+
+
 def test_custom_images_become_a_dataset_that_a_network_learns(home: Path, pets: Path, tmp_path: Path) -> None:
     brought = last_json(invoke("bring", pets, "--size", "16", "--json").stdout)
     assert brought["classes"] == ["cat", "dog"]

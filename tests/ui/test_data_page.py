@@ -20,7 +20,7 @@ from playground.engine.runs.imported_weights import import_weights
 from playground.engine.runs.repository import create_run, list_runs
 from playground.errors import RecipeError
 from playground.export.targets import ExportSource, render_export
-from playground.ui.pages.data.upload import MIN_DRAWINGS_PER_CLASS
+from playground.ui.pages.data.draw_classes import MIN_DRAWINGS_PER_CLASS
 from playground.ui.panels import share
 from tests.ui.apps import html_of, state_of
 
@@ -98,15 +98,64 @@ def test_using_a_custom_dataset_adapts_the_network_and_deleting_it_restores_mnis
     assert not data_page.exception
 
 
-def test_upload_lists_skipped_files(data_page: AppTest) -> None:
-    data_page.run()
-    images = read_image_folder(zipped(), height=28, width=28, channels=1)
-    state_of(data_page).data.upload_result = (images.skipped_count, images.skipped)
-    data_page.session_state["bring"] = True
-    data_page.run()
+def _upload(page: AppTest, content: bytes, name: str = "pets.zip") -> AppTest:
+    page.run()
+    page.session_state["bring"] = True
+    page.run()
+    return page.file_uploader(key="bring-file").set_value((name, content, "application/zip")).run()
+
+
+def test_upload_is_previewed_before_a_dataset_is_created(data_page: AppTest) -> None:
+    _upload(data_page, zipped().getvalue())
+    html = html_of(data_page)
+    for text in ("2 classes · 13 training images", "cat, 7", "dog, 6", "One sixth of the images of each class"):
+        assert text in html, text
+    assert list_custom_datasets() == {}
+    data_page.button(key="bring-start").click().run()
     assert not data_page.exception
-    assert "Skipped files: 1." in html_of(data_page)
-    assert "cat/broken.png" in html_of(data_page)
+    html = html_of(data_page)
+    for text in (
+        "&quot;pets&quot; is ready. Skipped files: 1.",
+        "cat/broken.png",
+        "All 12 images have one color only",
+    ):
+        assert text in html, text
+    assert "13 training images" not in html
+    assert "bring-start" not in [button.key for button in data_page.button]
+    (dataset,) = list_custom_datasets().values()
+    assert dataset.input_shape == (3, 64, 64)
+
+
+def test_other_options_preview_the_file_again(data_page: AppTest) -> None:
+    _upload(data_page, zipped().getvalue())
+    data_page.button(key="bring-start").click().run()
+    data_page.selectbox(key="bring-size").set_value(28).run()
+    assert "13 training images" in html_of(data_page)
+    data_page.button(key="bring-start").click().run()
+    assert not data_page.exception
+    assert {dataset.input_shape for dataset in list_custom_datasets().values()} == {(3, 64, 64), (3, 28, 28)}
+
+
+def test_file_that_is_no_dataset_is_refused_in_its_preview(data_page: AppTest) -> None:
+    _upload(data_page, b"no ZIP file")
+    assert "isn&#x27;t a readable ZIP file" in html_of(data_page)
+    assert "bring-start" not in [button.key for button in data_page.button]
+
+
+def test_names_of_windows_are_shown_and_can_be_decoded_otherwise(data_page: AppTest) -> None:
+    content = zipped().getvalue().replace(b"cat/", "ネ".encode("cp932") + b"1/").replace(b"dog/", b"\x83C2/")
+    _upload(data_page, content)
+    html = html_of(data_page)
+    assert "ネ1, 7" in html
+    assert "イ2, 6" in html
+    (box,) = [box for box in data_page.selectbox if box.label == "Encoding of names"]
+    assert box.value == "cp932"
+    box.set_value("cp866").run()
+    assert "Гl1, 7" in html_of(data_page)
+    data_page.button(key="bring-start").click().run()
+    assert not data_page.exception
+    (dataset,) = list_custom_datasets().values()
+    assert dataset.class_names == ("ГC2", "Гl1")
 
 
 def test_drawn_classes_become_a_dataset(data_page: AppTest) -> None:

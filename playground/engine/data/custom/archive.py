@@ -13,8 +13,14 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from playground.core.preprocessing import SYSTEM_FILE_NAMES
-from playground.engine.data.custom.entry_names import UTF8, decode_name, detect_name_encoding, get_raw_name
-from playground.errors import ImageFileError, InvalidDatasetError, PlaygroundError
+from playground.engine.data.custom.entry_names import (
+    NAME_ENCODINGS,
+    UTF8,
+    decode_name,
+    detect_name_encoding,
+    get_raw_name,
+)
+from playground.errors import ImageFileError, InvalidDatasetError, PlaygroundError, UnknownNameError
 
 MAX_ENTRIES = 100_000
 MAX_FILE_BYTES = 20 * 1000**2
@@ -26,7 +32,8 @@ _SUPPORTED_COMPRESSIONS = (
     zipfile.ZIP_DEFLATED,
 )  # zipfile cannot limit the unpacked size of the others
 _ENCRYPTED_FLAG = 1 << 0
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and surrogates
+# Control characters, line separators, surrogates, and controls that reverse the direction of text.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _MAX_SHOWN_NAME_LENGTH = 200
 
 
@@ -76,8 +83,13 @@ class FileListing:
 def open_file_listing(source: Path | BinaryIO, name_encoding: str | None = None) -> Iterator[FileListing]:
     """Open a folder or ZIP file and list its files, which can be read within the block; raises InvalidDatasetError.
 
-    ``name_encoding`` is used for names of a ZIP file that do not say theirs; by default it is detected.
+    ``name_encoding``, one of NAME_ENCODINGS, is used for names of a ZIP file that do not say theirs; by default it is
+    detected. Raises UnknownNameError for another one.
     """
+    if name_encoding is not None and name_encoding not in NAME_ENCODINGS:
+        raise UnknownNameError(
+            f"There is no encoding {name_encoding!r:.80}.", expected=f"One of {', '.join(NAME_ENCODINGS)}."
+        )
     with ExitStack() as stack:
         try:
             if isinstance(source, Path) and source.is_dir():

@@ -21,8 +21,9 @@ from playground.interpret.dataset_stats import DatasetStats, compute_dataset_sta
 from playground.ui import html
 from playground.ui.actions import is_active, set_recipe_field, switch_dataset
 from playground.ui.controls import bind
+from playground.ui.pages.data.draw_classes import render_draw_classes_panel
 from playground.ui.pages.data.features import render_features_panel
-from playground.ui.pages.data.upload import render_draw_classes_panel, render_upload_panel
+from playground.ui.pages.data.upload import render_upload_panel
 from playground.ui.panels.download import render_download_panel
 from playground.ui.panels.recipe import render_augmentation_form
 from playground.ui.progress import run_with_progress

@@ -1,36 +1,30 @@
-"""Custom datasets: upload a ZIP with a folder per class, or draw the classes."""
-
-from collections.abc import Callable
+"""Upload of a ZIP file with a folder per class: options, preview, creation of the dataset."""
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from playground.charts.images import render_image_grid
 from playground.charts.theme import get_theme
 from playground.core.image_formats import HEIC_ADVICE
 from playground.engine.data.custom.decode import Channels
-from playground.engine.data.custom.drawn_classes import MIN_DRAWINGS_PER_CLASS, create_images_from_drawings
-from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
-from playground.engine.data.custom.store import save_custom_dataset
-from playground.engine.data.rasterize import IMAGE_SIZE, rasterize
-from playground.engine.paths import clean_name
-from playground.engine.progress import Progress
-from playground.errors import DrawingError, PlaygroundError
+from playground.engine.data.custom.entry_names import NAME_ENCODINGS
+from playground.engine.data.custom.image_folder import read_image_folder
+from playground.engine.data.custom.preview import SAMPLES_PER_CLASS, FolderPreview, preview_image_folder
+from playground.errors import PlaygroundError
 from playground.ui import html
-from playground.ui.canvas import CanvasInk, read_canvas, render_canvas
-from playground.ui.progress import show_stop_button
-from playground.ui.services import get_visitor_id
-from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
+from playground.ui.page_states import UploadKey, UploadResult
+from playground.ui.pages.data.create_dataset import create_dataset
+from playground.ui.state import get_app_state
 
 _MAX_UPLOAD_MB = 400
 _IMAGE_SIZES = (28, 32, 48, 64, 96, 128)
-_MAX_CLASSES = 12
-_MAX_DRAWINGS_PER_CLASS = 60
-_MAX_SHOWN_DRAWINGS = 8
+_SAMPLE_SIZE = 48
+_MAX_SHOWN_NAME_LENGTH = 20
 
 
 def render_upload_panel() -> None:
-    """Render the upload of a ZIP and the list of skipped files."""
+    """Render the upload, and for a file its preview, from which the dataset is created."""
     with st.expander("Upload images", key="bring", on_change="rerun") as expander:
         if not expander.open:
             return
@@ -42,40 +36,101 @@ def render_upload_panel() -> None:
             size = st.selectbox("Image size (px)", _IMAGE_SIZES, index=3, key="bring-size", width=140)
             is_color = st.toggle("Color", value=True, key="bring-colour")
         file = st.file_uploader("ZIP file", type=["zip"], key="bring-file", max_upload_size=_MAX_UPLOAD_MB)
-        if file is not None and st.button("Create dataset", key="bring-start", type="primary"):
-            name = file.name.removesuffix(".zip")
-            channels: Channels = 3 if is_color else 1
-            result = _create_dataset(
-                name,
-                lambda on_progress: read_image_folder(
-                    file, height=size, width=size, channels=channels, on_progress=on_progress
-                ),
-            )
-            # Not the images themselves: the session state outlives them.
-            get_app_state().data.upload_result = (
-                result if isinstance(result, PlaygroundError) else (result.skipped_count, result.skipped)
-            )
-            st.rerun()
+        if file is not None:
+            _render_file(file, size, is_color)
+        else:
+            get_app_state().data.upload_preview = None
         _render_upload_result()
 
 
-def _create_dataset(
-    name: str, read_images: Callable[[Callable[[Progress], object]], CustomImages], *, is_drawn: bool = False
-) -> CustomImages | PlaygroundError:
-    """Read images and save them as a dataset, which the page then shows; returns the error if they are invalid."""
+def _render_file(file: UploadedFile, size: int, is_color: bool) -> None:
+    """Render the preview and the button that creates the dataset; neither for a file that has become one."""
+    data = get_app_state().data
+    encoding_key = f"bring-encoding-{file.file_id}"
+    key = (file.file_id, size, is_color, st.session_state.get(encoding_key))
+    if data.created_upload == key:
+        return
+    if data.upload_preview is None or data.upload_preview[0] != key:
+        data.upload_preview, data.upload_result = (key, _preview_file(file, key)), None
+    preview = data.upload_preview[1]
+    if isinstance(preview, PlaygroundError):
+        html.render_error(preview)
+        return
+    if preview.name_encoding is not None:
+        st.selectbox(
+            "Encoding of names",
+            list(NAME_ENCODINGS),
+            index=list(NAME_ENCODINGS).index(preview.name_encoding),
+            format_func=lambda encoding: NAME_ENCODINGS[encoding],
+            key=encoding_key,
+            help="The ZIP file does not state how its names are encoded. Choose another encoding if names look wrong.",
+        )
+    _render_preview(preview)
+    if st.button("Create dataset", key="bring-start", type="primary"):
+        _create_dataset(file, key, preview.name_encoding)
+
+
+def _preview_file(file: UploadedFile, key: UploadKey) -> FolderPreview | PlaygroundError:
+    _, size, is_color, name_encoding = key
     try:
-        with show_stop_button("bring-stop") as container:
-            images = read_images(
-                lambda progress: container.progress(
-                    progress.fraction, f"{progress.completed:,} of {progress.total:,} images"
-                )
-            )
-            get_app_state().data.dataset_name = save_custom_dataset(
-                name, images, is_drawn=is_drawn, owner=get_visitor_id()
-            )
+        return preview_image_folder(
+            file, height=size, width=size, channels=_count_channels(is_color), name_encoding=name_encoding
+        )
     except PlaygroundError as error:
         return error
-    return images
+
+
+def _render_preview(preview: FolderPreview) -> None:
+    """Render the classes with their numbers of images and samples, and the remarks."""
+    train, test = sum(preview.train_counts), sum(preview.test_counts)
+    html.render_hint(
+        f"{len(preview.class_names):,} classes · {train:,} training images"
+        + (f" · {test:,} test images" if test else "")
+    )
+    theme = get_theme(st.context.theme.type)
+    rows = []
+    for name, count, samples in zip(preview.class_names, preview.train_counts, preview.samples, strict=False):
+        if samples:
+            padding = ((0, SAMPLES_PER_CLASS - len(samples)), (0, 0), (0, 0), (0, 0))
+            images = np.pad(np.stack(samples), padding, constant_values=255).astype(np.float32) / np.float32(255)
+            grid = render_image_grid(
+                images, columns=SAMPLES_PER_CLASS, tile_size=_SAMPLE_SIZE, gap=2, gap_color=theme.gap_color
+            )
+            is_long = len(name) > _MAX_SHOWN_NAME_LENGTH
+            shown = f"{name[: _MAX_SHOWN_NAME_LENGTH - 1]}…" if is_long else name
+            rows.append((f"{shown}, {count:,}", grid.png, f"{name}: first images"))
+    html.render_image_table(rows)
+    if len(preview.class_names) > len(preview.samples):
+        html.render_hint(f"{len(preview.class_names) - len(preview.samples):,} more classes.")
+    for remark in preview.remarks:
+        html.render_message(remark)
+
+
+def _create_dataset(file: UploadedFile, key: UploadKey, name_encoding: str | None) -> None:
+    _, size, is_color, _ = key
+    title = file.name.removesuffix(".zip")
+    result = create_dataset(
+        title,
+        lambda on_progress: read_image_folder(
+            file,
+            height=size,
+            width=size,
+            channels=_count_channels(is_color),
+            name_encoding=name_encoding,
+            on_progress=on_progress,
+        ),
+    )
+    data = get_app_state().data
+    if isinstance(result, PlaygroundError):
+        data.upload_result = result
+    else:
+        data.upload_result = UploadResult(title, result.remarks, result.skipped, result.skipped_count)
+        data.created_upload, data.upload_preview = key, None
+    st.rerun()
+
+
+def _count_channels(is_color: bool) -> Channels:
+    return 3 if is_color else 1
 
 
 def _render_upload_result() -> None:
@@ -83,134 +138,8 @@ def _render_upload_result() -> None:
     if isinstance(result, PlaygroundError):
         html.render_error(result)
     elif result is not None:
-        count, skipped = result
-        html.render_message("Your dataset is ready." + (f" Skipped files: {count:,}." if count else ""))
-        html.render_key_value_table([(one.name, one.reason) for one in skipped])
-
-
-def render_draw_classes_panel(state: AppState) -> None:
-    """Render the form that creates a dataset from drawings of named classes."""
-    with st.expander("Draw classes", key="draw-classes", on_change="rerun") as expander:
-        if not expander.open:
-            return
-        html.render_hint(
-            f"Name a class, draw it and add the drawing. Each class needs at least {MIN_DRAWINGS_PER_CLASS} drawings."
-        )
-        name = st.text_input("Class", key="drawn-class", max_chars=40, placeholder="star, heart, arrow …")
-        ink = render_canvas(
-            key="class-canvas",
-            size=CANVAS_SIZE,
-            pen_width=state.drawing.pen_width,
-            ink=state.data.class_ink,
-            revision=state.data.class_canvas_revision,
-        )
-        if ink is not None:
-            state.data.class_ink = ink
-        with st.container(horizontal=True, gap="small"):
-            st.button(
-                "Add drawing",
-                key="drawn-keep",
-                type="primary",
-                on_click=_save_class_drawing,
-                args=(name,),
-                disabled=not name.strip(),
-            )
-            st.button("Clear", key="drawn-clear", on_click=_clear_class_canvas)
-            st.button(
-                "Undo",
-                key="drawn-back",
-                on_click=_undo_class_drawing,
-                args=(clean_name(name),),
-                disabled=clean_name(name) not in state.data.class_drawings,
-                help="Remove the last drawing of this class.",
-            )
-            with st.popover("Discard drawings", disabled=not state.data.class_drawings, key="drawn-forget"):
-                html.render_hint("Discard the drawings of all classes? Datasets made from them are kept.")
-                st.button("Discard all", key="drawn-forget-sure", type="primary", on_click=_discard_class_drawings)
-        if state.data.class_error:
-            html.render_error(state.data.class_error)
-        _render_class_drawings(state)
-        has_enough_drawings = (
-            len(state.data.class_drawings) > 1
-            and min(map(len, state.data.class_drawings.values())) >= MIN_DRAWINGS_PER_CLASS
-        )
-        if st.button("Create dataset", key="drawn-start", disabled=not has_enough_drawings):
-            drawings = {class_name: list(kept) for class_name, kept in state.data.class_drawings.items()}
-            result = _create_dataset(
-                " and ".join(list(drawings)[:3]),
-                lambda on_progress: create_images_from_drawings(drawings),
-                is_drawn=True,
-            )
-            state.data.class_error = result if isinstance(result, PlaygroundError) else None
-            state.data.drawn_dataset_sizes = (
-                None if isinstance(result, PlaygroundError) else (len(result.train), len(result.test or ()))
-            )
-            st.rerun()
-        if state.data.drawn_dataset_sizes:
-            train, test = state.data.drawn_dataset_sizes
-            html.render_message(
-                f"Your dataset is ready: {train:,} training and {test:,} test images. Each drawing gives many copies "
-                "with varied pen widths, shifts and rotations. Only the test images come from separate drawings."
-            )
-
-
-def _save_class_drawing(class_name: str) -> None:
-    state = get_app_state()
-    state.data.class_ink = (
-        read_canvas(key="class-canvas", revision=state.data.class_canvas_revision) or state.data.class_ink
-    )
-    class_name = clean_name(class_name)
-    state.data.class_error = state.data.drawn_dataset_sizes = None
-    if not state.data.class_ink.strokes or not class_name:
-        state.data.class_error = DrawingError("The canvas is empty.", fix="Draw the class, then add the drawing.")
-    elif class_name not in state.data.class_drawings and len(state.data.class_drawings) >= _MAX_CLASSES:
-        state.data.class_error = DrawingError(
-            f"The dataset already has {_MAX_CLASSES} classes, the maximum.", fix="Add the drawing to one of them."
-        )
-    elif len(state.data.class_drawings.get(class_name, ())) >= _MAX_DRAWINGS_PER_CLASS:
-        state.data.class_error = DrawingError(
-            f"{class_name} already has {_MAX_DRAWINGS_PER_CLASS} drawings, the maximum.", fix="Draw another class."
-        )
-    else:
-        state.data.class_drawings = {
-            **state.data.class_drawings,
-            class_name: (*state.data.class_drawings.get(class_name, ()), state.data.class_ink.strokes),
-        }
-        _clear_class_canvas()
-
-
-def _clear_class_canvas() -> None:
-    state = get_app_state()
-    state.data.class_ink = CanvasInk()
-    state.data.class_canvas_revision += 1
-
-
-def _undo_class_drawing(class_name: str) -> None:
-    state = get_app_state()
-    state.data.class_error = state.data.drawn_dataset_sizes = None
-    remaining = {
-        name: drawings[:-1] if name == class_name else drawings for name, drawings in state.data.class_drawings.items()
-    }
-    state.data.class_drawings = {name: drawings for name, drawings in remaining.items() if drawings}
-
-
-def _discard_class_drawings() -> None:
-    state = get_app_state()
-    state.data.class_drawings, state.data.class_error, state.data.drawn_dataset_sizes = {}, None, None
-
-
-def _render_class_drawings(state: AppState) -> None:
-    """Render the drawings so far, a row per class."""
-    theme = get_theme(st.context.theme.type)
-    rows = []
-    for name, drawings in state.data.class_drawings.items():
-        images = np.zeros((_MAX_SHOWN_DRAWINGS, 1, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
-        for index, strokes in enumerate(drawings[-_MAX_SHOWN_DRAWINGS:]):
-            images[index] = rasterize(strokes)
-        grid = render_image_grid(
-            images, columns=_MAX_SHOWN_DRAWINGS, tile_size=IMAGE_SIZE, gap=2, gap_color=theme.gap_color
-        )
-        title = f"{name}, {len(drawings)}"
-        rows.append((title, grid.png, f"{title} drawings"))
-    if rows:
-        html.render_image_table(rows)
+        skipped = f" Skipped files: {result.skipped_count:,}." if result.skipped_count else ""
+        html.render_message(f'"{result.title}" is ready.{skipped}')
+        for remark in result.remarks:
+            html.render_message(remark)
+        html.render_key_value_table([(one.name, one.reason) for one in result.skipped])
