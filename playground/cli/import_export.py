@@ -203,7 +203,7 @@ def bring(
     dataset_name = save_custom_dataset(name or source.stem, images)
     for skipped in images.skipped:
         err_console.print(f"{skipped.name} {skipped.reason}.", soft_wrap=True)
-    for remark in images.remarks:
+    for remark in (*images.remarks, *images.warnings):
         if remark not in preview.remarks:
             err_console.print(remark, soft_wrap=True)
     if as_json:
@@ -213,6 +213,7 @@ def bring(
                 "classes": images.class_names,
                 "skipped": images.skipped_count,
                 "remarks": images.remarks,
+                "warnings": images.warnings,
             }
         )
     else:

@@ -224,7 +224,7 @@ class UploadResult:
     """The dataset that an upload became; not its images, because the session outlives them."""
 
     title: str
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
     skipped: tuple[SkippedFile, ...]
     skipped_count: int
 

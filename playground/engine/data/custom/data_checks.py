@@ -66,4 +66,4 @@ def _describe_copies(
 
 
 def _name_first(images: Sequence[DecodedFile]) -> str:
-    return images[0].file.name + (", …" if len(images) > 1 else "")
+    return images[0].file.name + (" and others" if len(images) > 1 else "")

@@ -41,7 +41,7 @@ class CustomImages:
     """Training images, and test images if the source has a test split; labels are indices of ``class_names``.
 
     ``skipped``: the first skipped files by name; ``skipped_count``: the number of all of them. ``remarks``: sentences
-    on the layout and on suspicious images. ``gray_bits``: see ImagePreprocessing.
+    on the layout; ``warnings``: on suspicious images. ``gray_bits``: see ImagePreprocessing.
     """
 
     train: LabeledImages
@@ -50,6 +50,7 @@ class CustomImages:
     skipped: tuple[SkippedFile, ...]
     skipped_count: int
     remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     gray_bits: int = MAX_GRAY_BITS
 
 
@@ -87,7 +88,7 @@ def read_image_folder(
     skipped.sort(key=lambda file: natural_sort_key(file.name))
     images, test_images = train.get_labeled_images(), test.get_labeled_images()
     check_class_sizes(images.labels.bincount(minlength=len(layout.class_names)).tolist(), layout.class_names, skipped)
-    remarks = [*layout.remarks, *find_suspicious_images(train.images, test.images, layout.class_names)]
+    remarks = [*layout.remarks]
     if gray_bits < MAX_GRAY_BITS:
         remarks.append(f"The 16-bit images use {gray_bits} bits: their values are scaled by {2**gray_bits - 1:,}.")
     return CustomImages(
@@ -97,6 +98,7 @@ def read_image_folder(
         skipped=tuple(skipped[:MAX_REPORTED_SKIPS]),
         skipped_count=len(skipped),
         remarks=tuple(remarks),
+        warnings=tuple(find_suspicious_images(train.images, test.images, layout.class_names)),
         gray_bits=gray_bits,
     )
 

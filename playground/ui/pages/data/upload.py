@@ -103,7 +103,7 @@ def _render_preview(preview: FolderPreview) -> None:
     if len(preview.class_names) > len(preview.samples):
         html.render_hint(f"{len(preview.class_names) - len(preview.samples):,} more classes.")
     for remark in preview.remarks:
-        html.render_message(remark)
+        html.render_hint(remark)
 
 
 def _create_dataset(file: UploadedFile, key: UploadKey, name_encoding: str | None) -> None:
@@ -124,7 +124,7 @@ def _create_dataset(file: UploadedFile, key: UploadKey, name_encoding: str | Non
     if isinstance(result, PlaygroundError):
         data.upload_result = result
     else:
-        data.upload_result = UploadResult(title, result.remarks, result.skipped, result.skipped_count)
+        data.upload_result = UploadResult(title, result.warnings, result.skipped, result.skipped_count)
         data.created_upload, data.upload_preview = key, None
     st.rerun()
 
@@ -140,6 +140,6 @@ def _render_upload_result() -> None:
     elif result is not None:
         skipped = f" Skipped files: {result.skipped_count:,}." if result.skipped_count else ""
         html.render_message(f'"{result.title}" is ready.{skipped}')
-        for remark in result.remarks:
-            html.render_message(remark)
+        for warning in result.warnings:
+            html.render_message(warning, severity="warn")
         html.render_key_value_table([(one.name, one.reason) for one in result.skipped])

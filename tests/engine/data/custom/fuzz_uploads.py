@@ -88,6 +88,7 @@ def make_zip(source: random.Random) -> bytes:
             name = source.choice((source.choice(_NAMES), name.replace("/", "\\"), f"__MACOSX/{name}", f"{name}/"))
         picture = make_picture(source)
         files[name] = damage(source, picture) if source.random() < 0.5 else picture
+    files.pop("", None)  # Python 3.11 writes no empty names
     content = zipped(files, source.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))).getvalue()
     if source.random() < 0.3:  # names in an unknown code page
         content = content.replace("猫".encode(), source.randbytes(3)).replace("Ä".encode(), source.randbytes(2))

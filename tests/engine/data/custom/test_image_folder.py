@@ -536,28 +536,29 @@ def noise(seed: int, kind: str = "PNG") -> bytes:
 VARIED = {f"{name}/{number}.png": noise(10 * number + len(name)) for name in ("ant", "bear") for number in range(3)}
 
 
-def remarks(files: dict[str, bytes], **options: Any) -> str:
-    return " ".join(read(zipped(files), **options).remarks)
+def warnings(files: dict[str, bytes], **options: Any) -> str:
+    return " ".join(read(zipped(files), **options).warnings)
 
 
-def test_set_without_flaws_has_no_remark_but_that_on_the_split() -> None:
-    assert remarks(VARIED) == "One sixth of the images of each class is used for testing."
+def test_set_without_flaws_has_no_warning() -> None:
+    assert warnings(VARIED) == ""
+    assert read(zipped(VARIED)).remarks == ("One sixth of the images of each class is used for testing.",)
 
 
 def test_images_of_one_color_are_named() -> None:
-    assert "1 of 7 images have one color only: ant/3.png." in remarks(VARIED | {"ant/3.png": plain(255)})
-    assert "All 4 images have one color only: cat/1.png, …." in remarks(FOUR)
+    assert "1 of 7 images have one color only: ant/3.png." in warnings(VARIED | {"ant/3.png": plain(255)})
+    assert "All 4 images have one color only: cat/1.png and others." in warnings(FOUR)
 
 
 def test_copies_across_the_splits_and_the_classes_are_named() -> None:
     files = {f"train/{name}": content for name, content in VARIED.items()}
     files |= {f"test/{name}": noise(100 + index) for index, name in enumerate(VARIED)}
-    assert remarks(files) == ""
-    copied = remarks(files | {"test/ant/9.png": VARIED["ant/0.png"]})
+    assert warnings(files) == ""
+    copied = warnings(files | {"test/ant/9.png": VARIED["ant/0.png"]})
     assert copied == ("1 test images are training images too, so the test accuracy will be too high: test/ant/9.png.")
-    mixed = remarks(files | {"train/bear/9.png": VARIED["ant/0.png"]})
+    mixed = warnings(files | {"train/bear/9.png": VARIED["ant/0.png"]})
     assert mixed == "1 images are in several classes: train/ant/0.png in ant is train/bear/9.png in bear."
-    repeated = remarks(files | {"train/ant/9.png": VARIED["ant/0.png"]})
+    repeated = warnings(files | {"train/ant/9.png": VARIED["ant/0.png"]})
     assert repeated == "1 images are copies of others: train/ant/9.png."
 
 
@@ -567,7 +568,7 @@ def test_white_icons_on_transparency_are_visible_and_said_to_be_on_black() -> No
     files = VARIED | {"ant/4.png": encoded(icon)}
     own = read(zipped(files))
     assert own.train.images[3, 0, 0].tolist() == [0] * 4 + [255] * 4
-    assert any("1 transparent images are on black" in remark and "ant/4.png" in remark for remark in own.remarks)
+    assert any("1 transparent images are on black" in one and "ant/4.png" in one for one in own.warnings)
 
 
 @pytest.mark.parametrize(("largest", "bits"), [(4095, 12), (1000, 10), (200, 8), (65_535, 16), (40_000, 16)])
