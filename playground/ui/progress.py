@@ -1,7 +1,7 @@
 """Long computations on a page: bounded over all sessions, with a progress bar, and canceled by any click."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from typing import NoReturn, TypeVar, cast
@@ -57,6 +57,11 @@ def take_turns(steps: Generator[Step, None, Result]) -> Generator[Step, None, Re
             yield step
             step, result = _pool.submit(_take_step, steps).result()
         return cast("Result", result)
+
+
+def compute_in_turn(compute: Callable[[], Result]) -> Result:
+    """Compute without progress in one of the threads that all sessions share."""
+    return _pool.submit(compute).result()
 
 
 def _take_step(steps: Generator[Step, None, Result]) -> tuple[Step | None, Result | None]:

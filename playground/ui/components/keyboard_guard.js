@@ -3,8 +3,8 @@
 /** Keys that act on a focused control or on the text in it; Escape and combinations stay with Streamlit. */
 const NAMED_KEYS = ["Delete", "Backspace", "Enter"]
 
-/** Scrolling areas can have the focus, too, but a key does nothing to them that a shortcut takes away. */
-const SCROLLING_AREAS = '[data-testid="stMain"], [data-testid="stAppScrollToBottomContainer"]'
+/** The scrolling area of the page: it can have the focus without being a control. */
+const PAGE_AREA = '[data-testid="stMain"]'
 
 let isInstalled = false
 
@@ -20,13 +20,13 @@ export function isKeyOfControl(event, isPageFocused) {
 }
 
 /**
- * Whether an element with the focus is the page itself or one of its scrolling areas.
+ * Whether an element with the focus is the page itself or its scrolling area.
  * @param {EventTarget | undefined} focused
  * @returns {boolean}
  */
 function isPage(focused) {
   if (!(focused instanceof Element)) return true
-  return focused === document.body || focused === document.documentElement || focused.matches(SCROLLING_AREAS)
+  return focused === document.body || focused === document.documentElement || focused.matches(PAGE_AREA)
 }
 
 /**

@@ -18,6 +18,7 @@ from playground.errors import PlaygroundError
 from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
 from playground.ui import html
 from playground.ui.page_states import ImportResult
+from playground.ui.progress import compute_in_turn
 from playground.ui.services import get_visitor_id
 from playground.ui.state import AppState, get_app_state
 
@@ -106,7 +107,7 @@ def _render_prepared_file(
     slot = f"{key}-prepared"
     if requested is not None:
         with st.spinner(f"Preparing {EXPORT_TARGETS[requested].title} …"):
-            content = _render_or_collect_error(requested, source, errors)
+            content = compute_in_turn(partial(_render_or_collect_error, requested, source, errors))
         st.session_state[slot] = None if content is None else (run_id, requested, content)
     prepared_run_id, name, content = st.session_state.get(slot) or ("", "", b"")
     if prepared_run_id != run_id:
