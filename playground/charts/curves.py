@@ -37,11 +37,18 @@ def downsample_means(
 
 
 def make_training_figure(
-    history: History, metric: Metric, theme: Theme, *, revision: str, parent: NamedHistory | None = None
+    history: History,
+    metric: Metric,
+    theme: Theme,
+    *,
+    revision: str,
+    parent: NamedHistory | None = None,
+    has_smoothed_labels: bool = False,
 ) -> dict[str, Any]:
     """Make the live chart of a run: training per batch, validation, and a line for each changed hyperparameter.
 
     ``parent``: parent of a fork; its validation curve after the fork is drawn as a muted dotted line.
+    ``has_smoothed_labels``: the training loss contains label smoothing, the validation loss never does.
     """
     values = history.train_accuracy if metric == "accuracy" else history.train_loss
     x, y = downsample_means(history.step_epochs, values)
@@ -50,7 +57,7 @@ def make_training_figure(
     ]
     traces = [
         _make_trace(
-            "train, per batch",
+            "train, smoothed labels" if has_smoothed_labels and metric == "loss" else "train, per batch",
             x,
             y,
             theme.muted,

@@ -129,6 +129,11 @@ class Resumed(_Event):
     """Training continues, after a pause or from a checkpoint."""
 
     kind: Literal["resumed"] = "resumed"
+    batches: int | None = Field(
+        default=None,
+        exclude_if=lambda batches: batches is None,  # absent, as in the logs of older versions
+        description="Number of batches until the next pause; None without one.",
+    )
 
 
 class Suggestion(BaseModel):

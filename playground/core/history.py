@@ -105,8 +105,9 @@ class History:
             case Paused():
                 self.status = "paused"
             case Resumed():
-                self.status, self.failure, self.test, self.end_diagnosis = "training", None, None, None
-                self.rejected_change = None
+                # A single step is over at once: it is not shown as training.
+                self.status = "paused" if event.batches == 1 else "training"
+                self.failure, self.test, self.end_diagnosis, self.rejected_change = None, None, None, None
             case Diagnosed(diagnosis="stopped" | "worker_died"):
                 self.end_diagnosis = event
             case Diagnosed():

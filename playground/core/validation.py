@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from playground.core.architecture import MAX_LAYERS, Architecture
+from playground.core.datasets import Dataset
 from playground.core.layers import Layer, LayerProblem, Output
 from playground.core.summary import LayerSummary, summarize
 
@@ -49,9 +50,20 @@ class Problem:
         return f"{location}: {self.what} {self.expected}".strip()
 
 
-def validate(architecture: Architecture, limits: ResourceLimits | None = None) -> tuple[Problem, ...]:
-    """Find all problems, by layer and then of the whole network; none if it can be built and trained."""
+def validate(
+    architecture: Architecture, limits: ResourceLimits | None = None, dataset: Dataset | None = None
+) -> tuple[Problem, ...]:
+    """Find all problems, by layer and then of the whole network; none if it can be built and trained.
+
+    With ``dataset``, the outputs must be its classes, unless its images are missing.
+    """
     problems = [*_validate_layers(architecture), *_validate_output(architecture)]
+    class_problem = _validate_dataset_classes(architecture, dataset) if dataset and not dataset.is_missing else None
+    if class_problem:
+        # Other problems of the number of outputs compare it with the network's own number of classes.
+        index = class_problem.layer_index
+        problems = [one for one in problems if one.layer_index != index or one.field not in ("units", "activation")]
+        problems.append(class_problem)
     # The size is checked last, since fixes of shapes change it.
     return tuple(problems or _validate_size(architecture, limits or ResourceLimits()))
 
@@ -122,6 +134,23 @@ def _validate_output(architecture: Architecture) -> Iterator[Problem]:
             "The output must be the last layer.",
             move_fix,
         )
+
+
+def _validate_dataset_classes(architecture: Architecture, dataset: Dataset) -> Problem | None:
+    """Find an output layer whose classes are not those of the dataset."""
+    outputs = [step for step in architecture.resolve_layers() if step.layer.is_output]
+    count = len(dataset.class_names)
+    if not outputs or architecture.classes == count:
+        return None
+    index = outputs[-1].index
+    return Problem(
+        index,
+        architecture.layers[index].id,
+        "units",
+        f'It has {architecture.classes} outputs; "{dataset.title}" has {count} classes.',
+        "The network needs one output per class.",
+        (Fix(f"Set to {count} classes", architecture.with_new_head(count)),),
+    )
 
 
 def _build_output_problem(architecture: Architecture, index: int, what: str, expected: str, *fixes: Fix) -> Problem:

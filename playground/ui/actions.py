@@ -5,18 +5,27 @@ from typing import Any
 
 from playground.core.architecture import Architecture
 from playground.core.events import Command, Pause, Resume, Stop, Suggestion, TrainSteps, UpdateHyperparameters
-from playground.core.history import History
+from playground.core.history import History, RunStatus
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS, ArchitecturePreset
 from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
+from playground.core.validation import Problem, validate
+from playground.engine.cache import cached
 from playground.engine.data.dataset_lookup import find_dataset, fit_recipe_to_dataset, resolve_dataset
 from playground.engine.runs.initial_state import load_initial_state
 from playground.engine.runs.run import Run
-from playground.engine.runs.transfer import prepare_transferred_state
+from playground.engine.runs.transfer import get_last_snapshot_step, prepare_transferred_state
 from playground.errors import PlaygroundError
 from playground.ui.services import find_run_or_none, get_requester_id, get_scheduler, get_visitor_id
 from playground.ui.state import AppState, get_app_state, get_current_settings, get_run_history
 
 _DATASET_DEPENDENT_FIELDS = ("validation_size", "batch_size")
+
+
+def find_problems(state: AppState) -> tuple[Problem, ...]:
+    """Find the problems of the network in the editor, for the dataset and batch size of its recipe."""
+    architecture, recipe = state.editor.architecture, state.editor.recipe
+    limits = get_scheduler().limits.compute_model_limits(recipe)
+    return validate(architecture, limits, resolve_dataset(recipe, architecture))
 
 
 def is_active(run: Run | None) -> bool:
@@ -44,6 +53,63 @@ def can_continue(state: AppState, run: Run | None, history: History) -> bool:
     return same_recipe and run.record.architecture.is_equal_except_dropout_rates(state.editor.architecture)
 
 
+def count_epochs_to_continue(state: AppState, run: Run | None, history: History) -> int | None:
+    """Return the epochs with which the attached run, which is completed, trains one more; None if it cannot."""
+    if run is None or history.status != "completed":
+        return None
+    epochs = int(history.epoch) + 1
+    with suppress(PlaygroundError):
+        recipe = state.editor.recipe.replace(epochs=epochs)
+        get_scheduler().limits.check_epochs(recipe)
+        is_same_recipe = run.record.recipe.is_equal_except_live_hyperparameters(recipe)
+        is_same_network = run.record.architecture.is_equal_except_dropout_rates(state.editor.architecture)
+        if is_same_recipe and is_same_network and can_control(run) and run.can_resume(history, epochs=epochs):
+            return epochs
+    return None
+
+
+def find_transfer_error(state: AppState) -> PlaygroundError | None:
+    """Return the reason why the network in the editor cannot start from the chosen run; None if it can."""
+    parent = state.editor.find_parent_run()
+    if parent is None:
+        return None
+    try:
+        return _find_transfer_error(parent, state.editor.architecture, state.editor.recipe)
+    except PlaygroundError as error:
+        return error
+
+
+@cached(max_bytes=2**16)
+def _find_transfer_error(parent: Run, architecture: Architecture, recipe: Recipe) -> PlaygroundError | None:
+    try:
+        prepare_transferred_state(parent, get_last_snapshot_step(parent), architecture, recipe)
+    except PlaygroundError as error:
+        return error
+    return None
+
+
+_PENDING_WORDS: dict[RunStatus, str] = {"training": "resuming", "paused": "pausing", "stopped": "stopping"}
+
+
+def describe_status(state: AppState, run: Run, history: History) -> str:
+    """Describe the status of a run in a word or two: also of a queued one, and of one that was asked to change."""
+    position = get_scheduler().get_queue_position(run.id)
+    if position:
+        return f"queued, position {position}"
+    if get_scheduler().is_starting(run.id):
+        return "starting"
+    if history.status == "waiting":
+        return "not started"
+    pending = state.training.get_pending_status(history.status) if run.id == state.training.run_id else None
+    return _PENDING_WORDS[pending] if pending else history.status
+
+
+def continue_training(epochs: int) -> None:
+    """Continue the attached run up to this number of epochs."""
+    set_recipe_field("epochs", epochs)
+    start_or_resume()
+
+
 def start_or_resume(batches: int | None = None) -> None:
     """Resume the attached run if possible, else start a new one; ``batches`` limits how many are trained."""
     state = get_app_state()
@@ -55,6 +121,8 @@ def start_or_resume(batches: int | None = None) -> None:
             # The browser may send an earlier click together with the next one: only a paused run is resumed.
             if history.status == "paused":
                 _send_command(run, TrainSteps(batches=batches) if batches else Resume())
+                if batches is None:
+                    state.training.request("training")
         elif run and can_continue(state, run, history):
             get_scheduler().resume(
                 run.id,
@@ -100,13 +168,16 @@ def start_transfer_comparison() -> None:
 
 def pause() -> None:
     """Pause the attached run."""
-    if get_run_history(get_app_state().training.find_run()).status == "training":
+    state = get_app_state()
+    if get_run_history(state.training.find_run()).status == "training":
         _send_to_attached_run(Pause())
+        state.training.request("paused")
 
 
 def stop() -> None:
     """Stop the attached run; it saves a checkpoint."""
     _send_to_attached_run(Stop())
+    get_app_state().training.request("stopped")
 
 
 def reset() -> None:
@@ -122,9 +193,35 @@ def set_recipe_field(name: str, value: Any) -> None:
     _update_recipe({name: value.model_dump(mode="json") if hasattr(value, "model_dump") else value})
 
 
+def replace_recipe(recipe: Recipe) -> None:
+    """Replace the recipe in the editor, say what changed, and allow to undo it."""
+    state = get_app_state()
+    before = state.editor.recipe
+    state.set_architecture(state.editor.architecture, recipe)
+    state.editor.changed_settings = _describe_changes(before, state.editor.recipe)
+
+
+def _describe_changes(before: Recipe, after: Recipe) -> str:
+    """Describe the settings that an edit changed beside the dataset: ``batch size 64 → 7, optimizer``."""
+    changes = []
+    for name, value in after:
+        old = getattr(before, name)
+        if name == "dataset" or value == old:
+            continue
+        is_plain = isinstance(value, int | float | None) and isinstance(old, int | float | None)
+        values = f" {_format_setting(old)} → {_format_setting(value)}" if is_plain else ""
+        changes.append(f"{name.replace('_', ' ')}{values}")
+    return ", ".join(changes)
+
+
+def _format_setting(value: float | None) -> str:
+    return "none" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 def apply_preset(preset: ArchitecturePreset) -> None:
     """Load a preset's network, and its recipe if it has one; other networks are adapted to the current dataset."""
     state = get_app_state()
+    recipe_before = state.editor.recipe
     previous = ARCHITECTURE_PRESETS.get(state.editor.preset_name or "")
     active = is_active(state.training.find_run())
     recipe = None if active else preset.recipe
@@ -136,6 +233,7 @@ def apply_preset(preset: ArchitecturePreset) -> None:
             recipe = _make_default_recipe(dataset.name)  # the previous preset's recipe was chosen for its network
     state.set_architecture(architecture, recipe)
     state.editor.preset_name, state.editor.open_layer_id = preset.name, None
+    state.editor.changed_settings = _describe_changes(recipe_before, state.editor.recipe)
 
 
 def _make_default_recipe(dataset: str) -> Recipe | None:
@@ -148,6 +246,7 @@ def switch_dataset(name: str) -> None:
     """Switch the dataset; the network's input and output and the recipe are adapted to it."""
     state = get_app_state()
     try:
+        recipe_before = state.editor.recipe
         dataset = find_dataset(name)
         requested = _get_requested_recipe(state).replace(dataset=name)
         fitted = fit_recipe_to_dataset(requested)
@@ -155,6 +254,7 @@ def switch_dataset(name: str) -> None:
         state.set_architecture(
             state.editor.architecture.adapt_to_images(dataset.input_shape, len(dataset.class_names)), fitted
         )
+        state.editor.changed_settings = _describe_changes(recipe_before, state.editor.recipe)
     except PlaygroundError as error:
         state.editor.error = error
 

@@ -1,9 +1,11 @@
 """State of each page in one browser session: plain values, kept when the user changes pages."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from playground.core.architecture import Architecture
+from playground.core.history import RunStatus
 from playground.core.recipe import Recipe
 from playground.engine.data.custom.archive import SkippedFile
 from playground.engine.data.custom.preview import FolderPreview
@@ -15,6 +17,8 @@ from playground.ui.canvas import CanvasInk, Stroke, read_canvas
 from playground.ui.services import find_run_or_none
 
 _MAX_UNDO_STEPS = 50
+_MAX_PENDING_S = 30.0
+"""Time after which a command counts as lost."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class EditorState:
     """Network and recipe in the editor, with undo.
 
     ``fitted_and_requested_recipe``: a recipe that was reduced to fit its dataset, and the recipe that was asked for.
+    ``changed_settings`` describes settings that the last edit of the network or the dataset changed.
     """
 
     architecture: Architecture
@@ -58,6 +63,7 @@ class EditorState:
     preset_name: str | None = None
     fitted_and_requested_recipe: tuple[Recipe, Recipe] | None = None
     init_from: str | None = None
+    changed_settings: str = ""
     import_result: ImportResult | None = None
     error: Exception | None = None
 
@@ -76,19 +82,19 @@ class EditorState:
             return False
         self.undo_stack = [*self.undo_stack[-_MAX_UNDO_STEPS:], self._apply(entry)]
         self.redo_stack = []
-        self.error = None
+        self.error, self.changed_settings = None, ""
         return True
 
     def undo(self) -> None:
         """Undo the last edit."""
-        self.error = None
+        self.error, self.changed_settings = None, ""
         if self.undo_stack:
             *self.undo_stack, entry = self.undo_stack
             self.redo_stack = [*self.redo_stack, self._apply(entry)]
 
     def redo(self) -> None:
         """Redo the edit that was undone last."""
-        self.error = None
+        self.error, self.changed_settings = None, ""
         if self.redo_stack:
             *self.redo_stack, entry = self.redo_stack
             self.undo_stack = [*self.undo_stack, self._apply(entry)]
@@ -106,11 +112,13 @@ class EditorState:
 class TrainingState:
     """The attached run, whose training the Playground page shows, and the fork form.
 
-    ``known_settings``: network and recipe of the run when the editor last took them over.
+    ``known_settings``: network and recipe of the run when the editor last took them over. ``requested_status``: status
+    that a command of this page will lead to, and the time of the command.
     """
 
     run_id: str | None = None
     known_settings: tuple[Architecture, Recipe] | None = None
+    requested_status: tuple[RunStatus, float] | None = None
     error: Exception | None = None
     fork_error: Exception | None = None
     fork_step: int | None = None
@@ -119,6 +127,25 @@ class TrainingState:
     def find_run(self) -> Run | None:
         """Read the attached run from disk; None without one, or where it was deleted."""
         return find_run_or_none(self.run_id)
+
+    def request(self, status: RunStatus) -> None:
+        """Remember the status that a command will lead to."""
+        self.requested_status = (status, time.monotonic())
+
+    def is_stopping(self, status: RunStatus) -> bool:
+        """True from a request to stop until the run has ended."""
+        return self.get_pending_status(status) == "stopped"
+
+    def get_pending_status(self, status: RunStatus) -> RunStatus | None:
+        """Return the requested status until the run has reached it; None if nothing is pending."""
+        if self.requested_status is None:
+            return None
+        requested, requested_at = self.requested_status
+        is_reached = status == requested or status not in ("training", "paused")
+        if is_reached or time.monotonic() - requested_at > _MAX_PENDING_S:
+            self.requested_status = None
+            return None
+        return requested
 
 
 @dataclass

@@ -6,19 +6,24 @@ import streamlit as st
 
 from playground.engine.model.device import list_available_devices
 from playground.engine.paths import find_bundled
+from playground.engine.runs.record import PRETRAINED
+from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.ui import html
+from playground.ui.actions import describe_status
 from playground.ui.canvas import CANVAS_CSS
 from playground.ui.pages.data.page import render_data_page
 from playground.ui.pages.inspect.page import render_inspect_page
 from playground.ui.pages.mistakes.page import render_mistakes_page
 from playground.ui.pages.playground.page import render_playground_page
 from playground.ui.pages.runs.page import render_runs_page
-from playground.ui.services import get_scheduler
+from playground.ui.services import find_run_or_none, get_scheduler
 from playground.ui.shortcuts import render_shortcuts_popover
 from playground.ui.state import get_app_state, get_run_history
 
-_STATUS_INTERVAL_S = 2.0
+_INSPECTING_PAGES = ("inside", "mistakes")
+"""Paths of the pages that show the run chosen on them."""
+_STATUS_INTERVAL_S = 1.0
 
 
 def render_app() -> None:
@@ -36,7 +41,7 @@ def render_app() -> None:
     st.session_state["pages"] = pages
     page = st.navigation(list(pages.values()), position="top")
     try:
-        _render_status()
+        _render_status(page.url_path)
         render_shortcuts_popover()
         _render_notice()
         page.run()
@@ -46,22 +51,27 @@ def render_app() -> None:
         html.render_error(error)
 
 
-def _render_status() -> None:
-    """Render the status of the attached run; while it is active, the status refreshes itself on every page."""
-    run = get_app_state().training.find_run()
+def _render_status(page_path: str) -> None:
+    """Render name and status of the run that the page shows, and put its id into the address."""
+    state = get_app_state()
+    run_id = state.get_viewed_run_id(follows_inspect=page_path in _INSPECTING_PAGES)
+    run = find_run_or_none(run_id)
+    state.show_in_address(run.id if run else None)
     is_live = run is not None and (get_scheduler().is_active(run.id) or run.is_live())
-    st.fragment(_render_status_text, run_every=_STATUS_INTERVAL_S if is_live else None)()
+    # A fragment: while a run trains, most of the page is not rendered again.
+    st.fragment(_render_status_line, run_every=_STATUS_INTERVAL_S if is_live else None)(run)
 
 
-def _render_status_text() -> None:
-    run = get_app_state().training.find_run()
+def _render_status_line(run: Run | None) -> None:
     if run is None:
         text = f"No run · {', '.join(list_available_devices())}"
+    elif run.id == PRETRAINED:
+        text = "Pretrained model"
     else:
         history = get_run_history(run)
         start = history.start_event
         device = f" · {start.device}, {start.precision}" if start else ""
-        text = f"{run.record.name} · {history.status}{device}"
+        text = f"{run.record.name} · {describe_status(get_app_state(), run, history)}{device}"
     st.html(f'<div class="pg-status">{escape(text)}</div>')
 
 

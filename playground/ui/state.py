@@ -12,6 +12,7 @@ from playground.core.history import History
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.core.share_link import decode_link
+from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError, RecipeError, UnknownNameError
 from playground.ui.page_states import (
@@ -117,6 +118,17 @@ class AppState:
             )
         return before != (self.editor.architecture, self.editor.recipe)
 
+    def get_viewed_run_id(self, *, follows_inspect: bool) -> str | None:
+        """Return the id of the run that a page shows: the attached one, or on Inspect and Mistakes the chosen one."""
+        return (self.inspect.run_id if follows_inspect else None) or self.training.run_id
+
+    def show_in_address(self, run_id: str | None) -> None:
+        """Put the id of a run into the page's address; a new session on this address shows the same."""
+        if run_id in (None, PRETRAINED):
+            st.query_params.pop("run", None)
+        elif st.query_params.get("run") != run_id:
+            st.query_params["run"] = run_id
+
     def detach(self) -> None:
         """Show no run; the run itself is kept."""
         self.training.run_id = None
@@ -132,9 +144,6 @@ def get_app_state() -> AppState:
     if _STATE_KEY not in st.session_state:
         st.session_state[_STATE_KEY] = _create_state()
     state: AppState = st.session_state[_STATE_KEY]
-    run_id = state.training.run_id
-    if run_id and st.query_params.get("run") != run_id:
-        st.query_params["run"] = run_id  # Streamlit drops it at every page change
     return state
 
 
@@ -162,7 +171,7 @@ def _create_state() -> AppState:
     link = st.query_params.get("net")
     if link:
         _load_share_link(state, link)
-    elif linked_run and linked_run.id != state.training.run_id:
+    elif linked_run and linked_run.id not in (state.training.run_id, state.inspect.run_id):
         state.attach(linked_run)
     elif not known and active_runs:
         state.attach(active_runs[0])

@@ -605,7 +605,7 @@ def test_transfer_comparison_is_shown_when_both_runs_are_done(app: AppTest) -> N
     scratch_result = tested.model_copy(update={"accuracy": 0.85})
     scratch.log_path.write_bytes(b"".join(map(serialize_event, (make_batch(5, 0.5), scratch_result, ended))))
     app.run()
-    assert "90.0% with transferred weights, 85.0% from scratch (Mine: from scratch): +5.0" in html_of(app)
+    assert "90.00% with transferred weights, 85.00% from scratch (Mine: from scratch): +5.0" in html_of(app)
     assert not app.exception
 
 

@@ -31,6 +31,12 @@ class LogReader:
         history.status = self.run.determine_phase(history)
         return history
 
+    def is_over(self) -> bool:
+        """Check whether the last event is the end of the run."""
+        with self._lock:
+            self._read_new_events()
+            return self._history.is_over
+
     def _read_new_events(self) -> None:
         try:
             log = self.run.log_path.open("rb")

@@ -27,11 +27,12 @@ def check_training_config(architecture: Architecture, recipe: Recipe) -> None:
     if recipe.batch_size > images:
         raise make_batch_size_error(recipe.batch_size, images)
     _check_batch_norm(architecture, recipe)
-    if architecture.classes != len(dataset.class_names):
+    count = len(dataset.class_names)
+    if architecture.classes != count:
         raise RecipeError(
-            f"The network has {architecture.classes} outputs; {dataset.title} has {len(dataset.class_names)} classes.",
+            f'The network has {architecture.classes} outputs; "{dataset.title}" has {count} classes.',
             expected="One output per class of the dataset.",
-            fix=f'Set "classes" to {len(dataset.class_names)}.',
+            fix=f'Set "classes" to {count}.',
         )
 
 

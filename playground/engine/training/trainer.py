@@ -315,7 +315,8 @@ class Trainer:
         self._running_since = self._clock()
         self._running_metrics.start_interval()
         if not isinstance(command, events.Stop):
-            yield self._make_event(events.Resumed)
+            batches = command.batches if isinstance(command, events.TrainSteps) else None
+            yield self._make_event(events.Resumed, batches=batches)
         return command
 
     def _handle_save_or_update(self, command: events.Command) -> Iterator[events.Event]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -24,12 +25,16 @@ class QueuedRun:
 
 @dataclass
 class ActiveRun:
-    """A run in a slot; ``worker`` is None while it starts, and ``late_commands`` wait for it."""
+    """A run in a slot; ``worker`` is None while it starts, and ``late_commands`` wait for it.
+
+    ``started_at``: time on the monotonic clock at which it got the slot.
+    """
 
     run: Run
     initial_log_size: int | None = None
     worker: WorkerHandle | None = None
     late_commands: list[Command] = field(default_factory=list)
+    started_at: float = field(default_factory=time.monotonic)
 
 
 class RunQueue:

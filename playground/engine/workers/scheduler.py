@@ -6,6 +6,7 @@ All pages share it. A page that is closed, reloaded or disconnected changes noth
 import atexit
 import logging
 import threading
+import time
 from typing import Any
 
 from playground.core.architecture import Architecture
@@ -14,7 +15,7 @@ from playground.core.recipe import Recipe
 from playground.core.summary import summarize
 from playground.core.validation import validate
 from playground.engine.data.custom.drawings import LabeledDrawing
-from playground.engine.data.dataset_lookup import ensure_available
+from playground.engine.data.dataset_lookup import ensure_available, resolve_dataset
 from playground.engine.runs.finetune import create_finetuning_run, make_finetuning_recipe
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.log_reader import LogReader
@@ -32,6 +33,7 @@ from playground.engine.workers.run_log import LogReaderCache, get_log_size, log_
 from playground.engine.workers.run_queue import ActiveRun, QueuedRun, RunQueue
 from playground.errors import ArchitectureError, StorageError, WorkerError
 
+_EXIT_TIMEOUT_S, _EXIT_POLL_S = 10.0, 0.02
 _logger = logging.getLogger(__name__)
 
 
@@ -100,6 +102,7 @@ class Scheduler:
         """
         run = find_run(run_id)
         check_owner(run, user)
+        self._wait_for_ended_worker(run.id)
         with self._queue.reserve(user, run.id):
             if run.is_live():
                 raise StorageError(f"Run {run.id} is training already.")
@@ -157,7 +160,8 @@ class Scheduler:
             log_end(run, self.get_log_reader(run).read_history(), "stopped")
 
     def _check_training_config(self, architecture: Architecture, recipe: Recipe) -> None:
-        problems = validate(architecture, self.limits.compute_model_limits(recipe))
+        dataset = resolve_dataset(recipe, architecture)
+        problems = validate(architecture, self.limits.compute_model_limits(recipe), dataset)
         if problems:
             raise ArchitectureError("This network cannot be trained yet.", expected=str(problems[0]))
         self.limits.check_epochs(recipe)
@@ -182,15 +186,22 @@ class Scheduler:
     # Status
 
     def is_active(self, run_id: str) -> bool:
-        """Check whether a run is training, paused or queued here."""
-        return self._queue.is_active(run_id)
+        """Check whether a run is training, paused or queued here; its process may outlive the end of the run."""
+        active_run = self._queue.find_active(run_id)
+        if active_run is None:
+            return self._queue.is_active(run_id)
+        return self.is_starting(run_id) or not self.get_log_reader(active_run.run).is_over()
 
     def is_starting(self, run_id: str) -> bool:
         """Check whether a run has a slot and its worker has not logged an event yet."""
+        return self.get_starting_seconds(run_id) is not None
+
+    def get_starting_seconds(self, run_id: str) -> float | None:
+        """Seconds since a starting run got its slot; None for any other run."""
         active_run = self._queue.find_active(run_id)
-        if active_run is None:
-            return False
-        return active_run.initial_log_size in (None, get_log_size(active_run.run))
+        if active_run is None or active_run.initial_log_size not in (None, get_log_size(active_run.run)):
+            return None
+        return time.monotonic() - active_run.started_at
 
     def get_queue_position(self, run_id: str) -> int | None:
         """Position in the queue, 1 for the next run; None if it does not wait."""
@@ -253,6 +264,12 @@ class Scheduler:
             worker.terminate()
         self._launcher.close()
         atexit.unregister(self.close)
+
+    def _wait_for_ended_worker(self, run_id: str) -> None:
+        """Wait for the process of a run that has ended, which still has its slot for a moment."""
+        give_up_at = time.monotonic() + _EXIT_TIMEOUT_S
+        while self._queue.is_active(run_id) and not self.is_active(run_id) and time.monotonic() < give_up_at:
+            time.sleep(_EXIT_POLL_S)
 
     def _start_or_raise(self, run: Run) -> None:
         error = self._start_queued_runs().get(run.id)

@@ -98,6 +98,7 @@ def render_prediction(model: Model, model_input: ModelInput, input_spec: InputSp
 
 
 def open_inspect_page(state: AppState, run: Run, data: LabeledImages, index: int) -> None:
-    """Open the Inspect page with an image of ``data``, which is a sample of the run's test images."""
+    """Open the attributions of an image of ``data``, which is a sample of the run's test images."""
     state.inspect.open_test_image(find_index(data, index, load_run_test_images(run)), run_id=run.id)
+    state.inspect.view = "Attribution"
     st.switch_page(st.session_state["pages"]["inside"])

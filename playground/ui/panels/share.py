@@ -17,6 +17,7 @@ from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
 from playground.ui import html
+from playground.ui.actions import is_active
 from playground.ui.page_states import ImportResult
 from playground.ui.progress import compute_in_turn
 from playground.ui.services import get_visitor_id
@@ -200,13 +201,12 @@ def _import_network(source: str, parse: Callable[..., ParsedNetwork]) -> None:
     state = get_app_state()
     try:
         imported = parse(input_shape=state.editor.architecture.input, classes=state.editor.architecture.classes)
-        state.set_architecture(imported.architecture, imported.recipe)
-        notes = (
-            f"Imported {len(imported.architecture.layers)} layers.",
-            *imported.notes,
-            *_find_dataset_mismatches(state),
-        )
-        state.editor.import_result = ImportResult(source, notes)
+        is_training = is_active(state.training.find_run())  # its controls change the run, so they keep its settings
+        state.set_architecture(imported.architecture, None if is_training else imported.recipe)
+        notes = [f"Imported {len(imported.architecture.layers)} layers.", *imported.notes]
+        if is_training and imported.recipe:
+            notes.append("Its settings were not taken, since a run is training.")
+        state.editor.import_result = ImportResult(source, (*notes, *_find_dataset_mismatches(state)))
     except PlaygroundError as error:
         state.editor.import_result = ImportResult(source, error=error)
 
@@ -217,7 +217,7 @@ def _find_dataset_mismatches(state: AppState) -> list[str]:
     mismatches = []
     if architecture.classes != len(dataset.class_names):
         mismatches.append(
-            f"It has {architecture.classes} outputs; {dataset.title} has {len(dataset.class_names)} classes."
+            f'It has {architecture.classes} outputs; "{dataset.title}" has {len(dataset.class_names)} classes.'
         )
     if architecture.input.shape != dataset.input_shape:
         mismatches.append(

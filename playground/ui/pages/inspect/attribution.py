@@ -31,6 +31,11 @@ def render_attribution_view(
 ) -> None:
     """Render the attribution of a class's logit to the pixels, by every method, and the counterfactual."""
     prediction = infer(model, model_input.image).prediction
+    if model_input.label not in (None, prediction.top_class):
+        html.render_message(
+            f"Why {class_names[prediction.top_class]}, not {class_names[model_input.label]}? Compare both classes.",
+            severity="warn",
+        )
     target = _choose_class(class_names, prediction.top_class)
     layers = list_cam_layers(model)
     layer_index = row.index if row.index in layers else (layers[-1] if layers else None)

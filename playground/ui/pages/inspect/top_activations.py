@@ -11,6 +11,7 @@ from playground.engine.data.batch import LabeledImages
 from playground.engine.progress import Progress
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
+from playground.interpret.editing import ChannelScale, Edit
 from playground.interpret.evaluation.predictions import load_run_test_images
 from playground.interpret.feature_viz.maximize import (
     OBJECTIVES,
@@ -39,8 +40,21 @@ def render_top_activations_view(
     channel = choose_channel(state, run, row, strongest_channel, key="excites-channel")
     data = load_run_test_images(run)
     top_activations = run_with_progress(find_top_activations(model, data, row.index))
-    _render_top_activations(state, top_activations, data, channel, row, run.get_dataset().class_names)
-    _render_maximization(model, row, channel)
+    inactivity = _explain_inactivity(state.inspect.edits.get(run.id, ()), row.index, channel)
+    _render_top_activations(state, top_activations, data, channel, row, run.get_dataset().class_names, inactivity)
+    _render_maximization(model, row, channel, inactivity)
+
+
+def _explain_inactivity(edits: tuple[Edit, ...], layer_index: int, channel: int) -> str:
+    """Return the likely reason why a channel is 0 for every image."""
+    for edit in edits:
+        if isinstance(edit, ChannelScale) and (edit.layer_index, edit.channel, edit.factor) == (
+            layer_index,
+            channel,
+            0,
+        ):
+            return "you switched it off"
+    return "your edits may be the reason" if edits else "it may be dead"
 
 
 def choose_channel(state: AppState, run: Run, row: LayerSummary, strongest_channel: int, *, key: str) -> int:
@@ -85,6 +99,7 @@ def _render_top_activations(
     channel: int,
     row: LayerSummary,
     class_names: Sequence[str],
+    inactivity: str,
 ) -> None:
     best = top_activations.per_channel[channel]
     html.render_title(
@@ -93,9 +108,7 @@ def _render_top_activations(
         "Click an image to inspect it.",
     )
     if not best or best[0].value == best[-1].value == 0:
-        html.render_message(
-            "This channel is 0 for every test image. Unless you switched it off, it is dead.", severity="warn"
-        )
+        html.render_message(f"This channel is 0 for every test image: {inactivity}.", severity="warn")
         return
     height, width = data.images.shape[2:]
     tiles = [
@@ -115,7 +128,7 @@ def _render_top_activations(
         rerun_fragment_or_page()
 
 
-def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
+def _render_maximization(model: Model, row: LayerSummary, channel: int, inactivity: str) -> None:
     html.render_title("Activation maximization", note="gradient ascent on the image, from faint noise")
     is_output = row.layer_class.is_output
     objectives = [name for name in get_args(Objective) if (name == "class") == is_output]
@@ -136,8 +149,9 @@ def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
             "Parameterization",
             get_args(Parameterization),
             key="dream-parameterisation",
+            format_func=str.capitalize,
             width=150,
-            help="fourier: frequencies, for smoother images. pixel: every pixel independently.",
+            help="Fourier: frequencies, for smoother images. Pixel: every pixel independently.",
         )
         jitter = st.selectbox(
             "Jitter", [0, 1, 2, 4], index=2, key="dream-jitter", width=90, help="Random shift per step, in pixels."
@@ -152,7 +166,7 @@ def _render_maximization(model: Model, row: LayerSummary, channel: int) -> None:
         )
     stored = st.session_state.get("dream")
     if stored and stored[0] == key and stored[1] is not None:
-        _render_maximized_image(stored[1])
+        _render_maximized_image(stored[1], inactivity)
 
 
 def _run_maximization(
@@ -171,10 +185,10 @@ def _run_maximization(
     return result
 
 
-def _render_maximized_image(result: MaximizationResult) -> None:
+def _render_maximized_image(result: MaximizationResult, inactivity: str) -> None:
     alt = f"Generated image, objective {result.score:.4g}"
     st.image(render_image(result.image, size=_IMAGE_SIZE), width=_IMAGE_SIZE, alt=alt)
-    remark = " The channel stays inactive: it may be dead." if result.score <= 0 else ""
+    remark = f" The channel stays inactive: {inactivity}." if result.score <= 0 else ""
     html.render_hint(
         f"Objective: {result.initial_score:.4g} for the noise, {result.score:.4g} for this image after "
         f"{result.steps} steps.{remark}"

@@ -45,7 +45,7 @@ def render_feature_strip(
         clicked = layer_strip(columns, key="strip")
     if clicked:
         inspect = get_app_state().inspect
-        inspect.layer_id, inspect.run_id = clicked, model.run_id
+        inspect.layer_id, inspect.run_id, inspect.input_source = clicked, model.run_id, "Drawing"
         st.switch_page(st.session_state["pages"]["inside"])
 
 

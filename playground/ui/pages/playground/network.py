@@ -12,17 +12,16 @@ from playground.core.layers.shared.base import join_arguments
 from playground.core.shapes import Shape, format_shape
 from playground.core.summary import LayerSummary, Summary, summarize
 from playground.core.validation import Problem, validate
-from playground.engine.data.dataset_lookup import count_training_images, is_available, resolve_dataset
-from playground.engine.training.cost_model import estimate_seconds_per_epoch
+from playground.engine.data.dataset_lookup import is_available, resolve_dataset
 from playground.ui import html
-from playground.ui.actions import is_active, sync_dropout_rates
+from playground.ui.actions import find_problems, is_active, sync_dropout_rates
+from playground.ui.epoch_time import count_epoch_images, estimate_epoch_seconds, format_seconds
 from playground.ui.forms import render_model_form
 from playground.ui.page_states import UndoEntry
 from playground.ui.pages.playground.presets import render_dataset_choice, render_preset_choice, render_preset_note
 from playground.ui.pages.playground.transfer import render_transfer_notice, render_transfer_popover
 from playground.ui.panels.download import render_download_panel
 from playground.ui.panels.share import render_import_popover, render_share_popover
-from playground.ui.services import get_scheduler
 from playground.ui.shortcuts import get_shortcut
 from playground.ui.state import AppState, get_app_state
 
@@ -48,8 +47,9 @@ def _render_panel(previous: tuple[str, str, str | None]) -> None:
         render_preset_choice(state)
         render_dataset_choice(state)
     render_preset_note(state)
+    _render_changed_settings(state)
     summary = summarize(state.editor.architecture)
-    problems = validate(state.editor.architecture, get_scheduler().limits.compute_model_limits(state.editor.recipe))
+    problems = find_problems(state)
     with st.container(gap=None, key="stack"):
         costliest = max([row.multiply_adds for row in summary.layers], default=0)
         _render_input_row(state)
@@ -65,6 +65,18 @@ def _render_panel(previous: tuple[str, str, str | None]) -> None:
         html.render_error(state.editor.error)
     _render_buttons(state)
     _render_totals(summary, state)
+
+
+def _render_changed_settings(state: AppState) -> None:
+    """Render the settings that a preset or a dataset changed, with a button that undoes it."""
+    if not state.editor.changed_settings:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="changed-settings"):
+        html.render_hint(f"Settings changed too: {state.editor.changed_settings}.")
+        can_undo = _can_apply(state, state.editor.undo_stack)
+        st.button(
+            "Undo", key="changed-settings-undo", type="tertiary", on_click=_undo_network_edit, disabled=not can_undo
+        )
 
 
 def _render_input_row(state: AppState) -> None:
@@ -372,17 +384,16 @@ def _find_last_valid_index(state: AppState, layer: Layer) -> int:
 
 
 def _render_totals(summary: Summary, state: AppState) -> None:
-    images = count_training_images(state.editor.recipe, resolve_dataset(state.editor.recipe, state.editor.architecture))
-    seconds = estimate_seconds_per_epoch(
-        summary, state.editor.recipe, images, get_scheduler().reference_images_per_second
-    )
+    architecture, recipe, run = state.editor.architecture, state.editor.recipe, state.training.find_run()
+    seconds = estimate_epoch_seconds(architecture, recipe, run)
     parts = [
         (f"{summary.parameters:,}", "parameters"),
         (_format_count(summary.multiply_adds), "multiply-adds"),
         (format_shape(summary.receptive_field), "receptive field"),
     ]
-    if seconds is not None and summary.layers and images:
-        parts.append((f"{seconds:.0f} s" if seconds >= 1 else "under 1 s", "per epoch"))
+    if seconds is not None:
+        images = count_epoch_images(architecture, recipe, run)
+        parts.append((format_seconds(seconds), f"per epoch of {images:,}" if recipe.limit else "per epoch"))
     st.html(
         '<div class="pg-totals">' + "".join(f"<span><b>{value}</b> {name}</span>" for value, name in parts) + "</div>"
     )

@@ -1,5 +1,6 @@
 """Teach: label drawings and fine-tune the network on them."""
 
+import numpy as np
 import streamlit as st
 
 from playground.engine.cache import cached
@@ -10,11 +11,12 @@ from playground.engine.data.custom.drawings import (
     delete_drawings,
     load_drawings,
 )
+from playground.engine.metrics import format_accuracy
 from playground.engine.runs.initial_state import load_initial_state
 from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
-from playground.errors import PlaygroundError
+from playground.errors import PlaygroundError, StorageError
 from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
 from playground.interpret.model import load_model
 from playground.ui import html
@@ -86,10 +88,11 @@ def _render_buttons(state: AppState, drawings: tuple[LabeledDrawing, ...]) -> No
 
 def render_teach_result(run: Run | None) -> None:
     """Render the test accuracy before and after fine-tuning, once it has finished."""
-    if run is None or run.record.parent is None or not _has_drawings(run.id):
+    history = get_run_history(run)
+    if run is None or run.record.parent is None or history.fork_event or not _has_drawings(run.id):
         return
-    after = get_run_history(run).test
-    if after is not None and get_run_history(run).step == 0:  # edited weights, not trained since
+    after = history.test
+    if after is not None and history.step == 0:  # edited weights, not trained since
         return
     try:
         parent = find_run(run.record.parent)
@@ -101,9 +104,33 @@ def render_teach_result(run: Run | None) -> None:
         html.render_message("Fine-tuning on your drawings …")
     else:
         html.render_message(
-            f"Fine-tuned. Accuracy on {after.size:,} test images: {accuracy:.2%} before, {after.accuracy:.2%} after.",
+            f"Fine-tuned. {_describe_gain(run, parent)} Accuracy on {after.size:,} test images: "
+            f"{format_accuracy(accuracy, after.size)} before, {format_accuracy(after.accuracy, after.size)} after.",
             details={"before": accuracy, "after": after.accuracy},
         )
+
+
+def _describe_gain(run: Run, parent: Run) -> str:
+    """Describe the probability of the drawings' labels before and after fine-tuning."""
+    before, after, labels = _measure_drawings(
+        parent.id, run.record.parent_step or 0, run.id, run.list_snapshot_steps()[-1]
+    )
+    name = f"“{run.get_dataset().class_names[labels[0]]}”" if len(labels) == 1 else "their labels"
+    return f"Your drawings are {name}: {before:.0%} → {after:.0%}."
+
+
+@cached(max_bytes=2**16)
+def _measure_drawings(parent_id: str, parent_step: int, run_id: str, step: int) -> tuple[float, float, tuple[int, ...]]:
+    """Measure the mean probability of the drawings' labels before and after fine-tuning, and list the labels."""
+    run, parent = find_run(run_id), find_run(parent_id)
+    drawings = load_initial_state(run).extra_images
+    if drawings is None:
+        raise StorageError(f"Run {run_id} has no drawings.", fix="Teach the network again.")
+    probabilities = []
+    for model in (load_model(parent, parent_step), load_model(run, step)):
+        evaluation = run_with_progress(predict_dataset(model, drawings.resize(run.record.architecture.input.shape)))
+        probabilities.append(float(evaluation.probabilities[np.arange(evaluation.size), evaluation.labels].mean()))
+    return probabilities[0], probabilities[1], tuple(sorted(set(drawings.labels.tolist())))
 
 
 @cached(max_bytes=2**16)

@@ -11,12 +11,14 @@ from playground.core.events import Suggestion
 from playground.core.history import History
 from playground.core.presets import RECIPE_PRESETS
 from playground.core.recipe import LIVE_HYPERPARAMETERS, Recipe
-from playground.core.validation import validate
+from playground.engine.data.dataset_lookup import fit_recipe_to_dataset
+from playground.engine.metrics import format_accuracy
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.ui import actions, html
 from playground.ui.components.live_chart import live_chart
 from playground.ui.controls import bind
+from playground.ui.epoch_time import estimate_epoch_seconds
 from playground.ui.forms import choose_one, render_model_form
 from playground.ui.pages.playground.fork import render_fork_popover
 from playground.ui.pages.playground.transfer import find_scratch_run, render_transfer_comparison
@@ -30,6 +32,7 @@ CURVE_HEIGHT = 236
 
 PanelState = tuple[str | None, str, bool, float, bool]
 """State that the panel shows: run id, status, is active, refresh interval in seconds, is a comparison run active."""
+_PENDING_REFRESH_INTERVAL_S = 0.25
 
 
 def render_training_panel(state: AppState) -> None:
@@ -61,17 +64,18 @@ def render_training_panel(state: AppState) -> None:
     with status_container:
         render_transfer_comparison(run)
         st.html("<span></span>")  # a fragment may only write into a container that the page itself has written into
-    refresh_interval = _get_refresh_interval(history) if is_live else None
+    refresh_interval = panel_state[3] if is_live else None
     with live_container:
         st.fragment(_render_live_part, run_every=refresh_interval)(panel_state, status_container)
 
 
 def _get_panel_state(run: Run | None, history: History, is_active: bool) -> PanelState:
+    is_pending = get_app_state().training.get_pending_status(history.status) is not None
     return (
         run.id if run else None,
         history.status,
         is_active,
-        _get_refresh_interval(history),
+        _PENDING_REFRESH_INTERVAL_S if is_pending else _get_refresh_interval(history),
         actions.is_active(find_scratch_run(run)),
     )
 
@@ -95,7 +99,7 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
     active = actions.is_active(run)
     if state.sync_with_run() or _get_panel_state(run, history, active) != previous:
         st.rerun()
-    _render_metrics(run, history)
+    _render_metrics(state, run, history)
     with st.container(key="curve", gap=None):
         metrics: tuple[Metric, ...] = ("accuracy", "loss")
         metric = choose_one("Chart", metrics, key="curve-metric", format_label=str.capitalize)
@@ -105,12 +109,17 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
             get_theme(st.context.theme.type),
             revision=run.id if run else "none",
             parent=_find_parent_history(history),
+            has_smoothed_labels=_has_smoothed_labels(run, history),
         )
         live_chart(figure, key="live-curve", height=CURVE_HEIGHT)
     with status_container, st.container(horizontal=True, vertical_alignment="center", gap="small", key="words-line"):
-        _render_status(run, history)
+        _render_status(state, run, history)
         if run and history.last_diagnosis and history.last_diagnosis.suggestion and actions.can_control(run):
             _render_suggestion(state, history.last_diagnosis.suggestion)
+
+
+def _has_smoothed_labels(run: Run | None, history: History) -> bool:
+    return run is not None and run.get_current_recipe(history).label_smoothing > 0
 
 
 def _find_parent_history(history: History) -> NamedHistory | None:
@@ -131,22 +140,26 @@ def _render_suggestion(state: AppState, suggestion: Suggestion) -> None:
             st.rerun()
 
 
-def _render_metrics(run: Run | None, history: History) -> None:
+def _render_metrics(state: AppState, run: Run | None, history: History) -> None:
     validation = history.last_validation
     evaluated = history.test or validation
-    accuracy = f"{evaluated.accuracy:.1%}" if evaluated else "–"
+    accuracy = format_accuracy(evaluated.accuracy, evaluated.size) if evaluated else "–"
     label = (
         f"{evaluated.split.capitalize()} accuracy, {evaluated.size:,} images" if evaluated else "Validation accuracy"
     )
     loss = f"{history.train_loss[-1]:.3f}" if history.train_loss else "–"
+    loss_label = "Training loss, smoothed labels" if _has_smoothed_labels(run, history) else "Training loss"
     speed = f"{history.images_per_second:,.0f}" if history.steps else "–"
     if history.status in ("training", "paused"):
         left = history.remaining_seconds
+        if left is None:  # no batch yet
+            epoch_seconds = estimate_epoch_seconds(state.editor.architecture, state.editor.recipe, run)
+            left = None if epoch_seconds is None else epoch_seconds * history.planned_epochs
         time = _format_duration(left) if left is not None else "–"
-        items = [(accuracy, label), (loss, "Training loss"), (speed, "Images/s"), (time, "Time left")]
+        items = [(accuracy, label), (loss, loss_label), (speed, "Images/s"), (time, "Time left, about")]
     else:
         trained = _format_duration(history.elapsed_s) if history.steps else "–"
-        items = [(accuracy, label), (loss, "Training loss"), (speed, "Images/s"), (trained, "Training time")]
+        items = [(accuracy, label), (loss, loss_label), (speed, "Images/s"), (trained, "Training time")]
     html.render_metrics(items)
 
 
@@ -155,14 +168,20 @@ def _format_duration(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}" if whole < 3600 else f"{whole // 3600}:{whole // 60 % 60:02d} h"
 
 
-def _render_status(run: Run | None, history: History) -> None:
+def _render_status(state: AppState, run: Run | None, history: History) -> None:
     position = get_scheduler().get_queue_position(run.id) if run else None
-    if run is None:
+    starting_seconds = get_scheduler().get_starting_seconds(run.id) if run else None
+    pending = state.training.get_pending_status(history.status)
+    if run is None and actions.find_problems(state):
+        html.render_message("Nothing is trained yet.")
+    elif run is None:
         html.render_message("Press Train to start. Space trains and pauses, S trains one batch.")
     elif position:
         html.render_message(f"Waiting: {position} in the queue.")
-    elif get_scheduler().is_starting(run.id):
-        html.render_message("Starting …")
+    elif starting_seconds is not None:
+        html.render_message("Starting …" if starting_seconds < 2 else f"Starting … {starting_seconds:.0f} s")
+    elif pending:
+        html.render_message(f"{actions.describe_status(state, run, history).capitalize()} …")
     elif history.failure:
         failure = history.failure
         html.render_error(PlaygroundError(failure.what, expected=failure.expected, fix=failure.fix))
@@ -177,6 +196,8 @@ def _render_status(run: Run | None, history: History) -> None:
     else:
         diagnosis = history.end_diagnosis or history.last_diagnosis
         prefix = {"completed": "Done. ", "stopped": "Stopped. ", "paused": "Paused. "}.get(history.status, "")
+        if not _is_run_of_editor(state, run):
+            prefix = f"{run.record.name} ({run.get_dataset().title}), not the settings above: {prefix}"
         message = diagnosis.message if diagnosis else f"Warming up: {history.step:,} batches."
         if not history.step and run.initial_state_path.exists() and history.status == "stopped":
             message = "This run has its initial weights and was not trained yet."
@@ -194,22 +215,39 @@ def _render_status(run: Run | None, history: History) -> None:
 
 def _describe_final_accuracy(history: History) -> str:
     """Describe the validation accuracy of a completed run that has no problem."""
-    accuracies = [evaluated.accuracy for evaluated in history.validation]
+    if not history.validation:
+        return ""
+    accuracies, last = [evaluated.accuracy for evaluated in history.validation], history.validation[-1]
+    accuracy = format_accuracy(last.accuracy, last.size)
     if len(accuracies) > 1 and accuracies[-1] - accuracies[-2] > _MIN_ACCURACY_RISE:
-        return f"Validation accuracy was still rising at the end ({accuracies[-1]:.1%}). More epochs may help."
-    return f"{accuracies[-1]:.1%} of the validation images are classified correctly." if accuracies else ""
+        return f"Validation accuracy was still rising at the end ({accuracy}). More epochs may help."
+    return f"{accuracy} of the validation images are classified correctly."
+
+
+def _is_run_of_editor(state: AppState, run: Run) -> bool:
+    """True if the editor holds the network and the settings that the run was started with."""
+    is_same_network = run.record.architecture.is_equal_except_dropout_rates(state.editor.architecture)
+    return is_same_network and run.record.recipe.is_equal_except_live_hyperparameters(state.editor.recipe)
 
 
 # Controls
 
 
 def _render_controls(state: AppState, run: Run | None, history: History, *, is_active: bool) -> None:
-    problems = validate(state.editor.architecture, get_scheduler().limits.compute_model_limits(state.editor.recipe))
+    problems = actions.find_problems(state)
+    transfer_error = None if problems else actions.find_transfer_error(state)
     can_control = actions.can_control(run)
     is_training = is_active and history.status == "training"
     is_paused = is_active and history.status == "paused"
     can_continue = is_active or actions.can_continue(state, run, history)
-    is_blocked = (bool(problems) and not can_continue) or (is_active and not (is_paused and can_control))
+    is_pending = state.training.get_pending_status(history.status) is not None
+    more_epochs = actions.count_epochs_to_continue(state, run, history)
+    is_blocked = (bool(problems or transfer_error) and not can_continue) or (
+        is_active and not (is_paused and can_control and not is_pending)
+    )
+    start_label = (
+        "Resume" if can_continue and history.status != "waiting" else "Train again" if more_epochs else "Train"
+    )
     with st.container(horizontal=True, gap="small", key="controls"):
         if is_training:
             st.button(
@@ -218,16 +256,25 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
                 type="primary",
                 shortcut=get_shortcut("Space"),
                 on_click=actions.pause,
-                disabled=not can_control,
+                disabled=not can_control or is_pending,
             )
         else:
             st.button(
-                "Resume" if can_continue and history.status != "waiting" else "Train",
+                start_label,
                 key="train-start",
                 type="primary",
                 shortcut=get_shortcut("Space"),
                 on_click=actions.start_or_resume,
                 disabled=is_blocked,
+                help="Start a new run from scratch." if more_epochs and not can_continue else None,
+            )
+        if more_epochs and not can_continue:
+            st.button(
+                "1 more epoch",
+                key="train-continue",
+                on_click=actions.continue_training,
+                args=(more_epochs,),
+                help=f"Continue this run to {more_epochs} epochs.",
             )
         st.button(
             "Step",
@@ -242,7 +289,7 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
             "Stop",
             key="train-stop",
             on_click=actions.stop,
-            disabled=not is_active or not can_control,
+            disabled=not is_active or not can_control or state.training.is_stopping(history.status),
             help="End the run and save a checkpoint. You can resume it later.",
         )
         st.button(
@@ -265,12 +312,12 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
 
 def _render_recipe_choice(state: AppState, *, disabled: bool) -> None:
     dataset = state.editor.recipe.dataset  # presets keep the dataset
-    presets = {name: preset.recipe.replace(dataset=dataset) for name, preset in RECIPE_PRESETS.items()}
+    presets = {name: _fit_preset(preset.recipe, dataset) for name, preset in RECIPE_PRESETS.items()}
     current = next((name for name, recipe in presets.items() if recipe.digest == state.editor.recipe.digest), "own")
 
     def store_choice(name: str) -> None:
         if name != "own":
-            get_app_state().editor.recipe = presets[name]
+            actions.replace_recipe(presets[name])
 
     st.selectbox(
         "Recipe",
@@ -280,8 +327,16 @@ def _render_recipe_choice(state: AppState, *, disabled: bool) -> None:
         disabled=disabled,
         label_visibility="collapsed",
         help="\n\n".join(f"**{preset.title}**: {preset.description}" for preset in RECIPE_PRESETS.values()),
+        filter_mode=None,  # a key pressed after the choice must not empty the box
         width=140,
     )
+
+
+def _fit_preset(recipe: Recipe, dataset: str) -> Recipe:
+    try:
+        return fit_recipe_to_dataset(recipe, dataset=dataset)
+    except PlaygroundError:  # the dataset is missing
+        return recipe.replace(dataset=dataset)
 
 
 def _render_hyperparameters(state: AppState, *, is_active: bool) -> None:

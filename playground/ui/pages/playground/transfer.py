@@ -4,13 +4,20 @@ import streamlit as st
 
 from playground.core.summary import summarize
 from playground.engine.data.dataset_lookup import MIN_STEPS_PER_EPOCH, resolve_dataset
+from playground.engine.metrics import format_accuracy
 from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import list_runs
 from playground.engine.runs.run import Run
 from playground.engine.runs.transfer import find_transferable_weights, get_last_snapshot_step
 from playground.errors import PlaygroundError
 from playground.ui import html
-from playground.ui.actions import is_active, set_recipe_field, start_transfer_comparison
+from playground.ui.actions import (
+    find_problems,
+    find_transfer_error,
+    is_active,
+    set_recipe_field,
+    start_transfer_comparison,
+)
 from playground.ui.controls import bind, render_number
 from playground.ui.services import get_pretrained
 from playground.ui.state import AppState, get_app_state, get_current_settings, get_run_history
@@ -46,6 +53,7 @@ def render_transfer_popover(state: AppState) -> None:
             key="transfer-both",
             type="primary",
             on_click=start_transfer_comparison,
+            disabled=bool(find_problems(state)) or find_transfer_error(state) is not None,
             help="Trains two runs with the same recipe: first with the transferred weights, then from scratch.",
         )
 
@@ -58,7 +66,10 @@ def render_transfer_notice(state: AppState) -> None:
         return
     layers = f"{frozen} layer{'s' if frozen > 1 else ''}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="transfer-line"):
-        if parent is not None:
+        error = find_transfer_error(state)
+        if error is not None:
+            html.render_error(error)
+        elif parent is not None:
             note = f", with {layers} frozen" if frozen else ""
             html.render_hint(f"The next run starts from the weights of {parent.record.name}{note}.")
         else:
@@ -99,12 +110,13 @@ def render_transfer_comparison(run: Run | None) -> None:
     if scratch is None or after is None:
         return
     before = get_run_history(scratch).test
+    transferred = f"{format_accuracy(after.accuracy, after.size)} with transferred weights"
     if before is None:
-        html.render_message(f"{after.accuracy:.1%} with transferred weights. Now training the same from scratch …")
+        html.render_message(f"{transferred}. Now training the same from scratch …")
         return
     points = (after.accuracy - before.accuracy) * 100
     html.render_message(
-        f"{after.accuracy:.1%} with transferred weights, {before.accuracy:.1%} from scratch "
+        f"{transferred}, {format_accuracy(before.accuracy, before.size)} from scratch "
         f"({scratch.record.name}): {points:+.1f} points.",
         details={"transferred": after.accuracy, "scratch": before.accuracy},
     )

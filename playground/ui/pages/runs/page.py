@@ -1,8 +1,10 @@
 """Runs page: table of all runs, comparison of their curves, and actions on one run."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
@@ -18,6 +20,8 @@ from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.export.targets import ExportSource
 from playground.ui import html
+from playground.ui.actions import describe_status
+from playground.ui.components.live_chart import live_chart
 from playground.ui.panels.share import render_export_buttons
 from playground.ui.services import get_requester_id, get_scheduler
 from playground.ui.state import get_app_state, get_run_history
@@ -40,9 +44,24 @@ def render_runs_page() -> None:
     if not selected:
         html.render_hint("Select a run with the box at the left of its row.")
         return
-    if len(selected) == 1:
-        _render_actions(selected[0])
+    _render_actions(_choose_acted_run(selected))
     _render_comparison(selected)
+
+
+def _choose_acted_run(selected: list[Run]) -> Run:
+    """Choose the run that the buttons act on, if several are selected."""
+    if len(selected) == 1:
+        return selected[0]
+    names = {run.id: run.record.name for run in selected}
+    chosen_id = st.pills(
+        "Run for the buttons below",
+        list(names),
+        key="runs-acted-" + "-".join(names),
+        default=selected[0].id,
+        required=True,
+        format_func=lambda run_id: names[run_id],
+    )
+    return next(run for run in selected if run.id == (chosen_id or selected[0].id))
 
 
 def _choose_runs(runs: list[Run]) -> list[Run]:
@@ -80,20 +99,28 @@ def _make_row(run: Run) -> dict[str, Any]:
     architecture = run.record.architecture
     presets = _map_preset_titles(architecture.input.shape, architecture.classes)
     network = presets.get(architecture.freeze_up_to(-1).digest, "Custom")
-    queue_position = get_scheduler().get_queue_position(run.id)
     return {
         "Name": run.record.name,
         "Network": network,
         "Dataset": run.get_dataset().title,
-        "Status": f"queued, position {queue_position}" if queue_position else _describe_status(run, summary["status"]),
+        "Status": describe_status(get_app_state(), run, get_run_history(run)),
         "Validation": _to_percent(summary["validation_accuracy"]),
         "Test": _to_percent(summary["test_accuracy"]),
         "Parameters": summarize(run.record.architecture).parameters,
         "Epochs": summary["epochs"],
         "Seconds": summary["seconds"],
-        "Started": run.record.created[:16].replace("T", " "),
+        "Started": _format_time(run.record.created),
         "ID": run.id,
     }
+
+
+def _format_time(created: str) -> str:
+    """Format a time in the time zone of the browser."""
+    try:
+        zone = ZoneInfo(st.context.timezone or "UTC")
+        return f"{datetime.fromisoformat(created).astimezone(zone):%Y-%m-%d %H:%M}"
+    except (ValueError, ZoneInfoNotFoundError):  # a record edited by hand; a zone that this machine does not know
+        return created[:16].replace("T", " ")
 
 
 def _to_percent(fraction: float | None) -> float | None:
@@ -113,10 +140,6 @@ def _describe_parent(run: Run, run_names: dict[str, str]) -> str:
     """Describe the run and step that a run was forked from; empty for a run without a parent."""
     parent, step = run.record.parent, run.record.parent_step
     return f"{run_names.get(parent, parent)}, step {step:,}" if parent and step is not None else ""
-
-
-def _describe_status(run: Run, phase: str) -> str:
-    return "not started" if phase == "waiting" and not get_scheduler().is_active(run.id) else phase
 
 
 def _render_actions(run: Run) -> None:
@@ -174,5 +197,5 @@ def _render_comparison(runs: list[Run]) -> None:
     metric = st.segmented_control("Chart", ["accuracy", "loss"], key="runs-metric", default="accuracy", required=True)
     histories = [NamedHistory(run.record.name, get_run_history(run)) for run in runs]
     figure = make_comparison_figure(histories, cast(Metric, metric or "accuracy"), get_theme(st.context.theme.type))
-    st.plotly_chart(figure, key="runs-curves", height=380, theme=None, config={"displayModeBar": False})
+    live_chart(figure, key="runs-curves", height=380)
     html.render_hint("Thick lines: validation. Thin lines: training, per batch.")
