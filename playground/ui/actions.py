@@ -12,6 +12,7 @@ from playground.core.validation import Problem, validate
 from playground.engine.cache import cached
 from playground.engine.data.dataset_lookup import find_dataset, fit_recipe_to_dataset, resolve_dataset
 from playground.engine.runs.initial_state import load_initial_state
+from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.transfer import get_last_snapshot_step, prepare_transferred_state
 from playground.errors import PlaygroundError
@@ -74,15 +75,18 @@ def find_transfer_error(state: AppState) -> PlaygroundError | None:
     if parent is None:
         return None
     try:
-        return _find_transfer_error(parent, state.editor.architecture, state.editor.recipe)
+        step = get_last_snapshot_step(parent)
+        return _find_transfer_error(parent.id, step, state.editor.architecture, state.editor.recipe)
     except PlaygroundError as error:
         return error
 
 
 @cached(max_bytes=2**16)
-def _find_transfer_error(parent: Run, architecture: Architecture, recipe: Recipe) -> PlaygroundError | None:
+def _find_transfer_error(
+    parent_id: str, step: int, architecture: Architecture, recipe: Recipe
+) -> PlaygroundError | None:
     try:
-        prepare_transferred_state(parent, get_last_snapshot_step(parent), architecture, recipe)
+        prepare_transferred_state(find_run(parent_id), step, architecture, recipe)
     except PlaygroundError as error:
         return error
     return None

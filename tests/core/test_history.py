@@ -55,6 +55,8 @@ failed = at(RunFailed, what="The loss is not a number.")
         ([started(), step(1)], "training"),
         ([started(), at(Paused)], "paused"),
         ([started(), at(Paused), at(Resumed)], "training"),
+        ([started(), at(Paused), at(Resumed, batches=5)], "training"),
+        ([started(), at(Paused), at(Resumed, batches=1)], "paused"),
         ([started(), at(Paused), step(2)], "paused"),
         ([started(), at(Paused), ended["stopped"]], "stopped"),
         ([started(), ended["completed"]], "completed"),

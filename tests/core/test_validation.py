@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture, InputShape
+from playground.core.datasets import Dataset
 from playground.core.layers import (
     AvgPool2d,
     BatchNorm,
@@ -310,3 +311,24 @@ def test_format_bytes() -> None:
         "999 MB",
         "2.5 GB",
     ]
+
+
+def test_outputs_of_another_number_of_classes_than_the_dataset_are_a_problem_of_the_output() -> None:
+    shapes = Dataset("own:shapes", "shapes", (1, 28, 28), ("circle", "cross", "square"), 90, 9, "")
+    for architecture in (
+        get_architecture_preset("tiny").architecture,
+        Architecture(classes=10, layers=(Flatten(), Output(units=10))),
+        Architecture(classes=10, layers=(Flatten(), Output(units=7))),
+        Architecture(classes=2, layers=(Flatten(), Output(activation="sigmoid"))),
+    ):
+        (problem,) = validate(architecture, dataset=shapes)
+        assert problem.what == f'It has {architecture.classes} outputs; "shapes" has 3 classes.'
+        assert problem.layer_id == architecture.layers[-1].id
+        (fix,) = problem.fixes
+        assert validate(fix.architecture, dataset=shapes) == ()
+        assert fix.architecture.classes == 3
+
+
+def test_classes_of_a_missing_dataset_are_no_problem() -> None:
+    missing = Dataset("own:gone", "a deleted dataset", (1, 28, 28), ("a", "b"), 0, 0, "")
+    assert validate(get_architecture_preset("tiny").architecture, dataset=missing) == ()

@@ -138,7 +138,23 @@ def in_thread(call: Callable[[], object]) -> threading.Thread:
 
 
 def ended(fleet: FakeScheduler, *runs: Run) -> None:
-    until(lambda: not any(fleet.is_active(run.id) for run in runs), TIMEOUT_S, "the slot to be freed")
+    ids = {run.id for run in runs}
+    until(lambda: not ids & fleet.get_worker_pids().keys(), TIMEOUT_S, "the slot to be freed")
+    assert not any(fleet.is_active(run.id) for run in runs)
+
+
+def test_ended_run_is_not_active_while_its_process_ends(make_fleet: Callable[..., FakeScheduler]) -> None:
+    fleet = make_fleet()
+    run = fleet.submit(get_architecture_preset("tiny").architecture, SHORT)
+    assert fleet.is_starting(run.id)
+    append_events(run.log_path, RunEnded(step=3, elapsed_s=1, status="stopped"))
+    assert not fleet.is_active(run.id)
+    assert run.id in fleet.get_worker_pids(), "the process still has its slot"
+    resumed = in_thread(lambda: fleet.resume(run.id))
+    fleet.workers[0].end()
+    resumed.join(TIMEOUT_S)
+    assert len(fleet.workers) == 2
+    assert fleet.is_active(run.id), "starting again, although the log still ends with the end of the run"
 
 
 def test_fake_and_local_launcher_fulfil_the_protocol() -> None:
