@@ -87,7 +87,9 @@ def render_number(
 
     number = value if value is None else type(step)(value)
     arguments = bind(name, number, store, check=check)
-    st.number_input(label, value=None, step=step, format=number_format, **arguments, **widget_options)
+    # A field that may be empty has a button for it, which needs the room of three digits.
+    default: Any = None if is_optional else "min"
+    st.number_input(label, value=default, step=step, format=number_format, **arguments, **widget_options)
     refused_name, reason = st.session_state.get(_REFUSAL_KEY, ("", ""))
     if refused_name == name:
         html.render_refusal(reason)
@@ -112,16 +114,16 @@ def _find_refusal(number: float | None, minimum: float | None, maximum: float | 
     """Return the reason for refusing a number; empty if it is accepted."""
     bounds = _format_bounds(minimum, maximum)
     if number is None:
-        return "" if is_optional else f"Enter a number{bounds and f' {bounds}'}."
+        return "" if is_optional else f"Enter a number, {bounds}." if bounds else "Enter a number."
     is_within = (minimum is None or number >= minimum) and (maximum is None or number <= maximum)
-    return "" if is_within else f"{_format_number(number)} is refused: enter a number {bounds}."
+    return "" if is_within else f"{_format_number(number)} is refused: {bounds}."
 
 
 def _format_bounds(minimum: float | None, maximum: float | None) -> str:
     if minimum is None:
-        return "" if maximum is None else f"up to {_format_number(maximum)}"
+        return "" if maximum is None else f"at most {_format_number(maximum)}"
     if maximum is None:
-        return f"of at least {_format_number(minimum)}"
+        return f"at least {_format_number(minimum)}"
     return f"from {_format_number(minimum)} to {_format_number(maximum)}"
 
 

@@ -365,11 +365,11 @@ def test_number_out_of_bounds_is_refused_beside_its_field(app: AppTest) -> None:
     recipe, layers = before.recipe, before.architecture.layers
     app.button(key="open-conv2d-1").click().run()
     for field, value, reason in (
-        ("recipe-batch_size", 60_000, "60,000 is refused: enter a number from 1 to 8,192."),
-        ("recipe-lr", -3.0, "-3 is refused: enter a number from 1e-06 to 1,000."),
-        ("recipe-limit", 3, "3 is refused: enter a number from 10 to 1,000,000."),
-        ("recipe-optimizer-beta1", 2.0, "2 is refused: enter a number from 0 to 0.9999."),
-        ("field-conv2d-1-stride", 0, "0 is refused: enter a number from 1 to 8."),
+        ("recipe-batch_size", 60_000, "60,000 is refused: from 1 to 8,192."),
+        ("recipe-lr", -3.0, "-3 is refused: from 1e-06 to 1,000."),
+        ("recipe-limit", 3, "3 is refused: from 10 to 1,000,000."),
+        ("recipe-optimizer-beta1", 2.0, "2 is refused: from 0 to 0.9999."),
+        ("field-conv2d-1-stride", 0, "0 is refused: from 1 to 8."),
     ):
         shown = app.number_input(key=field).value
         app.number_input(key=field).set_value(value).run()

@@ -118,7 +118,7 @@ def detect_overfitting(
     severity=10,
     condition="After two epochs and min_steps batches the training accuracy is below max_accuracy, and its mean rose "
     "by less than min_accuracy_gain in the last epoch, unless the learning rate is below the recipe's divided by "
-    "lr_divisor or the validation accuracy is more than max_validation_lead above it.",
+    "lr_divisor, or the validation accuracy is more than max_validation_lead above it or max_gap below it.",
     message="Underfitting: the training accuracy is only {train_accuracy:.1%} and barely rising "
     "({rise:+.1%} in the last epoch). The network is too small or too strongly regularized.",
     thresholds={
@@ -127,6 +127,7 @@ def detect_overfitting(
         "min_accuracy_gain": 0.01,
         "lr_divisor": 10,
         "max_validation_lead": 0.02,
+        "max_gap": _OVERFITTING_GAP,
     },
     suggest=lambda metrics: suggest_less_regularization(metrics.architecture, metrics.recipe),
 )
@@ -145,7 +146,7 @@ def detect_underfitting(
     lead_limit = max(thresholds["max_accuracy"], train_accuracy + thresholds["max_validation_lead"])
     if train_accuracy >= thresholds["max_accuracy"] or metrics.validation_accuracy > lead_limit:
         return None
-    if rise >= thresholds["min_accuracy_gain"]:
+    if rise >= thresholds["min_accuracy_gain"] or metrics.generalization_gap > thresholds["max_gap"]:
         return None
     return RuleMatch(
         {"train_accuracy": train_accuracy, "validation_accuracy": metrics.validation_accuracy, "rise": rise}

@@ -270,21 +270,22 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
             )
         if more_epochs and not can_continue:
             st.button(
-                "1 more epoch",
+                "+1 epoch",
                 key="train-continue",
                 on_click=actions.continue_training,
                 args=(more_epochs,),
                 help=f"Continue this run to {more_epochs} epochs.",
             )
-        st.button(
-            "Step",
-            key="train-step",
-            shortcut=get_shortcut("S"),
-            on_click=actions.start_or_resume,
-            kwargs={"batches": 1},
-            disabled=is_blocked,
-            help="Train one batch, then pause.",
-        )
+        else:
+            st.button(
+                "Step",
+                key="train-step",
+                shortcut=get_shortcut("S"),
+                on_click=actions.start_or_resume,
+                kwargs={"batches": 1},
+                disabled=is_blocked,
+                help="Train one batch, then pause.",
+            )
         st.button(
             "Stop",
             key="train-stop",
