@@ -21,6 +21,7 @@ class Arguments:
             )
         self.call = call
         self.add_note = add_note
+        self.is_shape_dependent = False
         self._unread = dict(zip(names, call.positional, strict=False)) | call.keywords
         self._open_units = open_units
 
@@ -51,7 +52,7 @@ class Arguments:
 
     def read_integer(self, *names: str, default: int | None = None) -> int:
         """Read a whole number."""
-        return self._to_integer(self.pop(*names), names[0], default)
+        return self.to_integer(self.pop(*names), names[0], default)
 
     def read_square(self, *names: str, default: int | None = None) -> int:
         """Read a whole number for both axes, given once or twice."""
@@ -62,7 +63,7 @@ class Arguments:
                 raise UnsupportedCallError(f"has a {names[0]} that differs between height and width")
             value = value[0] if all(isinstance(side, int) for side in value) else None
             default = None
-        return self._to_integer(value, names[0], default)
+        return self.to_integer(value, names[0], default)
 
     def read_units(self, *names: str) -> int:
         """Read the size of a linear layer; that of the last one may be unknown: it is the number of classes."""
@@ -70,14 +71,15 @@ class Arguments:
         if isinstance(value, Unknown) and value.is_absent and self._open_units:
             value = self._open_units
             self.add_note(f"The code does not state the number of classes; {value} is assumed.")
-        return self._to_integer(value, names[0], None)
+        return self.to_integer(value, names[0], None)
 
     def read_expected_size(self, *names: str) -> int | None:
         """Read the size of the input; None if the code does not state it."""
         value = self.pop(*names)
         return value if isinstance(value, int) else None
 
-    def _to_integer(self, value: object, name: str, default: int | None) -> int:
+    def to_integer(self, value: object, name: str, default: int | None = None) -> int:
+        """Return a value as a whole number."""
         value = default if value is None else value
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -122,6 +124,10 @@ class Arguments:
             value = self._unread.pop(name, None)
             if value is not None and value is not False:
                 self.add_note(f"{name} is omitted.")
+
+    def mark_shape_dependent(self) -> None:
+        """Record that the imported layers hold only for this input shape."""
+        self.is_shape_dependent = True
 
     def reject_unread(self) -> None:
         """Reject all arguments that were not read."""

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError, get_call_source
 from playground.code_import.interpreter.values import Call
-from playground.code_import.ops import InputShapeOp, Op, OpTable, PaddingOp, PermuteOp, SoftmaxOp
+from playground.code_import.ops import InputShapeOp, Op, OpTable, PaddingOp, PermuteOp, ScalingOp, SoftmaxOp, SqueezeOp
 from playground.core.json_io import format_validation_error
 from playground.core.layers import Flatten, Layer, Residual
 from playground.core.layers.shared.call_import import LayerImport
@@ -47,11 +47,15 @@ class ArchitectureBuilder:
         self.layers: list[ImportedLayer] = []
         self.notes: list[str] = []
         self.problems: list[str] = []
-        self.declared_input_shape: Shape | None = None
+        self.is_shape_dependent = False
+        """True if a layer was derived from the input shape that the builder was made with."""
+        self.stated_input_shape: tuple[int | None, ...] = (None, None, None)
+        """Channels, height and width of the input; None for what the code leaves open."""
         self._context = context
         self._shape = shape
         self._input_shapes: list[Shape] = []
         self._pending: tuple[PaddingOp | LayerImport | PermuteOp, Call] | None = None
+        self._squeezed_axes = 0
         self._softmax_call: Call | None = None
         self._is_block = used_calls is not None
         self._used_calls: set[Call] = set() if used_calls is None else used_calls
@@ -100,7 +104,10 @@ class ArchitectureBuilder:
             )
         names, reader = self._context.ops[call.name]
         arguments = Arguments(call, names, self.notes.append, self._context.open_units.get(call))
-        pieces = reader(arguments, self._shape)
+        try:
+            pieces = reader(arguments, self._shape)
+        finally:
+            self.is_shape_dependent |= arguments.is_shape_dependent
         arguments.reject_unread()
         if any(isinstance(piece, LayerImport) and piece.layer.has_weights for piece in pieces):
             if call.owner in self._used_calls:
@@ -121,10 +128,15 @@ class ArchitectureBuilder:
 
     def _add_op(self, op: Op, call: Call) -> None:
         match op:
-            case InputShapeOp(shape=shape):
-                self._declare_input_shape(shape)
+            case InputShapeOp():
+                self._declare_input_shape(op)
             case SoftmaxOp():
                 self._softmax_call = call
+            case ScalingOp():
+                if self.layers or self._is_block:
+                    raise UnsupportedCallError("scales values inside of the network")
+            case SqueezeOp(axis=axis):
+                self._squeeze(axis)
             case LayerImport(layer=layer, expected_size=size, needs_flatten=False):
                 self._add_layer(ImportedLayer(self._merge_pending(layer), call, size))
             case _ if self._pending:
@@ -134,12 +146,28 @@ class ArchitectureBuilder:
             case _:
                 self._pending = (op, call)
 
-    def _declare_input_shape(self, shape: Shape) -> None:
-        if (self.layers or self._is_block) and shape != self._shape:
-            raise UnsupportedCallError("states another shape in the middle of the network")
-        if not self.layers:
-            self._shape = shape
-            self.declared_input_shape = shape if is_spatial(shape) else None
+    def _declare_input_shape(self, op: InputShapeOp) -> None:
+        if self.layers or self._is_block:
+            if op.shape != self._shape:
+                raise UnsupportedCallError("states another shape in the middle of the network")
+            return
+        self._shape = op.complete(self._shape)
+        self.stated_input_shape = (
+            tuple(old if new is None else new for new, old in zip(op.shape, self.stated_input_shape, strict=True))
+            if len(op.shape) == 3
+            else (None, None, None)
+        )
+
+    def _squeeze(self, axis: int | None) -> None:
+        """Remove axes of length 1: those that global pooling left, or one that the vector does not have."""
+        if self._pending and isinstance(self._pending[0], LayerImport):
+            pending, call = self._pending[0], self._pending[1]
+            self._squeezed_axes += 2 if axis is None else axis in (2, 3, -1, -2)
+            if self._squeezed_axes == 2:
+                self._pending, self._squeezed_axes = None, 0
+                self._add_layer(ImportedLayer(pending.layer, call, pending.expected_size))
+        elif is_spatial(self._shape) or not self.layers or axis not in (None, 1, -1):
+            raise UnsupportedCallError("removes an axis of the images or of the feature maps")
 
     def _merge_pending(self, layer: Layer) -> Layer:
         """Return the layer merged with the operation that precedes it."""
@@ -149,8 +177,9 @@ class ArchitectureBuilder:
         match pending:
             case PaddingOp(pixels=pixels, is_negative_infinity=is_negative_infinity):
                 value = "negative_infinity" if is_negative_infinity else "zeros"
-                if layer.absorbed_padding == value and getattr(layer, "padding", None) == 0:
-                    return layer.replace(padding=pixels)
+                own = getattr(layer, "padding", None)
+                if layer.absorbed_padding == value and isinstance(own, int):
+                    return layer.replace(padding=own + pixels)
             case LayerImport(layer=completed) if layer.is_view:
                 return completed
             case PermuteOp() if layer.is_view:

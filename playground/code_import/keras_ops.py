@@ -5,21 +5,28 @@ from dataclasses import replace
 from playground.code_import.arguments import Arguments, UnsupportedCallError
 from playground.code_import.interpreter.values import Call, LibraryName, Unknown
 from playground.code_import.ops import (
+    ARITHMETIC_ARGUMENTS,
+    SCALING_REASON,
     InputShapeOp,
     Op,
     OpReader,
     OpTable,
     PaddingOp,
     PermuteOp,
+    ScalingOp,
+    SqueezeOp,
     list_imports,
     make_activation_ops,
     make_activation_reader,
+    make_global_max_pool_ops,
     make_identity_reader,
     make_skip_reader,
+    read_arithmetic,
     read_elu,
     read_leaky_relu,
     read_softmax,
 )
+from playground.core.layers import Flatten
 from playground.core.layers.shared.call_import import CallImport, LayerImport
 from playground.core.shapes import Shape
 
@@ -47,7 +54,7 @@ def _with_common_arguments(reader: OpReader) -> OpReader:
 
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
         stated = _read_input_shape(arguments)
-        pieces = reader(arguments, stated.shape if stated else shape)
+        pieces = reader(arguments, stated.complete(shape) if stated else shape)
         if not arguments.read_flag("trainable"):
             pieces = [_freeze(piece) for piece in pieces]
         arguments.drop_with_note(*_TRAINING_ARGUMENTS)
@@ -75,6 +82,8 @@ def _read_input_shape(arguments: Arguments) -> InputShapeOp | None:
             return InputShapeOp((channels, height, width))
         case [int() as height, int() as width, int() as channels]:
             return InputShapeOp((channels, height, width))
+        case [None, None, int() as channels]:
+            return InputShapeOp((channels, None, None))
         case [int() as height, int() as width]:
             return InputShapeOp((1, height, width))
         case [int() as size]:
@@ -112,7 +121,8 @@ def _make_kind_reader(item: CallImport) -> OpReader:
 
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
         imported = item.read(arguments, shape)
-        return [imported, *(_read_activation_argument(arguments) if item.takes_activation else [])]
+        activation = _read_activation_argument(arguments) if item.takes_activation else []
+        return [imported, *activation] if imported else activation
 
     return read
 
@@ -125,12 +135,52 @@ def _read_relu(arguments: Arguments, shape: Shape) -> list[Op]:
 
 
 def _read_reshape(arguments: Arguments, shape: Shape) -> list[Op]:
-    """Read a reshape of the input; others are not supported."""
-    arguments.set_value("shape", arguments.pop("target_shape"))
-    stated = _read_input_shape(arguments)
-    if stated is None:
-        raise UnsupportedCallError("needs a shape of numbers")
-    return [stated]
+    """Read a reshape that flattens, or that states the input shape."""
+    return _read_target_shape(arguments, arguments.pop("target_shape"))
+
+
+def _read_batch_reshape(arguments: Arguments, shape: Shape) -> list[Op]:
+    """Read ``tf.reshape(x, [-1, 28, 28, 1])``, whose shape begins with the batch."""
+    target = arguments.pop("shape", "newshape")
+    return _read_target_shape(arguments, target[1:] if isinstance(target, list | tuple) else target)
+
+
+def _read_target_shape(arguments: Arguments, target: object) -> list[Op]:
+    match target:
+        case [int() as size]:
+            return [LayerImport(Flatten(), size if size > 0 else None)]
+        case [int() as height, int() as width, int() as channels] if min(height, width, channels) > 0:
+            return [InputShapeOp((channels, height, width))]
+    raise UnsupportedCallError("is an unsupported reshape; it must flatten the image or state the input shape")
+
+
+def _read_expand_dims(arguments: Arguments, shape: Shape) -> list[Op]:
+    """Read ``tf.expand_dims(x, -1)`` of images without an axis for the channel."""
+    if arguments.read_integer("axis") not in (-1, 3):
+        raise UnsupportedCallError("adds an axis that is not the channel's")
+    return [InputShapeOp((1, None, None))]
+
+
+def _read_squeeze(arguments: Arguments, shape: Shape) -> list[Op]:
+    axis = arguments.pop("axis")
+    return [SqueezeOp(None if axis is None else arguments.to_integer(axis, "axis"))]
+
+
+def _read_scaling(arguments: Arguments, shape: Shape) -> list[Op]:
+    return [*_SKIP_SCALING(arguments, shape), ScalingOp()]
+
+
+def _read_resizing(arguments: Arguments, shape: Shape) -> list[Op]:
+    """Read ``Resizing`` and crops at the start: the app resizes images to the input shape itself."""
+    height, width = arguments.read_integer("height"), arguments.read_integer("width")
+    arguments.add_note(f"{arguments.call.name} is omitted: images are resized to the input shape.")
+    arguments.ignore_remaining()
+    return [InputShapeOp((None, height, width))]
+
+
+def _read_global_max_pooling(arguments: Arguments, shape: Shape) -> list[Op]:
+    keeps_axes = arguments.read_flag("keepdims", default=False)
+    return [*make_global_max_pool_ops(arguments, shape), *([] if keeps_axes else [LayerImport(Flatten())])]
 
 
 def _read_zero_padding(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -158,9 +208,15 @@ def _read_permute(arguments: Arguments, shape: Shape) -> list[Op]:
     return [PermuteOp()]
 
 
+_GLOBAL_MAX_POOLING_NAMES = ("GlobalMaxPooling2D", "GlobalMaxPool2D")
 _ANY_ARGUMENTS = ("first", "second", "third", "fourth")
 _SKIP_AUGMENTATION = make_skip_reader("augmentation is part of the recipe")
-_SKIP_SCALING = make_skip_reader("pixel values are already scaled to 0–1")
+_SKIP_SCALING = make_skip_reader(SCALING_REASON)
+_AUGMENTATION_NAMES = (
+    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness"),
+    *("RandomHeight", "RandomWidth", "RandomHue", "RandomSaturation", "RandomSharpness", "RandomColorJitter"),
+    *("RandomGrayscale", "RandomShear", "RandomErasing", "RandomGaussianBlur", "GaussianNoise"),
+)
 
 _LAYER_OPS: OpTable = {
     "Input": (("shape", "batch_size", "dtype"), make_identity_reader()),
@@ -174,14 +230,11 @@ _LAYER_OPS: OpTable = {
     "ZeroPadding2D": (("padding", "data_format"), _read_zero_padding),
     "pad": (("pad_width", "mode", "constant_values"), _read_pad),
     "Permute": (("dims",), _read_permute),
-    "Rescaling": (_ANY_ARGUMENTS, _SKIP_SCALING),
-    "Normalization": (_ANY_ARGUMENTS, _SKIP_SCALING),
-    "RandomFlip": (_ANY_ARGUMENTS, _SKIP_AUGMENTATION),
-    "RandomRotation": (_ANY_ARGUMENTS, _SKIP_AUGMENTATION),
-    "RandomZoom": (_ANY_ARGUMENTS, _SKIP_AUGMENTATION),
-    "RandomTranslation": (_ANY_ARGUMENTS, _SKIP_AUGMENTATION),
-    "RandomContrast": (_ANY_ARGUMENTS, _SKIP_AUGMENTATION),
-    "GaussianNoise": (_ANY_ARGUMENTS, _SKIP_AUGMENTATION),
+    "Rescaling": (_ANY_ARGUMENTS, _read_scaling),
+    "Normalization": (_ANY_ARGUMENTS, _read_scaling),
+    **dict.fromkeys(_AUGMENTATION_NAMES, (_ANY_ARGUMENTS, _SKIP_AUGMENTATION)),
+    **dict.fromkeys(("Resizing", "CenterCrop", "RandomCrop"), (("height", "width"), _read_resizing)),
+    **dict.fromkeys(_GLOBAL_MAX_POOLING_NAMES, (("data_format", "keepdims"), _read_global_max_pooling)),
 }
 _FUNCTION_OPS: OpTable = {
     **{name: ((), make_activation_reader(here)) for name, here in _ACTIVATION_NAMES.items()},
@@ -189,10 +242,16 @@ _FUNCTION_OPS: OpTable = {
     "softmax": (("axis",), read_softmax),
     "log_softmax": (("axis",), read_softmax),
 }
+_TENSOR_OPS: OpTable = {
+    "reshape": (("shape",), _read_batch_reshape),
+    "expand_dims": (("axis",), _read_expand_dims),
+    "squeeze": (("axis",), _read_squeeze),
+    "arithmetic": (ARITHMETIC_ARGUMENTS, read_arithmetic),
+}
 _KIND_OPS: OpTable = {
     name: (item.arguments, _make_kind_reader(item)) for item in list_imports("keras") for name in item.names
 }
 KERAS_OPS: OpTable = {
     name: (names, _with_common_arguments(reader))
     for name, (names, reader) in (_KIND_OPS | _LAYER_OPS | _FUNCTION_OPS).items()
-}
+} | _TENSOR_OPS

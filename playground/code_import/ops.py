@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError
-from playground.core.layers import LAYER_KINDS, Activation
+from playground.core.layers import LAYER_KINDS, Activation, MaxPool2d
 from playground.core.layers.shared.call_import import CallImport, LayerImport
-from playground.core.shapes import Shape
+from playground.core.shapes import Shape, format_shape
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,38 @@ class SoftmaxOp:
 
 
 @dataclass(frozen=True)
+class SqueezeOp:
+    """Removal of an axis of length 1, or of all of them."""
+
+    axis: int | None
+
+
+@dataclass(frozen=True)
+class ScalingOp:
+    """Scaling of the pixel values, which the app does itself."""
+
+
+@dataclass(frozen=True)
 class InputShapeOp:
-    """Input shape that the code states."""
+    """Input shape that the code states: a vector, or channels, height and width; None for what it leaves open."""
 
-    shape: Shape
+    shape: tuple[int | None, ...]
+
+    def complete(self, shape: Shape) -> Shape:
+        """Return the shape with what is left open taken from another one."""
+        if len(self.shape) != len(shape):
+            return tuple(size or 1 for size in self.shape)
+        return tuple(size if size is not None else other for size, other in zip(self.shape, shape, strict=True))
 
 
-Op = LayerImport | PaddingOp | PermuteOp | SoftmaxOp | InputShapeOp
+Op = LayerImport | PaddingOp | PermuteOp | SoftmaxOp | SqueezeOp | ScalingOp | InputShapeOp
 OpReader = Callable[[Arguments, Shape], list[Op]]
 OpTable = dict[str, tuple[tuple[str, ...], OpReader]]
 """Converters by name of the call: the order of its arguments, and the reader of its operations."""
 
 LEAKY_RELU_SLOPE = 0.01
+SCALING_REASON = "pixel values are already scaled to 0–1"
+ARITHMETIC_ARGUMENTS = ("operator", "other", "is_reversed")
 
 
 def make_activation_ops(name: str) -> list[Op]:
@@ -102,6 +122,35 @@ def make_skip_reader(reason: str) -> OpReader:
     return read
 
 
+def read_uniform_padding(value: object, order: str = "left, right, top, bottom") -> list[Op]:
+    """Read the padding of the four sides, given once or for each side."""
+    sides = value if isinstance(value, list | tuple) else (value,) * 4
+    if len(sides) != 4 or not all(isinstance(side, int) and side >= 0 for side in sides):
+        raise UnsupportedCallError("must pad height and width by whole numbers")
+    if len(set(sides)) > 1:
+        given = ", ".join(map(str, sides))
+        raise UnsupportedCallError(f"pads the sides differently ({order}: {given}), which has no counterpart")
+    return [PaddingOp(sides[0])]
+
+
+def read_arithmetic(arguments: Arguments, shape: Shape) -> list[Op]:
+    """Read the division of pixel values by 255; other arithmetic is not supported."""
+    operator, other, is_reversed = (arguments.pop(name) for name in ("operator", "other", "is_reversed"))
+    is_scaling = (operator == "Div" and other in (255, 256)) or (operator == "Mult" and other in (1 / 255, 1 / 256))
+    if not isinstance(other, int | float) or not is_scaling or (operator == "Div" and is_reversed):
+        raise UnsupportedCallError("contains arithmetic, which is not supported")
+    arguments.add_note(f"The scaling of the pixel values is omitted: {SCALING_REASON}.")
+    return [ScalingOp()]
+
+
+def make_global_max_pool_ops(arguments: Arguments, shape: Shape) -> list[Op]:
+    """Return a max pooling whose window is the whole map."""
+    arguments.mark_shape_dependent()
+    if len(set(shape[1:])) != 1:
+        raise UnsupportedCallError(f"needs square maps here, and gets {format_shape(shape)}")
+    return [LayerImport(MaxPool2d(kernel_size=shape[1]))] if shape[1] > 1 else []
+
+
 def build_op_table(imports: Iterable[CallImport]) -> OpTable:
     """Return the table of the calls that layer kinds declare."""
     return {name: (item.arguments, _make_layer_reader(item)) for item in imports for name in item.names}
@@ -115,6 +164,7 @@ def list_imports(framework: Literal["torch", "keras"]) -> Iterator[CallImport]:
 
 def _make_layer_reader(item: CallImport) -> OpReader:
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
-        return [item.read(arguments, shape)]
+        imported = item.read(arguments, shape)
+        return [imported] if imported else []
 
     return read

@@ -1,7 +1,7 @@
 """Import of a network from PyTorch or Keras code, such as a tutorial or a notebook cell. The code is never executed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from playground.code_import.builder import ArchitectureBuilder, SourceContext
@@ -60,15 +60,18 @@ def _parse_architecture(code: CleanCode, input_shape: InputShape | None, classes
     ops = _choose_ops(model)
     last = next((call for call in reversed(model.calls) if call.name in _LINEAR_CALL_NAMES), None)
     open_units = {last: classes or _DEFAULT_CLASSES} if last else {}
-    builder = ArchitectureBuilder(
-        SourceContext(ops, source, open_units, ops is TORCH_OPS), (input_shape or _DEFAULT_INPUT_SHAPE).shape
-    )
-    for call in model.calls:
-        builder.add_call(call)
-    builder.finish()
+    context = SourceContext(ops, source, open_units, ops is TORCH_OPS)
+
+    def build_layers(shape: Shape) -> ArchitectureBuilder:
+        builder = ArchitectureBuilder(context, shape)
+        for call in model.calls:
+            builder.add_call(call)
+        builder.finish()
+        return builder
+
+    builder, shape = _infer_input_shape(build_layers, input_shape, model.input_shape)
     if len(builder.layers) > MAX_LAYERS:
         raise create_too_long_error()
-    shape = _infer_input_shape(builder, input_shape)
     builder.check_shortcuts(shape)
     if builder.problems:
         raise _unsupported_code_error(builder.problems, ops)
@@ -91,29 +94,53 @@ def _choose_ops(model: TracedModel) -> OpTable:
     return KERAS_OPS if is_keras else TORCH_OPS
 
 
-def _infer_input_shape(builder: ArchitectureBuilder, input_shape: InputShape | None) -> Shape:
-    """Return the stated shape; otherwise ``input_shape`` or the first common square size that fits the code."""
-    if builder.declared_input_shape:
-        builder.problems += builder.find_size_mismatches(builder.declared_input_shape)
-        return builder.declared_input_shape
-    default = (input_shape or _DEFAULT_INPUT_SHAPE).shape
+def _infer_input_shape(
+    build_layers: Callable[[Shape], ArchitectureBuilder], input_shape: InputShape | None, example_shape: Shape | None
+) -> tuple[ArchitectureBuilder, Shape]:
+    """Return the layers and the input shape: as stated, else ``input_shape`` or the first common size that fits.
+
+    ``example_shape``: that of a tensor which the code passes through the network. Layers that hold only for one shape
+    are built anew for every candidate.
+    """
+    default = example_shape or (input_shape or _DEFAULT_INPUT_SHAPE).shape
+    builder = build_layers(default)
+    candidates = list(_iter_candidate_shapes(builder, default, is_fixed=example_shape is not None))
+    if builder.is_shape_dependent and not _is_valid_input_shape(builder, candidates[0]):
+        rebuilt = ((build_layers(shape), shape) for shape in candidates)
+        match = next(((other, shape) for other, shape in rebuilt if _is_valid_input_shape(other, shape)), None)
+        builder, shape = match or (builder, candidates[0])
+    else:
+        match = next(((builder, shape) for shape in candidates if _is_valid_input_shape(builder, shape)), None)
+        shape = match[1] if match else candidates[0]
+    if example_shape is None and not all(builder.stated_input_shape):
+        states_sizes = any(
+            placed.expected_size for placed in builder.layers if placed.layer.input_requirement != "spatial"
+        )
+        if match and states_sizes:
+            builder.notes.append(f"The input shape {format_shape(shape)} was inferred from the sizes in the code.")
+        elif input_shape is None or shape != input_shape.shape:
+            builder.notes.append(f"The code does not state the input shape; {format_shape(shape)} is assumed.")
+    if not builder.problems:  # else the sizes after an omitted line differ for that reason
+        builder.problems += builder.find_size_mismatches(shape)
+    return builder, shape
+
+
+def _iter_candidate_shapes(builder: ArchitectureBuilder, default: Shape, *, is_fixed: bool) -> Iterator[Shape]:
+    """Iterate over the input shapes that agree with what the code states, the most likely first."""
+    stated_channels, *stated_sides = builder.stated_input_shape
     first = builder.layers[0] if builder.layers else None
-    fixed = first.expected_size if first and first.layer.input_requirement == "spatial" else None
-    channels = [fixed] if fixed else list(dict.fromkeys([default[0], 1, 3]))
-    default = (channels[0], *default[1:])
-    shapes = [default, *((channel, side, side) for side in _CANDIDATE_IMAGE_SIDES for channel in channels)]
-    match = next((shape for shape in shapes if _is_valid_input_shape(builder, shape)), None)
-    shape = match or default
-    if match and any(placed.expected_size for placed in builder.layers if placed.layer.input_requirement != "spatial"):
-        builder.notes.append(f"The input shape {format_shape(shape)} was inferred from the sizes in the code.")
-    elif input_shape is None or shape != input_shape.shape:
-        builder.notes.append(f"The code does not state the input shape; {format_shape(shape)} is assumed.")
-    builder.problems += builder.find_size_mismatches(shape)
-    return shape
+    expected = first.expected_size if first and first.layer.input_requirement == "spatial" else None
+    fixed_channels = stated_channels or expected
+    channels = [fixed_channels] if fixed_channels else list(dict.fromkeys([default[0], 1, 3]))
+    sides = [stated or side for stated, side in zip(stated_sides, default[1:], strict=True)]
+    yield (channels[0], *sides)
+    if not is_fixed and not all(stated_sides):
+        likely_sides = _COMMON_IMAGE_SIDES if builder.is_shape_dependent else _CANDIDATE_IMAGE_SIDES
+        yield from ((channel, side, side) for side in likely_sides for channel in channels)
 
 
 def _is_valid_input_shape(builder: ArchitectureBuilder, shape: Shape) -> bool:
-    if any(True for _ in builder.find_size_mismatches(shape)):
+    if any(True for _ in builder.find_size_mismatches(shape)) or (builder.is_shape_dependent and builder.problems):
         return False
     for placed in builder.layers:
         if placed.layer.validate_input(shape):

@@ -1,20 +1,26 @@
 """Conversion of PyTorch modules and functions. Arguments are listed in the order of PyTorch's signatures."""
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError
+from playground.code_import.interpreter.values import WHOLE_MAP
 from playground.code_import.ops import (
+    ARITHMETIC_ARGUMENTS,
     InputShapeOp,
     Op,
+    OpReader,
     OpTable,
-    PaddingOp,
+    SqueezeOp,
     build_op_table,
     list_imports,
     make_activation_reader,
+    make_global_max_pool_ops,
     make_identity_reader,
+    read_arithmetic,
     read_elu,
     read_leaky_relu,
     read_softmax,
+    read_uniform_padding,
 )
-from playground.core.layers import Flatten
+from playground.core.layers import Flatten, GlobalAvgPool
 from playground.core.layers.shared.call_import import LayerImport
 from playground.core.shapes import Shape
 
@@ -22,7 +28,48 @@ _AXES = ("channels", "height", "width")
 
 
 def _read_zero_padding(arguments: Arguments, shape: Shape) -> list[Op]:
-    return [PaddingOp(arguments.read_square("padding"))]
+    return read_uniform_padding(arguments.pop("padding"))
+
+
+def _read_pad(arguments: Arguments, shape: Shape) -> list[Op]:
+    """Read ``F.pad(x, (2, 2, 2, 2))`` and ``nn.ConstantPad2d(2, 0)``."""
+    arguments.require_value("mode", "constant")
+    arguments.require_value("value", 0, 0.0)
+    return read_uniform_padding(arguments.pop("pad"))
+
+
+def _read_unsqueeze(arguments: Arguments, shape: Shape) -> list[Op]:
+    """Read ``x.unsqueeze(1)`` of images without an axis for the channel."""
+    if arguments.read_integer("dim") not in (1, -3):
+        raise UnsupportedCallError("adds an axis that is not the channel's")
+    return [InputShapeOp((1, None, None))]
+
+
+def _read_squeeze(arguments: Arguments, shape: Shape) -> list[Op]:
+    axis = arguments.pop("dim")
+    return [SqueezeOp(None if axis is None else arguments.to_integer(axis, "dim"))]
+
+
+def _read_adaptive_max_pooling(arguments: Arguments, shape: Shape) -> list[Op]:
+    arguments.require_value("return_indices", False)
+    if arguments.read_square("output_size") != 1:
+        raise UnsupportedCallError("does not pool to 1×1")
+    return make_global_max_pool_ops(arguments, shape)
+
+
+def _with_whole_map(name: str, read_whole_map: OpReader) -> tuple[tuple[str, ...], OpReader]:
+    """Extend a pooling function by a window of the map's size: ``F.avg_pool2d(x, x.size()[2:])``."""
+    names, reader = _IMPORTED_OPS[name]
+
+    def read(arguments: Arguments, shape: Shape) -> list[Op]:
+        window = arguments.pop("kernel_size")
+        if window is WHOLE_MAP:
+            arguments.ignore("stride")
+            return read_whole_map(arguments, shape)
+        arguments.set_value("kernel_size", window)
+        return reader(arguments, shape)
+
+    return names, read
 
 
 def _read_view(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -46,8 +93,11 @@ def _read_gelu(arguments: Arguments, shape: Shape) -> list[Op]:
     return make_activation_reader("gelu")(arguments, shape)
 
 
+_IMPORTED_OPS = build_op_table(list_imports("torch"))
 _MODULE_OPS: OpTable = {
     "ZeroPad2d": (("padding",), _read_zero_padding),
+    "ConstantPad2d": (("pad", "value"), _read_pad),
+    "AdaptiveMaxPool2d": (("output_size", "return_indices"), _read_adaptive_max_pooling),
     "Identity": ((), make_identity_reader()),
     "ReLU": (("inplace",), make_activation_reader("relu")),
     "LeakyReLU": (("negative_slope", "inplace"), lambda arguments, shape: read_leaky_relu(arguments, 0.01)),
@@ -60,7 +110,7 @@ _MODULE_OPS: OpTable = {
     "LogSoftmax": (("dim",), read_softmax),
 }
 TORCH_OPS: OpTable = (
-    build_op_table(list_imports("torch"))
+    _IMPORTED_OPS
     | _MODULE_OPS
     | {
         "relu": _MODULE_OPS["ReLU"],
@@ -72,6 +122,15 @@ TORCH_OPS: OpTable = (
         "tanh": _MODULE_OPS["Tanh"],
         "softmax": _MODULE_OPS["Softmax"],
         "log_softmax": _MODULE_OPS["LogSoftmax"],
+        "pad": (("pad", "mode", "value"), _read_pad),
+        "adaptive_max_pool2d": _MODULE_OPS["AdaptiveMaxPool2d"],
+        "avg_pool2d": _with_whole_map(
+            "avg_pool2d", lambda arguments, shape: [LayerImport(GlobalAvgPool(), needs_flatten=True)]
+        ),
+        "max_pool2d": _with_whole_map("max_pool2d", make_global_max_pool_ops),
+        "unsqueeze": (("dim",), _read_unsqueeze),
+        "squeeze": (("dim",), _read_squeeze),
+        "arithmetic": (ARITHMETIC_ARGUMENTS, read_arithmetic),
         "view": (("batch", *_AXES), _read_view),
         "reshape": (("batch", *_AXES), _read_view),
     }

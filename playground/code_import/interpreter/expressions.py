@@ -4,6 +4,7 @@ import ast
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from playground.code_import.interpreter.heap import Heap, create_stop_error
 from playground.code_import.interpreter.operators import (
@@ -24,6 +25,7 @@ from playground.code_import.interpreter.values import (
     ModuleSequence,
     Scope,
     SymbolicTensor,
+    TensorSize,
     Unknown,
     UserFunction,
     UserInstance,
@@ -97,7 +99,7 @@ class ExpressionEvaluator(ABC):
         if taint:
             return taint
         if isinstance(value, Unknown) and not value.line:
-            return Unknown(value.reason, get_line_number(node), value.is_absent)
+            return replace(value, line=get_line_number(node))
         return value
 
     def _evaluate(self, node: ast.expr, scope: Scope) -> object:
@@ -203,6 +205,8 @@ class ExpressionEvaluator(ABC):
             return self.apply_tensor_call("indexing", container, (key,), node)
         if isinstance(container, LibraryName):  # ``list[int]`` in an annotation
             return container
+        if isinstance(container, TensorSize):
+            return container.select(key)
         return check_result(self.heap, get_item(container, key))
 
     def apply_operator(

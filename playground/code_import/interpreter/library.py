@@ -21,6 +21,7 @@ from playground.code_import.interpreter.library_names import (
 from playground.code_import.interpreter.objects import ObjectEvaluator
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.values import (
+    WHOLE_MAP,
     BoundMethod,
     Call,
     Frame,
@@ -29,6 +30,7 @@ from playground.code_import.interpreter.values import (
     Partial,
     Scope,
     SymbolicTensor,
+    TensorSize,
     Unknown,
     UserClass,
     UserFunction,
@@ -72,6 +74,16 @@ def _exclude_dropout(calls: Sequence[Call]) -> tuple[Call, ...]:
         for call in calls
         if not is_dropout(call)
     )
+
+
+def _mark_whole_map(value: object, tensor: SymbolicTensor) -> object:
+    """Replace the height and width of a tensor in the arguments of a function on it by ``WHOLE_MAP``."""
+    match value:
+        case TensorSize(calls=calls, axis="height and width") if calls == tensor.calls:
+            return WHOLE_MAP
+        case [TensorSize(calls=calls, axis=2), TensorSize(calls=others, axis=3)] if calls == others == tensor.calls:
+            return WHOLE_MAP
+    return value
 
 
 class LibraryEvaluator(ObjectEvaluator):
@@ -225,6 +237,8 @@ class LibraryEvaluator(ObjectEvaluator):
         if name == "image_data_format":
             return "channels_last"
         tensors = self._find_tensors([*positional, *keywords.values()])
+        if name in ("shape", "rank", "size") and tensors:
+            return _SIZE
         if name == "add" and len(tensors) > 1:
             return self.add_branches(tensors, node)
         if len(tensors) > 1:
@@ -259,8 +273,8 @@ class LibraryEvaluator(ObjectEvaluator):
         node: ast.AST,
     ) -> object:
         """Record ``F.relu(x)``: a function of a library on a tensor."""
-        others = [value for value in positional if value is not tensor]
-        named = {key: value for key, value in keywords.items() if value is not tensor}
+        others = [_mark_whole_map(value, tensor) for value in positional if value is not tensor]
+        named = {key: _mark_whole_map(value, tensor) for key, value in keywords.items() if value is not tensor}
         if name.startswith("dropout") and self._is_inactive_dropout(others, named):
             return tensor
         if name.startswith("dropout"):

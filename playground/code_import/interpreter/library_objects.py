@@ -24,6 +24,7 @@ from playground.code_import.interpreter.values import (
     Partial,
     SuperProxy,
     SymbolicTensor,
+    TensorSize,
     Unknown,
     UserClass,
     UserFunction,
@@ -57,7 +58,7 @@ class LibraryObjectEvaluator(LibraryEvaluator):
                 return self._get_sequence_attribute(owner, name, node)
             case SymbolicTensor():
                 if name in SIZE_ATTRIBUTES:
-                    return _SIZE
+                    return self._get_size(owner) if name == "shape" else _SIZE
                 if name in ("T", "mT", "real", "data"):
                     return self.apply_tensor_call(name, owner, (), node)
             case Parameter():
@@ -282,7 +283,8 @@ class LibraryObjectEvaluator(LibraryEvaluator):
         if name in IDENTITY_METHODS:
             return tensor
         if name in SIZE_METHODS:
-            return _SIZE
+            size = self._get_size(tensor) if name == "size" and not keywords else _SIZE
+            return size.select(positional[0]) if positional and isinstance(size, TensorSize) else size
         if name == "clone":
             return SymbolicTensor(tensor.calls)
         others = [value for value in (*positional, *keywords.values()) if isinstance(value, SymbolicTensor)]
@@ -292,6 +294,9 @@ class LibraryObjectEvaluator(LibraryEvaluator):
             call = Call("several inputs", (), {}, node)
             return self.mutate(tensor, call) if name.endswith("_") else self.extend(tensor, call)
         return self._apply_function(name, "", tensor, positional, keywords, node)
+
+    def _get_size(self, tensor: SymbolicTensor) -> Unknown:
+        return TensorSize(_SIZE.reason, is_absent=True, calls=tensor.calls)
 
     def _call_module_method(
         self,

@@ -34,11 +34,15 @@ Network = ModuleSequence | UserInstance
 
 @dataclass(frozen=True)
 class TracedModel:
-    """Network of a program: the line that makes it, its calls in order, and notes on what was assumed."""
+    """Network of a program: the line that makes it, its calls in order, and notes on what was assumed.
+
+    ``input_shape``: channels, height and width of a tensor that the program passes through the network.
+    """
 
     line: int
     calls: tuple[Call, ...]
     notes: tuple[str, ...]
+    input_shape: tuple[int, int, int] | None = None
 
 
 def trace_program(tree: ast.Module) -> TracedModel:

@@ -18,6 +18,26 @@ class Unknown:
     is_absent: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class TensorSize(Unknown):
+    """Size of a tensor, which is known only when the network runs: of all axes, of one, or height and width."""
+
+    calls: tuple["Call", ...] = ()
+    axis: int | str = "all"
+
+    def select(self, key: object) -> "TensorSize | Unknown":
+        """Return ``x.size()[2:]`` or ``x.shape[3]``."""
+        if self.axis == "all" and isinstance(key, int) and -4 <= key < 4:
+            return TensorSize(self.reason, self.line, self.is_absent, self.calls, key % 4)
+        if self.axis == "all" and key in (slice(2, None), slice(2, 4), slice(-2, None)):
+            return TensorSize(self.reason, self.line, self.is_absent, self.calls, "height and width")
+        return Unknown(self.reason, self.line, self.is_absent)
+
+
+WHOLE_MAP = Unknown("the size of the map is known only when the network runs", is_absent=True)
+"""Window of a pooling that is as large as the map."""
+
+
 @dataclass(frozen=True)
 class LibraryName:
     """Name in a library: ``torch.nn.Conv2d``; ``library`` is torch, keras, another package or empty if not imported."""

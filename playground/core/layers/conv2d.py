@@ -193,6 +193,7 @@ def _normalize_keras1_kernel(arguments: CallArguments) -> None:
 
 
 def _read_keras_depthwise_call(arguments: CallArguments, shape: Shape) -> LayerImport:
+    arguments.mark_shape_dependent()
     channels = shape[0] * arguments.read_integer("depth_multiplier", default=1)
     return LayerImport(_read_keras_window(arguments, shape, channels, shape[0], arguments.read_flag("use_bias")))
 

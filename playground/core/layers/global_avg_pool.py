@@ -2,10 +2,11 @@
 
 from typing import Literal
 
+from playground.core.layers.avg_pool2d import AvgPool2d
 from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, validate_spatial_input
 from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport, UnsupportedCallError
 from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
-from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, is_spatial
+from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, format_shape, is_spatial
 
 
 class GlobalAvgPool(Layer):
@@ -48,10 +49,19 @@ class GlobalAvgPool(Layer):
         return validate_spatial_input(self, input_shape)
 
 
-def _read_adaptive_pooling(arguments: CallArguments, shape: Shape) -> LayerImport:
-    if arguments.read_square("output_size") != 1:
-        raise UnsupportedCallError("does not pool to 1×1")
-    return LayerImport(GlobalAvgPool(), needs_flatten=True)
+def _read_adaptive_pooling(arguments: CallArguments, shape: Shape) -> LayerImport | None:
+    """Read pooling to a size that divides the map's: its windows are those of an average pooling."""
+    output_size = arguments.read_square("output_size")
+    if output_size == 1:
+        return LayerImport(GlobalAvgPool(), needs_flatten=True)
+    arguments.mark_shape_dependent()
+    window_sizes = {size // output_size for size in shape[1:]} if output_size > 0 and is_spatial(shape) else set()
+    if len(window_sizes) != 1 or any(size % output_size for size in shape[1:]) or window_sizes == {0}:
+        raise UnsupportedCallError(
+            f"pools maps of {format_shape(shape)} to {output_size}×{output_size} with windows of different sizes"
+        )
+    (window_size,) = window_sizes
+    return LayerImport(AvgPool2d(kernel_size=window_size)) if window_size > 1 else None
 
 
 def _read_mean(arguments: CallArguments, shape: Shape) -> LayerImport:
@@ -61,6 +71,12 @@ def _read_mean(arguments: CallArguments, shape: Shape) -> LayerImport:
         case _:
             raise UnsupportedCallError("is not the mean over height and width")
     return LayerImport(GlobalAvgPool(), needs_flatten=arguments.read_flag("keepdim", "keepdims", default=False))
+
+
+def _read_keras_mean(arguments: CallArguments, shape: Shape) -> LayerImport:
+    if arguments.pop("axis") not in ((1, 2), (2, 1), (-3, -2), (-2, -3)):
+        raise UnsupportedCallError("is not the mean over height and width")
+    return LayerImport(GlobalAvgPool(), needs_flatten=arguments.read_flag("keepdims", default=False))
 
 
 def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
@@ -73,4 +89,5 @@ GlobalAvgPool.torch_imports = (
 )
 GlobalAvgPool.keras_imports = (
     CallImport(("GlobalAveragePooling2D", "GlobalAvgPool2D"), ("data_format", "keepdims"), _read_keras_call),
+    CallImport(("reduce_mean", "mean"), ("axis", "keepdims"), _read_keras_mean),
 )

@@ -63,6 +63,9 @@ class CallArguments(Protocol):
     def ignore(self, *names: str) -> None:
         """Skip arguments that have no effect here."""
 
+    def mark_shape_dependent(self) -> None:
+        """Record that the imported layer holds only for this input shape."""
+
 
 @dataclass(frozen=True)
 class LayerImport:
@@ -78,14 +81,14 @@ class LayerImport:
 
 @dataclass(frozen=True)
 class CallImport:
-    """Names of a class or function, its arguments in the order of the signature, and the layers it becomes.
+    """Names of a class or function, its arguments in the order of the signature, and the layer it becomes, if any.
 
     ``takes_activation``: a Keras layer with an ``activation`` argument, which is read for it.
     """
 
     names: tuple[str, ...]
     arguments: tuple[str, ...]
-    read: Callable[[CallArguments, Shape], LayerImport]
+    read: Callable[[CallArguments, Shape], LayerImport | None]
     takes_activation: bool = False
 
 
@@ -111,6 +114,7 @@ def compute_same_padding(arguments: CallArguments, shape: Shape, window_size: in
 
     Raises UnsupportedCallError if no symmetric padding gives this size.
     """
+    arguments.mark_shape_dependent()
     if not is_spatial(shape):
         return 0
     output_sizes = [-(-size // stride) for size in shape[1:]]

@@ -155,8 +155,11 @@ def make_torch_pooling_import(
         padding = arguments.read_square("padding", default=0)
         if arguments.read_square("dilation", default=1) != 1:
             raise UnsupportedCallError("has a dilation")
-        for name in ("ceil_mode", "return_indices"):
-            arguments.require_value(name, False)
+        arguments.require_value("return_indices", False)
+        if arguments.read_flag("ceil_mode", default=False):
+            arguments.mark_shape_dependent()
+            if any((size + 2 * padding - kernel_size) % stride for size in shape[1:]):
+                raise UnsupportedCallError("adds a window at the border of these maps (ceil_mode)")
         if padding:
             arguments.require_value("count_include_pad", True)
         arguments.ignore("count_include_pad")
