@@ -59,7 +59,7 @@ def test_classes_and_remarks_are_printed_before_the_images_are_read(home: Path, 
     assert "notes.txt is not in a class folder." in result.stderr
     assert "50 training and 10 test images of cat, dog" in result.stdout
     told = last_json(invoke("bring", pets, "--size", "16", "--json").stdout)
-    assert any("have one color only" in warning for warning in told["warnings"])
+    assert any("Images of one color: 60 of 60" in warning for warning in told["warnings"])
 
 
 def test_names_of_windows_are_decoded_as_detected_or_as_told(home: Path, pets: Path) -> None:

@@ -21,6 +21,7 @@ from playground.core.shapes import Shape
 from playground.engine.data.custom.image_folder import read_image_folder
 from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.data.dataset_lookup import find_dataset
+from playground.engine.data.splits import load_test_images
 from playground.engine.model.build import build_model
 from playground.engine.runs.imported_weights import import_weights
 from playground.engine.runs.run import Run
@@ -175,6 +176,18 @@ def test_prediction_program_gives_the_app_s_answers(
         assert float(probability) == pytest.approx(probabilities.max(), abs=1e-4), path.name
         answers.add(name)
     assert len(answers) > 1
+
+
+def test_file_of_a_test_image_is_predicted_as_the_test_image(exported: _Exported, tmp_path: Path) -> None:
+    """Files take the way of the dataset's images: to its shape, and then to the network's."""
+    model = load_model(exported.run)
+    test_images = load_test_images(exported.run.get_dataset().name)
+    for index in range(5):
+        pixels = test_images.images[index].permute(1, 2, 0).numpy()
+        Image.fromarray(pixels.squeeze()).save(tmp_path / "image.png")
+        image = test_images.select_one(index).resize(model.architecture.input.shape).get_image(0)
+        expected = np.array(predict(model, [image])[0].probabilities)
+        np.testing.assert_allclose(exported.predict_in_the_app(tmp_path / "image.png"), expected, atol=1e-6)
 
 
 def _check_program(exported: _Exported, probabilities: NDArray[np.float32], labels: list[int], printed: str) -> None:

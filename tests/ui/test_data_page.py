@@ -117,7 +117,7 @@ def test_upload_is_previewed_before_a_dataset_is_created(data_page: AppTest) -> 
     for text in (
         "&quot;pets&quot; is ready. Skipped files: 1.",
         "cat/broken.png",
-        "All 12 images have one color only",
+        "Images of one color: 12 of 12",
     ):
         assert text in html, text
     assert "13 training images" not in html

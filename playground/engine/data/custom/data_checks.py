@@ -22,16 +22,15 @@ def find_suspicious_images(
 ) -> list[str]:
     """Describe, in sentences, the images from which a network learns nothing or something misleading."""
     images = (*train, *test)
-    remarks = []
+    warnings = []
     uniform = [image for image in images if image.decoded.is_uniform]
     if uniform:
-        count = f"All {len(images):,}" if len(uniform) == len(images) else f"{len(uniform):,} of {len(images):,}"
-        remarks.append(f"{count} images have one color only: {_name_first(uniform)}.")
+        warnings.append(f"Images of one color: {len(uniform):,} of {len(images):,}, such as {uniform[0].file.name}.")
     on_black = [image for image in images if image.decoded.is_on_black]
     if on_black:
-        remarks.append(
-            f"{len(on_black):,} transparent images are on black, since they cannot be seen on white: "
-            f"{_name_first(on_black)}."
+        warnings.append(
+            f"Transparent images that cannot be seen on white, and are on black: {len(on_black):,}, such as "
+            f"{on_black[0].file.name}."
         )
     copies: dict[bytes, list[DecodedFile]] = {}
     for image in images:
@@ -39,7 +38,7 @@ def find_suspicious_images(
             digest = hashlib.blake2b(image.decoded.pixels.tobytes(), digest_size=16).digest()
             copies.setdefault(digest, []).append(image)
     groups = [group for group in copies.values() if len(group) > 1]
-    return [*remarks, *_describe_copies(groups, set(map(id, test)), class_names)]
+    return [*warnings, *_describe_copies(groups, set(map(id, test)), class_names)]
 
 
 def _describe_copies(
@@ -51,7 +50,7 @@ def _describe_copies(
         one = across_classes[0][0]
         other = next(image for image in across_classes[0] if image.label != one.label)
         yield (
-            f"{len(across_classes):,} images are in several classes: {one.file.name} in {class_names[one.label]} is "
+            f"Images in several classes: {len(across_classes):,}. {one.file.name} in {class_names[one.label]} is "
             f"{other.file.name} in {class_names[other.label]}."
         )
     is_test = [[id(image) in test_ids for image in group] for group in groups]
@@ -59,11 +58,11 @@ def _describe_copies(
     if across_splits:
         copies = sum(sum(flags) for flags in is_test if len(set(flags)) > 1)
         name = next(image.file.name for image in across_splits[0] if id(image) in test_ids)
-        yield f"{copies:,} test images are training images too, so the test accuracy will be too high: {name}."
+        yield (
+            f"Test images that are training images, too: {copies:,}, such as {name}. The test accuracy will be too "
+            "high."
+        )
     repeated = [group for group in groups if group not in across_classes and group not in across_splits]
     if repeated:
-        yield f"{sum(len(group) - 1 for group in repeated):,} images are copies of others: {repeated[0][1].file.name}."
-
-
-def _name_first(images: Sequence[DecodedFile]) -> str:
-    return images[0].file.name + (" and others" if len(images) > 1 else "")
+        count = sum(len(group) - 1 for group in repeated)
+        yield f"Copies of other images: {count:,}, such as {repeated[0][1].file.name}."

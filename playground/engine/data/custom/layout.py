@@ -159,7 +159,7 @@ def _label_split(
         remarks.append(f"The classes of the images in {_list_names(tops)} are taken from their names.")
         return complete
     if flat:
-        remarks.append(f"{len(flat):,} files in {_list_names(tops)} have no class folder: they are left out.")
+        remarks.append(f"Files without a class folder in {_list_names(tops)}, which are left out: {len(flat):,}.")
     return []
 
 

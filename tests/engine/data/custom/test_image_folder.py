@@ -546,20 +546,21 @@ def test_set_without_flaws_has_no_warning() -> None:
 
 
 def test_images_of_one_color_are_named() -> None:
-    assert "1 of 7 images have one color only: ant/3.png." in warnings(VARIED | {"ant/3.png": plain(255)})
-    assert "All 4 images have one color only: cat/1.png and others." in warnings(FOUR)
+    assert "Images of one color: 1 of 7, such as ant/3.png." in warnings(VARIED | {"ant/3.png": plain(255)})
+    assert "Images of one color: 4 of 4, such as cat/1.png." in warnings(FOUR)
 
 
 def test_copies_across_the_splits_and_the_classes_are_named() -> None:
     files = {f"train/{name}": content for name, content in VARIED.items()}
     files |= {f"test/{name}": noise(100 + index) for index, name in enumerate(VARIED)}
     assert warnings(files) == ""
-    copied = warnings(files | {"test/ant/9.png": VARIED["ant/0.png"]})
-    assert copied == ("1 test images are training images too, so the test accuracy will be too high: test/ant/9.png.")
+    assert warnings(files | {"test/ant/9.png": VARIED["ant/0.png"]}) == (
+        "Test images that are training images, too: 1, such as test/ant/9.png. The test accuracy will be too high."
+    )
     mixed = warnings(files | {"train/bear/9.png": VARIED["ant/0.png"]})
-    assert mixed == "1 images are in several classes: train/ant/0.png in ant is train/bear/9.png in bear."
+    assert mixed == "Images in several classes: 1. train/ant/0.png in ant is train/bear/9.png in bear."
     repeated = warnings(files | {"train/ant/9.png": VARIED["ant/0.png"]})
-    assert repeated == "1 images are copies of others: train/ant/9.png."
+    assert repeated == "Copies of other images: 1, such as train/ant/9.png."
 
 
 def test_white_icons_on_transparency_are_visible_and_said_to_be_on_black() -> None:
@@ -568,7 +569,7 @@ def test_white_icons_on_transparency_are_visible_and_said_to_be_on_black() -> No
     files = VARIED | {"ant/4.png": encoded(icon)}
     own = read(zipped(files))
     assert own.train.images[3, 0, 0].tolist() == [0] * 4 + [255] * 4
-    assert any("1 transparent images are on black" in one and "ant/4.png" in one for one in own.warnings)
+    assert any("are on black: 1, such as ant/4.png." in one for one in own.warnings)
 
 
 @pytest.mark.parametrize(("largest", "bits"), [(4095, 12), (1000, 10), (200, 8), (65_535, 16), (40_000, 16)])

@@ -66,7 +66,7 @@ def test_flat_test_folder_is_left_out_with_a_remark() -> None:
     layout = _infer(*_in("train/cat train/dog test"))
     assert _counts(layout) == (_TWO, {})
     assert layout.remarks == (
-        "2 files in test have no class folder: they are left out.",
+        "Files without a class folder in test, which are left out: 2.",
         "One sixth of the images of each class is used for testing.",
     )
 
