@@ -19,7 +19,7 @@ _FEWER_IMAGES_FIX = "Use fewer images, or choose a smaller image size."
 def infer_valid_layout(listing: FileListing, image_bytes: int) -> FolderLayout:
     """Infer the layout of files whose decoded images have ``image_bytes`` each; raises InvalidDatasetError."""
     layout = infer_layout(listing.files, listing.folders)
-    _check_classes(layout.class_names, listing.skipped)
+    _check_classes(layout.class_names, listing)
     _check_size_limits(layout, image_bytes)
     return layout
 
@@ -34,12 +34,15 @@ def list_unplaced_files(listing: FileListing, layout: FolderLayout) -> list[Skip
     ]
 
 
-def _check_classes(names: tuple[str, ...], skipped: list[SkippedFile]) -> None:
+def _check_classes(names: tuple[str, ...], listing: FileListing) -> None:
     if len(names) < 2:
+        tables = [file.name for file in listing.files if file.name.lower().endswith((".csv", ".tsv", ".xlsx"))]
+        advice = f" Labels in {tables[0]} are not read." if tables else ""
         raise InvalidDatasetError(
             f"There is only one class: {names[0][:MAX_CLASS_NAME_LENGTH]}." if names else "There are no class folders.",
-            expected=f"One folder of images per class: cat/1.jpg, dog/1.jpg, …{_describe_skipped_example(skipped)}",
-            fix="Sort the images into one folder per class.",
+            expected="One folder of images per class: cat/1.jpg, dog/1.jpg, …"
+            + _describe_skipped_example(listing.skipped),
+            fix=f"Sort the images into one folder per class.{advice}",
         )
     if len(names) > MAX_CLASSES:
         raise InvalidDatasetError(

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from playground.core.preprocessing import ImagePreprocessing
+from playground.core.datasets import DATASETS
 from playground.engine.data.custom.image_folder import read_image_folder
 from playground.engine.data.custom.preview import preview_image_folder
 from playground.engine.data.custom.store import load_custom_tensors, save_custom_dataset
 from playground.errors import PlaygroundError
-from playground.interpret.drawing.image_files import read_uploaded_image, read_uploaded_ink
+from playground.interpret.drawing.image_files import read_inputs
 from tests.engine.data.custom.picture_files import FOUR, encoded, zipped
 
 _FOLDERS = (
@@ -37,7 +37,6 @@ _FOLDERS = (
 _USUAL_NAMES = ("1.png", "2.jpg", "cat.3.jpg", "猫.png", "Ä.png", "\u202e.png", "🐈", "con", "a" * 300)
 _NAMES = (*_USUAL_NAMES, "..", "../evil.png", "..\\evil.png", "C:\\x.png", "/evil", "x\0y", "")
 _KINDS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
-_PREPROCESSING = ImagePreprocessing(image_shape=(3, 12, 12), input_shape=(3, 12, 12))
 
 
 def make_picture(source: random.Random) -> bytes:
@@ -107,10 +106,14 @@ def upload_zip(source: random.Random) -> None:
 
 
 def upload_picture(source: random.Random) -> None:
-    """Read a picture as the Draw page and the command line do."""
-    content = damage(source, make_picture(source))
-    read_uploaded_image("picture", content, _PREPROCESSING)
-    read_uploaded_ink("picture", content)
+    """Read a picture for a network of photos and for one of drawings."""
+    path = Path("picture.png")
+    path.write_bytes(damage(source, make_picture(source)))
+    try:
+        for name in ("cifar10", "mnist"):
+            assert len(read_inputs(path, DATASETS[name], DATASETS[name].input_shape)) == 1
+    finally:
+        path.unlink()
 
 
 def fuzz(count: int, seed: int) -> Counter[str]:

@@ -173,6 +173,12 @@ def test_what_makes_no_data_set_is_told_so(files: dict[str, bytes], said: str):
     assert caught.value.expected
 
 
+def test_table_of_labels_is_named_where_there_are_no_class_folders() -> None:
+    with pytest.raises(InvalidDatasetError) as caught:
+        read(zipped({"train/1.png": plain(1), "train/2.png": plain(2), "labels.csv": b"id,breed"}))
+    assert caught.value.fix == "Sort the images into one folder per class. Labels in labels.csv are not read."
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"PK", b"no zip", zipped(FOUR).getvalue()[:-30], zipped(FOUR).getvalue()[60:]],
