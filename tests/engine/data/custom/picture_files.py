@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,3 +42,12 @@ def unpacked(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 FOUR = {"cat/1.png": plain(10), "cat/2.png": plain(20), "dog/1.png": plain(30), "dog/2.png": plain(40)}
+
+
+def noise(seed: int, kind: str = "PNG") -> bytes:
+    """A picture that is like no other."""
+    return encoded(np.random.default_rng(seed).integers(0, 255, (8, 8), np.uint8), kind)
+
+
+VARIED = {f"{name}/{number}.png": noise(10 * number + len(name)) for name in ("ant", "bear") for number in range(3)}
+"""Six pictures of two classes, all of which differ."""

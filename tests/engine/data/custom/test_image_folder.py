@@ -21,7 +21,6 @@ from playground.engine.data.custom import image_folder as own_images
 from playground.engine.data.custom import layout_checks
 from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
 from playground.engine.data.custom.layout import natural_sort_key
-from playground.engine.data.custom.preview import preview_image_folder
 from playground.engine.progress import Progress
 from playground.errors import InvalidDatasetError
 from tests.engine.data.custom.picture_files import FOUR, encoded, plain, unpacked, zipped
@@ -532,50 +531,7 @@ def test_who_is_told_of_the_progress_can_end_the_work(monkeypatch: pytest.Monkey
     assert threading.active_count() == before
 
 
-# Remarks and the preview
-
-
-def noise(seed: int, kind: str = "PNG") -> bytes:
-    return encoded(np.random.default_rng(seed).integers(0, 255, (8, 8), np.uint8), kind)
-
-
-VARIED = {f"{name}/{number}.png": noise(10 * number + len(name)) for name in ("ant", "bear") for number in range(3)}
-
-
-def warnings(files: dict[str, bytes], **options: Any) -> str:
-    return " ".join(read(zipped(files), **options).warnings)
-
-
-def test_set_without_flaws_has_no_warning() -> None:
-    assert warnings(VARIED) == ""
-    assert read(zipped(VARIED)).remarks == ("One sixth of the images of each class is used for testing.",)
-
-
-def test_images_of_one_color_are_named() -> None:
-    assert "Images of one color: 1 of 7, such as ant/3.png." in warnings(VARIED | {"ant/3.png": plain(255)})
-    assert "Images of one color: 4 of 4, such as cat/1.png." in warnings(FOUR)
-
-
-def test_copies_across_the_splits_and_the_classes_are_named() -> None:
-    files = {f"train/{name}": content for name, content in VARIED.items()}
-    files |= {f"test/{name}": noise(100 + index) for index, name in enumerate(VARIED)}
-    assert warnings(files) == ""
-    assert warnings(files | {"test/ant/9.png": VARIED["ant/0.png"]}) == (
-        "Test images that are training images, too: 1, such as test/ant/9.png. The test accuracy will be too high."
-    )
-    mixed = warnings(files | {"train/bear/9.png": VARIED["ant/0.png"]})
-    assert mixed == "Images in several classes: 1. train/ant/0.png in ant is train/bear/9.png in bear."
-    repeated = warnings(files | {"train/ant/9.png": VARIED["ant/0.png"]})
-    assert repeated == "Copies of other images: 1, such as train/ant/9.png."
-
-
-def test_white_icons_on_transparency_are_visible_and_said_to_be_on_black() -> None:
-    icon = np.full((8, 8, 4), 255, dtype=np.uint8)
-    icon[:, :4, 3] = 0
-    files = VARIED | {"ant/4.png": encoded(icon)}
-    own = read(zipped(files))
-    assert own.train.images[3, 0, 0].tolist() == [0] * 4 + [255] * 4
-    assert any("are on black: 1, such as ant/4.png." in one for one in own.warnings)
+# Bits of gray values
 
 
 @pytest.mark.parametrize(("largest", "bits"), [(4095, 12), (1000, 10), (200, 8), (65_535, 16), (40_000, 16)])
@@ -589,37 +545,6 @@ def test_bits_that_16_bit_images_use_are_those_of_the_whole_set(largest: int, bi
     assert own.train.images[1, 0, 0].tolist() == (values[0] // 2 >> shift).tolist()
     assert own.train.images[2].unique().tolist() == [99]
     assert any("16-bit images use" in remark for remark in own.remarks) == (bits < 16)
-
-
-def test_preview_counts_files_and_shows_some_of_each_class() -> None:
-    files = {f"train/{name}": content for name, content in VARIED.items()} | {"test/ant/1.png": noise(77)}
-    preview = preview_image_folder(zipped(files | {"notes.txt": b"?"}), height=6, width=5, channels=3)
-    assert preview.class_names == ("ant", "bear")
-    assert preview.train_counts == (3, 3)
-    assert preview.test_counts == (1, 0)
-    assert [[sample.shape for sample in samples] for samples in preview.samples] == [[(3, 6, 5)] * 3] * 2
-    assert preview.remarks == ("Skipped files: 1. For example, notes.txt is not in a class folder.",)
-    assert preview.name_encoding is None
-
-
-def test_preview_shows_12_bit_images_as_they_will_be_read() -> None:
-    values = np.tile(np.linspace(0, 4095, 8).astype(np.uint16), (8, 1))
-    files = {f"{name}/{number}.png": encoded(values) for name in ("ant", "bear") for number in (0, 1)}
-    preview = preview_image_folder(zipped(files), height=8, width=8, channels=1)
-    assert all(sample.max() == 255 for samples in preview.samples for sample in samples)
-
-
-def test_preview_refuses_what_reading_refuses() -> None:
-    with pytest.raises(InvalidDatasetError, match="only one class"):
-        preview_image_folder(zipped({"cat/1.png": plain(1)}), height=8, width=8, channels=1)
-    with pytest.raises(InvalidDatasetError, match="is not supported"):
-        preview_image_folder(zipped(FOUR), height=0, width=8, channels=1)
-
-
-def test_preview_leaves_out_files_that_are_no_images() -> None:
-    files = VARIED | {"ant/0.png": b"?", "bear/0.png": b"?", "bear/1.png": b"?"}
-    preview = preview_image_folder(zipped(files), height=8, width=8, channels=1)
-    assert [len(samples) for samples in preview.samples] == [2, 1]
 
 
 # ZIP files of Windows
