@@ -72,7 +72,7 @@ def rasterize_canvas(
         return _render_placed(lines, width, center=middle)
     width = MNIST_PEN_WIDTH if preprocessing.normalize_stroke_width else pen_width * shrink
     if middle is not None:
-        return render_lines([line * shrink for line in lines], width)[None]
+        return _render_segments([_thin_line(line, shrink) * shrink for line in lines], width)[None]
     return _render_placed(lines, width, center=None, scale=shrink)
 
 
@@ -90,11 +90,11 @@ def _render_placed(
     target = np.full(2, IMAGE_SIZE / 2)
     if center is not None:
         target = np.clip(center, IMAGE_SIZE / 2 - room, IMAGE_SIZE / 2 + room)
-    moved = [(line - (low + high) / 2) * scale + target for line in lines]
+    moved = [(_thin_line(line, scale) - (low + high) / 2) * scale + target for line in lines]
     if center is not None:
-        return render_lines(moved, pen_width)[None]
-    shift = np.clip(MNIST_CENTER - compute_center_of_mass(render_lines(moved, pen_width)), -room, room)
-    return render_lines([line + shift for line in moved], pen_width)[None]
+        return _render_segments(moved, pen_width)[None]
+    shift = np.clip(MNIST_CENTER - compute_center_of_mass(_render_segments(moved, pen_width)), -room, room)
+    return _render_segments([line + shift for line in moved], pen_width)[None]
 
 
 def _compute_bounding_box(lines: Sequence[Line]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -124,10 +124,15 @@ def _validate_strokes(strokes: Sequence[Stroke]) -> list[Line]:
 
 def render_lines(lines: Sequence[Line], pen_width: float, size: int = IMAGE_SIZE) -> Array:
     """Draw lines in pixel coordinates with a round pen; a pixel's value is the share of it that is covered."""
-    segments = [_split_into_segments(line) for line in lines]
-    if not segments:
+    return _render_segments([_thin_line(line) for line in lines], pen_width, size)
+
+
+def _render_segments(lines: Sequence[Line], pen_width: float, size: int = IMAGE_SIZE) -> Array:
+    """Draw lines of two or more points."""
+    if not lines:
         return np.zeros((size, size), dtype=np.float32)
-    starts, ends = (np.concatenate(parts) for parts in zip(*segments, strict=True))
+    starts = np.concatenate([line[:-1] for line in lines])
+    ends = np.concatenate([line[1:] for line in lines])
     rows, columns = np.mgrid[0:size, 0:size] + 0.5
     pixels = np.stack([columns.ravel(), rows.ravel()], axis=1)
     nearest = np.full(len(pixels), np.inf)
@@ -153,7 +158,8 @@ def _compute_squared_distances(pixels: Line, starts: Line, ends: Line) -> NDArra
 def erase_from_line(line: Stroke, eraser: Stroke, radius: float) -> list[list[tuple[float, float]]]:
     """Return the pieces of a line that are farther than ``radius`` from an eraser's path."""
     points = _resample_line(np.asarray(line, dtype=np.float64), radius / 4)
-    starts, ends = _split_into_segments(np.asarray(eraser, dtype=np.float64))
+    path = _thin_line(np.asarray(eraser, dtype=np.float64))
+    starts, ends = path[:-1], path[1:]
     kept = _compute_squared_distances(points, starts, ends).min(axis=1) > radius**2
     if kept.all():
         return [[(float(x), float(y)) for x, y in line]]
@@ -182,19 +188,23 @@ def measure_stroke_width(image: Array) -> float:
     return 2 * float(image.sum()) / edge if edge > 0 else 0.0
 
 
-def _split_into_segments(line: Line) -> tuple[Line, Line]:
-    """Split a line into starts and ends of segments, leaving out points within 0.2 pixels of the last kept one."""
+def _thin_line(line: Line, scale: float = 1) -> Line:
+    """Leave out points within 0.2 pixels of the last kept one; ``scale`` is pixels per unit of the line.
+
+    The result has two or more points. Points are compared before they are moved to their place in the image: a point
+    of the canvas often lies exactly 0.2 pixels from another, and rounding must not decide differently in the browser.
+    """
     kept = [line[0]]
     for point in line[1:-1]:
-        if np.abs(point - kept[-1]).max() >= _MIN_SEGMENT_LENGTH:
+        if np.abs(point - kept[-1]).max() * scale >= _MIN_SEGMENT_LENGTH:
             kept.append(point)
     kept.append(line[-1])
-    points = np.array(kept)
-    return points[:-1], points[1:]
+    return np.array(kept)
 
 
 def compute_center_of_mass(image: Array) -> NDArray[np.float64]:
     """Compute the center of mass (x, y) in pixels, with the corner of the image at (0, 0)."""
-    total = max(float(image.sum()), 1e-9)
+    # In float64, so that the browser's twin gets the same shift: a point can be left out of a line by a last bit.
+    total = max(float(image.sum(dtype=np.float64)), 1e-9)
     rows, columns = np.mgrid[0 : image.shape[0], 0 : image.shape[1]] + 0.5
     return np.array([(columns * image).sum() / total, (rows * image).sum() / total])
