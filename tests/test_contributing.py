@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from playground.export.targets import EXPORT_TARGETS, ExportSource, ExportTarget
 from playground.interpret.attribution.methods import METHODS, AttributionMethod
 from playground.interpret.attribution.pixel_attribution import attribute
 from playground.interpret.model import load_model
+from tests.web.engine_runner import run_node
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -141,6 +143,25 @@ def test_layer_example_has_the_shape_of_its_torch_module() -> None:
     (call,) = layer.build_torch_calls((3, 8, 8))
     output = getattr(torch.nn, call.name)(**call.arguments)(torch.ones(1, 3, 8, 8))
     assert tuple(output.shape[1:]) == layer.compute_output_shape((3, 8, 8)) == (3, 12, 12)
+
+
+def test_javascript_example_pads_with_zeros(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```javascript\n(.*?)```", TEXT, flags=re.DOTALL)
+    operations = ROOT / "playground/web/engine/operations"
+    (tmp_path / "example.mjs").write_text(example.replace('"./', f'"{operations.as_uri()}/'), encoding="utf-8")
+    program = """
+import { planZeroPadding } from "./example.mjs"
+const heap = new Float32Array(20).fill(7)
+heap.set([1, 2], 1)
+const place = { input: { offset: 1 }, inputShape: [1, 1, 2], machine: { heap }, reserveOutput: () => ({ offset: 4 }) }
+const { outputShape, run } = planZeroPadding({ ...place, spec: { padding: 1 } })
+run()
+console.log(JSON.stringify([outputShape, [...heap.subarray(4, 17)]]))
+"""
+    (tmp_path / "program.mjs").write_text(program, encoding="utf-8")
+    shape, values = json.loads(run_node(tmp_path / "program.mjs"))
+    assert shape == [1, 3, 4]
+    assert values == [0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 7]
 
 
 def test_optimizer_example_builds_its_torch_class() -> None:

@@ -78,6 +78,11 @@ PACKAGE_DATA = {
     "playground/export/report/templates": {".j2"},
     "playground/ui/components": {".css", ".js"},
     "playground/ui/components/lib": {".js", ".ts"},
+    "playground/web": {".js", ".mjs", ".ts"},
+    "playground/web/bundled": {".js"},
+    "playground/web/canvas": {".js"},
+    "playground/web/engine": {".js", ".ts"},
+    "playground/web/engine/operations": {".js"},
 }
 """Suffixes of the files beside the code that the package reads, by folder."""
 

@@ -1,4 +1,4 @@
-"""Conformance of every layer kind in every consumer: engine, exporters, importers, interpretation and screens."""
+"""Conformance of every layer kind in every consumer: engines, exporters, importers, interpretation and screens."""
 
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from playground.interpret.editing import ChannelScale, apply_edits, has_editable
 from playground.interpret.model import Model
 from tests.codegen.exported_code import executed
 from tests.core.layer_examples import EXAMPLE_CASES, LAYER_EXAMPLES, LayerExample, build_network_around
+from tests.web.compare_networks import compare_models
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel"),
@@ -125,6 +126,18 @@ def test_onnx_file_computes_the_same_logits(example: LayerExample) -> None:
     images = _make_images(architecture)
     (logits,) = session.run(["scores"], {"image": images.numpy()})
     np.testing.assert_allclose(np.asarray(logits), _compute_logits(module, images).numpy(), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def browser_errors(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    """The largest error of the browser engine on each example, all computed by one Node process."""
+    models = [_make_model(build_network_around(parameters.values[0].layer)) for parameters in EXAMPLE_CASES]
+    return compare_models(models, tmp_path_factory.mktemp("browser"))
+
+
+@pytest.mark.parametrize("number", [pytest.param(n, id=case.id) for n, case in enumerate(EXAMPLE_CASES)])
+def test_browser_engine_computes_the_same_values(number: int, browser_errors: list[float]) -> None:
+    assert browser_errors[number] < 1e-4
 
 
 @every_example

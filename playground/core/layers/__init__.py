@@ -14,7 +14,7 @@ from playground.core.layers.max_pool2d import MaxPool2d
 from playground.core.layers.output import Output
 from playground.core.layers.residual import Residual
 from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, LayerReplacement
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall
 from playground.core.registry import collect_kinds, import_submodules, make_union
 
 LAYER_KINDS: dict[str, type[Layer]] = dict(
@@ -37,6 +37,7 @@ __all__ = [
     "ExplanationRule",
     "Flatten",
     "GlobalAvgPool",
+    "JsOperation",
     "KerasCall",
     "Layer",
     "LayerProblem",

@@ -17,6 +17,7 @@ class AvgPool2d(WindowPool):
     torch_module = "AvgPool2d"
     onnx_operator = "AveragePool"
     onnx_attributes: ClassVar[dict[str, Any]] = {"count_include_pad": 1}
+    js_operation = "avgPool2d"
     keras_layer = "AveragePooling2D"
     keras_padding_layer = KerasCall("ZeroPadding2D")
     absorbed_padding = "zeros"

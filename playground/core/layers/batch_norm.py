@@ -6,7 +6,7 @@ from pydantic import Field
 
 from playground.core.layers.shared.base import ExplanationRule, Layer
 from playground.core.layers.shared.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import Shape, is_spatial
 
 
@@ -65,6 +65,7 @@ class BatchNorm(Layer):
                     {"epsilon": self.eps},
                 ),
             ),
+            js_operation=JsOperation("batchNorm", {"eps": self.eps}),
         )
         return (call,)
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from playground.core.layers.shared.base import Layer
 from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport
-from playground.core.layers.shared.calls import KerasCall, TorchCall
+from playground.core.layers.shared.calls import JsOperation, KerasCall, TorchCall
 from playground.core.shapes import Shape, is_spatial
 
 
@@ -36,8 +36,8 @@ class Dropout(Layer):
         return f"{self.p:.0%}"
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
-        """``Dropout``."""
-        return (TorchCall("Dropout", {"p": self.p}),)
+        """``Dropout``, which changes nothing at inference."""
+        return (TorchCall("Dropout", {"p": self.p}, js_operation=JsOperation("identity")),)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
         """``Dropout``."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from playground.core.layers.shared.base import Layer
 from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport, UnsupportedCallError
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall
 from playground.core.shapes import Shape, count_elements, is_spatial
 
 
@@ -26,7 +26,7 @@ class Flatten(Layer):
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """``Flatten``."""
-        return (TorchCall("Flatten", onnx_nodes=(OnnxNode("Flatten"),)),)
+        return (TorchCall("Flatten", onnx_nodes=(OnnxNode("Flatten"),), js_operation=JsOperation("flatten")),)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
         """``Flatten``, after a ``Permute`` if the order of the axes matters."""

@@ -5,7 +5,7 @@ from typing import Literal
 from playground.core.layers.avg_pool2d import AvgPool2d
 from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, validate_spatial_input
 from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport, UnsupportedCallError
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, format_shape, is_spatial
 
 
@@ -37,8 +37,10 @@ class GlobalAvgPool(Layer):
             {"output_size": 1},
             window=SlidingWindow(kernel_size=None),
             onnx_nodes=(OnnxNode("GlobalAveragePool"),),
+            js_operation=JsOperation("globalAvgPool"),
         )
-        return (pooling, TorchCall("Flatten", onnx_nodes=(OnnxNode("Flatten"),)))
+        flatten = TorchCall("Flatten", onnx_nodes=(OnnxNode("Flatten"),), js_operation=JsOperation("flatten"))
+        return (pooling, flatten)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
         """``GlobalAveragePooling2D``."""

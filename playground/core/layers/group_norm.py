@@ -6,7 +6,7 @@ from pydantic import Field
 
 from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, LayerReplacement
 from playground.core.layers.shared.call_import import TORCH_IGNORED_ARGUMENTS, CallArguments, CallImport, LayerImport
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, count_elements, is_spatial
 
 
@@ -71,6 +71,7 @@ class GroupNorm(Layer):
             has_weights=self.affine,
             window=SlidingWindow(kernel_size=None),
             onnx_nodes=self._build_onnx_nodes(input_shape),
+            js_operation=JsOperation("groupNorm", {"groups": self.num_groups, "eps": self.eps}),
         )
         return (call,)
 

@@ -16,6 +16,7 @@ class MaxPool2d(WindowPool):
     explanation = ExplanationRule("largest")
     torch_module = "MaxPool2d"
     onnx_operator = "MaxPool"
+    js_operation = "maxPool2d"
     keras_layer = "MaxPooling2D"
     keras_padding_layer = KerasCall("NegativeInfinityPadding2D", is_helper=True)
     absorbed_padding = "negative_infinity"

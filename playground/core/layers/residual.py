@@ -22,7 +22,7 @@ from playground.core.layers.shared.base import (
     join_arguments,
     validate_spatial_input,
 )
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, offset_modules
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall, offset_modules
 from playground.core.layers.shared.convolution_base import Convolution
 from playground.core.registry import collect_kinds, import_submodules, make_union
 from playground.core.shapes import ReceptiveField, Shape, count_elements, format_shape, is_spatial
@@ -164,6 +164,7 @@ class Residual(Layer):
             shortcut=shortcut,
             trainable=self.trainable,
             onnx_nodes=(OnnxNode("Add", ("body", "shortcut")),),
+            js_operation=JsOperation("add"),
         )
         return (block, *build_activation_calls(self.activation))
 

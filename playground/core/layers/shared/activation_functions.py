@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall
 
 ActivationName = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
 OptionalActivation = Literal["none", "relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
@@ -50,7 +50,8 @@ def build_activation_calls(activation: str) -> tuple[TorchCall, ...]:
     if activation == "none":
         return ()
     function = ACTIVATION_FUNCTIONS[activation]
-    return (TorchCall(function.torch_module, onnx_nodes=function.onnx_nodes),)
+    operation = JsOperation("activation", {"function": activation})
+    return (TorchCall(function.torch_module, onnx_nodes=function.onnx_nodes, js_operation=operation),)
 
 
 def add_keras_activation(calls: tuple[KerasCall, ...], activation: str) -> tuple[KerasCall, ...]:

@@ -1,4 +1,4 @@
-"""PyTorch modules, Keras layers and ONNX nodes as data, for the engine and the exporters."""
+"""PyTorch modules, Keras layers, ONNX nodes and browser operations as data, for the engines and the exporters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +24,17 @@ class OnnxNode:
 
 
 @dataclass(frozen=True)
+class JsOperation:
+    """The operation of the browser engine that computes a module, with its attributes.
+
+    ``name``: a key of ``OPERATIONS`` in ``web/engine/operations.js``, which also lists the attributes.
+    """
+
+    name: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TorchCall:
     """One ``torch.nn`` module as data: the class name and its keyword arguments.
 
@@ -31,7 +42,8 @@ class TorchCall:
     ``shortcut`` (identity if empty). Two calls are equal if they build equal modules. ``positional_count``: number of
     arguments that exported code writes without their names. ``has_weights``: the module has parameters. ``window``:
     the input positions of one output value; None for the same position. ``label`` tells the modules of a layer apart.
-    ``onnx_nodes``: empty where the module changes nothing at inference.
+    ``onnx_nodes``: empty where the module changes nothing at inference. ``js_operation``: None only for a module that
+    the browser engine cannot compute.
     """
 
     name: str
@@ -44,6 +56,7 @@ class TorchCall:
     window: SlidingWindow | None = field(default=None, compare=False)
     label: str = field(default="", compare=False)
     onnx_nodes: tuple[OnnxNode, ...] = field(default=(), compare=False)
+    js_operation: JsOperation | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

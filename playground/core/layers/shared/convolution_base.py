@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from playground.core.layers.shared.base import Layer, LayerProblem, LayerReplacement, join_arguments
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall, omit_defaults
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, format_shape, is_spatial
 
 MAX_CHANNELS, MAX_STRIDE = 512, 8
@@ -168,7 +168,7 @@ def build_convolution_call(
     trainable: bool = True,
     label: str = "",
 ) -> TorchCall:
-    """The ``Conv2d`` module with its ONNX node."""
+    """The ``Conv2d`` module with its ONNX node and browser operation."""
     extent = dilation * (kernel_size - 1)
     before = compute_left_padding(padding, extent + 1)
     after = extent - before if padding == "same" else before
@@ -190,6 +190,14 @@ def build_convolution_call(
         "group": groups,
         "pads": [before, before, after, after],
     }
+    js_attributes = {
+        "outChannels": out_channels,
+        "kernelSize": kernel_size,
+        "stride": stride,
+        "padding": [before, after],
+        "dilation": dilation,
+        "groups": groups,
+    }
     return TorchCall(
         "Conv2d",
         arguments,
@@ -199,4 +207,5 @@ def build_convolution_call(
         window=SlidingWindow(kernel_size, stride, before, dilation),
         label=label,
         onnx_nodes=(OnnxNode("Conv", ("input", "weight", "bias"), onnx_attributes),),
+        js_operation=JsOperation("conv2d", js_attributes),
     )

@@ -2,7 +2,7 @@
 
 from playground.core.layers.flatten import Flatten
 from playground.core.layers.shared.base import Layer, LayerProblem, LayerReplacement
-from playground.core.layers.shared.calls import OnnxNode, TorchCall
+from playground.core.layers.shared.calls import JsOperation, OnnxNode, TorchCall
 from playground.core.shapes import ReceptiveField, Shape, format_shape, is_spatial
 
 
@@ -26,7 +26,7 @@ def expand_to_whole_input(field: ReceptiveField, input_shape: Shape) -> Receptiv
 
 
 def build_linear_call(in_features: int, out_features: int, *, bias: bool = True, trainable: bool = True) -> TorchCall:
-    """The ``Linear`` module with its ONNX node."""
+    """The ``Linear`` module with its ONNX node and browser operation."""
     arguments: dict[str, int | bool] = {"in_features": in_features, "out_features": out_features}
     if not bias:
         arguments["bias"] = False
@@ -37,4 +37,5 @@ def build_linear_call(in_features: int, out_features: int, *, bias: bool = True,
         positional_count=2,
         has_weights=True,
         onnx_nodes=(OnnxNode("Gemm", ("input", "weight", "bias"), {"transB": 1}),),
+        js_operation=JsOperation("linear", {"outFeatures": out_features}),
     )

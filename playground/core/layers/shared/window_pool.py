@@ -20,7 +20,7 @@ from playground.core.layers.shared.call_import import (
     compute_same_padding,
     has_same_padding,
 )
-from playground.core.layers.shared.calls import KerasCall, OnnxNode, TorchCall
+from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, is_spatial
 
 
@@ -33,6 +33,7 @@ class WindowPool(Layer):
     torch_module: ClassVar[str]
     onnx_operator: ClassVar[str]
     onnx_attributes: ClassVar[dict[str, Any]] = {}
+    js_operation: ClassVar[str]
     keras_layer: ClassVar[str]
     keras_padding_layer: ClassVar[KerasCall]
 
@@ -96,12 +97,14 @@ class WindowPool(Layer):
             "pads": [self.padding] * 4,
             **self.onnx_attributes,
         }
+        js_attributes = {"kernelSize": self.kernel_size, "stride": self.effective_stride, "padding": self.padding}
         call = TorchCall(
             self.torch_module,
             arguments,
             positional_count=1,
             window=SlidingWindow(self.kernel_size, self.effective_stride, self.padding),
             onnx_nodes=(OnnxNode(self.onnx_operator, attributes=onnx_attributes),),
+            js_operation=JsOperation(self.js_operation, js_attributes),
         )
         return (call,)
 
