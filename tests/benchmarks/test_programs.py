@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "app", "data"}
 TESTED = {
     "app_figures",
+    "browser_engine",
     "drawn_digits",
     "gpu_training",
     "inspect",
@@ -121,6 +122,11 @@ def test_tutorials(tmp_path: Path) -> None:
             ("server start to usable page", "end of a stroke to new probabilities", "layer chosen to its feature maps"),
         ),
         (
+            "browser_engine",
+            ("--rounds", 3, "--only", "guide", "logistic"),
+            ("| guide ", "| logistic ", "WebAssembly", "plain JavaScript", "round trip"),
+        ),
+        (
             "inspect",
             ("--rounds", 1, "--runs", 1, "--only-guide", "--limit", 640),
             ("another value's arithmetic", "a channel switched off", "inspected on this machine"),
@@ -131,7 +137,7 @@ def test_tutorials(tmp_path: Path) -> None:
             ("training, page closed", "response of a widget", "errors on their pages"),
         ),
     ],
-    ids=["app_figures", "inspect", "ui_overhead"],
+    ids=["app_figures", "browser_engine", "inspect", "ui_overhead"],
 )
 def test_browser_benchmark(name: str, arguments: tuple[object, ...], expected: tuple[str, ...]) -> None:
     find_browser_or_skip()

@@ -17,7 +17,7 @@ import numpy as np
 from playground.core.shapes import Shape
 from playground.engine.data.pen_digits import load_pen_drawings
 from playground.engine.data.rasterize import Preprocessing, Stroke
-from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing, resize_to_input
+from playground.interpret.drawing.preprocess import Drawing, overlay_drawing, preprocess_drawing, resize_to_input
 from tests.web.engine_runner import Array, run_node
 
 CANVAS_SIZE = 280.0
@@ -28,12 +28,26 @@ _SCRIPT = Path(__file__).parent / "rasterize_strokes.mjs"
 
 @dataclass(frozen=True)
 class StrokeCase:
-    """Strokes on the canvas with a pen, the switches, and the input shape of the network."""
+    """Strokes on the canvas with a pen, the switches, and the input shape of the network.
+
+    With an ``image`` (channels, height, width), strokes and eraser are drawn on it without preprocessing.
+    """
 
     strokes: tuple[Stroke, ...]
     pen_width: float
     preprocessing: Preprocessing
     shape: Shape = (1, 28, 28)
+    image: Array | None = None
+    eraser_strokes: tuple[Stroke, ...] = ()
+
+    @property
+    def drawing(self) -> Drawing:
+        """The drawing on the canvas."""
+        strokes, eraser_strokes = (
+            tuple(tuple((float(x), float(y)) for x, y in stroke) for stroke in part)
+            for part in (self.strokes, self.eraser_strokes)
+        )
+        return Drawing(strokes, CANVAS_SIZE, self.pen_width, eraser_strokes=eraser_strokes)
 
 
 def make_cases(count: int) -> list[StrokeCase]:
@@ -66,6 +80,10 @@ def rasterize_in_node(cases: Sequence[StrokeCase], folder: Path) -> list[Array]:
                 "centerByMass": case.preprocessing.center_by_mass,
             },
             "shape": case.shape,
+            "eraserStrokes": case.eraser_strokes,
+            "eraserWidth": case.drawing.eraser_width,
+            "imageShape": None if case.image is None else case.image.shape,
+            "image": None if case.image is None else case.image.ravel().tolist(),
         }
         for case in cases
     ]
@@ -79,8 +97,11 @@ def rasterize_in_node(cases: Sequence[StrokeCase], folder: Path) -> list[Array]:
 
 def rasterize_in_python(case: StrokeCase) -> Array:
     """Rasterize as the server does."""
-    drawing = Drawing(case.strokes, CANVAS_SIZE, case.pen_width)  # type: ignore[arg-type]
-    return resize_to_input(preprocess_drawing(drawing, case.preprocessing), case.shape)
+    if case.image is None:
+        image = preprocess_drawing(case.drawing, case.preprocessing)
+    else:
+        image = overlay_drawing(case.image, case.drawing)
+    return resize_to_input(image, case.shape)
 
 
 def measure_errors(cases: Sequence[StrokeCase], folder: Path) -> list[float]:

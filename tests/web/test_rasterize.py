@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from playground.core.shapes import Shape
@@ -44,3 +45,18 @@ def test_unusual_strokes_have_pythons_pixels(strokes: tuple[Stroke, ...], tmp_pa
 def test_input_of_another_shape_has_pythons_pixels(shape: Shape, tmp_path: Path) -> None:
     cases = [StrokeCase(case.strokes, 18, MNIST_PREPROCESSING, shape) for case in make_cases(12)]
     assert max(measure_errors(cases, tmp_path)) < 1.01 / 255
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "shape"),
+    [((3, 32, 32), (3, 32, 32)), ((3, 40, 28), (1, 28, 28)), ((1, 16, 16), (3, 32, 24)), ((3, 32, 32), (3, 64, 64))],
+)
+def test_strokes_on_an_image_have_pythons_pixels(image_shape: Shape, shape: Shape, tmp_path: Path) -> None:
+    image = np.random.default_rng(2).random(image_shape).astype(np.float32)
+    eraser = (((20, 250), (260, 30)),)
+    cases = [
+        StrokeCase(case.strokes, pen, MNIST_PREPROCESSING, shape, image, eraser)
+        for case in make_cases(4)
+        for pen in PEN_WIDTHS
+    ]
+    assert max(measure_errors(cases, tmp_path)) < (TOLERANCE if image_shape == shape else 1.01 / 255)

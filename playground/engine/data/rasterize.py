@@ -72,7 +72,7 @@ def rasterize_canvas(
         return _render_placed(lines, width, center=middle)
     width = MNIST_PEN_WIDTH if preprocessing.normalize_stroke_width else pen_width * shrink
     if middle is not None:
-        return _render_segments([_thin_line(line, shrink) * shrink for line in lines], width)[None]
+        return render_lines(lines, width, scale=shrink)[None]
     return _render_placed(lines, width, center=None, scale=shrink)
 
 
@@ -122,9 +122,12 @@ def _validate_strokes(strokes: Sequence[Stroke]) -> list[Line]:
     return lines
 
 
-def render_lines(lines: Sequence[Line], pen_width: float, size: int = IMAGE_SIZE) -> Array:
-    """Draw lines in pixel coordinates with a round pen; a pixel's value is the share of it that is covered."""
-    return _render_segments([_thin_line(line) for line in lines], pen_width, size)
+def render_lines(lines: Sequence[Line], pen_width: float, size: int = IMAGE_SIZE, *, scale: float = 1) -> Array:
+    """Draw lines with a round pen; a pixel's value is the share of it that is covered.
+
+    ``scale`` is pixels per unit of the lines; ``pen_width`` is in pixels.
+    """
+    return _render_segments([_thin_line(line, scale) * scale for line in lines], pen_width, size)
 
 
 def _render_segments(lines: Sequence[Line], pen_width: float, size: int = IMAGE_SIZE) -> Array:

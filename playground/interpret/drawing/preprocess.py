@@ -65,9 +65,8 @@ def preprocess_drawing(drawing: Drawing, preprocessing: Preprocessing = MNIST_PR
 
 def _render_strokes(strokes: Strokes, pen_width: float, scale: float, side: int) -> Array:
     """Render strokes on a square of ``side`` pixels; ``scale`` is pixels per canvas unit."""
-    return render_lines(
-        [np.asarray(stroke, dtype=np.float64) * scale for stroke in strokes if stroke], pen_width * scale, side
-    )
+    lines = [np.asarray(stroke, dtype=np.float64) for stroke in strokes if stroke]
+    return render_lines(lines, pen_width * scale, side, scale=scale)
 
 
 def preprocess_ink(ink: Array, preprocessing: Preprocessing = MNIST_PREPROCESSING) -> Array:

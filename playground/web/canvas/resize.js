@@ -1,3 +1,8 @@
+// ITU-R BT.601, as in engine/data/batch.py.
+const RED_WEIGHT = 0.299
+const GREEN_WEIGHT = 0.587
+const BLUE_WEIGHT = 0.114
+
 /** @typedef {{ first: number, weights: Float64Array }} Filter Weights of the pixels that one output pixel depends on. */
 
 /**
@@ -22,34 +27,39 @@ export function computeFilters(inputSize, outputSize) {
 }
 
 /**
- * Resizes square images of one channel to the input shape of a network, by way of bytes: the twin of `resize_to_input` in
- * interpret/drawing/preprocess.py.
+ * Resizes images to the input shape of a network, by way of bytes; color becomes luminance where the network has no
+ * color, and gray is repeated. The twin of `resize_to_input` in interpret/drawing/preprocess.py; pixels are equal to
+ * within 1/255.
  */
 export class ImageResizer {
-  /** @type {number} */
-  #size
   /** @type {readonly number[]} */
-  #shape
+  #inputShape
+  /** @type {readonly number[]} */
+  #outputShape
   /** @type {Filter[]} */
   #rows
   /** @type {Filter[]} */
   #columns
+  /** @type {Float32Array} bytes of one channel */
+  #channel
   /** @type {Float32Array} */
   #narrowed
   /** @type {Float32Array} */
   #image
 
   /**
-   * @param {number} size side of the images
-   * @param {readonly number[]} shape (channels, height, width) of the network
+   * @param {readonly number[]} inputShape (channels, height, width)
+   * @param {readonly number[]} outputShape
    */
-  constructor(size, shape) {
-    const [channels, height, width] = shape
-    this.#size = size
-    this.#shape = shape
-    this.#rows = computeFilters(size, height)
-    this.#columns = computeFilters(size, width)
-    this.#narrowed = new Float32Array(size * width)
+  constructor(inputShape, outputShape) {
+    const [, inputHeight, inputWidth] = inputShape
+    const [channels, height, width] = outputShape
+    this.#inputShape = inputShape
+    this.#outputShape = outputShape
+    this.#rows = computeFilters(inputHeight, height)
+    this.#columns = computeFilters(inputWidth, width)
+    this.#channel = new Float32Array(inputHeight * inputWidth)
+    this.#narrowed = new Float32Array(inputHeight * width)
     this.#image = new Float32Array(channels * height * width)
   }
 
@@ -59,16 +69,56 @@ export class ImageResizer {
    * @returns {Float32Array} valid until the next call
    */
   resize(image) {
-    const [channels, height, width] = this.#shape
-    const size = this.#size
-    if (channels === 1 && height === size && width === size) return image
-    for (let row = 0; row < size; row++) {
+    const [inputChannels] = this.#inputShape
+    const [channels, height, width] = this.#outputShape
+    if (this.#inputShape.join() === this.#outputShape.join()) return image
+    const isLuminance = inputChannels === 3 && channels !== 3
+    const count = channels === inputChannels && !isLuminance ? channels : 1
+    for (let channel = 0; channel < count; channel++) {
+      this.#readChannel(image, channel, isLuminance)
+      this.#resizeChannel(channel * height * width)
+    }
+    for (let channel = count; channel < channels; channel++) {
+      this.#image.copyWithin(channel * height * width, 0, height * width)
+    }
+    return this.#image
+  }
+
+  /**
+   * Read a channel, or the luminance, as bytes.
+   * @param {Float32Array} image
+   * @param {number} channel
+   * @param {boolean} isLuminance
+   * @returns {void}
+   */
+  #readChannel(image, channel, isLuminance) {
+    const size = this.#channel.length
+    for (let index = 0; index < size; index++) {
+      if (isLuminance) {
+        const red = roundHalfEven(image[index] * 255)
+        const green = roundHalfEven(image[size + index] * 255)
+        const blue = roundHalfEven(image[2 * size + index] * 255)
+        this.#channel[index] = RED_WEIGHT * red + GREEN_WEIGHT * green + BLUE_WEIGHT * blue
+      } else {
+        this.#channel[index] = roundHalfEven(image[channel * size + index] * 255)
+      }
+    }
+  }
+
+  /**
+   * Resize the channel that was read, first along the rows, then along the columns.
+   * @param {number} target
+   * @returns {void}
+   */
+  #resizeChannel(target) {
+    const [, inputHeight, inputWidth] = this.#inputShape
+    const [, height, width] = this.#outputShape
+    for (let row = 0; row < inputHeight; row++) {
       for (let column = 0; column < width; column++) {
         const { first, weights } = this.#columns[column]
+        const start = row * inputWidth + first
         let sum = 0
-        for (let index = 0; index < weights.length; index++) {
-          sum += weights[index] * roundHalfEven(image[row * size + first + index] * 255)
-        }
+        for (let index = 0; index < weights.length; index++) sum += weights[index] * this.#channel[start + index]
         this.#narrowed[row * width + column] = sum
       }
     }
@@ -79,13 +129,9 @@ export class ImageResizer {
         for (let index = 0; index < weights.length; index++) {
           sum += weights[index] * this.#narrowed[(first + index) * width + column]
         }
-        this.#image[row * width + column] = roundHalfEven(sum) / 255
+        this.#image[target + row * width + column] = roundHalfEven(sum) / 255
       }
     }
-    for (let channel = 1; channel < channels; channel++) {
-      this.#image.copyWithin(channel * height * width, 0, height * width)
-    }
-    return this.#image
   }
 }
 

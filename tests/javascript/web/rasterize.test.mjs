@@ -46,6 +46,6 @@ describe("resizing", () => {
 
   test("an image of the network's size is returned unchanged", () => {
     const image = new Float32Array(784).fill(0.123)
-    assert.equal(new ImageResizer(28, [1, 28, 28]).resize(image), image)
+    assert.equal(new ImageResizer([1, 28, 28], [1, 28, 28]).resize(image), image)
   })
 })
