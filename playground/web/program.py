@@ -28,6 +28,7 @@ def compile_program(architecture: Architecture) -> Program:
                 "title": step.layer.title,
                 "outputShape": list(step.output_shape),
                 "activation": step.layer.activation_name if len(calls) > 1 else "none",
+                "explainedOperation": step.layer.explanation.module_index,
                 "operations": _compile_sequence(calls, start=start),
             }
         )

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { describe, test } from "node:test"
+import { decodeChannel } from "../../playground/ui/components/lib/arithmetic_data.js"
 import {
   computeContribution,
   computeContributions,
@@ -8,10 +9,9 @@ import {
   describeEquation,
   sumContributions,
   windowOrigin,
-} from "../../playground/ui/components/lib/arithmetic.js"
-import { decodeChannel } from "../../playground/ui/components/lib/arithmetic_data.js"
+} from "../../playground/web/views/arithmetic.js"
 
-/** @import { ChannelArithmetic } from "../../playground/ui/components/lib/arithmetic.js" */
+/** @import { ChannelArithmetic } from "../../playground/web/views/arithmetic.js" */
 
 /**
  * Make a channel of one 3 × 3 input channel with the values 1 to 9.

@@ -46,11 +46,16 @@ class LayerResult:
 
 def run_networks(cases: Sequence[tuple[bytes, Array]], folder: Path) -> list[dict[str, list[LayerResult]]]:
     """Run network files on an image each; returns the layers by the variant of the kernels."""
+    write_cases(cases, folder)
+    run_node(_FOLDER / "run_networks.mjs", folder)
+    return [_read_results(folder, number) for number in range(len(cases))]
+
+
+def write_cases(cases: Sequence[tuple[bytes, Array]], folder: Path) -> None:
+    """Write numbered network files with their images."""
     for number, (content, image) in enumerate(cases):
         (folder / f"{number}.network").write_bytes(content)
         (folder / f"{number}.image").write_bytes(np.ascontiguousarray(image, dtype="<f4").tobytes())
-    run_node(_FOLDER / "run_networks.mjs", folder)
-    return [_read_results(folder, number) for number in range(len(cases))]
 
 
 def _read_results(folder: Path, number: int) -> dict[str, list[LayerResult]]:

@@ -12,6 +12,8 @@ from playground.interpret.browser_network import encode_model
 from playground.interpret.model import load_model
 from tests.web.compare_networks import TOLERANCE, compare_models, draw_architectures, draw_image, make_model
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+
 
 def test_every_preset_has_pytorchs_values(tmp_path: Path) -> None:
     architectures = [preset.architecture for preset in ARCHITECTURE_PRESETS.values() if not preset.is_broken]

@@ -1,4 +1,4 @@
-import { computeContributions, describeEquation } from "./lib/arithmetic.js"
+import { computeContributions, describeEquation } from "../../web/views/arithmetic.js"
 import { decodeChannel, nameInputChannel, windowBox } from "./lib/arithmetic_data.js"
 import {
   addCellGrid,
@@ -15,7 +15,7 @@ import { addButton, addElement } from "./lib/dom.js"
 import { clampPosition, findGridValue, gridPixel, moveByKey, nextPosition, positionAt } from "./lib/map_positions.js"
 import { formatNumber } from "./lib/number_format.js"
 
-/** @import { Contribution, Position } from "./lib/arithmetic.js" */
+/** @import { Contribution, Position } from "../../web/views/arithmetic.js" */
 /** @import { ArithmeticData, Channel, Grid, Tables } from "./lib/arithmetic_data.js" */
 /** @import { Color } from "./lib/color_map.js" */
 /** @import { ComponentArgs } from "./lib/streamlit.js" */

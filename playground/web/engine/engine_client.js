@@ -1,7 +1,7 @@
 import { createMessageHandler } from "./message_handler.js"
 import { computeProbabilities } from "./probabilities.js"
 
-/** @import { EngineMessage, EngineReply, ResultReply } from "./messages.js" */
+/** @import { EngineMessage, EngineReply, ExplanationReply, ResultReply } from "./messages.js" */
 /** @import { NetworkDescription } from "./types.js" */
 
 /**
@@ -17,6 +17,7 @@ import { computeProbabilities } from "./probabilities.js"
  * @typedef {object} EngineOptions
  * @property {(description: NetworkDescription) => void} onLoad a network, or new weights of it, can be used
  * @property {(result: EngineResult) => void} onResult
+ * @property {(reply: ExplanationReply) => void} [onExplanation]
  * @property {(message: string) => void} onError
  * @property {boolean} [mayUseWorker] false: everything runs on the page
  * @property {boolean} [mayUseWebAssembly]
@@ -79,6 +80,16 @@ export class EngineClient {
     new Float32Array(fitting).set(image)
     this.#waiting = fitting
     this.#runWaiting()
+  }
+
+  /**
+   * Explain a channel of a layer for the image that was computed last; `onExplanation` follows.
+   * @param {number} layerIndex index among all layers of the architecture
+   * @param {number} channel
+   * @returns {void}
+   */
+  explain(layerIndex, channel) {
+    this.#send({ kind: "explain", layerIndex, channel }, [])
   }
 
   /** End the worker. */
@@ -153,6 +164,8 @@ export class EngineClient {
     if (reply.kind === "loaded") {
       this.description = reply.description
       this.#options.onLoad(reply.description)
+    } else if (reply.kind === "explanation") {
+      this.#options.onExplanation?.(reply)
     } else {
       this.#runningCount = 0
       if (reply.kind === "failed") this.#options.onError(reply.message)

@@ -2,6 +2,8 @@ import { Network } from "./network.js"
 
 /** @import { EngineMessage, EngineReply } from "./messages.js" */
 
+const NOT_LOADED = "No network is loaded."
+
 /**
  * Create the handler of the engine's messages, which runs in a worker, or on the page where there is none.
  * @param {(reply: EngineReply, transfer: Transferable[]) => void} reply
@@ -31,7 +33,7 @@ export function createMessageHandler(reply) {
    */
   function run({ image, results }) {
     if (!network) {
-      reply({ kind: "failed", message: "No network is loaded." }, [])
+      reply({ kind: "failed", message: NOT_LOADED }, [])
       return
     }
     const startedAt = performance.now()
@@ -41,10 +43,22 @@ export function createMessageHandler(reply) {
     reply({ kind: "result", image, results: buffer, elapsedMs: performance.now() - startedAt }, [image, buffer])
   }
 
+  /**
+   * Explain a channel for the last image.
+   * @param {import("./messages.js").ExplainMessage} message
+   * @returns {void}
+   */
+  function explain({ layerIndex, channel }) {
+    const explanation = network?.explainChannel(layerIndex, channel)
+    if (explanation) reply({ kind: "explanation", layerIndex, channel, explanation }, [])
+    else reply({ kind: "failed", message: NOT_LOADED }, [])
+  }
+
   return (message) => {
     try {
       if (message.kind === "load") load(message)
-      else run(message)
+      else if (message.kind === "run") run(message)
+      else explain(message)
     } catch (error) {
       reply({ kind: "failed", message: error instanceof Error ? error.message : String(error) }, [])
     }

@@ -1,4 +1,4 @@
-import type { NetworkDescription } from "./types.js"
+import type { ChannelExplanation, NetworkDescription } from "./types.js"
 
 export interface LoadMessage {
   kind: "load"
@@ -14,7 +14,13 @@ export interface RunMessage {
   results: ArrayBuffer
 }
 
-export type EngineMessage = LoadMessage | RunMessage
+export interface ExplainMessage {
+  kind: "explain"
+  layerIndex: number
+  channel: number
+}
+
+export type EngineMessage = LoadMessage | RunMessage | ExplainMessage
 
 export interface LoadedReply {
   kind: "loaded"
@@ -28,9 +34,16 @@ export interface ResultReply {
   elapsedMs: number
 }
 
+export interface ExplanationReply {
+  kind: "explanation"
+  layerIndex: number
+  channel: number
+  explanation: ChannelExplanation
+}
+
 export interface FailedReply {
   kind: "failed"
   message: string
 }
 
-export type EngineReply = LoadedReply | ResultReply | FailedReply
+export type EngineReply = LoadedReply | ResultReply | ExplanationReply | FailedReply

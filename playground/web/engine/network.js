@@ -4,7 +4,7 @@ import { createWasmMachine } from "./kernels_wasm.js"
 import { readNetworkFile } from "./network_file.js"
 import { buildPlan } from "./plan.js"
 
-/** @import { Machine, NetworkDescription, NetworkFile } from "./types.js" */
+/** @import { ChannelExplanation, Machine, NetworkDescription, NetworkFile } from "./types.js" */
 /** @import { Plan } from "./plan.js" */
 
 /**
@@ -96,5 +96,21 @@ export class Network {
     this.#machine.heap.set(image, input.offset)
     this.#plan.run()
     return this.#results
+  }
+
+  /**
+   * Explain a channel of a layer for the last image: the inputs, weights and window of its values.
+   * @param {number} layerIndex index among all layers of the architecture
+   * @param {number} channel channel, or value of a vector
+   * @returns {ChannelExplanation}
+   */
+  explainChannel(layerIndex, channel) {
+    const { inputOffsets, ...source } = this.#plan.explain(layerIndex, channel)
+    const [count, height, width] = source.inputShape
+    const input = new Float32Array(count * height * width)
+    inputOffsets.forEach((offset, index) => {
+      input.set(this.#machine.heap.subarray(offset, offset + height * width), index * height * width)
+    })
+    return { ...source, input }
   }
 }

@@ -2,8 +2,8 @@ import { EngineError } from "./engine_error.js"
 import { HeapLayout } from "./heap_layout.js"
 import { OPERATIONS } from "./operations.js"
 
-/** @import { LayerLayout, LayerSpec, Machine, OperationSpec, PlannedOperation, Program } from "./types.js" */
-/** @import { PlanContext, Shape, Slot, Tensor, TensorRequirement } from "./types.js" */
+/** @import { ChannelSource, LayerLayout, LayerSpec, Machine, OperationSpec, PlannedOperation } from "./types.js" */
+/** @import { PlanContext, PlannedSequence, Program, Shape, Slot, Tensor, TensorRequirement } from "./types.js" */
 
 const MAX_HEAP_VALUES = 2 ** 28 // 1 GiB
 
@@ -16,13 +16,10 @@ const MAX_HEAP_VALUES = 2 ** 28 // 1 GiB
  * @property {LayerLayout[]} layers
  * @property {(tensors: Map<string, Tensor>) => void} load check the tensors and prepare the weights
  * @property {() => void} run compute all layers from the input
+ * @property {(layerIndex: number, channel: number) => ChannelSource} explain say what a channel's values come from
  */
 
-/**
- * @typedef {object} PlannedLayer
- * @property {PlannedOperation[]} operations
- * @property {Shape[]} shapes output shapes
- */
+/** @typedef {Pick<PlannedOperation, "output" | "outputShape" | "mapShape">} PlannedOutput */
 
 /**
  * Check that tensors are those of the program; throws an EngineError that names the first difference.
@@ -63,7 +60,7 @@ class Planner {
   /**
    * Plan one operation.
    * @param {OperationSpec} spec
-   * @param {Pick<PlanContext, "input" | "inputShape" | "reserveOutput">} place
+   * @param {Pick<PlanContext, "input" | "inputShape" | "mapShape" | "reserveOutput">} place
    * @returns {PlannedOperation}
    */
   planOperation(spec, place) {
@@ -93,23 +90,26 @@ class Planner {
    * @param {OperationSpec[]} specs
    * @param {Slot} input
    * @param {Shape} inputShape
-   * @returns {PlannedOperation}
+   * @returns {PlannedSequence}
    */
   planSequence(specs, input, inputShape) {
     /** @type {PlannedOperation[]} */
     const operations = []
+    /** @type {PlannedOutput} */
     let last = { output: input, outputShape: inputShape }
     for (const spec of specs) {
       const operation = this.planOperation(spec, {
         input: last.output,
         inputShape: last.outputShape,
+        mapShape: last.mapShape ?? last.outputShape,
         reserveOutput: (count) => this.layout.reserve(count),
       })
       operations.push(operation)
       last = operation
     }
     return {
-      ...last,
+      output: last.output,
+      outputShape: last.outputShape,
       load: (tensors) => {
         for (const operation of operations) operation.load?.(tensors)
       },
@@ -122,21 +122,22 @@ class Planner {
   /**
    * Plan a layer; the outputs of its operations are results.
    * @param {LayerSpec} layer
-   * @param {Slot} input
-   * @param {Shape} inputShape
+   * @param {PlannedOutput} below
    * @returns {PlannedOperation[]}
    */
-  planLayer({ index, title, operations, outputShape }, input, inputShape) {
+  planLayer({ index, title, operations, outputShape }, below) {
     /** @type {PlannedOperation[]} */
     const planned = []
-    let last = { output: input, outputShape: inputShape }
+    let last = below
     for (const spec of operations) {
-      last = this.planOperation(spec, {
+      const operation = this.planOperation(spec, {
         input: last.output,
         inputShape: last.outputShape,
+        mapShape: last.mapShape ?? last.outputShape,
         reserveOutput: (count) => this.layout.reserveResult(count),
       })
-      planned.push(last)
+      planned.push(operation)
+      last = operation
     }
     if (last.outputShape.join() !== outputShape.join()) {
       throw new EngineError(`Layer ${index + 1} (${title}) gives ${last.outputShape.join("×")} values.`, {
@@ -158,10 +159,11 @@ class Planner {
 export function buildPlan({ inputShape, layers }, machine) {
   const planner = new Planner(machine)
   const input = planner.layout.reserveResult(inputShape.reduce((product, size) => product * size, 1))
-  let last = { output: input, outputShape: /** @type {Shape} */ (inputShape) }
+  /** @type {PlannedOutput} */
+  let last = { output: input, outputShape: inputShape }
   const plannedLayers = layers.map((layer) => {
-    const operations = planner.planLayer(layer, last.output, last.outputShape)
-    last = operations.at(-1) ?? last
+    const operations = planner.planLayer(layer, last)
+    last = getLayerOutput(operations)
     return { layer, operations, output: last.output }
   })
   const { total, resultStart, resultCount } = planner.layout.complete()
@@ -185,7 +187,25 @@ export function buildPlan({ inputShape, layers }, machine) {
     run: () => {
       for (const operation of operations) operation.run?.()
     },
+    explain: (layerIndex, channel) => {
+      const found = plannedLayers.find((planned) => planned.layer.index === layerIndex)
+      if (!(found && channel >= 0 && channel < found.layer.outputShape[0])) {
+        throw new EngineError(`Layer ${layerIndex + 1} has no channel ${channel + 1}.`)
+      }
+      return found.operations[found.layer.explainedOperation].explain(channel)
+    },
   }
+}
+
+/**
+ * Get the output of a layer. Only a layer that changes nothing but the shape passes on the shape of the maps.
+ * @param {PlannedOperation[]} operations
+ * @returns {PlannedOutput}
+ */
+function getLayerOutput(operations) {
+  const { output, outputShape, mapShape } = /** @type {PlannedOperation} */ (operations.at(-1))
+  const isView = operations.every((operation) => operation.mapShape)
+  return mapShape && isView ? { output, outputShape, mapShape } : { output, outputShape }
 }
 
 /**

@@ -1,3 +1,5 @@
+type ChannelArithmetic = import("../views/arithmetic.js").ChannelArithmetic
+
 /** (channels, height, width) of feature maps, or (features,) of a vector. */
 export type Shape = readonly number[]
 
@@ -19,6 +21,8 @@ export interface LayerSpec {
   outputShape: number[]
   /** Name of the activation function that the last operation applies, or "none". */
   activation: string
+  /** Index of the operation that explains the layer's values. */
+  explainedOperation: number
   operations: OperationSpec[]
 }
 
@@ -106,11 +110,24 @@ export interface TensorRequirement {
   isOptional: boolean
 }
 
+/** One output channel of an operation and all that its values are computed from, without copies of the weights. */
+export interface ChannelSource extends Omit<ChannelArithmetic, "input"> {
+  /** Where each input channel lies in the heap. */
+  inputOffsets: number[]
+  /** Channel of the operation's input at which `input` begins. */
+  firstInputChannel: number
+}
+
+/** A copy of the same with its values. */
+export type ChannelExplanation = Omit<ChannelSource, "inputOffsets"> & Pick<ChannelArithmetic, "input">
+
 /** What an operation is planned from. */
 export interface PlanContext {
   spec: OperationSpec
   input: Slot
   inputShape: Shape
+  /** Shape of the maps that the input was before it was flattened; the input's shape if it was not. */
+  mapShape: Shape
   layout: Layout
   machine: Machine
   /** Reserve the output. */
@@ -122,18 +139,24 @@ export interface PlanContext {
     isOptional?: boolean,
   ) => (tensors: Map<string, Tensor>) => Float32Array | null
   /** Plan operations in sequence. */
-  planSequence: (specs: OperationSpec[], input: Slot, inputShape: Shape) => PlannedOperation
+  planSequence: (specs: OperationSpec[], input: Slot, inputShape: Shape) => PlannedSequence
 }
 
 export interface PlannedOperation {
   outputShape: Shape
   /** The input itself if the operation only changes the shape. */
   output: Slot
+  /** Set if only the shape changes: the shape before. */
+  mapShape?: Shape
   /** Prepare the weights; runs once for every network file. */
   load?: (tensors: Map<string, Tensor>) => void
   /** Compute the output; nothing is allocated. */
   run?: () => void
+  /** Say what the values of an output channel are computed from. */
+  explain: (channel: number) => ChannelSource
 }
+
+export type PlannedSequence = Required<Pick<PlannedOperation, "outputShape" | "output" | "load" | "run">>
 
 export type PlanOperation = (context: PlanContext) => PlannedOperation
 

@@ -166,6 +166,7 @@ describe("engine client with errors", () => {
       title: "Output",
       outputShape: [1],
       activation: "none",
+      explainedOperation: 0,
       operations: [{ name: "linear", module: "0", outFeatures: 1 }],
     }
     const tensors = { "0.weight": { shape: [1, 1], values: [0] } }

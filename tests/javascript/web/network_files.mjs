@@ -38,6 +38,7 @@ export const LINEAR_PROGRAM = {
       title: "Output",
       outputShape: [3],
       activation: "none",
+      explainedOperation: 0,
       operations: [{ name: "linear", module: "0", outFeatures: 3 }],
     },
   ],

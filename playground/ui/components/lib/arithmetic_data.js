@@ -1,7 +1,7 @@
-import { windowOrigin } from "./arithmetic.js"
+import { windowOrigin } from "../../../web/views/arithmetic.js"
 import { decodeFloats } from "./base64.js"
 
-/** @import { ChannelArithmetic, Position } from "./arithmetic.js" */
+/** @import { ChannelArithmetic, Position } from "../../../web/views/arithmetic.js" */
 /** @import { GridLayout } from "./map_positions.js" */
 
 /**

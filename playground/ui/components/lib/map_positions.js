@@ -1,4 +1,4 @@
-/** @import { Position } from "./arithmetic.js" */
+/** @import { Position } from "../../../web/views/arithmetic.js" */
 
 /** @typedef {[height: number, width: number]} Shape */
 

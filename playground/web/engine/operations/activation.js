@@ -1,4 +1,5 @@
 import { EngineError } from "../engine_error.js"
+import { describeOneChannel } from "./channel_source.js"
 
 /** @import { PlanContext, PlannedOperation } from "../types.js" */
 
@@ -63,5 +64,6 @@ export function planActivation({ spec, input, inputShape, machine, reserveOutput
       const { offset: target } = output
       for (let index = 0; index < count; index++) heap[target + index] = apply(heap[source + index])
     },
+    explain: (channel) => describeOneChannel("function", { input, inputShape }, channel),
   }
 }

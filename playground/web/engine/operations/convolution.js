@@ -1,4 +1,5 @@
 import { PANEL_EXTRA, PANEL_WIDTH, packRows } from "../packing.js"
+import { describeChannels, listOffsets } from "./channel_source.js"
 
 /** @import { ConvolutionSizes, PlanContext, PlannedOperation, Shape, Slot } from "../types.js" */
 
@@ -70,17 +71,23 @@ export function planConvolution({ spec, input, inputShape, layout, machine, requ
   const scratch = layout.reserveScratch(panelCount + (isPadded ? channels * height * width : 0))
   const offsets = { input: 0, output: 0, weights: 0, bias: 0, panel: 0 }
   const copied = { source: 0, target: 0 }
+  /** @type {Float32Array} */
+  let loadedWeights
+  /** @type {Float32Array | null} */
+  let loadedBias
   return {
     outputShape: [outChannels, outHeight, outWidth],
     output,
     load: (tensors) => {
       const values = /** @type {Float32Array} */ (getWeights(tensors))
+      loadedWeights = values
+      loadedBias = getBias(tensors)
       const size = rows * depth
       for (let group = 0; group < groups; group++) {
         const start = weights.offset + group * size
         packRows(values.subarray(group * size), rows, depth, machine.heap.subarray(start, start + size))
       }
-      loadBias(machine.heap, bias, getBias(tensors))
+      loadBias(machine.heap, bias, loadedBias)
     },
     run: () => {
       copied.source = input.offset
@@ -92,6 +99,22 @@ export function planConvolution({ spec, input, inputShape, layout, machine, requ
       offsets.bias = bias.offset
       offsets.panel = scratch.offset
       machine.kernels.convolve(offsets, sizes)
+    },
+    explain: (channel) => {
+      const [, rowCount, columnCount] = inputShape
+      const size = rowCount * columnCount
+      const firstInputChannel = Math.floor(channel / rows) * (channels / groups)
+      return describeChannels({
+        inputOffsets: listOffsets(input.offset + firstInputChannel * size, channels / groups, size),
+        inputShape: [channels / groups, rowCount, columnCount],
+        firstInputChannel,
+        kernelSize: [kernelSize, kernelSize],
+        stride: sizes.stride,
+        padding: [padding[0], padding[0]],
+        dilation: sizes.dilation,
+        weights: loadedWeights.slice(channel * depth, (channel + 1) * depth),
+        bias: loadedBias?.[channel] ?? null,
+      })
     },
   }
 }

@@ -1,3 +1,5 @@
+import { describeOneChannel } from "./channel_source.js"
+
 /** @import { PlanContext, PlannedOperation } from "../types.js" */
 
 /**
@@ -21,11 +23,14 @@ export function planBatchNorm({ spec, input, inputShape, layout, machine, requir
   const scales = layout.reserve(channels)
   const shifts = layout.reserve(channels)
   const output = reserveOutput(channels * size)
+  /** @type {Float32Array[]} */
+  let loaded = []
   return {
     outputShape: inputShape,
     output,
     load: (tensors) => {
-      const [scale, shift, mean, variance] = getters.map((get) => /** @type {Float32Array} */ (get(tensors)))
+      loaded = getters.map((get) => /** @type {Float32Array} */ (get(tensors)))
+      const [scale, shift, mean, variance] = loaded
       for (let channel = 0; channel < channels; channel++) {
         const factor = scale[channel] / Math.sqrt(variance[channel] + Number(spec.eps))
         machine.heap[scales.offset + channel] = factor
@@ -41,6 +46,11 @@ export function planBatchNorm({ spec, input, inputShape, layout, machine, requir
         const shift = heap[shifts.offset + channel]
         for (const end = source + size; source < end; source++) heap[target++] = heap[source] * scale + shift
       }
+    },
+    explain: (channel) => {
+      const [scale, shift, mean, variance] = loaded.map((values) => values[channel])
+      const statistics = { mean, variance, eps: Number(spec.eps), scale, shift }
+      return describeOneChannel("scale", { input, inputShape }, channel, { statistics })
     },
   }
 }
@@ -99,6 +109,15 @@ export function planGroupNorm({ spec, input, inputShape, layout, machine, requir
           heap[output.offset + index] = heap[input.offset + index] * scale + shift
         }
       }
+    },
+    explain: (channel) => {
+      range.start = input.offset + Math.floor(channel / groupChannels) * groupChannels * size
+      standardize(machine.heap, range, statistics)
+      const { mean, factor } = statistics
+      const { eps } = range
+      const [scale, shift] = [scales, shifts].map(({ offset }) => machine.heap[offset + channel])
+      const parameters = { mean, variance: 1 / factor ** 2 - eps, eps, scale, shift }
+      return describeOneChannel("scale", { input, inputShape }, channel, { statistics: parameters })
     },
   }
 }

@@ -1,3 +1,5 @@
+import { describeOneChannel } from "./channel_source.js"
+
 /** @import { PlanContext, PlannedOperation } from "../types.js" */
 
 /** @typedef {{ kernelSize: number, stride: number, padding: number }} PoolingSpec Attributes of window pooling. */
@@ -49,16 +51,17 @@ export function sumWindow(heap, map, width, { top, bottom, left, right }) {
  * Plan pooling with a sliding window.
  * @param {PlanContext} context
  * @param {ReduceWindow} reduce
- * @param {(kernelSize: number) => number} computeDivisor the padding counts as zeros in a mean
+ * @param {{ rule: "largest" | "mean", computeDivisor: (kernelSize: number) => number }} kind the padding counts as
+ *   zeros in a mean
  * @returns {PlannedOperation}
  */
-function planWindowPooling({ spec, input, inputShape, machine, reserveOutput }, reduce, computeDivisor) {
+function planWindowPooling({ spec, input, inputShape, machine, reserveOutput }, reduce, kind) {
   const { kernelSize, stride, padding } = /** @type {PoolingSpec & typeof spec} */ (spec)
   const [channels, height, width] = inputShape
   const outHeight = Math.floor((height + 2 * padding - kernelSize) / stride) + 1
   const outWidth = Math.floor((width + 2 * padding - kernelSize) / stride) + 1
   const output = reserveOutput(channels * outHeight * outWidth)
-  const divisor = computeDivisor(kernelSize)
+  const divisor = kind.computeDivisor(kernelSize)
   /** @type {PoolingWindow} */
   const window = { top: 0, bottom: 0, left: 0, right: 0 }
   return {
@@ -82,6 +85,12 @@ function planWindowPooling({ spec, input, inputShape, machine, reserveOutput }, 
         }
       }
     },
+    explain: (channel) =>
+      describeOneChannel(kind.rule, { input, inputShape }, channel, {
+        kernelSize: [kernelSize, kernelSize],
+        stride,
+        padding: [padding, padding],
+      }),
   }
 }
 
@@ -91,7 +100,7 @@ function planWindowPooling({ spec, input, inputShape, machine, reserveOutput }, 
  * @returns {PlannedOperation}
  */
 export function planMaxPooling(context) {
-  return planWindowPooling(context, findMaximum, () => 1)
+  return planWindowPooling(context, findMaximum, { rule: "largest", computeDivisor: () => 1 })
 }
 
 /**
@@ -100,7 +109,7 @@ export function planMaxPooling(context) {
  * @returns {PlannedOperation}
  */
 export function planAveragePooling(context) {
-  return planWindowPooling(context, sumWindow, (kernelSize) => kernelSize ** 2)
+  return planWindowPooling(context, sumWindow, { rule: "mean", computeDivisor: (size) => size ** 2 })
 }
 
 /**
@@ -124,5 +133,6 @@ export function planGlobalAveragePooling({ input, inputShape, machine, reserveOu
         heap[output.offset + channel] = sum / size
       }
     },
+    explain: (channel) => describeOneChannel("mean", { input, inputShape }, channel, { kernelSize: [height, width] }),
   }
 }

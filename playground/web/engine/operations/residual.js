@@ -1,4 +1,5 @@
 import { EngineError } from "../engine_error.js"
+import { describeChannels } from "./channel_source.js"
 
 /** @import { PlanContext, PlannedOperation } from "../types.js" */
 
@@ -22,16 +23,24 @@ export function planSum({ spec, input, inputShape, machine, reserveOutput, planS
     outputShape: body.outputShape,
     output,
     load: (tensors) => {
-      body.load?.(tensors)
-      shortcut.load?.(tensors)
+      body.load(tensors)
+      shortcut.load(tensors)
     },
     run: () => {
-      body.run?.()
-      shortcut.run?.()
+      body.run()
+      shortcut.run()
       const { heap } = machine
       for (let index = 0; index < count; index++) {
         heap[output.offset + index] = heap[body.output.offset + index] + heap[shortcut.output.offset + index]
       }
+    },
+    explain: (channel) => {
+      const [, height, width] = body.outputShape
+      return describeChannels({
+        rule: "add",
+        inputOffsets: [body, shortcut].map((branch) => branch.output.offset + channel * height * width),
+        inputShape: [2, height, width],
+      })
     },
   }
 }

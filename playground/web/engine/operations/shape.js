@@ -1,3 +1,5 @@
+import { describeOneChannel } from "./channel_source.js"
+
 /** @import { PlanContext, PlannedOperation } from "../types.js" */
 
 /**
@@ -5,8 +7,18 @@
  * @param {PlanContext} context
  * @returns {PlannedOperation}
  */
-export function planFlatten({ input, inputShape }) {
-  return { outputShape: [inputShape.reduce((product, size) => product * size, 1)], output: input }
+export function planFlatten({ input, inputShape, mapShape }) {
+  const [, height = 1, width = 1] = inputShape
+  return {
+    outputShape: [inputShape.reduce((product, size) => product * size, 1)],
+    output: input,
+    mapShape,
+    explain: (index) => {
+      const channel = Math.floor(index / (height * width))
+      const row = Math.floor(index / width) % height
+      return describeOneChannel("same", { input, inputShape }, channel, { padding: [-row, -(index % width)] })
+    },
+  }
 }
 
 /**
@@ -14,6 +26,11 @@ export function planFlatten({ input, inputShape }) {
  * @param {PlanContext} context
  * @returns {PlannedOperation}
  */
-export function planIdentity({ input, inputShape }) {
-  return { outputShape: inputShape, output: input }
+export function planIdentity({ input, inputShape, mapShape }) {
+  return {
+    outputShape: inputShape,
+    output: input,
+    mapShape,
+    explain: (channel) => describeOneChannel("same", { input, inputShape }, channel),
+  }
 }
