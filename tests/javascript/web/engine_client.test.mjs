@@ -34,13 +34,16 @@ afterEach(() => {
 
 /**
  * Start a client and record what it calls.
- * @returns {{ client: EngineClient, worker: FakeWorker, logits: number[][], results: EngineResult[], errors: string[] }}
+ * @returns {{ client: EngineClient, worker: FakeWorker, logits: number[][], results: EngineResult[],
+ *   explained: number[][], errors: string[] }}
  */
 function startClient() {
   /** @type {number[][]} */
   const logits = []
   /** @type {EngineResult[]} */
   const results = []
+  /** @type {number[][]} */
+  const explained = []
   /** @type {string[]} */
   const errors = []
   const client = new EngineClient({
@@ -50,9 +53,10 @@ function startClient() {
       results.push(result)
       logits.push([...result.logits])
     },
+    onExplanation: ({ explanation }) => explained.push([...explanation.input]),
     onError: (message) => errors.push(message),
   })
-  return { client, worker: fake.worker, logits, results, errors }
+  return { client, worker: fake.worker, logits, results, explained, errors }
 }
 
 /**
@@ -104,6 +108,20 @@ describe("engine client", () => {
     }
     assert.ok(size > 0)
     assert.deepEqual(sizes, [0, 0, size, size, size, size])
+  })
+
+  test("a channel is explained after its image was computed", () => {
+    const { client, worker, explained, errors } = startClient()
+    client.explain(0, 1)
+    worker.work()
+    assert.deepEqual(errors, ["No network is loaded."])
+    client.load(toBuffer(writeLinearNetwork()))
+    client.run(Float32Array.of(4, 5))
+    worker.work()
+    worker.work()
+    client.explain(0, 1)
+    worker.work()
+    assert.deepEqual(explained, [[4, 5]])
   })
 
   test("probabilities are computed", () => {

@@ -129,6 +129,21 @@ describe("network", () => {
   })
 })
 
+describe("explanations", () => {
+  test("a channel is explained for the last image", () => {
+    const network = new Network(writeLinearNetwork())
+    network.forward(Float32Array.of(2, 3))
+    const { input, weights, bias, rule } = network.explainChannel(0, 2)
+    assert.deepEqual([rule, [...input], [...(weights ?? [])], bias], ["sum", [2, 3], [1, 1], 0.5])
+  })
+
+  test("a missing channel or layer is reported", () => {
+    const network = new Network(writeLinearNetwork())
+    assert.throws(() => network.explainChannel(0, 3), /Layer 1 has no channel 4/u)
+    assert.throws(() => network.explainChannel(1, 0), /Layer 2 has no channel 1/u)
+  })
+})
+
 describe("probabilities", () => {
   test("large logits do not overflow", () => {
     const probabilities = new Float64Array(2)
