@@ -49,6 +49,10 @@ def test_summary_command_does_not_import_torch():
     assert "torch" not in list_loaded_modules(statement)
 
 
+def test_draw_panel_imports_scipy_only_for_a_photo():
+    assert "scipy" not in list_loaded_modules("import playground.ui.model_input")
+
+
 def test_worker_does_not_import_the_ui():
     loaded = list_loaded_modules("import playground.engine.workers.worker")
     assert "torch" in loaded

@@ -175,18 +175,26 @@ def predict(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Image files, or strokes as JSON.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Predict the class of images and drawings."""
+    """Predict the class of images and drawings; of several digits in a photo, the largest is used."""
     from playground.engine.runs.repository import find_run
     from playground.interpret.drawing.image_files import read_inputs
+    from playground.interpret.evaluation.out_of_distribution import list_digit_doubts, reads_mnist_digits
     from playground.interpret.evaluation.predict import predict as predict_images
     from playground.interpret.model import load_model
 
     selected = find_run(run)
     model, dataset = load_model(selected), selected.get_dataset()
+    shape = model.architecture.input.shape
+    is_mnist_like = reads_mnist_digits(dataset, shape)
     class_names, predictions = dataset.class_names, []
     for file in files:
-        inputs = read_inputs(file, dataset, model.architecture.input.shape)
-        for index, prediction in enumerate(predict_images(model, inputs)):
+        inputs = read_inputs(file, dataset, shape)
+        for index, (file_input, prediction) in enumerate(
+            zip(inputs, predict_images(model, [file_input.image for file_input in inputs]), strict=True)
+        ):
+            doubts = file_input.doubts
+            if file_input.is_photo and is_mnist_like and prediction.is_certain and not doubts:
+                doubts = list_digit_doubts(file_input.image, is_photo=True)
             predictions.append(
                 {
                     "file": str(file),
@@ -194,10 +202,12 @@ def predict(
                     "digit": prediction.top_class,
                     "class": class_names[prediction.top_class],
                     "probabilities": [round(value, 6) for value in prediction.probabilities],
+                    "doubts": list(doubts),
                 }
             )
             if not as_json:
                 class_name = class_names[prediction.top_class]
-                console.print(f"{file} [{index}]: {class_name}, {prediction.describe(class_names)}", soft_wrap=True)
+                description = prediction.describe(class_names, doubts)
+                console.print(f"{file} [{index}]: {class_name}, {description}", soft_wrap=True)
     if as_json:
         print_json(predictions)

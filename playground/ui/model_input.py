@@ -1,6 +1,5 @@
 """Input of the model: the drawing, a test image, an upload, or an example while there is none of these."""
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +14,10 @@ from playground.engine.data.rasterize import MNIST_PREPROCESSING, RESIZE_ONLY, P
 from playground.engine.data.splits import load_test_images
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
-from playground.interpret.drawing.image_files import read_uploaded_image, read_uploaded_ink
+from playground.interpret.drawing.image_files import read_photo, read_uploaded_image
+from playground.interpret.drawing.photo import Photo
 from playground.interpret.drawing.preprocess import Drawing, overlay_drawing, prepare_input, preprocess_drawing
+from playground.interpret.evaluation.out_of_distribution import reads_mnist_digits
 from playground.interpret.model import Model, load_model
 from playground.ui.canvas import ERASER_WIDTH, CanvasInk
 from playground.ui.page_states import DrawingState, ImageUpload
@@ -53,16 +54,21 @@ class InputSpec:
     @property
     def is_mnist_like(self) -> bool:
         """True if the pretrained model reads the same images."""
-        return self.dataset.subject == "digits" and self.dataset.has_strokes and self.shape == (1, 28, 28)
+        return reads_mnist_digits(self.dataset, self.shape)
 
 
 @dataclass(frozen=True)
 class ModelInput:
-    """An image of the network's input shape (channels, height, width), values 0 to 1, and its origin."""
+    """An image of the network's input shape (channels, height, width), values 0 to 1, and its origin.
+
+    ``doubts``: reasons to doubt a prediction for it. ``is_photo``: it comes from a photo, which may show anything.
+    """
 
     image: Array
     source: str
     label: int | None = None
+    doubts: tuple[str, ...] = ()
+    is_photo: bool = False
 
     @property
     def is_example(self) -> bool:
@@ -128,7 +134,7 @@ def build_canvas_input(state: AppState, input_spec: InputSpec) -> ModelInput:
     if drawing.ink.strokes or drawing.ink.eraser_strokes:
         return ModelInput(images.image, "your drawing")
     if drawing.upload is not None:
-        return ModelInput(images.image, drawing.upload.name)
+        return _make_upload_input(drawing.upload, images.image, input_spec)
     test_input = load_test_input(input_spec, drawing.test_index or 0)
     return ModelInput(images.image, test_input.source, test_input.label)
 
@@ -186,15 +192,36 @@ def render_canvas_background(state: AppState, input_spec: InputSpec) -> bytes | 
     return render_image(background, size=CANVAS_SIZE)
 
 
-def preprocess_upload(upload: ImageUpload, input_spec: InputSpec) -> Array:
+def load_upload_input(upload: ImageUpload, input_spec: InputSpec) -> ModelInput:
     """Preprocess an uploaded image for the network; raises ImageFileError if it cannot be read."""
     if input_spec.can_read_drawings:
         image = preprocess_drawing(
-            Drawing(background=_decode_upload_grayscale(upload), canvas_size=CANVAS_SIZE), MNIST_PREPROCESSING
+            Drawing(background=_load_upload_ink(upload), canvas_size=CANVAS_SIZE), MNIST_PREPROCESSING
         )
     else:
         image = _decode_upload(upload, input_spec)
-    return prepare_input(image, input_spec.dataset, input_spec.shape)
+    return _make_upload_input(upload, prepare_input(image, input_spec.dataset, input_spec.shape), input_spec)
+
+
+def _make_upload_input(upload: ImageUpload, image: Array, input_spec: InputSpec) -> ModelInput:
+    if not input_spec.can_read_drawings:
+        return ModelInput(image, upload.name)
+    photo = load_photo(upload)
+    return ModelInput(image, upload.name, doubts=photo.list_doubts(upload.digit_index), is_photo=photo.is_large)
+
+
+def load_photo(upload: ImageUpload) -> Photo:
+    """Find the digits in an upload; raises ImageFileError or DrawingError. The result is cached."""
+    return _load_photo(upload.name, upload.content)
+
+
+@cached(max_bytes=_MAX_CACHED_BYTES)
+def _load_photo(name: str, content: bytes) -> Photo:
+    return read_photo(name, content)
+
+
+def _load_upload_ink(upload: ImageUpload) -> Array:
+    return load_photo(upload).digits[upload.digit_index or 0].ink
 
 
 def _decode_upload(upload: ImageUpload, input_spec: InputSpec) -> Array:
@@ -205,7 +232,7 @@ def _load_background(drawing: DrawingState, input_spec: InputSpec) -> Array | No
     """Load the upload or test image under the strokes, (height, width) for drawings, else (channels, height, width)."""
     if drawing.upload is not None:
         if input_spec.can_read_drawings:
-            return _decode_upload_grayscale(drawing.upload)
+            return _load_upload_ink(drawing.upload)
         return _decode_upload(drawing.upload, input_spec)
     if drawing.test_index is None or input_spec.dataset.features:
         return None
@@ -216,13 +243,6 @@ def _load_background(drawing: DrawingState, input_spec: InputSpec) -> Array | No
 def _make_drawing(state: DrawingState, background: Array | None) -> Drawing:
     ink = state.ink
     return Drawing(ink.strokes, CANVAS_SIZE, state.pen_width, background, ink.eraser_strokes, ERASER_WIDTH)
-
-
-@cached(max_bytes=_MAX_CACHED_BYTES)
-def _decode_upload_grayscale(upload: ImageUpload) -> Array:
-    ink = read_uploaded_ink(upload.name, upload.content)
-    side = math.isqrt(ink.size)
-    return ink.reshape(side, side)
 
 
 def load_active_model(run: Run | None) -> tuple[Model | None, PlaygroundError | None]:

@@ -23,10 +23,11 @@ _MAX_PENDING_S = 30.0
 
 @dataclass(frozen=True)
 class ImageUpload:
-    """An uploaded image file: its name and content."""
+    """An uploaded image file: its name and content, and the chosen one of several digits; None is the largest."""
 
     name: str
     content: bytes
+    digit_index: int | None = None
 
 
 @dataclass(frozen=True)

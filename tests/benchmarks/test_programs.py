@@ -10,7 +10,7 @@ import pytest
 from tests.browser.conftest import find_browser_or_skip
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "app", "data"}
+PROGRAMS = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "app", "data", "rendered_photos"}
 TESTED = {
     "app_figures",
     "browser_engine",
@@ -19,6 +19,7 @@ TESTED = {
     "inspect",
     "looker",
     "many_sessions",
+    "photos",
     "throughput",
     "time_to_accuracy",
     "tutorials",
@@ -70,6 +71,13 @@ def test_drawn_digits() -> None:
     resized, fitted, ours = table["large in the middle, pen 16"]
     assert min(float(cell.rstrip("%")) for cell in (resized, fitted, ours)) > 50
     assert float(table["noise"][0].rstrip("%")) == 100
+
+
+def test_photos() -> None:
+    table = read_table(run_program("photos", "--photos", 10))
+    assert table["one digit"][0] == "10"
+    assert float(table["one digit"][1].rstrip("%")) >= 80
+    assert float(table["right, of certain ones of one digit"][0].rstrip("%")) == 100
 
 
 def test_gpu_training_without_sections(tmp_path: Path) -> None:

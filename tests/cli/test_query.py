@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS, get_architecture_preset
 from tests.cli.command_line import invoke
@@ -116,6 +116,20 @@ def test_predict_digits_of_either_polarity(tmp_path: Path):
     expected = [digit for digit in test.labels[:8].tolist() for _ in range(2)]
     assert [prediction["digit"] for prediction in found] == expected
     assert all(sum(prediction["probabilities"]) == pytest.approx(1, abs=1e-4) for prediction in found)
+
+
+def test_predict_the_largest_of_several_digits_and_say_so(tmp_path: Path):
+    sheet = Image.new("L", (300, 200), 235)
+    pen = ImageDraw.Draw(sheet)
+    pen.line(((30, 90), (30, 130)), fill=20, width=6)
+    pen.line(((120, 40), (230, 40), (160, 160)), fill=20, width=10, joint="curve")
+    path = tmp_path / "page.png"
+    sheet.save(path)
+    (found,) = invoke("predict", "pretrained", path, "--json").json
+    assert (found["digit"], found["doubts"]) == (7, ["the photo shows 2 digits, and the largest is used"])
+    text = invoke("predict", "pretrained", path).stdout
+    assert "7, probable" in text
+    assert "but the photo shows 2 digits, and the largest is used" in text
 
 
 def test_predict_strokes(tmp_path: Path):

@@ -1,23 +1,19 @@
 """Untrusted image files and stroke files as network inputs."""
 
 import json
-import warnings
-from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from playground.core.datasets import DATASETS, Dataset
-from playground.core.image_formats import describe_unreadable_image
 from playground.core.preprocessing import ImagePreprocessing
 from playground.core.shapes import Shape
-from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, decode_image
-from playground.engine.data.image_steps import flatten_transparency
+from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, decode_grayscale, decode_image
 from playground.engine.data.rasterize import rasterize
 from playground.errors import DrawingError, ImageFileError
-from playground.interpret.drawing.photo import extract_ink
+from playground.interpret.drawing.photo import DigitRegion, Photo, find_digits
 from playground.interpret.drawing.preprocess import prepare_input, preprocess_ink, resize_to_input
 
 Array = NDArray[np.float32]
@@ -25,31 +21,34 @@ Array = NDArray[np.float32]
 MAX_FILE_BYTES = 20 * 1000**2
 _MNIST = DATASETS["mnist"]
 _MAX_DECODED_SIDE = 1024
-_MAX_SMALL_SIDE = 64  # pixels: smaller images are no photos and are used without ink extraction
+_MAX_SMALL_SIDE = 64  # pixels: smaller images are no photos and are used whole
+_MAX_SMALL_OUTLINE = 3  # pixels
 
 
-def read_inputs(path: Path, dataset: Dataset = _MNIST, shape: Shape = _MNIST.input_shape) -> list[Array]:
+class FileInput(NamedTuple):
+    """A network input (channels, height, width), values 0 to 1, and reasons to doubt a prediction for it."""
+
+    image: Array
+    doubts: tuple[str, ...] = ()
+    is_photo: bool = False
+
+
+def read_inputs(path: Path, dataset: Dataset = _MNIST, shape: Shape = _MNIST.input_shape) -> list[FileInput]:
     """Read network inputs of ``shape`` from a file with one image, or with one or more drawings as strokes.
 
-    If ``dataset``, which the network was trained on, is drawable, an image is preprocessed as a drawing. Raises
-    ImageFileError or DrawingError, which name the file, and the errors of ``prepare_input``.
+    If ``dataset``, which the network was trained on, is drawable, an image is preprocessed as a drawing, and its
+    largest digit is used. Raises ImageFileError or DrawingError, which name the file, and the errors of
+    ``prepare_input``.
     """
     content = read_file(path)
     if path.suffix.lower() == ".json" or content.lstrip()[:1] in (b"{", b"["):
-        images = _parse_drawings(path, content)
+        inputs = [FileInput(image) for image in _parse_drawings(path, content)]
     elif dataset.is_drawable:
-        images = [read_uploaded_input(str(path), content)]
+        photo = read_photo(str(path), content)
+        inputs = [FileInput(preprocess_ink(photo.digits[0].ink), photo.list_doubts(), photo.is_large)]
     else:
-        images = [read_uploaded_image(str(path), content, ImagePreprocessing.from_dataset(dataset, shape))]
-    return [prepare_input(image, dataset, shape) for image in images]
-
-
-def read_uploaded_input(name: str, content: bytes) -> Array:
-    """Decode an image of a drawing as a network input (1, 28, 28); raises the errors of ``read_inputs``."""
-    try:
-        return preprocess_ink(read_uploaded_ink(name, content))
-    except DrawingError as error:
-        raise DrawingError(f"{name}: {error.what}", expected=error.expected, fix=error.fix) from None
+        inputs = [FileInput(read_uploaded_image(str(path), content, ImagePreprocessing.from_dataset(dataset, shape)))]
+    return [one._replace(image=prepare_input(one.image, dataset, shape)) for one in inputs]
 
 
 def read_uploaded_image(name: str, content: bytes, preprocessing: ImagePreprocessing) -> Array:
@@ -62,42 +61,41 @@ def read_uploaded_image(name: str, content: bytes, preprocessing: ImagePreproces
     return resize_to_input(pixels.astype(np.float32) / np.float32(255), preprocessing.input_shape)
 
 
-def read_uploaded_ink(name: str, content: bytes) -> Array:
-    """Decode an image of a drawing as ink 1 on paper 0 on a square, without frame, shadow and specks.
+def read_photo(name: str, content: bytes) -> Photo:
+    """Decode an image and find its digits, as ink 1 on paper 0, without paper, ruling, desk, frame, shadow and specks.
 
-    Raises ImageFileError for an unusable file, DrawingError for an image without ink.
+    Images of at most 64 pixels are no photos: all of their ink is one digit. Raises ImageFileError for an unusable
+    file, DrawingError for an image without ink.
     """
     _check_size(name, len(content))
-    ink = decode_ink(name, content)
-    if not ink.any():
-        raise DrawingError(f"{name}: the image is empty: nothing stands out from its background.")
-    height, width = ink.shape
-    square = np.zeros((max(ink.shape),) * 2, dtype=np.float32)
-    top, left = (len(square) - height) // 2, (len(square) - width) // 2
-    square[top : top + height, left : left + width] = ink
-    return square
-
-
-def decode_ink(path: Path | str, content: bytes) -> Array:
-    """Decode an image file as ink 1 on paper 0, (height, width), upright, from dark on light or light on dark.
-
-    The paper's brightness is the median of the border. Raises ImageFileError for an unusable file.
-    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            gray = _decode_grayscale(path, content)
-    except ImageFileError:
-        raise
-    except Exception as error:  # Pillow's readers raise errors of many types
-        is_unknown = isinstance(error, UnidentifiedImageError)
-        reason = describe_unreadable_image(content) if is_unknown else "is damaged or incomplete"
+        gray = decode_grayscale(content, _MAX_DECODED_SIDE)
+    except ImageFileError as error:
         raise ImageFileError(
-            f"{path} {reason}.",
+            f"{name} {error.what}.",
             expected=f"Formats: {', '.join(FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
+            fix="Choose another image.",
         ) from error
-    if max(gray.shape) > _MAX_SMALL_SIDE:
-        return extract_ink(gray)
+    is_large = max(gray.shape) > _MAX_SMALL_SIDE
+    if is_large:
+        digits = find_digits(gray)
+    else:
+        ink = extract_small_ink(gray)
+        digits = (DigitRegion(_pad_to_square(ink)),) if ink.any() else ()
+    if not digits:
+        raise DrawingError(
+            f"{name}: the image is empty: nothing stands out from its background.",
+            expected="A digit on paper, dark on light or light on dark.",
+        )
+    return Photo(gray, digits, is_large)
+
+
+def extract_small_ink(gray: Array) -> Array:
+    """Extract ink 1 on paper 0 from a small image's brightness 0 to 1 (height, width), dark on light or light on dark.
+
+    The paper's brightness is the median of the border, inside an outline.
+    """
+    gray = _remove_outline(gray)
     border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
     paper = float(np.median(border))
     ink = np.clip(paper - gray, 0, None) if paper > 0.5 else np.clip(gray - paper, 0, None)
@@ -108,24 +106,25 @@ def decode_ink(path: Path | str, content: bytes) -> Array:
     return np.asarray(ink / strongest if strongest > 0.05 else ink * 0, dtype=np.float32)
 
 
-def _decode_grayscale(path: Path | str, content: bytes) -> Array:
-    """Brightness 0 to 1, (height, width), upright, transparent parts white."""
-    with Image.open(BytesIO(content), formats=FORMATS) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ImageFileError(
-                f"{path} has {opened.width}×{opened.height} pixels.",
-                expected=f"At most {MAX_PIXELS // 10**6} million.",
-                fix="Reduce its size.",
-            )
-        opened.draft("L", (_MAX_DECODED_SIDE, _MAX_DECODED_SIDE))
-        opened.thumbnail((_MAX_DECODED_SIDE, _MAX_DECODED_SIDE))  # more pixels only cost memory
-        upright = ImageOps.exif_transpose(opened)
-        if upright.has_transparency_data:
-            upright = flatten_transparency(upright.convert("RGBA"), channels=1)
-        if upright.mode in ("I;16", "I", "F"):
-            deep = np.asarray(upright, dtype=np.float32)
-            return np.asarray(deep / max(float(deep.max()), 1.0), dtype=np.float32)
-        return np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255)
+def _remove_outline(gray: Array) -> Array:
+    """Paint over an outline of up to three pixels along the image's edge."""
+    for inset in range(min(_MAX_SMALL_OUTLINE, (min(gray.shape) - 4) // 2), 0, -1):
+        is_outside = np.ones(gray.shape, dtype=np.bool_)
+        is_outside[inset:-inset, inset:-inset] = False
+        inner = gray[inset:-inset, inset:-inset]
+        ring = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+        outline, paper = gray[is_outside], float(np.median(ring))
+        if np.ptp(outline) < 0.15 and abs(float(np.median(outline)) - paper) > 0.3:
+            return np.where(is_outside, np.float32(paper), gray)
+    return gray
+
+
+def _pad_to_square(ink: Array) -> Array:
+    height, width = ink.shape
+    square = np.zeros((max(ink.shape),) * 2, dtype=np.float32)
+    top, left = (len(square) - height) // 2, (len(square) - width) // 2
+    square[top : top + height, left : left + width] = ink
+    return square
 
 
 def _check_size(name: str, size: int) -> None:

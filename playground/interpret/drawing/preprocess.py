@@ -21,7 +21,6 @@ from playground.engine.data.rasterize import (
     render_lines,
 )
 from playground.errors import DrawingError
-from playground.interpret.drawing.photo import has_typical_stroke_width, redraw_skeleton
 
 Strokes = tuple[tuple[tuple[float, float], ...], ...]
 
@@ -78,8 +77,12 @@ def preprocess_ink(ink: Array, preprocessing: Preprocessing = MNIST_PREPROCESSIN
     ink_pixels = np.argwhere(ink > _INK_THRESHOLD * max(float(ink.max()), 1e-6))
     if ink.max() <= 0 or len(ink_pixels) == 0:
         raise DrawingError("The image is empty: nothing stands out from its background.")
-    if preprocessing == MNIST_PREPROCESSING and max(ink.shape) > IMAGE_SIZE and not has_typical_stroke_width(ink):
-        return redraw_skeleton(ink)
+    if preprocessing == MNIST_PREPROCESSING and max(ink.shape) > IMAGE_SIZE:
+        # Not at the top: it imports SciPy's image functions, which drawings with a pen do not need.
+        from playground.interpret.drawing.skeleton import has_typical_stroke_width, redraw_skeleton
+
+        if not has_typical_stroke_width(ink):
+            return redraw_skeleton(ink)
     (top, left), (bottom, right) = ink_pixels.min(axis=0), ink_pixels.max(axis=0) + 1
     shrink = IMAGE_SIZE / max(ink.shape)
     scale = BOX_SIZE / max(bottom - top, right - left) if preprocessing.fit_box else shrink

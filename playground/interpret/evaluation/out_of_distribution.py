@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from playground.core.datasets import Dataset
+from playground.core.shapes import Shape
 from playground.engine.cache import cached
 from playground.engine.data.batch import scale_pixels
 from playground.engine.data.mnist import is_unpacked
@@ -36,6 +38,7 @@ _REFERENCE_DIGITS, _PEN_DRAWING_STRIDE = 2000, 8  # MNIST digits, and every eigh
 _CALIBRATION_DIGITS = 1000
 _MAX_WAIT_S = 60
 _BATCH_SIZE = 64  # small, since a server keeps the memory of the feature maps
+_CLEAR_RATIO = 0.87  # measured by ``python -m benchmarks.photos``
 _FALSE_POSITIVE_RATE = 0.01
 """Share of real digits that are classified as out-of-distribution; it determines the threshold."""
 
@@ -51,6 +54,11 @@ class OodScore:
     def is_in_distribution(self) -> bool:
         """True if the distance is at most the threshold."""
         return self.distance <= self.threshold
+
+    @property
+    def is_clear_digit(self) -> bool:
+        """True if the distance is well below the threshold, as is required of photos, which may show anything."""
+        return self.distance <= _CLEAR_RATIO * self.threshold
 
 
 class _OodDetector:
@@ -126,3 +134,15 @@ def prepare_detector() -> None:
 def compute_ood_score(image: Array) -> OodScore:
     """Score an image (1, 28, 28), values 0 to 1; the first call takes two seconds to load the reference images."""
     return _load_detector().score(image)
+
+
+def reads_mnist_digits(dataset: Dataset, shape: Shape) -> bool:
+    """Return True if a network for ``dataset`` reads the images that scores are defined for."""
+    return dataset.subject == "digits" and dataset.has_strokes and shape == (1, 28, 28)
+
+
+def list_digit_doubts(image: Array, *, is_photo: bool) -> tuple[str, ...]:
+    """List reasons to doubt that an image (1, 28, 28) is a digit; photos must resemble one more closely."""
+    score = compute_ood_score(image)
+    is_digit = score.is_clear_digit if is_photo else score.is_in_distribution
+    return () if is_digit else ("this does not look like a digit",)

@@ -36,12 +36,25 @@ class Prediction:
     top_class: int
     second_class: int
 
-    def describe(self, class_names: Sequence[str]) -> str:
-        """Describe the confidence in words, to follow the name of the predicted class."""
+    @property
+    def is_certain(self) -> bool:
+        """True if the highest probability is at least 90 %."""
+        return self.probabilities[self.top_class] >= _HIGH_CONFIDENCE
+
+    def describe(self, class_names: Sequence[str], doubts: Sequence[str] = ()) -> str:
+        """Describe the confidence in words, to follow the name of the predicted class.
+
+        ``doubts``: reasons to doubt the input, as clauses; with one of them no prediction is certain.
+        """
+        confidence = self._describe_confidence(class_names, has_doubts=bool(doubts))
+        return f"{confidence}, but {' and '.join(doubts)}" if doubts else confidence
+
+    def _describe_confidence(self, class_names: Sequence[str], *, has_doubts: bool) -> str:
         first, second = self.probabilities[self.top_class], self.probabilities[self.second_class]
-        next_class = f", next {class_names[self.second_class]} ({second:.0%})"
-        if first >= _HIGH_CONFIDENCE:
-            return f"certain ({first:.0%})" + (next_class if second >= _MIN_NAMED_PROBABILITY else "")
+        is_named = second >= _MIN_NAMED_PROBABILITY
+        next_class = f", next {class_names[self.second_class]} ({second:.0%})" if is_named else ""
+        if self.is_certain and not has_doubts:
+            return f"certain ({first:.0%}){next_class}"
         if first < _LOW_CONFIDENCE and len(class_names) <= _MAX_FEW_CLASSES:
             return "unsure: no class stands out"
         if first - second < _CLOSE_MARGIN:

@@ -20,8 +20,8 @@ from playground.ui.model_input import (
     ModelInput,
     build_canvas_input,
     load_test_input,
+    load_upload_input,
     make_example,
-    preprocess_upload,
 )
 from playground.ui.page_states import ImageUpload
 from playground.ui.state import AppState, get_app_state
@@ -66,7 +66,7 @@ def _load_input(state: AppState, input_spec: InputSpec) -> ModelInput:
         )
         html.render_hint(HEIC_ADVICE)
         if file is not None:
-            return ModelInput(preprocess_upload(ImageUpload(file.name, file.getvalue()), input_spec), file.name)
+            return load_upload_input(ImageUpload(file.name, file.getvalue()), input_spec)
     return build_canvas_input(state, input_spec)
 
 
@@ -93,7 +93,7 @@ def render_prediction(model: Model, model_input: ModelInput, input_spec: InputSp
     """Render the predicted class and all class probabilities."""
     prediction = infer(model, model_input.image).prediction
     names = input_spec.dataset.class_names
-    html.render_predicted_class(names[prediction.top_class], prediction.describe(names))
+    html.render_predicted_class(names[prediction.top_class], prediction.describe(names, model_input.doubts))
     html.render_probability_bars(names, html.ClassProbabilities("", prediction.probabilities, prediction.top_class))
 
 

@@ -17,7 +17,8 @@ from playground.core.image_formats import UPLOAD_SUFFIXES
 from playground.engine.data.rasterize import rasterize
 from playground.errors import DataError, DrawingError, ImageFileError
 from playground.interpret.drawing import image_files as pictures
-from playground.interpret.drawing.image_files import decode_ink, read_inputs, read_uploaded_input
+from playground.interpret.drawing.image_files import extract_small_ink, read_inputs, read_photo
+from playground.interpret.drawing.preprocess import preprocess_ink
 from tests.strategies import settings
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -35,6 +36,25 @@ def _bytes(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     buffer = BytesIO()
     image.save(buffer, format=kind, **options)
     return buffer.getvalue()
+
+
+def decode_ink(name: str, content: bytes) -> NDArray[np.float32]:
+    """Read the largest digit of a photo and put it back in its place: (height, width), ink 1 on paper 0."""
+    photo = read_photo(name, content)
+    digit = photo.digits[0]
+    height, width = photo.gray.shape
+    top, left, bottom, right = (
+        round(share * side) for share, side in zip(digit.area, (height, width) * 2, strict=True)
+    )
+    rows, columns = np.flatnonzero(digit.ink.any(axis=1)), np.flatnonzero(digit.ink.any(axis=0))
+    ink = Image.fromarray(digit.ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    placed = np.zeros((height, width), dtype=np.float32)
+    placed[top:bottom, left:right] = ink.resize((right - left, bottom - top))
+    return placed
+
+
+def read_uploaded_input(name: str, content: bytes) -> NDArray[np.float32]:
+    return preprocess_ink(read_photo(name, content).digits[0].ink)
 
 
 def _close(first: NDArray[Any], second: NDArray[Any], tolerance: float = 0.02) -> None:
@@ -88,7 +108,7 @@ def test_a_turned_photograph_is_set_upright() -> None:
 def test_ink_of_an_even_sheet_is_none() -> None:
     for shade in (0, 128, 255):
         image = Image.fromarray(np.full((30, 30), shade, dtype=np.uint8))
-        assert decode_ink("blank", _bytes(image)).max() == 0
+        assert extract_small_ink(np.asarray(image, dtype=np.float32) / 255).max() == 0
         with pytest.raises(DrawingError, match=r"blank\.png.*empty"):
             read_uploaded_input("blank.png", _bytes(image))
 
@@ -180,12 +200,12 @@ def test_strokes_from_json(tmp_path: Path) -> None:
     corner, line = [[[0, 0], [0, 10], [10, 10]]], [[[0, 0], [3.5, 9]]]
     path = tmp_path / "drawings.json"
     path.write_text(json.dumps([{"strokes": corner, "label": 4}, {"strokes": line}]))
-    first, second = read_inputs(path)
+    first, second = (one.image for one in read_inputs(path))
     np.testing.assert_array_equal(first, rasterize(corner))
     np.testing.assert_array_equal(second, rasterize(line))
     path.write_text(json.dumps({"strokes": line}))
     (alone,) = read_inputs(path)
-    np.testing.assert_array_equal(alone, second)
+    np.testing.assert_array_equal(alone.image, second)
     unnamed = tmp_path / "drawings"
     unnamed.write_text("  " + json.dumps([{"strokes": line}]))
     assert len(read_inputs(unnamed)) == 1

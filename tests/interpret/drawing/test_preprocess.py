@@ -28,7 +28,7 @@ from playground.engine.data.rasterize import (
 from playground.engine.data.splits import load_test_images
 from playground.engine.runs.repository import load_pretrained_run
 from playground.errors import DrawingError
-from playground.interpret.drawing.image_files import decode_ink
+from playground.interpret.drawing.image_files import read_photo
 from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing, preprocess_ink
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import Model, load_model
@@ -216,6 +216,10 @@ def test_an_empty_picture_is_told_so() -> None:
         preprocess_ink(np.zeros((28, 28), dtype=np.float32))
 
 
+def _read_ink(content: bytes) -> Array:
+    return read_photo("digit.png", content).digits[0].ink
+
+
 def _png(image: Array, *, inverted: bool = False) -> bytes:
     buffer = BytesIO()
     values = np.round(image * 255).astype(np.uint8)
@@ -230,7 +234,7 @@ def test_an_mnist_image_comes_back_as_it_is(inverted: bool) -> None:
     changed = []
     for number, image in enumerate(images):
         wanted = image[0] / image.max()
-        fitted = preprocess_ink(decode_ink("digit.png", _png(image[0], inverted=inverted)))
+        fitted = preprocess_ink(_read_ink(_png(image[0], inverted=inverted)))
         if np.abs(fitted[0] - wanted).max() > 0.01:
             changed.append(number)
     assert len(changed) <= 2, f"{len(changed)} of 200 were changed: {changed[:10]} …"
@@ -244,7 +248,7 @@ def test_enlarged_and_off_centre_digits_are_still_right(pretrained: Model) -> No
         paper = np.zeros((400, 420), dtype=np.float32)
         top, left = number * 7 % 120, number * 11 % 140
         paper[top : top + 280, left : left + 280] = np.clip(large, 0, 1)
-        fitted.append(preprocess_ink(decode_ink("digit.png", _png(paper, inverted=number % 2 == 0))))
+        fitted.append(preprocess_ink(_read_ink(_png(paper, inverted=number % 2 == 0))))
     assert _right(pretrained, fitted, labels) >= 0.95
     assert max(_off_middle(image) for image in fitted) <= 0.6
 

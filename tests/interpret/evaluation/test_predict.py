@@ -101,6 +101,14 @@ def test_describe_by_confidence(probabilities: tuple[float, ...], description: s
     assert Prediction(probabilities, order[0], order[1]).describe(names) == description
 
 
+def test_doubted_input_is_never_certain() -> None:
+    names = ["0", "1"]
+    certain, undecided = Prediction((0.0, 1.0), 1, 0), Prediction((0.55, 0.45), 0, 1)
+    assert certain.is_certain
+    assert certain.describe(names, ("it is cut",)) == "probable (100%), but it is cut"
+    assert undecided.describe(names, ("a", "b")) == "undecided between 0 (55%) and 1 (45%), but a and b"
+
+
 def test_describe_names_the_classes() -> None:
     assert (
         Prediction((0.45, 0.5, 0.05), 1, 0).describe(["cat", "dog", "frog"])

@@ -61,6 +61,25 @@ def decode_image(content: bytes, preprocessing: ImagePreprocessing) -> DecodedIm
     return DecodedImage(pixels, used_bits, is_on_black)
 
 
+def decode_grayscale(content: bytes, max_side: int) -> NDArray[np.float32]:
+    """Decode an image to brightness 0 to 1 (height, width), upright, at most ``max_side`` pixels high and wide.
+
+    Raises the errors of ``decode_image``.
+    """
+    with _open_image(content) as opened:
+        opened.draft("L", (max_side, max_side))
+        image = image_steps.turn_upright(opened)
+        if image.mode[0] in "IF":
+            used_bits = int(np.asarray(image).max()).bit_length() if image.mode.startswith("I;16") else 0
+            image = image_steps.reduce_bit_depth(image, max(8, used_bits))
+        if image.mode not in ("L", "RGB", "RGBA"):
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        image.thumbnail((max_side, max_side))  # more pixels only cost memory
+        if image.has_transparency_data:
+            image = image_steps.flatten_transparency(image.convert("RGBA"), channels=1)
+        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+
+
 @contextmanager
 def _open_image(content: bytes) -> Iterator[Image.Image]:
     if not content:

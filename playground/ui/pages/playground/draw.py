@@ -18,7 +18,7 @@ from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import find_run
 from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import MAX_FILE_BYTES
-from playground.interpret.evaluation.out_of_distribution import compute_ood_score, is_detector_ready
+from playground.interpret.evaluation.out_of_distribution import is_detector_ready, list_digit_doubts
 from playground.interpret.evaluation.predict import Prediction, predict_snapshots
 from playground.interpret.inference import infer
 from playground.interpret.model import Model, load_model
@@ -34,10 +34,11 @@ from playground.ui.model_input import (
     describe_model,
     get_active_input_spec,
     load_active_model,
-    preprocess_upload,
+    load_upload_input,
     render_canvas_background,
 )
 from playground.ui.page_states import ImageUpload
+from playground.ui.pages.playground.digit_picker import render_digit_picker
 from playground.ui.pages.playground.feature_strip import render_feature_strip
 from playground.ui.pages.playground.teach import render_teach_popover, render_teach_result
 from playground.ui.services import get_pretrained, get_scheduler
@@ -83,6 +84,8 @@ def _render_panel(strip: DeltaGenerator, is_live: bool) -> None:
         except PlaygroundError as input_error:
             error = error or input_error
     _render_buttons(state, input_spec, model_input)
+    if state.drawing.upload is not None and input_spec.can_read_drawings:
+        render_digit_picker(state.drawing.upload)
     if error:
         html.render_error(error)
     # A separate fragment: it refreshes while a run trains, and the browser redraws everything that refreshes.
@@ -229,7 +232,7 @@ def _load_upload(input_spec: InputSpec) -> None:
         return
     upload = ImageUpload(file.name, file.getvalue())
     try:
-        preprocess_upload(upload, input_spec)
+        load_upload_input(upload, input_spec)
     except PlaygroundError as error:
         drawing.upload_error = error
         return
@@ -287,7 +290,6 @@ def _render_prediction(
 
 def _describe_prediction(prediction: Prediction, input_spec: InputSpec, model_input: ModelInput) -> str:
     class_names = input_spec.dataset.class_names
-    description = prediction.describe(class_names)
     if model_input.is_example:
         top_class = prediction.top_class
         example = f"Example: {class_names[top_class]} ({prediction.probabilities[top_class]:.0%})."
@@ -297,10 +299,12 @@ def _describe_prediction(prediction: Prediction, input_spec: InputSpec, model_in
             f"{example} Upload an image." if input_spec.dataset.is_missing else f"{example} Random shows another one."
         )
     if model_input.label is not None:
-        return f"{description}. {model_input.source.capitalize()}, label {class_names[model_input.label]}."
-    if input_spec.is_mnist_like and is_detector_ready() and not compute_ood_score(model_input.image).is_in_distribution:
-        return f"{description}, but this does not look like a digit"
-    return description
+        source = f"{model_input.source.capitalize()}, label {class_names[model_input.label]}"
+        return f"{prediction.describe(class_names)}. {source}."
+    doubts = model_input.doubts
+    if not doubts and input_spec.is_mnist_like and is_detector_ready():
+        doubts = list_digit_doubts(model_input.image, is_photo=model_input.is_photo)
+    return prediction.describe(class_names, doubts)
 
 
 @cached(max_bytes=32 * 2**20)
