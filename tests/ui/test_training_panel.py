@@ -1,5 +1,7 @@
 """Training panel, header and address: what they say is true at every moment."""
 
+from typing import NoReturn
+
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
@@ -16,10 +18,15 @@ from playground.core.layers import Conv2d, Flatten, Output
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.share_link import encode_link
 from playground.engine.data.batch import LabeledImages
+from playground.engine.data.custom.drawings import LabeledDrawing
 from playground.engine.data.custom.image_folder import CustomImages
 from playground.engine.data.custom.store import save_custom_dataset
+from playground.engine.data.rasterize import rasterize
+from playground.engine.runs.finetune import create_finetuning_run
 from playground.engine.runs.fork import fork_run
-from playground.engine.runs.run_files import serialize_event
+from playground.engine.runs.repository import load_pretrained_run
+from playground.engine.runs.run_files import serialize_event, serialize_snapshot
+from playground.errors import StorageError
 from playground.interpret.editing import ChannelScale, KernelEdit
 from playground.ui import services
 from playground.ui.pages.inspect.top_activations import _explain_inactivity
@@ -183,6 +190,31 @@ def test_fork_of_a_taught_run_is_not_reported_as_fine_tuning(app: AppTest, monke
     app.run()
     assert "Fine-tun" not in html_of(app)
     assert not app.exception
+
+
+def test_taught_run_reports_the_probability_of_its_drawings(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = load_pretrained_run()
+    stroke = ((120.0, 40.0), (120.0, 120.0), (120.0, 200.0))
+    drawing = LabeledDrawing.from_image(1, (stroke,), rasterize([stroke]))
+    taught = create_finetuning_run(parent, (drawing,))
+    weights = parent.load_snapshot(taught.record.parent_step or 0)
+    taught.get_snapshot_path(5).write_bytes(serialize_snapshot({name: value * 0 for name, value in weights.items()}))
+    tested = Evaluated(step=5, elapsed_s=1, split="test", accuracy=0.995, loss=0.3, size=10_000)
+    taught.log_path.write_bytes(b"".join(map(serialize_event, (STARTED, make_batch(5, 1.0), tested, COMPLETED))))
+    monkeypatch.setattr(teach, "_measure_accuracy", lambda run, step: 0.99)
+    app.query_params["run"] = taught.id
+    app.run()
+    assert not app.exception
+    assert "Your drawings are “1”: 100% → 10%. Accuracy on 10,000 test images: 99.00% before" in html_of(app)
+    taught.get_snapshot_path(5).unlink()
+    monkeypatch.setattr(teach, "_measure_drawings", _raise_missing_weights)
+    app.run()
+    assert not app.exception
+    assert "Fine-tuned" not in html_of(app)
+
+
+def _raise_missing_weights(*_: object) -> NoReturn:
+    raise StorageError("The weights are gone.")
 
 
 def test_inactive_channel_that_the_user_switched_off_is_not_called_dead() -> None:

@@ -16,6 +16,7 @@ from playground.engine.runs.initial_state import load_initial_state
 from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
+from playground.engine.runs.transfer import get_last_snapshot_step
 from playground.errors import PlaygroundError, StorageError
 from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
 from playground.interpret.model import load_model
@@ -98,13 +99,14 @@ def render_teach_result(run: Run | None) -> None:
         parent = find_run(run.record.parent)
         before = get_run_history(parent).test if parent.id != PRETRAINED else None
         accuracy = before.accuracy if before else _measure_accuracy(parent, run.record.parent_step or 0)
-    except PlaygroundError:  # the parent was deleted
+        gain = _describe_gain(run, parent) if after is not None else ""
+    except PlaygroundError:  # the parent or its weights were deleted
         return
     if after is None:
         html.render_message("Fine-tuning on your drawings …")
     else:
         html.render_message(
-            f"Fine-tuned. {_describe_gain(run, parent)} Accuracy on {after.size:,} test images: "
+            f"Fine-tuned. {gain} Accuracy on {after.size:,} test images: "
             f"{format_accuracy(accuracy, after.size)} before, {format_accuracy(after.accuracy, after.size)} after.",
             details={"before": accuracy, "after": after.accuracy},
         )
@@ -113,7 +115,7 @@ def render_teach_result(run: Run | None) -> None:
 def _describe_gain(run: Run, parent: Run) -> str:
     """Describe the probability of the drawings' labels before and after fine-tuning."""
     before, after, labels = _measure_drawings(
-        parent.id, run.record.parent_step or 0, run.id, run.list_snapshot_steps()[-1]
+        parent.id, run.record.parent_step or 0, run.id, get_last_snapshot_step(run)
     )
     name = f"“{run.get_dataset().class_names[labels[0]]}”" if len(labels) == 1 else "their labels"
     return f"Your drawings are {name}: {before:.0%} → {after:.0%}."
