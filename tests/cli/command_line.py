@@ -37,3 +37,8 @@ def invoke(*arguments: object) -> Result:
         except SystemExit as ending:
             exit_code = ending.code or 0
     return Result(exit_code, stdout.getvalue(), stderr.getvalue())
+
+
+def last_json(printed: str) -> Any:
+    """Parse the last line of standard output, the value of ``--json``."""
+    return json.loads(printed.splitlines()[-1])

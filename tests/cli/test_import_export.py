@@ -20,14 +20,10 @@ from playground.engine.runs.repository import create_run, find_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_snapshot
 from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
-from tests.cli.command_line import invoke
+from tests.cli.command_line import invoke, last_json
 
 SMALL = ("--limit", "200", "--batch-size", "20", "--epochs", "1")
 GENTLE = (*SMALL, "--lr", "0.0005")
-
-
-def last_json(printed: str):
-    return json.loads(printed.splitlines()[-1])
 
 
 @pytest.fixture

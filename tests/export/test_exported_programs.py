@@ -2,7 +2,7 @@
 
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,9 @@ from playground.engine.model.build import build_model
 from playground.engine.runs.imported_weights import import_weights
 from playground.engine.runs.run import Run
 from playground.export.targets import ExportSource, render_export
-from playground.interpret.drawing.image_files import read_inputs
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import load_model
+from tests.cli.command_line import invoke, last_json
 from tests.codegen.exported_code import executed
 
 pytestmark = [
@@ -133,11 +133,11 @@ class _Exported:
             if path.suffix in (".png", ".jpg", ".tif", ".gif", ".webp", ".bmp")
         ]
 
-    def predict_in_the_app(self, path: Path) -> NDArray[np.float64]:
-        """The probabilities of every class."""
-        model = load_model(self.run)
-        (image,) = read_inputs(path, self.run.get_dataset(), model.architecture.input.shape)
-        return np.array(predict(model, [image])[0].probabilities)
+    def predict_in_the_app(self, paths: Sequence[Path]) -> NDArray[np.float64]:
+        """The probabilities of every class (files, classes)."""
+        predictions = last_json(invoke("predict", self.run.id, *paths, "--json").stdout)
+        assert [prediction["file"] for prediction in predictions] == [str(path) for path in paths]
+        return np.array([prediction["probabilities"] for prediction in predictions])
 
 
 @pytest.fixture(params=_SHAPES.values(), ids=_SHAPES)
@@ -169,8 +169,7 @@ def test_prediction_program_gives_the_app_s_answers(
     executed(exported.render("torch-predict"), "__main__")
     lines = capsys.readouterr().out.splitlines()
     answers = set()
-    for line, path in zip(lines, paths, strict=True):
-        probabilities = exported.predict_in_the_app(path)
+    for line, path, probabilities in zip(lines, paths, exported.predict_in_the_app(paths), strict=True):
         name, probability = line.removeprefix(f"{path}: ").rsplit(", ", 1)
         assert name == _CLASSES[int(probabilities.argmax())], path.name
         assert float(probability) == pytest.approx(probabilities.max(), abs=1e-4), path.name
@@ -182,19 +181,21 @@ def test_file_of_a_test_image_is_predicted_as_the_test_image(exported: _Exported
     """Files take the way of the dataset's images: to its shape, and then to the network's."""
     model = load_model(exported.run)
     test_images = load_test_images(exported.run.get_dataset().name)
+    inputs, paths = [], []
     for index in range(5):
-        pixels = test_images.images[index].permute(1, 2, 0).numpy()
-        Image.fromarray(pixels.squeeze()).save(tmp_path / "image.png")
-        image = test_images.select_one(index).resize(model.architecture.input.shape).get_image(0)
-        expected = np.array(predict(model, [image])[0].probabilities)
-        np.testing.assert_allclose(exported.predict_in_the_app(tmp_path / "image.png"), expected, atol=1e-6)
+        paths.append(tmp_path / f"{index}.png")
+        Image.fromarray(test_images.images[index].permute(1, 2, 0).squeeze().numpy()).save(paths[-1])
+        inputs.append(test_images.select_one(index).resize(model.architecture.input.shape).get_image(0))
+    expected = np.array([prediction.probabilities for prediction in predict(model, inputs)])
+    np.testing.assert_allclose(exported.predict_in_the_app(paths), expected, atol=2e-6)
 
 
 def _check_program(exported: _Exported, probabilities: NDArray[np.float32], labels: list[int], printed: str) -> None:
     files = exported.list_files()
     assert labels == [label for _, label in files]
-    for (path, _), actual in zip(files, probabilities, strict=True):
-        np.testing.assert_allclose(actual, exported.predict_in_the_app(path), atol=1e-4, err_msg=path.name)
+    paths = [path for path, _ in files]
+    for path, actual, expected in zip(paths, probabilities, exported.predict_in_the_app(paths), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-4, err_msg=path.name)
     assert printed.count("notes.txt is skipped") == len(_CLASSES)
     assert "Thumbs" not in printed
     assert "DS_Store" not in printed
