@@ -148,26 +148,28 @@ def _label_split(
     by_casefold = {name.casefold(): label for name, label in labels.items()}
     exact = {path[0]: labels.get(path[0], by_casefold.get(path[0].casefold())) for path, _ in found}
     labeled = [(file, label) for path, file in found if (label := exact[path[0]]) is not None]
-    if labeled:
-        if unknown := sorted((name for name, label in exact.items() if label is None), key=natural_sort_key):
-            remarks.append(f"No training images: {_list_names(unknown)} in {_list_names(tops)} is left out.")
-        return labeled
+    unknown = sorted((name for name, label in exact.items() if label is None), key=natural_sort_key)
     flat = [file for path, file in files if path[0] in tops]
-    named = [(file, _find_class_in_name(file.path[-1], by_casefold)) for file in flat]
-    complete = [(file, label) for file, label in named if label is not None]
-    if flat and len(complete) == len(flat):
+    if not labeled and (labeled := _label_by_names(flat, by_casefold)):
         remarks.append(f"The classes of the images in {_list_names(tops)} are taken from their names.")
-        return complete
-    if flat:
+    elif unknown:
+        remarks.append(f"No training images: {_list_names(unknown)} in {_list_names(tops)} is left out.")
+    elif flat and not labeled:
         remarks.append(f"Files without a class folder in {_list_names(tops)}, which are left out: {len(flat):,}.")
-    return []
+    return labeled
 
 
-def _find_class_in_name(file_name: str, labels: dict[str, int]) -> int | None:
-    """Return the label of the class that a file is named after, ``A_test.jpg``; numbers are never classes here."""
-    stem = PurePosixPath(file_name).stem.casefold()
-    matches = [name for name in labels if not name.isdigit() and re.match(rf"{re.escape(name)}(?![^\W\d_])", stem)]
-    return labels[max(matches, key=len)] if matches else None
+def _label_by_names(files: list[FoundFile], labels: dict[str, int]) -> list[LabeledFile]:
+    """Label files that are all named after classes, ``A_test.jpg``; numbers are never classes here."""
+    names = sorted((name for name in labels if not name.isdigit()), key=len, reverse=True)
+    pattern = re.compile(rf"({'|'.join(map(re.escape, names))})(?![^\W\d_])")
+    labeled = []
+    for file in files if names else ():
+        match = pattern.match(PurePosixPath(file.path[-1]).stem.casefold())
+        if match is None:
+            return []
+        labeled.append((file, labels[match[1]]))
+    return labeled
 
 
 def _insert_class(path: _Path) -> _Path:

@@ -51,7 +51,8 @@ def _render_file(file: UploadedFile, size: int, is_color: bool) -> None:
     if data.created_upload == key:
         return
     if data.upload_preview is None or data.upload_preview[0] != key:
-        data.upload_preview, data.upload_result = (key, _preview_file(file, key)), None
+        with st.spinner("Reading the ZIP file …"):
+            data.upload_preview, data.upload_result = (key, _preview_file(file, key)), None
     preview = data.upload_preview[1]
     if isinstance(preview, PlaygroundError):
         html.render_error(preview)

@@ -108,6 +108,12 @@ def test_class_of_the_test_images_alone_is_left_out_with_a_remark() -> None:
     assert layout.remarks == ("No training images: owl in test is left out.",)
 
 
+def test_test_folder_with_other_classes_is_left_out_with_a_remark() -> None:
+    layout = _infer(*_in("train/cat train/dog test/owl test/ant"))
+    assert _counts(layout) == (_TWO, {})
+    assert layout.remarks[0] == "No training images: ant, owl in test is left out."
+
+
 def test_empty_class_folder_is_named() -> None:
     assert "owl has no images: it does not become a class." in _infer(*_in("cat dog"), folders=("owl", "cat")).remarks
     layout = _infer(*_in("train/cat train/dog test/cat test/dog"), folders=("train/owl", "train", "test/ant"))
