@@ -10,7 +10,7 @@ from playground.engine.data.custom.store import list_custom_datasets
 from playground.ui.pages.data import features
 from playground.ui.services import get_background_tasks
 from tests.random_extractor import light_and_dark, put_random_weights
-from tests.ui.apps import html_of, state_of
+from tests.ui.apps import find, html_of, state_of
 from tests.ui.test_data_page import data_page  # noqa: F401 -- a fixture
 
 
@@ -43,7 +43,7 @@ def test_extracted_features_become_the_selected_dataset(panel: AppTest, monkeypa
     panel.run()
     assert not panel.exception
     (dataset_name,) = (name for name in list_custom_datasets() if "mobilenet" in name)
-    assert panel.selectbox(key="data-name").value == dataset_name
+    assert find(panel.selectbox, "data-name").value == dataset_name
     assert "Light by MobileNetV3-Small" in html_of(panel)
     assert "Features of a pretrained network, extracted from Light. Your own images." in html_of(panel)
     panel.button(key="data-use").click().run()

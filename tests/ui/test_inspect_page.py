@@ -43,7 +43,7 @@ from playground.ui.pages.mistakes import calibration
 from playground.ui.pages.mistakes import page as mistakes_page
 from playground.ui.panels import edit
 from playground.ui.state import AppState
-from tests.ui.apps import NoWorkers, html_of
+from tests.ui.apps import NoWorkers, find, html_of
 
 EVERY_KIND = Architecture(
     layers=(
@@ -183,7 +183,7 @@ def test_channel_is_switched_off_scaled_and_restored() -> None:
     page.button(key="operate-off").click().run()
     assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 0.0),)
     assert "1 edit applied." in html_of(page)
-    page.slider(key="operate-factor").set_value(1.5).run()
+    find(page.slider, "operate-factor").set_value(1.5).run()
     assert state.inspect.edits[run.id] == (ChannelScale(0, 1, 1.5),)  # the last scale replaces the first
     page.button(key="operate-zero").click().run()
     zeros = ((0.0, 0.0, 0.0),) * 3
