@@ -11,4 +11,5 @@ def encode_model(model: Model, *, weight_type: WeightType = "float32") -> bytes:
     """
     tensors = model.module.state_dict().items()
     weights = {name: tensor.numpy() for name, tensor in tensors if tensor.is_floating_point()}
-    return encode_network(model.architecture, weights, weight_type=weight_type)
+    labels = {"run_id": model.run_id, "step": str(model.step)}
+    return encode_network(model.architecture, weights, weight_type=weight_type, labels=labels)

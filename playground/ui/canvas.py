@@ -157,6 +157,15 @@ def read_canvas(*, revision: int, key: str = "canvas") -> CanvasInk | None:
     return parse_fabric_json(drawing.get("raw"), offset_y=0.0, bounds=(-pen_width / 2, size + pen_width / 2))
 
 
+def get_canvas_identity(key: str = "canvas") -> tuple[str, int]:
+    """Return the name of the rendered canvas, and the number of objects on it; each stroke is one."""
+    mount: _Mount = st.session_state[f"_{key}_mount"]
+    drawing = (st.session_state.get(mount.name) or {}).get("drawing")
+    raw = drawing.get("raw") if isinstance(drawing, Mapping) else None
+    objects = raw.get("objects") if isinstance(raw, Mapping) else None
+    return mount.name, len(objects if isinstance(objects, list) else mount.seed["objects"])
+
+
 def parse_fabric_json(
     fabric_json: Mapping[str, Any] | None, *, offset_y: float, bounds: tuple[float, float] = (-4096.0, 4096.0)
 ) -> CanvasInk:

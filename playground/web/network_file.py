@@ -17,15 +17,21 @@ WeightType = Literal["float32", "float16"]
 
 
 def encode_network(
-    architecture: Architecture, weights: Mapping[str, NDArray[Any]], *, weight_type: WeightType = "float32"
+    architecture: Architecture,
+    weights: Mapping[str, NDArray[Any]],
+    *,
+    weight_type: WeightType = "float32",
+    labels: Mapping[str, str] | None = None,
 ) -> bytes:
     """Encode a network file; ``weights`` are the floating-point tensors of a snapshot, in float32.
 
-    The metadata hold ``schema``, ``architecture`` and ``program``, all as JSON. Raises StorageError for weights that
-    are not finite in the file, and ArchitectureError for a layer that the browser engine does not know.
+    ``labels`` are further metadata, which the engine does not read. The metadata hold ``schema``, ``architecture`` and
+    ``program``, all as JSON. Raises StorageError for weights that are not finite in the file, and ArchitectureError for
+    a layer that the browser engine does not know.
     """
     tensors = {name: _convert(name, values, weight_type) for name, values in weights.items()}
     metadata = {
+        **(labels or {}),
         "schema": str(NETWORK_FILE_SCHEMA),
         "architecture": architecture.to_canonical_json(),
         "program": json.dumps(compile_program(architecture), separators=(",", ":")),

@@ -1,5 +1,9 @@
+import { arrangeMaps, computeZeroShare, FeatureMapPainter } from "../../web/views/feature_maps.js"
+import { formatPercent } from "../../web/views/prediction_text.js"
 import { addButton, addElement } from "./lib/dom.js"
+import { getLiveStore } from "./lib/live_store.js"
 
+/** @import { LiveLayer, LiveLayers } from "./lib/live_store.js" */
 /** @import { ComponentArgs } from "./lib/streamlit.js" */
 
 /**
@@ -23,13 +27,15 @@ import { addButton, addElement } from "./lib/dom.js"
  * @property {HTMLElement} title
  * @property {HTMLElement} figure
  * @property {HTMLImageElement} image
+ * @property {HTMLCanvasElement} canvas over the image while the pen moves
  * @property {HTMLElement} text
  * @property {HTMLElement} caption
  */
 
-/** @typedef {{ list: HTMLElement, layers: Map<string, LayerNodes> }} Strip */
+/** @typedef {{ list: HTMLElement, layers: Map<string, LayerNodes>, listening: AbortController }} Strip */
 
 const MAX_TEXT_REM = 3.5
+const INPUT_ID = "input"
 
 /** @type {WeakMap<Node, Strip>} */
 const strips = new WeakMap()
@@ -56,9 +62,12 @@ function createLayer() {
   const figure = addElement(button, "span", "figure")
   const image = addElement(figure, "img", "image")
   image.draggable = false
+  const canvas = addElement(figure, "canvas", "live")
+  canvas.hidden = true
+  canvas.ariaHidden = "true"
   const text = addElement(figure, "span", "text")
   const caption = addElement(button, "span", "caption")
-  return { item, button, title, figure, image, text, caption }
+  return { item, button, title, figure, image, canvas, text, caption }
 }
 
 /**
@@ -99,14 +108,87 @@ function updateLayer(nodes, layer) {
 }
 
 /**
+ * Create a strip that follows live drawing.
+ * @param {HTMLElement | ShadowRoot} parentElement
+ * @returns {Strip}
+ */
+function createStrip(parentElement) {
+  const listening = new AbortController()
+  /** @type {Strip} */
+  const strip = { list: addElement(parentElement, "div", "strip"), layers: new Map(), listening }
+  /** @type {FeatureMapPainter | null} */
+  let painter = null
+  /** @type {unknown} */
+  let colors = null
+  const store = getLiveStore()
+  const options = { signal: listening.signal }
+  store.addEventListener(
+    "layers",
+    (event) => {
+      const { detail } = /** @type {CustomEvent<LiveLayers>} */ (event)
+      if (painter === null || colors !== detail.colors) painter = new FeatureMapPainter(detail.colors)
+      colors = detail.colors
+      showLive(strip, detail, painter)
+    },
+    options,
+  )
+  store.addEventListener("end", () => hideLive(strip), options)
+  return strip
+}
+
+/**
+ * Paint the values of a drawing over the images of the server.
+ * @param {Strip} strip
+ * @param {LiveLayers} live
+ * @param {FeatureMapPainter} painter
+ * @returns {void}
+ */
+function showLive(strip, { layers, layout, prediction }, painter) {
+  for (const [id, nodes] of strip.layers) {
+    const layer = layers.get(id)
+    if (nodes.image.hidden) {
+      assign(nodes.text, "textContent", prediction.className)
+      assign(nodes.text.style, "fontSize", `${textSize(prediction.className)}rem`)
+      assign(nodes.caption, "textContent", prediction.probability)
+    } else if (layer) {
+      if (id === INPUT_ID) painter.paintImage(nodes.canvas, layer.values, layer.shape, layout.size)
+      else {
+        painter.paint(nodes.canvas, layer.values, layer.shape, layout)
+        assign(nodes.caption, "textContent", describeLayer(layer, layout.maxMaps))
+      }
+      assign(nodes.canvas, "hidden", false)
+    }
+  }
+}
+
+/**
+ * Describe a layer's values below its maps, as `_build_column` in feature_strip.py does.
+ * @param {LiveLayer} layer
+ * @param {number} maxMaps
+ * @returns {string}
+ */
+function describeLayer({ values, shape }, maxMaps) {
+  const shown = arrangeMaps(shape)[0] > maxMaps ? ` · ${maxMaps} shown` : ""
+  return `${shape.join("×")} · ${formatPercent(computeZeroShare(values))} zeros${shown}`
+}
+
+/**
+ * Show the images of the server again.
+ * @param {Strip} strip
+ * @returns {void}
+ */
+function hideLive(strip) {
+  for (const { canvas } of strip.layers.values()) assign(canvas, "hidden", true)
+}
+
+/**
  * Show the layers from left to right; a click sends the id of its layer. Nodes belong to layer ids and are kept, so that
  * images do not flicker and the scroll position stays.
  * @param {ComponentArgs<LayerStripData>} args
- * @returns {void}
+ * @returns {() => void}
  */
 export default function renderLayerStrip({ data, parentElement, setTriggerValue }) {
-  /** @type {Strip} */
-  const strip = strips.get(parentElement) ?? { list: addElement(parentElement, "div", "strip"), layers: new Map() }
+  const strip = strips.get(parentElement) ?? createStrip(parentElement)
   strips.set(parentElement, strip)
   const ids = new Set(data.layers.map(({ id }) => id))
   for (const [id, { item }] of strip.layers) {
@@ -123,4 +205,9 @@ export default function renderLayerStrip({ data, parentElement, setTriggerValue 
     const current = strip.list.children[index] ?? null
     if (current !== nodes.item) strip.list.insertBefore(nodes.item, current)
   })
+  return () => {
+    strip.listening.abort()
+    strip.list.remove()
+    strips.delete(parentElement)
+  }
 }

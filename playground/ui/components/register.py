@@ -9,17 +9,23 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from playground.web.assets import read_engine_script
+
 _FOLDER = Path(__file__).parent
 _IMPORT = re.compile(r'^import [^"]*"(?P<path>[^"]+)"\n', re.MULTILINE)
 _COMMENT = re.compile(r"^ *(/\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 
 
-def register_component(name: str, *, isolate_styles: bool = True) -> Any:
-    """Register the component of ``<name>.js`` and, where it exists, ``<name>.css`` in this folder."""
+def register_component(name: str, *, isolate_styles: bool = True, needs_engine: bool = False) -> Any:
+    """Register the component of ``<name>.js`` and, where it exists, ``<name>.css`` in this folder.
+
+    ``needs_engine``: the code may use ``cnnEngine``, the browser engine.
+    """
     css = _FOLDER / f"{name}.css"
+    engine = read_engine_script() if needs_engine else ""
     return st.components.v2.component(
         f"playground_{name}",
-        js=bundle_javascript(name),
+        js=engine + bundle_javascript(name),
         css=css.read_text(encoding="utf-8") if css.exists() else None,
         isolate_styles=isolate_styles,
     )

@@ -40,6 +40,7 @@ from playground.ui.model_input import (
 from playground.ui.page_states import ImageUpload
 from playground.ui.pages.playground.digit_picker import render_digit_picker
 from playground.ui.pages.playground.feature_strip import render_feature_strip
+from playground.ui.pages.playground.live import render_live_drawing
 from playground.ui.pages.playground.teach import render_teach_popover, render_teach_result
 from playground.ui.services import get_pretrained, get_scheduler
 from playground.ui.shortcuts import get_shortcut
@@ -107,6 +108,7 @@ def _render_prediction_and_strip(strip: DeltaGenerator) -> None:
         html.render_error(error)
     with strip:
         render_feature_strip(state, model, input_spec, model_input)
+    render_live_drawing(state, model, input_spec, model_input)
 
 
 def _render_canvas_panel(state: AppState, input_spec: InputSpec) -> PlaygroundError | None:

@@ -25,8 +25,9 @@ from playground.ui.components.layer_strip import StripColumn, layer_strip
 from playground.ui.model_input import InputSpec, ModelInput, describe_model
 from playground.ui.state import AppState, get_app_state
 
-_MAX_MAPS = 32
-_COLUMN_SIZE = 148
+MAX_MAPS = 32
+COLUMN_SIZE = 148
+TILE_GAP = 2
 
 
 def render_feature_strip(
@@ -75,14 +76,14 @@ def _build_output_column(layer: Any, prediction: Prediction, class_names: tuple[
 def _build_column(layer: Any, activations: LayerActivations, colors: Theme) -> StripColumn:
     output = activations.output
     maps = to_feature_maps(output)
-    visible_maps = maps[:_MAX_MAPS]
+    visible_maps = maps[:MAX_MAPS]
     grid_columns = math.ceil(len(visible_maps) ** 0.5)
     grid = render_feature_maps(
         visible_maps,
         palette=select_palette(output, colors.diverging_palette),
         columns=grid_columns,
-        tile_size=_COLUMN_SIZE // grid_columns,
-        gap=0 if len(visible_maps) == 1 else 2,
+        tile_size=COLUMN_SIZE // grid_columns,
+        gap=0 if len(visible_maps) == 1 else TILE_GAP,
         gap_color=colors.gap_color,
     )
     statistics = compute_statistics(output)
@@ -91,10 +92,10 @@ def _build_column(layer: Any, activations: LayerActivations, colors: Theme) -> S
     alt = describe_feature_maps(
         layer.title, output.shape, statistics.minimum, statistics.maximum, statistics.zero_fraction
     )
-    if len(maps) > _MAX_MAPS:
-        caption += f" · {_MAX_MAPS} shown"
-        alt += f", {_MAX_MAPS} shown"
-    scale = _COLUMN_SIZE / max(grid.width, grid.height)
+    if len(maps) > MAX_MAPS:
+        caption += f" · {MAX_MAPS} shown"
+        alt += f", {MAX_MAPS} shown"
+    scale = COLUMN_SIZE / max(grid.width, grid.height)
     return StripColumn(
         layer.id,
         f"{layer.title} {argument}".strip(),

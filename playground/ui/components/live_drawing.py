@@ -1,0 +1,125 @@
+"""Live drawing: the page follows the pen, computed in the browser until the server answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from playground.charts.theme import Theme, get_colormap
+from playground.core.shapes import Shape
+from playground.engine.data.rasterize import Preprocessing
+from playground.interpret.evaluation.predict import Prediction
+from playground.ui.canvas import Stroke
+from playground.ui.components.register import encode_array, register_component
+
+_RENDER = register_component("live_drawing")
+_MAX_TEXT = 300
+
+
+@dataclass(frozen=True)
+class LiveCanvas:
+    """Canvas as the server knows it: its component's name, the objects on it, and the strokes.
+
+    ``can_follow``: false while the eraser is chosen or an image lies under the strokes.
+    """
+
+    name: str
+    size: int
+    pen_width: int
+    object_count: int
+    strokes: Sequence[Stroke]
+    can_follow: bool
+
+
+@dataclass(frozen=True)
+class LiveAnswer:
+    """The server's answer of one network to the drawing."""
+
+    run_id: str
+    step: int
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
+class MapLayout:
+    """Layout of the feature maps of a layer: their largest number, the pixels of the grid, and those between maps."""
+
+    max_maps: int
+    size: int
+    gap: int
+
+
+@dataclass(frozen=True)
+class LiveProblem:
+    """A failure of the browser engine, or an answer that is not the server's."""
+
+    run_id: str
+    message: str
+
+
+def live_drawing(
+    canvas: LiveCanvas,
+    answers: Sequence[LiveAnswer],
+    *,
+    preprocessing: Preprocessing,
+    input_shape: Shape,
+    class_names: Sequence[str],
+    layer_ids: Sequence[str],
+    is_drawn: bool,
+    layout: MapLayout,
+    theme: Theme,
+    key: str,
+) -> LiveProblem | None:
+    """Follow the pen with the networks of ``answers``; ``is_drawn``: the answers are for the strokes.
+
+    ``layer_ids``: those of the first network, whose layers the feature strip shows.
+
+    Returns the problem that the browser reports in this run, else None.
+    """
+    result = _RENDER(
+        key=key,
+        data={
+            "canvas": {
+                "name": canvas.name,
+                "size": canvas.size,
+                "penWidth": canvas.pen_width,
+                "objectCount": canvas.object_count,
+                "strokes": canvas.strokes,
+                "canFollow": canvas.can_follow,
+            },
+            "preprocessing": {
+                "fitBox": preprocessing.fit_box,
+                "normalizeStrokeWidth": preprocessing.normalize_stroke_width,
+                "centerByMass": preprocessing.center_by_mass,
+            },
+            "inputShape": list(input_shape),
+            "classNames": list(class_names),
+            "layerIds": list(layer_ids),
+            "answers": [
+                {"runId": answer.run_id, "step": answer.step, "probabilities": answer.prediction.probabilities}
+                for answer in answers
+            ],
+            "isDrawn": is_drawn,
+            "colors": {
+                "sequential": encode_array(get_colormap("sequential")),
+                "diverging": encode_array(get_colormap(theme.diverging_palette)),
+                "gap": theme.gap_color,
+            },
+            "layout": {"maxMaps": layout.max_maps, "size": layout.size, "gap": layout.gap},
+        },
+        on_problem_change=lambda: None,  # without a callback the result has no `problem`
+    )
+    return _parse_problem(result.problem)
+
+
+def _parse_problem(value: object) -> LiveProblem | None:
+    """Parse what the browser sends, which can be anything."""
+    if not isinstance(value, Mapping):
+        return None
+    run_id, message = value.get("runId"), value.get("message")
+    if not (isinstance(run_id, str) and isinstance(message, str)):
+        return None
+    return LiveProblem(_clean(run_id), _clean(message))
+
+
+def _clean(text: str) -> str:
+    """Keep the printable characters of a text, at most 300, for the log."""
+    return "".join(character for character in text[:_MAX_TEXT] if character.isprintable())

@@ -1,0 +1,90 @@
+"""Live drawing on the Playground page: which networks follow the pen, and why others do not."""
+
+import logging
+
+import streamlit as st
+
+from playground.charts.theme import get_theme
+from playground.core.summary import summarize
+from playground.engine.cache import cached
+from playground.engine.runs.record import PRETRAINED
+from playground.errors import PlaygroundError
+from playground.interpret.browser_network import encode_model
+from playground.interpret.inference import infer
+from playground.interpret.model import Model, load_model
+from playground.ui import html
+from playground.ui.canvas import get_canvas_identity
+from playground.ui.components.live_drawing import LiveAnswer, LiveCanvas, MapLayout, live_drawing
+from playground.ui.components.live_network import live_network
+from playground.ui.model_input import InputSpec, ModelInput
+from playground.ui.pages.playground.feature_strip import COLUMN_SIZE, MAX_MAPS, TILE_GAP
+from playground.ui.services import get_pretrained
+from playground.ui.state import CANVAS_SIZE, AppState
+
+MAX_MULTIPLY_ADDS = 50_000_000
+"""Largest cost of a network that follows the pen: about 33 ms in the browser engine."""
+
+MAX_PARAMETERS = 2_000_000
+"""Largest network file that is sent at every snapshot: 8 MB."""
+
+_log = logging.getLogger(__name__)
+
+
+def render_live_drawing(
+    state: AppState, model: Model | None, input_spec: InputSpec, model_input: ModelInput | None
+) -> None:
+    """Let the page's networks follow the pen in the browser; say so if the network cannot."""
+    if model is None or model_input is None or not input_spec.can_read_drawings or input_spec.dataset.features:
+        return
+    models = [model]
+    if model.run_id != PRETRAINED and input_spec.is_mnist_like:
+        models.append(load_model(get_pretrained()))
+    with st.container(key="live-drawing", gap=None):
+        try:
+            _check_size(model)
+            for number, shown in enumerate(models):
+                live_network(_encode_cached(shown), key=f"live-network-{number}")
+        except PlaygroundError as error:
+            html.render_hint(f"The prediction follows when the pen is lifted. {error}")
+            return
+        name, object_count = get_canvas_identity()
+        drawing = state.drawing
+        problem = live_drawing(
+            LiveCanvas(
+                name,
+                CANVAS_SIZE,
+                drawing.pen_width,
+                object_count,
+                drawing.ink.strokes,
+                can_follow=not (drawing.is_erasing or drawing.upload or drawing.test_index is not None),
+            ),
+            [LiveAnswer(shown.run_id, shown.step, infer(shown, model_input.image).prediction) for shown in models],
+            preprocessing=drawing.preprocessing,
+            input_shape=input_spec.shape,
+            class_names=input_spec.dataset.class_names,
+            layer_ids=[layer.id for layer in model.architecture.layers],
+            is_drawn=bool(drawing.ink.strokes),
+            layout=MapLayout(MAX_MAPS, COLUMN_SIZE, TILE_GAP),
+            theme=get_theme(st.context.theme.type),
+            key="live-drawing-canvas",
+        )
+    if problem is not None:
+        _log.error("Live drawing, run %s: %s", problem.run_id, problem.message)
+
+
+def _check_size(model: Model) -> None:
+    summary = summarize(model.architecture)
+    if summary.multiply_adds > MAX_MULTIPLY_ADDS:
+        raise PlaygroundError(
+            f"The network is too large to follow it: {summary.multiply_adds:,} multiply-adds, at most "
+            f"{MAX_MULTIPLY_ADDS:,}."
+        )
+    if summary.parameters > MAX_PARAMETERS:
+        raise PlaygroundError(
+            f"The network is too large to follow it: {summary.parameters:,} parameters, at most {MAX_PARAMETERS:,}."
+        )
+
+
+@cached(max_bytes=32 * 2**20)
+def _encode_cached(model: Model) -> bytes:
+    return encode_model(model)

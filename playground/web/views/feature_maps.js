@@ -1,0 +1,221 @@
+/**
+ * @typedef {object} MapColors Colors of feature maps, 256 × 3 bytes per palette.
+ * @property {Uint8Array} sequential
+ * @property {Uint8Array} diverging
+ * @property {readonly number[]} gap red, green and blue between the maps
+ */
+
+/**
+ * @typedef {object} MapLayout
+ * @property {number} maxMaps
+ * @property {number} size pixels of the longer side of the grid, about
+ * @property {number} gap pixels between the maps
+ */
+
+const LEVELS = 256
+const MIN_RANGE = 1e-12
+const MAX_MAGNITUDE = 1e30
+const OPAQUE = 0xff_00_00_00
+
+/** Paints the feature maps of layers on canvases as `render_feature_maps` in charts/images.py does. */
+export class FeatureMapPainter {
+  #sequential
+  #diverging
+  #gray = packColors(Uint8Array.from({ length: 3 * LEVELS }, (_, index) => Math.floor(index / 3)))
+  #gap
+
+  /** @param {MapColors} colors */
+  constructor({ sequential, diverging, gap }) {
+    this.#sequential = packColors(sequential)
+    this.#diverging = packColors(diverging)
+    this.#gap = packColors(Uint8Array.from(gap))[0]
+  }
+
+  /**
+   * Paint the first maps of a layer side by side; a vector becomes one nearly square map.
+   * @param {HTMLCanvasElement} canvas
+   * @param {Float32Array} values
+   * @param {readonly number[]} shape (channels, height, width) or (features,)
+   * @param {MapLayout} layout
+   * @returns {void}
+   */
+  paint(canvas, values, shape, layout) {
+    const isDiverging = findLow(values, values.length) < 0
+    const area = Math.min(values.length, countShown(shape, layout.maxMaps))
+    const limits = computeLimits(values, area, isDiverging)
+    this.#paint(canvas, values, shape, { ...layout, limits, palette: isDiverging ? this.#diverging : this.#sequential })
+  }
+
+  /**
+   * Paint an image with values from 0, black, to 1, white; of several channels the first.
+   * @param {HTMLCanvasElement} canvas
+   * @param {Float32Array} values
+   * @param {readonly number[]} shape (channels, height, width)
+   * @param {number} size pixels of its longer side, about
+   * @returns {void}
+   */
+  paintImage(canvas, values, shape, size) {
+    this.#paint(canvas, values, shape, { maxMaps: 1, size, gap: 0, limits: [0, 1], palette: this.#gray })
+  }
+
+  /**
+   * Paint maps with a palette.
+   * @param {HTMLCanvasElement} canvas
+   * @param {Float32Array} values
+   * @param {readonly number[]} shape
+   * @param {MapLayout & { limits: [low: number, high: number], palette: Uint32Array }} options
+   * @returns {void}
+   */
+  #paint(canvas, values, shape, { maxMaps, size, gap, limits, palette }) {
+    const [count, height, width] = arrangeMaps(shape)
+    const shown = Math.min(count, maxMaps)
+    const columns = Math.ceil(Math.sqrt(shown))
+    const between = shown === 1 ? 0 : gap
+    const cell = Math.max(1, Math.floor(Math.floor(size / columns) / Math.max(height, width)))
+    const across = width * cell + between
+    const down = height * cell + between
+    const image = prepareImage(canvas, columns * across - between, Math.ceil(shown / columns) * down - between)
+    const pixels = new Uint32Array(image.data.buffer)
+    pixels.fill(this.#gap)
+    const [low, high] = limits
+    const factor = (LEVELS - 1) / Math.max(high - low, MIN_RANGE)
+    const place = { low, factor, palette, cell, stride: image.width }
+    for (let map = 0; map < shown; map++) {
+      const corner = Math.floor(map / columns) * down * image.width + (map % columns) * across
+      paintMap(pixels, values, { ...place, corner, start: map * height * width, height, width })
+    }
+    canvas.getContext("2d")?.putImageData(image, 0, 0)
+  }
+}
+
+/**
+ * @typedef {object} MapPlace
+ * @property {number} low value of the palette's first color
+ * @property {number} factor levels per unit
+ * @property {Uint32Array} palette
+ * @property {number} cell pixels of one value
+ * @property {number} stride pixels of a row of the image
+ * @property {number} corner index of the map's first pixel
+ * @property {number} start index of the map's first value
+ * @property {number} height
+ * @property {number} width
+ */
+
+/**
+ * Paint one map.
+ * @param {Uint32Array} pixels
+ * @param {Float32Array} values
+ * @param {MapPlace} place
+ * @returns {void}
+ */
+function paintMap(pixels, values, { low, factor, palette, cell, stride, corner, start, height, width }) {
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const value = clampFinite(values[start + row * width + column] ?? 0) // a vector does not fill its map
+      const color = palette[Math.round(Math.min(LEVELS - 1, Math.max(0, (value - low) * factor)))]
+      const first = corner + row * cell * stride + column * cell
+      for (let y = 0; y < cell; y++) pixels.fill(color, first + y * stride, first + y * stride + cell)
+    }
+  }
+}
+
+/**
+ * Compute the arrangement of a layer's values as maps.
+ * @param {readonly number[]} shape
+ * @returns {[count: number, height: number, width: number]}
+ */
+export function arrangeMaps(shape) {
+  if (shape.length === 3) return [shape[0], shape[1], shape[2]]
+  const width = Math.ceil(Math.sqrt(shape[0]))
+  return [1, Math.ceil(shape[0] / width), width]
+}
+
+/**
+ * Count the values of the maps that are shown.
+ * @param {readonly number[]} shape
+ * @param {number} maxMaps
+ * @returns {number}
+ */
+function countShown(shape, maxMaps) {
+  const [count, height, width] = arrangeMaps(shape)
+  return Math.min(count, maxMaps) * height * width
+}
+
+/**
+ * Compute the share of values that are 0.
+ * @param {Float32Array} values
+ * @returns {number}
+ */
+export function computeZeroShare(values) {
+  let zeros = 0
+  for (const value of values) if (value === 0) zeros++
+  return zeros / values.length
+}
+
+/**
+ * Compute the values of the first and the last color, as `compute_value_range` in charts/images.py does.
+ * @param {Float32Array} values
+ * @param {number} count of values that are shown
+ * @param {boolean} isDiverging
+ * @returns {[low: number, high: number]}
+ */
+function computeLimits(values, count, isDiverging) {
+  const low = findLow(values, count)
+  let high = 0
+  for (let index = 0; index < count; index++) high = Math.max(high, clampFinite(values[index]))
+  if (!isDiverging) return [low, Math.max(high, low + MIN_RANGE)]
+  const extent = Math.max(-low, high, MIN_RANGE)
+  return [-extent, extent]
+}
+
+/**
+ * Find the lowest of the first values, at most 0.
+ * @param {Float32Array} values
+ * @param {number} count
+ * @returns {number}
+ */
+function findLow(values, count) {
+  let low = 0
+  for (let index = 0; index < count; index++) low = Math.min(low, clampFinite(values[index]))
+  return low
+}
+
+/**
+ * Replace values that no color can show: NaN by 0, large magnitudes by 1e30.
+ * @param {number} value
+ * @returns {number}
+ */
+function clampFinite(value) {
+  return Number.isNaN(value) ? 0 : Math.min(MAX_MAGNITUDE, Math.max(-MAX_MAGNITUDE, value))
+}
+
+/**
+ * Pack colors as the opaque pixels of an ImageData, one number each.
+ * @param {Uint8Array} colors red, green and blue of each
+ * @returns {Uint32Array}
+ */
+function packColors(colors) {
+  const bytes = new Uint8Array((4 * colors.length) / 3).fill(OPAQUE)
+  for (let index = 0; index < colors.length; index++) bytes[Math.floor(index / 3) * 4 + (index % 3)] = colors[index]
+  return new Uint32Array(bytes.buffer)
+}
+
+/** @type {WeakMap<HTMLCanvasElement, ImageData>} */
+const images = new WeakMap()
+
+/**
+ * Return the image of a canvas, which is reused while its size stays.
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} width
+ * @param {number} height
+ * @returns {ImageData}
+ */
+function prepareImage(canvas, width, height) {
+  const known = images.get(canvas)
+  if (known?.width === width && known.height === height) return known
+  canvas.width = width
+  canvas.height = height
+  const image = new ImageData(width, height)
+  images.set(canvas, image)
+  return image
+}
