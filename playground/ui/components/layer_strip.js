@@ -118,16 +118,13 @@ function createStrip(parentElement) {
   const strip = { list: addElement(parentElement, "div", "strip"), layers: new Map(), listening }
   /** @type {FeatureMapPainter | null} */
   let painter = null
-  /** @type {unknown} */
-  let colors = null
   const store = getLiveStore()
   const options = { signal: listening.signal }
   store.addEventListener(
     "layers",
     (event) => {
       const { detail } = /** @type {CustomEvent<LiveLayers>} */ (event)
-      if (painter === null || colors !== detail.colors) painter = new FeatureMapPainter(detail.colors)
-      colors = detail.colors
+      if (painter?.colors !== detail.colors) painter = new FeatureMapPainter(detail.colors)
       showLive(strip, detail, painter)
     },
     options,

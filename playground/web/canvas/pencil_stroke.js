@@ -3,7 +3,8 @@
 /** @typedef {[x: number, y: number]} Point */
 
 const MIN_POINT_DISTANCE = 0.4
-const DOT_CORRECTION = 1000
+/** Fabric lengthens paths by the pen's width over this number, so that a click is a line. */
+const CORRECTION_SHARE = 1000
 const SAMPLE_STEP_PX = 4
 const MAX_SAMPLES = 64
 const MAX_DOT_EXTENT = 0.25
@@ -28,11 +29,10 @@ export class PencilStroke {
    * @param {number} penWidth in canvas pixels
    */
   constructor(x, y, canvasSize, penWidth) {
-    // Fabric draws a click as a line of a thousandth of the pen's width to both sides, and keeps these points.
-    const nudge = penWidth / DOT_CORRECTION
+    // Fabric counts the first point twice.
     this.#points = [
-      [x - nudge, y],
-      [x + nudge, y],
+      [x, y],
+      [x, y],
     ]
     this.#canvasSize = canvasSize
     this.#penWidth = penWidth
@@ -57,7 +57,7 @@ export class PencilStroke {
    */
   toStroke() {
     const points = decimate(this.#points)
-    return cleanPoints(samplePath(points, this.#penWidth / DOT_CORRECTION), this.#canvasSize, this.#penWidth)
+    return cleanPoints(samplePath(points, this.#penWidth / CORRECTION_SHARE), this.#canvasSize, this.#penWidth)
   }
 }
 

@@ -15,7 +15,7 @@
 const LEVELS = 256
 const MIN_RANGE = 1e-12
 const MAX_MAGNITUDE = 1e30
-const OPAQUE = 0xff_00_00_00
+const OPAQUE = 255
 
 /** Paints the feature maps of layers on canvases as `render_feature_maps` in charts/images.py does. */
 export class FeatureMapPainter {
@@ -25,7 +25,9 @@ export class FeatureMapPainter {
   #gap
 
   /** @param {MapColors} colors */
-  constructor({ sequential, diverging, gap }) {
+  constructor(colors) {
+    const { sequential, diverging, gap } = colors
+    this.colors = colors
     this.#sequential = packColors(sequential)
     this.#diverging = packColors(diverging)
     this.#gap = packColors(Uint8Array.from(gap))[0]

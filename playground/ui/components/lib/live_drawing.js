@@ -132,7 +132,7 @@ export class LiveDrawing {
    */
   #lower(event) {
     const path = event.composedPath()
-    const target = path[0]
+    const [target] = path
     if (!(this.#data?.canvas.canFollow && target instanceof HTMLCanvasElement)) return
     const isOurs = path.some((node) => node instanceof Element && node.classList.contains(PLACE))
     if (!(isOurs && target.classList.contains(UPPER_CANVAS)) || (event instanceof MouseEvent && event.button !== 0))

@@ -1,0 +1,44 @@
+/**
+ * Describe predictions and paint feature maps: `node evaluate_views.mjs FOLDER` reads `views.json` and writes the texts to
+ * `texts.json` and the pixels of the maps, RGBA, to `pixels`.
+ */
+
+import { readFileSync, writeFileSync } from "node:fs"
+import process from "node:process"
+import { FeatureMapPainter } from "../../playground/web/views/feature_maps.js"
+import { describePrediction } from "../../playground/web/views/prediction_text.js"
+
+class FakeImageData {
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
+  constructor(width, height) {
+    this.width = width
+    this.height = height
+    this.data = new Uint8ClampedArray(4 * width * height)
+  }
+}
+Object.assign(globalThis, { ImageData: FakeImageData })
+
+const [folder] = process.argv.slice(2)
+const { predictions, maps, colors } = JSON.parse(readFileSync(`${folder}/views.json`, "utf8"))
+
+const texts = predictions.map((/** @type {{ probabilities: number[], names: string[] }} */ { probabilities, names }) =>
+  describePrediction(probabilities, names),
+)
+writeFileSync(`${folder}/texts.json`, JSON.stringify(texts))
+
+const painter = new FeatureMapPainter({
+  sequential: Uint8Array.from(colors.sequential),
+  diverging: Uint8Array.from(colors.diverging),
+  gap: colors.gap,
+})
+/** @type {Buffer[]} */
+const painted = []
+for (const { values, shape, layout } of maps) {
+  const context = { putImageData: (/** @type {FakeImageData} */ image) => painted.push(Buffer.from(image.data)) }
+  const canvas = /** @type {HTMLCanvasElement} */ (/** @type {unknown} */ ({ getContext: () => context }))
+  painter.paint(canvas, Float32Array.from(values), shape, layout)
+}
+writeFileSync(`${folder}/pixels`, Buffer.concat(painted))
