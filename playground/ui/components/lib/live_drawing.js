@@ -107,7 +107,7 @@ export class LiveDrawing {
       ({ index, endedAt }) => index >= objectCount && performance.now() - endedAt < MAX_WAIT_MS,
     )
     this.#nextIndex = Math.max(this.#nextIndex, objectCount)
-    this.#resizer = new ImageResizer(IMAGE_SIZE, data.inputShape)
+    this.#resizer = new ImageResizer([1, IMAGE_SIZE, IMAGE_SIZE], data.inputShape)
     this.#data = data
     this.#report = report
     if (this.#stroke !== null || this.#pending.length > 0) return
