@@ -214,7 +214,8 @@ class ArchitectureBuilder:
         stated = None if is_spatial(self._shape) else self._shape[0]
         if new.layer.is_view:
             return replace(new, expected_size=new.expected_size or stated)
-        if stated or (new.layer.input_requirement == "vector" and self._context.has_implicit_flatten):
+        takes_vector = new.layer.input_requirement == "vector" and self._context.has_implicit_flatten
+        if stated or (takes_vector and new.expected_size):
             self.notes.append(
                 "Flatten was inserted first: the first layer needs a vector, but images have height and width."
             )

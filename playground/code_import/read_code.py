@@ -170,7 +170,7 @@ def _convert_output_layer(
         notes.append("The output layer always has a bias.")
     return [
         *layers[:-1],
-        Output(activation="sigmoid" if is_binary else "softmax"),
+        Output(activation="sigmoid" if is_binary else "softmax", trainable=last.trainable),
     ], 2 if is_binary else last.out_features
 
 

@@ -29,6 +29,7 @@ from playground.code_import.interpreter.values import (
     Unknown,
     UserFunction,
     UserInstance,
+    find_unknown,
     get_line_number,
 )
 
@@ -173,7 +174,7 @@ class ExpressionEvaluator(ABC):
     def _make_set(self, values: Sequence[object]) -> object:
         if all(map(is_valid_key, values)):
             return set(values)
-        return Unknown("the elements of this set cannot be followed")
+        return find_unknown(values) or Unknown("the elements of this set cannot be followed")
 
     def _evaluate_dict(self, node: ast.Dict, scope: Scope) -> object:
         result: dict[object, object] = {}

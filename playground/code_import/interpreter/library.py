@@ -103,11 +103,13 @@ class LibraryEvaluator(ObjectEvaluator):
         self.unknown_call_count = 0
         """Number of calls of code that is not here, each of which may raise an error."""
         self.frames: list[Frame] = []
+        self._apply_depth = 0
 
     def record_use(self, value: object, node: ast.AST, kind: str) -> None:
         """Record that the program uses a network."""
         self.heap.charge(1)
-        self.uses.append(Use(value, node, kind, self.heap.is_speculating))
+        if not self._apply_depth:  # what a network does to its own parts says nothing about which one is meant
+            self.uses.append(Use(value, node, kind, self.heap.is_speculating))
 
     def fill_argument(self, function: UserFunction, name: str) -> object:
         """Return the value of a required argument that a call lacks."""
@@ -164,7 +166,11 @@ class LibraryEvaluator(ObjectEvaluator):
             case UserInstance() | Call() | ModuleSequence() | SymbolicTensor():
                 if isinstance(function, UserInstance | ModuleSequence):
                     self.record_use(function, node, "called")
-                return self.apply(function, list(positional), dict(keywords), node)
+                self._apply_depth += 1
+                try:
+                    return self.apply(function, list(positional), dict(keywords), node)
+                finally:
+                    self._apply_depth -= 1
             case LibraryName():
                 return self._call_library(function, list(positional), dict(keywords), node)
             case Unknown():
@@ -188,7 +194,7 @@ class LibraryEvaluator(ObjectEvaluator):
         for value in given:
             if isinstance(value, UserInstance | ModuleSequence):
                 self.record_use(value, node, "passed on")
-        return Unknown(function.reason, function.line, function.is_absent)
+        return function
 
     def _call_library(
         self, function: LibraryName, positional: list[object], keywords: dict[str, object], node: ast.AST
@@ -346,7 +352,8 @@ class LibraryEvaluator(ObjectEvaluator):
 
     def record_network(self, value: ModuleSequence | UserInstance, node: ast.AST) -> None:
         """Record a network that the program made."""
-        self.networks.append((value, node, self.heap.is_speculating))
+        if not self._apply_depth:
+            self.networks.append((value, node, self.heap.is_speculating))
         if len(self.networks) > 2_000:
             raise create_too_long_error()
 

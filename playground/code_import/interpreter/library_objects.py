@@ -31,6 +31,7 @@ from playground.code_import.interpreter.values import (
     UserInstance,
     find_unknown,
     get_line_number,
+    iter_calls,
 )
 from playground.code_import.keras_ops import KERAS_OPS
 from playground.code_import.torch_ops import TORCH_OPS
@@ -117,6 +118,11 @@ class LibraryObjectEvaluator(LibraryEvaluator):
         match name:
             case "layers" if owner.kind == "Sequential":
                 return [part for part in owner.parts if not _is_input(part)]
+            case "layers" if owner.kind == "Model" and isinstance(owner.parts[0], SymbolicTensor):
+                calls = [one for call in owner.parts[0].calls for one in (*call.body, call)]
+                if any(call.shortcut for call in calls):
+                    return Unknown("the order of this model's layers is not known here", origin=owner)
+                return [call.owner for call in calls]
             case "output" | "outputs" if owner.library == "keras":
                 return self._get_output(owner, node)
             case "input" | "inputs" if owner.library == "keras" and owner.parts:
@@ -130,7 +136,7 @@ class LibraryObjectEvaluator(LibraryEvaluator):
             case "training":
                 return self.training
             case "layers" | "output" | "outputs" | "input" | "inputs" | "trainable" | "weights" | "_modules":
-                return Unknown(f".{name} of a model cannot be followed")
+                return Unknown(f".{name} of a model cannot be followed", origin=owner)
         return BoundMethod(owner, name)
 
     def _get_output(self, model: ModuleSequence, node: ast.AST) -> object:
@@ -166,7 +172,12 @@ class LibraryObjectEvaluator(LibraryEvaluator):
             case LibraryName():
                 if is_part or isinstance(value, UserFunction | UserClass | LibraryName):
                     raise create_stop_error(line, f"setting .{name} of {owner.name} cannot be followed")
-            case Unknown():
+            case Unknown(origin=origin):
+                if name in ("trainable", "requires_grad"):
+                    for layer in self._iter_layers(origin):
+                        self._set_trainable(layer, owner)
+                elif origin:
+                    self.heap.taint(origin, owner)
                 self.heap.taint_reachable([value], Unknown("it becomes part of a value that cannot be followed", line))
                 if is_part:
                     self.record_use(owner, node, "changed")
@@ -213,7 +224,7 @@ class LibraryObjectEvaluator(LibraryEvaluator):
             if isinstance(module, ModuleSequence):
                 for part in module.parts:
                     if isinstance(part, SymbolicTensor):
-                        yield from (call.owner for call in part.calls)
+                        yield from (call.owner for call in iter_calls(part.calls))
 
     def _list_parameters(self, owner: object) -> list[object]:
         """Return names and parameters; layers without weights have one too, which nothing reads."""
@@ -428,7 +439,7 @@ class LibraryObjectEvaluator(LibraryEvaluator):
                     sequence.cells = {"-1": SymbolicTensor((call,)), **cells}
                 return None
             case "get_layer", _:
-                return Unknown("get_layer(…) cannot be followed")
+                return Unknown("get_layer(…) cannot be followed", origin=sequence)
         return NotImplemented
 
     # Built-in functions on objects

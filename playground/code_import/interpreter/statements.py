@@ -450,7 +450,7 @@ class Interpreter(LibraryObjectEvaluator):
         return frozenset(exits | self._execute_block(statement.orelse, scope))
 
     def _run_unknown_round(self, statement: ast.For, values: Unknown, scope: Scope) -> Exits:
-        self.assign(statement.target, Unknown(values.reason, values.line, values.is_absent), scope)
+        self.assign(statement.target, values, scope)
         return self._execute_block(statement.body, scope)
 
     def _execute_while(self, statement: ast.While, scope: Scope) -> Exits:

@@ -10,12 +10,13 @@ class Unknown:
     """Value that the code alone does not determine; all that is computed from it is unknown for the same reason.
 
     ``reason`` is a clause: "`n` is not defined in this code". ``is_absent``: it stands for data or a name outside of
-    the code, and not for the result of a decision inside of it.
+    the code, and not for the result of a decision inside of it. ``origin`` is the network that it may be part of.
     """
 
     reason: str
     line: int = 0
     is_absent: bool = False
+    origin: object = None
 
 
 @dataclass(frozen=True, eq=False)
