@@ -191,9 +191,14 @@ class LibraryEvaluator(ObjectEvaluator):
             is_network = node.func.attr in (("parameters", "summary") if function.is_absent else TRAINING_METHODS)
             if is_network and not any(isinstance(value, UserInstance | ModuleSequence) for value in given):
                 self.record_use(function, node, node.func.attr)
-        for value in given:
-            if isinstance(value, UserInstance | ModuleSequence):
-                self.record_use(value, node, "passed on")
+        networks = [value for value in given if isinstance(value, UserInstance | ModuleSequence)]
+        for network in networks:
+            self.record_use(network, node, "passed on")
+        if networks and is_reading and name.isidentifier() and not name.startswith("summar"):
+            line = get_line_number(node)
+            self.notes.append(
+                f"Line {line}: `{name}` is not in this code; it is assumed to leave the layers as they are."
+            )
         return function
 
     def _call_library(

@@ -32,10 +32,10 @@ _READING_PACKAGES = _split("""
 _CHANGING_FUNCTION = re.compile(r"shuffle|prune|quantiz|fuse|inject|replace|convert|wrap|patch|lora|peft")
 # Functions that pasted code names and leaves out: they train, measure or show a network.
 _READING_FUNCTION = re.compile(
-    r"_*(train|fit|test|eval|valid|predict|infer|print|show|plot|draw|summar|count|num|save|export|visual|trace|profile|"
+    r"_*(train|fit|test|eval|valid|predict|infer|print|show|plot|draw|summar|count|num_|save|export|visual|trace|profile|"
     r"log|watch|display|accuracy|get_acc|get_num|get_param|run|check|compare|inspect|info|measure|bench|report|compute|"
-    r"calc|init|set_seed|seed|learn|one_epoch|loop|score|metric|step|load_weights|tune|search|stat|macs|flops|onnx|"
-    r"add_graph|backward|zero_grad|update|setup|Learner|Trainer|Classifier|Estimator|SummaryWriter|NeuralNet)",
+    r"calc|init_weights|initialize_weights|set_seed|one_epoch|score|metric|load_weights|stat|macs|flops|add_graph|"
+    r"backward|zero_grad|Learner|Trainer|SummaryWriter|NeuralNet)",
     re.IGNORECASE,
 )
 

@@ -119,10 +119,10 @@ class LibraryObjectEvaluator(LibraryEvaluator):
             case "layers" if owner.kind == "Sequential":
                 return [part for part in owner.parts if not _is_input(part)]
             case "layers" if owner.kind == "Model" and isinstance(owner.parts[0], SymbolicTensor):
-                calls = [one for call in owner.parts[0].calls for one in (*call.body, call)]
-                if any(call.shortcut for call in calls):
+                flat = [one for call in owner.parts[0].calls for one in (*call.body, call)]
+                if any(call.shortcut for call in flat):
                     return Unknown("the order of this model's layers is not known here", origin=owner)
-                return [call.owner for call in calls]
+                return [call.owner for call in flat]
             case "output" | "outputs" if owner.library == "keras":
                 return self._get_output(owner, node)
             case "input" | "inputs" if owner.library == "keras" and owner.parts:
@@ -338,9 +338,7 @@ class LibraryObjectEvaluator(LibraryEvaluator):
             result = self._edit_sequence(sequence, name, positional, keywords, node)
             if result is not NotImplemented:
                 return result
-        unknown = find_unknown(positional) or Unknown(
-            f"`.{name}(…)` may change it and cannot be followed", get_line_number(node)
-        )
+        unknown = Unknown(f"`.{name}(…)` may change it and cannot be followed", get_line_number(node))
         self.heap.taint_reachable([owner, *positional, *keywords.values()], unknown)
         return unknown
 

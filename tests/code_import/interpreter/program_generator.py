@@ -271,7 +271,7 @@ _FORWARD_LOOPS = (
     "x = nn.Sequential(*self.parts)(x)",
     "for part in self.parts[1:]:\n    x = torch.tanh(part(x))",
     "for part in reversed(self.parts):\n    if isinstance(part, nn.ReLU):\n        continue\n    x = part(x)",
-    "for part, scale in zip(self.parts, some):\n    x = part(x)\n    if scale > 3:\n        x = F.max_pool2d(x, 3, 1, 1)",
+    "for part, n in zip(self.parts, some):\n    x = part(x)\n    if n > 3:\n        x = F.max_pool2d(x, 3, 1, 1)",
     "i = 0\nwhile i < len(self.parts):\n    x = self.parts[i](x)\n    i += 1\nelse:\n    x = x.tanh()",
 )
 _FORWARD_STARTS = (
