@@ -12,8 +12,8 @@ from playground.code_import.interpreter.operators import (
     ProgramError,
     apply_binary_operator,
     check_result,
-    is_equal,
     is_flat,
+    is_same_or_equal,
     is_valid_key,
 )
 from playground.code_import.interpreter.values import (
@@ -344,7 +344,7 @@ def _search(evaluator: ExpressionEvaluator, values: Sequence[object], name: str,
     """Compute ``index`` and ``count``; NotImplemented for other names and unknown elements."""
     if name not in ("index", "count", "remove") or len(positional) != 1:
         return NotImplemented
-    answers = [value is positional[0] or is_equal(evaluator.heap, value, positional[0]) for value in values]
+    answers = [is_same_or_equal(evaluator.heap, value, positional[0]) for value in values]
     if any(isinstance(answer, Unknown) for answer in answers):
         return next(answer for answer in answers if isinstance(answer, Unknown)) if name != "remove" else NotImplemented
     if name == "count":

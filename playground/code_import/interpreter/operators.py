@@ -231,6 +231,11 @@ def is_equal(heap: Heap, left: object, right: object) -> object:
     return left is right
 
 
+def is_same_or_equal(heap: Heap, left: object, right: object) -> object:
+    """Compare as ``in`` and ``index`` do: an object equals itself; an unknown value may differ from itself."""
+    return True if left is right and not isinstance(left, Unknown) else is_equal(heap, left, right)
+
+
 def _is_equal_sequence(heap: Heap, left: Sequence[object], right: Sequence[object]) -> object:
     if len(left) != len(right):
         return False
@@ -256,7 +261,7 @@ def contains(heap: Heap, container: object, item: object) -> object:
         values = container.items
     else:
         return Unknown(_UNSUPPORTED)
-    answers = [True if value is item else is_equal(heap, value, item) for value in values]
+    answers = [is_same_or_equal(heap, value, item) for value in values]
     if any(answer is True for answer in answers):
         return True
     return next((answer for answer in answers if isinstance(answer, Unknown)), False)

@@ -85,6 +85,8 @@ UNKNOWN_PROGRAMS = {
     "shuffled": "import random\na = [1, 2]\nrandom.shuffle(a)\nresult = a[0]",
     "handler after an unknown call": "result = 1\ntry:\n    load('x')\n    result = 2\nexcept OSError:\n    result = 3",
     "comparison": "result = 1 < flag < 3",
+    "unknown value in a list that it comes from": "a = [flag]\nresult = flag + 1 in a",
+    "place of an unknown value": "a = [1, flag]\nresult = a.index(flag * 2)",
     "set order": "result = list({'a', 'b'})[0]",
     "text": "result = f'{flag}'",
     "slice": "result = [1, 2][:flag]",
