@@ -203,7 +203,7 @@ class ArchitectureBuilder:
         self._append_layer(new)
 
     def _append_layer(self, new: ImportedLayer) -> None:
-        if new.layer.input_requirement == "vector" and is_spatial(self._shape):
+        if new.layer.input_requirement == "vector" and is_spatial(self._shape) and not self.problems:
             raise UnsupportedCallError("is applied to every row of the feature maps; they must be flattened first")
         self.layers.append(new)
         self._input_shapes.append(self._shape)

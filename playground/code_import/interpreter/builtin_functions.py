@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from playground.code_import.interpreter.expressions import ExpressionEvaluator, UnknownValues
 from playground.code_import.interpreter.heap import create_too_long_error
+from playground.code_import.interpreter.library_names import split_names
 from playground.code_import.interpreter.operators import (
     MAX_LENGTH,
     ProgramError,
@@ -54,22 +55,20 @@ _HOST_NUMBER_FUNCTIONS: dict[str, Callable[..., object]] = {
 _CONSTANTS = {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "numpy.pi": math.pi, "numpy.inf": math.inf}
 _ITERATOR_FUNCTIONS = ("enumerate", "zip", "reversed", "iter", "map", "filter", "itertools.chain", "itertools.pairwise")
 _REDUCTIONS = ("len", "sum", "min", "max", "any", "all", "sorted", "list", "tuple", "set", "math.prod", "numpy.prod")
-_OTHER_NAMES = """
+_OTHER_NAMES = split_names("""
     next dict isinstance issubclass callable type print input open id hash super getattr setattr hasattr delattr vars
     locals globals eval exec object property staticmethod classmethod NotImplemented Ellipsis frozenset complex bytes
     functools.partial functools.reduce collections.OrderedDict copy.copy copy.deepcopy __import__
-"""
-BUILTIN_NAMES = frozenset(
-    (*_HOST_NUMBER_FUNCTIONS, *_CONSTANTS, *_ITERATOR_FUNCTIONS, *_REDUCTIONS, *_OTHER_NAMES.split())
-)
-_STRING_METHODS = """
+""")
+BUILTIN_NAMES = frozenset((*_HOST_NUMBER_FUNCTIONS, *_CONSTANTS, *_ITERATOR_FUNCTIONS, *_REDUCTIONS, *_OTHER_NAMES))
+_STRING_METHODS = split_names("""
     lower upper title capitalize swapcase strip lstrip rstrip split rsplit splitlines startswith endswith find rfind
     index count isdigit isalpha isalnum isnumeric islower isupper isidentifier isspace partition rpartition
     removeprefix removesuffix casefold replace zfill ljust rjust center format
-"""
-_MUTATING_METHODS = """
+""")
+_MUTATING_METHODS = split_names("""
     append extend insert pop remove clear reverse sort update setdefault popitem add discard move_to_end
-"""
+""")
 
 
 def get_library_constant(name: str) -> object:
@@ -293,7 +292,7 @@ def call_plain_method(
     evaluator: ExpressionEvaluator, owner: object, name: str, positional: Arguments, keywords: Keywords, node: ast.AST
 ) -> object:
     """Call a method of a string, a list, a tuple, a dictionary or a set."""
-    if isinstance(owner, list | dict | set) and name in _MUTATING_METHODS.split():
+    if isinstance(owner, list | dict | set) and name in _MUTATING_METHODS:
         evaluator.heap.touch(owner)
     unknown = next((value for value in positional if isinstance(value, UnknownValues)), None)
     result: object = NotImplemented
@@ -311,7 +310,7 @@ def call_plain_method(
                 result = _search(evaluator, owner, name, positional)
     if result is NotImplemented:
         result = unknown or find_unknown(positional) or Unknown(f".{name}(…) cannot be followed")
-        if name in _MUTATING_METHODS.split() and isinstance(result, Unknown):
+        if name in _MUTATING_METHODS and isinstance(result, Unknown):
             evaluator.heap.taint(owner, result)
     return result
 
@@ -335,7 +334,7 @@ def _call_string_method(
         raise create_too_long_error()
     if name == "format" and re.search(r"\{[^{}:!]*[.\[]|\d{3}|:[^}]*\{", text):
         return NotImplemented
-    if name in _STRING_METHODS.split():
+    if name in _STRING_METHODS:
         return check_result(evaluator.heap, getattr(str, name)(text, *positional, **keywords))
     return NotImplemented
 

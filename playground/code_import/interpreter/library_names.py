@@ -3,7 +3,8 @@
 import re
 
 
-def _split(names: str) -> frozenset[str]:
+def split_names(names: str) -> frozenset[str]:
+    """Return the set of the names in a text."""
     return frozenset(names.split())
 
 
@@ -23,7 +24,7 @@ _KERAS_ROOTS = ("keras", "tensorflow", "tf_keras")
 _BUILTIN_MODULES = ("math", "functools", "itertools", "collections", "copy")
 
 # Packages whose functions change neither the networks nor the lists that they get.
-_READING_PACKAGES = _split("""
+_READING_PACKAGES = split_names("""
     numpy matplotlib seaborn sklearn pandas time datetime os sys logging pathlib torchvision torchinfo torchsummary
     torchviz torchmetrics wandb tensorboard tensorboardX thop fvcore ptflops tqdm pprint json yaml pickle argparse
     warnings typing dataclasses visualkeras keras_tuner netron captum onnx IPython joblib torchview prettytable
@@ -39,15 +40,15 @@ _READING_FUNCTION = re.compile(
     re.IGNORECASE,
 )
 
-IDENTITY_FUNCTIONS = _split("""
+IDENTITY_FUNCTIONS = split_names("""
     DataParallel DistributedDataParallel script optimize_for_inference tqdm trange convert_to_tensor as_tensor identity
 """)
 """Functions whose result is their first argument."""
 
-IDENTITY_METHODS = _split("""
+IDENTITY_METHODS = split_names("""
     to cuda cpu eval train float double half bfloat16 type contiguous share_memory requires_grad_ xpu
 """)
-READING_METHODS = _split("""
+READING_METHODS = split_names("""
     state_dict load_state_dict zero_grad summary compile fit fit_generator train_on_batch evaluate evaluate_generator
     predict predict_on_batch predict_classes predict_proba predict_generator test_on_batch save save_weights
     load_weights get_weights set_weights count_params get_config to_json to_yaml extra_repr register_buffer
@@ -57,10 +58,10 @@ READING_METHODS = _split("""
 """)
 """Methods of networks that change at most weights."""
 
-TRAINING_METHODS = _split("fit fit_generator train_on_batch train compile parameters evaluate predict summary")
-SIZE_ATTRIBUTES = _split("shape ndim dtype device is_cuda requires_grad grad grad_fn layout is_leaf name")
-SIZE_METHODS = _split("size dim numel item numpy tolist nelement stride data_ptr get_shape new_zeros new_ones")
-VIEW_OPERATIONS = _split("""
+TRAINING_METHODS = split_names("fit fit_generator train_on_batch train compile parameters evaluate predict summary")
+SIZE_ATTRIBUTES = split_names("shape ndim dtype device is_cuda requires_grad grad grad_fn layout is_leaf name")
+SIZE_METHODS = split_names("size dim numel item numpy tolist nelement stride data_ptr get_shape new_zeros new_ones")
+VIEW_OPERATIONS = split_names("""
     view reshape flatten Flatten squeeze unsqueeze permute transpose indexing Dropout Dropout2d dropout dropout2d
     Identity detach expand chunk split unflatten swapaxes movedim narrow select
 """)

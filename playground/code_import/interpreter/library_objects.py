@@ -43,8 +43,6 @@ _WEIGHTLESS_NAMES = ("name", "_name", "built", "supports_masking", "class_names"
 class LibraryObjectEvaluator(LibraryEvaluator):
     """Reads, sets and calls attributes of the libraries' objects."""
 
-    has_weights = staticmethod(lambda layer: has_weights(layer))
-
     # Attributes
 
     def get_library_attribute(self, owner: object, name: str, node: ast.AST) -> object:

@@ -2,10 +2,11 @@
 
 import ast
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from playground.code_import.interpreter.expressions import ExpressionEvaluator, UnknownValues
 from playground.code_import.interpreter.heap import create_stop_error, create_too_long_error
+from playground.code_import.interpreter.library_names import split_names
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.values import (
     BoundMethod,
@@ -31,10 +32,10 @@ _PLAIN_BASES = frozenset(
 _NETWORK_BASES = frozenset(("Module", "LightningModule", "Model", "Layer"))
 _UNSUPPORTED_METHODS = ("__getattr__", "__getattribute__", "__setattr__", "__new__", "__init_subclass__", "__delattr__")
 FORWARD_METHODS = ("__call__", "forward", "call")
-_IGNORED_DECORATORS = """
+_IGNORED_DECORATORS = split_names("""
     no_grad inference_mode enable_grad function register_keras_serializable compile register wraps override
     abstractmethod final script export ignore total_ordering overload deprecated lru_cache cache
-"""
+""")
 _METHOD_KINDS = ("staticmethod", "classmethod", "property")
 
 
@@ -148,7 +149,7 @@ class ObjectEvaluator(ExpressionEvaluator):
             name = _get_decorator_name(decorator)
             if name in _METHOD_KINDS:
                 kind = name
-            elif name not in _IGNORED_DECORATORS.split():
+            elif name not in _IGNORED_DECORATORS:
                 return Unknown(f"the decorator `{ast.unparse(decorator)[:40]}` may change {statement.name}")
         is_generator = any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(statement))
         if is_generator:
@@ -157,7 +158,9 @@ class ObjectEvaluator(ExpressionEvaluator):
 
     # Classes
 
-    def define_class(self, statement: ast.ClassDef, scope: Scope, run: "ClassBody") -> object:
+    def define_class(
+        self, statement: ast.ClassDef, scope: Scope, run: Callable[[Sequence[ast.stmt], Scope], object]
+    ) -> object:
         """Return the class of a ``class`` statement, or ``Unknown`` if a base or a decorator may change it."""
         bases = self.evaluate_all(statement.bases, scope)
         body = Scope(parent=scope, is_class=True)
@@ -189,7 +192,7 @@ class ObjectEvaluator(ExpressionEvaluator):
                     if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
                 ]
                 result.field_names = tuple(dict.fromkeys([name for names in inherited for name in names] + own))
-            elif name not in _IGNORED_DECORATORS.split():
+            elif name not in _IGNORED_DECORATORS:
                 return Unknown(f"the decorator `{ast.unparse(decorator)[:40]}` may change {statement.name}")
         return result
 
@@ -381,13 +384,6 @@ class ObjectEvaluator(ExpressionEvaluator):
             if classes.short_name in known:
                 return isinstance(value, known[classes.short_name])
         return Unknown("isinstance(…) cannot be decided here")
-
-
-class ClassBody:
-    """Callback that executes the statements of a class body."""
-
-    def __call__(self, body: Sequence[ast.stmt], scope: Scope) -> None:
-        """Execute the statements."""
 
 
 def _get_decorator_name(node: ast.expr) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from playground.code_import.interpreter.heap import create_stop_error, is_same_value
 from playground.code_import.interpreter.library import is_dropout
+from playground.code_import.interpreter.library_objects import has_weights
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.statements import Interpreter
 from playground.code_import.interpreter.values import (
@@ -122,7 +123,7 @@ class _Selection:
             isinstance(value, UserInstance)
             or self._interpreter.heap.get_taint(value) is not None
             or any(
-                isinstance(part, Unknown) or (isinstance(part, Call) and self._interpreter.has_weights(part))
+                isinstance(part, Unknown) or (isinstance(part, Call) and has_weights(part))
                 for part in self._iter_members(value)
             )
         )
@@ -270,7 +271,7 @@ class _Selection:
         if isinstance(network, ModuleSequence):
             return
         for member in self._iter_members(network):
-            if isinstance(member, Call) and id(member) not in used and self._interpreter.has_weights(member):
+            if isinstance(member, Call) and id(member) not in used and has_weights(member):
                 notes.append(f"Line {member.line}: {member.name} is made and never applied; it is omitted.")
 
 

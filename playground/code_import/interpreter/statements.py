@@ -213,7 +213,7 @@ class Interpreter(LibraryObjectEvaluator):
                 self.definitions.append((name, function, statement))
                 self._set_name(name, function, scope)
             case ast.ClassDef(name=name):
-                user_class = self.define_class(statement, scope, self._execute_block)  # type: ignore[arg-type]
+                user_class = self.define_class(statement, scope, self._execute_block)
                 self.definitions.append((name, user_class, statement))
                 self._set_name(name, user_class, scope)
             case ast.Import(names=names):
