@@ -76,7 +76,7 @@ def compare_program(seed: int) -> Comparison:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a network did when it was run: weights of its layers in order, frozen layers, dropout and outputs."""
+    """Record of a network that was run: weights of its layers in order, frozen layers, dropout and outputs."""
 
     weights: list[dict[str, Any]]
     frozen: list[bool]
