@@ -115,12 +115,8 @@ class ExpressionEvaluator(ABC):
                 return self._evaluate_call(node, scope)
             case ast.Lambda(args=arguments):
                 return self.make_function(node, arguments, scope)
-            case ast.Tuple(elts=nodes):
-                return tuple(self.evaluate_all(nodes, scope))
-            case ast.List(elts=nodes):
-                return self.evaluate_all(nodes, scope)
-            case ast.Set(elts=nodes):
-                return self._make_set(self.evaluate_all(nodes, scope))
+            case ast.Tuple(elts=nodes) | ast.List(elts=nodes) | ast.Set(elts=nodes):
+                return self._make_collection(node, self.evaluate_all(nodes, scope))
             case ast.Dict():
                 return self._evaluate_dict(node, scope)
             case ast.Subscript(value=container, slice=key):
@@ -170,6 +166,15 @@ class ExpressionEvaluator(ABC):
         if isinstance(value, int | float | str | None):
             return check_result(self.heap, value)
         return value if value is ... else Unknown("this constant is not supported")
+
+    def _make_collection(self, node: ast.Tuple | ast.List | ast.Set, values: list[object]) -> object:
+        """Return the value of a list, a tuple or a set, whose length must be known."""
+        unknown = next((value for value in values if isinstance(value, UnknownValues)), None)
+        if unknown:
+            return Unknown(unknown.reason, unknown.line)
+        if isinstance(node, ast.Set):
+            return self._make_set(values)
+        return values if isinstance(node, ast.List) else tuple(values)
 
     def _make_set(self, values: Sequence[object]) -> object:
         if all(map(is_valid_key, values)):

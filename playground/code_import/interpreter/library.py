@@ -9,6 +9,7 @@ from playground.code_import.interpreter.builtin_functions import (
     BUILTIN_NAMES,
     call_builtin,
 )
+from playground.code_import.interpreter.expressions import UnknownValues
 from playground.code_import.interpreter.heap import create_too_long_error
 from playground.code_import.interpreter.library_names import (
     IDENTITY_FUNCTIONS,
@@ -242,9 +243,7 @@ class LibraryEvaluator(ObjectEvaluator):
         if name in ("Model", "Functional") and (len(positional) > 1 or keywords):
             return self._create_functional_model(positional, keywords, node)
         if name == "Input":
-            return SymbolicTensor(
-                (Call(name, self._freeze(positional), self._freeze_named(keywords), node, library="keras"),)
-            )
+            return SymbolicTensor((self._make_call(name, "keras", positional, keywords, node),))
         if name == "image_data_format":
             return "channels_last"
         tensors = self._find_tensors([*positional, *keywords.values()])
@@ -257,7 +256,7 @@ class LibraryEvaluator(ObjectEvaluator):
         if tensors and not name[:1].isupper():
             return self._apply_function(name, library, tensors[0], positional, keywords, node)
         if name[:1].isupper():
-            call = Call(name, self._freeze(positional), self._freeze_named(keywords), node, library=library)
+            call = self._make_call(name, library, positional, keywords, node)
             return self._apply_layer(call, tensors[0], [], {}, node) if tensors else call
         return NotImplemented
 
@@ -265,8 +264,14 @@ class LibraryEvaluator(ObjectEvaluator):
         """Return copies of lists in the arguments of a layer, which reads them once."""
         return tuple(self._freeze_value(value) for value in values)
 
-    def _freeze_named(self, values: Mapping[str, object]) -> dict[str, object]:
-        return {name: self._freeze_value(value) for name, value in values.items()}
+    def _make_call(
+        self, name: str, library: str, positional: Sequence[object], keywords: Mapping[str, object], node: ast.AST
+    ) -> Call:
+        """Return a layer or an operation; an unknown number of arguments is one that nothing reads."""
+        named = {key: self._freeze_value(value) for key, value in keywords.items()}
+        if unknown := next((value for value in positional if isinstance(value, UnknownValues)), None):
+            named["*"] = unknown
+        return Call(name, self._freeze(positional), named, node, library=library)
 
     def _freeze_value(self, value: object) -> object:
         self.heap.charge(1)
@@ -292,7 +297,7 @@ class LibraryEvaluator(ObjectEvaluator):
             named.pop("training", None)
             others = others[:1]
         is_in_place = name.endswith("_") or named.pop("inplace", False) is True
-        call = Call(name.rstrip("_"), self._freeze(others), self._freeze_named(named), node, library=library)
+        call = self._make_call(name.rstrip("_"), library, others, named, node)
         return self.mutate(tensor, call) if is_in_place else self.extend(tensor, call)
 
     def _is_inactive_dropout(self, others: Sequence[object], keywords: Mapping[str, object]) -> bool:

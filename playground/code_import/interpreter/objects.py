@@ -229,6 +229,10 @@ class ObjectEvaluator(ExpressionEvaluator):
         """Set the fields of a dataclass."""
         names = instance.user_class.field_names or ()
         given = dict(zip(names, positional, strict=False)) | keywords
+        unknown = next((value for value in positional if isinstance(value, UnknownValues)), keywords.get("**"))
+        if unknown:
+            instance.cells |= dict.fromkeys(names, unknown)
+            return
         if len(positional) > len(names) or set(given) - set(names):
             raise ProgramError("TypeError", f"{instance.user_class.name}() has no such field")
         for name in names:

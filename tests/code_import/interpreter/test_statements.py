@@ -87,6 +87,7 @@ UNKNOWN_PROGRAMS = {
     "comparison": "result = 1 < flag < 3",
     "unknown value in a list that it comes from": "a = [flag]\nresult = flag + 1 in a",
     "place of an unknown value": "a = [1, flag]\nresult = a.index(flag * 2)",
+    "unpacked list": "a = [*flag, 1]\na[0] = 5\nresult = len(a)",
     "set order": "result = list({'a', 'b'})[0]",
     "text": "result = f'{flag}'",
     "slice": "result = [1, 2][:flag]",
@@ -169,6 +170,8 @@ CHANGED_NETWORKS = {
     "hook": ("net.register_forward_hook(show)", "register_forward_hook"),
     "other attribute": ("net[1].out_features = 5", "setting .out_features"),
     "changed under a condition": ("if flag:\n    net[1] = nn.Linear(784, 16)", "line 2"),
+    "unknown number of arguments": ("net[1] = nn.Linear(*sizes, 784, 32)", "unsupported arguments: *"),
+    "unknown named arguments": ("net[1] = nn.Linear(784, 32, **options)", "unsupported arguments: **"),
     "changed in a loop over data": ("for x in data:\n    net.append(nn.ReLU())", "line 2"),
 }
 
