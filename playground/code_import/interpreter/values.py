@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +29,9 @@ class TensorSize(Unknown):
     def select(self, key: object) -> "TensorSize | Unknown":
         """Return ``x.size()[2:]`` or ``x.shape[3]``."""
         if self.axis == "all" and isinstance(key, int) and -4 <= key < 4:
-            return TensorSize(self.reason, self.line, self.is_absent, self.calls, key % 4)
+            return replace(self, axis=key % 4)
         if self.axis == "all" and key in (slice(2, None), slice(2, 4), slice(-2, None)):
-            return TensorSize(self.reason, self.line, self.is_absent, self.calls, "height and width")
+            return replace(self, axis="height and width")
         return Unknown(self.reason, self.line, self.is_absent)
 
 
