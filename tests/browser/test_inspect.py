@@ -15,7 +15,7 @@ from playground.interpret.editing import ChannelScale, measure_edits
 from playground.interpret.evaluation.predictions import load_evaluation_images, predict_dataset
 from playground.interpret.model import load_model
 from tests.browser.conftest import Server
-from tests.browser.test_whole_loop import open_app, press, status, wait_for_progress
+from tests.browser.test_whole_loop import control, open_app, press, status, wait_for_progress
 from tests.engine.helpers import until
 
 pytestmark = pytest.mark.browser
@@ -36,7 +36,7 @@ def go_to(page: Page, title: str) -> None:
 
 def choose_in(page: Page, key: str, text: str) -> None:
     idle(page)
-    page.locator(f".st-key-{key}").get_by_text(text, exact=True).click()
+    control(page, key).get_by_text(text, exact=True).click()
 
 
 def number_in(place: Locator, name: str) -> float:
@@ -67,9 +67,11 @@ def test_confusion_opens_image_whose_arithmetic_and_edits_match_the_python_api(p
     idle(page)
     images.first.click()
 
-    # Inspect opens that image: one value of the second convolution and its sum.
+    # Inspect opens the attributions of that image: one value of the second convolution and its sum.
     expect(page.get_by_text("labeled 4")).to_be_visible(timeout=30_000)
-    expect(page.locator(".st-key-inside-test input")).to_have_value(str(indices[0]))
+    expect(page.get_by_text("Why 9, not 4?")).to_be_visible()
+    expect(control(page, "inside-test").locator("input")).to_have_value(str(indices[0]))
+    choose_in(page, "inside-view", "Feature maps")
     choose_in(page, "inside-layer", "3 Conv")
     view = page.locator(".st-key-microscope")
     expect(view.locator(".bars button")).to_have_count(32)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Server
-from tests.browser.test_whole_loop import choose, open_app, press, progress, status, wait_for_progress
+from tests.browser.test_whole_loop import choose, control, open_app, press, progress, status, wait_for_progress
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +16,7 @@ ANNOTATIONS = "document.querySelector('.st-key-curve .js-plotly-plot')?.layout?.
 
 
 def set_number(page: Page, key: str, value: float) -> None:
-    field = page.locator(f".st-key-{key} input").first
+    field = control(page, key).locator("input").first
     field.fill(f"{value:g}")
     field.press("Enter")
 
@@ -70,9 +70,9 @@ def test_diagnosis_of_a_bad_run_suggests_a_restart(page: Page, server: Server) -
     for _ in range(10):
         suggestion.first.click()
         with contextlib.suppress(AssertionError):
-            expect(page.locator(".st-key-recipe-lr input").first).not_to_have_value("0.9", timeout=3_000)
+            expect(control(page, "recipe-lr").locator("input").first).not_to_have_value("0.9", timeout=3_000)
             break
     expect(suggestion).to_have_count(0)
-    expect(page.locator(".st-key-recipe-lr input").first).not_to_have_value("0.9")
+    expect(control(page, "recipe-lr").locator("input").first).not_to_have_value("0.9")
     press(page, "train-stop")
     status(page, "stopped")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Server
 
@@ -63,6 +63,11 @@ def last_step(page: Page) -> int:
     return int(match[1].replace(",", ""))
 
 
+def control(page: Page, name: str) -> Locator:
+    """Locate a bound widget; its key ends with a number after the page has changed its value."""
+    return page.locator(", ".join([f".st-key-{name}", *(f".st-key-{name}-{number}" for number in range(1, 20))]))
+
+
 def press(page: Page, key: str) -> None:
     """Click a button after the previous script run: Streamlit merges two clicks that arrive during one run."""
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
@@ -70,7 +75,7 @@ def press(page: Page, key: str) -> None:
 
 
 def choose(page: Page, key: str, option: str) -> None:
-    field = page.locator(f".st-key-{key} input").first
+    field = control(page, key).locator("input").first
     field.click()
     field.fill(option)  # only part of a long list is rendered
     page.get_by_role("option", name=option, exact=True).click()
