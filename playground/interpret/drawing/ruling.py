@@ -62,6 +62,8 @@ def _find_lines(thin_contrast: Array, threshold: float) -> list[_Line]:
     height, width = thin_contrast.shape
     block_width = max(1, width // _BLOCKS)
     segments = width // block_width // _BLOCKS_PER_SEGMENT
+    if not segments:  # a strip of a few pixels
+        return []
     blocks = segments * _BLOCKS_PER_SEGMENT
     means = thin_contrast[:, : blocks * block_width].reshape(height, blocks, block_width).mean(axis=2)
     across = (np.arange(blocks) + 0.5) * block_width - width / 2

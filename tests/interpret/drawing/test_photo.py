@@ -218,3 +218,10 @@ def test_only_right_answers_of_single_digits_are_certain(answers: list[Answer]) 
     ]
     assert overconfident == []
     assert np.mean([answer.is_certain for answer in answers[:42]]) >= 0.65
+
+
+@pytest.mark.parametrize("shape", [(1, 80), (130, 1), (2, 400), (400, 3), (5, 66)])
+def test_strips_of_a_few_pixels_have_digits_or_none(shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).random(shape, dtype=np.float32)
+    for gray in (noise, np.ones(shape, dtype=np.float32)):
+        assert isinstance(find_digits(gray), tuple)
