@@ -271,3 +271,73 @@ def test_functions_of_tensorflow_on_tensors(start: str, end: str, shape: tuple[i
     assert architecture.input.shape == shape
     assert [layer.kind for layer in architecture.layers][-1] == "output"
     assert len(architecture.layers) == 3
+
+
+_BASES = {
+    "resnet18 is a network of torchvision": "from torchvision import models\nbase = models.resnet18(weights=None)\n",
+    "MobileNetV2 is a network of keras.applications": (
+        "from tensorflow import keras\nbase = keras.applications.MobileNetV2(include_top=False)\n"
+    ),
+    "VGG16 is a network of keras.applications": (
+        "from keras.applications.vgg16 import VGG16, preprocess_input\nbase = VGG16(weights='imagenet')\n"
+    ),
+    "resnet50 is a network of timm": "import timm\nbase = timm.create_model('resnet50', pretrained=True)\n",
+    "resnet34 is a network of PyTorch Hub": "import torch\nbase = torch.hub.load('pytorch/vision', 'resnet34')\n",
+}
+
+
+@pytest.mark.parametrize("reason", _BASES)
+def test_pretrained_network_is_named_as_such(reason: str) -> None:
+    if "keras" in reason:
+        rest = "from keras import Sequential, layers\nmodel = Sequential([base, layers.Flatten(), layers.Dense(2)])\n"
+    else:
+        rest = "from torch import nn\nmodel = nn.Sequential(base, nn.ReLU(), nn.Linear(1000, 2))\n"
+    with pytest.raises(ArchitectureError) as caught:
+        parse_code(_BASES[reason] + rest)
+    assert reason in caught.value.what
+    assert "whose layers are not in this code" in caught.value.what
+
+
+def test_pretrained_network_beside_the_one_that_is_trained_does_not_matter() -> None:
+    program = _BASES["resnet18 is a network of torchvision"] + _sequence(_CONV, "nn.Flatten()", "nn.Linear(3136, 3)")
+    assert len(parse_code(f"{program}model.train()\n").architecture.layers) == 3
+
+
+_TRIAL = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.size = nn.Conv2d({channels}, 4, 3), None
+        self.maps({trial})
+        self.out = nn.Linear(self.size, 10)
+
+    def maps(self, x):
+        x = F.max_pool2d(F.relu(self.conv(x)), 2)
+        if self.size is None:
+            self.size = x[0].shape[0] * x[0].shape[1] * x[0].shape[2]
+        return x
+
+    def forward(self, x):
+        return self.out(self.maps(x).view(-1, self.size))
+
+
+model = Net()
+"""
+
+
+@pytest.mark.parametrize(
+    ("channels", "trial", "after", "shape"),
+    [
+        (1, "torch.randn(50, 50).view(-1, 1, 50, 50)", "", (1, 50, 50)),
+        (3, "torch.zeros((1, 3, 40, 30)).to('cpu')", "", (3, 40, 30)),
+        (1, "torch.rand(1, 1, 8, 8)", "model(torch.ones(2, 1, 8, 8)).shape", (1, 8, 8)),
+        (1, "torch.rand(1, 1, 9, 9)[0]", "", (1, 28, 28)),
+        (1, "torch.rand(1, 1, 9, n)", "", (1, 28, 28)),
+    ],
+    ids=["view", "tuple", "called too", "item", "unknown"],
+)
+def test_tensor_that_the_program_passes_through_states_the_input_shape(
+    channels: int, trial: str, after: str, shape: tuple[int, ...]
+) -> None:
+    read = parse_code(f"{_IMPORTS}{_TRIAL.format(channels=channels, trial=trial)}{after}\n")
+    assert read.architecture.input.shape == shape
+    assert ("The code does not state the input shape" in " ".join(read.notes)) == (shape == (1, 28, 28))

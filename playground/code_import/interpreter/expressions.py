@@ -20,6 +20,7 @@ from playground.code_import.interpreter.operators import (
 )
 from playground.code_import.interpreter.values import (
     DictView,
+    ExampleTensor,
     IteratorValue,
     LibraryName,
     ModuleSequence,
@@ -213,6 +214,8 @@ class ExpressionEvaluator(ABC):
             return container
         if isinstance(container, TensorSize):
             return container.select(key)
+        if isinstance(container, ExampleTensor):
+            return container.values
         return check_result(self.heap, get_item(container, key))
 
     def apply_operator(

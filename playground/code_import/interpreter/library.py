@@ -16,6 +16,7 @@ from playground.code_import.interpreter.library_names import (
     TRAINING_METHODS,
     USUAL_NAMES,
     VIEW_OPERATIONS,
+    find_model_collection,
     get_library,
     is_reading_call,
 )
@@ -25,6 +26,7 @@ from playground.code_import.interpreter.values import (
     WHOLE_MAP,
     BoundMethod,
     Call,
+    ExampleTensor,
     Frame,
     LibraryName,
     ModuleSequence,
@@ -97,6 +99,8 @@ class LibraryEvaluator(ObjectEvaluator):
         self.uses: list[Use] = []
         """Networks, and unknown values in the place of one, that the program trains, applies or assigns, in order."""
         self.notes: list[str] = []
+        self.example_shapes: dict[int, set[tuple[int, ...]]] = {}
+        """Shapes without batch of the example tensors that layers are applied to, by the layer's identity."""
         self.star_library = ""
         """Library of which the program imports all names."""
         self.is_filling = False
@@ -208,6 +212,14 @@ class LibraryEvaluator(ObjectEvaluator):
         name, short_name = function.name, function.short_name
         if function.library == "builtins":
             return self.call_object_builtin(name, positional, keywords, node)
+        if function.library == "torch" and short_name in ("randn", "rand", "zeros", "ones"):
+            sizes = keywords.get("size", positional[0] if len(positional) == 1 else positional)
+            example = ExampleTensor(f"`{short_name}(…)` is data", get_line_number(node), is_absent=True)
+            sizes = (sizes,) if isinstance(sizes, int) else sizes
+            if isinstance(sizes, list | tuple) and sizes and all(isinstance(size, int) and size > 0 for size in sizes):
+                return replace(example, shape=tuple(sizes))
+        if collection := find_model_collection(name):
+            return self._name_ready_made_network(short_name, collection, positional, node)
         if name in BUILTIN_NAMES:  # ``numpy.prod``
             return call_builtin(self, name, positional, keywords, node)
         first = positional[0] if positional else None
@@ -232,6 +244,21 @@ class LibraryEvaluator(ObjectEvaluator):
         return find_unknown(given) or Unknown(
             f"`{ast.unparse(node)[:50]}` is not run here", get_line_number(node), is_absent=True
         )
+
+    def _name_ready_made_network(
+        self, name: str, collection: str, positional: Sequence[object], node: ast.AST
+    ) -> Unknown:
+        """Return the unknown value of a network whose layers are not in the code; its name may be an argument."""
+        named = (
+            [value for value in positional if isinstance(value, str)] if collection in ("timm", "PyTorch Hub") else []
+        )
+        network = Unknown(
+            f"{(named or [name])[-1][:40]} is a network of {collection}, whose layers are not in this code; the Data page can extract "
+            "features with a pretrained network instead",
+            get_line_number(node),
+        )
+        self.record_use(network, node, "assigned")
+        return network
 
     def _create_library_object(
         self, function: LibraryName, positional: list[object], keywords: dict[str, object], node: ast.AST
@@ -457,6 +484,8 @@ class LibraryEvaluator(ObjectEvaluator):
         if len(tensors) > 1:
             return self.extend(tensors[0], Call("several inputs", (), {}, node))
         if not tensors:
+            if isinstance(part, Call) and positional and isinstance(positional[0], ExampleTensor):
+                self.example_shapes.setdefault(id(part.owner), set()).add(positional[0].shape[1:])
             if isinstance(part, ModuleSequence) and part.kind != "Model":
                 value: object = positional[0] if positional else None
                 for inner in part.parts:  # a layer of the program may change what it owns

@@ -40,6 +40,12 @@ _READING_FUNCTION = re.compile(
     re.IGNORECASE,
 )
 
+_MODEL_COLLECTION = re.compile(
+    r"(?P<torchvision>torchvision\.models\.[a-z]\w*$)|(?P<keras>(tensorflow\.)?keras\.applications\.(\w+\.)*[A-Z]\w*$)|"
+    r"(?P<timm>timm\.create_model$)|(?P<hub>torch\.hub\.load$)|(?P<transformers>transformers\.\w+\.from_pretrained$)"
+)
+_COLLECTION_TITLES = {"keras": "keras.applications", "hub": "PyTorch Hub"}
+
 IDENTITY_FUNCTIONS = split_names("""
     DataParallel DistributedDataParallel script optimize_for_inference tqdm trange convert_to_tensor as_tensor identity
 """)
@@ -59,6 +65,8 @@ READING_METHODS = split_names("""
 """Methods of networks that change at most weights."""
 
 TRAINING_METHODS = split_names("fit fit_generator train_on_batch train compile parameters evaluate predict summary")
+EXAMPLE_METHODS = split_names("view reshape to cuda cpu float requires_grad_")
+"""Methods of a tensor of known shape whose result has a known shape."""
 SIZE_ATTRIBUTES = split_names("shape ndim dtype device is_cuda requires_grad grad grad_fn layout is_leaf name")
 SIZE_METHODS = split_names("size dim numel item numpy tolist nelement stride data_ptr get_shape new_zeros new_ones")
 VIEW_OPERATIONS = split_names("""
@@ -73,6 +81,12 @@ def get_library(module: str) -> str:
     root = module.partition(".")[0]
     known = {"torch": _TORCH_ROOTS, "keras": _KERAS_ROOTS, "builtins": _BUILTIN_MODULES}
     return next((library for library, roots in known.items() if root in roots), root)
+
+
+def find_model_collection(name: str) -> str:
+    """Return the collection of ready-made networks that a function belongs to; empty for other functions."""
+    match = _MODEL_COLLECTION.match(name)
+    return _COLLECTION_TITLES.get(match.lastgroup or "", match.lastgroup or "") if match else ""
 
 
 def is_reading_call(name: str, library: str) -> bool:

@@ -17,6 +17,7 @@ from playground.code_import.interpreter.values import (
     BoundMethod,
     Call,
     DictView,
+    ExampleTensor,
     IteratorValue,
     LibraryName,
     ModuleSequence,
@@ -252,6 +253,13 @@ class LibraryObjectEvaluator(LibraryEvaluator):
                 return call_plain_method(self, owner, name, positional, keywords, node)
             case SymbolicTensor():
                 return self._call_tensor_method(owner, name, positional, keywords, node)
+            case ExampleTensor():
+                if name not in ("view", "reshape"):
+                    return owner
+                sizes = (
+                    positional[0] if len(positional) == 1 and isinstance(positional[0], list | tuple) else positional
+                )
+                return owner.reshape(sizes)
             case Parameter(layer=layer, role=role):
                 if name == "requires_grad_":
                     self._set_trainable(layer, (*positional, *keywords.values(), True)[0], (role,))

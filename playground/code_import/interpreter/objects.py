@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from playground.code_import.interpreter.expressions import ExpressionEvaluator, UnknownValues
 from playground.code_import.interpreter.heap import create_stop_error, create_too_long_error
-from playground.code_import.interpreter.library_names import split_names
+from playground.code_import.interpreter.library_names import EXAMPLE_METHODS, split_names
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.values import (
     BoundMethod,
     Call,
+    ExampleTensor,
     LibraryName,
     ModuleSequence,
     Parameter,
@@ -270,6 +271,8 @@ class ObjectEvaluator(ExpressionEvaluator):
         if taint := self.heap.get_taint(owner):
             return taint
         match owner:
+            case ExampleTensor():
+                return BoundMethod(owner, name) if name in EXAMPLE_METHODS else owner.values
             case Unknown():
                 return owner
             case UserInstance():

@@ -63,7 +63,7 @@ def apply_binary_operator(heap: Heap, kind: ast.operator, left: object, right: o
     unknown = find_unknown((left, right)) if not isinstance(left, list | tuple) else None
     for side in (left, right):
         if isinstance(side, Unknown):
-            return side
+            return find_unknown([side])
     if not (isinstance(left, _PLAIN) and isinstance(right, _PLAIN)):
         return unknown or Unknown(_UNSUPPORTED)
     if isinstance(kind, ast.Mod) and isinstance(left, str):

@@ -76,7 +76,14 @@ class _Selection:
         if not calls:
             raise _create_missing_error()
         self._check_unused(chosen, calls, notes)
-        return TracedModel(line, calls, tuple(notes))
+        return TracedModel(line, calls, tuple(notes), self._find_example_shape(calls[0]))
+
+    def _find_example_shape(self, first: Call) -> tuple[int, int, int] | None:
+        """Return the shape of the images that the program passes through the first layer, if it is the only one."""
+        match list(self._interpreter.example_shapes.get(id(first.owner), ())):
+            case [(channels, height, width)]:
+                return channels, height, width
+        return None
 
     # Choice
 

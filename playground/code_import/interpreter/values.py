@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,27 @@ class TensorSize(Unknown):
         if self.axis == "all" and key in (slice(2, None), slice(2, 4), slice(-2, None)):
             return replace(self, axis="height and width")
         return Unknown(self.reason, self.line, self.is_absent)
+
+
+@dataclass(frozen=True, eq=False)
+class ExampleTensor(Unknown):
+    """Tensor of known shape and unknown values, such as ``torch.randn(1, 1, 28, 28)``."""
+
+    shape: tuple[int, ...] = ()
+
+    @property
+    def values(self) -> Unknown:
+        """What is computed from the tensor, whose shape is not followed."""
+        return Unknown(self.reason, self.line, self.is_absent)
+
+    def reshape(self, sizes: Sequence[object]) -> Unknown:
+        """Return the tensor in another shape, of which one size may be -1."""
+        numbers = [size for size in sizes if isinstance(size, int) and (size > 0 or size == -1)]
+        rest = prod(size for size in numbers if size > 0)
+        total = prod(self.shape)
+        if len(numbers) < len(sizes) or numbers.count(-1) > 1 or total % rest:
+            return self.values
+        return replace(self, shape=tuple(total // rest if size == -1 else size for size in numbers))
 
 
 WHOLE_MAP = Unknown("the size of the map is known only when the network runs", is_absent=True)
@@ -291,7 +313,7 @@ def find_unknown(values: Sequence[object], depth: int = 2) -> Unknown | None:
     """Return the first unknown value, also inside small tuples and lists."""
     for value in values:
         if isinstance(value, Unknown):
-            return value
+            return value.values if isinstance(value, ExampleTensor) else value
         if depth and isinstance(value, list | tuple) and len(value) <= 16 and (inner := find_unknown(value, depth - 1)):
             return inner
     return None
