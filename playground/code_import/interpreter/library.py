@@ -252,8 +252,9 @@ class LibraryEvaluator(ObjectEvaluator):
         named = (
             [value for value in positional if isinstance(value, str)] if collection in ("timm", "PyTorch Hub") else []
         )
+        title = (named or [name])[-1][:40]
         network = Unknown(
-            f"{(named or [name])[-1][:40]} is a network of {collection}, whose layers are not in this code; the Data page can extract "
+            f"{title} is a network of {collection}, whose layers are not in this code; the Data page can extract "
             "features with a pretrained network instead",
             get_line_number(node),
         )
