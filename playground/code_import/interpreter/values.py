@@ -44,7 +44,7 @@ class ExampleTensor(Unknown):
 
     @property
     def values(self) -> Unknown:
-        """What is computed from the tensor, whose shape is not followed."""
+        """Unknown result of a computation with the tensor, whose shape is not followed."""
         return Unknown(self.reason, self.line, self.is_absent)
 
     def reshape(self, sizes: Sequence[object]) -> Unknown:
