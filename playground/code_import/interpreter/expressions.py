@@ -43,6 +43,8 @@ class ExpressionEvaluator(ABC):
 
     def __init__(self) -> None:
         self.heap = Heap()
+        self.unknown_call_count = 0
+        """Number of operations on unknown values and calls of code that is not here; each may raise an error."""
 
     @abstractmethod
     def find_name(self, name: str, scope: Scope, node: ast.AST) -> object:
@@ -97,9 +99,8 @@ class ExpressionEvaluator(ABC):
             value = self._evaluate(node, scope)
         except HOST_ERRORS as error:
             raise ProgramError(type(error).__name__, str(error)) from None
-        taint = self.heap.get_taint(value)
-        if taint:
-            return taint
+        value = self.heap.get_taint(value) or value
+        self.unknown_call_count += isinstance(value, Unknown)
         if isinstance(value, Unknown) and not value.line:
             return replace(value, line=get_line_number(node))
         return value

@@ -105,8 +105,6 @@ class LibraryEvaluator(ObjectEvaluator):
         """Library of which the program imports all names."""
         self.is_filling = False
         """Give unknown values to arguments that a call lacks."""
-        self.unknown_call_count = 0
-        """Number of calls of code that is not here, each of which may raise an error."""
         self.frames: list[Frame] = []
         self._apply_depth = 0
 

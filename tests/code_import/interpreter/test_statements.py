@@ -84,6 +84,7 @@ UNKNOWN_PROGRAMS = {
     "unknown function": "a = [1]\nflag(a)\nresult = a[0]",
     "shuffled": "import random\na = [1, 2]\nrandom.shuffle(a)\nresult = a[0]",
     "handler after an unknown call": "result = 1\ntry:\n    load('x')\n    result = 2\nexcept OSError:\n    result = 3",
+    "handler of an unknown number": "try:\n result = 7 // flag\n result = 2\nexcept ZeroDivisionError:\n result = 3",
     "comparison": "result = 1 < flag < 3",
     "unknown value in a list that it comes from": "a = [flag]\nresult = flag + 1 in a",
     "place of an unknown value": "a = [1, flag]\nresult = a.index(flag * 2)",
