@@ -1,5 +1,6 @@
 """Drawing in Chromium: predictions equal to the command line's, preprocessing, teaching and erasing."""
 
+import io
 import json
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Server
@@ -130,3 +132,32 @@ def test_erased_strokes_change_the_prediction_and_undo_restores_them(page: Page,
     for y in (60, 90, 120, 150):
         draw(page, [(20, y), (220, y)])
     until(lambda: read_probabilities(page) != before, 10, "another prediction")
+
+
+def render_photo(*digits: list[list[tuple[float, float]]]) -> bytes:
+    """Render digits side by side as a photo: dark ink on white paper."""
+    photo = Image.new("L", (300 * len(digits), 300), 245)
+    pen = ImageDraw.Draw(photo)
+    for number, strokes in enumerate(digits):
+        for stroke in strokes:
+            pen.line([(300 * number + x + 30, y + 30) for x, y in stroke], fill=30, width=12, joint="curve")
+    buffer = io.BytesIO()
+    photo.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def test_photo_of_two_digits_asks_which_one_is_meant(page: Page, server: Server) -> None:
+    open_app(page, server)
+    guess = page.locator(".st-key-prediction .pg-guess b")
+    press(page, "canvas-more")
+    photo = render_photo([[(30, 30), (170, 30), (80, 220)]], [[(120, 20), (120, 220)]])
+    files = {"name": "two.png", "mimeType": "image/png", "buffer": photo}
+    page.locator(".st-key-canvas-upload input[type=file]").set_input_files([files])
+    picker = page.locator(".st-key-photo-digits")
+    expect(picker).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(guess).to_have_text("1")  # the largest
+    page.get_by_role("button", name="Use digit 2").click()
+    expect(guess).to_have_text("7")
+    page.get_by_role("button", name="Use digit 1").click()
+    expect(guess).to_have_text("1")

@@ -85,12 +85,16 @@ def _render_panel(strip: DeltaGenerator, is_live: bool) -> None:
         except PlaygroundError as input_error:
             error = error or input_error
     _render_buttons(state, input_spec, model_input)
-    if state.drawing.upload is not None and input_spec.can_read_drawings:
-        render_digit_picker(state.drawing.upload)
-    if error:
-        html.render_error(error)
-    # A separate fragment: it refreshes while a run trains, and the browser redraws everything that refreshes.
-    st.fragment(_render_prediction_and_strip, run_every=REFRESH_INTERVAL_S if is_live else None)(strip)
+    # Containers that are always there: a fragment is known by its position, and one that moved may not write elsewhere.
+    notices, answers = st.container(key="draw-notices"), st.container(key="draw-answers")
+    with notices:
+        if state.drawing.upload is not None and input_spec.can_read_drawings:
+            render_digit_picker(state.drawing.upload)
+        if error:
+            html.render_error(error)
+    with answers:
+        # A separate fragment: it refreshes while a run trains, and the browser redraws everything that refreshes.
+        st.fragment(_render_prediction_and_strip, run_every=REFRESH_INTERVAL_S if is_live else None)(strip)
 
 
 def _render_prediction_and_strip(strip: DeltaGenerator) -> None:
