@@ -53,7 +53,7 @@ def test_files_that_a_document_names_exist(document: str) -> None:
 
 
 def test_animation_is_small_and_moves() -> None:
-    path = ROOT / "assets/playground.webp"
+    path = ROOT / "docs/pictures/playground.webp"
     assert path.stat().st_size <= 1_500_000
     with Image.open(path) as animation:
         assert animation.n_frames > 10
