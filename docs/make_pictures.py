@@ -14,7 +14,14 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.app import CURVE_POINTS_JS, IDLE_SELECTOR, SHADOW_ROOT_JS, open_page, start_server, wait_for_spare_worker
+from benchmarks.app import (
+    CURVE_POINTS_JS,
+    IDLE_SELECTOR,
+    SHADOW_ROOT_JS,
+    open_page,
+    start_server,
+    wait_for_spare_worker,
+)
 
 FOLDER = Path(__file__).with_name("pictures")
 FRAME_SIZE = (1080, 675)
@@ -59,7 +66,7 @@ def record_frames(page: Page) -> list[Image.Image]:
     page.wait_for_function(f"{CURVE_POINTS_JS} > 2")
     frames += [_take_picture(page, FRAME_SIZE) for _ in range(3)]
     box = page.locator(".st-key-canvas canvas.upper-canvas").bounding_box()
-    assert box is not None  # noqa: S101 -- the page has a canvas, or open_page would have failed
+    assert box is not None
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in STROKE]
     page.mouse.move(*points[0])
     page.mouse.down()
