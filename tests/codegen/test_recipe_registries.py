@@ -135,7 +135,7 @@ def test_optimizer_takes_the_same_steps_in_the_exported_keras_program(
     recipe = Recipe(optimizer=kind(), lr=0.002, weight_decay=weight_decay, dataset=DATASET.name)
     module = build_model(NETWORK, seed=1)
     save_file(module.state_dict(), tmp_path / "first.safetensors")
-    exported = executed(to_keras(NETWORK, recipe))
+    exported = executed(to_keras(NETWORK, recipe, dataset=DATASET))
     model = exported["make_model"](logits=True)
     exported["load_weights"](model, tmp_path / "first.safetensors")
     exported["compile_model"](model)
@@ -196,7 +196,7 @@ def test_schedule_is_the_same_in_both_exported_programs(kind: type[Any]) -> None
     script = _export_torch(recipe)
     optimizer = script["make_optimizer"](build_model(NETWORK))
     scheduler = script["make_scheduler"](optimizer, 4) if kind.torch_code else None
-    exported = executed(to_keras(NETWORK, recipe))
+    exported = executed(to_keras(NETWORK, recipe, dataset=DATASET))
     model = exported["make_model"](logits=True)
     exported["compile_model"](model, *([4] if kind.torch_code else []))
     for step in range(12):
@@ -217,7 +217,7 @@ def test_augmentation_changes_images_in_the_engine_and_in_the_exported_program(k
     for changed in (augment(images, (item,), seed=1, step=2), _export_torch(recipe)["augment"](images)):
         assert changed.shape == images.shape
         assert not torch.equal(changed, images)
-    assert f"({item.kind}): {item.keras_remark}" in to_keras(NETWORK, recipe)
+    assert f"({item.kind}): {item.keras_remark}" in to_keras(NETWORK, recipe, dataset=DATASET)
 
 
 # NAdam and Muon
