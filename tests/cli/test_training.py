@@ -190,7 +190,6 @@ def test_fork_without_options_continues_from_the_last_checkpoint(parent: str):
         (("--at", 7), "no such checkpoint"),
         (("--at", 20, "--epochs", 2), "Set epochs to 3 or more"),
         (("--at", 5, "--batch-size", 700), "A batch of 700"),
-        (("--at", 5, "--recipe", "tutorial"), "validation_size, limit cannot change"),
         (("--at", 5, "--lr", -1), "lr"),
     ],
     ids=str,
@@ -204,6 +203,23 @@ def test_invalid_fork_is_reported_and_creates_no_run(parent: str, options: tuple
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert len(list_runs()[0]) == known
+
+
+def test_fork_with_a_recipe_file_of_other_images_is_refused(folder: Path, parent: str):
+    recipe = Recipe.from_json((folder / "short.json").read_bytes())
+    (folder / "other.json").write_text(recipe.replace(limit=300, validation_size=60).to_canonical_json())
+    result = invoke("fork", parent, "--at", 5, "--recipe", folder / "other.json")
+    assert result.exit_code == 2
+    assert "cannot change" in " ".join(result.stderr.split())
+
+
+def test_fork_with_a_recipe_preset_keeps_the_images_of_the_run(folder: Path, parent: str):
+    recipe = Recipe.from_json((folder / "short.json").read_bytes())
+    fork = invoke(
+        "show", invoke("fork", parent, "--at", 5, "--recipe", "tutorial", "--json").json["run"], "--json"
+    ).json
+    assert fork["recipe"]["limit"] == recipe.limit
+    assert fork["recipe"]["validation_size"] == recipe.validation_size
 
 
 def test_pretrained_run_without_checkpoints_cannot_be_forked(folder: Path):
