@@ -16,5 +16,7 @@ def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The app with an empty data folder, before its first script run."""
     st.cache_resource.clear()
     monkeypatch.setattr(services, "Scheduler", NoWorkers)
+    # It would start at any time, also in a later test of this process, and use the pretrained model.
+    monkeypatch.setattr(services, "prepare_detector", lambda: None)
     yield AppTest.from_file(SCRIPT, default_timeout=60)
     st.cache_resource.clear()
