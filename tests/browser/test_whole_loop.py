@@ -45,6 +45,12 @@ def draw(page: Page, *strokes: list[tuple[float, float]]) -> None:
         page.mouse.up()
 
 
+def wait_for_answer(page: Page) -> None:
+    """Wait for the server's answer to a drawing; the browser's own comes while the pen moves."""
+    expect(page.locator(".st-key-prediction")).not_to_contain_text("Example")
+    expect(page.locator(".st-key-seen canvas")).to_have_count(0)
+
+
 _PROGRESS = "document.querySelector('.st-key-curve .js-plotly-plot')?.data?.[0]?.x?.at(-1) ?? 0"
 
 
