@@ -100,7 +100,7 @@ def _infer_input_shape(
     """Return the layers and the input shape: as stated, else ``input_shape`` or the first common size that fits.
 
     ``example_shape``: that of a tensor which the code passes through the network. Layers that hold only for one shape
-    are built anew for every candidate.
+    are built again for every candidate.
     """
     default = example_shape or (input_shape or _DEFAULT_INPUT_SHAPE).shape
     builder = build_layers(default)

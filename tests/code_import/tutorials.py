@@ -154,7 +154,7 @@ classifier.fit_generator(training_set, samples_per_epoch = 8000, nb_epoch = 25)
         ),
     ),
     Tutorial(
-        "Keras 2: cats and dogs, anew",
+        "Keras 2: cats and dogs, second version",
         """
 cnn = tf.keras.models.Sequential()
 cnn.add(tf.keras.layers.Conv2D(filters=32, kernel_size=3, activation='relu', input_shape=[64, 64, 3]))

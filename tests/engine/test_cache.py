@@ -90,7 +90,7 @@ def test_callers_of_one_key_take_the_steps_of_one_computation_by_turns() -> None
     assert not cache._computations
 
 
-def test_computation_goes_on_without_a_caller_that_stops_and_begins_anew_without_any() -> None:
+def test_computation_goes_on_without_a_caller_that_stops_and_begins_again_without_any() -> None:
     cache: ByteBoundedCache[str, bytes] = ByteBoundedCache(303)
     taken: list[int] = []
     first = cache.get_or_compute_in_steps("key", lambda: count_to_two(taken))

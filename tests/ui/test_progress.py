@@ -190,7 +190,7 @@ def test_stopped_script_ends_the_computation_unless_another_session_waits() -> N
 
     ended.clear()
     other = share()
-    assert next(other).completed == 0  # begun anew
+    assert next(other).completed == 0  # begun again
     with pytest.raises(StoppedError):
         run_on(Page(), share())  # gets the steps 0 to 2
     assert ended == []

@@ -1,12 +1,13 @@
 """Base class of learning rate schedules."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 
-class Schedule(BaseModel):
+class Schedule(BaseModel, ABC):
     """Parameters of a schedule, and its code for exported PyTorch and Keras programs.
 
     The code is a Jinja2 template of the fields, ``lr`` and ``total_steps`` (an expression in ``steps_per_epoch``).
@@ -31,9 +32,9 @@ class Schedule(BaseModel):
         """Share of the steps in which the learning rate rises."""
         return 0.0
 
+    @abstractmethod
     def compute_lr(self, lr: float, step: float, steps_per_epoch: int, epochs: int) -> float:
         """Return the learning rate of the update after ``step`` batches; ``lr`` is the recipe's."""
-        raise NotImplementedError
 
 
 def interpolate_cosine(start: float, end: float, progress: float) -> float:

@@ -22,7 +22,7 @@ class Comparison:
     """Result of one program: ``same``, ``refused``, ``not run``, ``not buildable`` or ``different``, and details."""
 
     seed: int
-    verdict: str
+    outcome: str
     detail: str = ""
 
 
@@ -219,12 +219,12 @@ def _run_keras(network: Any, images: Any) -> _Run:
 
 def main(count: int, start: int = 0) -> None:
     """Compare programs and print the figures, and every program that is read differently."""
-    verdicts: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     for result in compare_programs(range(start, start + count)):
-        verdicts[result.verdict] += 1
-        if result.verdict != "same":
-            print(f"{result.verdict} {result.seed}: {result.detail}", flush=True)
-    print(dict(verdicts))
+        outcomes[result.outcome] += 1
+        if result.outcome != "same":
+            print(f"{result.outcome} {result.seed}: {result.detail}", flush=True)
+    print(dict(outcomes))
 
 
 if __name__ == "__main__":

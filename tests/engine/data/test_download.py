@@ -221,7 +221,7 @@ def test_a_disk_that_says_no_is_not_the_servers_fault(mirror: Mirror):
         list(download_dataset(NAME))
 
 
-def test_a_damaged_file_is_fetched_anew(mirror: Mirror):
+def test_a_damaged_file_is_downloaded_again(mirror: Mirror):
     target().parent.mkdir(parents=True)
     target().write_bytes(CONTENT[:-1])
     list(download_dataset(NAME))

@@ -101,7 +101,7 @@ def test_a_lone_zero_as_large_as_the_picture_is_no_box(pretrained: Model) -> Non
 
 @pytest.mark.parametrize("digit", DIGITS)
 @pytest.mark.parametrize("pen", [4.0, 10.0, 44.0])
-def test_thin_and_thick_lines_are_drawn_anew(digit: int, pen: float, pretrained: Model) -> None:
+def test_thin_and_thick_lines_are_drawn_again(digit: int, pen: float, pretrained: Model) -> None:
     ink = _drawn(digit, pen=pen)
     if digit != 1:  # a bare line has no other size than its length
         assert has_typical_stroke_width(_drawn(digit))

@@ -66,7 +66,7 @@ def _render_page(state: AppState) -> None:
 
 
 def _hold_newest_step(state: AppState, run: Run) -> int | None:
-    """Hold the newest step at the first visit while the run trains, since every newer one would be evaluated anew."""
+    """Hold the newest step at the first visit while the run trains, since every newer one would be evaluated again."""
     steps = run.list_snapshot_steps()
     if not steps or not run.is_live():
         state.mistakes.held_snapshot = None
