@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from playground.core.registry import collect_kinds, import_submodules, make_union
 from playground.core.schedules.base import Schedule
 
-SCHEDULES: dict[str, type[Schedule]] = collect_kinds(import_submodules(__name__), Schedule)
+_MODULES = import_submodules(__name__)
+SCHEDULES: dict[str, type[Schedule]] = collect_kinds(_MODULES, Schedule)  # type: ignore[type-abstract] # not called
 
 if TYPE_CHECKING:
     AnySchedule = Schedule
