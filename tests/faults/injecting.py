@@ -28,8 +28,8 @@ from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run, find_run, get_runs_folder, list_runs, read_run
 from playground.engine.runs.run import Run
-from playground.engine.training import trainer as train_module
 from playground.engine.training.learner import Learner
+from playground.engine.training.run_evaluator import RunEvaluator
 from playground.engine.training.trainer import Trainer
 from playground.engine.workers import worker
 from tests.engine.helpers import (
@@ -124,7 +124,8 @@ def intercept_file_changes(notify: Callable[[str], None]) -> Iterator[None]:
         notify_before(Path, "mkdir", lambda path, *_: f"make folder {path.name}")
         notify_before(recorder.os, "link", lambda source, target: f"link {name_of(target)}")
         notify_before(Learner, "train_batch", lambda _: "batch")
-        notify_before(train_module, "evaluate", lambda *_: "evaluate")
+        notify_before(RunEvaluator, "evaluate_validation", lambda *_: "evaluate")
+        notify_before(RunEvaluator, "evaluate_test", lambda *_: "evaluate")
         yield
 
 

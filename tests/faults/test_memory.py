@@ -8,7 +8,7 @@ import torch
 
 from playground.engine.runs import recorder
 from playground.engine.runs.repository import create_run
-from playground.engine.training import learner, trainer
+from playground.engine.training import learner, run_evaluator
 from playground.engine.workers.scheduler import Scheduler
 from tests.faults.injecting import (
     SLIM,
@@ -62,7 +62,7 @@ MEMORY_ERRORS = {
 @pytest.mark.parametrize("function", ["augment", "evaluate", "serialize_checkpoint", "serialize_snapshot"])
 @pytest.mark.parametrize("error", MEMORY_ERRORS)
 def test_out_of_memory_error_is_reported(memory_disk: Path, error: str, function: str):
-    owner = {"augment": learner, "evaluate": trainer}.get(function, recorder)
+    owner = {"augment": learner, "evaluate": run_evaluator}.get(function, recorder)
     run = create_run(SLIM, TINY)
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(MemoryError, RuntimeError):
         patch.setattr(owner, function, FailingCall(getattr(owner, function), 4, MEMORY_ERRORS[error]))
