@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { decodeChannel, nameInputChannel, windowBox } from "../../playground/ui/components/lib/arithmetic_data.js"
-import { layOutCells } from "../../playground/ui/components/lib/arithmetic_panels.js"
+import { layOutCells } from "../../playground/web/views/arithmetic_panels.js"
 
 const ONE = "AACAPw==" // float32 1
 

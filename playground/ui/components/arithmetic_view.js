@@ -1,5 +1,5 @@
+import { decodeBytes, decodeFloats } from "../../web/base64.js"
 import { computeContributions, describeEquation } from "../../web/views/arithmetic.js"
-import { decodeChannel, nameInputChannel, windowBox } from "./lib/arithmetic_data.js"
 import {
   addCellGrid,
   createMapPanel,
@@ -8,16 +8,23 @@ import {
   paintMap,
   showBars,
   showEquation,
-} from "./lib/arithmetic_panels.js"
-import { decodeBytes, decodeFloats } from "./lib/base64.js"
-import { lookupColor, maxMagnitude } from "./lib/color_map.js"
-import { addButton, addElement } from "./lib/dom.js"
-import { clampPosition, findGridValue, gridPixel, moveByKey, nextPosition, positionAt } from "./lib/map_positions.js"
-import { formatNumber } from "./lib/number_format.js"
+} from "../../web/views/arithmetic_panels.js"
+import { lookupColor, maxMagnitude } from "../../web/views/color_map.js"
+import { addButton, addElement } from "../../web/views/dom.js"
+import {
+  clampPosition,
+  findGridValue,
+  gridPixel,
+  moveByKey,
+  nextPosition,
+  positionAt,
+} from "../../web/views/map_positions.js"
+import { formatNumber } from "../../web/views/number_format.js"
+import { decodeChannel, nameInputChannel, windowBox } from "./lib/arithmetic_data.js"
 
 /** @import { Contribution, Position } from "../../web/views/arithmetic.js" */
 /** @import { ArithmeticData, Channel, Grid, Tables } from "./lib/arithmetic_data.js" */
-/** @import { Color } from "./lib/color_map.js" */
+/** @import { Color } from "../../web/views/color_map.js" */
 /** @import { ComponentArgs } from "./lib/streamlit.js" */
 
 /** @typedef {{ channel: number } & Position} Selection */

@@ -1,4 +1,4 @@
-import { addButton, addElement, joinClasses } from "./lib/dom.js"
+import { addButton, addElement, joinClasses } from "../../web/views/dom.js"
 
 /** @import { ComponentArgs } from "./lib/streamlit.js" */
 

@@ -1,6 +1,6 @@
+import { addButton, addElement } from "../../web/views/dom.js"
 import { arrangeMaps, computeZeroShare, FeatureMapPainter } from "../../web/views/feature_maps.js"
 import { formatPercent } from "../../web/views/prediction_text.js"
-import { addButton, addElement } from "./lib/dom.js"
 import { getLiveStore } from "./lib/live_store.js"
 
 /** @import { LiveLayer, LiveLayers } from "./lib/live_store.js" */

@@ -1,4 +1,4 @@
-import { addElement } from "./lib/dom.js"
+import { addElement } from "../../web/views/dom.js"
 
 /** @import { ComponentArgs } from "./lib/streamlit.js" */
 

@@ -1,4 +1,4 @@
-import { decodeBytes } from "./lib/base64.js"
+import { decodeBytes } from "../../web/base64.js"
 import { LiveDrawing } from "./lib/live_drawing.js"
 
 /** @import { LiveDrawingData } from "./lib/live_drawing.js" */

@@ -1,5 +1,5 @@
-import { decodeBytes, decodeFloats } from "./lib/base64.js"
-import { addButton, addElement } from "./lib/dom.js"
+import { decodeBytes, decodeFloats } from "../../web/base64.js"
+import { addButton, addElement } from "../../web/views/dom.js"
 
 /** @import { ComponentArgs } from "./lib/streamlit.js" */
 

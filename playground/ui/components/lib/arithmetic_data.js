@@ -1,8 +1,8 @@
+import { decodeFloats } from "../../../web/base64.js"
 import { windowOrigin } from "../../../web/views/arithmetic.js"
-import { decodeFloats } from "./base64.js"
 
 /** @import { ChannelArithmetic, Position } from "../../../web/views/arithmetic.js" */
-/** @import { GridLayout } from "./map_positions.js" */
+/** @import { GridLayout } from "../../../web/views/map_positions.js" */
 
 /**
  * @typedef {object} ChannelFacts Facts of a channel that travel as JSON.

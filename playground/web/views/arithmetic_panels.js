@@ -2,7 +2,7 @@ import { cssColor, lookupColor, textColorOn } from "./color_map.js"
 import { addElement, joinClasses } from "./dom.js"
 import { formatCell, formatNumber } from "./number_format.js"
 
-/** @import { Contribution, EquationPart } from "../../../web/views/arithmetic.js" */
+/** @import { Contribution, EquationPart } from "./arithmetic.js" */
 /** @import { Color } from "./color_map.js" */
 
 /**

@@ -1,4 +1,4 @@
-/** @import { Position } from "../../../web/views/arithmetic.js" */
+/** @import { Position } from "./arithmetic.js" */
 
 /** @typedef {[height: number, width: number]} Shape */
 
