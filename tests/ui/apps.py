@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
-from playground.core.events import CheckpointSaved, Diagnosed, RunEnded, StepDone, Suggestion
+from playground.core.events import CheckpointSaved, Command, Diagnosed, Event, RunEnded, StepDone, Suggestion
+from playground.core.layers import Layer
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.engine.runs.recorder import save_checkpoint
@@ -18,6 +19,8 @@ from playground.engine.training.trainer import Trainer
 from playground.engine.workers.limits import ServerLimits
 from playground.ui import services
 from playground.ui.state import AppState
+
+LayerT = TypeVar("LayerT", bound=Layer)
 
 SCRIPT = str(Path(__file__).parents[2] / "app.py")
 
@@ -39,6 +42,12 @@ def html_of(app: AppTest) -> str:
     return " ".join(body for body in bodies if not body.startswith("<style>"))
 
 
+def get_layer(app: AppTest, index: int, kind: type[LayerT]) -> LayerT:
+    layer = state_of(app).editor.architecture.layers[index]
+    assert isinstance(layer, kind)
+    return layer
+
+
 def find(widgets: Sequence[Any], name: str) -> Any:
     """Find the widget bound under ``name``; its key has a suffix after the page changed its value."""
     (found,) = (widget for widget in widgets if widget.key == name or str(widget.key).startswith(f"{name}."))
@@ -54,15 +63,15 @@ def make_batch(step: int, epochs: float) -> StepDone:
     return StepDone(step=step, elapsed_s=1, epochs=epochs, loss=1, accuracy=0.5, lr=0.1, images_per_second=9)
 
 
-def create_run_with(*events: object, owner: str | None = None, net: str = "tiny", recipe: Recipe | None = None) -> Run:
+def create_run_with(*events: Event, owner: str | None = None, net: str = "tiny", recipe: Recipe | None = None) -> Run:
     """Create a run with these events in its log."""
     recipe = recipe or get_recipe_preset("tutorial").recipe
     run = create_run(get_architecture_preset(net).architecture, recipe, owner=owner)
-    run.log_path.write_bytes(b"".join(serialize_event(event) for event in events))  # type: ignore[arg-type]
+    run.log_path.write_bytes(b"".join(map(serialize_event, events)))
     return run
 
 
-def get_queued_commands(run: Run) -> tuple[object, ...]:
+def get_queued_commands(run: Run) -> tuple[Command, ...]:
     return services.get_scheduler().get_queued_commands(run.id)
 
 

@@ -24,6 +24,12 @@ def _make_photo() -> bytes:
     return content.getvalue()
 
 
+def _get_upload(app: AppTest) -> ImageUpload:
+    upload = state_of(app).drawing.upload
+    assert upload is not None
+    return upload
+
+
 def test_one_of_several_digits_in_a_photo_can_be_chosen(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     selections: list[str] = []
     clicks = ["photo", "1"]
@@ -42,9 +48,9 @@ def test_one_of_several_digits_in_a_photo_can_be_chosen(app: AppTest, monkeypatc
     app.run()
     assert "2 digits in the photo" in html_of(app)
     assert "the photo shows 2 digits, and the largest is used" in html_of(app)
-    assert state_of(app).drawing.upload.digit_index is None  # type: ignore[union-attr]
+    assert _get_upload(app).digit_index is None
     app.run()
-    assert state_of(app).drawing.upload.digit_index == 1  # type: ignore[union-attr]
+    assert _get_upload(app).digit_index == 1
     app.run()
     assert "the largest is used" not in html_of(app)
     assert selections == ["0", "0", "1"]

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from streamlit.testing.v1 import AppTest
 
 from playground.core.architecture import Architecture, InputShape
@@ -115,11 +116,11 @@ def _server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     st.cache_resource.clear()
 
 
-def inside(run: Run, **fields: object) -> AppTest:
+def inside(run: Run, **fields: Any) -> AppTest:
     page = AppTest.from_function(_inside, default_timeout=120)
     page.session_state["playground"] = AppState(
         EditorState(run.record.architecture, run.record.recipe),
-        inspect=InspectState(run_id=run.id, **fields),  # type: ignore[arg-type]
+        inspect=InspectState(run_id=run.id, **fields),
     )
     return page.run()
 
@@ -244,7 +245,7 @@ def test_animation_shows_the_page_of_maps_in_view() -> None:
     page.button(key="film-start").click().run()
     assert not page.exception
     animation = Image.open(BytesIO(page.session_state["film"][1]))
-    assert animation.n_frames == 3  # type: ignore[attr-defined]
+    assert len(list(ImageSequence.Iterator(animation))) == 3
     first_page = inside(run, channel=0)
     first_page.button(key="film-start").click().run()
     # Maps 33 to 40 fill one row of tiles, maps 1 to 32 four.

@@ -18,7 +18,7 @@ from playground.core.events import (
     Suggestion,
     UpdateHyperparameters,
 )
-from playground.core.layers import LAYER_KINDS, Conv2d, Output, Residual
+from playground.core.layers import LAYER_KINDS, Conv2d, MaxPool2d, Output, Residual
 from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset, get_recipe_preset
 from playground.core.share_link import encode_link
 from playground.core.validation import validate
@@ -46,6 +46,7 @@ from tests.ui.apps import (
     create_run_with,
     find,
     find_suggestion,
+    get_layer,
     get_queued_commands,
     html_of,
     make_batch,
@@ -87,7 +88,7 @@ def test_layers_can_be_edited_moved_duplicated_disabled_deleted_and_restored_by_
     before = state_of(app).editor.architecture
     app.button(key="open-conv2d-2").click().run()
     app.number_input(key="field-conv2d-2-out_channels").set_value(48).run()
-    assert state_of(app).editor.architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
+    assert get_layer(app, 2, Conv2d).out_channels == 48
     assert "48 · 3×3 · ReLU" in html_of(app)
     app.selectbox(key="field-conv2d-2-padding").set_value("same").run()
     app.button(key="duplicate-conv2d-2").click().run()
@@ -102,7 +103,7 @@ def test_layers_can_be_edited_moved_duplicated_disabled_deleted_and_restored_by_
     assert state_of(app).editor.architecture.to_canonical_json() == before.to_canonical_json()
     assert app.button(key="undo").disabled
     app.button(key="redo").click().run()
-    assert state_of(app).editor.architecture.layers[2].out_channels == 48  # type: ignore[union-attr]
+    assert get_layer(app, 2, Conv2d).out_channels == 48
     assert not app.exception
 
 
@@ -132,8 +133,7 @@ def test_inner_layer_of_a_residual_block_can_be_removed(app: AppTest) -> None:
     app.selectbox(key="architecture-preset").set_value("residual").run()
     app.button(key="open-residual-1").click().run()
     app.button(key="inner-delete-residual-1-4").click().run()
-    block = state_of(app).editor.architecture.layers[3]
-    assert len(block.layers) == 4  # type: ignore[union-attr]
+    assert len(get_layer(app, 3, Residual).layers) == 4
     assert not app.exception
 
 
@@ -381,7 +381,7 @@ def test_number_out_of_bounds_is_refused_beside_its_field(app: AppTest) -> None:
     app.button(key="open-max-pool2d-1").click().run()
     assert app.selectbox(key="field-max-pool2d-1-stride").value == "auto"
     app.selectbox(key="field-max-pool2d-1-stride").set_value(3).run()
-    assert state_of(app).editor.architecture.layers[1].stride == 3  # type: ignore[union-attr]
+    assert get_layer(app, 1, MaxPool2d).stride == 3
     assert not app.exception
 
 

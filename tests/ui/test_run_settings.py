@@ -133,8 +133,8 @@ def test_live_change_keeps_what_another_page_has_changed(app: AppTest) -> None:
     events = (make_batch(5, 0.5), change("optimizer", PARENT_RECIPE.optimizer.model_dump(mode="json"), other))
     run.log_path.write_bytes(b"".join(map(serialize_event, events)))
     find(app.number_input, "recipe-optimizer-beta1").set_value(0.8).run()
-    (command,) = get_queued_commands(run)
-    assert command.hyperparameters["optimizer"] == AdamW(beta1=0.8, beta2=0.9).model_dump(mode="json")  # type: ignore[attr-defined]
+    changed = AdamW(beta1=0.8, beta2=0.9).model_dump(mode="json")
+    assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"optimizer": changed}),)
     assert find(app.number_input, "recipe-optimizer-beta2").value == 0.9, "the page shows the other page's change"
 
 

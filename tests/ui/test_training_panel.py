@@ -13,6 +13,7 @@ from playground.core.events import (
     Resumed,
     RunEnded,
     RunStarted,
+    UpdateHyperparameters,
 )
 from playground.core.layers import Conv2d, Flatten, Output
 from playground.core.presets import get_architecture_preset, get_recipe_preset
@@ -103,8 +104,7 @@ def test_completed_run_offers_to_continue_beside_training_again(app: AppTest) ->
     app.button(key="train-continue").click().run()
     assert not app.exception
     assert state_of(app).training.run_id == run.id
-    (command,) = get_queued_commands(run)
-    assert command.hyperparameters == {"epochs": 6}  # type: ignore[attr-defined]
+    assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"epochs": 6}),)
 
 
 def test_header_names_the_viewed_run_and_its_pending_command(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

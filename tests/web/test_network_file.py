@@ -11,7 +11,7 @@ from playground.core.architecture import Architecture
 from playground.core.layers import LAYER_KINDS, TorchCall
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.errors import ArchitectureError, StorageError
-from playground.web.network_file import encode_network
+from playground.web.network_file import WeightType, encode_network
 from playground.web.program import compile_program
 from tests.web.compare_networks import make_model
 
@@ -50,10 +50,12 @@ def test_weights_can_be_read_back() -> None:
         (70_000.0, "float16", "too large for float16"),
     ],
 )
-def test_weights_that_are_not_finite_in_the_file_are_rejected(value: float, weight_type: str, message: str) -> None:
+def test_weights_that_are_not_finite_in_the_file_are_rejected(
+    value: float, weight_type: WeightType, message: str
+) -> None:
     weights = {"1.weight": np.array([value], dtype=np.float32)}
     with pytest.raises(StorageError, match=message):
-        encode_network(LOGISTIC, weights, weight_type=weight_type)  # type: ignore[arg-type]
+        encode_network(LOGISTIC, weights, weight_type=weight_type)
 
 
 def test_layer_without_an_operation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,9 +97,8 @@ def make_zip(source: random.Random) -> bytes:
 def upload_zip(source: random.Random) -> None:
     """Preview a ZIP file and create a dataset from it."""
     content, channels = make_zip(source), source.choice((1, 3))
-    options = {"height": 12, "width": 12, "channels": channels}
-    preview = preview_image_folder(BytesIO(content), **options)  # type: ignore[arg-type]
-    images = read_image_folder(BytesIO(content), **options)  # type: ignore[arg-type]
+    preview = preview_image_folder(BytesIO(content), height=12, width=12, channels=channels)
+    images = read_image_folder(BytesIO(content), height=12, width=12, channels=channels)
     assert images.class_names == preview.class_names
     assert all(one.name.isprintable() and one.reason for one in images.skipped)
     assert len(load_custom_tensors(save_custom_dataset("fuzz", images))["train_images"])
