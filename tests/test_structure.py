@@ -20,7 +20,7 @@ def list_loaded_modules(statement: str) -> set[str]:
     return set(result.stdout.splitlines()[-1].split())
 
 
-def test_import_contracts_hold():
+def test_import_contracts_hold() -> None:
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
     result = subprocess.run([*command, "--no-cache"], capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -37,44 +37,44 @@ def test_import_contracts_hold():
         "import playground.engine.paths, playground.engine.file_lock",
     ],
 )
-def test_light_packages_import_no_heavy_dependency(statement: str):
+def test_light_packages_import_no_heavy_dependency(statement: str) -> None:
     assert list_loaded_modules(statement).isdisjoint(
         {"torch", "torchvision", "streamlit", "plotly", "captum", "numpy", "jinja2"}
     )
 
 
-def test_summary_command_does_not_import_torch():
+def test_summary_command_does_not_import_torch() -> None:
     statement = "import sys; sys.argv = ['x', 'summary', 'guide']; from playground.cli import cli_app; "
     statement += "cli_app(standalone_mode=False)"
     assert "torch" not in list_loaded_modules(statement)
 
 
-def test_draw_panel_imports_scipy_only_for_a_photo():
+def test_draw_panel_imports_scipy_only_for_a_photo() -> None:
     assert "scipy" not in list_loaded_modules("import playground.ui.model_input")
 
 
-def test_worker_does_not_import_the_ui():
+def test_worker_does_not_import_the_ui() -> None:
     loaded = list_loaded_modules("import playground.engine.workers.worker")
     assert "torch" in loaded
     assert loaded.isdisjoint({"streamlit", "plotly", "torchvision", "captum"})
 
 
-def test_folders_have_few_modules():
+def test_folders_have_few_modules() -> None:
     counts = structure.count_modules_per_folder()
     counts["playground/core/layers"] -= len(LAYER_KINDS)  # one file per layer kind, by design
     assert {folder: count for folder, count in counts.items() if count > structure.MODULE_LIMIT} == {}
 
 
-def test_old_names_are_gone():
+def test_old_names_are_gone() -> None:
     assert len(structure.list_old_names()) <= structure.KNOWN_OLD_NAMES, structure.list_old_names()
 
 
-def test_docstrings_name_the_concept():
+def test_docstrings_name_the_concept() -> None:
     places = structure.list_question_docstrings()
     assert len(places) <= structure.KNOWN_QUESTION_DOCSTRINGS, places
 
 
-def test_long_modules_are_reported():
+def test_long_modules_are_reported() -> None:
     """A soft limit: too long a module is a warning, never a failure."""
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -93,7 +93,7 @@ def test_long_modules_are_reported():
 )
 def test_question_docstrings_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, expected: list[str]
-):
+) -> None:
     (tmp_path / "module.py").write_text(source)
     monkeypatch.setattr(structure, "ROOT", tmp_path)
     monkeypatch.setattr(structure, "FOLDERS", (".",))

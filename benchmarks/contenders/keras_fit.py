@@ -42,11 +42,11 @@ def _load_split(data, split):
 class _ThroughputTimer(keras.callbacks.Callback):
     """Count batches from the 20th on, and end the training when the time is over."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds) -> None:
         super().__init__()
         self.seconds, self.started_at, self.batches = seconds, None, 0
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs=None) -> None:
         now = time.perf_counter()
         if batch == 20:
             self.started_at, self.batches = now, 0

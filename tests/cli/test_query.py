@@ -13,14 +13,14 @@ from playground.core.presets import ARCHITECTURE_PRESETS, RECIPE_PRESETS, get_ar
 from tests.cli.command_line import invoke
 
 
-def test_presets_lists_all_names():
+def test_presets_lists_all_names() -> None:
     result = invoke("presets")
     assert result.exit_code == 0
     assert all(name in result.stdout for name in (*ARCHITECTURE_PRESETS, *RECIPE_PRESETS, "mnist"))
     assert {*invoke("presets", "--json").json} == {"architectures", "recipes", "datasets"}
 
 
-def test_summary_of_the_guide_network_has_the_published_shapes():
+def test_summary_of_the_guide_network_has_the_published_shapes() -> None:
     result = invoke("summary", "guide")
     assert result.exit_code == 0
     shapes = ["32×26×26", "32×13×13", "64×11×11", "64×5×5", "64×3×3", "576", "64", "10"]
@@ -36,7 +36,7 @@ def test_summary_of_the_guide_network_has_the_published_shapes():
     assert found["problems"] == []
 
 
-def test_summary_of_an_invalid_network_reports_problems_and_fixes():
+def test_summary_of_an_invalid_network_reports_problems_and_fixes() -> None:
     result = invoke("summary", "broken")
     assert result.exit_code == 1
     assert "Fix:" in result.stderr
@@ -46,7 +46,7 @@ def test_summary_of_an_invalid_network_reports_problems_and_fixes():
     assert len(json.loads(result.stdout.splitlines()[-1])["problems"]) >= 3
 
 
-def test_summary_reads_a_json_file(tmp_path: Path):
+def test_summary_reads_a_json_file(tmp_path: Path) -> None:
     path = tmp_path / "net.json"
     path.write_text(get_architecture_preset("lenet5").architecture.to_canonical_json())
     assert invoke("summary", path).stdout == invoke("summary", "lenet5").stdout
@@ -81,7 +81,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize("arguments", UNKNOWN, ids=lambda arguments: " ".join(arguments)[:40])
-def test_invalid_arguments_give_one_message_and_exit_code_2(home: Path, arguments: list[str]):
+def test_invalid_arguments_give_one_message_and_exit_code_2(home: Path, arguments: list[str]) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -90,7 +90,7 @@ def test_invalid_arguments_give_one_message_and_exit_code_2(home: Path, argument
     assert not list((home / "runs").glob("*")), "no empty run stays behind"
 
 
-def test_malformed_files_give_exit_code_2(tmp_path: Path):
+def test_malformed_files_give_exit_code_2(tmp_path: Path) -> None:
     contents = {"a.json": "{", "b.json": "[]", "c.json": '{"schema": 9}', "d.json": '{"layers": 1}', "e.json": "\x00"}
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
@@ -101,7 +101,7 @@ def test_malformed_files_give_exit_code_2(tmp_path: Path):
             assert (result.exit_code, result.stdout, "Traceback" in result.stderr) == (2, "", False), (command, name)
 
 
-def test_predict_digits_of_either_polarity(tmp_path: Path):
+def test_predict_digits_of_either_polarity(tmp_path: Path) -> None:
     from playground.engine.data.splits import load_test_images
 
     test = load_test_images("mnist")
@@ -118,7 +118,7 @@ def test_predict_digits_of_either_polarity(tmp_path: Path):
     assert all(sum(prediction["probabilities"]) == pytest.approx(1, abs=1e-4) for prediction in found)
 
 
-def test_predict_the_largest_of_several_digits_and_say_so(tmp_path: Path):
+def test_predict_the_largest_of_several_digits_and_say_so(tmp_path: Path) -> None:
     sheet = Image.new("L", (300, 200), 235)
     pen = ImageDraw.Draw(sheet)
     pen.line(((30, 90), (30, 130)), fill=20, width=6)
@@ -132,7 +132,7 @@ def test_predict_the_largest_of_several_digits_and_say_so(tmp_path: Path):
     assert "but the photo shows 2 digits, and the largest is used" in text
 
 
-def test_predict_strokes(tmp_path: Path):
+def test_predict_strokes(tmp_path: Path) -> None:
     one = {"strokes": [[[5, 0], [5, 10], [5, 20]]]}
     seven = {"strokes": [[[0, 0], [300, 0], [280, 60], [120, 500]]]}
     path = tmp_path / "strokes.json"
@@ -143,14 +143,14 @@ def test_predict_strokes(tmp_path: Path):
 
 
 @pytest.mark.parametrize("target", ["missing/net.py", "."])
-def test_unwritable_file_is_reported(target: str, tmp_path: Path):
+def test_unwritable_file_is_reported(target: str, tmp_path: Path) -> None:
     result = invoke("export", "guide", "--to", "torch", "-o", tmp_path / target)
     assert result.exit_code == 2
     assert "cannot be written" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_unwritable_data_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_unwritable_data_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(tmp_path / "file"))
     result = invoke("train", "tiny", "--limit", 300)
@@ -158,7 +158,7 @@ def test_unwritable_data_folder_is_reported(tmp_path: Path, monkeypatch: pytest.
     assert "CNN_PLAYGROUND_HOME" in result.stderr
 
 
-def test_port_in_use_is_reported():
+def test_port_in_use_is_reported() -> None:
     with socket.socket() as holder:
         holder.bind(("localhost", 0))
         holder.listen()
@@ -169,7 +169,7 @@ def test_port_in_use_is_reported():
     assert f"--port {port + 1}" in result.stderr
 
 
-def test_module_entry_point_and_closed_pipe():
+def test_module_entry_point_and_closed_pipe() -> None:
     command = [sys.executable, "-m", "playground"]
     completed = subprocess.run([*command, "summary", "nope.json"], capture_output=True, text=True, check=False)
     assert completed.returncode == 2

@@ -54,7 +54,7 @@ def trained(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_train_prints_the_documented_json(trained: dict[str, Any]):
+def test_train_prints_the_documented_json(trained: dict[str, Any]) -> None:
     assert trained.keys() >= CONTRACT
     assert (trained["status"], trained["steps"], trained["epochs"]) == ("completed", 3, 1)
     assert 0 <= trained["test_accuracy"] <= 1
@@ -62,7 +62,7 @@ def test_train_prints_the_documented_json(trained: dict[str, Any]):
     assert min(trained["seconds"], trained["images_per_second"], trained["test_loss"]) > 0
 
 
-def test_runs_and_show(trained: dict[str, Any]):
+def test_runs_and_show(trained: dict[str, Any]) -> None:
     assert trained in invoke("runs", "--json").json
     result = invoke("runs")
     assert trained["run"] in result.stdout
@@ -75,7 +75,7 @@ def test_runs_and_show(trained: dict[str, Any]):
     assert invoke("show", "pretrained").exit_code == 0
 
 
-def test_evaluate(trained: dict[str, Any]):
+def test_evaluate(trained: dict[str, Any]) -> None:
     found = invoke("evaluate", trained["run"], "--json").json
     assert found["accuracy"] == pytest.approx(trained["test_accuracy"])
     assert found["loss"] == pytest.approx(trained["test_loss"], rel=1e-5)
@@ -86,7 +86,7 @@ def test_evaluate(trained: dict[str, Any]):
     assert "10,000 test images" in result.stdout
 
 
-def test_export(trained: dict[str, Any], tmp_path: Path):
+def test_export(trained: dict[str, Any], tmp_path: Path) -> None:
     result = invoke("export", trained["run"], "--to", "json")
     assert Architecture.from_json(result.stdout) == get_architecture_preset("tiny").architecture
     path = tmp_path / "net.py"
@@ -95,7 +95,7 @@ def test_export(trained: dict[str, Any], tmp_path: Path):
     assert "nn.Conv2d" in path.read_text()
 
 
-def test_diverged_run_exits_with_1_and_an_explanation(folder: Path, quick: Path):
+def test_diverged_run_exits_with_1_and_an_explanation(folder: Path, quick: Path) -> None:
     path = folder / "hot.json"
     path.write_text(
         Recipe.from_json(quick.read_bytes()).replace(optimizer={"kind": "sgd"}, lr=1000).to_canonical_json()
@@ -106,7 +106,7 @@ def test_diverged_run_exits_with_1_and_an_explanation(folder: Path, quick: Path)
     assert "learning rate" in result.stderr
 
 
-def test_ctrl_c_saves_a_checkpoint_and_resume_completes_the_run(folder: Path, quick: Path):
+def test_ctrl_c_saves_a_checkpoint_and_resume_completes_the_run(folder: Path, quick: Path) -> None:
     from playground.engine.runs.repository import list_runs
 
     known = {run.id for run in list_runs()[0]}
@@ -132,7 +132,7 @@ def test_ctrl_c_saves_a_checkpoint_and_resume_completes_the_run(folder: Path, qu
     assert invoke("show", run.id).exit_code == 2
 
 
-def test_resume_counts_every_batch_and_epoch_once(folder: Path, quick: Path):
+def test_resume_counts_every_batch_and_epoch_once(folder: Path, quick: Path) -> None:
     """Killed between the end of an epoch and its checkpoint, so that the epoch ends a second time."""
     from playground.engine.runs.recorder import Recorder
     from playground.engine.runs.repository import create_run
@@ -159,7 +159,7 @@ def parent(folder: Path) -> str:
     return found
 
 
-def test_fork_continues_from_a_step_with_other_settings(parent: str):
+def test_fork_continues_from_a_step_with_other_settings(parent: str) -> None:
     found = invoke("fork", parent, "--at", 10, "--lr", 0.01, "--epochs", 3, "--name", "Branch", "--json").json
     assert found.keys() >= CONTRACT
     assert found["run"] != parent
@@ -171,7 +171,7 @@ def test_fork_continues_from_a_step_with_other_settings(parent: str):
     assert invoke("delete", found["run"]).exit_code == 0
 
 
-def test_fork_without_options_continues_from_the_last_checkpoint(parent: str):
+def test_fork_without_options_continues_from_the_last_checkpoint(parent: str) -> None:
     result = invoke("fork", parent)
     assert result.exit_code == 2, "nothing is left to train"
     assert "Set epochs to 3 or more" in result.stderr
@@ -194,7 +194,7 @@ def test_fork_without_options_continues_from_the_last_checkpoint(parent: str):
     ],
     ids=str,
 )
-def test_invalid_fork_is_reported_and_creates_no_run(parent: str, options: tuple[object, ...], message: str):
+def test_invalid_fork_is_reported_and_creates_no_run(parent: str, options: tuple[object, ...], message: str) -> None:
     from playground.engine.runs.repository import list_runs
 
     known = len(list_runs()[0])
@@ -205,7 +205,7 @@ def test_invalid_fork_is_reported_and_creates_no_run(parent: str, options: tuple
     assert len(list_runs()[0]) == known
 
 
-def test_fork_with_a_recipe_file_of_other_images_is_refused(folder: Path, parent: str):
+def test_fork_with_a_recipe_file_of_other_images_is_refused(folder: Path, parent: str) -> None:
     recipe = Recipe.from_json((folder / "short.json").read_bytes())
     (folder / "other.json").write_text(recipe.replace(limit=300, validation_size=60).to_canonical_json())
     result = invoke("fork", parent, "--at", 5, "--recipe", folder / "other.json")
@@ -213,7 +213,7 @@ def test_fork_with_a_recipe_file_of_other_images_is_refused(folder: Path, parent
     assert "cannot change" in " ".join(result.stderr.split())
 
 
-def test_fork_with_a_recipe_preset_keeps_the_images_of_the_run(folder: Path, parent: str):
+def test_fork_with_a_recipe_preset_keeps_the_images_of_the_run(folder: Path, parent: str) -> None:
     recipe = Recipe.from_json((folder / "short.json").read_bytes())
     fork = invoke(
         "show", invoke("fork", parent, "--at", 5, "--recipe", "tutorial", "--json").json["run"], "--json"
@@ -222,13 +222,13 @@ def test_fork_with_a_recipe_preset_keeps_the_images_of_the_run(folder: Path, par
     assert fork["recipe"]["validation_size"] == recipe.validation_size
 
 
-def test_pretrained_run_without_checkpoints_cannot_be_forked(folder: Path):
+def test_pretrained_run_without_checkpoints_cannot_be_forked(folder: Path) -> None:
     result = invoke("fork", "pretrained", "--epochs", 9)
     assert result.exit_code == 2
     assert "checkpoint" in result.stderr
 
 
-def test_resume_with_more_epochs_continues_a_completed_run(folder: Path, parent: str):
+def test_resume_with_more_epochs_continues_a_completed_run(folder: Path, parent: str) -> None:
     recipe = Recipe.from_json((folder / "short.json").read_bytes())
     run = invoke("train", "tiny", "--recipe", folder / "short.json", "--json").json
     (folder / "longer.json").write_text(recipe.replace(epochs=3).to_canonical_json())
@@ -248,7 +248,7 @@ def test_resume_with_more_epochs_continues_a_completed_run(folder: Path, parent:
     assert invoke("replay", run["run"]).exit_code == 0
 
 
-def test_resume_starts_a_run_that_never_started(folder: Path, quick: Path):
+def test_resume_starts_a_run_that_never_started(folder: Path, quick: Path) -> None:
     from playground.engine.runs.repository import create_run
 
     run = create_run(
@@ -258,14 +258,14 @@ def test_resume_starts_a_run_that_never_started(folder: Path, quick: Path):
     assert (found["status"], found["steps"]) == ("completed", 10)
 
 
-def test_replay_of_an_unchanged_run_finds_identical_weights(folder: Path, parent: str):
+def test_replay_of_an_unchanged_run_finds_identical_weights(folder: Path, parent: str) -> None:
     found = invoke("replay", parent, "--json").json
     assert found == {"run": parent, "compared": 7, "differing": []}
     result = invoke("replay", parent)
     assert "bit for bit, at 7 steps" in result.stdout
 
 
-def test_replay_finds_a_modified_snapshot(folder: Path):
+def test_replay_finds_a_modified_snapshot(folder: Path) -> None:
     from playground.engine.runs.repository import find_run
     from playground.engine.runs.run_files import serialize_snapshot
 
@@ -281,14 +281,14 @@ def test_replay_finds_a_modified_snapshot(folder: Path):
     assert "differ from step 8 on" in result.stderr
 
 
-def test_replay_of_a_fork_is_rejected(parent: str):
+def test_replay_of_a_fork_is_rejected(parent: str) -> None:
     run = invoke("fork", parent, "--at", 15, "--json").json["run"]
     result = invoke("replay", run)
     assert result.exit_code == 2
     assert parent in result.stderr
 
 
-def test_stop_ends_a_run_of_another_process(folder: Path, parent: str):
+def test_stop_ends_a_run_of_another_process(folder: Path, parent: str) -> None:
     from playground.engine.runs.repository import list_runs
 
     known = {run.id for run in list_runs()[0]}
@@ -316,7 +316,7 @@ def test_stop_ends_a_run_of_another_process(folder: Path, parent: str):
     assert invoke("delete", run.id).exit_code == 0
 
 
-def test_teach_learns_labeled_drawings(parent: str, folder: Path):
+def test_teach_learns_labeled_drawings(parent: str, folder: Path) -> None:
     path = folder / "labeled.json"
     path.write_text(json.dumps([{"label": 3, "strokes": [[[0, 0], [9, 0], [5, 9], [0, 0]]]}]))
     found = invoke("teach", parent, path, "--json").json

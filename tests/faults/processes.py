@@ -103,7 +103,9 @@ SLOW = {"point": "batch", "at": 6, "action": "slow"}
 class Forked:
     """The part of ``Popen`` that the package uses, for a process forked from the zygote."""
 
-    def __init__(self, command: Sequence[str] = (), *, env: dict[str, str], stderr: IO[bytes] | None = None, **_: Any):
+    def __init__(
+        self, command: Sequence[str] = (), *, env: dict[str, str], stderr: IO[bytes] | None = None, **_: Any
+    ) -> None:
         self.returncode: int | None = None
         self._ended = threading.Event()
         child_stdin, own_stdin = os.pipe()

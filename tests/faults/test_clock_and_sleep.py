@@ -51,7 +51,7 @@ class Earlier(datetime):
         return datetime.now(tz) - timedelta(hours=Earlier.hours)  # type: ignore[return-value]  # a subclass for the test
 
 
-def test_runs_survive_a_clock_that_is_set_back(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_runs_survive_a_clock_that_is_set_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = create_run(SLIM, TINY)
     clock_readings = iter(range(2_000_000_000, 0, -1000))
     monkeypatch.setattr(repository, "datetime", Earlier)
@@ -71,14 +71,16 @@ def test_runs_survive_a_clock_that_is_set_back(home: Path, monkeypatch: pytest.M
         assert 0 <= run.read_history().elapsed_s < 60
 
 
-def test_latest_run_is_the_last_created_although_the_clock_was_set_back(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_latest_run_is_the_last_created_although_the_clock_was_set_back(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create_run(SLIM, TINY)
     monkeypatch.setattr(repository, "datetime", Earlier)
     run = create_run(SLIM, TINY)
     assert find_run("latest") == run
 
 
-def test_latest_of_many_runs_created_at_once_is_the_last(memory_disk: Path):
+def test_latest_of_many_runs_created_at_once_is_the_last(memory_disk: Path) -> None:
     for _ in range(8):
         run = create_run(SLIM, TINY)
         assert find_run("latest") == run
@@ -88,7 +90,7 @@ ASLEEP_S = 0.5  # duration of the tested sleep, not a wait for a condition
 
 
 @needs_forks
-def test_suspended_worker_continues(scheduler: Scheduler):
+def test_suspended_worker_continues(scheduler: Scheduler) -> None:
     began = time.monotonic()
     with fault("half 8.pt", action="stop"):
         run = scheduler.submit(SMALL, BRIEF)
@@ -105,7 +107,7 @@ def test_suspended_worker_continues(scheduler: Scheduler):
 
 
 @needs_forks
-def test_server_and_worker_continue_after_the_machine_sleeps(start_server: Callable[..., Server]):
+def test_server_and_worker_continue_after_the_machine_sleeps(start_server: Callable[..., Server]) -> None:
     server = start_server()
     run = find_run(server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=16, fault=SLOW)[0])
     (pid,) = server.do("pids").values()

@@ -42,7 +42,7 @@ GARBAGE = [
 
 
 @needs_forks
-def test_invalid_commands_are_ignored(scheduler: Scheduler):
+def test_invalid_commands_are_ignored(scheduler: Scheduler) -> None:
     run = scheduler.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
     worker = scheduler._queue.list_workers()[run.id]
@@ -59,7 +59,7 @@ def test_invalid_commands_are_ignored(scheduler: Scheduler):
 
 
 @needs_forks
-def test_worker_without_a_valid_job_exits_with_a_reason(forks: Path):
+def test_worker_without_a_valid_job_exits_with_a_reason(forks: Path) -> None:
     for line in GARBAGE[1:7]:
         orphan = WorkerProcess()
         orphan._write_line(line)
@@ -69,7 +69,7 @@ def test_worker_without_a_valid_job_exits_with_a_reason(forks: Path):
 
 
 @needs_forks
-def test_commands_after_the_end_of_a_run_change_nothing(scheduler: Scheduler):
+def test_commands_after_the_end_of_a_run_change_nothing(scheduler: Scheduler) -> None:
     """Commands reach a worker after its last batch, a worker that is gone, and a server without a worker."""
     with fault("log run_ended", action="stop"):
         run = scheduler.submit(SMALL, BRIEF)

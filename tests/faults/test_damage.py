@@ -63,7 +63,7 @@ def assert_log_consistent(run: Run, kept: ReportedEvents) -> None:
             assert figure == expected[("step_done", figure["step"])]
 
 
-def test_log_truncated_at_any_byte_of_its_last_lines_is_readable(memory_disk: Path):
+def test_log_truncated_at_any_byte_of_its_last_lines_is_readable(memory_disk: Path) -> None:
     """Cuts before and after the last checkpoint; after a cut between lines the run is also trained to its end."""
     files = kill_new_run("batch", 5)
     log, lines = files["events.jsonl"], log_lines(files)
@@ -99,7 +99,7 @@ def test_log_truncated_at_any_byte_of_its_last_lines_is_readable(memory_disk: Pa
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_intact_lines_survive_garbage_anywhere_in_the_log(chosen: st.DataObject):
+def test_intact_lines_survive_garbage_anywhere_in_the_log(chosen: st.DataObject) -> None:
     with data_folder():
         files = make_garbage_test_files()
         log = files["events.jsonl"]
@@ -128,14 +128,14 @@ def make_garbage_test_files() -> RunFiles:
     return kill_new_run("batch", 5)
 
 
-def test_run_with_an_empty_log_resumes_from_its_checkpoint(memory_disk: Path):
+def test_run_with_an_empty_log_resumes_from_its_checkpoint(memory_disk: Path) -> None:
     run = restore_run(kill_new_run("batch", 5) | {"events.jsonl": b""})
     assert_resumable(run, "waiting")
     train_in_process(run)
     assert_log_consistent(run, set())
 
 
-def test_run_with_a_lost_log_resumes_from_its_checkpoint(memory_disk: Path):
+def test_run_with_a_lost_log_resumes_from_its_checkpoint(memory_disk: Path) -> None:
     files = kill_new_run("batch", 5)
     del files["events.jsonl"]
     run = restore_run(files)
@@ -144,7 +144,7 @@ def test_run_with_a_lost_log_resumes_from_its_checkpoint(memory_disk: Path):
     assert_log_consistent(run, set())
 
 
-def test_log_reader_notices_a_log_that_was_replaced_twice(home: Path):
+def test_log_reader_notices_a_log_that_was_replaced_twice(home: Path) -> None:
     """The second time, the file system may give the new log the inode number of the old one."""
     run = restore_run(kill_new_run("batch", 5))
     tail = LogReader(run)
@@ -184,7 +184,7 @@ DAMAGES = [name for name in make_damages(b"x" * 1000) if not name.startswith("an
 
 @pytest.mark.parametrize("both", [False, True], ids=["the newest", "the newest and its step checkpoint"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_checkpoint_falls_back_to_the_previous_one(memory_disk: Path, damage: str, both: bool):
+def test_damaged_checkpoint_falls_back_to_the_previous_one(memory_disk: Path, damage: str, both: bool) -> None:
     files = kill_new_run("batch", 5)
     bad = make_damages(files["checkpoint.pt"])[damage]
     run = restore_run(files | {"checkpoint.pt": bad} | ({"checkpoints/3.pt": bad} if both else {}))
@@ -195,14 +195,14 @@ def test_damaged_checkpoint_falls_back_to_the_previous_one(memory_disk: Path, da
 
 
 @pytest.mark.parametrize("damage", ["another network's", "another seed's"])
-def test_checkpoint_of_another_run_is_not_used(memory_disk: Path, damage: str):
+def test_checkpoint_of_another_run_is_not_used(memory_disk: Path, damage: str) -> None:
     files = kill_new_run("batch", 5)
     run = restore_run(files | {"checkpoint.pt": make_damages(files["checkpoint.pt"])[damage]})
     train_in_process(run)
     assert_undisturbed(run)
 
 
-def test_flipped_byte_in_a_checkpoint_is_detected(memory_disk: Path):
+def test_flipped_byte_in_a_checkpoint_is_detected(memory_disk: Path) -> None:
     files = kill_new_run("batch", 5)
     content = files["checkpoint.pt"]
     weights = torch.load(io.BytesIO(content), weights_only=True)["model"]
@@ -215,7 +215,7 @@ def test_flipped_byte_in_a_checkpoint_is_detected(memory_disk: Path):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_resume_without_an_intact_checkpoint_fails_and_keeps_all_files(memory_disk: Path, damage: str):
+def test_resume_without_an_intact_checkpoint_fails_and_keeps_all_files(memory_disk: Path, damage: str) -> None:
     files = kill_new_run("batch", 5)
     bad = make_damages(files["checkpoint.pt"])[damage]
     run = restore_run(files | {path: bad for path in files if path.endswith(".pt")})
@@ -233,7 +233,7 @@ def test_resume_without_an_intact_checkpoint_fails_and_keeps_all_files(memory_di
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "the end overwritten"])  # has no checksum
 @pytest.mark.parametrize("step", [0, 3, 4])
-def test_damaged_snapshot_is_reported_and_the_run_resumes(memory_disk: Path, damage: str, step: int):
+def test_damaged_snapshot_is_reported_and_the_run_resumes(memory_disk: Path, damage: str, step: int) -> None:
     files = kill_new_run("half 5.pt") if step == 4 else kill_new_run("batch", 5)
     path = f"snapshots/{step}.safetensors"
     run = restore_run(files | {path: make_damages(files["snapshots/3.safetensors"])[damage]})
@@ -246,7 +246,7 @@ def test_damaged_snapshot_is_reported_and_the_run_resumes(memory_disk: Path, dam
     assert_undisturbed(run, reported)
 
 
-def test_lost_newest_checkpoint_falls_back_to_the_previous_one(memory_disk: Path):
+def test_lost_newest_checkpoint_falls_back_to_the_previous_one(memory_disk: Path) -> None:
     files = kill_new_run("batch", 5)
     del files["checkpoint.pt"]
     run = restore_run(files)
@@ -256,7 +256,7 @@ def test_lost_newest_checkpoint_falls_back_to_the_previous_one(memory_disk: Path
     assert run.log_path.read_bytes().startswith(before), "the log was restarted"
 
 
-def test_hyperparameter_change_survives_loss_of_the_newest_checkpoint(memory_disk: Path):
+def test_hyperparameter_change_survives_loss_of_the_newest_checkpoint(memory_disk: Path) -> None:
     files = kill_new_run("batch", 5, Script({2: [UpdateHyperparameters(hyperparameters={"lr": 0.123})]}))
     intact = restore_run(files, "intact")
     train_in_process(intact)
@@ -268,7 +268,7 @@ def test_hyperparameter_change_survives_loss_of_the_newest_checkpoint(memory_dis
     assert_same_weights(run.load_checkpoint()["model"], expected)
 
 
-def test_fork_without_its_newest_checkpoint_resumes_as_a_fork(memory_disk: Path):
+def test_fork_without_its_newest_checkpoint_resumes_as_a_fork(memory_disk: Path) -> None:
     parent = restore_run(kill_new_run("batch", 5), "parent")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(

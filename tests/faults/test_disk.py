@@ -51,7 +51,7 @@ from tests.faults.processes import (
 
 
 @pytest.mark.parametrize("once", [True, False], ids=["once", "until freed"])
-def test_disk_full_at_any_write_loses_nothing(memory_disk: Path, once: bool):
+def test_disk_full_at_any_write_loses_nothing(memory_disk: Path, once: bool) -> None:
     points = list_write_points(create_run(SLIM, TINY))
     assert len(points) > 100
     for index in range(0, len(points), 6):
@@ -85,7 +85,7 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a disk in memory")
-def test_real_disk_full_and_then_freed_loses_nothing(home: Path):
+def test_real_disk_full_and_then_freed_loses_nothing(home: Path) -> None:
     page = mmap.PAGESIZE
     phases = set()
     with small_disk(get_runs_folder(), 100 * page):
@@ -110,7 +110,7 @@ def test_real_disk_full_and_then_freed_loses_nothing(home: Path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a disk in memory")
-def test_full_disk_is_reported_before_training_starts(home: Path):
+def test_full_disk_is_reported_before_training_starts(home: Path) -> None:
     with small_disk(get_runs_folder(), 40 * mmap.PAGESIZE):
         run = create_run(SLIM, TINY)
         with contextlib.suppress(OSError):
@@ -144,7 +144,7 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 @needs_forks
-def test_read_only_data_folder_is_reported_and_loses_nothing(scheduler: Scheduler, forks: Path):
+def test_read_only_data_folder_is_reported_and_loses_nothing(scheduler: Scheduler, forks: Path) -> None:
     run = scheduler.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
     reported = list_reported(run.read_events())
@@ -165,7 +165,7 @@ def test_read_only_data_folder_is_reported_and_loses_nothing(scheduler: Schedule
     assert_undisturbed(run, reported)
 
 
-def test_failed_run_with_only_a_step_checkpoint_can_resume(memory_disk: Path):
+def test_failed_run_with_only_a_step_checkpoint_can_resume(memory_disk: Path) -> None:
     run = create_run(SLIM, TINY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -179,14 +179,14 @@ def test_failed_run_with_only_a_step_checkpoint_can_resume(memory_disk: Path):
 # Creation, forks and deletion
 
 
-def test_failed_creation_of_a_run_leaves_nothing(memory_disk: Path):
+def test_failed_creation_of_a_run_leaves_nothing(memory_disk: Path) -> None:
     for index in range(10):
         with intercept_file_changes(make_full_disk(index, once=False)), contextlib.suppress(StorageError):
             create_run(SLIM, TINY)
         assert not list_runs()[1]
 
 
-def test_interrupted_fork_is_complete_or_absent(memory_disk: Path):
+def test_interrupted_fork_is_complete_or_absent(memory_disk: Path) -> None:
     files = kill_new_run("batch", 5)
     for index in range(60):
         parent = restore_run(files, "parent")
@@ -199,7 +199,7 @@ def test_interrupted_fork_is_complete_or_absent(memory_disk: Path):
             assert fork == parent or fork.read_history().fork_event, f"half a fork after {index} list_write_points"
 
 
-def test_interrupted_deletion_leaves_the_complete_run_or_nothing(memory_disk: Path):
+def test_interrupted_deletion_leaves_the_complete_run_or_nothing(memory_disk: Path) -> None:
     files = kill_new_run("batch", 5)
     for index in range(1, len(files)):
         run = restore_run(files)
@@ -212,7 +212,7 @@ def test_interrupted_deletion_leaves_the_complete_run_or_nothing(memory_disk: Pa
             assert read_run_files(left) == files, f"half a run after {index} files"
 
 
-def test_folder_deleted_during_a_write_stays_deleted(memory_disk: Path):
+def test_folder_deleted_during_a_write_stays_deleted(memory_disk: Path) -> None:
     points = list_write_points(create_run(SLIM, TINY))
     for index in range(0, len(points), 5):
         run, left = create_run(SLIM, TINY), [index]
@@ -229,7 +229,7 @@ def test_folder_deleted_during_a_write_stays_deleted(memory_disk: Path):
 
 
 @needs_forks
-def test_deleting_the_runs_folder_of_a_live_run_affects_nothing_else(scheduler: Scheduler, forks: Path):
+def test_deleting_the_runs_folder_of_a_live_run_affects_nothing_else(scheduler: Scheduler, forks: Path) -> None:
     run = scheduler.submit(SMALL, ENDLESS)
     wait_for(run, "checkpoint_saved")
     assert scheduler.get_log_reader(run).read_history().status == "training"

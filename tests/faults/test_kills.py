@@ -60,7 +60,7 @@ KILL_POINTS = {
 
 @needs_forks
 @pytest.mark.parametrize("point", KILL_POINTS)
-def test_run_resumes_after_its_worker_is_killed_at_any_point(scheduler: Scheduler, point: str):
+def test_run_resumes_after_its_worker_is_killed_at_any_point(scheduler: Scheduler, point: str) -> None:
     with fault(*KILL_POINTS[point]):
         run = scheduler.submit(SMALL, BRIEF)
     wait_for_end(scheduler, run)
@@ -74,7 +74,7 @@ def test_run_resumes_after_its_worker_is_killed_at_any_point(scheduler: Schedule
 
 @needs_forks
 @pytest.mark.parametrize("point", ["birth", "write events.jsonl", "replace events.jsonl", "log resumed"])
-def test_run_resumes_after_its_worker_is_killed_while_resuming(scheduler: Scheduler, point: str):
+def test_run_resumes_after_its_worker_is_killed_while_resuming(scheduler: Scheduler, point: str) -> None:
     with fault("batch", 7):
         run = scheduler.submit(SMALL, BRIEF)
     wait_for_end(scheduler, run)
@@ -89,7 +89,7 @@ def test_run_resumes_after_its_worker_is_killed_while_resuming(scheduler: Schedu
 
 
 @needs_forks
-def test_run_resumes_after_its_worker_is_killed_while_paused(scheduler: Scheduler):
+def test_run_resumes_after_its_worker_is_killed_while_paused(scheduler: Scheduler) -> None:
     run = scheduler.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
     reported = list_reported(run.read_events())
@@ -103,7 +103,7 @@ def test_run_resumes_after_its_worker_is_killed_while_paused(scheduler: Schedule
 
 
 @needs_forks
-def test_run_completes_although_its_workers_are_killed_repeatedly(scheduler: Scheduler):
+def test_run_completes_although_its_workers_are_killed_repeatedly(scheduler: Scheduler) -> None:
     """Each worker reaches one more checkpoint and dies in the next batch."""
     run, reported, deaths = scheduler.submit(SMALL, BRIEF, pause_after_batches=1), set(), 0
     wait_for(run, "paused", 1)
@@ -120,7 +120,7 @@ def test_run_completes_although_its_workers_are_killed_repeatedly(scheduler: Sch
 
 
 @needs_forks
-def test_worker_killed_after_its_last_event_leaves_a_completed_run(scheduler: Scheduler):
+def test_worker_killed_after_its_last_event_leaves_a_completed_run(scheduler: Scheduler) -> None:
     with fault("death"):
         run = scheduler.submit(SMALL, BRIEF)
     wait_for_end(scheduler, run)
@@ -130,7 +130,7 @@ def test_worker_killed_after_its_last_event_leaves_a_completed_run(scheduler: Sc
 # Kills in this process, between any two file changes
 
 
-def test_kill_between_any_two_file_changes_loses_nothing(memory_disk: Path):
+def test_kill_between_any_two_file_changes_loses_nothing(memory_disk: Path) -> None:
     script = Script(
         {2: [Pause()], 5: [SaveSnapshot(), Pause()]}, [TrainSteps(batches=2), SaveSnapshot(), Resume(), Resume()]
     )
@@ -148,7 +148,7 @@ def test_kill_between_any_two_file_changes_loses_nothing(memory_disk: Path):
         assert_undisturbed(restored, reported - requested)
 
 
-def test_kill_between_any_two_file_changes_of_a_resumed_run_loses_nothing(memory_disk: Path):
+def test_kill_between_any_two_file_changes_of_a_resumed_run_loses_nothing(memory_disk: Path) -> None:
     states = list_kill_states(restore_run(kill_new_run("batch", 5), "resumed"))
     assert len(states) > 50
     for point, (files, reported) in states.items():
@@ -160,7 +160,7 @@ def test_kill_between_any_two_file_changes_of_a_resumed_run_loses_nothing(memory
         assert_undisturbed(restored, reported)
 
 
-def test_log_and_weights_agree_after_a_kill_around_a_hyperparameter_change(memory_disk: Path):
+def test_log_and_weights_agree_after_a_kill_around_a_hyperparameter_change(memory_disk: Path) -> None:
     states = list_kill_states(
         create_run(SLIM, TINY), Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.123})]})
     )
@@ -177,7 +177,7 @@ def test_log_and_weights_agree_after_a_kill_around_a_hyperparameter_change(memor
         assert changes or ("checkpoint_saved", 4) not in reported
 
 
-def test_hyperparameter_change_at_a_checkpoint_is_logged_after_resume(memory_disk: Path):
+def test_hyperparameter_change_at_a_checkpoint_is_logged_after_resume(memory_disk: Path) -> None:
     """Killed after writing the new checkpoint and before logging it: the log ends with the previous checkpoint."""
     run = restore_run(
         kill_new_run("log checkpoint_saved", 3, Script({3: [UpdateHyperparameters(hyperparameters={"lr": 0.123})]}))
@@ -188,7 +188,7 @@ def test_hyperparameter_change_at_a_checkpoint_is_logged_after_resume(memory_dis
     assert [change.after for change in history.hyperparameter_changes] == [0.123]
 
 
-def test_kill_of_an_extended_run_loses_nothing(memory_disk: Path):
+def test_kill_of_an_extended_run_loses_nothing(memory_disk: Path) -> None:
     def extend() -> Script:
         return Script({6: [UpdateHyperparameters(hyperparameters={"epochs": 3})]})
 
@@ -211,13 +211,13 @@ def test_kill_of_an_extended_run_loses_nothing(memory_disk: Path):
         assert_same_weights(restored.load_checkpoint()["model"], expected)
 
 
-def test_run_killed_before_its_last_event_is_tested_once(memory_disk: Path):
+def test_run_killed_before_its_last_event_is_tested_once(memory_disk: Path) -> None:
     run = restore_run(kill_new_run("log run_ended"))
     train_in_process(run)
     assert [event.split for event in run.read_events() if event.kind == "evaluated"].count("test") == 1
 
 
-def test_requested_snapshot_survives_a_kill(memory_disk: Path):
+def test_requested_snapshot_survives_a_kill(memory_disk: Path) -> None:
     files = kill_new_run("batch", 5, Script({4: [SaveSnapshot()]}))
     assert ("snapshot_saved", 4) in list_reported(read_events(files))
     run = restore_run(files)
@@ -225,7 +225,7 @@ def test_requested_snapshot_survives_a_kill(memory_disk: Path):
     assert_undisturbed(run, {("snapshot_saved", 4)})
 
 
-def test_temporary_files_of_a_killed_worker_are_removed(memory_disk: Path):
+def test_temporary_files_of_a_killed_worker_are_removed(memory_disk: Path) -> None:
     run = restore_run(kill_new_run("half 3.pt"))
     assert [path for path in run.folder.rglob(".*") if path.is_file()]
     train_in_process(run)
@@ -233,7 +233,7 @@ def test_temporary_files_of_a_killed_worker_are_removed(memory_disk: Path):
     assert not [path for path in run.folder.rglob(".*") if path.is_file()]
 
 
-def test_temporary_files_of_a_killed_worker_are_ignored(memory_disk: Path):
+def test_temporary_files_of_a_killed_worker_are_ignored(memory_disk: Path) -> None:
     files = kill_new_run("batch", 5)
     half = {
         path.replace(name, f".{name}.k3j_9x"): content[: len(content) // 2]
@@ -250,7 +250,7 @@ def test_temporary_files_of_a_killed_worker_are_ignored(memory_disk: Path):
     assert not run.folder.exists()
 
 
-def test_run_advanced_by_another_process_resumes_from_the_newer_checkpoint(memory_disk: Path):
+def test_run_advanced_by_another_process_resumes_from_the_newer_checkpoint(memory_disk: Path) -> None:
     """Another process can train and end between reading the checkpoint and taking the lock."""
     run = restore_run(kill_new_run("batch", 5))
 

@@ -38,7 +38,7 @@ STARVATION_POINTS = {
 
 @needs_forks
 @pytest.mark.parametrize("activity", STARVATION_POINTS)
-def test_run_resumes_after_its_worker_runs_out_of_memory(scheduler: Scheduler, activity: str):
+def test_run_resumes_after_its_worker_runs_out_of_memory(scheduler: Scheduler, activity: str) -> None:
     """The system grants no more memory, and all that was granted is filled."""
     with fault(*STARVATION_POINTS[activity], action="starve"):
         run = scheduler.submit(SMALL, recipe(epochs=4, batch_size=160))
@@ -61,7 +61,7 @@ MEMORY_ERRORS = {
 
 @pytest.mark.parametrize("function", ["augment", "evaluate", "serialize_checkpoint", "serialize_snapshot"])
 @pytest.mark.parametrize("error", MEMORY_ERRORS)
-def test_out_of_memory_error_is_reported(memory_disk: Path, error: str, function: str):
+def test_out_of_memory_error_is_reported(memory_disk: Path, error: str, function: str) -> None:
     owner = {"augment": learner, "evaluate": run_evaluator}.get(function, recorder)
     run = create_run(SLIM, TINY)
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(MemoryError, RuntimeError):

@@ -55,7 +55,7 @@ SERVER_ENDINGS = {
 @pytest.mark.parametrize("ending", SERVER_ENDINGS)
 def test_every_run_can_resume_after_the_server_ends(
     start_server: Callable[..., Server], scheduler: Scheduler, ending: str
-):
+) -> None:
     """One run trains, one is paused, two wait."""
     tidy, number = SERVER_ENDINGS[ending]
     server = start_server(tidy=tidy, max_running=2)
@@ -89,7 +89,7 @@ def test_every_run_can_resume_after_the_server_ends(
 @pytest.mark.parametrize("stopped_at", ["birth", "half 8.pt", "log paused"])
 def test_suspended_worker_saves_its_run_after_its_server_was_killed(
     start_server: Callable[..., Server], scheduler: Scheduler, stopped_at: str
-):
+) -> None:
     server = start_server()
     batches = 6 if "paused" in stopped_at else None
     stop_fault = {"point": stopped_at, "at": 1, "action": "stop"}
@@ -114,7 +114,7 @@ def test_suspended_worker_saves_its_run_after_its_server_was_killed(
 
 @needs_forks
 @pytest.mark.parametrize("batches", [None, 6], ids=["training", "paused"])
-def test_worker_saves_after_an_external_stop_request(scheduler: Scheduler, batches: int | None):
+def test_worker_saves_after_an_external_stop_request(scheduler: Scheduler, batches: int | None) -> None:
     with fault(**SLOW):
         run = scheduler.submit(SMALL, BRIEF, pause_after_batches=batches)
     wait_for(run, "paused" if batches else "checkpoint_saved", batches or 0)
@@ -129,7 +129,7 @@ def test_worker_saves_after_an_external_stop_request(scheduler: Scheduler, batch
 
 
 @needs_forks
-def test_run_trains_although_the_spare_worker_was_killed(forks: Path):
+def test_run_trains_although_the_spare_worker_was_killed(forks: Path) -> None:
     scheduler = Scheduler()
     try:
         assert scheduler.wait_for_spare_worker(TIMEOUT_S)
@@ -144,7 +144,7 @@ def test_run_trains_although_the_spare_worker_was_killed(forks: Path):
 
 
 @needs_forks
-def test_failed_worker_start_does_not_block_the_queue(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch):
+def test_failed_worker_start_does_not_block_the_queue(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
     first = scheduler.submit(SMALL, BRIEF, pause_after_batches=6)
     second, third = scheduler.submit(SMALL, BRIEF), scheduler.submit(SMALL, BRIEF)
     wait_for(first, "paused", 6)
@@ -170,7 +170,7 @@ def both(left: Server, right: Server, what: str, **arguments: Any) -> list[Any]:
 
 
 @needs_forks
-def test_run_resumed_by_two_servers_is_trained_once(start_server: Callable[..., Server], scheduler: Scheduler):
+def test_run_resumed_by_two_servers_is_trained_once(start_server: Callable[..., Server], scheduler: Scheduler) -> None:
     """Both workers are stopped before they open the run, so that both servers find it free."""
     with fault("batch", 7):
         run = scheduler.submit(SMALL, BRIEF)
@@ -201,7 +201,9 @@ def test_run_resumed_by_two_servers_is_trained_once(start_server: Callable[..., 
 
 
 @needs_forks
-def test_runs_started_by_two_servers_at_once_are_distinct(start_server: Callable[..., Server], scheduler: Scheduler):
+def test_runs_started_by_two_servers_at_once_are_distinct(
+    start_server: Callable[..., Server], scheduler: Scheduler
+) -> None:
     left, right = start_server(), start_server()
     started = both(left, right, "start", recipe=BRIEF.model_dump(), times=6)
     ids = [run_id for answer in started for run_id in answer]
@@ -225,7 +227,9 @@ def wait_for_run_end(run: Run) -> None:
 
 
 @needs_forks
-def test_run_active_on_another_server_cannot_be_deleted(start_server: Callable[..., Server], scheduler: Scheduler):
+def test_run_active_on_another_server_cannot_be_deleted(
+    start_server: Callable[..., Server], scheduler: Scheduler
+) -> None:
     server = start_server(max_running=2)
     training, paused, waiting, deleted = (
         find_run(server.do("start", recipe=recipe.model_dump(), pause_after_batches=batches)[0])
@@ -249,7 +253,7 @@ def test_run_active_on_another_server_cannot_be_deleted(start_server: Callable[.
 @needs_forks
 def test_queued_run_trained_by_another_server_is_not_trained_twice(
     start_server: Callable[..., Server], scheduler: Scheduler
-):
+) -> None:
     server = start_server()
     first, second = (
         find_run(server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=batches)[0]) for batches in (6, None)
@@ -267,7 +271,7 @@ def test_queued_run_trained_by_another_server_is_not_trained_twice(
 @needs_forks
 def test_suspended_server_does_not_log_the_death_of_a_worker_of_a_resumed_run(
     start_server: Callable[..., Server], scheduler: Scheduler
-):
+) -> None:
     server = start_server()
     run = find_run(server.do("start", recipe=BRIEF.model_dump(), pause_after_batches=6)[0])
     wait_for(run, "paused", 6)

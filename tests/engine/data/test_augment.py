@@ -53,7 +53,7 @@ def changed(images: Tensor, *items: object, seed: int = 1, step: int = 0) -> Ten
 
 
 @pytest.mark.parametrize("item", ALL, ids=lambda item: item.kind)
-def test_result_depends_on_seed_and_step_only(item):
+def test_result_depends_on_seed_and_step_only(item) -> None:
     images = blob(8)
     first = changed(images, item, seed=3, step=9)
     torch.rand(5)
@@ -64,7 +64,7 @@ def test_result_depends_on_seed_and_step_only(item):
 
 @pytest.mark.parametrize("shape", [(4, 1, 28, 28), (3, 3, 12, 20), (1, 1, 5, 5)], ids=str)
 @pytest.mark.parametrize("item", [*ALL, ALL], ids=lambda item: getattr(item, "kind", "all"))
-def test_shape_and_type_are_kept_and_the_input_is_unchanged(item, shape: tuple[int, ...]):
+def test_shape_and_type_are_kept_and_the_input_is_unchanged(item, shape: tuple[int, ...]) -> None:
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     before = images.clone()
     found = augment(images, item if isinstance(item, tuple) else (item,), seed=0, step=0)
@@ -75,31 +75,31 @@ def test_shape_and_type_are_kept_and_the_input_is_unchanged(item, shape: tuple[i
     assert found.max() <= 1 + 1e-6
 
 
-def test_images_of_a_batch_are_augmented_independently():
+def test_images_of_a_batch_are_augmented_independently() -> None:
     found = changed(blob(), Shift(pixels=3), Erase(p=1))
     assert len({tuple(image.flatten().tolist()) for image in found}) == MANY
 
 
-def test_no_augmentation_returns_the_images():
+def test_no_augmentation_returns_the_images() -> None:
     images = blob(2)
     assert changed(images) is images
 
 
 @pytest.mark.parametrize("item", STILL, ids=lambda item: item.kind)
-def test_strength_zero_is_the_identity(item):
+def test_strength_zero_is_the_identity(item) -> None:
     images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(changed(images, item), images, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("item", [Erase(p=0), Noise(std=0), Thickness(amount=0)], ids=lambda item: item.kind)
-def test_strength_zero_is_exactly_the_identity(item):
+def test_strength_zero_is_exactly_the_identity(item) -> None:
     images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     assert torch.equal(changed(images, item), images)
 
 
 @pytest.mark.parametrize("pixels", [1.0, 4.0])
 @pytest.mark.parametrize("width", [28, 40])
-def test_shift_stays_within_its_bound(pixels: float, width: int):
+def test_shift_stays_within_its_bound(pixels: float, width: int) -> None:
     images = blob(width=width)
     x, y = center(changed(images, Shift(pixels=pixels)))
     x0, y0 = center(images)
@@ -112,7 +112,7 @@ def test_shift_stays_within_its_bound(pixels: float, width: int):
     )
 
 
-def test_flip_mirrors_exactly_with_its_probability():
+def test_flip_mirrors_exactly_with_its_probability() -> None:
     images = blob()
     torch.testing.assert_close(changed(images, Flip(p=1)), images.flip(3), atol=1e-5, rtol=0)
     found = changed(blob(400), Flip(p=0.25))
@@ -120,7 +120,7 @@ def test_flip_mirrors_exactly_with_its_probability():
     assert 60 <= sum(mirrored) <= 140
 
 
-def test_rotation_keeps_mass_and_distance_from_the_center():
+def test_rotation_keeps_mass_and_distance_from_the_center() -> None:
     images = blob()
     found = changed(images, Rotate(degrees=40))
     torch.testing.assert_close(found.sum((1, 2, 3)), images.sum((1, 2, 3)), rtol=0.02, atol=0)
@@ -132,7 +132,7 @@ def test_rotation_keeps_mass_and_distance_from_the_center():
     assert turned.min() < math.radians(-25)
 
 
-def test_scale_changes_the_area_within_bounds():
+def test_scale_changes_the_area_within_bounds() -> None:
     images = blob()
     found = changed(images, Scale(amount=0.5)).sum((1, 2, 3)) / images.sum((1, 2, 3))
     assert found.max() < 1.5**2 * 1.05
@@ -141,7 +141,7 @@ def test_scale_changes_the_area_within_bounds():
     assert found.min() < 0.5
 
 
-def test_shear_slants_rows_and_keeps_heights():
+def test_shear_slants_rows_and_keeps_heights() -> None:
     images = torch.zeros(MANY, 1, 28, 28)
     images[:, :, 4:24, 12:16] = 1.0
     found = changed(images, Shear(degrees=20))
@@ -155,7 +155,7 @@ def test_shear_slants_rows_and_keeps_heights():
 
 
 @pytest.mark.parametrize("size", [1, 5, 28, 40])
-def test_erase_blanks_a_square_of_the_size(size: int):
+def test_erase_blanks_a_square_of_the_size(size: int) -> None:
     gone = changed(torch.ones(MANY, 1, 28, 28), Erase(p=1, size=size)) == 0
     side = min(size, 28)
     assert (gone.sum((1, 2, 3)) == side**2).all()
@@ -163,14 +163,14 @@ def test_erase_blanks_a_square_of_the_size(size: int):
     assert (gone.any(3).sum(2) == side).all()
 
 
-def test_erase_covers_the_image_evenly_with_its_probability():
+def test_erase_covers_the_image_evenly_with_its_probability() -> None:
     gone = changed(torch.ones(400, 1, 28, 28), Erase(p=0.5, size=8)) == 0
     assert 150 <= gone.any(3).any(2).sum() <= 250
     assert gone.any(0).any(1).all()
     assert gone.any(0).any(2).all()
 
 
-def test_noise_has_its_standard_deviation_and_stays_in_range():
+def test_noise_has_its_standard_deviation_and_stays_in_range() -> None:
     found = changed(torch.full((MANY, 1, 28, 28), 0.5), Noise(std=0.1))
     assert found.std() == pytest.approx(0.1, rel=0.05)
     assert found.mean() == pytest.approx(0.5, abs=0.01)
@@ -179,7 +179,7 @@ def test_noise_has_its_standard_deviation_and_stays_in_range():
     assert loud.max() == 1
 
 
-def test_thickness_grows_and_shrinks_strokes():
+def test_thickness_grows_and_shrinks_strokes() -> None:
     images = torch.zeros(MANY, 1, 28, 28)
     images[:, :, 4:24, 12:16] = 1.0
     found = changed(images, Thickness(amount=1))
@@ -194,7 +194,7 @@ def test_thickness_grows_and_shrinks_strokes():
     assert (found[~grown] <= images[~grown]).all()
 
 
-def test_affine_augmentations_apply_in_list_order():
+def test_affine_augmentations_apply_in_list_order() -> None:
     images = blob(4)
     assert not torch.equal(
         changed(images, Rotate(degrees=90), Shift(pixels=4)), changed(images, Shift(pixels=4), Rotate(degrees=90))
@@ -202,7 +202,7 @@ def test_affine_augmentations_apply_in_list_order():
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 40)], ids=str)
-def test_elastic_displacement_is_bounded_and_smooth(shape: tuple[int, int]):
+def test_elastic_displacement_is_bounded_and_smooth(shape: tuple[int, int]) -> None:
     rows, columns = (torch.arange(side, dtype=torch.float32) for side in shape)
     across = columns.view(1, 1, 1, -1).expand(MANY, 1, *shape) / 100
     down = rows.view(1, 1, -1, 1).expand(MANY, 1, *shape) / 100

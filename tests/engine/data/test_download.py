@@ -93,7 +93,7 @@ def assert_arrived() -> None:
     assert not part().exists()
 
 
-def test_a_file_is_fetched_checked_read_and_never_asked_for_again(mirror: Mirror):
+def test_a_file_is_fetched_checked_read_and_never_asked_for_again(mirror: Mirror) -> None:
     assert not is_available(DATASETS[NAME])
     with pytest.raises(DatasetUnavailableError, match="21 MB"):
         load_labeled_images(NAME, "train")
@@ -107,7 +107,7 @@ def test_a_file_is_fetched_checked_read_and_never_asked_for_again(mirror: Mirror
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])
-def test_a_download_that_broke_off_is_taken_up_again(mirror: Mirror, knows_ranges: bool):
+def test_a_download_that_broke_off_is_taken_up_again(mirror: Mirror, knows_ranges: bool) -> None:
     mirror.knows_ranges, mirror.breaks_after = knows_ranges, 300_000
     with pytest.raises(DownloadError, match="closed too early"):
         list(download_dataset(NAME))
@@ -121,14 +121,14 @@ def test_a_download_that_broke_off_is_taken_up_again(mirror: Mirror, knows_range
     assert (told[-1].completed, told[-1].total) == (len(CONTENT), len(CONTENT))
 
 
-def test_another_address_goes_on_where_the_first_broke_off(two: tuple[Mirror, Mirror]):
+def test_another_address_goes_on_where_the_first_broke_off(two: tuple[Mirror, Mirror]) -> None:
     two[0].breaks_after = 300_000
     list(download_dataset(NAME))
     assert_arrived()
     assert [mirror.asked for mirror in two] == [[None], ["bytes=300000-"]]
 
 
-def test_who_leaves_in_the_middle_keeps_what_was_fetched(mirror: Mirror):
+def test_who_leaves_in_the_middle_keeps_what_was_fetched(mirror: Mirror) -> None:
     steps = download_dataset(NAME)
     done = next(progress.completed for progress in steps if progress.completed)
     steps.close()
@@ -138,7 +138,7 @@ def test_who_leaves_in_the_middle_keeps_what_was_fetched(mirror: Mirror):
     assert mirror.asked == [None, f"bytes={done}-"]
 
 
-def test_a_wrong_checksum_is_refused(mirror: Mirror):
+def test_a_wrong_checksum_is_refused(mirror: Mirror) -> None:
     mirror.content = CONTENT[:-1] + b"?"
     with pytest.raises(DownloadError, match="another checksum") as told:
         list(download_dataset(NAME))
@@ -149,20 +149,20 @@ def test_a_wrong_checksum_is_refused(mirror: Mirror):
     assert mirror.asked == [None]
 
 
-def test_a_server_that_gives_something_else_or_nothing_is_passed_over(two: tuple[Mirror, Mirror]):
+def test_a_server_that_gives_something_else_or_nothing_is_passed_over(two: tuple[Mirror, Mirror]) -> None:
     two[0].content = b"<html>Gone.</html>"
     list(download_dataset(NAME))
     assert_arrived()
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
-def test_a_server_that_says_no_is_passed_over(two: tuple[Mirror, Mirror], status: int):
+def test_a_server_that_says_no_is_passed_over(two: tuple[Mirror, Mirror], status: int) -> None:
     two[0].status = status
     list(download_dataset(NAME))
     assert_arrived()
 
 
-def test_who_finds_no_server_is_told_which_files_to_put_where(two: tuple[Mirror, Mirror]):
+def test_who_finds_no_server_is_told_which_files_to_put_where(two: tuple[Mirror, Mirror]) -> None:
     two[0].status = 404
     two[1].server_close()
     with pytest.raises(DownloadError) as told:
@@ -176,7 +176,7 @@ def test_who_finds_no_server_is_told_which_files_to_put_where(two: tuple[Mirror,
     assert is_available(DATASETS[NAME])
 
 
-def test_files_wanted_are_those_that_are_looked_for(mirror: Mirror):
+def test_files_wanted_are_those_that_are_looked_for(mirror: Mirror) -> None:
     assert list_required_files(NAME) == ((target(), mirror.url),)
 
 
@@ -185,27 +185,27 @@ def test_files_wanted_are_those_that_are_looked_for(mirror: Mirror):
     [b"something else", CONTENT + b"and more", CONTENT[:-1] + b"?"],
     ids=["other content", "too long", "wrong last byte"],
 )
-def test_a_beginning_of_something_else_is_thrown_away(mirror: Mirror, beginning: bytes):
+def test_a_beginning_of_something_else_is_thrown_away(mirror: Mirror, beginning: bytes) -> None:
     put_part(beginning)
     list(download_dataset(NAME))
     assert_arrived()
     assert mirror.asked == [f"bytes={len(beginning)}-", None]
 
 
-def test_a_part_that_is_all_of_the_file_is_taken(mirror: Mirror):
+def test_a_part_that_is_all_of_the_file_is_taken(mirror: Mirror) -> None:
     put_part(CONTENT)
     assert not any(progress.completed for progress in download_dataset(NAME))
     assert_arrived()
 
 
-def test_a_server_that_does_not_say_how_much_it_gives(mirror: Mirror):
+def test_a_server_that_does_not_say_how_much_it_gives(mirror: Mirror) -> None:
     mirror.says_length = False
     totals = {progress.total for progress in download_dataset(NAME)}
     assert_arrived()
     assert totals == {0}
 
 
-def test_two_who_fetch_the_same_do_not_mix_their_bytes(mirror: Mirror):
+def test_two_who_fetch_the_same_do_not_mix_their_bytes(mirror: Mirror) -> None:
     put_part(CONTENT[:1000])
     with hold_lock(part().with_suffix(".lock")) as is_held:
         assert is_held
@@ -215,20 +215,20 @@ def test_two_who_fetch_the_same_do_not_mix_their_bytes(mirror: Mirror):
     assert mirror.asked == []
 
 
-def test_a_disk_that_says_no_is_not_the_servers_fault(mirror: Mirror):
+def test_a_disk_that_says_no_is_not_the_servers_fault(mirror: Mirror) -> None:
     part().mkdir(parents=True)
     with pytest.raises(StorageError, match="cannot be written"):
         list(download_dataset(NAME))
 
 
-def test_a_damaged_file_is_downloaded_again(mirror: Mirror):
+def test_a_damaged_file_is_downloaded_again(mirror: Mirror) -> None:
     target().parent.mkdir(parents=True)
     target().write_bytes(CONTENT[:-1])
     list(download_dataset(NAME))
     assert_arrived()
 
 
-def test_a_damaged_cache_is_made_again_from_the_files(mirror: Mirror, home: Path):
+def test_a_damaged_cache_is_made_again_from_the_files(mirror: Mirror, home: Path) -> None:
     list(download_dataset(NAME))
     cache._mapped_tensors.clear()
     (home / "cache" / f"dataset-{NAME}.safetensors").write_bytes(b"torn")
@@ -240,7 +240,7 @@ def test_a_damaged_cache_is_made_again_from_the_files(mirror: Mirror, home: Path
     assert mirror.asked == [None]
 
 
-def test_a_process_that_reads_along_gets_json_lines(mirror: Mirror, capsys: pytest.CaptureFixture[str]):
+def test_a_process_that_reads_along_gets_json_lines(mirror: Mirror, capsys: pytest.CaptureFixture[str]) -> None:
     mirror.breaks_after = 600_000
     fetching.main(NAME)
     mirror.breaks_after = None
@@ -255,7 +255,7 @@ def test_a_process_that_reads_along_gets_json_lines(mirror: Mirror, capsys: pyte
     assert told[-2:] == [done, {"stage": "Reading the files", "completed": 0, "total": 0}]
 
 
-def test_the_module_as_a_process_without_a_network(home: Path):
+def test_the_module_as_a_process_without_a_network(home: Path) -> None:
     nowhere = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
     command = [sys.executable, "-m", "playground.engine.data.fetch", "usps"]
     environment = {**os.environ, **nowhere, "no_proxy": ""}
@@ -267,7 +267,7 @@ def test_the_module_as_a_process_without_a_network(home: Path):
     assert f"put usps.bz2, usps.t.bz2 into {home / 'datasets'} by hand" in last["error"][2]
 
 
-def test_what_is_not_fetched_from_anywhere():
+def test_what_is_not_fetched_from_anywhere() -> None:
     for name in ("mnist", "nope"):
         with pytest.raises(UnknownNameError, match="cannot be downloaded"):
             list(download_dataset(name))
@@ -416,7 +416,7 @@ ARCHIVES: list[tuple[str, Callable[[Patch], Expected]]] = [
 @pytest.mark.parametrize(("name", "put_files"), ARCHIVES)
 def test_files_brought_by_hand_are_read_upright_with_labels_from_0(
     name: str, put_files: Callable[[Patch], Expected], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     images, labels = put_files(monkeypatch)
     assert [progress.completed for progress in download_dataset(name)] == [0, 0]  # nothing was downloaded
     found = load_downloaded_tensors(name)
@@ -429,11 +429,11 @@ def test_files_brought_by_hand_are_read_upright_with_labels_from_0(
     assert found["train_images"].shape[1:] == DATASETS[name].input_shape
 
 
-def test_every_data_set_that_has_to_be_fetched_has_a_reader():
+def test_every_data_set_that_has_to_be_fetched_has_a_reader() -> None:
     assert {name for name, _ in ARCHIVES} == {name for name, dataset in DATASETS.items() if dataset.download_mb}
 
 
-def test_an_unpacked_folder_with_another_file_in_it_is_not_read(monkeypatch: pytest.MonkeyPatch):
+def test_an_unpacked_folder_with_another_file_in_it_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     cifar_folder(monkeypatch)
     monkeypatch.setattr(tv.CIFAR10, "url", "http://127.0.0.1:9/")
     batch = datasets_folder() / tv.CIFAR10.base_folder / "test_batch"
@@ -443,7 +443,7 @@ def test_an_unpacked_folder_with_another_file_in_it_is_not_read(monkeypatch: pyt
 
 
 @pytest.mark.skipif(not (SHARED / "FashionMNIST").exists(), reason="Fashion-MNIST is not beside the project")
-def test_the_real_fashion_mnist_brought_by_hand(home: Path):
+def test_the_real_fashion_mnist_brought_by_hand(home: Path) -> None:
     shutil.copytree(SHARED / "FashionMNIST", home / "datasets" / "FashionMNIST")
     assert [progress.stage for progress in download_dataset("fashion-mnist")] == [
         "Checking the files",

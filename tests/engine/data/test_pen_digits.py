@@ -16,7 +16,7 @@ from playground.engine.progress import run_to_end
 from playground.errors import AssetError
 
 
-def test_the_bundled_strokes_are_those_that_the_program_knows():
+def test_the_bundled_strokes_are_those_that_the_program_knows() -> None:
     drawings = pens.load_pen_drawings()
     assert len(drawings) == PEN_DIGIT_COUNT
     writers = {drawing["writer"] for drawing in drawings}
@@ -25,7 +25,7 @@ def test_the_bundled_strokes_are_those_that_the_program_knows():
     assert {drawing["label"] for drawing in drawings} == set(range(10))
 
 
-def test_every_drawing_is_drawn_with_several_pens():
+def test_every_drawing_is_drawn_with_several_pens() -> None:
     data = run_to_end(pens.load_pen_images())
     images, labels = data.images, data.labels
     assert images.shape == (PEN_DIGIT_COUNT * PEN_VARIANTS_PER_DIGIT, 1, IMAGE_SIZE, IMAGE_SIZE)
@@ -38,7 +38,7 @@ def test_every_drawing_is_drawn_with_several_pens():
     assert ((first > 0.5) & (usual > 0.5)).sum(dim=(1, 2, 3)).min() > 0.5 * (usual > 0.5).sum()
 
 
-def test_mnist_and_pen_strokes_are_one_data_set_with_mnist_s_test_images():
+def test_mnist_and_pen_strokes_are_one_data_set_with_mnist_s_test_images() -> None:
     info = find_dataset("mnist+pen")
     splits = load_splits("mnist+pen", 5000)
     assert (
@@ -51,14 +51,14 @@ def test_mnist_and_pen_strokes_are_one_data_set_with_mnist_s_test_images():
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", lzma.compress(b"[]")], ids=len)
-def test_damaged_strokes_are_told(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_damaged_strokes_are_told(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "strokes.jsonl.xz").write_bytes(content)
     monkeypatch.setattr(pens, "find_bundled", lambda _: tmp_path)
     with pytest.raises(AssetError, match=r"strokes\.jsonl\.xz cannot be used"):
         pens.load_pen_drawings()
 
 
-def test_the_bundle_is_small():
+def test_the_bundle_is_small() -> None:
     path = pens.find_bundled("assets/pens") / "strokes.jsonl.xz"
     assert path.stat().st_size < 10**6
     assert hashlib.sha256(lzma.decompress(path.read_bytes())).hexdigest() == pens._SHA256

@@ -62,7 +62,7 @@ def digest(images: LabeledImages) -> str:
     return hashlib.sha256(images.images.numpy().tobytes() + images.labels.numpy().tobytes()).hexdigest()
 
 
-def test_mnist_is_mnist():
+def test_mnist_is_mnist() -> None:
     splits, test = load_splits("mnist", 5000), load_test_images("mnist")
     assert splits.train.images.shape == (55_000, 1, 28, 28)
     assert splits.validation.images.shape == (5_000, 1, 28, 28)
@@ -75,12 +75,12 @@ def test_mnist_is_mnist():
     assert everything.std() / 255 == pytest.approx(0.3081, abs=1e-4)
 
 
-def test_bundled_files_have_the_published_checksums():
+def test_bundled_files_have_the_published_checksums() -> None:
     for name, expected in mnist._SHA256.items():
         assert hashlib.sha256(lzma.decompress((MNIST / f"{name}.xz").read_bytes())).hexdigest() == expected
 
 
-def test_train_and_validation_are_all_images_and_share_none():
+def test_train_and_validation_are_all_images_and_share_none() -> None:
     splits = load_splits("mnist", 5000)
     both = torch.cat([splits.train.images, splits.validation.images]).flatten(1)
     assert len(both) == 60_000
@@ -89,7 +89,7 @@ def test_train_and_validation_are_all_images_and_share_none():
 
 
 @pytest.mark.parametrize("size", [10, 777, 5000])
-def test_shares_of_classes_are_equal_within_one_image(size: int):
+def test_shares_of_classes_are_equal_within_one_image(size: int) -> None:
     splits = load_splits("mnist", size)
     whole = torch.cat([splits.train.labels, splits.validation.labels]).bincount(minlength=10) / 60_000
     assert (splits.validation.labels.bincount(minlength=10) - whole * size).abs().max() <= 1
@@ -97,7 +97,7 @@ def test_shares_of_classes_are_equal_within_one_image(size: int):
 
 
 @pytest.mark.parametrize("limit", [10, 300, 5001])
-def test_limit_keeps_so_many_training_images_in_equal_shares(limit: int):
+def test_limit_keeps_so_many_training_images_in_equal_shares(limit: int) -> None:
     full, splits = load_splits("mnist", 5000), load_splits("mnist", 5000, limit)
     assert len(splits.train) == limit
     shares = full.train.labels.bincount(minlength=10) / len(full.train)
@@ -107,13 +107,13 @@ def test_limit_keeps_so_many_training_images_in_equal_shares(limit: int):
     assert all(row.numpy().tobytes() in known for row in splits.train.images)
 
 
-def test_smaller_limits_are_parts_of_larger_ones():
+def test_smaller_limits_are_parts_of_larger_ones() -> None:
     small, large = (load_splits("mnist", 5000, limit).train for limit in (50, 500))
     known = {row.numpy().tobytes() for row in large.images}
     assert all(row.numpy().tobytes() in known for row in small.images)
 
 
-def test_the_impossible_is_said():
+def test_the_impossible_is_said() -> None:
     with pytest.raises(RecipeError, match="leave no training images"):
         load_splits("mnist", 60_000)
     with pytest.raises(UnknownNameError, match="cifar"):
@@ -144,7 +144,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_asset_is_named(damage: str, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_damaged_asset_is_named(damage: str, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     DAMAGES[damage](bundled_copy(tmp_path, monkeypatch) / "t10k-labels-idx1-ubyte.xz")
     with pytest.raises(AssetError, match=r"t10k-labels-idx1-ubyte\.xz") as caught:
         load_test_images("mnist")
@@ -152,7 +152,7 @@ def test_a_damaged_asset_is_named(damage: str, fresh: Path, tmp_path: Path, monk
     assert not list((fresh / "cache").glob("*mnist*")), "nothing half-made stays"
 
 
-def test_a_damaged_cache_is_made_again(fresh: Path):
+def test_a_damaged_cache_is_made_again(fresh: Path) -> None:
     before = digest(load_test_images("mnist"))
     (cached,) = (fresh / "cache").glob("mnist-*.safetensors")
     torn = cached.read_bytes()[:1000]
@@ -163,7 +163,7 @@ def test_a_damaged_cache_is_made_again(fresh: Path):
     assert [path.name for path in (fresh / "cache").iterdir()] == [cached.name]
 
 
-def test_two_processes_unpack_at_once_and_agree(tmp_path: Path):
+def test_two_processes_unpack_at_once_and_agree(tmp_path: Path) -> None:
     first, second = unpacking(tmp_path), unpacking(tmp_path)
     found = answer(first)
     assert answer(second) == found
@@ -173,7 +173,7 @@ def test_two_processes_unpack_at_once_and_agree(tmp_path: Path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
-def test_a_full_disk_is_said_in_words(tmp_path: Path):
+def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
     twenty_megabytes = 20 * 10**6  # the test images fit, the training images do not
     kind, message = answer(unpacking(tmp_path, str(twenty_megabytes)))
     assert kind == StorageError.__name__

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Never
 
 import pytest
 import torch
@@ -95,14 +95,14 @@ def watched(architecture: Architecture, data: LabeledImages | None = None) -> tu
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_every_relu_is_counted_under_its_layer(name: str):
+def test_every_relu_is_counted_under_its_layer(name: str) -> None:
     model, vitals = watched(NETS[name])
     assert [(place, channels) for place, _, channels in vitals.count_dead_channels()] == RELUS[name]
     assert hooks_of(model) == 0
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_dead_channels_are_zero_on_every_image(name: str):
+def test_dead_channels_are_zero_on_every_image(name: str) -> None:
     """Compared with the output of each ReLU over all images and positions."""
     architecture, data = NETS[name], tiny_images(40)
     model = build_model(architecture, seed=1)
@@ -124,7 +124,7 @@ def test_dead_channels_are_zero_on_every_image(name: str):
     assert sum(expected) > 0
 
 
-def test_dead_channels_by_hand():
+def test_dead_channels_by_hand() -> None:
     """One of three channels is active on every image, one on the last image only, one never."""
     architecture = net(Conv2d(out_channels=3, kernel_size=1), GlobalAvgPool(), Output(), size=2)
     model = build_model(architecture)
@@ -148,7 +148,7 @@ def test_dead_channels_by_hand():
     assert vitals.count_dead_channels() == ()
 
 
-def test_unit_of_a_linear_layer_counts_as_a_channel():
+def test_unit_of_a_linear_layer_counts_as_a_channel() -> None:
     architecture = net(Flatten(), Linear(out_features=4), Output())
     model = build_model(architecture)
     linear = model[1]
@@ -162,7 +162,7 @@ def test_unit_of_a_linear_layer_counts_as_a_channel():
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_gradient_norms_equal_autograd(name: str):
+def test_gradient_norms_equal_autograd(name: str) -> None:
     architecture, data = NETS[name], tiny_images(24)
     model = build_model(architecture, seed=1).eval()
     vitals = HealthProbes(model, architecture)
@@ -181,7 +181,7 @@ def test_gradient_norms_equal_autograd(name: str):
     assert list(gradients) == []
 
 
-def test_gradient_norms_by_hand():
+def test_gradient_norms_by_hand() -> None:
     """One weight a class, one pixel: the gradient is (probability - target) times the pixel."""
     architecture = net(Flatten(), Output(), classes=2, size=1)
     model = build_model(architecture)
@@ -197,7 +197,7 @@ def test_gradient_norms_by_hand():
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_hooks_are_removed_after_an_exception(name: str):
+def test_hooks_are_removed_after_an_exception(name: str) -> Never:
     architecture = NETS[name]
     model = build_model(architecture)
     vitals = HealthProbes(model, architecture)
@@ -213,7 +213,7 @@ def test_hooks_are_removed_after_an_exception(name: str):
     assert hooks_of(model) == 0
 
 
-def test_training_leaves_no_hooks():
+def test_training_leaves_no_hooks() -> None:
     trainer = make_trainer(RICH)
     script = Script({7: [Stop()]})
     script.trainer = trainer
@@ -237,7 +237,7 @@ class Blind(HealthProbes):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_probes_change_no_weights_or_metrics(name: str, monkeypatch: pytest.MonkeyPatch):
+def test_probes_change_no_weights_or_metrics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     seen = make_trainer(NETS[name], recipe)
     stream = play(seen)
@@ -248,7 +248,7 @@ def test_probes_change_no_weights_or_metrics(name: str, monkeypatch: pytest.Monk
     assert_same_weights(seen.get_weights(), unseen.get_weights())
 
 
-def test_probes_are_identical_after_resume(monkeypatch: pytest.MonkeyPatch):
+def test_probes_are_identical_after_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     noted: list[Any] = []
     monkeypatch.setattr(trainer, "diagnose", lambda signs, course: noted.append(signs) or DIAGNOSE(signs, course))
     play(make_trainer(RICH))
@@ -271,7 +271,7 @@ def test_probes_are_identical_after_resume(monkeypatch: pytest.MonkeyPatch):
 DIAGNOSE = trainer.diagnose
 
 
-def test_network_without_relus_or_weights():
+def test_network_without_relus_or_weights() -> None:
     for layers in ((Flatten(), Output()), (MaxPool2d(), BatchNorm(), Flatten(), Output())):
         model, vitals = watched(net(*layers))
         assert vitals.count_dead_channels() == ()

@@ -133,7 +133,7 @@ def diagnose_and_check(metrics: TrainingMetrics, metric_history: MetricHistory |
     return diagnosis
 
 
-def test_healthy_run_gets_no_diagnosis():
+def test_healthy_run_gets_no_diagnosis() -> None:
     diagnosis = diagnose_and_check(make_metrics())
     assert (diagnosis.code, diagnosis.message, diagnosis.suggestion) == ("learning", "Going well.", None)
     assert diagnosis.evidence == {"train_accuracy": 0.97, "validation_accuracy": 0.975}
@@ -144,7 +144,7 @@ def test_healthy_run_gets_no_diagnosis():
     assert (early.code, early.message) == ("learning", "Learning.")
 
 
-def test_rising_loss_is_diverging():
+def test_rising_loss_is_diverging() -> None:
     diagnosis = diagnose_and_check(
         make_metrics(recent_loss=1.75, lr=0.02, recipe=Recipe(lr=0.02)), make_history(best_loss=0.25)
     )
@@ -167,7 +167,7 @@ def test_rising_loss_is_diverging():
     )
 
 
-def test_exploding_gradients():
+def test_exploding_gradients() -> None:
     gradients = (LayerGradient("layer 1 (Convolution)", 300.0, 9), LayerGradient("layer 8 (Output)", 400.0, 640))
     diagnosis = diagnose_and_check(make_metrics(layer_gradients=gradients, recipe=Recipe(lr=0.01)))
     assert diagnosis.code == "exploding_gradients"
@@ -183,7 +183,7 @@ def test_exploding_gradients():
     ("dead", "channels", "diagnoses"),
     [(30, 32, True), (5, 32, False), (32, 32, True), (8, 8, True), (0, 8, False), (1, 1, False)],
 )
-def test_dead_relus(dead: int, channels: int, diagnoses: bool):
+def test_dead_relus(dead: int, channels: int, diagnoses: bool) -> None:
     layers = (DeadChannels("layer 3 (Convolution)", dead, channels), DeadChannels("layer 1 (Convolution)", 0, 8))
     diagnosis = diagnose_and_check(make_metrics(dead_channels=layers, recipe=Recipe(lr=0.03)))
     assert diagnosis.code == ("dead_relu" if diagnoses else "learning")
@@ -194,7 +194,7 @@ def test_dead_relus(dead: int, channels: int, diagnoses: bool):
         assert diagnosis.suggestion.recipe_changes == {"lr": 0.001}
 
 
-def test_layer_with_the_largest_dead_share_is_named():
+def test_layer_with_the_largest_dead_share_is_named() -> None:
     layers = (
         DeadChannels("layer 1 (a)", 20, 32),
         DeadChannels("layer 2 (b)", 8, 8),
@@ -204,7 +204,7 @@ def test_layer_with_the_largest_dead_share_is_named():
 
 
 @pytest.mark.parametrize(("lr", "suggested"), [(1.0, 0.001), (0.003, 0.001), (0.0009, 0.0003), (1e-6, 1e-6)])
-def test_dead_relus_suggest_a_lower_lr(lr: float, suggested: float):
+def test_dead_relus_suggest_a_lower_lr(lr: float, suggested: float) -> None:
     diagnosis = diagnose_and_check(make_metrics(dead_channels=(DeadChannels("x", 8, 8),), recipe=Recipe(lr=lr)))
     assert diagnosis.suggestion.recipe_changes == {"lr": suggested}
 
@@ -219,7 +219,7 @@ def make_vanishing_metrics(**fields: Any) -> TrainingMetrics:
     )
 
 
-def test_vanishing_gradients_of_a_saturating_network_suggest_relu():
+def test_vanishing_gradients_of_a_saturating_network_suggest_relu() -> None:
     diagnosis = diagnose_and_check(make_vanishing_metrics())
     assert diagnosis.code == "vanishing_gradients"
     assert "gradient of layer 1 (Convolution) is 1e-04 times that of layer 5 (Output)" in diagnosis.message
@@ -233,7 +233,7 @@ def test_vanishing_gradients_of_a_saturating_network_suggest_relu():
     assert [getattr(layer, "activation", None) for layer in better.layers] == ["relu", "relu", None, "relu", "softmax"]
 
 
-def test_vanishing_gradients_compare_rms_and_need_low_accuracy():
+def test_vanishing_gradients_compare_rms_and_need_low_accuracy() -> None:
     assert diagnose_and_check(make_vanishing_metrics(validation_accuracy=0.95, train_accuracy=0.95)).code == "learning"
     assert (
         diagnose_and_check(make_vanishing_metrics(layer_gradients=make_vanishing_metrics().layer_gradients[:1])).code
@@ -245,14 +245,14 @@ def test_vanishing_gradients_compare_rms_and_need_low_accuracy():
     assert LayerGradient("x", 3.0, 9).rms == 1.0
 
 
-def test_vanishing_gradients_without_saturating_activation_suggest_nothing():
+def test_vanishing_gradients_without_saturating_activation_suggest_nothing() -> None:
     diagnosis = diagnose_and_check(make_vanishing_metrics(architecture=GUIDE))
     assert diagnosis.code == "vanishing_gradients"
     assert diagnosis.suggestion is None
     assert "saturates" not in diagnosis.message
 
 
-def test_disabled_activation_is_not_named():
+def test_disabled_activation_is_not_named() -> None:
     layers = (Conv2d(out_channels=8), Activation(activation="sigmoid", enabled=False), Flatten(), Output())
     diagnosis = diagnose_and_check(make_vanishing_metrics(architecture=Architecture(layers=layers)))
     assert diagnosis.code == "vanishing_gradients"
@@ -260,7 +260,7 @@ def test_disabled_activation_is_not_named():
     assert diagnosis.suggestion is None
 
 
-def test_activation_in_a_residual_block_is_found_and_replaced():
+def test_activation_in_a_residual_block_is_found_and_replaced() -> None:
     inner = Residual(layers=(Conv2d(out_channels=8, padding="same", activation="sigmoid"),), activation="none")
     diagnosis = diagnose_and_check(
         make_vanishing_metrics(architecture=Architecture(layers=(inner, Flatten(), Output())))
@@ -270,7 +270,7 @@ def test_activation_in_a_residual_block_is_found_and_replaced():
     assert block.layers[0].activation == "relu"  # type: ignore[union-attr]  # this kind of layer
 
 
-def test_suggestions_do_not_change_frozen_layers():
+def test_suggestions_do_not_change_frozen_layers() -> None:
     frozen = SIGMOID.freeze_up_to(0)
     assert find_saturating_activation(frozen) == "sigmoid"
     assert [getattr(layer, "activation", None) for layer in replace_saturating_with_relu(frozen).layers[:4]] == [
@@ -287,7 +287,7 @@ def test_suggestions_do_not_change_frozen_layers():
     assert (first.out_channels, linear.out_features) == (8, 64)
 
 
-def test_few_batches_do_not_blame_the_learning_rate():
+def test_few_batches_do_not_blame_the_learning_rate() -> None:
     diagnosis = diagnose_and_check(
         make_metrics(step=15, epochs_trained=1.0, validation_accuracy=0.11, train_accuracy=0.1, recipe=Recipe(epochs=2))
     )
@@ -312,7 +312,9 @@ def test_few_batches_do_not_blame_the_learning_rate():
         (1e-4, RmsProp(), "lr_too_low", 0.001),
     ],
 )
-def test_accuracy_at_chance_level_blames_the_learning_rate(lr: float, optimizer: Any, name: str, suggested: float):
+def test_accuracy_at_chance_level_blames_the_learning_rate(
+    lr: float, optimizer: Any, name: str, suggested: float
+) -> None:
     recipe = Recipe(lr=lr, **({"optimizer": optimizer} if optimizer else {}))
     diagnosis = diagnose_and_check(
         make_metrics(recipe=recipe, lr=lr, train_accuracy=0.1, validation_accuracy=0.11, recent_loss=2.3),
@@ -335,7 +337,9 @@ def test_accuracy_at_chance_level_blames_the_learning_rate(lr: float, optimizer:
         (100, 0.05, 1000, False),
     ],
 )
-def test_chance_level_depends_on_classes_and_sample_size(classes: int, accuracy: float, measured: int, stuck: bool):
+def test_chance_level_depends_on_classes_and_sample_size(
+    classes: int, accuracy: float, measured: int, stuck: bool
+) -> None:
     fields = {
         "architecture": Architecture(classes=classes, layers=(Flatten(), Output())),
         "validation_accuracy": accuracy,
@@ -348,7 +352,7 @@ def test_chance_level_depends_on_classes_and_sample_size(classes: int, accuracy:
     assert not make_metrics(**fields, step=9).is_at_chance_level
 
 
-def test_accuracy_drop_at_high_lr():
+def test_accuracy_drop_at_high_lr() -> None:
     metrics = make_metrics(validation_accuracy=0.80, train_accuracy=0.81, recipe=Recipe(lr=0.0123), lr=0.0123)
     diagnosis = diagnose_and_check(metrics, make_history(best_validation_accuracy=0.93))
     assert diagnosis.code == "lr_too_high"
@@ -361,7 +365,7 @@ def test_accuracy_drop_at_high_lr():
     )
 
 
-def test_message_names_the_recipe_lr_not_the_scheduled_one():
+def test_message_names_the_recipe_lr_not_the_scheduled_one() -> None:
     """A schedule can be far below the recipe's learning rate at that step."""
     recipe = Recipe(lr=2e-2, schedule=OneCycle(), epochs=4)
     metrics = make_metrics(validation_accuracy=0.80, train_accuracy=0.81, recipe=recipe, lr=2e-4)
@@ -371,7 +375,7 @@ def test_message_names_the_recipe_lr_not_the_scheduled_one():
     assert "0.0002)" not in diagnosis.message
 
 
-def test_usual_lr_depends_on_the_schedule():
+def test_usual_lr_depends_on_the_schedule() -> None:
     metrics = make_metrics(recipe=get_recipe_preset("sprint").recipe, train_accuracy=0.8, validation_accuracy=0.8)
     assert metrics.usual_lr == pytest.approx(5 * metrics.typical_lr)
     assert diagnose_and_check(metrics, make_history(best_validation_accuracy=0.9)).code == "learning"
@@ -379,7 +383,7 @@ def test_usual_lr_depends_on_the_schedule():
     assert diagnose_and_check(constant, make_history(best_validation_accuracy=0.9)).code == "lr_too_high"
 
 
-def test_validation_accuracy_alone_does_not_prove_that_nothing_is_learned():
+def test_validation_accuracy_alone_does_not_prove_that_nothing_is_learned() -> None:
     """With batch norm, the validation accuracy lags behind the training accuracy at first."""
     normalized = get_architecture_preset("normalized").architecture
     early = {"step": 40, "epochs_trained": 0.4, "validation_accuracy": 0.1, "recent_loss": 1.0}
@@ -390,19 +394,19 @@ def test_validation_accuracy_alone_does_not_prove_that_nothing_is_learned():
     assert diagnose_and_check(make_metrics(**small)).code == "too_little_data"
 
 
-def test_high_validation_accuracy_contradicts_a_too_high_lr():
+def test_high_validation_accuracy_contradicts_a_too_high_lr() -> None:
     metrics = make_metrics(recipe=Recipe(lr=0.1), train_accuracy=0.81, validation_accuracy=0.955)
     assert diagnose_and_check(metrics).code == "learning"
 
 
-def test_few_steps_waits_for_remaining_epochs():
+def test_few_steps_waits_for_remaining_epochs() -> None:
     metrics = make_metrics(
         step=15, epochs_trained=1.0, validation_accuracy=0.1, train_accuracy=0.1, recipe=Recipe(epochs=20)
     )
     assert diagnose_and_check(metrics).code == "learning"
 
 
-def test_slow_learning_blames_a_low_lr():
+def test_slow_learning_blames_a_low_lr() -> None:
     recipe = Recipe(lr=1e-5)
     diagnosis = diagnose_and_check(
         make_metrics(recipe=recipe, recent_loss=2.0, validation_accuracy=0.5, train_accuracy=0.5),
@@ -416,7 +420,7 @@ def test_slow_learning_blames_a_low_lr():
     assert diagnose_and_check(usual, make_history(best_loss=2.0)).code == "learning"
 
 
-def test_never_predicted_classes():
+def test_never_predicted_classes() -> None:
     answers = (120, 0, 110, 100, 100, 100, 100, 100, 0, 270)
     diagnosis = diagnose_and_check(make_metrics(predicted_counts=answers))
     assert diagnosis.code == "class_never_predicted"
@@ -429,7 +433,7 @@ def test_never_predicted_classes():
     assert diagnose_and_check(make_metrics(predicted_counts=(0, *[100] * 9), label_counts=rare)).code == "learning"
 
 
-def test_overfitting_and_too_little_data_by_training_size():
+def test_overfitting_and_too_little_data_by_training_size() -> None:
     gap = {"train_accuracy": 0.999, "validation_accuracy": 0.913, "validation_loss": 0.3}
     much = diagnose_and_check(make_metrics(**gap))
     assert much.code == "overfitting"
@@ -462,7 +466,7 @@ def diagnose_plateau(**fields: Any) -> Diagnosis:
     )
 
 
-def test_underfitting_suggests_less_regularization():
+def test_underfitting_suggests_less_regularization() -> None:
     diagnosis = diagnose_plateau()
     assert diagnosis.code == "underfitting"
     assert "only 60.0%" in diagnosis.message
@@ -480,7 +484,7 @@ def test_underfitting_suggests_less_regularization():
     assert diagnose_plateau(train_accuracy=0.96, validation_accuracy=0.96).code == "learning"
 
 
-def test_underfitting_suggests_a_wider_network():
+def test_underfitting_suggests_a_wider_network() -> None:
     layers = (Conv2d(out_channels=1), MaxPool2d(), Flatten(), Linear(out_features=2), Output())
     diagnosis = diagnose_plateau(architecture=Architecture(layers=layers))
     assert diagnosis.suggestion.requires_restart
@@ -499,7 +503,7 @@ WIDE = {
 
 
 @pytest.mark.parametrize("name", WIDE)
-def test_suggested_wider_network_is_valid(name: str):
+def test_suggested_wider_network_is_valid(name: str) -> None:
     architecture = Architecture(layers=WIDE[name])
     assert validate(architecture) == ()
     diagnosis = diagnose_plateau(architecture=architecture)
@@ -516,7 +520,7 @@ def _width(layer: Any) -> int:
     return getattr(layer, "out_channels", 0) + getattr(layer, "out_features", 0)
 
 
-def test_metric_history_keeps_best_values_and_ten_epochs():
+def test_metric_history_keeps_best_values_and_ten_epochs() -> None:
     history = update_metric_history(
         MetricHistory(), make_metrics(recent_loss=2.0, epochs_trained=0.5, validation_accuracy=0.3, validation_loss=1.5)
     )
@@ -529,17 +533,17 @@ def test_metric_history_keeps_best_values_and_ten_epochs():
     assert history.epoch_accuracies == [epoch / 100 for epoch in range(20, 30)]
 
 
-def test_memorized_images_are_too_little_data_rather_than_no_learning():
+def test_memorized_images_are_too_little_data_rather_than_no_learning() -> None:
     metrics = make_metrics(train_accuracy=0.99, validation_accuracy=0.12, train_size=100, recipe=Recipe(limit=100))
     assert diagnose_and_check(metrics).code == "too_little_data"
 
 
-def test_few_batches_are_not_underfitting():
+def test_few_batches_are_not_underfitting() -> None:
     metrics = make_metrics(step=6, epochs_trained=2.0, train_accuracy=0.3, validation_accuracy=0.3, train_size=12)
     assert diagnose_and_check(metrics, make_history(epoch_accuracies=[0.3])).code != "underfitting"
 
 
-def test_most_severe_diagnosis_comes_first():
+def test_most_severe_diagnosis_comes_first() -> None:
     everything = {
         "recent_loss": 5.0,
         "dead_channels": (DeadChannels("x", 8, 8),),
@@ -599,7 +603,7 @@ _loss = st.floats(0, 50)
 
 @given(data=st.data())
 @settings(max_examples=150)
-def test_any_metrics_give_one_diagnosis_with_a_valid_suggestion(data: st.DataObject):
+def test_any_metrics_give_one_diagnosis_with_a_valid_suggestion(data: st.DataObject) -> None:
     draw = data.draw
     architecture, recipe = draw(strategies.architectures()), draw(strategies.recipes())
     classes = architecture.classes
@@ -680,13 +684,13 @@ DEEP_SIGMOID = net(Flatten(), *[Linear(out_features=16, activation="sigmoid")] *
     ],
     ids=["adam", "rich", "sgd", "linear"],
 )
-def test_healthy_trainings_get_no_diagnosis(architecture: Architecture, fields: dict[str, Any]):
+def test_healthy_trainings_get_no_diagnosis(architecture: Architecture, fields: dict[str, Any]) -> None:
     assert {
         diagnosis.code for diagnosis in collect_diagnoses(architecture, make_clear_splits(960), epochs=4, **fields)
     } == {"learning"}
 
 
-def test_training_with_dead_relus():
+def test_training_with_dead_relus() -> None:
     last = collect_diagnoses(PLAIN, make_clear_splits(960), lr=0.3)[-1]
     assert last.code == "dead_relu"
     assert last.suggestion.recipe_changes == {"lr": 0.001}
@@ -694,7 +698,7 @@ def test_training_with_dead_relus():
     assert fixed[-1].code == "learning"
 
 
-def test_training_with_vanishing_gradients():
+def test_training_with_vanishing_gradients() -> None:
     diagnoses = collect_diagnoses(DEEP_SIGMOID, make_clear_splits(960), lr=1e-3)
     assert {diagnosis.code for diagnosis in diagnoses} == {"vanishing_gradients"}
     assert diagnoses[-1].evidence["first_layer_gradient"] < 1e-3 * diagnoses[-1].evidence["last_layer_gradient"]
@@ -704,7 +708,7 @@ def test_training_with_vanishing_gradients():
     assert fixed[-1].code == "learning"
 
 
-def test_diverging_training():
+def test_diverging_training() -> None:
     script = Script({60: [UpdateHyperparameters(hyperparameters={"lr": 100.0})]})
     diagnoses = collect_diagnoses(LINEAR, make_faint_splits(960), script, lr=0.05, optimizer=Sgd(), epochs=4)
     assert "diverging" in {diagnosis.code for diagnosis in diagnoses}
@@ -714,26 +718,26 @@ def test_diverging_training():
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "leaky_relu"])
-def test_excessive_lr_without_relus(activation: str):
+def test_excessive_lr_without_relus(activation: str) -> None:
     smooth = net(Flatten(), Linear(out_features=32, activation=activation), Output())  # type: ignore[arg-type]  # a value of the test
     diagnoses = collect_diagnoses(smooth, make_faint_splits(960), lr=1.0, epochs=4)
     assert "lr_too_high" in [diagnosis.code for diagnosis in diagnoses]
 
 
-def test_training_with_too_high_lr():
+def test_training_with_too_high_lr() -> None:
     diagnoses = collect_diagnoses(LINEAR, make_faint_splits(960), lr=20.0, optimizer=Sgd(), epochs=6)
     (diagnosis, *_) = (diagnosis for diagnosis in diagnoses if diagnosis.code == "lr_too_high")
     assert diagnosis.suggestion.recipe_changes == {"lr": 0.05}
 
 
-def test_training_with_too_low_lr():
+def test_training_with_too_low_lr() -> None:
     diagnoses = collect_diagnoses(PLAIN, make_clear_splits(1920), lr=1e-5)
     assert [diagnosis.code for diagnosis in diagnoses][-1] == "lr_too_low"
     fixed = collect_diagnoses(PLAIN, make_clear_splits(1920), epochs=4, **diagnoses[-1].suggestion.recipe_changes)
     assert fixed[-1].code == "learning"
 
 
-def test_training_that_overfits():
+def test_training_that_overfits() -> None:
     wide = net(Flatten(), Linear(out_features=128), Linear(out_features=128), Output())
     diagnoses = collect_diagnoses(wide, make_faint_splits(630), lr=2e-3, epochs=40, batch_size=32)
     assert diagnoses[-1].code == "overfitting"
@@ -743,7 +747,7 @@ def test_training_that_overfits():
     assert "90 images, 30 per class" in few[-1].message
 
 
-def test_training_on_a_hundred_digits():
+def test_training_on_a_hundred_digits() -> None:
     trainer = Trainer(
         get_architecture_preset("dash").architecture,
         Recipe(limit=100, batch_size=10, epochs=8, validation_size=500, precision="float32", device="cpu"),
@@ -754,7 +758,7 @@ def test_training_on_a_hundred_digits():
     assert diagnoses[-1].suggestion.label == "Restart with all images"
 
 
-def test_training_of_a_network_with_one_channel():
+def test_training_of_a_network_with_one_channel() -> None:
     layers = (Conv2d(out_channels=1, kernel_size=5, stride=3), MaxPool2d(), Flatten(), Output())
     recipe = Recipe(limit=2000, batch_size=32, lr=1e-2, epochs=12, validation_size=500, precision="float32")
     stream = list(Trainer(Architecture(layers=layers), recipe).run())
@@ -765,7 +769,7 @@ def test_training_of_a_network_with_one_channel():
     assert max(event.train_accuracy for event in stream if event.kind == "epoch_done") < 0.9
 
 
-def test_training_with_a_rare_class():
+def test_training_with_a_rare_class() -> None:
     many = tiny_images(960)
     kept = (many.labels != 2) | (torch.arange(960) < 12)
     splits = Splits(many.take(kept.nonzero().view(-1)), tiny_images(300, seed=1), tiny_images(30, seed=2))

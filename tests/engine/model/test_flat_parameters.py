@@ -49,7 +49,7 @@ def images_for(architecture: Any, count: int = 3) -> Tensor:
 
 @given(architecture=strategies.architectures() | strategies.frozen_architectures())
 @settings(max_examples=100)
-def test_logits_gradients_and_running_statistics_equal_the_model(architecture: Any):
+def test_logits_gradients_and_running_statistics_equal_the_model(architecture: Any) -> None:
     plain = laid_out(architecture).double()  # so that batch norm does not amplify differences of summation order
     model = copy.deepcopy(plain)
     working = FlatParameters(model, FLOAT32)
@@ -82,7 +82,7 @@ def as_autocast(plain: nn.Sequential, images: Tensor) -> Tensor:
         return plain(images).float()
 
 
-def test_bfloat16_computes_as_autocast_does():
+def test_bfloat16_computes_as_autocast_does() -> None:
     plain = laid_out(MIXED)
     model = copy.deepcopy(plain)
     working = FlatParameters(model, BFLOAT16)
@@ -101,7 +101,7 @@ def test_bfloat16_computes_as_autocast_does():
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
-def test_one_buffer_holds_all_weights_and_all_gradients(compute: DeviceConfig):
+def test_one_buffer_holds_all_weights_and_all_gradients(compute: DeviceConfig) -> None:
     model = build_model(MIXED, seed=3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     working = FlatParameters(model, compute)
@@ -121,7 +121,7 @@ def test_one_buffer_holds_all_weights_and_all_gradients(compute: DeviceConfig):
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
-def test_each_parameter_group_holds_weights_with_equal_settings(compute: DeviceConfig):
+def test_each_parameter_group_holds_weights_with_equal_settings(compute: DeviceConfig) -> None:
     model = build_model(MIXED.replace_layer(2, MIXED.layers[2].replace(trainable=False)), seed=3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     working = FlatParameters(model, compute, transferred_names={"0.weight", "0.bias", "3.body.0.weight"})
@@ -140,7 +140,7 @@ def test_each_parameter_group_holds_weights_with_equal_settings(compute: DeviceC
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
-def test_no_activations_are_saved_before_the_first_trainable_layer(compute: DeviceConfig):
+def test_no_activations_are_saved_before_the_first_trainable_layer(compute: DeviceConfig) -> None:
     model = build_model(MIXED.freeze_up_to(4), seed=3)
     seen: list[bool] = []
     for module in model:  # before the copy is made, which takes hooks along
@@ -152,7 +152,7 @@ def test_no_activations_are_saved_before_the_first_trainable_layer(compute: Devi
     assert all(seen[-2:])
 
 
-def test_frozen_batch_norm_stays_in_eval_mode():
+def test_frozen_batch_norm_stays_in_eval_mode() -> None:
     model = build_model(MIXED.freeze_up_to(2), seed=3)
     working = FlatParameters(model, FLOAT32)
     before = {name: value.clone() for name, value in model.named_buffers()}
@@ -163,7 +163,7 @@ def test_frozen_batch_norm_stays_in_eval_mode():
     assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
 
 
-def test_weights_loaded_into_the_model_are_trained():
+def test_weights_loaded_into_the_model_are_trained() -> None:
     model, other = build_model(MIXED, seed=3), build_model(MIXED, seed=4)
     working = FlatParameters(model, BFLOAT16)
     model.load_state_dict(other.state_dict())
@@ -174,7 +174,7 @@ def test_weights_loaded_into_the_model_are_trained():
 
 
 @pytest.mark.parametrize("device_config", [FLOAT32, BFLOAT16], ids=lambda device_config: device_config.precision)
-def test_copy_to_cpu_gives_contiguous_independent_copies_of_views(device_config: DeviceConfig):
+def test_copy_to_cpu_gives_contiguous_independent_copies_of_views(device_config: DeviceConfig) -> None:
     model = laid_out(MIXED)
     FlatParameters(model, device_config)
     expected = {name: value.clone() for name, value in model.state_dict().items()}
@@ -190,7 +190,7 @@ def test_copy_to_cpu_gives_contiguous_independent_copies_of_views(device_config:
     assert len({value.untyped_storage().data_ptr() for value in copies.values()}) == len(copies)
 
 
-def test_backward_from_logit_gradient_equals_backward_from_loss():
+def test_backward_from_logit_gradient_equals_backward_from_loss() -> None:
     model, twin = (laid_out(MIXED) for _ in range(2))
     by_loss, by_scores = FlatParameters(model, FLOAT32), FlatParameters(twin, FLOAT32)
     images = images_for(MIXED, 8)
@@ -213,7 +213,7 @@ TIES = [[[0.0, 0.0, -1.0, -1.0], [0.0, 0.0, -2.0, -1.0], [3.0, 3.0, -1.0, 0.0], 
 
 
 @given(values=st.lists(st.sampled_from([-2.0, -1.0, -0.0, 0.0, 1.0, 3.0]), min_size=16, max_size=16))
-def test_relu_after_pooling_gives_identical_values_and_gradients(values: list[float]):
+def test_relu_after_pooling_gives_identical_values_and_gradients(values: list[float]) -> None:
     for maps in (torch.tensor(TIES)[None], torch.tensor(values).view(1, 1, 4, 4)):
         actual = []
         for layers in ((nn.ReLU(), nn.MaxPool2d(2)), (nn.MaxPool2d(2), nn.ReLU())):

@@ -62,7 +62,7 @@ def parent(home: Path) -> Run:
     return train(create_run(TINY, SHORT, name="Parent"))
 
 
-def test_network_trained_on_few_images_can_be_finetuned(home: Path):
+def test_network_trained_on_few_images_can_be_finetuned(home: Path) -> None:
     parent = train(create_run(TINY, SHORT.replace(limit=50, batch_size=10)))
     finetuned = train(create_finetuning_run(parent, (drawing(3),)))
     assert finetuned.record.recipe.batch_size == 50
@@ -72,7 +72,7 @@ def test_network_trained_on_few_images_can_be_finetuned(home: Path):
 # Drawing collections
 
 
-def test_drawings_are_stored_per_person(home: Path):
+def test_drawings_are_stored_per_person(home: Path) -> None:
     assert load_drawings(None).drawings == ()
     add_drawing(None, drawing(3))
     add_drawing("ann/../../x", drawing(4, SPIRAL))
@@ -87,13 +87,13 @@ def test_drawings_are_stored_per_person(home: Path):
     assert len(load_drawings("ann/../../x").drawings) == 1
 
 
-def test_adding_the_same_drawing_replaces_its_label(home: Path):
+def test_adding_the_same_drawing_replaces_its_label(home: Path) -> None:
     add_drawing(None, drawing(3))
     add_drawing(None, drawing(8))
     assert [one.label for one in load_drawings(None).drawings] == [8]
 
 
-def test_full_drawing_collection_rejects_more(home: Path):
+def test_full_drawing_collection_rejects_more(home: Path) -> None:
     folder = home / "drawings"
     folder.mkdir()
     many = tuple(drawing(1).model_copy(update={"pixels": f"{number:08}"}) for number in range(MAX_DRAWINGS))
@@ -104,14 +104,14 @@ def test_full_drawing_collection_rejects_more(home: Path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"schema": 9}', '{"drawings": [{"label": 11, "pixels": ""}]}', "\x00"])
-def test_damaged_drawing_collection_is_rejected(home: Path, content: str):
+def test_damaged_drawing_collection_is_rejected(home: Path, content: str) -> None:
     (home / "drawings").mkdir()
     (home / "drawings" / "mine.json").write_text(content)
     with pytest.raises(PlaygroundError):
         load_drawings(None)
 
 
-def test_saved_collection_and_plain_strokes_give_the_same_drawings(home: Path):
+def test_saved_collection_and_plain_strokes_give_the_same_drawings(home: Path) -> None:
     add_drawing(None, drawing(3))
     saved = load_drawings(None).model_dump_json(by_alias=True).encode()
     plain = json.dumps([{"label": 3, "strokes": TRIANGLE}]).encode()
@@ -124,12 +124,12 @@ def test_saved_collection_and_plain_strokes_give_the_same_drawings(home: Path):
     [b"", b"3", b"[3]", b"{}", b'[{"label": 12, "strokes": [[[1, 2]]]}]', b'[{"label": 1, "strokes": []}]'],
     ids=["empty", "number", "list of numbers", "no drawing", "unknown label", "no strokes"],
 )
-def test_files_without_labeled_drawings_are_rejected(content: bytes):
+def test_files_without_labeled_drawings_are_rejected(content: bytes) -> None:
     with pytest.raises(DrawingError, match=r"own\.json"):
         read_labeled_drawings("own.json", content)
 
 
-def test_strokes_are_rendered_with_several_widths_and_images_unchanged():
+def test_strokes_are_rendered_with_several_widths_and_images_unchanged() -> None:
     widths = {float(image.sum()) for image in drawing(3).render_images(5)}
     assert len(widths) == 5
     unstroked = LabeledDrawing.from_image(3, (), rasterize(TRIANGLE))
@@ -142,7 +142,7 @@ def test_strokes_are_rendered_with_several_widths_and_images_unchanged():
 # Initial state
 
 
-def test_run_starts_from_initial_weights_and_extra_images(parent: Run):
+def test_run_starts_from_initial_weights_and_extra_images(parent: Run) -> None:
     images = tiny_images(10, size=28)
     initial_state = InitialState(parent.load_snapshot(parent.list_snapshot_steps()[-1]), images)
     run = create_run(TINY, SHORT, write_initial_files=lambda created: save_initial_state(created, initial_state))
@@ -155,7 +155,7 @@ def test_run_starts_from_initial_weights_and_extra_images(parent: Run):
     assert load_initial_state(parent) == EMPTY_INITIAL_STATE
 
 
-def test_resume_with_initial_state_gives_identical_weights(parent: Run):
+def test_resume_with_initial_state_gives_identical_weights(parent: Run) -> None:
     initial_state = InitialState(parent.load_snapshot(parent.list_snapshot_steps()[-1]), tiny_images(10, size=28))
     whole = create_trainer(TINY, SHORT, initial_state)
     first, second = create_trainer(TINY, SHORT, initial_state), create_trainer(TINY, SHORT, initial_state)
@@ -168,7 +168,7 @@ def test_resume_with_initial_state_gives_identical_weights(parent: Run):
     assert_same_weights(second.get_weights(), whole.get_weights())
 
 
-def test_replay_and_forks_use_the_initial_state(parent: Run):
+def test_replay_and_forks_use_the_initial_state(parent: Run) -> None:
     run = train(create_finetuning_run(parent, (drawing(3),)))
     replay = Replay(run)
     list(replay.run())
@@ -180,7 +180,7 @@ def test_replay_and_forks_use_the_initial_state(parent: Run):
     assert len(load_initial_state(fork).extra_images) == len(load_initial_state(run).extra_images)
 
 
-def test_initial_weights_of_another_network_and_damaged_files_are_rejected(parent: Run):
+def test_initial_weights_of_another_network_and_damaged_files_are_rejected(parent: Run) -> None:
     with pytest.raises(StorageError, match="do not fit"):
         create_trainer(get_architecture_preset("guide").architecture, SHORT, InitialState(parent.load_snapshot(0)))
     run = create_run(TINY, SHORT)
@@ -192,7 +192,7 @@ def test_initial_weights_of_another_network_and_damaged_files_are_rejected(paren
 # Fine-tuning
 
 
-def test_finetuning_run_records_its_parent(parent: Run):
+def test_finetuning_run_records_its_parent(parent: Run) -> None:
     run = create_finetuning_run(parent, (drawing(3), drawing(5, SPIRAL)), owner="ann")
     assert (run.record.name, run.record.owner) == ("Parent, taught", "ann")
     assert (run.record.parent, run.record.parent_step) == (parent.id, parent.list_snapshot_steps()[-1])
@@ -203,17 +203,17 @@ def test_finetuning_run_records_its_parent(parent: Run):
     assert find_run("latest").id == run.id
 
 
-def test_finetuning_without_drawings_is_rejected(parent: Run):
+def test_finetuning_without_drawings_is_rejected(parent: Run) -> None:
     with pytest.raises(DrawingError, match="no drawing"):
         create_finetuning_run(parent, ())
 
 
-def test_run_without_weights_cannot_be_finetuned(home: Path):
+def test_run_without_weights_cannot_be_finetuned(home: Path) -> None:
     with pytest.raises(StorageError):
         create_finetuning_run(create_run(TINY, SHORT), (drawing(3),))
 
 
-def test_finetuned_pretrained_model_learns_new_shapes_and_keeps_its_accuracy(home: Path):
+def test_finetuned_pretrained_model_learns_new_shapes_and_keeps_its_accuracy(home: Path) -> None:
     """The drawings label a triangle as 3 and a spiral as 5."""
     pretrained = load_pretrained_run()
     finetuned = train(create_finetuning_run(pretrained, (drawing(3), drawing(5, SPIRAL))))

@@ -78,7 +78,7 @@ def forked_events(run: Run) -> list[Forked]:
 
 
 @pytest.mark.parametrize("step", CHECKPOINT_STEPS)
-def test_fork_starts_from_the_weights_of_its_parent_at_that_step(step: int):
+def test_fork_starts_from_the_weights_of_its_parent_at_that_step(step: int) -> None:
     parent, _ = trained()
     assert parent.list_checkpoint_steps() == CHECKPOINT_STEPS
     run = fork_run(parent, step, recipe(epochs=4, lr=0.003))
@@ -101,7 +101,7 @@ OPTIMIZERS = [Sgd(), Adam(), AdamW(), RmsProp(momentum=0.5)]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda item: item.kind)
-def test_unchanged_fork_gives_the_weights_of_its_parent(optimizer: Any):
+def test_unchanged_fork_gives_the_weights_of_its_parent(optimizer: Any) -> None:
     parent, whole = trained(optimizer=optimizer, schedule=OneCycle())
     for step in CHECKPOINT_STEPS[:-1]:
         run = fork_run(parent, step, load_recipe_at(parent, step))
@@ -113,7 +113,7 @@ def test_unchanged_fork_gives_the_weights_of_its_parent(optimizer: Any):
         assert run.read_history().status == "completed"
 
 
-def test_fork_of_a_completed_run_trains_the_additional_epochs():
+def test_fork_of_a_completed_run_trains_the_additional_epochs() -> None:
     parent, _ = trained()
     longer, whole = trained(epochs=3)
     run = fork_run(parent, 12, recipe(epochs=3))
@@ -125,7 +125,7 @@ def test_fork_of_a_completed_run_trains_the_additional_epochs():
     assert figures([run.read_history().test]) == figures([longer.read_history().test])
 
 
-def test_fork_with_the_same_optimizer_keeps_its_state():
+def test_fork_with_the_same_optimizer_keeps_its_state() -> None:
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=Adam(beta1=0.5), lr=0.001))
     before, after = (one.load_checkpoint(6)["optimizer"]["state"] for one in (parent, run))
@@ -139,7 +139,7 @@ def test_fork_with_the_same_optimizer_keeps_its_state():
     assert {float(tensors["step"]) for tensors in state["state"].values()} == {12.0}
 
 
-def test_fork_with_another_optimizer_starts_with_an_empty_state():
+def test_fork_with_another_optimizer_starts_with_an_empty_state() -> None:
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=Sgd(momentum=0.9), lr=0.05))
     assert run.load_checkpoint()["optimizer"] is None
@@ -152,7 +152,7 @@ def test_fork_with_another_optimizer_starts_with_an_empty_state():
     assert train(run).step == 12
 
 
-def test_fork_from_adam_to_adamw_starts_with_an_empty_state():
+def test_fork_from_adam_to_adamw_starts_with_an_empty_state() -> None:
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(optimizer=AdamW()))
     assert run.load_checkpoint()["optimizer"] is None
@@ -173,7 +173,7 @@ def test_fork_from_adam_to_adamw_starts_with_an_empty_state():
     ],
     ids=str,
 )
-def test_fork_with_changes_completes_and_leaves_its_parent_unchanged(fields: dict[str, Any]):
+def test_fork_with_changes_completes_and_leaves_its_parent_unchanged(fields: dict[str, Any]) -> None:
     parent, whole = trained()
     before = content(parent)
     run = fork_run(parent, 6, recipe(**fields))
@@ -187,7 +187,7 @@ def test_fork_with_changes_completes_and_leaves_its_parent_unchanged(fields: dic
     assert content(parent) == before
 
 
-def test_log_of_a_fork_is_that_of_its_parent_followed_by_the_changes():
+def test_log_of_a_fork_is_that_of_its_parent_followed_by_the_changes() -> None:
     parent, _ = trained(Script({4: [Pause()]}, then=[Resume()]))
     run = fork_run(parent, 6, recipe(lr=0.5, epochs=7, optimizer=Adam(beta1=0.8)), name="Other", owner="me")
     *prefix, forked = run.read_events()
@@ -220,7 +220,7 @@ def train_and_read(run: Run) -> list[Any]:
     return list(run.read_events())
 
 
-def test_fork_keeps_earlier_hyperparameter_changes():
+def test_fork_keeps_earlier_hyperparameter_changes() -> None:
     changes = {"lr": 0.003, "batch_size": 8, "dropout": [0.0, 0.6], "optimizer": {"kind": "adam", "beta1": 0.7}}
     parent, whole = trained(Script({4: [UpdateHyperparameters(hyperparameters=changes)]}))
     assert parent.record.architecture.dropout_rates == (0.1, 0.3)
@@ -238,7 +238,7 @@ def test_fork_keeps_earlier_hyperparameter_changes():
         assert figures(run.read_events()) == figures(parent.read_events())
 
 
-def test_fork_ignores_later_hyperparameter_changes():
+def test_fork_ignores_later_hyperparameter_changes() -> None:
     parent, _ = trained(Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.5, "dropout": [0.9, 0.9]})]}))
     _, undisturbed = trained()
     run = fork_run(parent, 3, load_recipe_at(parent, 3))
@@ -247,7 +247,7 @@ def test_fork_ignores_later_hyperparameter_changes():
     assert run.read_history().hyperparameter_changes == []
 
 
-def test_fork_keeps_hyperparameter_changes_of_its_own_step():
+def test_fork_keeps_hyperparameter_changes_of_its_own_step() -> None:
     script = Script(
         {6: [UpdateHyperparameters(hyperparameters={"lr": 0.02}), UpdateHyperparameters(hyperparameters={"lr": 0.03})]}
     )
@@ -258,7 +258,7 @@ def test_fork_keeps_hyperparameter_changes_of_its_own_step():
     assert_same_weights(train(run).get_weights(), whole.get_weights())
 
 
-def test_fork_of_a_fork_names_both_parents():
+def test_fork_of_a_fork_names_both_parents() -> None:
     parent, whole = trained()
     child = fork_run(parent, 3, load_recipe_at(parent, 3))
     train(child)
@@ -276,7 +276,7 @@ def test_fork_of_a_fork_names_both_parents():
 
 
 @pytest.mark.parametrize(("field", "value"), [("dataset", "mnist"), ("validation_size", 40), ("limit", 50)])
-def test_fork_with_other_images_is_rejected(field: str, value: Any):
+def test_fork_with_other_images_is_rejected(field: str, value: Any) -> None:
     parent, _ = trained()
     known = len(list_runs()[0])
     with pytest.raises(RecipeError, match=f"{field} cannot change") as caught:
@@ -290,7 +290,7 @@ def test_fork_with_other_images_is_rejected(field: str, value: Any):
 )
 def test_fork_with_too_few_epochs_is_rejected_with_the_smallest_valid_number(
     step: int, epochs: int, needed: int | None
-):
+) -> None:
     parent, _ = trained()
     known = len(list_runs()[0])
     if needed is None:
@@ -304,7 +304,7 @@ def test_fork_with_too_few_epochs_is_rejected_with_the_smallest_valid_number(
     assert train(fork_run(parent, step, recipe(epochs=needed))).step == 6 * needed
 
 
-def test_rejected_fork_creates_no_folder():
+def test_rejected_fork_creates_no_folder() -> None:
     parent, _ = trained()
     known = len(list_runs()[0])
     with pytest.raises(RecipeError, match="batch of 97"):
@@ -322,7 +322,7 @@ def test_rejected_fork_creates_no_folder():
     assert len(list_runs()[0]) == known + 1
 
 
-def test_fork_trains_after_its_parent_was_deleted():
+def test_fork_trains_after_its_parent_was_deleted() -> None:
     parent, whole = trained()
     run, other = (fork_run(parent, 6, load_recipe_at(parent, 6)) for _ in range(2))
     kept = {step: parent.load_snapshot(step) for step in run.list_snapshot_steps()}
@@ -336,7 +336,7 @@ def test_fork_trains_after_its_parent_was_deleted():
     assert_same_weights(train(fork_run(run, 9, load_recipe_at(run, 9))).get_weights(), whole.get_weights())
 
 
-def test_pruning_snapshots_of_a_fork_keeps_those_of_its_parent(monkeypatch: pytest.MonkeyPatch):
+def test_pruning_snapshots_of_a_fork_keeps_those_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     parent, _ = trained()
     before = content(parent)
     run = fork_run(parent, 9, recipe(epochs=4))
@@ -349,7 +349,7 @@ def test_pruning_snapshots_of_a_fork_keeps_those_of_its_parent(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("killed_at", [("resumed", 6), ("step_done", 7), ("checkpoint_saved", 9), ("step_done", 11)])
-def test_killed_fork_keeps_its_origin(killed_at: tuple[str, int]):
+def test_killed_fork_keeps_its_origin(killed_at: tuple[str, int]) -> None:
     parent, _ = trained()
     changed_recipe = recipe(lr=0.003, epochs=3)
     run, whole = (fork_run(parent, 6, changed_recipe) for _ in range(2))
@@ -364,7 +364,7 @@ def test_killed_fork_keeps_its_origin(killed_at: tuple[str, int]):
     assert kinds.index("forked") < kinds.index("resumed")
 
 
-def test_unstarted_fork_can_resume_later():
+def test_unstarted_fork_can_resume_later() -> None:
     parent, _ = trained()
     run = fork_run(parent, 6, recipe(epochs=3))
     assert LogReader(run).read_history().status == "stopped"
@@ -374,7 +374,7 @@ def test_unstarted_fork_can_resume_later():
     assert train(run).step == 18
 
 
-def test_live_run_can_be_forked():
+def test_live_run_can_be_forked() -> None:
     """The fork starts from the parent's checkpoint, independently of the parent's later training."""
     run = create_run(RICH, recipe())
     trainer = make_trainer(RICH, recipe())
@@ -393,7 +393,7 @@ def test_live_run_can_be_forked():
         assert fork.read_history().steps == list(range(1, 19))
 
 
-def test_files_are_copied_if_hard_links_are_not_supported(monkeypatch: pytest.MonkeyPatch):
+def test_files_are_copied_if_hard_links_are_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 

@@ -49,7 +49,7 @@ def recorded(run: Run, script: Script | None = None, *, until_event: tuple[str, 
     return stream, trainer
 
 
-def test_every_event_is_on_disk_when_it_is_told(run: Run):
+def test_every_event_is_on_disk_when_it_is_told(run: Run) -> None:
     trainer = make_trainer(RICH, RECIPE)
     reported = []
     with Recorder(run) as recorder:
@@ -73,7 +73,9 @@ def _empty_script(trainer) -> Script:
 
 
 @pytest.mark.parametrize("killed_at", [("step_done", 5), ("epoch_done", 6), ("snapshot_saved", 9), ("paused", 4)])
-def test_log_after_kill_and_resume_equals_that_of_an_undisturbed_run(run: Run, home: Path, killed_at: tuple[str, int]):
+def test_log_after_kill_and_resume_equals_that_of_an_undisturbed_run(
+    run: Run, home: Path, killed_at: tuple[str, int]
+) -> None:
     script = Script({4: [Pause()]}, then=[events.Resume()])
     recorded(run, script, until_event=killed_at)
     assert run.read_history().status == "interrupted"
@@ -90,7 +92,7 @@ def test_log_after_kill_and_resume_equals_that_of_an_undisturbed_run(run: Run, h
             assert_same_weights(run.load_snapshot(step), whole.load_snapshot(step))
 
 
-def test_logged_hyperparameter_change_applies_after_a_kill(run: Run):
+def test_logged_hyperparameter_change_applies_after_a_kill(run: Run) -> None:
     script = Script({4: [Pause()]}, then=[UpdateHyperparameters(hyperparameters={"lr": 0.123}), Stop()])
     recorded(run, script, until_event=("hyperparameter_changed", 4))
     recorded(run)
@@ -117,7 +119,9 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, suffix: str, number: int = errno.
 
 @pytest.mark.parametrize("suffix", ["safetensors", ".pt"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
-def test_full_disk_ends_the_run_with_a_clear_error(run: Run, monkeypatch: pytest.MonkeyPatch, suffix: str, number: int):
+def test_full_disk_ends_the_run_with_a_clear_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch, suffix: str, number: int
+) -> None:
     recorded(run, Script({5: [Stop()]}))
     kept = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path != run.log_path}
     with full_disk(monkeypatch, suffix, number):
@@ -133,7 +137,7 @@ def test_full_disk_ends_the_run_with_a_clear_error(run: Run, monkeypatch: pytest
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
-def test_log_that_cannot_grow_keeps_every_reported_event(run: Run):
+def test_log_that_cannot_grow_keeps_every_reported_event(run: Run) -> None:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -151,14 +155,14 @@ def test_log_that_cannot_grow_keeps_every_reported_event(run: Run):
     assert list(run.read_events()) == reported[:-1]
 
 
-def test_number_of_snapshots_is_limited(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_number_of_snapshots_is_limited(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("playground.engine.runs.recorder.MAX_SNAPSHOTS", 4)
     recorded(run)
     assert len(run.list_snapshot_steps()) == 4
     assert (run.list_snapshot_steps()[0], run.list_snapshot_steps()[-1]) == (0, 12)
 
 
-def test_snapshot_that_a_page_reads_is_deleted_later(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_snapshot_that_a_page_reads_is_deleted_later(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows does not delete a file that is open."""
     monkeypatch.setattr("playground.engine.runs.recorder.MAX_SNAPSHOTS", 3)
     delete, refused = Path.unlink, list[Path]()
@@ -176,7 +180,7 @@ def test_snapshot_that_a_page_reads_is_deleted_later(run: Run, monkeypatch: pyte
     assert len(run.list_snapshot_steps()) == 3
 
 
-def test_size_of_snapshots_is_limited(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_size_of_snapshots_is_limited(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create_run(RICH, RECIPE)
     monkeypatch.setattr("playground.engine.runs.recorder.MAX_KEPT_BYTES", 1)
     recorded(run)
@@ -184,7 +188,7 @@ def test_size_of_snapshots_is_limited(home: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @given(st.sets(st.integers(0, 10**6), max_size=60), st.integers(-1, 50))
-def test_pruning_keeps_first_and_last_step_and_the_allowed_number(steps: set[int], allowed: int):
+def test_pruning_keeps_first_and_last_step_and_the_allowed_number(steps: set[int], allowed: int) -> None:
     ordered = tuple(sorted(steps))
     dropped = select_for_pruning(ordered, allowed)
     kept = [step for step in ordered if step not in dropped]
@@ -195,7 +199,7 @@ def test_pruning_keeps_first_and_last_step_and_the_allowed_number(steps: set[int
 
 
 @given(st.integers(10, 200))
-def test_pruning_keeps_early_steps_denser(count: int):
+def test_pruning_keeps_early_steps_denser(count: int) -> None:
     steps = tuple(range(0, count * 10, 10))
     dropped = set(select_for_pruning(steps, 8))
     kept = [step for step in steps if step not in dropped]
@@ -213,7 +217,7 @@ with hold_lock(Path(sys.argv[1])) as is_held:
 """
 
 
-def test_run_is_live_while_another_process_holds_its_lock(run: Run):
+def test_run_is_live_while_another_process_holds_its_lock(run: Run) -> None:
     command = [sys.executable, "-c", HOLD, str(run.lock_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline().strip() == "True"
@@ -229,7 +233,7 @@ def test_run_is_live_while_another_process_holds_its_lock(run: Run):
     assert run.read_history().status == "completed"
 
 
-def test_concurrent_lock_checks_do_not_report_a_holder(tmp_path: Path):
+def test_concurrent_lock_checks_do_not_report_a_holder(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
     wrong: list[str] = []
@@ -245,7 +249,7 @@ def test_concurrent_lock_checks_do_not_report_a_holder(tmp_path: Path):
     assert not wrong, f"{len(wrong)} of 12,000 checks were wrong"
 
 
-def test_lock_is_held_until_it_is_released(tmp_path: Path):
+def test_lock_is_held_until_it_is_released(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert not is_locked(path)
     path.touch()
@@ -258,7 +262,7 @@ def test_lock_is_held_until_it_is_released(tmp_path: Path):
     assert not is_locked(path)
 
 
-def test_child_does_not_inherit_a_lock(tmp_path: Path):
+def test_child_does_not_inherit_a_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     lock = acquire_lock(path)
     assert lock is not None
@@ -268,13 +272,13 @@ def test_child_does_not_inherit_a_lock(tmp_path: Path):
         assert not is_locked(path)
 
 
-def test_locking_in_a_deleted_folder_does_not_create_it(tmp_path: Path):
+def test_locking_in_a_deleted_folder_does_not_create_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         acquire_lock(tmp_path / "deleted" / "lock")
     assert not (tmp_path / "deleted").exists()
 
 
-def test_log_reader_reads_every_line_once_and_restarts_with_a_new_log(run: Run):
+def test_log_reader_reads_every_line_once_and_restarts_with_a_new_log(run: Run) -> None:
     reader = LogReader(run)
     assert reader.read_history().status == "waiting"
     stream = play(make_trainer(RICH, RECIPE), Script({5: [Stop()]}))
@@ -293,7 +297,7 @@ def test_log_reader_reads_every_line_once_and_restarts_with_a_new_log(run: Run):
 
 
 @pytest.mark.parametrize("step", [3, 6, 12])
-def test_kill_before_a_checkpoint_is_logged_loses_no_history(run: Run, step: int):
+def test_kill_before_a_checkpoint_is_logged_loses_no_history(run: Run, step: int) -> None:
     """Killed between writing the checkpoint and logging it: the log up to that step is kept."""
     recorded(run, until_event=("checkpoint_saved", step))
     *earlier, line = run.log_path.read_bytes().splitlines(keepends=True)
@@ -307,7 +311,7 @@ def test_kill_before_a_checkpoint_is_logged_loses_no_history(run: Run, step: int
     assert saved == [event.step for event in whole.read_events() if event.kind == "checkpoint_saved"]
 
 
-def test_event_after_a_truncated_line_starts_a_new_line(run: Run):
+def test_event_after_a_truncated_line_starts_a_new_line(run: Run) -> None:
     recorded(run, until_event=("step_done", 2))
     run.log_path.write_bytes(run.log_path.read_bytes()[:-20])
     append_events(run.log_path, events.RunFailed(step=1, elapsed_s=1, what="It broke."))
@@ -316,7 +320,7 @@ def test_event_after_a_truncated_line_starts_a_new_line(run: Run):
     assert failure.what == "It broke."
 
 
-def test_run_deleted_while_it_trains_is_not_recreated(run: Run):
+def test_run_deleted_while_it_trains_is_not_recreated(run: Run) -> None:
     trainer = make_trainer(RICH, RECIPE)
     reported = []
     with Recorder(run) as recorder:
@@ -329,7 +333,7 @@ def test_run_deleted_while_it_trains_is_not_recreated(run: Run):
     assert not run.folder.exists()
 
 
-def test_failed_run_can_resume_from_its_checkpoint(run: Run):
+def test_failed_run_can_resume_from_its_checkpoint(run: Run) -> None:
     recorded(run, Script({2: [Pause(), Stop()]}))
     append_events(run.log_path, events.RunFailed(step=3, elapsed_s=1, what="Memory ran out."))
     assert run.read_history().status == "failed"

@@ -60,7 +60,7 @@ def replayed(run: Run) -> tuple[dict[int, bool], list[Any]]:
     return replay.snapshot_matches, stream
 
 
-def test_replay_matches_every_snapshot():
+def test_replay_matches_every_snapshot() -> None:
     run = trained()
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
     compared, stream = replayed(run)
@@ -73,7 +73,7 @@ def test_replay_matches_every_snapshot():
 
 @pytest.mark.parametrize("step", [0, 3, 5, 6, 11])
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
-def test_replay_repeats_hyperparameter_changes_after_the_same_batches(changes: dict[str, Any], step: int):
+def test_replay_repeats_hyperparameter_changes_after_the_same_batches(changes: dict[str, Any], step: int) -> None:
     run = trained(Script({step: [UpdateHyperparameters(hyperparameters=changes)]}))
     compared, stream = replayed(run)
     assert compared
@@ -85,7 +85,7 @@ def test_replay_repeats_hyperparameter_changes_after_the_same_batches(changes: d
     assert len(changed) == len(changes)
 
 
-def test_replay_matches_a_run_with_many_changes_pauses_and_stops():
+def test_replay_matches_a_run_with_many_changes_pauses_and_stops() -> None:
     run = trained(
         Script(
             {
@@ -122,7 +122,7 @@ def test_replay_matches_a_run_with_many_changes_pauses_and_stops():
 
 
 @pytest.mark.parametrize("ending", ["stopped", "interrupted"])
-def test_stopped_run_is_replayed_to_its_last_step(ending: Any):
+def test_stopped_run_is_replayed_to_its_last_step(ending: Any) -> None:
     run = trained(Script({3: [UpdateHyperparameters(hyperparameters={"lr": 0.1})], 8: [Stop(status=ending)]}))
     compared, stream = replayed(run)
     assert compared == dict.fromkeys(run.list_snapshot_steps(), True)
@@ -130,7 +130,7 @@ def test_stopped_run_is_replayed_to_its_last_step(ending: Any):
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_run_with_reduced_epochs_is_replayed_to_its_last_step(epochs: int):
+def test_run_with_reduced_epochs_is_replayed_to_its_last_step(epochs: int) -> None:
     run = trained(Script({8: [UpdateHyperparameters(hyperparameters={"epochs": epochs})]}))
     compared, stream = replayed(run)
     assert all(compared.values())
@@ -138,7 +138,7 @@ def test_run_with_reduced_epochs_is_replayed_to_its_last_step(epochs: int):
     assert stream[-1].step == run.read_history().step
 
 
-def test_replay_detects_a_changed_weight():
+def test_replay_detects_a_changed_weight() -> None:
     run = trained()
     weights = run.load_snapshot(6)
     first = weights["0.weight"].view(-1)
@@ -148,7 +148,7 @@ def test_replay_detects_a_changed_weight():
     assert [step for step, same in compared.items() if not same] == [6]
 
 
-def test_replay_detects_other_layers_in_a_snapshot():
+def test_replay_detects_other_layers_in_a_snapshot() -> None:
     run = trained()
     weights = run.load_snapshot(3)
     weights.pop(next(iter(weights)))
@@ -156,7 +156,7 @@ def test_replay_detects_other_layers_in_a_snapshot():
     assert replayed(run)[0][3] is False
 
 
-def test_replay_detects_a_changed_log():
+def test_replay_detects_a_changed_log() -> None:
     run = trained(Script({4: [UpdateHyperparameters(hyperparameters={"lr": 0.003})]}))
     run.log_path.write_bytes(run.log_path.read_bytes().replace(b'"after":0.003', b'"after":0.0031'))
     compared, _ = replayed(run)
@@ -164,7 +164,7 @@ def test_replay_detects_a_changed_log():
     assert not compared[12]
 
 
-def test_replay_skips_pruned_snapshots():
+def test_replay_skips_pruned_snapshots() -> None:
     run = trained()
     run.get_snapshot_path(6).unlink()
     compared, _ = replayed(run)
@@ -172,7 +172,7 @@ def test_replay_skips_pruned_snapshots():
     assert all(compared.values())
 
 
-def test_replay_of_a_fork_is_rejected(monkeypatch: pytest.MonkeyPatch):
+def test_replay_of_a_fork_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DATASETS, "tiny", Dataset("tiny", "Tiny", (1, 8, 8), ("0", "1", "2"), 126, 30, ""))
     parent = trained(dataset="tiny", validation_size=30)
     run = fork_run(parent, 6, recipe(dataset="tiny", validation_size=30), name="The fork")
@@ -184,12 +184,12 @@ def test_replay_of_a_fork_is_rejected(monkeypatch: pytest.MonkeyPatch):
     assert all(replayed(parent)[0].values())
 
 
-def test_replay_of_a_run_without_weights_is_rejected():
+def test_replay_of_a_run_without_weights_is_rejected() -> None:
     with pytest.raises(StorageError, match="no weights"):
         Replay(create_run(RICH, recipe()))
 
 
-def test_replay_matches_snapshots_around_a_hyperparameter_change():
+def test_replay_matches_snapshots_around_a_hyperparameter_change() -> None:
     run = trained(Script({4: [SaveSnapshot(), UpdateHyperparameters(hyperparameters={"lr": 0.1}), SaveSnapshot()]}))
     compared, _ = replayed(run)
     assert compared[4]

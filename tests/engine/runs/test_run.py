@@ -51,7 +51,7 @@ def rename_folder(run: Run, run_id: str) -> Run:
     return moved
 
 
-def test_run_is_read_as_created(home: Path):
+def test_run_is_read_as_created(home: Path) -> None:
     run = create_run(RICH, tiny_recipe(seed=3), name="Mine", owner="me")
     found = read_run(run.folder)
     assert found == run
@@ -68,7 +68,7 @@ def test_run_is_read_as_created(home: Path):
     assert written["schema"] == written["architecture"]["schema"] == written["recipe"]["schema"] == 1
 
 
-def test_runs_are_numbered_and_listed_newest_first(home: Path):
+def test_runs_are_numbered_and_listed_newest_first(home: Path) -> None:
     old = rename_folder(new_run(), "20200101-000000-aaaa")
     assert old.record.name == "Run 1"
     middle = rename_folder(new_run("Run 7"), "20210101-000000-bbbb")
@@ -78,7 +78,7 @@ def test_runs_are_numbered_and_listed_newest_first(home: Path):
     assert list_runs()[1] == []
 
 
-def test_rename_and_delete(home: Path):
+def test_rename_and_delete(home: Path) -> None:
     run = new_run()
     assert rename_run(run, "  a   new\nname ").record.name == "a new name"
     assert read_run(run.folder).record.name == "a new name"
@@ -90,7 +90,7 @@ def test_rename_and_delete(home: Path):
         delete_run(run)
 
 
-def test_no_file_of_a_run_is_open_while_its_folder_is_renamed(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_no_file_of_a_run_is_open_while_its_folder_is_renamed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows refuses to rename a folder that contains an open file."""
     run = new_run()
     is_lock_free: list[bool] = []
@@ -111,7 +111,7 @@ def test_no_file_of_a_run_is_open_while_its_folder_is_renamed(home: Path, monkey
     assert not list(run.folder.parent.iterdir())
 
 
-def test_find_by_id_prefix_latest_and_pretrained(home: Path):
+def test_find_by_id_prefix_latest_and_pretrained(home: Path) -> None:
     first = rename_folder(new_run(), "20200101-000000-aaaa")
     second = rename_folder(new_run(), "20200102-000000-bbbb")
     assert find_run(first.id) == first
@@ -127,7 +127,7 @@ def test_find_by_id_prefix_latest_and_pretrained(home: Path):
     ["", "../x", "..", ".", "/", "/etc", "../runs", "nope", "latest ", "*", "a\x00b", "x" * 300, "run.json"],
     ids=lambda name: repr(name[:9]),
 )
-def test_unknown_run_names_are_rejected(home: Path, name: str):
+def test_unknown_run_names_are_rejected(home: Path, name: str) -> None:
     run = new_run()
     (home / "run.json").write_text((run.folder / "run.json").read_text())
     (home / "x").mkdir()
@@ -137,18 +137,18 @@ def test_unknown_run_names_are_rejected(home: Path, name: str):
     assert run.id in str(caught.value)
 
 
-def test_latest_without_runs_is_rejected(home: Path):
+def test_latest_without_runs_is_rejected(home: Path) -> None:
     with pytest.raises(UnknownNameError, match="none yet"):
         find_run("latest")
 
 
-def test_id_that_is_a_prefix_of_another_is_found(home: Path):
+def test_id_that_is_a_prefix_of_another_is_found(home: Path) -> None:
     short = rename_folder(new_run(), "20200101-000000-aa")
     rename_folder(new_run(), "20200101-000000-aabb")
     assert find_run(short.id) == short
 
 
-def test_pretrained_run_cannot_be_deleted(home: Path):
+def test_pretrained_run_cannot_be_deleted(home: Path) -> None:
     run = find_run("pretrained")
     assert run.read_history().status == "completed"
     assert run.list_snapshot_steps()
@@ -157,7 +157,7 @@ def test_pretrained_run_cannot_be_deleted(home: Path):
     assert run.folder.exists()
 
 
-def test_truncated_last_line_is_ignored(home: Path):
+def test_truncated_last_line_is_ignored(home: Path) -> None:
     run = new_run()
     lines = serialize_event(STARTED) + serialize_event(make_step(1)) + serialize_event(make_step(2))
     run.log_path.write_bytes(lines[:-9])
@@ -166,7 +166,7 @@ def test_truncated_last_line_is_ignored(home: Path):
     assert run.read_history().status == "interrupted"
 
 
-def test_garbage_between_lines_is_ignored(home: Path):
+def test_garbage_between_lines_is_ignored(home: Path) -> None:
     run = new_run()
     rubbish = [
         b"\n",
@@ -187,13 +187,13 @@ def test_garbage_between_lines_is_ignored(home: Path):
     assert list(run.read_events()) == [STARTED, make_step(1), make_step(2)]
 
 
-def test_fields_of_a_newer_version_do_not_hide_an_event(home: Path):
+def test_fields_of_a_newer_version_do_not_hide_an_event(home: Path) -> None:
     run = new_run()
     run.log_path.write_text(json.dumps({**make_step(4).model_dump(), "from_the_future": 1}) + "\n")
     assert list(run.read_events()) == [make_step(4)]
 
 
-def test_missing_log_is_read_as_empty(home: Path):
+def test_missing_log_is_read_as_empty(home: Path) -> None:
     run = new_run()
     run.log_path.unlink()
     assert list(run.read_events()) == []
@@ -211,7 +211,7 @@ BROKEN = {
 }
 
 
-def test_unreadable_folders_are_reported_beside_the_runs(home: Path):
+def test_unreadable_folders_are_reported_beside_the_runs(home: Path) -> None:
     run = new_run()
     for name, content in BROKEN.items():
         (home / "runs" / f"broken-{name}").mkdir()
@@ -228,7 +228,7 @@ def test_unreadable_folders_are_reported_beside_the_runs(home: Path):
     assert find_run("latest") == run
 
 
-def test_record_of_a_newer_version_raises_schema_error(home: Path):
+def test_record_of_a_newer_version_raises_schema_error(home: Path) -> None:
     run = new_run()
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps({**record, "schema": 2}))
@@ -236,7 +236,7 @@ def test_record_of_a_newer_version_raises_schema_error(home: Path):
         find_run(run.id)
 
 
-def test_checkpoint_round_trip(home: Path):
+def test_checkpoint_round_trip(home: Path) -> None:
     run = new_run()
     trainer = make_trainer(RICH, run.record.recipe)
     run.checkpoint_path.write_bytes(serialize_checkpoint(trainer.create_checkpoint() | {"log_bytes": 0}))
@@ -253,7 +253,7 @@ class Malicious:
         return os.mkdir, ("evil",)
 
 
-def test_unusable_checkpoints_are_rejected(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_unusable_checkpoints_are_rejected(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = new_run()
     with pytest.raises(StorageError, match="no checkpoint"):
@@ -272,14 +272,14 @@ def test_unusable_checkpoints_are_rejected(home: Path, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"schema": "two"}, {"schema": 1}], ids=str)
-def test_checkpoint_with_other_content_is_rejected(home: Path, content):
+def test_checkpoint_with_other_content_is_rejected(home: Path, content) -> None:
     run = new_run()
     run.checkpoint_path.write_bytes(serialize_checkpoint(content))
     with pytest.raises(PlaygroundError):
         make_trainer(RICH).restore(run.load_checkpoint())
 
 
-def test_unusable_snapshots_are_rejected(home: Path):
+def test_unusable_snapshots_are_rejected(home: Path) -> None:
     run = new_run()
     folder = run.folder / "snapshots"
     (folder / "5.safetensors").write_bytes(serialize_snapshot(make_trainer(PLAIN).get_weights()))
@@ -314,7 +314,7 @@ ENDINGS = {
         ("completed", False, False),
     ],
 )
-def test_run_can_resume_if_steps_are_left(home: Path, ending: str, without: bool, with_one: bool):
+def test_run_can_resume_if_steps_are_left(home: Path, ending: str, without: bool, with_one: bool) -> None:
     run = new_run()
     run.log_path.write_bytes(b"".join(serialize_event(event) for event in ENDINGS[ending]))
     assert run.can_resume() is without
@@ -328,7 +328,7 @@ def test_run_can_resume_if_steps_are_left(home: Path, ending: str, without: bool
     assert run.can_resume() is with_one
 
 
-def test_completed_run_can_resume_only_with_more_epochs(home: Path):
+def test_completed_run_can_resume_only_with_more_epochs(home: Path) -> None:
     run = new_run()
     run.log_path.write_bytes(b"".join(serialize_event(event) for event in ENDINGS["completed"]))
     assert not run.can_resume(epochs=3)
@@ -342,7 +342,7 @@ def fail_halfway(path: Path, error: BaseException) -> None:
         raise error
 
 
-def test_failed_write_leaves_the_old_file(tmp_path: Path):
+def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     for error in (OSError(28, "No space left on device"), KeyboardInterrupt()):
@@ -357,7 +357,7 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path):
     assert path.read_text() == "new"
 
 
-def test_read_only_data_folder_raises_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_read_only_data_folder_raises_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(blocked))
@@ -368,7 +368,7 @@ def test_read_only_data_folder_raises_storage_error(tmp_path: Path, monkeypatch:
     assert list_runs() == ([], [])
 
 
-def test_server_start_removes_stale_incomplete_runs(home: Path):
+def test_server_start_removes_stale_incomplete_runs(home: Path) -> None:
     run = new_run()
     for name, age_s in ((".old", 7200), (".young", 60)):
         folder = run.folder.parent / name

@@ -57,7 +57,7 @@ def train_to_end(run: Run, recipe: Recipe | None = None) -> dict[str, torch.Tens
     return run.load_snapshot(max(run.list_snapshot_steps()))
 
 
-def test_every_stored_run_opens(stored_home: Path):
+def test_every_stored_run_opens(stored_home: Path) -> None:
     runs, unreadable = list_runs()
     assert not unreadable
     assert {run.record.name for run in runs} == set(RUNS)
@@ -77,7 +77,7 @@ def test_every_stored_run_opens(stored_home: Path):
             assert {"metric_history", "last_diagnosis", "tested_at_step"} <= run.load_checkpoint().keys()
 
 
-def test_changes_and_diagnoses_of_stored_logs_are_read(stored_home: Path):
+def test_changes_and_diagnoses_of_stored_logs_are_read(stored_home: Path) -> None:
     history = find_named("Changed while it ran").read_history()
     assert history.hyperparameter_changes == [
         HyperparameterChanged(step=4, elapsed_s=0.4904, hyperparameter="lr", before=0.001, after=0.0005)
@@ -92,7 +92,7 @@ def test_changes_and_diagnoses_of_stored_logs_are_read(stored_home: Path):
     assert fork.changes == {"lr": (0.0005, 0.002)}
 
 
-def test_pretrained_log_is_read_completely():
+def test_pretrained_log_is_read_completely() -> None:
     run = load_pretrained_run()
     events = list(run.read_events())
     assert len(events) == len(run.log_path.read_bytes().splitlines())
@@ -101,7 +101,7 @@ def test_pretrained_log_is_read_completely():
     assert all(event.metrics for event in diagnoses)
 
 
-def test_stopped_stored_run_resumes_to_the_weights_of_the_undisturbed_run(stored_home: Path):
+def test_stopped_stored_run_resumes_to_the_weights_of_the_undisturbed_run(stored_home: Path) -> None:
     whole = find_named("Whole")
     stored = whole.load_snapshot(20)
     resumed = train_to_end(find_named("Stopped half way"))
@@ -115,7 +115,7 @@ def test_stopped_stored_run_resumes_to_the_weights_of_the_undisturbed_run(stored
         assert (resumed[name] - value).abs().mean() < 1e-3, name
 
 
-def test_stored_fork_continues_with_its_own_learning_rate(stored_home: Path):
+def test_stored_fork_continues_with_its_own_learning_rate(stored_home: Path) -> None:
     fork = find_named("Forked")
     parent = find_named("Changed while it ran")
     assert fork.load_checkpoint()["log_bytes"] == len(fork.log_path.read_bytes())
@@ -124,7 +124,7 @@ def test_stored_fork_continues_with_its_own_learning_rate(stored_home: Path):
     assert any(not torch.equal(weights[name], value) for name, value in parent.load_snapshot(20).items())
 
 
-def test_stored_checkpoint_can_be_forked(stored_home: Path):
+def test_stored_checkpoint_can_be_forked(stored_home: Path) -> None:
     parent = find_named("Changed while it ran")
     fork = fork_run(parent, 10, parent.record.recipe.replace(lr=0.004, epochs=2))
     assert fork.read_history().fork_event is not None
@@ -133,7 +133,7 @@ def test_stored_checkpoint_can_be_forked(stored_home: Path):
     assert fork.read_history().step == 40
 
 
-def test_stored_transfer_run_starts_from_its_parents_weights(stored_home: Path):
+def test_stored_transfer_run_starts_from_its_parents_weights(stored_home: Path) -> None:
     run, parent = find_named("Transferred"), find_named("Changed while it ran")
     assert run.initial_state_path.name == "material.safetensors"
     assert_same_weights(load_initial_state(run).weights, parent.load_snapshot(20))
@@ -141,7 +141,7 @@ def test_stored_transfer_run_starts_from_its_parents_weights(stored_home: Path):
     assert_same_weights(run.load_snapshot(0), parent.load_snapshot(20))
 
 
-def test_stored_run_is_a_parent_for_transfer(stored_home: Path):
+def test_stored_run_is_a_parent_for_transfer(stored_home: Path) -> None:
     parent = find_named("Whole")
     run = create_transfer_run(parent, parent.record.architecture, parent.record.recipe.replace(seed=7))
     assert run.initial_state_path.name == "initial_state.safetensors"
@@ -149,7 +149,7 @@ def test_stored_run_is_a_parent_for_transfer(stored_home: Path):
     assert_same_weights(load_initial_state(run).weights, parent.load_snapshot(20))
 
 
-def test_stored_run_is_replayed_with_its_change(stored_home: Path):
+def test_stored_run_is_replayed_with_its_change(stored_home: Path) -> None:
     replay = Replay(find_named("Changed while it ran"))
     changes = [event for event in replay.run() if event.kind == "hyperparameter_changed"]
     assert [(event.step, event.hyperparameter, event.after) for event in changes] == [(4, "lr", 0.0005)]
@@ -157,7 +157,7 @@ def test_stored_run_is_replayed_with_its_change(stored_home: Path):
     assert replay.snapshot_matches[0]
 
 
-def test_stored_dataset_is_loaded(stored_home: Path):
+def test_stored_dataset_is_loaded(stored_home: Path) -> None:
     dataset = find_dataset("own:shapes-e8693904")
     assert (dataset.title, dataset.class_names) == ("shapes", ("bar", "dot"))
     splits = load_splits("own:shapes-e8693904", 4)
@@ -166,13 +166,13 @@ def test_stored_dataset_is_loaded(stored_home: Path):
 
 
 @pytest.mark.parametrize("name", LINKS)
-def test_stored_link_decodes_to_its_architecture_and_recipe(name: str):
+def test_stored_link_decodes_to_its_architecture_and_recipe(name: str) -> None:
     expected = LINKS[name]
     architecture, recipe = decode_link(str(expected["link"]))
     assert architecture == Architecture.from_json(json.dumps(expected["architecture"]))
     assert recipe == Recipe.from_json(json.dumps(expected["recipe"]))
 
 
-def test_stored_run_is_found_by_its_id(stored_home: Path):
+def test_stored_run_is_found_by_its_id(stored_home: Path) -> None:
     run = find_named("Whole")
     assert find_run(run.id[:15]).record == run.record

@@ -103,7 +103,9 @@ SHORT = Recipe(limit=320, batch_size=64, validation_size=100, precision="float32
     ids=lambda value: getattr(value, "kind", value),
 )
 @pytest.mark.parametrize("name", FROZEN)
-def test_frozen_weights_and_statistics_stay_identical_and_all_others_change(name: str, optimizer: Any, precision: Any):
+def test_frozen_weights_and_statistics_stay_identical_and_all_others_change(
+    name: str, optimizer: Any, precision: Any
+) -> None:
     architecture, frozen = FROZEN[name]
     trainer = make_trainer(architecture, tiny_recipe(optimizer=optimizer, precision=precision, weight_decay=0.1))
     before = trainer.get_weights()
@@ -114,14 +116,14 @@ def test_frozen_weights_and_statistics_stay_identical_and_all_others_change(name
     }
 
 
-def test_frozen_layers_have_no_optimizer_state():
+def test_frozen_layers_have_no_optimizer_state() -> None:
     trainer = make_trainer(RICH.freeze_up_to(5), tiny_recipe(optimizer=Adam()))
     play(trainer)
     moments = trainer.create_checkpoint()["optimizer"]["state"]
     assert [state["exp_avg"].numel() for state in moments.values()] == [6 * 3 + 3]
 
 
-def test_network_without_trainable_layers_is_rejected_with_a_fix():
+def test_network_without_trainable_layers_is_rejected_with_a_fix() -> None:
     everything = PLAIN.freeze_up_to(4)
     checks = (
         lambda: make_trainer(everything),
@@ -134,7 +136,7 @@ def test_network_without_trainable_layers_is_rejected_with_a_fix():
         assert "trainable" in caught.value.fix
 
 
-def test_only_trainable_batch_norm_rejects_a_batch_size_of_one():
+def test_only_trainable_batch_norm_rejects_a_batch_size_of_one() -> None:
     recipe = tiny_recipe(batch_size=1, epochs=1)
     with pytest.raises(RecipeError, match="Batch norm"):
         make_trainer(RICH, recipe)
@@ -143,7 +145,7 @@ def test_only_trainable_batch_norm_rejects_a_batch_size_of_one():
     assert play(make_trainer(RICH.freeze_up_to(3), recipe, splits=tiny_splits(8)))[-1].kind == "run_ended"
 
 
-def test_health_probes_skip_frozen_layers():
+def test_health_probes_skip_frozen_layers() -> None:
     def list_probed_layers(architecture: Architecture) -> tuple[list[str], list[str]]:
         model = make_trainer(architecture, tiny_recipe(device="cpu")).model
         learner = Learner(model, tiny_recipe(), tiny_images(48), CPU)
@@ -196,7 +198,7 @@ def train_with_torch(model: nn.Sequential, images: LabeledImages, optimizer: tor
 )
 def test_transferred_lr_scale_equals_torch_parameter_groups(
     optimizer: Any, make_torch_optimizer: Any, transferred: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     # In float32 the summation order decides the sign of gradients near zero, which Adam scales up like all others.
     monkeypatch.setattr("playground.engine.training.learner.scale_pixels", as_doubles)
     images = tiny_images(48)
@@ -215,7 +217,7 @@ def test_transferred_lr_scale_equals_torch_parameter_groups(
         torch.testing.assert_close(model.state_dict()[name], value, rtol=0, atol=1e-9)
 
 
-def test_lr_scale_of_zero_keeps_transferred_weights_and_trains_new_ones():
+def test_lr_scale_of_zero_keeps_transferred_weights_and_trains_new_ones() -> None:
     recipe = tiny_recipe(transferred_lr_scale=0.0, weight_decay=0.1, optimizer=AdamW())
     trainer = make_trainer(PLAIN, recipe, transferred_names={"0.weight", "0.bias"})
     before = trainer.get_weights()
@@ -224,7 +226,7 @@ def test_lr_scale_of_zero_keeps_transferred_weights_and_trains_new_ones():
     assert {key for key in before if torch.equal(before[key], after[key])} == {"0.weight", "0.bias"}
 
 
-def test_lr_scale_of_one_equals_training_without_transfer():
+def test_lr_scale_of_one_equals_training_without_transfer() -> None:
     weights = []
     for names in ((), ("0.weight", "0.bias")):
         trainer = make_trainer(PLAIN, tiny_recipe(optimizer=Adam()), transferred_names=names)
@@ -252,7 +254,7 @@ def make_initialized_trainer(architecture: Architecture, recipe: Recipe, initial
     [*((optimizer, 1) for optimizer in OPTIMIZERS), (Adam(), -1), (Adam(), 3)],
     ids=lambda value: getattr(value, "kind", str(value)),
 )
-def test_resume_of_a_transfer_run_gives_identical_weights(optimizer: Any, frozen_up_to: int):
+def test_resume_of_a_transfer_run_gives_identical_weights(optimizer: Any, frozen_up_to: int) -> None:
     architecture = RICH.freeze_up_to(frozen_up_to)
     weights = make_trainer(RICH, tiny_recipe(seed=5)).get_weights()
     initial_state = InitialState({name: value for name, value in weights.items() if name[0] in "013"})
@@ -271,7 +273,7 @@ def test_resume_of_a_transfer_run_gives_identical_weights(optimizer: Any, frozen
     assert_same_weights(trainer.get_weights(), whole.get_weights())
 
 
-def test_weights_that_are_not_transferred_are_initialized_from_the_seed():
+def test_weights_that_are_not_transferred_are_initialized_from_the_seed() -> None:
     drawn, other = (make_trainer(PLAIN, tiny_recipe(seed=seed)).get_weights() for seed in (1, 2))
     found = make_initialized_trainer(
         PLAIN, tiny_recipe(seed=1), InitialState({"0.weight": other["0.weight"]})
@@ -280,7 +282,7 @@ def test_weights_that_are_not_transferred_are_initialized_from_the_seed():
 
 
 @pytest.mark.parametrize(("name", "shape"), [("0.weight", (4, 1, 5, 5)), ("0.scale", (4,)), ("99.weight", (1,))])
-def test_weights_with_another_name_or_shape_are_rejected(name: str, shape: tuple[int, ...]):
+def test_weights_with_another_name_or_shape_are_rejected(name: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(StorageError, match="do not fit") as caught:
         make_initialized_trainer(PLAIN, tiny_recipe(), InitialState({name: torch.zeros(shape)}))
     assert name in caught.value.expected
@@ -338,25 +340,25 @@ HEAD = {"8.weight", "8.bias", "10.weight", "10.bias"}
 BODY = {name for name in build_model(DEEP).state_dict() if name not in HEAD}
 
 
-def test_same_network_with_same_classes_transfers_all_weights(home: Path):
+def test_same_network_with_same_classes_transfers_all_weights(home: Path) -> None:
     assert match_layers(DEEP, DEEP) == (BODY | HEAD, (0, 1, 4, 7, 8))
     assert match_layers(DEEP, DEEP.freeze_up_to(4)) == (BODY | HEAD, (0, 1, 4, 7, 8))
 
 
-def test_output_layer_is_not_transferred_to_other_classes(home: Path):
+def test_output_layer_is_not_transferred_to_other_classes(home: Path) -> None:
     with_head = HEAD - {"10.weight", "10.bias"}
     assert match_layers(DEEP, DEEP.with_new_head(4)) == (BODY | with_head, (0, 1, 4, 7))
     assert match_layers(DEEP, DEEP, "fashion-mnist") == (BODY | with_head, (0, 1, 4, 7))
     assert match_layers(DEEP, DEEP, "mnist+pen")[1] == (0, 1, 4, 7, 8)
 
 
-def test_dropout_does_not_affect_transferable_weights(home: Path):
+def test_dropout_does_not_affect_transferable_weights(home: Path) -> None:
     without = DEEP.with_dropout_rates((0.9, 0.1)).replace_layer(5)
     names = {"7.weight", "7.bias", "9.weight", "9.bias"}
     assert match_layers(DEEP, without) == (BODY | names, (0, 1, 4, 6, 7))
 
 
-def test_layers_are_transferred_up_to_the_first_difference(home: Path):
+def test_layers_are_transferred_up_to_the_first_difference(home: Path) -> None:
     first = {"0.weight", "0.bias"}
     assert match_layers(DEEP, DEEP.toggle_layer(1)) == (first, (0,))
     assert match_layers(DEEP, DEEP.replace_layer(1, BatchNorm(eps=1e-3))) == (first, (0,))
@@ -365,12 +367,12 @@ def test_layers_are_transferred_up_to_the_first_difference(home: Path):
     assert match_layers(DEEP, DEEP.replace_layer(7, Linear(out_features=7)))[1] == (0, 1, 4)
 
 
-def test_other_image_sizes_transfer_size_independent_layers(home: Path):
+def test_other_image_sizes_transfer_size_independent_layers(home: Path) -> None:
     assert match_layers(DEEP, DEEP.adapt_to_images((1, 20, 16), 10)) == (BODY, (0, 1, 4))
     assert match_layers(DEEP, DEEP.adapt_to_images((3, 12, 12), 10)) == (set(), ())
 
 
-def test_transferred_values_are_those_of_the_parent_under_new_names(home: Path):
+def test_transferred_values_are_those_of_the_parent_under_new_names(home: Path) -> None:
     run = create_parent(DEEP)
     new = DEEP.insert_layer(0, Dropout(p=0.2))
     weights, _ = find_transferable_weights(run, 4, new, "mnist")
@@ -388,7 +390,7 @@ def _split(name: str) -> tuple[str, str]:
 # Runs
 
 
-def test_transfer_run_starts_from_its_parents_weights_and_records_it(parent: Run):
+def test_transfer_run_starts_from_its_parents_weights_and_records_it(parent: Run) -> None:
     new = TINY.freeze_up_to(0)
     run = create_transfer_run(parent, new, SHORT.replace(seed=3), owner="ann")
     assert (run.record.name, run.record.owner) == ("Parent, transferred", "ann")
@@ -403,7 +405,7 @@ def test_transfer_run_starts_from_its_parents_weights_and_records_it(parent: Run
     assert_same_weights(load_initial_state(early).weights, parent.load_snapshot(1))
 
 
-def test_replay_and_forks_of_a_transferred_run_are_exact(parent: Run):
+def test_replay_and_forks_of_a_transferred_run_are_exact(parent: Run) -> None:
     new = TINY.freeze_up_to(0).replace_layer(4)
     run = trained(create_transfer_run(parent, new, SHORT.replace(transferred_lr_scale=0.3)))
     replay = Replay(run)
@@ -425,13 +427,13 @@ def test_replay_and_forks_of_a_transferred_run_are_exact(parent: Run):
     )
 
 
-def test_parent_without_weights_is_rejected(home: Path):
+def test_parent_without_weights_is_rejected(home: Path) -> None:
     with pytest.raises(StorageError, match="no weights") as caught:
         create_transfer_run(create_run(TINY, SHORT), TINY, SHORT)
     assert caught.value.fix
 
 
-def test_transfer_without_matching_layers_names_both_first_layers(parent: Run):
+def test_transfer_without_matching_layers_names_both_first_layers(parent: Run) -> None:
     other = get_architecture_preset("guide").architecture
     with pytest.raises(ArchitectureError, match="Nothing of run") as caught:
         create_transfer_run(parent, other, SHORT)
@@ -439,14 +441,14 @@ def test_transfer_without_matching_layers_names_both_first_layers(parent: Run):
     assert "32 · 3×3 · ReLU on 1×28×28" in caught.value.what
 
 
-def test_frozen_layer_without_transferred_weights_is_rejected(parent: Run):
+def test_frozen_layer_without_transferred_weights_is_rejected(parent: Run) -> None:
     wider = TINY.replace_layer(2, TINY.layers[2].replace(out_channels=13, trainable=False))
     with pytest.raises(ArchitectureError, match=r"Layer 3 .* is frozen"):
         create_transfer_run(parent, wider, SHORT)
     assert len(list(parent.folder.parent.iterdir())) == 1
 
 
-def test_lr_scale_of_zero_for_all_trainable_layers_is_rejected(parent: Run):
+def test_lr_scale_of_zero_for_all_trainable_layers_is_rejected(parent: Run) -> None:
     zero_scale = SHORT.replace(transferred_lr_scale=0.0)
     with pytest.raises(ArchitectureError, match="nothing would learn"):
         create_transfer_run(parent, TINY, zero_scale)
@@ -465,7 +467,7 @@ def test_lr_scale_of_zero_for_all_trainable_layers_is_rejected(parent: Run):
         assert torch.equal(value, start[name]) == (name in transferred), name
 
 
-def test_output_for_classes_of_an_unknown_dataset_is_not_transferred(home: Path):
+def test_output_for_classes_of_an_unknown_dataset_is_not_transferred(home: Path) -> None:
     net = Architecture(layers=(Flatten(), Output()), classes=2)
     run = create_run(net, SHORT.replace(dataset="own:never-was-here"))
     labels = torch.tensor([0, 1] * 20)
@@ -477,7 +479,7 @@ def test_output_for_classes_of_an_unknown_dataset_is_not_transferred(home: Path)
     assert find_transferable_weights(run, 4, net, name) == ({}, ())
 
 
-def test_frozen_layer_in_a_block_without_transferred_weights_is_rejected(parent: Run):
+def test_frozen_layer_in_a_block_without_transferred_weights_is_rejected(parent: Run) -> None:
     block = Residual(layers=(Conv2d(out_channels=4, padding="same", trainable=False),))
     with pytest.raises(ArchitectureError, match="is frozen"):
         create_transfer_run(parent, TINY.insert_layer(2, block), SHORT)
@@ -495,7 +497,7 @@ def create_parity_dataset(home: Path) -> str:
     return save_custom_dataset("Parity", own)
 
 
-def test_transfer_improves_accuracy_on_new_classes_with_few_images(home: Path):
+def test_transfer_improves_accuracy_on_new_classes_with_few_images(home: Path) -> None:
     before = trained(create_run(TINY, SHORT.replace(limit=6400, lr=5e-3)))
     recipe = SHORT.replace(
         dataset=create_parity_dataset(home), limit=40, validation_size=50, batch_size=10, epochs=10, lr=2e-3
@@ -507,7 +509,7 @@ def test_transfer_improves_accuracy_on_new_classes_with_few_images(home: Path):
     assert list((home / "runs").iterdir()) == [before.folder]
 
 
-def test_transfer_comparison_reports_why_training_fails(parent: Run):
+def test_transfer_comparison_reports_why_training_fails(parent: Run) -> None:
     with pytest.raises(TrainingError, match="loss") as caught:
         compare_transfer(parent, TINY, SHORT.replace(lr=1000.0, optimizer=Sgd().model_dump()))
     assert isinstance(caught.value, PlaygroundError)

@@ -144,17 +144,17 @@ def assert_close_state(eager: Learner, replayed: Learner) -> None:
 
 @pytest.mark.parametrize("architecture", [PLAIN, RICH], ids=["plain", "rich"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_updates_as_in_eager_steps(name: str, architecture: Architecture):
+def test_every_optimizer_updates_as_in_eager_steps(name: str, architecture: Architecture) -> None:
     recipe = tiny_recipe(optimizer=OPTIMIZERS[name], schedule=OneCycle(), weight_decay=0.01, label_smoothing=0.1)
     assert_alike(*create_learner_pair(architecture, recipe))
 
 
 @pytest.mark.parametrize("architecture", [FROZEN, SINGLE_LOGIT], ids=["frozen layers", "single logit"])
-def test_other_networks_train_as_in_eager_steps(architecture: Architecture):
+def test_other_networks_train_as_in_eager_steps(architecture: Architecture) -> None:
     assert_alike(*create_learner_pair(architecture, tiny_recipe(), tiny_images(50, classes=architecture.classes)))
 
 
-def test_bfloat16_is_rounded_as_in_eager_steps():
+def test_bfloat16_is_rounded_as_in_eager_steps() -> None:
     learners = []
     for kind in (Learner, CapturedLearner):
         model = build_model(PLAIN, seed=1).to(memory_format=torch.channels_last)
@@ -166,7 +166,7 @@ def test_bfloat16_is_rounded_as_in_eager_steps():
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
-def test_dropout_masks_are_those_of_eager_steps():
+def test_dropout_masks_are_those_of_eager_steps() -> None:
     architecture = net(Flatten(), Dropout(p=0.5), Linear(out_features=8), Dropout(p=0.25), Output())
     eager, replayed = create_learner_pair(architecture, tiny_recipe())
     seen: list[list[Tensor]] = [[], []]
@@ -181,7 +181,7 @@ def test_dropout_masks_are_those_of_eager_steps():
     assert not torch.equal(seen[1][0], seen[1][2])
 
 
-def test_transferred_weights_use_the_scaled_learning_rate():
+def test_transferred_weights_use_the_scaled_learning_rate() -> None:
     recipe = tiny_recipe(transferred_lr_scale=0.1, schedule=Cosine())
     assert_alike(*create_learner_pair(PLAIN, recipe, None, "0.weight", "0.bias"))
     _, scaled = create_learner_pair(PLAIN, recipe.replace(transferred_lr_scale=0.0), None, "0.weight", "0.bias")
@@ -192,7 +192,7 @@ def test_transferred_weights_use_the_scaled_learning_rate():
 
 
 @pytest.mark.parametrize("count", [48, 49, 50, 63])
-def test_smaller_last_batch_has_a_separate_graph(count: int):
+def test_smaller_last_batch_has_a_separate_graph(count: int) -> None:
     eager, replayed = create_learner_pair(RICH, tiny_recipe(epochs=3), tiny_images(count))
     assert_alike(eager, replayed, steps=2 * eager.steps_per_epoch + 1)
     rest = count % 16
@@ -200,7 +200,7 @@ def test_smaller_last_batch_has_a_separate_graph(count: int):
 
 
 @pytest.mark.parametrize("augmentation", [*((item,) for item in EVERY_AUGMENTATION), EVERY_AUGMENTATION], ids=str)
-def test_augmented_images_are_those_of_eager_steps(augmentation: Any):
+def test_augmented_images_are_those_of_eager_steps(augmentation: Any) -> None:
     eager, replayed = create_learner_pair(PLAIN, tiny_recipe(augmentation=augmentation))
     seen: list[list[Tensor]] = [[], []]
     for one, batches in zip((eager, replayed), seen, strict=True):
@@ -228,7 +228,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_hyperparameter_change_takes_effect_as_in_eager_steps(name: str):
+def test_hyperparameter_change_takes_effect_as_in_eager_steps(name: str) -> None:
     eager, replayed = create_learner_pair(RICH, tiny_recipe(schedule=Cosine(), epochs=3))
     assert_alike(eager, replayed, steps=2)
     replays = dict(replayed._captured_steps)
@@ -240,7 +240,7 @@ def test_hyperparameter_change_takes_effect_as_in_eager_steps(name: str):
 
 
 @pytest.mark.parametrize("kind", [Sgd, RmsProp])
-def test_momentum_is_switched_on_and_off_as_in_eager_steps(kind: Any):
+def test_momentum_is_switched_on_and_off_as_in_eager_steps(kind: Any) -> None:
     eager, replayed = create_learner_pair(PLAIN, tiny_recipe(optimizer=kind(momentum=0.0), epochs=9))
     for momentum in (0.0, 0.9, 0.0, 0.5):
         for one in (eager, replayed):
@@ -248,7 +248,7 @@ def test_momentum_is_switched_on_and_off_as_in_eager_steps(kind: Any):
         assert_alike(eager, replayed, steps=3)
 
 
-def test_changed_dropout_rates_are_captured_again():
+def test_changed_dropout_rates_are_captured_again() -> None:
     eager, replayed = create_learner_pair(RICH, tiny_recipe())
     for one in (eager, replayed):
         one.train_batch()
@@ -256,7 +256,7 @@ def test_changed_dropout_rates_are_captured_again():
     assert_alike(eager, replayed, steps=4)
 
 
-def test_metrics_can_be_read_after_hyperparameter_changes():
+def test_metrics_can_be_read_after_hyperparameter_changes() -> None:
     eager, replayed = create_learner_pair(PLAIN, tiny_recipe(label_smoothing=0.2, epochs=9))
     batches: list[list[BatchResult]] = [[], []]
     for one, actual in zip((eager, replayed), batches, strict=True):
@@ -269,14 +269,14 @@ def test_metrics_can_be_read_after_hyperparameter_changes():
     assert [correct_count for _, correct_count in actual] == [correct_count for _, correct_count in expected]
 
 
-def test_metrics_stay_correct_beyond_the_metrics_capacity(monkeypatch: pytest.MonkeyPatch):
+def test_metrics_stay_correct_beyond_the_metrics_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("playground.engine.training.captured_step._METRICS_CAPACITY", 3)
     eager, replayed = create_learner_pair(PLAIN, tiny_recipe(epochs=9))
     assert_alike(eager, replayed, steps=14)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop with momentum", "adagrad"])
-def test_warm_up_and_capture_do_not_change_the_state(optimizer: str):
+def test_warm_up_and_capture_do_not_change_the_state(optimizer: str) -> None:
     recipe = tiny_recipe(optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION)
     torch.manual_seed(3)
     expected_draw = torch.rand(3)
@@ -303,7 +303,7 @@ def test_warm_up_and_capture_do_not_change_the_state(optimizer: str):
 
 @pytest.mark.parametrize("kinds", [(Learner, CapturedLearner), (CapturedLearner, Learner)], ids=["to", "from"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_state_dict_is_interchangeable_with_eager_steps(name: str, kinds: tuple[type[Learner], type[Learner]]):
+def test_state_dict_is_interchangeable_with_eager_steps(name: str, kinds: tuple[type[Learner], type[Learner]]) -> None:
     """A run that was trained on a CPU may be resumed on a GPU."""
     recipe = tiny_recipe(optimizer=OPTIMIZERS[name], epochs=4)
     first = create_learner(kinds[0], RICH, recipe, tiny_images(50))
@@ -317,7 +317,7 @@ def test_state_dict_is_interchangeable_with_eager_steps(name: str, kinds: tuple[
     torch.testing.assert_close(dict(second.model.state_dict()), dict(first.model.state_dict()), **CLOSE)
 
 
-def test_load_state_dict_without_optimizer_resets_moments():
+def test_load_state_dict_without_optimizer_resets_moments() -> None:
     replayed = create_learner(CapturedLearner, PLAIN, tiny_recipe(), tiny_images(50))
     for _ in range(4):
         replayed.train_batch()
@@ -340,7 +340,9 @@ def resume(architecture: Architecture, recipe: Recipe, checkpoint: dict[str, Any
 
 @pytest.mark.parametrize("architecture", [PLAIN, RICH], ids=["plain", "rich"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_resume_at_any_step_gives_identical_weights(captured_steps: None, optimizer: str, architecture: Architecture):
+def test_resume_at_any_step_gives_identical_weights(
+    captured_steps: None, optimizer: str, architecture: Architecture
+) -> None:
     recipe = tiny_recipe(
         optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION, schedule=OneCycle(), label_smoothing=0.1
     )
@@ -355,7 +357,7 @@ def test_resume_at_any_step_gives_identical_weights(captured_steps: None, optimi
         assert_same_weights(trainer.get_weights(), whole.get_weights())
 
 
-def test_resume_after_hyperparameter_change_gives_identical_weights(captured_steps: None):
+def test_resume_after_hyperparameter_change_gives_identical_weights(captured_steps: None) -> None:
     changes = {"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
     script = {3: [UpdateHyperparameters(hyperparameters=changes | {"dropout": [0.0, 0.5], "batch_size": 9})]}
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
@@ -368,14 +370,14 @@ def test_resume_after_hyperparameter_change_gives_identical_weights(captured_ste
     assert_same_weights(trainer.get_weights(), whole.get_weights())
 
 
-def test_snapshots_between_batches_do_not_change_the_weights(captured_steps: None):
+def test_snapshots_between_batches_do_not_change_the_weights(captured_steps: None) -> None:
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     whole, watched = (make_trainer(RICH, recipe) for _ in range(2))
     assert figures(play(whole)) == figures(play(watched, Script({step: [SaveSnapshot()] for step in range(12)})))
     assert_same_weights(whole.get_weights(), watched.get_weights())
 
 
-def test_captured_run_yields_the_events_of_an_eager_run(monkeypatch: pytest.MonkeyPatch):
+def test_captured_run_yields_the_events_of_an_eager_run(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = play(make_trainer(RICH, tiny_recipe(epochs=1)))
     monkeypatch.setattr(SELECT_LEARNER_CLASS, lambda _: CapturedLearner)
     actual = play(make_trainer(RICH, tiny_recipe(epochs=1)))
@@ -387,7 +389,7 @@ def test_captured_run_yields_the_events_of_an_eager_run(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("architecture", [PLAIN, RICH], ids=["plain", "rich"])
-def test_captured_evaluation_and_probes_equal_the_eager_ones(captured_steps: None, architecture: Architecture):
+def test_captured_evaluation_and_probes_equal_the_eager_ones(captured_steps: None, architecture: Architecture) -> None:
     trainer = make_trainer(architecture, tiny_recipe(epochs=1), splits=tiny_splits(96, 2050, 30))
     play(trainer)
     vitals, data = trainer._evaluator.health_probes, trainer._evaluator.validation
@@ -411,14 +413,14 @@ def test_captured_evaluation_and_probes_equal_the_eager_ones(captured_steps: Non
     }
 
 
-def test_run_started_event_has_the_reason_for_eager_steps(captured_steps: None):
+def test_run_started_event_has_the_reason_for_eager_steps(captured_steps: None) -> None:
     first = play(make_trainer())[0]
     assert first.eager_reason == "Captured steps need CUDA."
     assert "eager_reason" in first.model_dump()
     assert parse_event(first.model_dump_json()) == first
 
 
-def test_run_started_event_on_the_cpu_has_no_eager_reason():
+def test_run_started_event_on_the_cpu_has_no_eager_reason() -> None:
     first = play(make_trainer())[0]
     assert "eager_reason" not in first.model_dump()
     assert parse_event(first.model_dump_json()) == first
@@ -427,7 +429,7 @@ def test_run_started_event_on_the_cpu_has_no_eager_reason():
 # CUDA graph helpers
 
 
-def test_fork_generator_restores_the_generator_state():
+def test_fork_generator_restores_the_generator_state() -> None:
     generator = get_default_generator(torch.device("cpu"))
     torch.manual_seed(1)
     expected = torch.rand(2)
@@ -439,7 +441,7 @@ def test_fork_generator_restores_the_generator_state():
         assert torch.equal(torch.rand(2), first)
 
 
-def test_warm_up_restores_mutated_tensors_even_if_the_function_fails():
+def test_warm_up_restores_mutated_tensors_even_if_the_function_fails() -> None:
     counter, calls = torch.zeros(1), []
 
     def count() -> None:

@@ -72,7 +72,7 @@ def assert_captured(trainer: Trainer) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_preset_is_captured_and_resumes_with_identical_weights(name: str):
+def test_preset_is_captured_and_resumes_with_identical_weights(name: str) -> None:
     """MNIST-sized batches, at which cuDNN chooses between algorithms, with augmentation and a smaller last batch."""
     architecture = get_architecture_preset(name).architecture
     recipe = cuda_recipe(batch_size=128, lr=2e-3, augmentation=AUGMENTATION, label_smoothing=0.1)
@@ -89,7 +89,7 @@ def test_preset_is_captured_and_resumes_with_identical_weights(name: str):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("optimizer", [Sgd(), Sgd(momentum=0.0), Adam(), AdamW(), RmsProp(momentum=0.5), Adagrad()])
-def test_every_optimizer_resumes_with_identical_weights(optimizer: Any, precision: str):
+def test_every_optimizer_resumes_with_identical_weights(optimizer: Any, precision: str) -> None:
     recipe = cuda_recipe(optimizer=optimizer, precision=precision, augmentation=AUGMENTATION, weight_decay=0.01)
     whole = make_trainer(RICH, recipe, splits=tiny_splits(50))
     expected = figures(play(whole))
@@ -105,7 +105,7 @@ def test_every_optimizer_resumes_with_identical_weights(optimizer: Any, precisio
 @pytest.mark.parametrize("augmentation", [(), *((item,) for item in EVERY_AUGMENTATION), EVERY_AUGMENTATION], ids=str)
 def test_replayed_steps_equal_the_same_steps_run_eagerly(
     augmentation: tuple[Augmentation, ...], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     recipe = cuda_recipe(augmentation=augmentation)
     whole = make_trainer(RICH, recipe, splits=tiny_splits(50))
     expected = figures(play(whole))
@@ -123,7 +123,7 @@ def test_replayed_steps_equal_the_same_steps_run_eagerly(
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_replayed_steps_match_steps_on_the_cpu(optimizer: str):
+def test_replayed_steps_match_steps_on_the_cpu(optimizer: str) -> None:
     """In float32 without augmentation, only the order of summation differs between the devices."""
     recipe = tiny_recipe(optimizer=OPTIMIZERS[optimizer], weight_decay=0.01, schedule=OneCycle(), epochs=1)
     losses = []
@@ -133,7 +133,7 @@ def test_replayed_steps_match_steps_on_the_cpu(optimizer: str):
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
 
 
-def test_resume_after_hyperparameter_change_gives_identical_weights():
+def test_resume_after_hyperparameter_change_gives_identical_weights() -> None:
     changes = {
         "lr": 0.02,
         "optimizer": {"kind": "sgd", "momentum": 0.3},
@@ -154,7 +154,7 @@ def test_resume_after_hyperparameter_change_gives_identical_weights():
     assert_same_weights(second.get_weights(), whole.get_weights())
 
 
-def test_two_forks_of_a_checkpoint_end_with_identical_weights():
+def test_two_forks_of_a_checkpoint_end_with_identical_weights() -> None:
     parent = make_trainer(RICH, cuda_recipe(), splits=tiny_splits(50))
     play(parent, Script({4: [Stop()]}))
     checkpoint = through_bytes(parent.create_checkpoint())
@@ -167,7 +167,7 @@ def test_two_forks_of_a_checkpoint_end_with_identical_weights():
     assert_same_weights(*ends)
 
 
-def test_captured_evaluation_equals_the_eager_one(monkeypatch: pytest.MonkeyPatch):
+def test_captured_evaluation_equals_the_eager_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     trainer = make_trainer(RICH, cuda_recipe(epochs=1), splits=tiny_splits(96, 2050, 30))
     play(trainer)
@@ -184,7 +184,7 @@ def test_captured_evaluation_equals_the_eager_one(monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_training_keeps_the_state_of_the_default_generator():
+def test_training_keeps_the_state_of_the_default_generator() -> None:
     torch.cuda.manual_seed(11)
     expected = torch.rand(4, device="cuda")
     torch.cuda.manual_seed(11)
@@ -201,7 +201,7 @@ def compute_run_digest() -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_another_process_trains_identical_weights():
+def test_another_process_trains_identical_weights() -> None:
     script = f"from {__name__} import compute_run_digest; print(compute_run_digest())"
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=200)
     assert other.stdout.split()[-1] == compute_run_digest()

@@ -10,12 +10,12 @@ from playground.engine.training.cost_model import convert_to_reference_speed, es
 GUIDE = get_architecture_preset("guide").architecture
 
 
-def test_no_estimate_without_a_measured_speed():
+def test_no_estimate_without_a_measured_speed() -> None:
     assert estimate_seconds_per_epoch(summarize(GUIDE), Recipe(), 60_000, None) is None
 
 
 @pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
-def test_measured_speed_reproduces_the_time_of_its_network(name: str):
+def test_measured_speed_reproduces_the_time_of_its_network(name: str) -> None:
     summary = summarize(get_architecture_preset(name).architecture)
     for batch_size in (1, 32, 128, 4096):
         recipe = Recipe(batch_size=batch_size, validation_size=10)
@@ -26,7 +26,7 @@ def test_measured_speed_reproduces_the_time_of_its_network(name: str):
         assert 4.0 < longer < 6.0
 
 
-def test_small_batches_take_longer():
+def test_small_batches_take_longer() -> None:
     times = [
         estimate_seconds_per_epoch(summarize(GUIDE), Recipe(batch_size=size), 1000, 1000.0) for size in (512, 64, 8, 1)
     ]
@@ -34,7 +34,7 @@ def test_small_batches_take_longer():
     assert times[-1] > 3 * times[0]
 
 
-def test_more_frozen_layers_take_less_time():
+def test_more_frozen_layers_take_less_time() -> None:
     times = [
         estimate_seconds_per_epoch(summarize(GUIDE.freeze_up_to(index)), Recipe(), 1000, 1000.0)
         for index in (-1, 0, 2, 4)

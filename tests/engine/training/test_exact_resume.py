@@ -112,7 +112,7 @@ def killed(architecture: Architecture, recipe: Recipe, step: int) -> Result:
 @pytest.mark.parametrize("augmented", [False, True], ids=["", "augmented"])
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_resume_after_stop_at_any_step_gives_identical_weights(optimizer: str, name: str, augmented: bool):
+def test_resume_after_stop_at_any_step_gives_identical_weights(optimizer: str, name: str, augmented: bool) -> None:
     recipe = tiny_recipe(
         optimizer=OPTIMIZERS[optimizer], augmentation=AUGMENTATION if augmented else (), schedule=OneCycle(), seed=7
     )
@@ -123,12 +123,12 @@ def test_resume_after_stop_at_any_step_gives_identical_weights(optimizer: str, n
 
 
 @pytest.mark.parametrize("step", range(TOTAL))
-def test_resume_after_stop_at_every_step(step: int):
+def test_resume_after_stop_at_every_step(step: int) -> None:
     recipe = tiny_recipe(schedule=Cosine(), augmentation=AUGMENTATION)
     cut(RICH, recipe, step).assert_equals(undisturbed(RICH, recipe))
 
 
-def test_resume_after_two_stops_at_one_step_and_after_each_batch():
+def test_resume_after_two_stops_at_one_step_and_after_each_batch() -> None:
     recipe = tiny_recipe(optimizer=AdamW(), weight_decay=0.01)
     whole = undisturbed(RICH, recipe)
     cut(RICH, recipe, PER_EPOCH, PER_EPOCH).assert_equals(whole)
@@ -137,12 +137,12 @@ def test_resume_after_two_stops_at_one_step_and_after_each_batch():
 
 @pytest.mark.parametrize("step", [4, PER_EPOCH, PER_EPOCH + 1, TOTAL])
 @pytest.mark.parametrize("name", NETS)
-def test_resume_after_kill_gives_identical_weights(name: str, step: int):
+def test_resume_after_kill_gives_identical_weights(name: str, step: int) -> None:
     recipe = tiny_recipe(augmentation=AUGMENTATION, optimizer=RmsProp(momentum=0.5))
     killed(NETS[name], recipe, step).assert_equals(undisturbed(NETS[name], recipe))
 
 
-def test_resume_after_kill_between_the_last_batch_and_the_end():
+def test_resume_after_kill_between_the_last_batch_and_the_end() -> None:
     recipe = tiny_recipe()
     trainer = make_trainer(RICH, recipe)
     stream = []
@@ -157,14 +157,14 @@ def test_resume_after_kill_between_the_last_batch_and_the_end():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
-def test_resume_in_every_precision_gives_identical_weights(precision: str):
+def test_resume_in_every_precision_gives_identical_weights(precision: str) -> None:
     recipe = tiny_recipe(precision=precision, augmentation=AUGMENTATION, seed=3)
     whole = undisturbed(RICH, recipe)
     cut(RICH, recipe, 4, 9).assert_equals(whole)
     killed(RICH, recipe, 8).assert_equals(whole)
 
 
-def test_changed_hyperparameter_survives_a_resume():
+def test_changed_hyperparameter_survives_a_resume() -> None:
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
     knobs = UpdateHyperparameters(
         hyperparameters={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
@@ -178,7 +178,7 @@ def test_changed_hyperparameter_survives_a_resume():
     Result(second, first + play(second)).assert_equals(whole)
 
 
-def test_diagnosis_is_reported_once_across_resumes():
+def test_diagnosis_is_reported_once_across_resumes() -> None:
     recipe = tiny_recipe(lr=0.02, epochs=3)
     trainer = make_trainer(PLAIN, recipe)
     expected = [(event.step, event.message) for event in play(trainer) if event.kind == "diagnosed"]
@@ -189,7 +189,7 @@ def test_diagnosis_is_reported_once_across_resumes():
     assert [(event.step, event.message) for event in stream if event.kind == "diagnosed"] == expected
 
 
-def test_pauses_steps_and_snapshots_do_not_change_the_weights():
+def test_pauses_steps_and_snapshots_do_not_change_the_weights() -> None:
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     script = Script(
         {0: [Pause()], 4: [SaveSnapshot()], 5: [Pause()], 10: [SaveSnapshot()]},
@@ -208,7 +208,7 @@ def test_pauses_steps_and_snapshots_do_not_change_the_weights():
     assert not script.then
 
 
-def test_reading_weights_between_events_does_not_change_the_run():
+def test_reading_weights_between_events_does_not_change_the_run() -> None:
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     trainer = make_trainer(RICH, recipe)
     stream = []
@@ -225,7 +225,7 @@ def test_reading_weights_between_events_does_not_change_the_run():
     Result(trainer, stream).assert_equals(undisturbed(RICH, recipe))
 
 
-def test_training_keeps_the_random_state_of_the_process():
+def test_training_keeps_the_random_state_of_the_process() -> None:
     torch.manual_seed(11)
     expected = torch.rand(4)
     torch.manual_seed(11)
@@ -233,7 +233,7 @@ def test_training_keeps_the_random_state_of_the_process():
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_report_interval_does_not_change_the_weights():
+def test_report_interval_does_not_change_the_weights() -> None:
     recipe = tiny_recipe()
     trainer = make_trainer(
         RICH, recipe, evaluation_schedule=EvaluationSchedule(max_evaluations_per_epoch=1, report_interval_s=1e9)
@@ -243,7 +243,7 @@ def test_report_interval_does_not_change_the_weights():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_resume_with_several_threads_gives_identical_weights(precision: str):
+def test_resume_with_several_threads_gives_identical_weights(precision: str) -> None:
     """The network is large enough for several threads."""
     images = tiny_splits(256, size=28, classes=4)
     architecture = net(
@@ -364,7 +364,7 @@ def killed_and_resumed(architecture: Architecture, recipe: Recipe, turns: dict[i
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_hyperparameter_changes_and_stops_at_random_steps_give_identical_runs(name: str, schedule: Any):
+def test_hyperparameter_changes_and_stops_at_random_steps_give_identical_runs(name: str, schedule: Any) -> None:
     """Runs paused, stopped or killed at random steps equal the uninterrupted run."""
     for case in range(CASES):
         chance = random.Random(f"{name}/{schedule.kind}/{case}")

@@ -83,7 +83,7 @@ def train_epoch(learner: Watched, sizes: list[int]) -> tuple[list[BatchResult], 
 
 @given(data=st.data(), count=st.integers(10, 70))
 @settings(max_examples=80)
-def test_every_image_is_trained_once_per_epoch_for_any_batch_sizes(data: st.DataObject, count: int):
+def test_every_image_is_trained_once_per_epoch_for_any_batch_sizes(data: st.DataObject, count: int) -> None:
     sizes = st.lists(st.integers(1, count), min_size=1, max_size=12)
     learner = Watched(count, tiny_recipe(epochs=100, seed=data.draw(st.integers(0, 99))))
     done = 0
@@ -106,7 +106,7 @@ def test_every_image_is_trained_once_per_epoch_for_any_batch_sizes(data: st.Data
 
 @given(data=st.data(), count=st.integers(10, 60))
 @settings(max_examples=30)
-def test_order_depends_on_seed_and_epoch_but_not_on_batch_sizes(data: st.DataObject, count: int):
+def test_order_depends_on_seed_and_epoch_but_not_on_batch_sizes(data: st.DataObject, count: int) -> None:
     one_by_one, other = (Watched(count, tiny_recipe(epochs=100, seed=3, batch_size=1)) for _ in range(2))
     orders = []
     for _ in range(2):
@@ -120,7 +120,7 @@ def test_order_depends_on_seed_and_epoch_but_not_on_batch_sizes(data: st.DataObj
 
 @pytest.mark.parametrize("count", [48, 49, 50, 63, 64])
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 16, 48])
-def test_steps_per_epoch_equals_the_number_of_batches(count: int, batch_size: int):
+def test_steps_per_epoch_equals_the_number_of_batches(count: int, batch_size: int) -> None:
     learner = Watched(count, tiny_recipe(batch_size=batch_size))
     expected = learner.steps_per_epoch
     batches, _ = train_epoch(learner, [batch_size])
@@ -128,14 +128,14 @@ def test_steps_per_epoch_equals_the_number_of_batches(count: int, batch_size: in
     assert sum(batch.size for batch in batches) == count - (count % batch_size == 1 and batch_size > 1)
 
 
-def test_last_batch_of_one_image_is_left_out_unless_the_batch_size_is_one():
+def test_last_batch_of_one_image_is_left_out_unless_the_batch_size_is_one() -> None:
     assert [len(train_epoch(Watched(33, tiny_recipe()), [size])[0]) for size in (16, 32, 11, 1)] == [2, 1, 3, 33]
     learner = Watched(33, tiny_recipe())
     train_epoch(learner, [1] * 31 + [16])
     assert len(learner.seen[-1]) == 2, "the last two of them come together"
 
 
-def test_batch_norm_never_gets_a_batch_of_one_image():
+def test_batch_norm_never_gets_a_batch_of_one_image() -> None:
     """At any position that batches of two or more can reach, at least two images are left."""
     architecture = net(Conv2d(out_channels=2, kernel_size=8), BatchNorm(), Flatten(), Output())
     for sizes in ([16, 15, 2], [3], [7, 6, 5, 4, 3, 2], [46, 2], [45, 16], [2] * 22 + [48]):
@@ -164,7 +164,7 @@ SCHEDULES: dict[str, tuple[Schedule, Any]] = {
 
 @pytest.mark.parametrize(("count", "batch_size"), [(48, 16), (50, 16), (49, 16), (12, 1), (30, 7), (31, 30)])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_learning_rate_of_every_batch_equals_pytorch(name: str, count: int, batch_size: int):
+def test_learning_rate_of_every_batch_equals_pytorch(name: str, count: int, batch_size: int) -> None:
     schedule, of_torch = SCHEDULES[name]
     learner = Watched(count, tiny_recipe(schedule=schedule, lr=0.1, batch_size=batch_size, epochs=5))
     per_epoch, actual = learner.steps_per_epoch, []
@@ -193,7 +193,7 @@ BY_HAND: dict[str, tuple[Schedule, Callable[[int], float]]] = {
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_learning_rate_depends_on_the_images_trained_not_on_the_batch_size(name: str):
+def test_learning_rate_depends_on_the_images_trained_not_on_the_batch_size(name: str) -> None:
     schedule, by_hand = BY_HAND[name]
     learner = Watched(96, tiny_recipe(schedule=schedule, lr=0.1, epochs=3))
     for images in range(0, 3 * 96, 2):
@@ -209,7 +209,7 @@ def test_learning_rate_depends_on_the_images_trained_not_on_the_batch_size(name:
 @settings(max_examples=150)
 def test_batch_size_change_shifts_the_schedule_by_less_than_a_batch(
     images: int, sizes: tuple[int, int], schedule: Schedule
-):
+) -> None:
     """Batches that do not fill the epoch, and the peak of a cycle, lie on whole steps: hence not exactly."""
     learner = Watched(96, tiny_recipe(schedule=schedule, lr=0.1, epochs=3))
     before, after = sizes
@@ -220,7 +220,7 @@ def test_batch_size_change_shifts_the_schedule_by_less_than_a_batch(
     assert lowest - 1e-3 <= actual <= max(around) + 1e-3
 
 
-def test_learning_rate_continues_after_batch_size_changes():
+def test_learning_rate_continues_after_batch_size_changes() -> None:
     recipe = tiny_recipe(schedule=Cosine(), lr=0.1, epochs=2)
     script = Script(
         {
@@ -241,7 +241,7 @@ def test_learning_rate_continues_after_batch_size_changes():
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5])
-def test_run_trains_the_changed_number_of_epochs(epochs: int):
+def test_run_trains_the_changed_number_of_epochs(epochs: int) -> None:
     script = Script({7: [UpdateHyperparameters(hyperparameters={"epochs": epochs})]})
     stream = play(make_trainer(recipe=tiny_recipe(epochs=3)), script)
     assert stream[-1] == events.RunEnded(step=stream[-1].step, elapsed_s=stream[-1].elapsed_s, status="completed")
@@ -249,7 +249,7 @@ def test_run_trains_the_changed_number_of_epochs(epochs: int):
     assert [event.epoch for event in stream if event.kind == "epoch_done"] == list(range(1, epochs + 1))
 
 
-def test_evaluation_and_checkpoint_positions_do_not_depend_on_the_batch_size():
+def test_evaluation_and_checkpoint_positions_do_not_depend_on_the_batch_size() -> None:
     script = Script({6: [UpdateHyperparameters(hyperparameters={"batch_size": 3})]})
     stream = play(make_trainer(), script)
     measured = [event.step for event in stream if event.kind == "evaluated" and event.split == "validation"]
@@ -264,7 +264,7 @@ def rates_of(model: nn.Sequential) -> list[float]:
 
 @given(architecture=strategies.architectures(), data=st.data())
 @settings(max_examples=40)
-def test_dropout_rates_reach_their_modules_in_order(architecture: Any, data: st.DataObject):
+def test_dropout_rates_reach_their_modules_in_order(architecture: Any, data: st.DataObject) -> None:
     model = build_model(architecture)
     assert rates_of(model) == list(architecture.dropout_rates)
     images = tiny_images(4)
@@ -276,7 +276,7 @@ def test_dropout_rates_reach_their_modules_in_order(architecture: Any, data: st.
     assert rates_of(model) == list(rates)
 
 
-def test_dropout_change_is_reported_and_takes_effect():
+def test_dropout_change_is_reported_and_takes_effect() -> None:
     stream = play(make_trainer(RICH), Script({5: [UpdateHyperparameters(hyperparameters={"dropout": [0.0, 0.9]})]}))
     (changed,) = [event for event in stream if event.kind == "hyperparameter_changed"]
     assert (changed.hyperparameter, changed.before, changed.after) == ("dropout", [0.1, 0.3], [0.0, 0.9])
@@ -294,7 +294,7 @@ def test_dropout_change_is_reported_and_takes_effect():
     ],
     ids=lambda item: item.kind,
 )
-def test_optimizer_fields_change_between_batches_and_moments_are_kept(optimizer: Any, changed: Any):
+def test_optimizer_fields_change_between_batches_and_moments_are_kept(optimizer: Any, changed: Any) -> None:
     learner = Watched(48, tiny_recipe(optimizer=optimizer))
     for _ in range(3):
         learner.train_batch()
@@ -310,7 +310,7 @@ def test_optimizer_fields_change_between_batches_and_moments_are_kept(optimizer:
     learner.train_batch()
 
 
-def test_state_without_optimizer_resets_the_moments():
+def test_state_without_optimizer_resets_the_moments() -> None:
     learner = Watched(48, tiny_recipe())
     for _ in range(4):
         learner.train_batch()
@@ -322,7 +322,7 @@ def test_state_without_optimizer_resets_the_moments():
     assert not fresh.state_dict()["optimizer"]["state"]
 
 
-def test_image_is_augmented_differently_in_every_epoch():
+def test_image_is_augmented_differently_in_every_epoch() -> None:
     learner = Watched(16, tiny_recipe(epochs=3, augmentation=(Noise(std=0.5),)))
     seen: list[torch.Tensor] = []
     learner.model[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, :, 1].clone()))
@@ -333,7 +333,7 @@ def test_image_is_augmented_differently_in_every_epoch():
     assert len({images.numpy().tobytes() for images in seen}) == 3
 
 
-def test_network_without_dropout_draws_no_random_numbers():
+def test_network_without_dropout_draws_no_random_numbers() -> None:
     learner = Learner(build_model(net(GlobalAvgPool(), Output())), tiny_recipe(), tiny_images(48), CPU)
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -342,7 +342,7 @@ def test_network_without_dropout_draws_no_random_numbers():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_dropout_rates_in_residual_blocks_are_set():
+def test_dropout_rates_in_residual_blocks_are_set() -> None:
     block = Residual(layers=(Conv2d(out_channels=1, padding="same"), Dropout(p=0.4), Dropout(p=0.2, enabled=False)))
     architecture = net(Dropout(p=0.1), block, Flatten(), Dropout(p=0.3), Output())
     assert rates_of(build_model(architecture)) == [0.1, 0.4, 0.3]

@@ -32,18 +32,18 @@ def rates_of_torch(make: type[LRScheduler], total: int, lr: float, every: int = 
     return actual
 
 
-def test_constant_schedule():
+def test_constant_schedule() -> None:
     assert rates(Recipe(lr=0.25, epochs=2), 3) == [0.25] * 6
 
 
-def test_step_decay_by_hand_and_as_torch():
+def test_step_decay_by_hand_and_as_torch() -> None:
     recipe = Recipe(lr=1.0, epochs=5, schedule=StepDecay(step_size=2, gamma=0.5))
     by_hand = [1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
     assert rates(recipe, 3) == by_hand
     assert rates_of_torch(StepLR, 15, 1.0, every=3, step_size=2, gamma=0.5) == pytest.approx(by_hand)
 
 
-def test_cosine_by_hand_and_as_torch():
+def test_cosine_by_hand_and_as_torch() -> None:
     recipe = Recipe(lr=2.0, epochs=2, schedule=Cosine())
     actual = rates(recipe, 3)
     assert actual[0] == 2.0
@@ -53,7 +53,7 @@ def test_cosine_by_hand_and_as_torch():
     assert actual == pytest.approx(rates_of_torch(CosineAnnealingLR, 6, 2.0, T_max=6))
 
 
-def test_one_cycle_by_hand():
+def test_one_cycle_by_hand() -> None:
     recipe = Recipe(lr=1.0, epochs=1, schedule=OneCycle(pct_start=0.5, div_factor=10))
     actual = rates(recipe, 10)
     assert actual[0] == pytest.approx(0.1)
@@ -66,7 +66,7 @@ def test_one_cycle_by_hand():
 @pytest.mark.parametrize("total", [10, 33, 100, 860])
 @pytest.mark.parametrize("pct_start", [0.2, 0.3, 0.45, 0.9])
 @pytest.mark.parametrize("div_factor", [1.0, 25.0])
-def test_one_cycle_as_torch(total: int, pct_start: float, div_factor: float):
+def test_one_cycle_as_torch(total: int, pct_start: float, div_factor: float) -> None:
     recipe = Recipe(lr=0.005, epochs=1, schedule=OneCycle(pct_start=pct_start, div_factor=div_factor))
     options = {"max_lr": 0.005, "total_steps": total, "pct_start": pct_start, "div_factor": div_factor}
     expected = rates_of_torch(OneCycleLR, total, 0.005, cycle_momentum=False, **options)
@@ -75,7 +75,7 @@ def test_one_cycle_as_torch(total: int, pct_start: float, div_factor: float):
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4])
 @pytest.mark.parametrize("schedule", [StepDecay(), Cosine(), OneCycle(), OneCycle(pct_start=0.95)], ids=str)
-def test_shortest_runs_have_positive_learning_rates(total: int, schedule):
+def test_shortest_runs_have_positive_learning_rates(total: int, schedule) -> None:
     actual = rates(Recipe(lr=0.1, schedule=schedule), total)
     assert all(0 < rate <= 0.1 for rate in actual)
 
@@ -97,7 +97,7 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize(("optimizer", "torch_optimizer"), OPTIMIZERS, ids=lambda value: getattr(value, "kind", ""))
-def test_optimizers_update_as_torch_does(optimizer, torch_optimizer):
+def test_optimizers_update_as_torch_does(optimizer, torch_optimizer) -> None:
     ours, theirs = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
     theirs.load_state_dict(ours.state_dict())
     recipe = Recipe(optimizer=optimizer, lr=0.1, weight_decay=0.01)
@@ -113,7 +113,7 @@ def test_optimizers_update_as_torch_does(optimizer, torch_optimizer):
 
 
 @pytest.mark.parametrize("nesterov", [True, False])
-def test_nesterov_without_momentum_is_plain_sgd(nesterov: bool):
+def test_nesterov_without_momentum_is_plain_sgd(nesterov: bool) -> None:
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=Sgd(momentum=0.5, nesterov=True)))
     update_optimizer(optimizer, Recipe(optimizer=Sgd(momentum=0.0, nesterov=nesterov)))
@@ -126,7 +126,7 @@ def test_nesterov_without_momentum_is_plain_sgd(nesterov: bool):
 
 
 @pytest.mark.parametrize("kind", [Sgd, RmsProp], ids=["sgd", "rmsprop"])
-def test_momentum_can_be_enabled_in_mid_run(kind):
+def test_momentum_can_be_enabled_in_mid_run(kind) -> None:
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=kind(momentum=0.0)))
     for value in (0.0, 0.9, 0.9, 0.0, 0.9):
@@ -137,7 +137,7 @@ def test_momentum_can_be_enabled_in_mid_run(kind):
     assert torch.isfinite(model.weight).all()
 
 
-def test_adagrad_has_state_for_every_group_from_the_start():
+def test_adagrad_has_state_for_every_group_from_the_start() -> None:
     """PyTorch 2.11 makes it in the constructor only, so groups that are added later fail with KeyError 'sum'."""
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer([[model.weight], [model.bias]], Recipe(optimizer=Adagrad()))

@@ -46,7 +46,7 @@ def check_steps(trainer: Trainer) -> None:
 
 
 @pytest.mark.parametrize("preset", GREY, ids=lambda preset: preset.name)
-def test_preset_trains_on_mnist(preset: ArchitecturePreset):
+def test_preset_trains_on_mnist(preset: ArchitecturePreset) -> None:
     recipe = few_steps(preset)
     assert recipe.dataset == "mnist"
     check_steps(Trainer(preset.architecture, recipe))
@@ -67,14 +67,14 @@ def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("preset", COLOUR, ids=lambda preset: preset.name)
-def test_preset_for_color_images_trains_on_cifar10(preset: ArchitecturePreset, cifar10: None):
+def test_preset_for_color_images_trains_on_cifar10(preset: ArchitecturePreset, cifar10: None) -> None:
     recipe = few_steps(preset)
     assert recipe.dataset == "cifar10"
     check_steps(Trainer(preset.architecture, recipe))
 
 
 @pytest.mark.parametrize("preset", COLOUR, ids=lambda preset: preset.name)
-def test_preset_for_color_images_trains_on_synthetic_images(preset: ArchitecturePreset):
+def test_preset_for_color_images_trains_on_synthetic_images(preset: ArchitecturePreset) -> None:
     source = torch.Generator().manual_seed(0)
 
     def made_up(count: int) -> LabeledImages:

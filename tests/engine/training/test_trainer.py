@@ -53,7 +53,7 @@ def structure(stream: list[events.Event]) -> list[str]:
     return lines
 
 
-def test_event_stream_equals_the_golden_file():
+def test_event_stream_equals_the_golden_file() -> None:
     script = Script(
         {
             3: [SaveSnapshot()],
@@ -69,7 +69,7 @@ def test_event_stream_equals_the_golden_file():
     assert actual == GOLDEN.read_text()
 
 
-def test_stream_begins_ends_and_is_ordered():
+def test_stream_begins_ends_and_is_ordered() -> None:
     stream = play(make_trainer())
     assert kinds(stream)[:2] == [("run_started", 0), ("snapshot_saved", 0)]
     assert kinds(stream)[-3:] == [("evaluated", 12), ("checkpoint_saved", 12), ("run_ended", 12)]
@@ -83,7 +83,7 @@ def test_stream_begins_ends_and_is_ordered():
     assert any(event.kind == "diagnosed" for event in stream)
 
 
-def test_delayed_reports_contain_every_batch():
+def test_delayed_reports_contain_every_batch() -> None:
     rare = EvaluationSchedule(
         max_evaluations_per_epoch=1, validation_subset_size=20, checkpoints_per_epoch=1, report_interval_s=1e9
     )
@@ -95,14 +95,14 @@ def test_delayed_reports_contain_every_batch():
     ]
 
 
-def test_last_batch_may_be_smaller_but_not_a_single_image():
+def test_last_batch_may_be_smaller_but_not_a_single_image() -> None:
     assert make_trainer(splits=tiny_splits(50)).steps_per_epoch == 4
     assert make_trainer(splits=tiny_splits(49)).steps_per_epoch == 3
     done = [event for event in play(make_trainer(splits=tiny_splits(50))) if event.kind == "step_done"]
     assert done[3].accuracy in (0.0, 0.5, 1.0)
 
 
-def test_epoch_metrics_are_means_over_images():
+def test_epoch_metrics_are_means_over_images() -> None:
     stream = play(make_trainer(splits=tiny_splits(50), recipe=tiny_recipe(epochs=1)))
     done = [event for event in stream if event.kind == "step_done"]
     epoch = next(event for event in stream if event.kind == "epoch_done")
@@ -113,20 +113,20 @@ def test_epoch_metrics_are_means_over_images():
     assert epoch.train_accuracy == pytest.approx(right)
 
 
-def test_same_seed_same_stream_and_weights():
+def test_same_seed_same_stream_and_weights() -> None:
     recipe = tiny_recipe(seed=5)
     first, second = make_trainer(RICH, recipe), make_trainer(RICH, recipe)
     assert play(first) == play(second)
     assert_same_weights(first.get_weights(), second.get_weights())
 
 
-def test_other_seed_other_weights_and_order():
+def test_other_seed_other_weights_and_order() -> None:
     first, second = (make_trainer(RICH, tiny_recipe(seed=seed)) for seed in (1, 2))
     assert not torch.equal(first.get_weights()["0.weight"], second.get_weights()["0.weight"])
     assert figures(play(first)) != figures(play(second))
 
 
-def test_pause_and_resume_at_the_batch():
+def test_pause_and_resume_at_the_batch() -> None:
     script = Script({4: [Pause()]}, then=[Resume()])
     actual = kinds(play(make_trainer(), script), "evaluated", "diagnosed", "epoch_done")
     at = actual.index(("paused", 4))
@@ -136,7 +136,7 @@ def test_pause_and_resume_at_the_batch():
 
 
 @pytest.mark.parametrize("batches", [1, 3])
-def test_train_steps_command_trains_its_batches_and_pauses(batches: int):
+def test_train_steps_command_trains_its_batches_and_pauses(batches: int) -> None:
     script = Script({2: [Pause()]}, then=[TrainSteps(batches=batches), TrainSteps(batches=1), Stop()])
     stream = play(make_trainer(), script)
     assert [event.step for event in stream if event.kind == "paused"] == [2, 2 + batches, 3 + batches]
@@ -144,7 +144,7 @@ def test_train_steps_command_trains_its_batches_and_pauses(batches: int):
     assert stream[-1].status == "stopped"
 
 
-def test_train_steps_beyond_the_end_completes_the_run():
+def test_train_steps_beyond_the_end_completes_the_run() -> None:
     stream = play(make_trainer(), Script({10: [Pause()]}, then=[TrainSteps(batches=50)]))
     assert kinds(stream)[-1] == ("run_ended", 12)
     assert stream[-1].status == "completed"
@@ -160,13 +160,13 @@ def test_train_steps_beyond_the_end_completes_the_run():
     ],
     ids=["pause-stop", "pause-resume", "pause-step-stop", "stop-pause"],
 )
-def test_several_commands_at_once(commands: list[events.Command], paused: list[int], last_step: int):
+def test_several_commands_at_once(commands: list[events.Command], paused: list[int], last_step: int) -> None:
     stream = play(make_trainer(), Script({4: commands}))
     assert [event.step for event in stream if event.kind == "paused"] == paused
     assert kinds(stream)[-1] == ("run_ended", last_step)
 
 
-def test_pause_and_step_before_the_first_batch():
+def test_pause_and_step_before_the_first_batch() -> None:
     stream = play(make_trainer(), Script({0: [Pause(), TrainSteps(batches=3)]}, then=[Stop()]))
     assert [event.step for event in stream if event.kind == "paused"] == [0, 3]
     assert kinds(stream)[-1] == ("run_ended", 3)
@@ -174,13 +174,13 @@ def test_pause_and_step_before_the_first_batch():
 
 @pytest.mark.parametrize("status", ["stopped", "interrupted"])
 @pytest.mark.parametrize("step", [0, 1, 6, 11])
-def test_stop_saves_and_ends_there(status: str, step: int):
+def test_stop_saves_and_ends_there(status: str, step: int) -> None:
     stream = play(make_trainer(), Script({step: [Stop(status=status)]}))
     assert kinds(stream)[-3:] == [("snapshot_saved", step), ("checkpoint_saved", step), ("run_ended", step)]
     assert stream[-1].status == status
 
 
-def test_elapsed_time_excludes_pauses():
+def test_elapsed_time_excludes_pauses() -> None:
     clock = FakeClock()
     trainer = make_trainer(clock=clock)
 
@@ -194,7 +194,7 @@ def test_elapsed_time_excludes_pauses():
     assert [event.step for event in stream if event.kind == "snapshot_saved"].count(5) == 2
 
 
-def test_hyperparameter_changes_take_effect():
+def test_hyperparameter_changes_take_effect() -> None:
     knobs = {"lr": 0.5, "optimizer": {"kind": "sgd", "momentum": 0.1}, "label_smoothing": 0.1, "weight_decay": 0.01}
     trainer = make_trainer(recipe=tiny_recipe(optimizer=Sgd()))
     stream = play(trainer, Script({5: [UpdateHyperparameters(hyperparameters=knobs)]}))
@@ -231,7 +231,7 @@ def test_hyperparameter_changes_take_effect():
     ],
     ids=str,
 )
-def test_invalid_hyperparameter_change_is_rejected_with_an_event(knobs: dict[str, object], has_reason: bool):
+def test_invalid_hyperparameter_change_is_rejected_with_an_event(knobs: dict[str, object], has_reason: bool) -> None:
     recipe = tiny_recipe(optimizer=Sgd())
     stream = play(make_trainer(recipe=recipe), Script({5: [UpdateHyperparameters(hyperparameters=knobs)]}))
     assert not [event for event in stream if event.kind == "hyperparameter_changed"]
@@ -244,7 +244,7 @@ def test_invalid_hyperparameter_change_is_rejected_with_an_event(knobs: dict[str
 
 
 @pytest.mark.parametrize(("architecture", "lr"), [(RICH, 100), (PLAIN, 1000)], ids=["100", "1000"])
-def test_too_high_learning_rate_fails_with_an_explanation(architecture, lr: int):
+def test_too_high_learning_rate_fails_with_an_explanation(architecture, lr: int) -> None:
     stream = play(make_trainer(architecture, tiny_recipe(lr=lr, optimizer=Sgd())))
     failure = stream[-1]
     assert isinstance(failure, events.RunFailed)
@@ -255,7 +255,7 @@ def test_too_high_learning_rate_fails_with_an_explanation(architecture, lr: int)
     assert all(event.loss < 1e4 for event in stream if event.kind == "step_done")
 
 
-def test_nan_weights_fail_with_an_explanation():
+def test_nan_weights_fail_with_an_explanation() -> None:
     trainer = make_trainer()
     stream = []
     for event in trainer.run():
@@ -268,13 +268,13 @@ def test_nan_weights_fail_with_an_explanation():
     assert [event.step for event in stream if event.kind == "step_done"][-1] == 5
 
 
-def test_divergence_in_the_last_batch_fails_the_run():
+def test_divergence_in_the_last_batch_fails_the_run() -> None:
     stream = play(make_trainer(recipe=tiny_recipe(lr=1000, optimizer=Sgd(), epochs=1), splits=tiny_splits(16)))
     assert kinds(stream, "snapshot_saved")[1] == ("step_done", 1)
     assert isinstance(stream[-1], events.RunFailed), stream[-3:]
 
 
-def test_invalid_training_config_raises_before_the_first_event():
+def test_invalid_training_config_raises_before_the_first_event() -> None:
     with pytest.raises(RecipeError, match="batch of 200"):
         Trainer(PLAIN, tiny_recipe(batch_size=200, limit=100))
     with pytest.raises(RecipeError, match="Channels, height and width"):
@@ -301,7 +301,7 @@ def test_invalid_training_config_raises_before_the_first_event():
     ],
     ids=["maps", "single-pixel", "inside-residual"],
 )
-def test_batch_norm_with_batch_size_one_raises(architecture):
+def test_batch_norm_with_batch_size_one_raises(architecture) -> None:
     with pytest.raises(RecipeError, match="Batch norm"):
         make_trainer(architecture, tiny_recipe(batch_size=1))
 
@@ -314,7 +314,7 @@ SCHEDULES = (Constant(), StepDecay(step_size=4), Cosine(), OneCycle())
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_and_schedule_learns(name: str, schedule):
+def test_every_optimizer_and_schedule_learns(name: str, schedule) -> None:
     optimizer, lr = OPTIMIZERS[name]
     recipe = tiny_recipe(optimizer=optimizer, schedule=schedule, lr=lr, epochs=8, precision="auto")
     rare = EvaluationSchedule(max_evaluations_per_epoch=1, report_interval_s=1e9)

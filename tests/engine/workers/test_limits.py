@@ -60,7 +60,7 @@ def create_stopped_run(owner: str | None = None, architecture: Any = TINY, recip
 # Environment variables
 
 
-def test_limits_without_environment_variables_are_the_defaults(monkeypatch: pytest.MonkeyPatch):
+def test_limits_without_environment_variables_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ServerLimits.model_fields:
         monkeypatch.delenv(f"CNN_PLAYGROUND_{name.upper()}", raising=False)
     monkeypatch.setenv("CNN_PLAYGROUND_COLOR", "red")
@@ -82,7 +82,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", ServerLimits.model_fields)
-def test_every_limit_is_read_from_its_environment_variable(name: str, monkeypatch: pytest.MonkeyPatch):
+def test_every_limit_is_read_from_its_environment_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, value = GOOD[name]
     monkeypatch.setenv(f"CNN_PLAYGROUND_{name.upper()}", text)
     assert ServerLimits.from_environment() == ServerLimits(**{name: value})
@@ -91,7 +91,7 @@ def test_every_limit_is_read_from_its_environment_variable(name: str, monkeypatc
 
 @pytest.mark.parametrize("text", ["", "many", "-1", "nan", "1;2", "0x10"])
 @pytest.mark.parametrize("name", ServerLimits.model_fields)
-def test_invalid_limit_is_rejected_with_its_variable(name: str, text: str, monkeypatch: pytest.MonkeyPatch):
+def test_invalid_limit_is_rejected_with_its_variable(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"CNN_PLAYGROUND_{name.upper()}", text)
     with pytest.raises(ConfigurationError, match="limit of this server") as caught:
         ServerLimits.from_environment()
@@ -103,13 +103,13 @@ def test_invalid_limit_is_rejected_with_its_variable(name: str, text: str, monke
     ("name", "text"),
     [("max_running", "65"), ("max_running", "0"), ("max_epochs", "1.5"), ("max_memory_mb", "99"), ("max_run_s", "0")],
 )
-def test_limit_out_of_range_is_rejected(name: str, text: str, monkeypatch: pytest.MonkeyPatch):
+def test_limit_out_of_range_is_rejected(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"CNN_PLAYGROUND_{name.upper()}", text)
     with pytest.raises(ConfigurationError):
         ServerLimits.from_environment()
 
 
-def test_error_names_only_the_invalid_variables(monkeypatch: pytest.MonkeyPatch):
+def test_error_names_only_the_invalid_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CNN_PLAYGROUND_MAX_EPOCHS", "7")
     monkeypatch.setenv("CNN_PLAYGROUND_MAX_QUEUE", "long")
     monkeypatch.setenv("CNN_PLAYGROUND_MAX_RUN_S", "-5")
@@ -120,7 +120,7 @@ def test_error_names_only_the_invalid_variables(monkeypatch: pytest.MonkeyPatch)
     assert "CNN_PLAYGROUND_MAX_EPOCHS" not in caught.value.fix
 
 
-def test_model_limits_include_the_machine():
+def test_model_limits_include_the_machine() -> None:
     recipe = Recipe(batch_size=7)
     limits = ServerLimits(max_memory_mb=10**9, max_parameters=10**12).compute_model_limits(recipe)
     machine = compute_machine_limits(recipe)
@@ -141,7 +141,7 @@ def assert_rejected(request: Any, kind: type[Exception], match: str) -> None:
     assert len(list_runs()[0]) == known
 
 
-def test_network_with_too_many_parameters_is_rejected(home: Path):
+def test_network_with_too_many_parameters_is_rejected(home: Path) -> None:
     scheduler = IdleScheduler(max_parameters=4000)
     run = scheduler.submit(TINY, SHORT)
     assert_rejected(lambda: scheduler.submit(GUIDE, SHORT), ArchitectureError, "93,322 parameters")
@@ -150,7 +150,7 @@ def test_network_with_too_many_parameters_is_rejected(home: Path):
     assert [active.id for active in scheduler.list_active_runs()] == [run.id]
 
 
-def test_too_many_epochs_are_rejected_by_every_request(home: Path):
+def test_too_many_epochs_are_rejected_by_every_request(home: Path) -> None:
     scheduler = IdleScheduler(max_epochs=3)
     long = SHORT.replace(epochs=4)
     assert_rejected(lambda: scheduler.submit(TINY, long), RecipeError, "4 epochs are more than this server allows")
@@ -169,21 +169,21 @@ def test_too_many_epochs_are_rejected_by_every_request(home: Path):
     assert len(scheduler.list_active_runs()) == 3
 
 
-def test_run_with_more_epochs_than_allowed_cannot_resume(home: Path):
+def test_run_with_more_epochs_than_allowed_cannot_resume(home: Path) -> None:
     stopped = create_stopped_run(recipe=SHORT.replace(epochs=9))
     assert_rejected(lambda: IdleScheduler(max_epochs=3).resume(stopped.id), RecipeError, "9 epochs")
     scheduler = IdleScheduler(max_epochs=3)
     assert scheduler.resume(stopped.id, hyperparameters={"epochs": 3}).id == stopped.id
 
 
-def test_run_with_more_parameters_than_allowed_cannot_resume(home: Path):
+def test_run_with_more_parameters_than_allowed_cannot_resume(home: Path) -> None:
     stopped = create_stopped_run(architecture=get_architecture_preset("lenet5").architecture)
     assert_rejected(
         lambda: IdleScheduler(max_parameters=4000).resume(stopped.id), ArchitectureError, "61,706 parameters"
     )
 
 
-def test_epochs_changed_during_training_count_on_resume(home: Path):
+def test_epochs_changed_during_training_count_on_resume(home: Path) -> None:
     run = create_run(TINY, SHORT)
     trainer = Trainer(TINY, SHORT)
     script = Script({1: [UpdateHyperparameters(hyperparameters={"epochs": 50}), Stop()]})
@@ -194,7 +194,7 @@ def test_epochs_changed_during_training_count_on_resume(home: Path):
     assert_rejected(lambda: IdleScheduler(max_epochs=3).resume(run.id), RecipeError, "50 epochs")
 
 
-def test_too_much_memory_is_rejected_by_every_request(home: Path):
+def test_too_much_memory_is_rejected_by_every_request(home: Path) -> None:
     scheduler = IdleScheduler(max_memory_mb=100)
     small = Recipe(batch_size=64, limit=9000, validation_size=20)
     large = small.replace(batch_size=8192)
@@ -212,7 +212,7 @@ def test_too_much_memory_is_rejected_by_every_request(home: Path):
     assert scheduler.get_queued_commands(run.id) == (UpdateHyperparameters(hyperparameters={"batch_size": 128}),)
 
 
-def test_batch_size_above_the_dataset_size_is_rejected_by_every_request(home: Path):
+def test_batch_size_above_the_dataset_size_is_rejected_by_every_request(home: Path) -> None:
     scheduler = IdleScheduler()
     run, stopped = scheduler.submit(TINY, SHORT), create_stopped_run()
     assert_rejected(
@@ -226,7 +226,7 @@ def test_batch_size_above_the_dataset_size_is_rejected_by_every_request(home: Pa
     assert_rejected(lambda: scheduler.fork(stopped.id, 2, SHORT.replace(batch_size=65)), RecipeError, "batch of 65")
 
 
-def test_batch_size_of_one_with_batch_norm_is_rejected(home: Path):
+def test_batch_size_of_one_with_batch_norm_is_rejected(home: Path) -> None:
     scheduler = IdleScheduler()
     normalized = get_architecture_preset("normalized").architecture
     run = scheduler.submit(normalized, SHORT)
@@ -248,7 +248,7 @@ def test_batch_size_of_one_with_batch_norm_is_rejected(home: Path):
     ],
     ids=str,
 )
-def test_invalid_hyperparameter_changes_are_rejected(home: Path, changes: dict[str, Any], message: str):
+def test_invalid_hyperparameter_changes_are_rejected(home: Path, changes: dict[str, Any], message: str) -> None:
     scheduler = IdleScheduler()
     run, stopped = scheduler.submit(TINY, SHORT), create_stopped_run()
     assert_rejected(
@@ -257,7 +257,7 @@ def test_invalid_hyperparameter_changes_are_rejected(home: Path, changes: dict[s
     assert_rejected(lambda: scheduler.resume(stopped.id, hyperparameters=changes), RecipeError, message)
 
 
-def test_full_queue_rejects_more_runs(home: Path):
+def test_full_queue_rejects_more_runs(home: Path) -> None:
     scheduler = IdleScheduler(max_queue=2)
     stopped = create_stopped_run()
     first, _ = scheduler.submit(TINY, SHORT, owner="a"), scheduler.submit(TINY, SHORT, owner="b")
@@ -269,7 +269,7 @@ def test_full_queue_rejects_more_runs(home: Path):
     assert len(scheduler.list_active_runs()) == 2
 
 
-def test_queue_is_limited_per_person(home: Path):
+def test_queue_is_limited_per_person(home: Path) -> None:
     scheduler = IdleScheduler(max_queue_per_person=2)
     stopped = create_stopped_run("a")
     run, _ = scheduler.submit(TINY, SHORT, owner="a"), scheduler.submit(TINY, SHORT, owner="a")
@@ -285,7 +285,7 @@ def test_queue_is_limited_per_person(home: Path):
     assert_rejected(lambda: scheduler.submit(TINY, SHORT, owner="a"), WorkerError, "2 of your runs")
 
 
-def test_unowned_runs_count_for_the_user_who_resumes_them(home: Path):
+def test_unowned_runs_count_for_the_user_who_resumes_them(home: Path) -> None:
     scheduler = IdleScheduler(max_queue_per_person=2)
     runs = [create_stopped_run() for _ in range(3)]
     for run in runs[:2]:
@@ -302,7 +302,7 @@ def test_unowned_runs_count_for_the_user_who_resumes_them(home: Path):
 )
 def test_commands_are_accepted_from_the_owner_and_the_local_user(
     home: Path, owner: str | None, user: str | None, is_allowed: bool
-):
+) -> None:
     scheduler = IdleScheduler()
     run, stopped = scheduler.submit(TINY, SHORT, owner=owner), create_stopped_run(owner)
     commands: list[Command] = [
@@ -333,7 +333,7 @@ def test_commands_are_accepted_from_the_owner_and_the_local_user(
     assert [active.id for active in scheduler.list_active_runs()] == [run.id]
 
 
-def test_anyone_can_fork_a_run_and_owns_the_fork(home: Path):
+def test_anyone_can_fork_a_run_and_owns_the_fork(home: Path) -> None:
     scheduler = IdleScheduler()
     parent = create_stopped_run("a")
     run = scheduler.fork(parent.id, 2, SHORT.replace(lr=0.01), owner="b")
@@ -372,7 +372,7 @@ def make_job(**fields: Any) -> JobSpec:
     return JobSpec(run_folder="somewhere", **fields)
 
 
-def test_run_at_its_time_limit_is_saved_with_the_reason_and_resumes_later(home: Path, pipe: IO[str]):
+def test_run_at_its_time_limit_is_saved_with_the_reason_and_resumes_later(home: Path, pipe: IO[str]) -> None:
     run, clock = create_run(PLAIN, tiny_recipe()), Clock()
     trainer = make_trainer()
     commands = PipeCommandSource(pipe, make_job(max_run_s=5.0), clock=clock)
@@ -401,7 +401,7 @@ def _empty_script(trainer: Trainer) -> Script:
     return script
 
 
-def test_time_limit_diagnosis_is_cleared_on_resume(home: Path, pipe: IO[str]):
+def test_time_limit_diagnosis_is_cleared_on_resume(home: Path, pipe: IO[str]) -> None:
     """The diagnosis from before the stop is the current one again."""
     run = create_run(PLAIN, tiny_recipe(lr=1e-4, epochs=8))
     trainer, clock = make_trainer(recipe=run.record.recipe), Clock()
@@ -421,7 +421,7 @@ def test_time_limit_diagnosis_is_cleared_on_resume(home: Path, pipe: IO[str]):
     )
 
 
-def test_pauses_do_not_count_as_training_time(pipe: IO[str]):
+def test_pauses_do_not_count_as_training_time(pipe: IO[str]) -> None:
     clock = Clock()
     commands = PipeCommandSource(
         pipe, make_job(max_run_s=10.0, initial_commands=(Pause(), TrainSteps(), Resume())), clock=clock
@@ -449,7 +449,7 @@ def test_pauses_do_not_count_as_training_time(pipe: IO[str]):
     assert "(10 s)" in stop.reason
 
 
-def test_pause_longer_than_the_limit_stops_the_run(home: Path, pipe: IO[str]):
+def test_pause_longer_than_the_limit_stops_the_run(home: Path, pipe: IO[str]) -> None:
     run = create_run(PLAIN, tiny_recipe())
     trainer = make_trainer()
     commands = PipeCommandSource(pipe, make_job(max_pause_s=0.05, initial_commands=(Pause(), TrainSteps(batches=3))))
@@ -465,7 +465,7 @@ def test_pause_longer_than_the_limit_stops_the_run(home: Path, pipe: IO[str]):
     assert run.load_checkpoint()["step"] == 3
 
 
-def test_run_without_a_time_limit_is_not_stopped(pipe: IO[str]):
+def test_run_without_a_time_limit_is_not_stopped(pipe: IO[str]) -> None:
     clock = Clock()
     commands = PipeCommandSource(pipe, make_job(), clock=clock)
     commands._reader_thread.name = "pipe"
@@ -474,7 +474,7 @@ def test_run_without_a_time_limit_is_not_stopped(pipe: IO[str]):
 
 
 @pytest.mark.parametrize("limit", ["inf", "1e12"])
-def test_unlimited_pause_is_allowed(limit: str, monkeypatch: pytest.MonkeyPatch, pipe: IO[str]):
+def test_unlimited_pause_is_allowed(limit: str, monkeypatch: pytest.MonkeyPatch, pipe: IO[str]) -> None:
     monkeypatch.setenv("CNN_PLAYGROUND_MAX_PAUSE_S", limit)
     sent = make_job(max_pause_s=ServerLimits.from_environment().max_pause_s).model_dump_json()
     commands = PipeCommandSource(pipe, JobSpec.model_validate_json(sent))
@@ -483,14 +483,14 @@ def test_unlimited_pause_is_allowed(limit: str, monkeypatch: pytest.MonkeyPatch,
     assert commands.wait() == Resume()
 
 
-def test_end_of_the_command_stream_interrupts_the_run(pipe: IO[str]):
+def test_end_of_the_command_stream_interrupts_the_run(pipe: IO[str]) -> None:
     commands = PipeCommandSource(io.StringIO('{"kind":"pause"}\nrubbish\n{"kind":"step"}\n'), make_job())
     commands._reader_thread.join(5)
     assert list(commands.poll()) == [Pause(), TrainSteps(), Stop(status="interrupted")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_time_limits_apply_in_a_real_worker(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_time_limits_apply_in_a_real_worker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     scheduler = Scheduler(limits=ServerLimits(max_run_s=0.6, max_pause_s=0.3), keep_spare_worker=False)
     try:

@@ -80,7 +80,7 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-def test_pause_step_resume_and_stop_commands(scheduler: Scheduler):
+def test_pause_step_resume_and_stop_commands(scheduler: Scheduler) -> None:
     run = scheduler.submit(TINY, ENDLESS, owner="me", pause_after_batches=3)
     assert scheduler.is_active(run.id)
     assert scheduler.get_queue_position(run.id) is None
@@ -104,7 +104,7 @@ def test_pause_step_resume_and_stop_commands(scheduler: Scheduler):
     assert run.load_checkpoint()["step"] == run.read_history().step == run.list_snapshot_steps()[-1]
 
 
-def test_killed_resumed_and_undisturbed_runs_end_in_the_same_weights(scheduler: Scheduler):
+def test_killed_resumed_and_undisturbed_runs_end_in_the_same_weights(scheduler: Scheduler) -> None:
     """The undisturbed run waits in the queue behind the killed one."""
     shared_recipe = recipe(epochs=6, seed=4)
     killed, undisturbed, third = (scheduler.submit(TINY, shared_recipe) for _ in range(3))
@@ -151,7 +151,7 @@ if __name__ == "__main__":
 """
 
 
-def test_worker_saves_its_run_when_the_parent_dies(scheduler: Scheduler):
+def test_worker_saves_its_run_when_the_parent_dies(scheduler: Scheduler) -> None:
     command = [sys.executable, "-c", PARENT, ENDLESS.to_canonical_json()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         run_id, pid = parent.stdout.readline().split()
@@ -178,7 +178,7 @@ def test_worker_saves_its_run_when_the_parent_dies(scheduler: Scheduler):
     assert steps == list(range(1, last.step + 6))
 
 
-def test_unknown_and_invalid_runs_are_rejected(scheduler: Scheduler):
+def test_unknown_and_invalid_runs_are_rejected(scheduler: Scheduler) -> None:
     known = len(list_runs()[0])
     scheduler.send_command("nope", Stop())
     assert not scheduler.is_active("nope")
@@ -196,7 +196,7 @@ def test_unknown_and_invalid_runs_are_rejected(scheduler: Scheduler):
     assert scheduler.list_active_runs() == []
 
 
-def test_close_ends_every_worker_and_saves_every_run(scheduler: Scheduler):
+def test_close_ends_every_worker_and_saves_every_run(scheduler: Scheduler) -> None:
     run, waiting = scheduler.submit(TINY, ENDLESS), scheduler.submit(TINY, ENDLESS)
     wait_for_step(scheduler, run, 2)
     pids = list(scheduler.get_worker_pids().values())

@@ -12,7 +12,7 @@ TOP_LEVEL_NAME = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:function|c
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_bundle_is_one_module_without_imports(name: str):
+def test_bundle_is_one_module_without_imports(name: str) -> None:
     bundle = bundle_javascript(name)
     assert not re.search(r"^import\b", bundle, re.MULTILINE)
     assert bundle.count("export default function") == 1
@@ -20,19 +20,19 @@ def test_bundle_is_one_module_without_imports(name: str):
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_top_level_names_of_a_bundle_differ(name: str):
+def test_top_level_names_of_a_bundle_differ(name: str) -> None:
     names = [match[1] for match in TOP_LEVEL_NAME.finditer(bundle_javascript(name))]
     assert len(names) > 3
     assert sorted(set(names)) == sorted(names)
 
 
-def test_imported_modules_precede_their_importer():
+def test_imported_modules_precede_their_importer() -> None:
     bundle = bundle_javascript("arithmetic_view")
     functions = ("windowOrigin", "windowBox", "renderArithmeticView")
     places = [bundle.index(f"function {function}(") for function in functions]
     assert places == sorted(places)
 
 
-def test_arrays_are_encoded_as_bytes_or_little_endian_float32():
+def test_arrays_are_encoded_as_bytes_or_little_endian_float32() -> None:
     assert encode_array(np.array([1, 255], dtype=np.uint8)) == "Af8="
     assert encode_array(np.array([1.0, -2.0], dtype=np.float64)) == "AACAPwAAAMA="

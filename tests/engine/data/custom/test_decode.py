@@ -48,18 +48,18 @@ def corners(found: NDArray[np.uint8]) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_every_format_is_read_in_colour(kind: str):
+def test_every_format_is_read_in_colour(kind: str) -> None:
     options = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
     assert corners(values(encoded(quarters(), kind, **options))) == [RED, GREEN, BLUE, WHITE]
 
 
-def test_one_channel_is_the_luminance():
+def test_one_channel_is_the_luminance() -> None:
     for rgb, luminance in ((RED, 76), (GREEN, 150), (BLUE, 29), (WHITE, 255)):
         for kind in ("PNG", "JPEG", "BMP"):
             close(colour(values(encoded(Image.new("RGB", (40, 40), rgb), kind), channels=1)), luminance)
 
 
-def test_grey_pictures_fill_three_channels():
+def test_grey_pictures_fill_three_channels() -> None:
     close(values(plain(90)), 90, 0)
 
 
@@ -78,7 +78,7 @@ STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", STORED)
-def test_photographs_are_set_upright(orientation: int, kind: str):
+def test_photographs_are_set_upright(orientation: int, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     upright = quarters()[:, 8:-8]  # higher than wide
@@ -86,7 +86,7 @@ def test_photographs_are_set_upright(orientation: int, kind: str):
     assert corners(values(content, height=16, width=12)) == [RED, GREEN, BLUE, WHITE]
 
 
-def test_print_colours_and_deep_greys_and_palettes_are_right():
+def test_print_colours_and_deep_greys_and_palettes_are_right() -> None:
     orange = (240, 120, 40)
     ink = Image.new("RGB", (40, 40), orange).convert("CMYK")
     for kind in ("JPEG", "TIFF"):
@@ -111,7 +111,7 @@ def palette_with_a_hole(as_bytes: bool) -> bytes:
     return encoded(holed, transparency=b"\x00\xff" if as_bytes else 0)
 
 
-def test_what_is_transparent_is_white():
+def test_what_is_transparent_is_white() -> None:
     see_through = np.zeros((8, 8, 4), dtype=np.uint8)
     see_through[4:] = (*RED, 255)
     keyed = Image.fromarray(see_through[..., :3])
@@ -131,7 +131,7 @@ def test_what_is_transparent_is_white():
     close(values(half, channels=1), 127, 1)
 
 
-def test_an_edge_to_nothing_takes_no_colour_from_there():
+def test_an_edge_to_nothing_takes_no_colour_from_there() -> None:
     """Transparent pixels are often black; their color must not mix into a smaller image."""
     layered = np.zeros((64, 64, 4), dtype=np.uint8)
     layered[:, 31:] = (*GREEN, 255)
@@ -139,7 +139,7 @@ def test_an_edge_to_nothing_takes_no_colour_from_there():
     close(found[1], 255, 1)
 
 
-def test_the_first_frame_of_an_animation_counts():
+def test_the_first_frame_of_an_animation_counts() -> None:
     frames = [Image.new("RGB", (20, 20), frame) for frame in (RED, GREEN, BLUE)]
     for kind in ("GIF", "WEBP", "TIFF", "PNG"):
         options = {"lossless": True} if kind == "WEBP" else {}
@@ -148,7 +148,7 @@ def test_the_first_frame_of_an_animation_counts():
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_the_middle_is_taken_and_the_shape_is_kept(kind: str):
+def test_the_middle_is_taken_and_the_shape_is_kept(kind: str) -> None:
     wide = np.zeros((100, 300, 3), dtype=np.uint8)
     wide[:, :100], wide[:, 100:200], wide[:, 200:] = RED, GREEN, BLUE
     close(values(encoded(wide, kind, quality=95))[:, :, 1:-1], np.reshape(GREEN, (3, 1, 1)), 8)
@@ -161,18 +161,18 @@ def test_the_middle_is_taken_and_the_shape_is_kept(kind: str):
     assert disc.sum(0).max() == disc.sum(1).max() == 16
 
 
-def test_fine_patterns_become_grey_and_not_another_pattern():
+def test_fine_patterns_become_grey_and_not_another_pattern() -> None:
     board = (np.indices((201, 201)).sum(0) % 2 * 255).astype(np.uint8)
     found = values(encoded(board), channels=1)
     close(found, 127, 4)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (3, 2)])
-def test_pictures_of_any_shape_fill_the_image(size: tuple[int, int]):
+def test_pictures_of_any_shape_fill_the_image(size: tuple[int, int]) -> None:
     close(values(encoded(Image.new("RGB", size, GREEN)), height=28, width=20), np.reshape(GREEN, (3, 1, 1)), 0)
 
 
-def test_a_picture_of_just_the_largest_size_is_read():
+def test_a_picture_of_just_the_largest_size_is_read() -> None:
     side = int(MAX_PIXELS**0.5)
     assert values(encoded(Image.new("1", (side, side), 1)), channels=1).min() == 255
     with pytest.raises(ImageFileError, match="40 million"):

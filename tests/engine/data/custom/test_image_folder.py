@@ -49,7 +49,7 @@ IN_ORDER = {"cat": [10, 20], "dog": [30, 40]}
 # Layouts
 
 
-def test_every_class_folder_is_a_class(tmp_path: Path):
+def test_every_class_folder_is_a_class(tmp_path: Path) -> None:
     for source in (zipped(FOUR), unpacked(tmp_path, FOUR)):
         own = read(source)
         assert own.class_names == ("cat", "dog")
@@ -62,13 +62,13 @@ def test_every_class_folder_is_a_class(tmp_path: Path):
         assert own.skipped_count == 0
 
 
-def test_names_are_sorted_as_people_sort_them():
+def test_names_are_sorted_as_people_sort_them() -> None:
     names = ["10", "2", "1", "dog", "Cat", "cat", "img10", "img9", "img010", "9" * 5000, "1" * 5001, ""]
     expected = ["", "1", "2", "10", "9" * 5000, "1" * 5001, "Cat", "cat", "dog", "img9", "img010", "img10"]
     assert sorted(names, key=natural_sort_key) == expected
 
 
-def test_the_order_in_the_zip_changes_nothing(tmp_path: Path):
+def test_the_order_in_the_zip_changes_nothing(tmp_path: Path) -> None:
     files = {f"{name}/{number}.png": plain(number) for name in ("1", "2", "10") for number in range(12)}
     expected = {name: list(range(12)) for name in ("1", "2", "10")}
     for seed in range(5):
@@ -81,23 +81,23 @@ def test_the_order_in_the_zip_changes_nothing(tmp_path: Path):
 
 
 @pytest.mark.parametrize("around", ["pets/", "a/b/c/", "./", "pets//", "train/", "test/", "./pets/./"])
-def test_folders_around_everything_do_not_count(around: str):
+def test_folders_around_everything_do_not_count(around: str) -> None:
     own = read(zipped({f"{around}{name}": content for name, content in FOUR.items()} | {"README.txt": b"Pets."}))
     assert shades(own) == IN_ORDER
     assert left_out(own) == {"README.txt": "is not in a class folder"}
 
 
-def test_folders_within_a_class_belong_to_it():
+def test_folders_within_a_class_belong_to_it() -> None:
     files = FOUR | {"dog/small/2.png": plain(50), "dog/small/old/1.png": plain(60)}
     assert shades(read(zipped(files))) == {"cat": [10, 20], "dog": [30, 40, 50, 60]}
 
 
-def test_a_picture_is_known_by_its_content():
+def test_a_picture_is_known_by_its_content() -> None:
     files = {name.replace(".png", ".txt"): content for name, content in FOUR.items()}
     assert shades(read(zipped(files))) == IN_ORDER
 
 
-def test_what_systems_leave_behind_is_not_even_mentioned(tmp_path: Path):
+def test_what_systems_leave_behind_is_not_even_mentioned(tmp_path: Path) -> None:
     leavings = (".DS_Store", "__MACOSX/cat/._1.png", "cat/.hidden.png", "cat/Thumbs.db", "dog/desktop.ini", ".git/x/1")
     files = FOUR | dict.fromkeys(leavings, b"?")
     for source in (zipped(files), unpacked(tmp_path, files)):
@@ -118,7 +118,7 @@ def test_what_systems_leave_behind_is_not_even_mentioned(tmp_path: Path):
         ("archive/Training", "archive/Testing"),
     ],
 )
-def test_folders_for_training_and_testing_part_the_images(train: str, test: str):
+def test_folders_for_training_and_testing_part_the_images(train: str, test: str) -> None:
     files = {f"{train}/{name}": content for name, content in FOUR.items()}
     files |= {f"{test}/dog/7.png": plain(70), f"{test}/cat/8.png": plain(80), f"{test}/owl/9.png": plain(90)}
     own = read(zipped(files))
@@ -129,7 +129,7 @@ def test_folders_for_training_and_testing_part_the_images(train: str, test: str)
     assert left_out(own) == {f"{test}/owl/9.png": "is not in a class folder"}
 
 
-def test_validation_images_beside_test_images_are_to_train_on():
+def test_validation_images_beside_test_images_are_to_train_on() -> None:
     files = {f"train/{name}": content for name, content in FOUR.items()}
     files |= {"valid/cat/3.png": plain(25), "test/cat/1.png": plain(80), "test/dog/1.png": plain(90)}
     own = read(zipped(files))
@@ -138,7 +138,7 @@ def test_validation_images_beside_test_images_are_to_train_on():
     assert own.test.images[:, 0, 4, 4].tolist() == [80, 90]
 
 
-def test_a_test_folder_without_classes_is_left_out():
+def test_a_test_folder_without_classes_is_left_out() -> None:
     files = {f"train/{name}": content for name, content in FOUR.items()}
     own = read(zipped(files | {"test/1.png": plain(1), "test/2.png": plain(2), "single_prediction/1.png": plain(3)}))
     assert shades(own) == IN_ORDER
@@ -146,7 +146,7 @@ def test_a_test_folder_without_classes_is_left_out():
     assert own.skipped_count == 3
 
 
-def test_a_train_is_a_thing_as_well():
+def test_a_train_is_a_thing_as_well() -> None:
     files = {name.replace("cat", "bus").replace("dog", "train"): content for name, content in FOUR.items()}
     assert read(zipped(files)).class_names == ("bus", "train")
 
@@ -166,7 +166,7 @@ def test_a_train_is_a_thing_as_well():
         ({f"{number}/1.png": b"" for number in range(1001)}, "1,001 class folders"),
     ],
 )
-def test_what_makes_no_data_set_is_told_so(files: dict[str, bytes], said: str):
+def test_what_makes_no_data_set_is_told_so(files: dict[str, bytes], said: str) -> None:
     with pytest.raises(InvalidDatasetError, match=said) as caught:
         read(zipped(files))
     assert caught.value.expected
@@ -183,7 +183,7 @@ def test_table_of_labels_is_named_where_there_are_no_class_folders() -> None:
     [b"", b"PK", b"no zip", zipped(FOUR).getvalue()[:-30], zipped(FOUR).getvalue()[60:]],
     ids=["empty", "signature only", "text", "end cut off", "start cut off"],
 )
-def test_what_is_no_zip_file_is_told_so(content: bytes, tmp_path: Path):
+def test_what_is_no_zip_file_is_told_so(content: bytes, tmp_path: Path) -> None:
     path = unpacked(tmp_path, {"pets.zip": content}) / "pets.zip"
     with pytest.raises(
         InvalidDatasetError,
@@ -194,14 +194,14 @@ def test_what_is_no_zip_file_is_told_so(content: bytes, tmp_path: Path):
         read(path)
 
 
-def test_a_source_that_is_not_there_is_named(tmp_path: Path):
+def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path / "missing" / "below", Path("\0")):
         with pytest.raises(InvalidDatasetError, match="is neither a readable ZIP file nor a folder"):
             read(path)
 
 
 @pytest.mark.parametrize("size", [{"height": 0}, {"width": 0}, {"height": 257}, {"width": -3}])
-def test_sizes_that_no_network_takes_are_refused(size: dict[str, int]):
+def test_sizes_that_no_network_takes_are_refused(size: dict[str, int]) -> None:
     with pytest.raises(InvalidDatasetError, match="is not supported"):
         read(zipped(FOUR), **size)
 
@@ -233,7 +233,7 @@ UNUSABLE = {
 }
 
 
-def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path):
+def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> None:
     files = FOUR | {f"cat/{name}": content for name, (content, _) in UNUSABLE.items()}
     for source in (zipped(files, zipfile.ZIP_STORED), unpacked(tmp_path, files)):
         own = read(source)
@@ -241,7 +241,7 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path):
         assert shades(own) == IN_ORDER
 
 
-def test_the_list_of_files_left_out_is_bounded_and_their_number_is_not():
+def test_the_list_of_files_left_out_is_bounded_and_their_number_is_not() -> None:
     own = read(zipped(FOUR | {f"cat/{number}.txt": b"?" for number in range(250)}))
     assert own.skipped_count == 250
     assert [one.name for one in own.skipped] == [f"cat/{number}.txt" for number in range(own_images.MAX_REPORTED_SKIPS)]
@@ -297,7 +297,7 @@ FLAGS, PACKING, PACKED_SIZE, SIZE = 8, 10, 20, 24
 )
 def test_names_that_mean_harm_are_left_out_and_written_nowhere(
     name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
@@ -311,23 +311,23 @@ def test_names_that_mean_harm_are_left_out_and_written_nowhere(
     assert not Path("/etc/evil.png").exists()
 
 
-def test_a_null_byte_does_not_hide_the_rest_of_a_name():
+def test_a_null_byte_does_not_hide_the_rest_of_a_name() -> None:
     content = with_entry(entry("cat/evil.png_x")).getvalue().replace(b"evil.png_x", b"evil.png\x00x")
     assert "unprintable" in left_out(read(BytesIO(content)))["cat/evil.png\N{REPLACEMENT CHARACTER}x"]
 
 
-def test_an_entry_without_a_name_is_nothing():
+def test_an_entry_without_a_name_is_nothing() -> None:
     content = with_entry(entry("zz")).getvalue().replace(b"zz", b"./")
     assert shades(read(BytesIO(content))) == IN_ORDER
     assert shades(read(with_entry(entry("")))) == IN_ORDER
 
 
-def test_links_in_a_zip_are_left_out():
+def test_links_in_a_zip_are_left_out() -> None:
     info = entry("cat/link.png", create_system=3, external_attr=(stat.S_IFLNK | 0o777) << 16)
     assert left_out(read(with_entry(info, b"/etc/passwd"))) == {"cat/link.png": "is a symbolic link"}
 
 
-def test_locked_files_and_strange_packings_are_left_out():
+def test_locked_files_and_strange_packings_are_left_out() -> None:
     assert left_out(read(patched(zipped(FOUR | {"dog/3.png": plain(1)}), "dog/3.png", FLAGS, "<H", 1))) == {
         "dog/3.png": "is encrypted with a password"
     }
@@ -338,7 +338,7 @@ def test_locked_files_and_strange_packings_are_left_out():
     assert "method 77" in left_out(own)["dog/3.png"]
 
 
-def test_bombs_are_not_unpacked(monkeypatch: pytest.MonkeyPatch):
+def test_bombs_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked_names = []
     inner = own_files._read_entry
     monkeypatch.setattr(own_files, "_read_entry", lambda zip_, info: unpacked_names.append(info) or inner(zip_, info))
@@ -353,7 +353,7 @@ def test_bombs_are_not_unpacked(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("declared", [0, 1, 50, 5_000_000, 2**32 - 2])
-def test_a_declared_size_that_lies_is_found_out(declared: int):
+def test_a_declared_size_that_lies_is_found_out(declared: int) -> None:
     rich = encoded(NOISE)
     source = patched(zipped(FOUR | {"dog/3.png": rich}), "dog/3.png", SIZE, "<I", declared)
     own = read(source)
@@ -361,7 +361,7 @@ def test_a_declared_size_that_lies_is_found_out(declared: int):
     assert shades(own) == IN_ORDER
 
 
-def test_no_more_is_unpacked_than_was_declared(monkeypatch: pytest.MonkeyPatch):
+def test_no_more_is_unpacked_than_was_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry of 20 million bytes that declares 1,000 is rejected before it is unpacked completely."""
     asked = []
     inner = zipfile.ZipExtFile.read
@@ -377,14 +377,14 @@ def test_no_more_is_unpacked_than_was_declared(monkeypatch: pytest.MonkeyPatch):
     assert all(0 <= size <= 1000 for size in asked)
 
 
-def test_a_file_that_is_damaged_in_the_zip_is_named():
+def test_a_file_that_is_damaged_in_the_zip_is_named() -> None:
     content = bytearray(zipped(FOUR | {"dog/3.png": plain(7)}, zipfile.ZIP_STORED).getvalue())
     content[content.index(b"IDAT", content.index(b"dog/3.png")) + 6] ^= 1
     assert left_out(read(BytesIO(bytes(content)))) == {"dog/3.png": "is damaged in the ZIP"}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_of_two_files_of_one_name_the_later_counts():
+def test_of_two_files_of_one_name_the_later_counts() -> None:
     own = read(with_entry(entry("cat/1.png"), plain(99)))
     assert shades(own) == {"cat": [99, 20], "dog": [30, 40]}
     assert "twice" in left_out(own)["cat/1.png"]
@@ -401,7 +401,7 @@ def test_of_two_files_of_one_name_the_later_counts():
 )
 def test_too_much_is_said_before_anything_is_read(
     constant: str, module: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(module, constant, 3)
     monkeypatch.setattr(own_images, "_decode_split", lambda *_: pytest.fail("was read"))
     for source in (zipped(FOUR), unpacked(tmp_path, FOUR)):
@@ -410,7 +410,7 @@ def test_too_much_is_said_before_anything_is_read(
         assert caught.value.fix
 
 
-def test_a_table_of_contents_of_millions_is_not_even_read(monkeypatch: pytest.MonkeyPatch):
+def test_a_table_of_contents_of_millions_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_files, "MAX_FILE_BYTES", 100_000)
     with pytest.raises(InvalidDatasetError, match="too many files"):
         read(zipped({f"{'a' * 200}/{number}": b"" for number in range(500)}))
@@ -419,14 +419,14 @@ def test_a_table_of_contents_of_millions_is_not_even_read(monkeypatch: pytest.Mo
 # Names of all countries
 
 
-def test_names_of_all_countries_are_kept(tmp_path: Path):
+def test_names_of_all_countries_are_kept(tmp_path: Path) -> None:
     names = ("Äpfel", "Кошки", "猫", "🐈")
     files = {f"{name}/{number} é.png": plain(number) for name in names for number in (1, 2)}
     for source in (zipped(files), unpacked(tmp_path, files)):
         assert set(read(source).class_names) == set(names)
 
 
-def test_names_as_macs_write_them_are_the_same_names():
+def test_names_as_macs_write_them_are_the_same_names() -> None:
     """UTF-8 that does not say so, letters and accents apart."""
     spelt = unicodedata.normalize("NFD", "Äpfel")
     files = {f"{'x' * len(spelt.encode())}/{number}.png": plain(number) for number in (1, 2)}
@@ -435,7 +435,7 @@ def test_names_as_macs_write_them_are_the_same_names():
     assert read(BytesIO(content)).class_names == ("dog", "Äpfel")
 
 
-def test_names_of_old_windows_are_read_as_it_wrote_them():
+def test_names_of_old_windows_are_read_as_it_wrote_them() -> None:
     content = zipped({name.replace("cat", "xpfel"): one for name, one in FOUR.items()}).getvalue()
     assert read(BytesIO(content.replace(b"xpfel", "Äpfel".encode("cp437")))).class_names == ("dog", "Äpfel")
 
@@ -443,7 +443,7 @@ def test_names_of_old_windows_are_read_as_it_wrote_them():
 # Folders
 
 
-def test_links_out_of_the_folder_are_left_out_and_those_within_are_read(tmp_path: Path):
+def test_links_out_of_the_folder_are_left_out_and_those_within_are_read(tmp_path: Path) -> None:
     folder = unpacked(tmp_path / "pets", FOUR)
     outside = unpacked(tmp_path / "outside", {"cat/secret.png": plain(99)})
     (folder / "cat" / "out.png").symlink_to(outside / "cat" / "secret.png")
@@ -461,18 +461,18 @@ def test_links_out_of_the_folder_are_left_out_and_those_within_are_read(tmp_path
     assert reasons["cat/circle.png"].startswith("cannot be read")
 
 
-def test_a_link_to_the_folder_itself_is_followed(tmp_path: Path):
+def test_a_link_to_the_folder_itself_is_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(unpacked(tmp_path / "pets", FOUR))
     assert shades(read(tmp_path / "link")) == IN_ORDER
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
-def test_a_pipe_in_the_folder_keeps_nobody_waiting(tmp_path: Path):
+def test_a_pipe_in_the_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(unpacked(tmp_path, FOUR) / "cat" / "pipe.png")
     assert left_out(read(tmp_path)) == {"cat/pipe.png": "is not a regular file"}
 
 
-def test_files_that_may_not_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_files_that_may_not_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = unpacked(tmp_path, FOUR | {"dog/3.png": plain(1)})
     inner = Path.open
 
@@ -486,7 +486,7 @@ def test_files_that_may_not_be_read_are_named(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are always text there")
-def test_names_that_are_no_text_are_left_out(tmp_path: Path):
+def test_names_that_are_no_text_are_left_out(tmp_path: Path) -> None:
     unpacked(tmp_path, FOUR)
     try:
         Path(os.fsdecode(os.fsencode(tmp_path / "cat") + b"/\xff.png")).write_bytes(plain(1))
@@ -500,7 +500,7 @@ def test_names_that_are_no_text_are_left_out(tmp_path: Path):
 # Progress
 
 
-def test_progress_is_told_about_a_hundred_times_in_the_callers_thread():
+def test_progress_is_told_about_a_hundred_times_in_the_callers_thread() -> None:
     told: list[Progress] = []
     threads = set()
 
@@ -516,7 +516,7 @@ def test_progress_is_told_about_a_hundred_times_in_the_callers_thread():
     assert told == [Progress("Reading images", number, 4) for number in range(1, 5)]
 
 
-def test_who_is_told_of_the_progress_can_end_the_work(monkeypatch: pytest.MonkeyPatch):
+def test_who_is_told_of_the_progress_can_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
     inner = own_images.decode_image
     monkeypatch.setattr(own_images, "decode_image", lambda *a, **k: decoded.append(1) or inner(*a, **k))

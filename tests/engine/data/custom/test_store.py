@@ -56,7 +56,7 @@ def numbers(tensors: dict[str, torch.Tensor], part: str) -> list[tuple[int, int]
     return list(zip(values[:, 0, 0, 0].tolist(), tensors[f"{part}_labels"].tolist(), strict=True))
 
 
-def test_what_is_saved_is_listed_and_loaded(home: Path):
+def test_what_is_saved_is_listed_and_loaded(home: Path) -> None:
     assert list_custom_datasets() == {}
     name = save_custom_dataset("Cats & dogs", own(12, 18))
     (listed,) = list_custom_datasets().values()
@@ -78,7 +78,7 @@ def test_what_is_saved_is_listed_and_loaded(home: Path):
     ]
 
 
-def test_what_a_zip_holds_can_be_kept():
+def test_what_a_zip_holds_can_be_kept() -> None:
     name = save_custom_dataset("Pets", read_image_folder(zipped(FOUR), height=8, width=8, channels=1))
     assert list_custom_datasets()[name].class_names == ("cat", "dog")
     assert load_custom_tensors(name)["train_images"].shape == (2, 1, 8, 8)
@@ -87,24 +87,24 @@ def test_what_a_zip_holds_can_be_kept():
 @pytest.mark.parametrize(
     ("counts", "tested"), [((2, 2), [1, 1]), ((6, 60), [1, 10]), ((3, 100, 7), [1, 17, 1]), ((9, 9), [2, 2])]
 )
-def test_a_sixth_of_every_class_is_to_test_with(counts: tuple[int, ...], tested: list[int]):
+def test_a_sixth_of_every_class_is_to_test_with(counts: tuple[int, ...], tested: list[int]) -> None:
     tensors = load_custom_tensors(save_custom_dataset("Mine", own(*counts)))
     assert tensors["test_labels"].bincount().tolist() == tested
     assert (tensors["train_labels"].bincount() + tensors["test_labels"].bincount()).tolist() == list(counts)
 
 
-def test_images_to_test_with_that_came_along_are_the_ones():
+def test_images_to_test_with_that_came_along_are_the_ones() -> None:
     tensors = load_custom_tensors(save_custom_dataset("Mine", own(10, 10, test=images(2, 3, first=100))))
     assert sorted(numbers(tensors, "test")) == [(100, 0), (101, 0), (102, 1), (103, 1), (104, 1)]
     assert len(tensors["train_labels"]) == 20
 
 
-def test_the_first_images_are_of_all_classes():
+def test_the_first_images_are_of_all_classes() -> None:
     tensors = load_custom_tensors(save_custom_dataset("Mine", own(60, 60, 60)))
     assert set(tensors["train_labels"][:20].tolist()) == set(tensors["test_labels"][:15].tolist()) == {0, 1, 2}
 
 
-def test_the_same_images_have_the_same_name_and_others_another():
+def test_the_same_images_have_the_same_name_and_others_another() -> None:
     name = save_custom_dataset("Mine", own(10, 10))
     stamp = (module._custom_datasets_folder() / name[4:]).stat().st_mtime_ns
     assert save_custom_dataset("Mine", own(10, 10)) == name
@@ -138,7 +138,7 @@ def test_the_same_images_have_the_same_name_and_others_another():
         (f"{'y' * 39} z", "y" * 39),
     ],
 )
-def test_any_title_becomes_one_harmless_folder(title: str, slug: str, home: Path):
+def test_any_title_becomes_one_harmless_folder(title: str, slug: str, home: Path) -> None:
     around = sorted(home.parent.iterdir())
     name = save_custom_dataset(title, own(2, 2))
     prefix, _, digest = name.rpartition("-")
@@ -168,7 +168,7 @@ def test_any_title_becomes_one_harmless_folder(title: str, slug: str, home: Path
         "own:\0",
     ],
 )
-def test_only_names_that_are_there_lead_anywhere(name: str, home: Path):
+def test_only_names_that_are_there_lead_anywhere(name: str, home: Path) -> None:
     kept = save_custom_dataset("Mine", own(2, 2))
     wrong = name.replace("{}", kept[4:])
     for use in (load_custom_tensors, delete_custom_dataset):
@@ -179,7 +179,7 @@ def test_only_names_that_are_there_lead_anywhere(name: str, home: Path):
     assert list_custom_datasets().keys() == {kept}
 
 
-def test_a_deleted_set_is_gone_and_the_others_stay(home: Path):
+def test_a_deleted_set_is_gone_and_the_others_stay(home: Path) -> None:
     doomed, kept = save_custom_dataset("Doomed", own(2, 2)), save_custom_dataset("Kept", own(2, 2))
     mapped = load_custom_tensors(doomed)
     delete_custom_dataset(doomed)
@@ -201,7 +201,7 @@ def test_a_deleted_set_is_gone_and_the_others_stay(home: Path):
     assert save_custom_dataset("Doomed", own(2, 2)) == doomed
 
 
-def test_a_set_is_deleted_by_its_owner_or_at_the_machine(home: Path):
+def test_a_set_is_deleted_by_its_owner_or_at_the_machine(home: Path) -> None:
     name = save_custom_dataset("Mine", own(2, 2), owner="me")
     with pytest.raises(OwnershipError, match="another person"):
         delete_custom_dataset(name, "somebody")
@@ -242,7 +242,7 @@ UNLISTED = {
 
 
 @pytest.mark.parametrize("damage", UNLISTED)
-def test_a_damaged_record_is_left_out_and_can_be_made_again_or_deleted(damage: str, home: Path):
+def test_a_damaged_record_is_left_out_and_can_be_made_again_or_deleted(damage: str, home: Path) -> None:
     kept, name = save_custom_dataset("Kept", own(2, 2)), save_custom_dataset("Mine", own(2, 2))
     UNLISTED[damage](own_folder(home) / name[4:])
     assert list_custom_datasets().keys() == {kept}
@@ -285,7 +285,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_images_are_told_so(damage: str, home: Path):
+def test_damaged_images_are_told_so(damage: str, home: Path) -> None:
     name = save_custom_dataset("Mine", own(20, 20))
     DAMAGES[damage](own_folder(home) / name[4:])
     with pytest.raises(StorageError, match=name) as caught:
@@ -295,7 +295,7 @@ def test_damaged_images_are_told_so(damage: str, home: Path):
     assert list_custom_datasets() == {}
 
 
-def test_a_full_disk_leaves_nothing_behind(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_leaves_nothing_behind(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = save_custom_dataset("Kept", own(2, 2))
 
     def full(tensors: dict[str, torch.Tensor], path: Path) -> None:
@@ -308,14 +308,14 @@ def test_a_full_disk_leaves_nothing_behind(home: Path, monkeypatch: pytest.Monke
     assert [path.name for path in own_folder(home).iterdir()] == [kept[4:]]
 
 
-def test_a_folder_that_cannot_be_made_is_told_so(home: Path):
+def test_a_folder_that_cannot_be_made_is_told_so(home: Path) -> None:
     (home / "datasets").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be written"):
         save_custom_dataset("Mine", own(2, 2))
     assert list_custom_datasets() == {}
 
 
-def test_a_set_that_is_being_made_or_deleted_is_not_listed(home: Path):
+def test_a_set_that_is_being_made_or_deleted_is_not_listed(home: Path) -> None:
     name = save_custom_dataset("Mine", own(2, 2))
     shutil.copytree(own_folder(home) / name[4:], own_folder(home) / ".half-made")
     shutil.copytree(own_folder(home) / name[4:], own_folder(home) / "By Hand")
@@ -323,7 +323,7 @@ def test_a_set_that_is_being_made_or_deleted_is_not_listed(home: Path):
     assert list_custom_datasets().keys() == {name}
 
 
-def test_many_at_once_do_not_disturb_each_other(home: Path):
+def test_many_at_once_do_not_disturb_each_other(home: Path) -> None:
     def save(number: int) -> str:
         return save_custom_dataset(f"Mine {number}", own(4 + number, 4))
 
@@ -333,7 +333,7 @@ def test_many_at_once_do_not_disturb_each_other(home: Path):
     assert len(names) == len(set(names)) == len(list(own_folder(home).iterdir()))
 
 
-def test_record_of_version_0_1_is_read(home: Path):
+def test_record_of_version_0_1_is_read(home: Path) -> None:
     name = save_custom_dataset("mine", own(6, 6), is_drawn=True)
     path = home / "datasets" / "own" / name.removeprefix("own:") / "dataset.json"
     record = json.loads(path.read_text())
@@ -345,7 +345,9 @@ def test_record_of_version_0_1_is_read(home: Path):
     assert (dataset.has_strokes, dataset.is_flip_invariant) == (True, False)
 
 
-def test_images_are_not_mapped_where_a_mapped_file_cannot_be_deleted(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_images_are_not_mapped_where_a_mapped_file_cannot_be_deleted(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = save_custom_dataset("Shapes", own(12, 18))
     expected = load_custom_tensors(name)
     monkeypatch.setattr(module, "_CAN_DELETE_MAPPED_FILES", False)
