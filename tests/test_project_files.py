@@ -77,6 +77,7 @@ PACKAGE_DATA = {
     "playground/codegen/templates": {".j2"},
     "playground/export/report/templates": {".j2"},
     "playground/ui/components": {".css", ".js"},
+    "playground/ui/components/bundled": {".css", ".js"},
     "playground/ui/components/lib": {".js", ".ts"},
     "playground/web": {".js", ".mjs", ".ts"},
     "playground/web/bundled": {".js"},

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { readdirSync } from "node:fs"
 import { describe, test } from "node:test"
 import { cellStrength, largestError } from "../../playground/ui/components/confusion_matrix.js"
 import { boxStyle } from "../../playground/ui/components/gallery.js"
@@ -134,4 +135,14 @@ test("text of a layer shrinks with its length", () => {
   assert.equal(textSize("7"), 3.5)
   assert.equal(textSize("sneaker"), 12 / 7)
   assert.equal(textSize(""), 3.5)
+})
+
+describe("bundle", () => {
+  const folder = new URL("../../playground/ui/components/bundled/", import.meta.url)
+  for (const name of readdirSync(folder).filter((file) => file.endsWith(".js"))) {
+    test(`${name} exports the function that renders the component`, async () => {
+      const module = await import(new URL(name, folder).href)
+      assert.match(module.default.toString(), /^function \w+\(/u)
+    })
+  }
 })

@@ -1,3 +1,4 @@
+import { startEngine } from "../../web/index.js"
 import { getLiveStore } from "./lib/live_store.js"
 
 /** @import { LiveNetwork } from "./lib/live_store.js" */
@@ -29,7 +30,7 @@ export function readIdentity(content) {
  */
 function startNetwork(runId) {
   const store = getLiveStore()
-  const client = cnnEngine.startEngine({
+  const client = startEngine({
     onLoad: () => {
       network.step = network.loadingStep
     },

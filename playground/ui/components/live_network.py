@@ -2,7 +2,7 @@
 
 from playground.ui.components.register import register_component
 
-_RENDER = register_component("live_network", needs_engine=True)
+_RENDER = register_component("live_network")
 
 
 def live_network(network_file: bytes, *, key: str) -> None:

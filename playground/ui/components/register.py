@@ -1,6 +1,5 @@
 """Registration of the JavaScript components, and the encoding of arrays and images for them."""
 
-import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -9,46 +8,22 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from playground.web.assets import read_engine_script
-
-_FOLDER = Path(__file__).parent
-_IMPORT = re.compile(r'^import [^"]*"(?P<path>[^"]+)"\n', re.MULTILINE)
-_COMMENT = re.compile(r"^ *(/\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_BUNDLES = Path(__file__).parent / "bundled"
 
 
-def register_component(name: str, *, isolate_styles: bool = True, needs_engine: bool = False) -> Any:
+def register_component(name: str, *, isolate_styles: bool = True) -> Any:
     """Register the component of ``<name>.js`` and, where it exists, ``<name>.css`` in this folder.
 
-    ``needs_engine``: the code may use ``cnnEngine``, the browser engine.
+    Both are read as the bundles that ``npm run build`` writes, since Streamlit takes the code of a component as one
+    text.
     """
-    css = _FOLDER / f"{name}.css"
-    engine = read_engine_script() if needs_engine else ""
+    css = _BUNDLES / f"{name}.css"
     return st.components.v2.component(
         f"playground_{name}",
-        js=engine + bundle_javascript(name),
+        js=(_BUNDLES / f"{name}.js").read_text(encoding="utf-8"),
         css=css.read_text(encoding="utf-8") if css.exists() else None,
         isolate_styles=isolate_styles,
     )
-
-
-def bundle_javascript(name: str) -> str:
-    """Join ``<name>.js`` and the modules that it imports, since Streamlit takes the code of a component as one string.
-
-    Every module appears once, after its imports; all share one scope, so their top-level names must differ. Comments
-    are removed, because Streamlit sends the code with every update.
-    """
-    modules: dict[Path, str] = {}
-
-    def add(path: Path) -> None:
-        source = path.read_text(encoding="utf-8")
-        for statement in _IMPORT.finditer(source):
-            imported = (path.parent / statement["path"]).resolve()
-            if imported not in modules:
-                add(imported)
-        modules[path] = _COMMENT.sub("", _IMPORT.sub("", source)).lstrip()
-
-    add((_FOLDER / f"{name}.js").resolve())
-    return "".join(modules.values())
 
 
 def encode_png_url(png: bytes) -> str:

@@ -1,36 +1,33 @@
 """Bundles of the JavaScript components."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from playground.ui.components.register import bundle_javascript, encode_array
+from playground.ui.components import register
+from playground.ui.components.register import encode_array, register_component
 
-COMPONENTS = ("arithmetic_view", "confusion_matrix", "gallery", "layer_strip", "live_chart", "scatter_plot")
-TOP_LEVEL_NAME = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
-
-
-@pytest.mark.parametrize("name", COMPONENTS)
-def test_bundle_is_one_module_without_imports(name: str) -> None:
-    bundle = bundle_javascript(name)
-    assert not re.search(r"^import\b", bundle, re.MULTILINE)
-    assert bundle.count("export default function") == 1
-    assert not re.search(r"^ *(/\*|//)", bundle, re.MULTILINE)
+FOLDER = Path(register.__file__).parent
+COMPONENTS = sorted(path.stem for path in FOLDER.glob("*.js"))
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_top_level_names_of_a_bundle_differ(name: str) -> None:
-    names = [match[1] for match in TOP_LEVEL_NAME.finditer(bundle_javascript(name))]
-    assert len(names) > 3
-    assert sorted(set(names)) == sorted(names)
+def test_bundle_is_one_module_with_a_default_export(name: str) -> None:
+    bundle = (FOLDER / "bundled" / f"{name}.js").read_text(encoding="utf-8")
+    assert not re.search(r"\bimport\b *[\w{*\"']", bundle)
+    assert len(re.findall(r"\bas default\b|\bexport default\b", bundle)) == 1
 
 
-def test_imported_modules_precede_their_importer() -> None:
-    bundle = bundle_javascript("arithmetic_view")
-    functions = ("windowOrigin", "windowBox", "renderArithmeticView")
-    places = [bundle.index(f"function {function}(") for function in functions]
-    assert places == sorted(places)
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_style_sheet_of_a_component_is_bundled(name: str) -> None:
+    assert (FOLDER / f"{name}.css").exists() == (FOLDER / "bundled" / f"{name}.css").exists()
+
+
+def test_component_without_a_bundle_cannot_be_registered() -> None:
+    with pytest.raises(FileNotFoundError, match=r"missing_view\.js"):
+        register_component("missing_view")
 
 
 def test_arrays_are_encoded_as_bytes_or_little_endian_float32() -> None:

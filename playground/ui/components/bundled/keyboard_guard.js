@@ -1,0 +1,2 @@
+/* Bundle of keyboard_guard.js and what it imports, written by build.mjs. */
+var r=["Delete","Backspace","Enter"],a='[data-testid="stMain"]',n=!1;function o(t,e){return e||t.ctrlKey||t.metaKey||t.altKey?!1:t.key.length===1||r.includes(t.key)}function i(t){return t instanceof Element?t===document.body||t===document.documentElement||t.matches(a):!0}function l(t){n||(n=!0,document.documentElement.addEventListener("keydown",e=>{o(e,i(e.composedPath()[0]))&&e.stopPropagation()}))}export{l as default,o as isKeyOfControl};
