@@ -1,3 +1,4 @@
+import { decodeBytes } from "../base64.js"
 import { KERNELS_BINARY } from "./kernels_binary.js"
 
 /** @import { Kernels } from "./types.js" */
@@ -15,7 +16,7 @@ let compiled = null
  * @returns {WebAssembly.Module}
  */
 function compile() {
-  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNELS_BINARY), (character) => character.charCodeAt(0)))
+  compiled ??= new WebAssembly.Module(decodeBytes(KERNELS_BINARY))
   return compiled
 }
 

@@ -86,6 +86,26 @@ class Planner {
   }
 
   /**
+   * Plan operations, each of which reads the output of the one before.
+   * @param {OperationSpec[]} specs
+   * @param {PlannedOutput} below
+   * @param {(count: number) => Slot} reserveOutput
+   * @returns {PlannedOperation[]}
+   */
+  planOperations(specs, below, reserveOutput) {
+    /** @type {PlannedOperation[]} */
+    const planned = []
+    let last = below
+    for (const spec of specs) {
+      const { output, outputShape, mapShape = outputShape } = last
+      const operation = this.planOperation(spec, { input: output, inputShape: outputShape, mapShape, reserveOutput })
+      planned.push(operation)
+      last = operation
+    }
+    return planned
+  }
+
+  /**
    * Plan operations in sequence, the results of which are not shown.
    * @param {OperationSpec[]} specs
    * @param {Slot} input
@@ -93,20 +113,10 @@ class Planner {
    * @returns {PlannedSequence}
    */
   planSequence(specs, input, inputShape) {
-    /** @type {PlannedOperation[]} */
-    const operations = []
-    /** @type {PlannedOutput} */
-    let last = { output: input, outputShape: inputShape }
-    for (const spec of specs) {
-      const operation = this.planOperation(spec, {
-        input: last.output,
-        inputShape: last.outputShape,
-        mapShape: last.mapShape ?? last.outputShape,
-        reserveOutput: (count) => this.layout.reserve(count),
-      })
-      operations.push(operation)
-      last = operation
-    }
+    const operations = this.planOperations(specs, { output: input, outputShape: inputShape }, (count) =>
+      this.layout.reserve(count),
+    )
+    const last = operations.at(-1) ?? { output: input, outputShape: inputShape }
     return {
       output: last.output,
       outputShape: last.outputShape,
@@ -126,19 +136,8 @@ class Planner {
    * @returns {PlannedOperation[]}
    */
   planLayer({ index, title, operations, outputShape }, below) {
-    /** @type {PlannedOperation[]} */
-    const planned = []
-    let last = below
-    for (const spec of operations) {
-      const operation = this.planOperation(spec, {
-        input: last.output,
-        inputShape: last.outputShape,
-        mapShape: last.mapShape ?? last.outputShape,
-        reserveOutput: (count) => this.layout.reserveResult(count),
-      })
-      planned.push(operation)
-      last = operation
-    }
+    const planned = this.planOperations(operations, below, (count) => this.layout.reserveResult(count))
+    const last = planned.at(-1) ?? below
     if (last.outputShape.join() !== outputShape.join()) {
       throw new EngineError(`Layer ${index + 1} (${title}) gives ${last.outputShape.join("×")} values.`, {
         expected: `${outputShape.join("×")}.`,

@@ -1,3 +1,5 @@
+import { clampFinite, computeLevel, computeLevelsPerUnit, LEVELS, MIN_RANGE, packColors } from "./color_map.js"
+
 /**
  * @typedef {object} MapColors Colors of feature maps, 256 × 3 bytes per palette.
  * @property {Uint8Array} sequential
@@ -11,11 +13,6 @@
  * @property {number} size pixels of the longer side of the grid, about
  * @property {number} gap pixels between the maps
  */
-
-const LEVELS = 256
-const MIN_RANGE = 1e-12
-const MAX_MAGNITUDE = 1e30
-const OPAQUE = 255
 
 /** Paints the feature maps of layers on canvases as `render_feature_maps` in charts/images.py does. */
 export class FeatureMapPainter {
@@ -80,8 +77,7 @@ export class FeatureMapPainter {
     const pixels = new Uint32Array(image.data.buffer)
     pixels.fill(this.#gap)
     const [low, high] = limits
-    const factor = (LEVELS - 1) / Math.max(high - low, MIN_RANGE)
-    const place = { low, factor, palette, cell, stride: image.width }
+    const place = { low, levelsPerUnit: computeLevelsPerUnit(low, high), palette, cell, stride: image.width }
     for (let map = 0; map < shown; map++) {
       const corner = Math.floor(map / columns) * down * image.width + (map % columns) * across
       paintMap(pixels, values, { ...place, corner, start: map * height * width, height, width })
@@ -93,7 +89,7 @@ export class FeatureMapPainter {
 /**
  * @typedef {object} MapPlace
  * @property {number} low value of the palette's first color
- * @property {number} factor levels per unit
+ * @property {number} levelsPerUnit
  * @property {Uint32Array} palette
  * @property {number} cell pixels of one value
  * @property {number} stride pixels of a row of the image
@@ -110,11 +106,11 @@ export class FeatureMapPainter {
  * @param {MapPlace} place
  * @returns {void}
  */
-function paintMap(pixels, values, { low, factor, palette, cell, stride, corner, start, height, width }) {
+function paintMap(pixels, values, { low, levelsPerUnit, palette, cell, stride, corner, start, height, width }) {
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
-      const value = clampFinite(values[start + row * width + column] ?? 0) // a vector does not fill its map
-      const color = palette[Math.round(Math.min(LEVELS - 1, Math.max(0, (value - low) * factor)))]
+      const value = values[start + row * width + column] ?? 0 // a vector does not fill its map
+      const color = palette[computeLevel(value, low, levelsPerUnit)]
       const first = corner + row * cell * stride + column * cell
       for (let y = 0; y < cell; y++) pixels.fill(color, first + y * stride, first + y * stride + cell)
     }
@@ -180,26 +176,6 @@ function findLow(values, count) {
   let low = 0
   for (let index = 0; index < count; index++) low = Math.min(low, clampFinite(values[index]))
   return low
-}
-
-/**
- * Replace values that no color can show: NaN by 0, large magnitudes by 1e30.
- * @param {number} value
- * @returns {number}
- */
-function clampFinite(value) {
-  return Number.isNaN(value) ? 0 : Math.min(MAX_MAGNITUDE, Math.max(-MAX_MAGNITUDE, value))
-}
-
-/**
- * Pack colors as the opaque pixels of an ImageData, one number each.
- * @param {Uint8Array} colors red, green and blue of each
- * @returns {Uint32Array}
- */
-function packColors(colors) {
-  const bytes = new Uint8Array((4 * colors.length) / 3).fill(OPAQUE)
-  for (let index = 0; index < colors.length; index++) bytes[Math.floor(index / 3) * 4 + (index % 3)] = colors[index]
-  return new Uint32Array(bytes.buffer)
 }
 
 /** @type {WeakMap<HTMLCanvasElement, ImageData>} */

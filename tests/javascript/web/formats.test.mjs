@@ -1,9 +1,9 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import { decodeBytes, decodeFloats } from "../../playground/web/base64.js"
-import { cssColor, lookupColor, maxMagnitude, textColorOn } from "../../playground/web/views/color_map.js"
-import { joinClasses } from "../../playground/web/views/dom.js"
-import { formatCell, formatNumber } from "../../playground/web/views/number_format.js"
+import { decodeBytes, decodeFloats } from "../../../playground/web/base64.js"
+import { cssColor, lookupColor, maxMagnitude, textColorOn } from "../../../playground/web/views/color_map.js"
+import { joinClasses } from "../../../playground/web/views/dom.js"
+import { formatCell, formatNumber } from "../../../playground/web/views/number_format.js"
 
 describe("number format", () => {
   test("has four decimals below 10 and two above", () => {
