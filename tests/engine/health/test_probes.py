@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Never
+from typing import Any
 
 import pytest
 import torch
@@ -197,7 +197,7 @@ def test_gradient_norms_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_hooks_are_removed_after_an_exception(name: str) -> Never:
+def test_hooks_are_removed_after_an_exception(name: str) -> None:
     architecture = NETS[name]
     model = build_model(architecture)
     vitals = HealthProbes(model, architecture)
