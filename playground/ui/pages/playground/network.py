@@ -1,6 +1,5 @@
 """The Network panel: preset, dataset and layers, each with its size, problems and form."""
 
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -18,6 +17,7 @@ from playground.ui.actions import find_problems, is_active, sync_dropout_rates
 from playground.ui.epoch_time import count_epoch_images, estimate_epoch_seconds, format_seconds
 from playground.ui.forms import render_model_form
 from playground.ui.page_states import UndoEntry
+from playground.ui.pages.playground.layer_editor import render_layer_editor
 from playground.ui.pages.playground.presets import render_dataset_choice, render_preset_choice, render_preset_note
 from playground.ui.pages.playground.transfer import render_transfer_notice, render_transfer_popover
 from playground.ui.panels.download import render_download_panel
@@ -143,7 +143,7 @@ def _render_layer_row(state: AppState, row: LayerSummary, max_multiply_adds: int
         for number, problem in enumerate(problems):
             _render_problem(problem, f"{row.id}-{number}")
         if is_open:
-            _render_layer_editor(state, row)
+            render_layer_editor(state, row)
 
 
 def _render_row(
@@ -171,136 +171,6 @@ def _render_problem(problem: Problem, key_suffix: str) -> None:
                 key=f"fix-{key_suffix}-{number}",
                 on_click=lambda architecture: get_app_state().set_architecture(architecture),
                 args=(fix.architecture,),
-            )
-
-
-def _render_layer_editor(state: AppState, row: LayerSummary) -> None:
-    layer = state.editor.architecture.layers[row.index]
-    with st.container(key=f"editor-{row.id}", gap="small"):
-        html.render_hint(layer.description)
-        render_model_form(
-            layer, key=f"field-{row.id}", on_change=lambda name, value: _set_layer_field(row.id, name, value)
-        )
-        if layer.inner_layers:
-            _render_inner_layers(row.id, layer)
-        _render_layer_actions(row, len(state.editor.architecture.layers))
-
-
-def _set_layer_field(layer_id: str, name: str, value: Any) -> None:
-    state = get_app_state()
-    index = state.editor.architecture.find_layer_index(layer_id)
-    layer = state.editor.architecture.layers[index]
-    state.try_set_architecture(lambda: state.editor.architecture.replace_layer(index, layer.replace(**{name: value})))
-    sync_dropout_rates()
-
-
-def _render_inner_layers(layer_id: str, block: Layer) -> None:
-    for number, inner in enumerate(block.inner_layers):
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            st.html(
-                f'<div class="pg-inner">{number + 1} {escape(inner.title)} {escape(inner.format_arguments())}</div>'
-            )
-            st.button(
-                "Remove",
-                key=f"inner-delete-{layer_id}-{number}",
-                disabled=len(block.inner_layers) == 1,
-                on_click=_set_layer_field,
-                args=(layer_id, "layers", (*block.inner_layers[:number], *block.inner_layers[number + 1 :])),
-            )
-        render_model_form(
-            inner,
-            key=f"inner-{layer_id}-{number}",
-            on_change=partial(_set_inner_layer_field, layer_id, block, number),
-            field_names=inner.block_form_fields,
-        )
-    if block.projection_layers:
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            titles = (f"{inner.title} {inner.format_arguments()}".strip() for inner in block.projection_layers)
-            st.html(f'<div class="pg-inner">Shortcut: {escape(" + ".join(titles))}</div>')
-            st.button(
-                "Derive",
-                key=f"projection-{layer_id}",
-                help="Derive the shortcut from the shapes: the identity, or a 1×1 convolution.",
-                on_click=_set_layer_field,
-                args=(layer_id, "projection", ()),
-            )
-    kinds = {kind: layer.title for kind, layer in LAYER_KINDS.items() if layer.can_be_in_block}
-    chosen = st.menu_button(
-        "Add inner layer",
-        list(kinds),
-        key=f"inner-add-{layer_id}",
-        format_func=lambda kind: kinds[kind],
-        disabled=len(block.inner_layers) >= 8,
-    )
-    if chosen:
-        fields = {"padding": "same"} if "padding" in LAYER_KINDS[chosen].model_fields else {}
-        _set_layer_field(layer_id, "layers", (*block.inner_layers, LAYER_KINDS[chosen].model_validate(fields)))
-        st.rerun()
-
-
-def _set_inner_layer_field(layer_id: str, block: Layer, inner_index: int, name: str, value: Any) -> None:
-    state = get_app_state()
-    index = state.editor.architecture.find_layer_index(layer_id)
-
-    def build_architecture() -> Architecture:
-        layers = list(block.inner_layers)
-        layers[inner_index] = layers[inner_index].replace(**{name: value})
-        return state.editor.architecture.replace_layer(index, block.with_inner_layers(layers))
-
-    state.try_set_architecture(build_architecture)
-    sync_dropout_rates()
-
-
-def _render_layer_actions(row: LayerSummary, layer_count: int) -> None:
-    state = get_app_state()
-    index = row.index
-    specs: tuple[tuple[str, str, str, bool, Any], ...] = (
-        (
-            "up",
-            "Up",
-            ":material/arrow_upward:",
-            index == 0,
-            lambda: state.try_set_architecture(lambda: state.editor.architecture.move_layer(index, -1)),
-        ),
-        (
-            "down",
-            "Down",
-            ":material/arrow_downward:",
-            index == layer_count - 1,
-            lambda: state.try_set_architecture(lambda: state.editor.architecture.move_layer(index, 1)),
-        ),
-        (
-            "duplicate",
-            "Duplicate",
-            ":material/content_copy:",
-            False,
-            lambda: state.try_set_architecture(lambda: state.editor.architecture.duplicate_layer(index)),
-        ),
-        (
-            "toggle",
-            "Disable" if row.enabled else "Enable",
-            ":material/visibility_off:" if row.enabled else ":material/visibility:",
-            False,
-            lambda: state.try_set_architecture(lambda: state.editor.architecture.toggle_layer(index)),
-        ),
-        (
-            "delete",
-            "Delete",
-            ":material/delete:",
-            False,
-            lambda: state.try_set_architecture(lambda: state.editor.architecture.replace_layer(index)),
-        ),
-    )
-    with st.container(horizontal=True, gap="small", key=f"actions-{row.id}"):
-        for name, label, icon, disabled, on_click in specs:
-            st.button(
-                label,
-                key=f"{name}-{row.id}",
-                icon=icon,
-                disabled=disabled,
-                on_click=on_click,
-                type="tertiary",
-                wrap=False,
             )
 
 
