@@ -148,7 +148,7 @@ def compute_canvas_images(drawing: DrawingState, input_spec: InputSpec) -> Canva
     has_strokes = bool(drawing.ink.strokes or drawing.ink.eraser_strokes)
     if not has_strokes and drawing.upload is None and (drawing.test_index is None or input_spec.dataset.features):
         return None
-    background = _load_background(drawing, input_spec)
+    background = load_canvas_background(drawing, input_spec)
     if background is None and not drawing.ink.strokes:
         return None
     key = (
@@ -184,7 +184,7 @@ def _rasterize_canvas(state: DrawingState, background: Array | None, input_spec:
 
 def render_canvas_background(state: AppState, input_spec: InputSpec) -> bytes | None:
     """Render the image under the strokes as a PNG; raises PlaygroundError if it cannot be loaded."""
-    background = _load_background(state.drawing, input_spec)
+    background = load_canvas_background(state.drawing, input_spec)
     if background is None:
         return None
     if input_spec.can_read_drawings:
@@ -228,7 +228,7 @@ def _decode_upload(upload: ImageUpload, input_spec: InputSpec) -> Array:
     return read_uploaded_image(upload.name, upload.content, input_spec.preprocessing)
 
 
-def _load_background(drawing: DrawingState, input_spec: InputSpec) -> Array | None:
+def load_canvas_background(drawing: DrawingState, input_spec: InputSpec) -> Array | None:
     """Load the upload or test image under the strokes, (height, width) for drawings, else (channels, height, width)."""
     if drawing.upload is not None:
         if input_spec.can_read_drawings:

@@ -1,11 +1,11 @@
 /**
- * Describe predictions and paint feature maps: `node evaluate_views.mjs FOLDER` reads `views.json` and writes the texts to
- * `texts.json` and the pixels of the maps, RGBA, to `pixels`.
+ * Describe predictions, paint feature maps and images: `node evaluate_views.mjs FOLDER` reads `views.json` and writes the
+ * texts to `texts.json` and the pixels of the maps and images, RGBA, to `pixels`.
  */
 
 import { readFileSync, writeFileSync } from "node:fs"
 import process from "node:process"
-import { FeatureMapPainter } from "../../playground/web/views/feature_maps.js"
+import { FeatureMapPainter, paintImage } from "../../playground/web/views/feature_maps.js"
 import { describePrediction } from "../../playground/web/views/prediction_text.js"
 
 class FakeImageData {
@@ -22,7 +22,7 @@ class FakeImageData {
 Object.assign(globalThis, { ImageData: FakeImageData })
 
 const [folder] = process.argv.slice(2)
-const { predictions, maps, colors } = JSON.parse(readFileSync(`${folder}/views.json`, "utf8"))
+const { predictions, maps, images, colors } = JSON.parse(readFileSync(`${folder}/views.json`, "utf8"))
 
 const texts = predictions.map((/** @type {{ probabilities: number[], names: string[] }} */ { probabilities, names }) =>
   describePrediction(probabilities, names),
@@ -36,9 +36,18 @@ const painter = new FeatureMapPainter({
 })
 /** @type {Buffer[]} */
 const painted = []
-for (const { values, shape, layout } of maps) {
-  const context = { putImageData: (/** @type {FakeImageData} */ image) => painted.push(Buffer.from(image.data)) }
-  const canvas = /** @type {HTMLCanvasElement} */ (/** @type {unknown} */ ({ getContext: () => context }))
-  painter.paint(canvas, Float32Array.from(values), shape, layout)
+const context = { putImageData: (/** @type {FakeImageData} */ image) => painted.push(Buffer.from(image.data)) }
+
+/**
+ * Create a canvas that keeps the pixels that are painted on it.
+ * @returns {HTMLCanvasElement}
+ */
+function createCanvas() {
+  return /** @type {HTMLCanvasElement} */ (/** @type {unknown} */ ({ getContext: () => context }))
 }
+
+for (const { values, shape, layout } of maps) {
+  painter.paint(createCanvas(), Float32Array.from(values), shape, layout)
+}
+for (const { values, shape, size } of images) paintImage(createCanvas(), Float32Array.from(values), shape, size)
 writeFileSync(`${folder}/pixels`, Buffer.concat(painted))

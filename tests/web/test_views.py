@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from playground.charts.images import render_feature_maps, select_palette, to_feature_maps
+from playground.charts.images import render_feature_maps, render_image, select_palette, to_feature_maps
 from playground.charts.theme import DARK, get_colormap
 from playground.interpret.evaluation.predict import prediction_from_logits
 from tests.web.engine_runner import run_node
@@ -34,11 +35,14 @@ def make_values(shape: tuple[int, ...], *, has_negative: bool) -> Array:
     return values if has_negative else np.maximum(values, 0)
 
 
-def run_views(folder: Path, predictions: list[dict[str, object]], maps: list[Array]) -> tuple[list[str], bytes]:
+def run_views(
+    folder: Path, predictions: list[dict[str, object]], maps: list[Array], images: Sequence[Array] = ()
+) -> tuple[list[str], bytes]:
     layout = {"maxMaps": MAX_MAPS, "size": SIZE, "gap": GAP}
     content = {
         "predictions": predictions,
         "maps": [{"values": values.ravel().tolist(), "shape": values.shape, "layout": layout} for values in maps],
+        "images": [{"values": image.ravel().tolist(), "shape": image.shape, "size": SIZE} for image in images],
         "colors": {
             "sequential": get_colormap("sequential").ravel().tolist(),
             "diverging": get_colormap(DARK.diverging_palette).ravel().tolist(),
@@ -85,4 +89,19 @@ def test_feature_maps_have_the_pixels_of_the_server(has_negative: bool, tmp_path
         # A value that lies between two of 256 colors may get either.
         differing = (actual != expected).any(axis=2).mean()
         assert differing < 0.002, f"{values.shape}: {differing:.2%} of the pixels differ"
+    assert offset == len(pixels)
+
+
+def test_images_have_the_pixels_of_the_server(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    shapes = ((1, 28, 28), (2, 9, 5), (3, 32, 20), (4, 8, 8), (3, 224, 224))
+    images = [random.random(shape, dtype=np.float32) for shape in shapes]
+    _, pixels = run_views(tmp_path, [], [], images)
+    offset = 0
+    for image in images:
+        expected = np.asarray(Image.open(io.BytesIO(render_image(image, size=SIZE))).convert("RGBA")).astype(int)
+        actual = np.frombuffer(pixels, dtype=np.uint8, count=expected.size, offset=offset).reshape(expected.shape)
+        offset += expected.size
+        assert np.abs(actual - expected).max() <= 1
+        assert (actual != expected).mean() < 0.002  # a value between two levels may get either
     assert offset == len(pixels)

@@ -1,5 +1,5 @@
 import { addButton, addElement } from "../../web/views/dom.js"
-import { arrangeMaps, computeZeroShare, FeatureMapPainter } from "../../web/views/feature_maps.js"
+import { arrangeMaps, computeZeroShare, FeatureMapPainter, paintImage } from "../../web/views/feature_maps.js"
 import { formatPercent } from "../../web/views/prediction_text.js"
 import { getLiveStore } from "./lib/live_store.js"
 
@@ -148,7 +148,7 @@ function showLive(strip, { layers, layout, prediction }, painter) {
       assign(nodes.text.style, "fontSize", `${textSize(prediction.className)}rem`)
       assign(nodes.caption, "textContent", prediction.probability)
     } else if (layer) {
-      if (id === INPUT_ID) painter.paintImage(nodes.canvas, layer.values, layer.shape, layout.size)
+      if (id === INPUT_ID) paintImage(nodes.canvas, layer.values, layer.shape, layout.size)
       else {
         painter.paint(nodes.canvas, layer.values, layer.shape, layout)
         assign(nodes.caption, "textContent", describeLayer(layer, layout.maxMaps))

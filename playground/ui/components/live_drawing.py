@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from playground.charts.theme import Theme, get_colormap
 from playground.core.shapes import Shape
 from playground.engine.data.rasterize import Preprocessing
 from playground.interpret.evaluation.predict import Prediction
-from playground.ui.canvas import Stroke
+from playground.ui.canvas import ERASER_WIDTH, MAX_STROKES, Stroke
 from playground.ui.components.register import encode_array, register_component
 
-_RENDER = register_component("live_drawing")
+_RENDER = register_component("live_drawing", isolate_styles=False)
 _MAX_TEXT = 300
 
 
@@ -18,7 +22,7 @@ _MAX_TEXT = 300
 class LiveCanvas:
     """Canvas as the server knows it: its component's name, the objects on it, and the strokes.
 
-    ``can_follow``: false while the eraser is chosen or an image lies under the strokes.
+    ``can_follow``: false while the eraser is chosen, or an image lies under strokes that are preprocessed.
     """
 
     name: str
@@ -27,6 +31,18 @@ class LiveCanvas:
     object_count: int
     strokes: Sequence[Stroke]
     can_follow: bool
+
+
+@dataclass(frozen=True)
+class LiveOverlay:
+    """The image that strokes are drawn on without preprocessing: its shape (channels, height, width), and its values.
+
+    ``image``: values 0 to 1; None is black. ``eraser_strokes`` erase the image.
+    """
+
+    shape: Shape
+    image: NDArray[np.float32] | None
+    eraser_strokes: Sequence[Stroke]
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,7 @@ def live_drawing(
     answers: Sequence[LiveAnswer],
     *,
     preprocessing: Preprocessing,
+    overlay: LiveOverlay | None,
     input_shape: Shape,
     class_names: Sequence[str],
     layer_ids: Sequence[str],
@@ -70,6 +87,7 @@ def live_drawing(
 ) -> LiveProblem | None:
     """Follow the pen with the networks of ``answers``; ``is_drawn``: the answers are for the strokes.
 
+    ``overlay``: None for networks whose images are drawings, which are preprocessed.
     ``layer_ids``: those of the first network, whose layers the feature strip shows.
 
     Returns the problem that the browser reports in this run, else None.
@@ -82,6 +100,7 @@ def live_drawing(
                 "size": canvas.size,
                 "penWidth": canvas.pen_width,
                 "objectCount": canvas.object_count,
+                "maxObjects": MAX_STROKES,
                 "strokes": canvas.strokes,
                 "canFollow": canvas.can_follow,
             },
@@ -90,11 +109,17 @@ def live_drawing(
                 "normalizeStrokeWidth": preprocessing.normalize_stroke_width,
                 "centerByMass": preprocessing.center_by_mass,
             },
+            "overlay": _encode_overlay(overlay),
             "inputShape": list(input_shape),
             "classNames": list(class_names),
             "layerIds": list(layer_ids),
             "answers": [
-                {"runId": answer.run_id, "step": answer.step, "probabilities": answer.prediction.probabilities}
+                {
+                    "runId": answer.run_id,
+                    "step": answer.step,
+                    # Encoded, since JSON has no NaN, which the probabilities of a diverged network can be.
+                    "probabilities": encode_array(np.asarray(answer.prediction.probabilities, dtype=np.float32)),
+                }
                 for answer in answers
             ],
             "isDrawn": is_drawn,
@@ -108,6 +133,17 @@ def live_drawing(
         on_problem_change=lambda: None,  # without a callback the result has no `problem`
     )
     return _parse_problem(result.problem)
+
+
+def _encode_overlay(overlay: LiveOverlay | None) -> dict[str, Any] | None:
+    if overlay is None:
+        return None
+    return {
+        "shape": list(overlay.shape),
+        "image": None if overlay.image is None else encode_array(overlay.image),
+        "eraserStrokes": overlay.eraser_strokes,
+        "eraserWidth": ERASER_WIDTH,
+    }
 
 
 def _parse_problem(value: object) -> LiveProblem | None:

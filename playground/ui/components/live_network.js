@@ -33,15 +33,18 @@ function startNetwork(runId) {
   const client = startEngine({
     onLoad: () => {
       network.step = network.loadingStep
+      network.failure = ""
+      store.announce("load")
     },
     onResult: (result) => store.announce("result", { runId, result }),
     onError: (message) => {
       network.step = null
+      network.failure = message
       store.announce("failure", { runId, message: `The browser engine failed: ${message}` })
     },
   })
   /** @type {LiveNetwork & { loadingStep: number | null }} */
-  const network = { client, step: null, loadingStep: null }
+  const network = { client, step: null, failure: "", loadingStep: null }
   store.networks.set(runId, network)
   return network
 }

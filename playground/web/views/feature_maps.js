@@ -18,7 +18,6 @@ import { clampFinite, computeLevel, computeLevelsPerUnit, LEVELS, MIN_RANGE, pac
 export class FeatureMapPainter {
   #sequential
   #diverging
-  #gray = packColors(Uint8Array.from({ length: 3 * LEVELS }, (_, index) => Math.floor(index / 3)))
   #gap
 
   /** @param {MapColors} colors */
@@ -43,18 +42,6 @@ export class FeatureMapPainter {
     const area = Math.min(values.length, countShown(shape, layout.maxMaps))
     const limits = computeLimits(values, area, isDiverging)
     this.#paint(canvas, values, shape, { ...layout, limits, palette: isDiverging ? this.#diverging : this.#sequential })
-  }
-
-  /**
-   * Paint an image with values from 0, black, to 1, white; of several channels the first.
-   * @param {HTMLCanvasElement} canvas
-   * @param {Float32Array} values
-   * @param {readonly number[]} shape (channels, height, width)
-   * @param {number} size pixels of its longer side, about
-   * @returns {void}
-   */
-  paintImage(canvas, values, shape, size) {
-    this.#paint(canvas, values, shape, { maxMaps: 1, size, gap: 0, limits: [0, 1], palette: this.#gray })
   }
 
   /**
@@ -84,6 +71,32 @@ export class FeatureMapPainter {
     }
     canvas.getContext("2d")?.putImageData(image, 0, 0)
   }
+}
+
+/**
+ * Paint an image with values from 0 to 1 as `render_image` in charts/images.py does: three channels in color, else the
+ * first in gray.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Float32Array} values
+ * @param {readonly number[]} shape (channels, height, width)
+ * @param {number} size pixels of its longer side, about
+ * @returns {void}
+ */
+export function paintImage(canvas, values, shape, size) {
+  const [channels, height, width] = shape
+  const cell = Math.max(1, Math.floor(size / Math.max(height, width)))
+  const image = prepareImage(canvas, width * cell, height * cell)
+  const pixels = new Uint32Array(image.data.buffer)
+  const area = height * width
+  const channelStride = channels < 3 ? 0 : area
+  const bytes = Uint8Array.from({ length: 3 * area }, (_, index) =>
+    computeLevel(values[Math.floor(index / 3) + (index % 3) * channelStride], 0, LEVELS - 1),
+  )
+  for (const [index, color] of packColors(bytes).entries()) {
+    const first = Math.floor(index / width) * cell * image.width + (index % width) * cell
+    for (let y = 0; y < cell; y++) pixels.fill(color, first + y * image.width, first + y * image.width + cell)
+  }
+  canvas.getContext("2d")?.putImageData(image, 0, 0)
 }
 
 /**

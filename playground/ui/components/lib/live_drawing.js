@@ -1,15 +1,15 @@
 import { PencilStroke } from "../../../web/canvas/pencil_stroke.js"
-import { CanvasRasterizer, IMAGE_SIZE } from "../../../web/canvas/rasterize.js"
-import { ImageResizer } from "../../../web/canvas/resize.js"
 import { findTopTwo, formatPercent } from "../../../web/views/prediction_text.js"
-import { getLiveStore, readResultEvent } from "./live_store.js"
-import { removeStepImages, showBars, showPrediction, showStepImage } from "./live_view.js"
+import { LiveInput } from "./live_input.js"
+import { getLiveStore, readFailureEvent, readResultEvent } from "./live_store.js"
+import { describeLimits, removeStepImages, showBars, showPrediction, showStepImage } from "./live_view.js"
 
 /** @import { Stroke } from "../../../web/canvas/line_renderer.js" */
 /** @import { Preprocessing } from "../../../web/canvas/rasterize.js" */
 /** @import { EngineResult } from "../../../web/engine/engine_client.js" */
 /** @import { MapColors } from "../../../web/views/feature_maps.js" */
-/** @import { LiveLayer, LiveProblem } from "./live_store.js" */
+/** @import { Overlay } from "./live_input.js" */
+/** @import { LiveLayer, LiveNetwork, LiveProblem } from "./live_store.js" */
 
 /**
  * @typedef {object} CanvasState The canvas as the server knows it.
@@ -17,21 +17,23 @@ import { removeStepImages, showBars, showPrediction, showStepImage } from "./liv
  * @property {number} size side in pixels
  * @property {number} penWidth
  * @property {number} objectCount number of objects on the canvas, of which each stroke is one
+ * @property {number} maxObjects number of objects that the server reads
  * @property {Stroke[]} strokes
- * @property {boolean} canFollow false while the eraser is chosen or an image lies under the strokes
+ * @property {boolean} canFollow false while the eraser is chosen, or an image lies under strokes that are preprocessed
  */
 
 /**
  * @typedef {object} Answer The server's answer to the drawing.
  * @property {string} runId
  * @property {number} step
- * @property {number[]} probabilities
+ * @property {ArrayLike<number>} probabilities
  */
 
 /**
  * @typedef {object} LiveDrawingData
  * @property {CanvasState} canvas
  * @property {Preprocessing} preprocessing
+ * @property {Overlay | null} overlay image under the strokes, for networks whose images are not drawings
  * @property {number[]} inputShape of the networks
  * @property {string[]} classNames
  * @property {string[]} layerIds of the first network's architecture
@@ -41,22 +43,26 @@ import { removeStepImages, showBars, showPrediction, showStepImage } from "./liv
  * @property {{ maxMaps: number, size: number, gap: number }} layout of the feature maps
  */
 
+/**
+ * @typedef {object} Comparison An answer of the server that the browser computes too.
+ * @property {Answer} answer
+ * @property {string} key of the drawing and the step
+ * @property {Float32Array} input
+ */
+
 const MAX_DIFFERENCE = 1e-3
 /** After this time a stroke that the server has not reported does not exist: the canvas drops strokes without extent. */
 const MAX_WAIT_MS = 5000
 const UPPER_CANVAS = "upper-canvas"
 const PLACE = "st-key-canvas"
-/** @type {Preprocessing} */
-const RESIZE_ONLY = { fitBox: false, normalizeStrokeWidth: false, centerByMass: false }
 
 /** Follows the pen on the canvas, and compares the final answers with the server's. */
 export class LiveDrawing {
   #store = getLiveStore()
-  #rasterizer = new CanvasRasterizer()
   /** @type {LiveDrawingData | null} */
   #data = null
-  /** @type {ImageResizer | null} */
-  #resizer = null
+  /** @type {LiveInput | null} */
+  #input = null
   /** @type {HTMLCanvasElement | null} */
   #canvas = null
   /** @type {PencilStroke | null} the stroke while the pen is down */
@@ -66,12 +72,14 @@ export class LiveDrawing {
   #nextIndex = 0
   /** @type {(problem: LiveProblem) => void} */
   #report = () => undefined
-  /** @type {Answer[]} answers that the next results are compared with */
-  #expected = []
-  #comparedKey = ""
+  /** @type {Map<string, Comparison>} by run id */
+  #compared = new Map()
   #listening = new AbortController()
+  #notice
 
-  constructor() {
+  /** @param {HTMLElement} notice shows what is missing */
+  constructor(notice) {
+    this.#notice = notice
     const { signal } = this.#listening
     // In the capturing phase: the canvas stops the propagation of its events.
     const options = { capture: true, passive: true, signal }
@@ -80,13 +88,10 @@ export class LiveDrawing {
     for (const name of ["mousemove", "touchmove"])
       document.addEventListener(name, (event) => this.#move(event), options)
     for (const name of ["mouseup", "touchend", "touchcancel"]) {
-      document.addEventListener(name, () => this.#lift(), options)
+      document.addEventListener(name, (event) => this.#lift(event), options)
     }
-    this.#store.addEventListener(
-      "failure",
-      (event) => this.#report(/** @type {CustomEvent<LiveProblem>} */ (event).detail),
-      { signal },
-    )
+    this.#store.addEventListener("failure", (event) => this.#fail(readFailureEvent(event)), { signal })
+    this.#store.addEventListener("load", () => this.#useNewWeights(), { signal })
     this.#store.addEventListener("result", (event) => this.#show(readResultEvent(event)), { signal })
   }
 
@@ -107,16 +112,44 @@ export class LiveDrawing {
       ({ index, endedAt }) => index >= objectCount && performance.now() - endedAt < MAX_WAIT_MS,
     )
     this.#nextIndex = Math.max(this.#nextIndex, objectCount)
-    this.#resizer = new ImageResizer([1, IMAGE_SIZE, IMAGE_SIZE], data.inputShape)
+    this.#input = new LiveInput({ ...data, ...data.canvas })
     this.#data = data
     this.#report = report
-    if (this.#stroke !== null || this.#pending.length > 0) return
+    this.#showNotice()
+    if (this.#stroke !== null || this.#pending.length > 0) {
+      this.#follow() // over the answer to older strokes, which the server has just rendered
+      return
+    }
     if (this.#store.isDrawing) {
       this.#store.isDrawing = false
       removeStepImages()
       this.#store.announce("end")
     }
     this.#compare()
+  }
+
+  /** Answer the drawing by weights that have just been loaded. */
+  #useNewWeights() {
+    this.#showNotice()
+    if (this.#store.isDrawing) this.#follow()
+    else this.#compare()
+  }
+
+  /**
+   * Report a failure of an engine, and say so on the page.
+   * @param {LiveProblem} problem
+   * @returns {void}
+   */
+  #fail(problem) {
+    this.#showNotice()
+    this.#report(problem)
+  }
+
+  /** Say on the page what is missing for live drawing. */
+  #showNotice() {
+    const text = describeLimits(this.#getFirstNetwork())
+    if (this.#notice.textContent !== text) this.#notice.textContent = text
+    this.#notice.hidden = text === ""
   }
 
   /** Stop listening. */
@@ -138,12 +171,13 @@ export class LiveDrawing {
     if (!(isOurs && target.classList.contains(UPPER_CANVAS)) || (event instanceof MouseEvent && event.button !== 0))
       return
     if (this.#stroke !== null || !this.#isReady()) return
+    const { size, penWidth, maxObjects } = this.#data.canvas
+    if (this.#nextIndex >= maxObjects) return
     this.#canvas = target
-    const { size, penWidth } = this.#data.canvas
     this.#stroke = new PencilStroke(...this.#locate(event), size, penWidth)
-    this.#expected = []
+    this.#compared.clear()
     this.#store.isDrawing = true
-    this.#follow(event.timeStamp)
+    this.#follow()
   }
 
   /**
@@ -152,19 +186,21 @@ export class LiveDrawing {
    * @returns {void}
    */
   #move(event) {
-    if (this.#stroke?.addPoint(...this.#locate(event))) this.#follow(event.timeStamp)
+    if (this.#stroke?.addPoint(...this.#locate(event))) this.#follow()
   }
 
   /**
    * End the stroke; its answer stays until the server's arrives.
+   * @param {Event} event
    * @returns {void}
    */
-  #lift() {
-    if (this.#stroke === null) return
+  #lift(event) {
+    const isTouched = "touches" in event && /** @type {TouchEvent} */ (event).touches.length > 0
+    if (this.#stroke === null || isTouched) return // the canvas goes on until the last finger is lifted
     this.#pending.push({ index: this.#nextIndex, stroke: this.#stroke.toStroke(), endedAt: performance.now() })
     this.#nextIndex += 1
     this.#stroke = null
-    this.#follow(performance.now())
+    this.#follow()
   }
 
   /**
@@ -181,51 +217,31 @@ export class LiveDrawing {
   }
 
   /**
+   * Return the first network of the page, whose layers the feature strip shows.
+   * @returns {LiveNetwork | undefined}
+   */
+  #getFirstNetwork() {
+    return this.#store.networks.get(this.#data?.answers[0]?.runId ?? "")
+  }
+
+  /**
    * Return true if the first network of the page is loaded.
    * @returns {boolean}
    */
   #isReady() {
-    const network = this.#store.networks.get(this.#data?.answers[0]?.runId ?? "")
-    return network !== undefined && network.step !== null
+    return (this.#getFirstNetwork()?.step ?? null) !== null
   }
 
   /**
-   * Rasterize all strokes, show the steps, and let the networks compute.
-   * @param {number} eventTime time stamp of the event that is followed
+   * Show the steps from all strokes to the model input, and let the networks of the page compute it.
    * @returns {void}
    */
-  #follow(eventTime) {
-    const data = /** @type {LiveDrawingData} */ (this.#data)
-    performance.mark("live-drawing-move", { startTime: eventTime })
-    const strokes = [...data.canvas.strokes, ...this.#pending.map(({ stroke }) => stroke)]
+  #follow() {
+    const { canvas, answers } = /** @type {LiveDrawingData} */ (this.#data)
+    const strokes = [...canvas.strokes, ...this.#pending.map(({ stroke }) => stroke)]
     if (this.#stroke !== null) strokes.push(this.#stroke.toStroke())
-    showStepImage(0, this.#rasterize(strokes, RESIZE_ONLY))
-    showStepImage(1, this.#rasterize(strokes, { ...data.preprocessing, centerByMass: false }))
-    const image = this.#rasterize(strokes, data.preprocessing)
-    showStepImage(2, image)
-    this.#compute(image)
-    performance.mark("live-drawing-sent")
-  }
-
-  /**
-   * Rasterize strokes.
-   * @param {readonly Stroke[]} strokes
-   * @param {Preprocessing} preprocessing
-   * @returns {Float32Array} valid until the next call
-   */
-  #rasterize(strokes, preprocessing) {
-    const { size, penWidth } = /** @type {LiveDrawingData} */ (this.#data).canvas
-    return this.#rasterizer.rasterize(strokes, size, penWidth, preprocessing)
-  }
-
-  /**
-   * Let all networks of the page compute an image.
-   * @param {Float32Array} image (28, 28)
-   * @returns {void}
-   */
-  #compute(image) {
-    const input = /** @type {ImageResizer} */ (this.#resizer).resize(image)
-    for (const { runId } of this.#data?.answers ?? []) {
+    const input = /** @type {LiveInput} */ (this.#input).compute(strokes, showStepImage)
+    for (const { runId } of answers) {
       const network = this.#store.networks.get(runId)
       if (network && network.step !== null) network.client.run(input)
     }
@@ -244,13 +260,11 @@ export class LiveDrawing {
       this.#compareAnswer(runId, result)
       return
     }
-    performance.mark("live-drawing-result", { detail: { elapsedMs: result.elapsedMs } })
     showBars(column, result.probabilities, data.classNames, result.probabilities)
     if (column === 0) {
       showPrediction(result.probabilities, data.classNames)
       this.#announceLayers(runId, result, data)
     }
-    performance.mark("live-drawing-shown")
   }
 
   /**
@@ -275,17 +289,23 @@ export class LiveDrawing {
   }
 
   /**
-   * Compute the drawing that the server has answered, once for each drawing and step.
+   * Compute the drawing that the server has answered, once for each drawing, network and step.
    * @returns {void}
    */
   #compare() {
-    const data = /** @type {LiveDrawingData} */ (this.#data)
-    const steps = data.answers.map(({ runId, step }) => `${runId}@${step}`).join()
-    const key = `${data.canvas.name}/${data.canvas.objectCount}/${JSON.stringify(data.preprocessing)}/${steps}`
-    if (!(data.isDrawn && data.canvas.canFollow && this.#isReady()) || key === this.#comparedKey) return
-    this.#comparedKey = key
-    this.#expected = data.answers
-    this.#compute(this.#rasterize(data.canvas.strokes, data.preprocessing))
+    if (!(this.#data?.isDrawn && this.#data.canvas.canFollow)) return
+    const { canvas, preprocessing, answers } = this.#data
+    const drawing = `${canvas.name}/${canvas.objectCount}/${JSON.stringify(preprocessing)}`
+    for (const answer of answers) {
+      const { runId, step } = answer
+      const network = this.#store.networks.get(runId)
+      const key = `${drawing}/${step}`
+      if (network?.step === step && this.#compared.get(runId)?.key !== key) {
+        const input = /** @type {LiveInput} */ (this.#input).compute(canvas.strokes).slice()
+        this.#compared.set(runId, { answer, key, input })
+        network.client.run(input)
+      }
+    }
   }
 
   /**
@@ -295,13 +315,15 @@ export class LiveDrawing {
    * @returns {void}
    */
   #compareAnswer(runId, result) {
-    const answer = this.#expected.find((candidate) => candidate.runId === runId)
-    if (answer === undefined || this.#store.networks.get(runId)?.step !== answer.step) return
+    const { answer, input } = this.#compared.get(runId) ?? {}
+    if (!(answer && input) || this.#store.networks.get(runId)?.step !== answer.step) return
+    if (!input.every((value, index) => value === result.image[index])) return
     let difference = 0
-    answer.probabilities.forEach((probability, index) => {
-      difference = Math.max(difference, Math.abs(probability - result.probabilities[index]))
-    })
-    if (difference > MAX_DIFFERENCE) {
+    for (const [index, other] of result.probabilities.entries()) {
+      const probability = answer.probabilities[index]
+      if (!Object.is(probability, other)) difference = Math.max(difference, Math.abs(probability - other))
+    }
+    if (Number.isNaN(difference) || difference > MAX_DIFFERENCE) {
       const message = `The browser's answer differs from the server's by ${difference.toPrecision(2)} at step ${answer.step}.`
       this.#report({ runId, message })
     }

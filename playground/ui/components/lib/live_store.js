@@ -4,7 +4,8 @@
 /**
  * @typedef {object} LiveNetwork A network in the browser engine.
  * @property {EngineClient} client
- * @property {number | null} step of the weights that are loaded; null until then
+ * @property {number | null} step of the weights that are loaded; null until then, and after a failure
+ * @property {string} failure message of the engine; empty while it works
  */
 
 /**
@@ -28,8 +29,9 @@
  */
 
 /**
- * State of live drawing, shared by the components of the page. Dispatches `result` (an image was computed), `failure`
- * (LiveProblem), `layers` (LiveLayers) and `end` (the server's answer to the drawing is on the page).
+ * State of live drawing, shared by the components of the page. Dispatches `load` (a network has new weights), `result`
+ * (an image was computed), `failure` (LiveProblem), `layers` (LiveLayers) and `end` (the server's answer to the drawing
+ * is on the page).
  */
 class LiveStore extends EventTarget {
   /** @type {Map<string, LiveNetwork>} networks by the id of their run */
@@ -39,7 +41,7 @@ class LiveStore extends EventTarget {
 
   /**
    * Dispatch an event.
-   * @param {"result" | "failure" | "layers" | "end"} name
+   * @param {"load" | "result" | "failure" | "layers" | "end"} name
    * @param {unknown} [detail]
    * @returns {void}
    */
@@ -67,4 +69,13 @@ export function getLiveStore() {
  */
 export function readResultEvent(event) {
   return /** @type {CustomEvent<{ runId: string, result: EngineResult }>} */ (event).detail
+}
+
+/**
+ * Return the problem that a `failure` event carries.
+ * @param {Event} event
+ * @returns {LiveProblem}
+ */
+export function readFailureEvent(event) {
+  return /** @type {CustomEvent<LiveProblem>} */ (event).detail
 }

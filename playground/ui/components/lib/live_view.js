@@ -1,20 +1,19 @@
-import { IMAGE_SIZE } from "../../../web/canvas/rasterize.js"
+import { paintImage } from "../../../web/views/feature_maps.js"
 import { describePrediction, findTopTwo, formatPercent } from "../../../web/views/prediction_text.js"
 
-const BRIGHTEST = 255
+/** @import { LiveNetwork } from "./live_store.js" */
 
 /**
- * Show an image of 28×28 gray values over an <img>, until the server replaces it.
+ * Show an image over an <img>, until the server replaces it.
  * @param {HTMLImageElement} image
  * @param {Float32Array} values 0 to 1
+ * @param {readonly number[]} shape (channels, height, width)
  * @returns {void}
  */
-function paintOver(image, values) {
+function paintOver(image, values, shape) {
   let canvas = /** @type {HTMLCanvasElement | null} */ (image.parentElement?.querySelector("canvas") ?? null)
   if (canvas === null) {
     canvas = document.createElement("canvas")
-    canvas.width = IMAGE_SIZE
-    canvas.height = IMAGE_SIZE
     canvas.style.width = `${image.width}px`
     canvas.style.height = `${image.height}px`
     canvas.style.boxSizing = "content-box"
@@ -22,12 +21,7 @@ function paintOver(image, values) {
     image.hidden = true
     image.after(canvas)
   }
-  const pixels = new ImageData(IMAGE_SIZE, IMAGE_SIZE)
-  for (let index = 0; index < values.length; index++) {
-    pixels.data.fill(Math.round(values[index] * BRIGHTEST), 4 * index, 4 * index + 3)
-    pixels.data[4 * index + 3] = BRIGHTEST
-  }
-  canvas.getContext("2d")?.putImageData(pixels, 0, 0)
+  paintImage(canvas, values, shape, 1)
 }
 
 /**
@@ -41,12 +35,13 @@ function findStepImages() {
 /**
  * Show an image of a preprocessing step.
  * @param {number} step index
- * @param {Float32Array} values (28, 28), 0 to 1
+ * @param {Float32Array} values 0 to 1
+ * @param {readonly number[]} shape (channels, height, width)
  * @returns {void}
  */
-export function showStepImage(step, values) {
+export function showStepImage(step, values, shape) {
   const image = findStepImages()[step]
-  if (image) paintOver(image, values)
+  if (image) paintOver(image, values, shape)
 }
 
 /**
@@ -58,6 +53,22 @@ export function removeStepImages() {
     image.hidden = false
     image.parentElement?.querySelector("canvas")?.remove()
   }
+}
+
+/**
+ * Describe what the browser lacks for live drawing; empty if nothing is missing.
+ * @param {LiveNetwork | undefined} network
+ * @returns {string}
+ */
+export function describeLimits(network) {
+  if (network === undefined) return ""
+  const { failure, step, client } = network
+  if (failure) return `The prediction follows when the pen is lifted: the browser engine failed. ${failure}`
+  if (step === null) return ""
+  const limits = []
+  if (client.mode === "page") limits.push("no worker can run beside the page")
+  if (!client.description?.hasWebAssembly) limits.push("WebAssembly is not available")
+  return limits.length > 0 ? `Live drawing is slower in this browser: ${limits.join(", and ")}.` : ""
 }
 
 /**

@@ -23,7 +23,7 @@ from playground.interpret.evaluation.predict import Prediction, predict_snapshot
 from playground.interpret.inference import infer
 from playground.interpret.model import Model, load_model
 from playground.ui import html
-from playground.ui.canvas import render_canvas
+from playground.ui.canvas import MAX_STROKES, get_canvas_identity, render_canvas
 from playground.ui.controls import bind
 from playground.ui.model_input import (
     CanvasImages,
@@ -88,6 +88,10 @@ def _render_panel(strip: DeltaGenerator, is_live: bool) -> None:
     # Containers that are always there: a fragment is known by its position, and one that moved may not write elsewhere.
     notices, answers = st.container(key="draw-notices"), st.container(key="draw-answers")
     with notices:
+        if get_canvas_identity()[1] >= MAX_STROKES:
+            html.render_hint(
+                f"The first {MAX_STROKES} strokes are read, and no further ones. Clear the canvas to draw on."
+            )
         if state.drawing.upload is not None and input_spec.can_read_drawings:
             render_digit_picker(state.drawing.upload)
         if error:

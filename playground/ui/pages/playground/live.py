@@ -14,9 +14,9 @@ from playground.interpret.inference import infer
 from playground.interpret.model import Model, load_model
 from playground.ui import html
 from playground.ui.canvas import get_canvas_identity
-from playground.ui.components.live_drawing import LiveAnswer, LiveCanvas, MapLayout, live_drawing
+from playground.ui.components.live_drawing import LiveAnswer, LiveCanvas, LiveOverlay, MapLayout, live_drawing
 from playground.ui.components.live_network import live_network
-from playground.ui.model_input import InputSpec, ModelInput
+from playground.ui.model_input import InputSpec, ModelInput, load_canvas_background
 from playground.ui.pages.playground.feature_strip import COLUMN_SIZE, MAX_MAPS, TILE_GAP
 from playground.ui.services import get_pretrained
 from playground.ui.state import CANVAS_SIZE, AppState
@@ -34,14 +34,14 @@ def render_live_drawing(
     state: AppState, model: Model | None, input_spec: InputSpec, model_input: ModelInput | None
 ) -> None:
     """Let the page's networks follow the pen in the browser; say so if the network cannot."""
-    if model is None or model_input is None or not input_spec.can_read_drawings or input_spec.dataset.features:
+    if model is None or model_input is None:
         return
     models = [model]
     if model.run_id != PRETRAINED and input_spec.is_mnist_like:
         models.append(load_model(get_pretrained()))
     with st.container(key="live-drawing", gap=None):
         try:
-            _check_size(model)
+            _check_can_follow(model, input_spec)
             for number, shown in enumerate(models):
                 live_network(_encode_cached(shown), key=f"live-network-{number}")
         except PlaygroundError as error:
@@ -49,6 +49,12 @@ def render_live_drawing(
             return
         name, object_count = get_canvas_identity()
         drawing = state.drawing
+        has_image = drawing.upload is not None or drawing.test_index is not None
+        overlay = None
+        if not input_spec.can_read_drawings:
+            background = load_canvas_background(drawing, input_spec)
+            shape = input_spec.shape if background is None else background.shape
+            overlay = LiveOverlay(shape, background, drawing.ink.eraser_strokes)
         problem = live_drawing(
             LiveCanvas(
                 name,
@@ -56,10 +62,11 @@ def render_live_drawing(
                 drawing.pen_width,
                 object_count,
                 drawing.ink.strokes,
-                can_follow=not (drawing.is_erasing or drawing.upload or drawing.test_index is not None),
+                can_follow=not (drawing.is_erasing or (input_spec.can_read_drawings and has_image)),
             ),
             [LiveAnswer(shown.run_id, shown.step, infer(shown, model_input.image).prediction) for shown in models],
             preprocessing=drawing.preprocessing,
+            overlay=overlay,
             input_shape=input_spec.shape,
             class_names=input_spec.dataset.class_names,
             layer_ids=[layer.id for layer in model.architecture.layers],
@@ -72,7 +79,9 @@ def render_live_drawing(
         _log.error("Live drawing, run %s: %s", problem.run_id, problem.message)
 
 
-def _check_size(model: Model) -> None:
+def _check_can_follow(model: Model, input_spec: InputSpec) -> None:
+    if input_spec.dataset.features is not None:
+        raise PlaygroundError("The network reads features, which the server extracts.")
     summary = summarize(model.architecture)
     if summary.multiply_adds > MAX_MULTIPLY_ADDS:
         raise PlaygroundError(
