@@ -2,18 +2,36 @@
 
 from collections.abc import Sequence
 
-from playground.codegen.templating import read_package_source, render_template
+from playground.codegen.package_code import extract_package_code
+from playground.codegen.templating import render_template
 from playground.codegen.text import format_tuple, join_sections
 from playground.core.image_formats import IMAGE_SUFFIXES
-from playground.core.preprocessing import STEP_FUNCTIONS_SOURCE, SYSTEM_FILE_NAMES, ImagePreprocessing
+from playground.core.preprocessing import (
+    DRAWING_STEP_MODULES,
+    IMAGE_STEP_MODULES,
+    SYSTEM_FILE_NAMES,
+    DrawingPreprocessing,
+    ImagePreprocessing,
+)
+
+_FORMATS = format_tuple(tuple(IMAGE_SUFFIXES))
 
 
 def generate_image_reader(preprocessing: ImagePreprocessing) -> str:
     """Generate ``read_pixels``, which returns an image file as uint8 (height, width, channels), and its steps."""
-    formats = format_tuple(tuple(IMAGE_SUFFIXES))
     return join_sections(
-        read_package_source(STEP_FUNCTIONS_SOURCE),
-        render_template("image_files.py.j2", part="read_pixels", preprocessing=preprocessing, formats=formats),
+        extract_package_code(IMAGE_STEP_MODULES, [step.function for step in preprocessing.steps]),
+        render_template("image_files.py.j2", part="read_pixels", preprocessing=preprocessing, formats=_FORMATS),
+    )
+
+
+def generate_drawing_reader(preprocessing: DrawingPreprocessing) -> str:
+    """Generate ``read_drawing``, which finds the drawing in an image file, and the steps of this."""
+    return join_sections(
+        extract_package_code(
+            IMAGE_STEP_MODULES + DRAWING_STEP_MODULES, [step.function for step in preprocessing.steps]
+        ),
+        render_template("image_files.py.j2", part="read_drawing", preprocessing=preprocessing, formats=_FORMATS),
     )
 
 

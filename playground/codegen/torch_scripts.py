@@ -2,27 +2,38 @@
 
 from collections.abc import Sequence
 
-from playground.codegen.image_files import generate_folder_constants, generate_folder_reader, generate_image_reader
+from playground.codegen.image_files import (
+    generate_drawing_reader,
+    generate_folder_constants,
+    generate_folder_reader,
+    generate_image_reader,
+)
 from playground.codegen.templating import render_template
 from playground.codegen.text import ensure_same_classes, format_tuple, join_sections, sanitize_text
 from playground.codegen.torch_model import generate_model_code, list_weight_module_names
 from playground.codegen.torch_training import format_logits, generate_training_code
 from playground.core.architecture import Architecture
 from playground.core.datasets import Dataset
-from playground.core.preprocessing import ImagePreprocessing
+from playground.core.preprocessing import DrawingPreprocessing, ImagePreprocessing, choose_preprocessing
 from playground.core.recipe import Recipe
 
 _STANDARD_LIBRARY_IMPORTS = {
     "argparse.": "import argparse",
     "math.": "import math",
     "unicodedata.": "import unicodedata",
+    "Sequence[": "from collections.abc import Sequence",
+    "@dataclass": "from dataclasses import dataclass",
     "Path": "from pathlib import Path",
+    "NamedTuple)": "from typing import NamedTuple",
 }
 _THIRD_PARTY_IMPORTS = {
     "np.": "import numpy as np",
     "torch.": "import torch",
-    "Image.": "from PIL import Image, ImageOps",
+    "NDArray[": "from numpy.typing import NDArray",
+    "Image.": "from PIL import Image",
+    "ImageOps.": "from PIL import Image, ImageOps",  # instead of the line above
     "load_file(": "from safetensors.torch import load_file",
+    "ndimage.": "from scipy import ndimage",
     "nn.": "from torch import nn",
     "functional.": "from torch.nn import functional",
     "lr_scheduler.": "from torch.optim import lr_scheduler",
@@ -38,9 +49,10 @@ Image files are read as CNN Playground reads them.
 _PREDICTION_DESCRIPTION = """\
 Run it with a file of weights and with image files: ``weights.safetensors one.png two.png``.
 Image files are read as CNN Playground reads them. They must look like those that the network was trained on."""
-_DRAWING_DESCRIPTION = """
-These are drawings, light on dark and as large as the image. CNN Playground also finds a drawing in a photo and fits its
-size and place, which this program does not."""
+_DRAWING_DESCRIPTION = """\
+Run it with a file of weights and with image files: ``weights.safetensors one.png two.png``.
+The drawing in an image, a photo for example, is found and fitted as CNN Playground does it; of several the largest is
+used. This needs SciPy."""
 
 
 def generate_training_script(
@@ -84,24 +96,28 @@ def generate_prediction_script(
 ) -> str:
     """Generate a program that prints the predicted class of image files and its probability.
 
-    The program needs torch, safetensors, numpy and Pillow. Raises ArchitectureError for a network that cannot be built.
+    The program needs torch, safetensors, numpy and Pillow, and SciPy for drawings. Raises ArchitectureError for a
+    network that cannot be built.
     """
-    preprocessing = ImagePreprocessing.from_dataset(dataset, architecture.input.shape)
+    preprocessing = choose_preprocessing(dataset, architecture.input.shape)
+    reads_drawings = isinstance(preprocessing, DrawingPreprocessing)
     return _assemble_script(
         f"{sanitize_text(title)}: predicts the classes of image files. Exported by CNN Playground.",
-        _PREDICTION_DESCRIPTION + (_DRAWING_DESCRIPTION if dataset.is_drawable else ""),
+        _DRAWING_DESCRIPTION if reads_drawings else _PREDICTION_DESCRIPTION,
         f"CLASS_NAMES = {format_tuple(class_names)}",
         generate_model_code(architecture),
-        generate_image_reader(preprocessing),
+        generate_drawing_reader(preprocessing)
+        if isinstance(preprocessing, DrawingPreprocessing)
+        else generate_image_reader(preprocessing),
         render_template(
             "torch_data.py.j2",
-            part="prepare_pixels",
+            part="prepare_drawing" if reads_drawings else "prepare_pixels",
             source_shape=preprocessing.image_shape,
             shape=preprocessing.input_shape,
         ),
         render_template(
             "torch_prediction.py.j2",
-            is_drawable=dataset.is_drawable,
+            reads_drawings=reads_drawings,
             logits=lambda images_code: format_logits(architecture, images_code),
         ),
     )
@@ -112,5 +128,6 @@ def _assemble_script(title: str, description: str, constants: str, *sections: st
     code = join_sections(*sections)
     parts = [f'"""{title}\n\n{description}\n"""']
     for imports in (_STANDARD_LIBRARY_IMPORTS, _THIRD_PARTY_IMPORTS):
-        parts.append("\n".join(line for use, line in imports.items() if use in code))
+        lines = [line for use, line in imports.items() if use in code]
+        parts.append("\n".join(line for line in lines if f"{line}, ImageOps" not in lines))
     return join_sections("\n\n".join([*parts, constants]), code)

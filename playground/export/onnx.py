@@ -14,7 +14,7 @@ from torch import Tensor
 
 from playground.core.architecture import Architecture
 from playground.core.layers import TorchCall
-from playground.core.preprocessing import ImagePreprocessing
+from playground.core.preprocessing import FilePreprocessing
 from playground.core.shapes import Shape
 from playground.engine.model.build import build_model
 from playground.errors import StorageError
@@ -32,7 +32,7 @@ def export_onnx(
     weights: Mapping[str, Tensor],
     *,
     class_names: Sequence[str] = (),
-    preprocessing: ImagePreprocessing | None = None,
+    preprocessing: FilePreprocessing | None = None,
 ) -> bytes:
     """Export an ONNX model of the network in eval mode.
 
@@ -85,7 +85,7 @@ def find_lowest_opset(nodes: Sequence[onnx.NodeProto]) -> int:
     return onnx.defs.onnx_opset_version()
 
 
-def _describe_input(preprocessing: ImagePreprocessing | None) -> str:
+def _describe_input(preprocessing: FilePreprocessing | None) -> str:
     return f"Values from 0 to 1.{f' Of an image file: {preprocessing.describe()}' if preprocessing else ''}"
 
 

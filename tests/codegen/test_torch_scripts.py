@@ -387,19 +387,19 @@ def test_prediction_program_predicts_as_the_model_does(classes: int, tmp_path: P
         assert line == f"{name}: class {answer}, {probabilities[answer]:.4f}"
 
 
-def test_prediction_program_of_a_network_of_drawings_refuses_light_backgrounds(tmp_path: Path) -> None:
-    """The app finds the drawing; the program would give another answer."""
+def test_prediction_program_finds_drawings_in_either_polarity_and_names_empty_images(tmp_path: Path) -> None:
     architecture = Architecture(layers=(Flatten(), Output()))
     save_file(build_model(architecture).state_dict(), tmp_path / "weights.safetensors")
     pixels = np.zeros((28, 28), dtype=np.uint8)
     pixels[8:20, 13:15] = 255
     Image.fromarray(pixels).save(tmp_path / "dark.png")
     Image.fromarray(255 - pixels).save(tmp_path / "light.png")
+    Image.fromarray(0 * pixels).save(tmp_path / "empty.png")
     code = generate_prediction_script(architecture, class_names="0123456789", dataset=DATASETS["mnist"])
-    dark, light = _run_program(code, tmp_path, "weights.safetensors", "dark.png", "light.png").splitlines()
-    assert dark.startswith("dark.png: ")
-    assert "not predicted" not in dark
-    assert light == "light.png: not predicted, because its background is light. Invert it."
+    printed = _run_program(code, tmp_path, "weights.safetensors", "dark.png", "light.png", "empty.png").splitlines()
+    dark, light, empty = (line.split(": ", 1)[1] for line in printed)
+    assert dark == light
+    assert empty.startswith("not predicted, because the image is empty")
 
 
 # Invalid input

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.rendered_photos import SCENES, render_digit_photo
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Conv2d, Flatten, Output
 from playground.core.recipe import Recipe
@@ -21,6 +22,8 @@ from playground.core.shapes import Shape
 from playground.engine.data.custom.image_folder import read_image_folder
 from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.data.dataset_lookup import find_dataset
+from playground.engine.data.pen_digits import load_pen_drawings
+from playground.engine.data.rasterize import render_lines
 from playground.engine.data.splits import load_test_images
 from playground.engine.model.build import build_model
 from playground.engine.runs.imported_weights import import_weights
@@ -36,6 +39,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
 
+_SUFFIXES = (".png", ".jpg", ".tif", ".gif", ".webp", ".bmp")
 _CLASSES = ("2", "10", "Ant", "bee", "Äpfel", "고양이")  # natural order, which is not that of the code points
 
 
@@ -53,20 +57,32 @@ def _with_alpha(colors: Any, alpha: Any) -> Image.Image:
     return Image.fromarray(layered)
 
 
-def _make_pictures() -> Iterator[tuple[str, Image.Image | NDArray[Any], dict[str, Any]]]:
-    """Names, pictures and options of saving."""
-    scene = Image.fromarray(_scene())
+def _gradient() -> NDArray[np.uint16]:
+    return (np.arange(40)[:, None] * 1000 + np.arange(60) * 400).astype(np.uint16)
+
+
+def _sheet(size: int = 1) -> NDArray[np.uint8]:
+    """A colored seven on paper, ``size`` times 40 high and 60 wide."""
+    lines = [np.array([(15, 8), (42, 8), (24, 34)]) * size]
+    ink = render_lines(lines, 4.0 * size, 60 * size)[: 40 * size, :, None]
+    return ((1 - ink * (0.9, 0.7, 0.4)) * 230).astype(np.uint8)
+
+
+def _make_pictures(
+    colors: NDArray[np.uint8], large: NDArray[np.uint8], deep: NDArray[np.uint16]
+) -> Iterator[tuple[str, Image.Image | NDArray[Any], dict[str, Any]]]:
+    """Names, pictures and options of saving; ``deep`` has 16 bits, ``colors`` is 40 high and 60 wide."""
+    scene = Image.fromarray(colors)
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation
         yield f"orientation {orientation}.{'jpg' if orientation % 2 else 'png'}", scene, {"exif": exif}
-    gradient = (np.arange(40)[:, None] * 1000 + np.arange(60) * 400).astype(np.uint16)
-    yield "16 bits.png", gradient, {}
-    yield "16 bits.tif", gradient, {}
-    yield "12 bits.png", gradient >> 4, {}
-    yield "32 bits.tif", gradient.astype(np.int32) * 5, {}
-    yield "floats.tif", gradient.astype(np.float32) / 1e4, {}
-    yield "bits.png", Image.fromarray(_scene()[..., 2] > 127), {}
+    yield "16 bits.png", deep, {}
+    yield "16 bits.tif", deep, {}
+    yield "12 bits.png", deep >> 4, {}
+    yield "32 bits.tif", deep.astype(np.int32) * 5, {}
+    yield "floats.tif", deep.astype(np.float32) / 1e4, {}
+    yield "bits.png", Image.fromarray(colors[..., 2] > 127), {}
     yield "gray.jpg", scene.convert("L"), {}
     yield "palette.png", scene.convert("P", palette=Image.Palette.ADAPTIVE), {}
     yield "palette with a hole.png", scene.convert("P", palette=Image.Palette.ADAPTIVE), {"transparency": 3}
@@ -76,10 +92,10 @@ def _make_pictures() -> Iterator[tuple[str, Image.Image | NDArray[Any], dict[str
     disc = np.hypot(*np.mgrid[-20:20, -30:30]) < 15
     yield "black on nothing.png", _with_alpha(0, disc * 255), {}
     yield "white on nothing.png", _with_alpha(255, disc * 255), {}
-    yield "soft edges.webp", _with_alpha(_scene(), (_scene()[..., 2])), {"lossless": True}
+    yield "soft edges.webp", _with_alpha(colors, 255 - colors[..., 2]), {"lossless": True}
     yield "gray and alpha.png", _with_alpha(90, disc * 200).convert("LA"), {}
-    yield "key color.png", Image.fromarray(_scene() // 32 * 32), {"transparency": (224, 224, 224)}
-    yield "photo.jpg", Image.fromarray(_scene(900, 1300)), {"quality": 90}
+    yield "key color.png", Image.fromarray(colors // 32 * 32), {"transparency": (224, 224, 224)}
+    yield "photo.jpg", Image.fromarray(large), {"quality": 90}
     yield "high.bmp", Image.fromarray(_scene(300, 20)), {}
     yield "wide.png", Image.fromarray(_scene(3, 400)), {}
     yield "one pixel.png", Image.new("RGB", (1, 1), (200, 100, 50)), {}
@@ -89,7 +105,7 @@ def _make_pictures() -> Iterator[tuple[str, Image.Image | NDArray[Any], dict[str
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pictures, as systems and programs leave it."""
     folder = tmp_path_factory.mktemp("pictures") / "data"
-    pictures = list(_make_pictures())
+    pictures = list(_make_pictures(_scene(), _scene(900, 1300), _gradient()))
     for part in ("train", "test"):
         for number, name in enumerate(_CLASSES):
             place = folder / part / (unicodedata.normalize("NFD", name) if part == "test" else name)
@@ -130,7 +146,7 @@ class _Exported:
             (path, label)
             for label, name in enumerate(_CLASSES)
             for path in sorted((self.data / "test" / unicodedata.normalize("NFD", name)).rglob("*"))
-            if path.suffix in (".png", ".jpg", ".tif", ".gif", ".webp", ".bmp")
+            if path.suffix in _SUFFIXES
         ]
 
     def predict_in_the_app(self, paths: Sequence[Path]) -> NDArray[np.float64]:
@@ -175,6 +191,61 @@ def test_prediction_program_gives_the_app_s_answers(
         assert float(probability) == pytest.approx(probabilities.max(), abs=1e-4), path.name
         answers.add(name)
     assert len(answers) > 1
+
+
+_DRAWING_INPUTS: dict[str, Shape] = {"as drawn": (1, 28, 28), "smaller": (1, 20, 20), "color": (3, 32, 32)}
+
+
+@pytest.mark.parametrize("shape", _DRAWING_INPUTS.values(), ids=_DRAWING_INPUTS)
+def test_prediction_program_finds_drawings_as_the_app_does(
+    shape: Shape,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Photos of digits, and pictures of every kind, given to a network of drawings."""
+    drawings = load_pen_drawings(stride=500)
+    for number, scene in enumerate(SCENES):
+        photo = render_digit_photo(drawings[number : number + 1 + number % 2], number, scene, max_side=500)
+        (tmp_path / f"{scene}.jpg").write_bytes(photo.content)
+    Image.open(tmp_path / f"{SCENES[0]}.jpg").resize((40, 50)).save(tmp_path / "small.png")
+    Image.new("L", (200, 100), 90).save(tmp_path / "blank.png")
+    sheet = _sheet()
+    for name, picture, options in _make_pictures(sheet, _sheet(20), sheet[..., 0].astype(np.uint16) << 8):
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        image.save(tmp_path / name, **options)
+    paths = sorted(path for path in tmp_path.iterdir() if path.suffix in _SUFFIXES)
+    channels, height, width = shape
+    architecture = Architecture(
+        input=InputShape(channels=channels, height=height, width=width),
+        layers=(Conv2d(out_channels=6, kernel_size=5, stride=2), Flatten(), Output()),
+    )
+    state = build_model(architecture, seed=4).state_dict()
+    content = safetensors.torch.save({name: 3 * values for name, values in state.items()})
+    run = import_weights(content, architecture, Recipe(), name="Drawings")
+    (tmp_path / "weights.safetensors").write_bytes(content)
+    program = render_export("torch-predict", ExportSource.from_run(run)).decode()
+    monkeypatch.setattr(sys, "argv", ["predict.py", str(tmp_path / "weights.safetensors"), *map(str, paths)])
+    executed(program, "__main__")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) >= len(paths)
+    answers = set()
+    for path in paths:
+        *notes, answer = [line.removeprefix(f"{path}: ") for line in printed if line.startswith(f"{path}: ")]
+        result = invoke("predict", run.id, path, "--json")
+        if result.exit_code:
+            assert answer.startswith("not predicted, because the image is empty"), path.name
+            assert "the image is empty" in result.stderr, path.name
+            continue
+        (expected,) = result.json
+        name, probability = answer.rsplit(", ", 1)
+        assert name == expected["class"], path.name
+        assert float(probability) == pytest.approx(max(expected["probabilities"]), abs=1e-4), path.name
+        assert [f"note that {doubt}" for doubt in expected["doubts"]] == notes, path.name
+        answers.add(name)
+    assert len(answers) > 2
+    assert sum("not predicted" in line for line in printed) in range(1, len(paths) // 5)
 
 
 def test_file_of_a_test_image_is_predicted_as_the_test_image(exported: _Exported, tmp_path: Path) -> None:

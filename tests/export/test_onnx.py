@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from torch import Tensor, nn
 
 from playground.core.architecture import Architecture, InputShape
+from playground.core.datasets import DATASETS
 from playground.core.layers import Activation, AvgPool2d, BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Output
-from playground.core.preprocessing import ImagePreprocessing
+from playground.core.preprocessing import ImagePreprocessing, choose_preprocessing
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.engine.model.build import build_model
 from playground.errors import ArchitectureError, StorageError
@@ -157,3 +158,11 @@ def test_preprocessing_of_image_files_is_in_the_metadata() -> None:
     (image,) = model.graph.input
     assert "resized to 40×30 pixels" in image.doc_string
     assert image.doc_string.endswith("and rounded. Values are divided by 255.")
+
+
+def test_networks_of_drawings_describe_how_a_drawing_is_found() -> None:
+    preprocessing = choose_preprocessing(DATASETS["mnist"], RICH.input.shape)
+    model = onnx.load_from_string(export_onnx(RICH, trained(RICH).state_dict(), preprocessing=preprocessing))
+    told = json.loads({entry.key: entry.value for entry in model.metadata_props}["preprocessing"])
+    assert [step["function"] for step in told["steps"]][-2:] == ["segment_photo", "preprocess_ink"]
+    assert "scaled to a box of 20×20 pixels" in model.graph.input[0].doc_string

@@ -42,6 +42,20 @@ def reduce_bit_depth(image: Image.Image, gray_bits: int) -> Image.Image:
     return Image.fromarray((values * (255 / max(float(values.max()), 1.0))).astype(np.uint8))
 
 
+def reduce_to_used_bits(image: Image.Image) -> Image.Image:
+    """Keep the upper 8 of the bits that the largest of 16-bit gray values uses; see ``reduce_bit_depth`` for others."""
+    used_bits = int(np.asarray(image).max()).bit_length() if image.mode.startswith("I;16") else 0
+    return reduce_bit_depth(image, max(8, used_bits))
+
+
+def limit_size(image: Image.Image, side: int) -> Image.Image:
+    """Reduce an image to at most ``side`` pixels in height and width; more only cost memory."""
+    if image.mode not in ("L", "RGB", "RGBA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image.thumbnail((side, side))
+    return image.convert("RGBA") if image.has_transparency_data else image
+
+
 def crop_and_resize(image: Image.Image, height: int, width: int, channels: int) -> Image.Image:
     """Crop the center to the aspect ratio of the size, and resize it; transparency is kept."""
     mode = "RGBA" if image.has_transparency_data else "L" if channels == 1 else "RGB"

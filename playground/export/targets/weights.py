@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from playground.core.preprocessing import ImagePreprocessing
+from playground.core.preprocessing import choose_preprocessing
 from playground.engine.data.dataset_lookup import resolve_dataset
 from playground.engine.runs.run_files import serialize_snapshot
 from playground.engine.runs.transfer import get_last_snapshot_step
@@ -53,9 +53,7 @@ def render_first_weights(source: ExportSource) -> bytes:
 def render_onnx(source: ExportSource) -> bytes:
     """Render the network with the weights of the newest snapshot."""
     dataset = resolve_dataset(source.recipe, source.architecture)
-    preprocessing = (
-        None if dataset.features else ImagePreprocessing.from_dataset(dataset, source.architecture.input.shape)
-    )
+    preprocessing = None if dataset.features else choose_preprocessing(dataset, source.architecture.input.shape)
     return export_onnx(
         source.architecture, _load_snapshot(source), class_names=source.class_names, preprocessing=preprocessing
     )

@@ -8,21 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playground.core.datasets import DATASETS, Dataset
-from playground.core.preprocessing import ImagePreprocessing
+from playground.core.preprocessing import DrawingPreprocessing, ImagePreprocessing
 from playground.core.shapes import Shape
 from playground.engine.data.custom.decode import FORMATS, MAX_PIXELS, decode_grayscale, decode_image
 from playground.engine.data.rasterize import rasterize
 from playground.errors import DrawingError, ImageFileError
-from playground.interpret.drawing.photo import DigitRegion, Photo, find_digits
+from playground.interpret.drawing.photo import Photo, segment_photo
 from playground.interpret.drawing.preprocess import prepare_input, preprocess_ink, resize_to_input
 
 Array = NDArray[np.float32]
 
 MAX_FILE_BYTES = 20 * 1000**2
 _MNIST = DATASETS["mnist"]
-_MAX_DECODED_SIDE = 1024
-_MAX_SMALL_SIDE = 64  # pixels: smaller images are no photos and are used whole
-_MAX_SMALL_OUTLINE = 3  # pixels
+_DRAWINGS = DrawingPreprocessing(input_shape=_MNIST.input_shape)
 
 
 class FileInput(NamedTuple):
@@ -62,69 +60,18 @@ def read_uploaded_image(name: str, content: bytes, preprocessing: ImagePreproces
 
 
 def read_photo(name: str, content: bytes) -> Photo:
-    """Decode an image and find its digits, as ink 1 on paper 0, without paper, ruling, desk, frame, shadow and specks.
-
-    Images of at most 64 pixels are no photos: all of their ink is one digit. Raises ImageFileError for an unusable
-    file, DrawingError for an image without ink.
-    """
+    """Decode an image and find its digits; raises ImageFileError for an unusable file, DrawingError without ink."""
     _check_size(name, len(content))
     try:
-        gray = decode_grayscale(content, _MAX_DECODED_SIDE)
+        return segment_photo(decode_grayscale(content, _DRAWINGS))
     except ImageFileError as error:
         raise ImageFileError(
             f"{name} {error.what}.",
             expected=f"Formats: {', '.join(FORMATS)}, at most {MAX_PIXELS // 10**6} million pixels.",
             fix="Choose another image.",
         ) from error
-    is_large = max(gray.shape) > _MAX_SMALL_SIDE
-    if is_large:
-        digits = find_digits(gray)
-    else:
-        ink = extract_small_ink(gray)
-        digits = (DigitRegion(_pad_to_square(ink)),) if ink.any() else ()
-    if not digits:
-        raise DrawingError(
-            f"{name}: the image is empty: nothing stands out from its background.",
-            expected="A digit on paper, dark on light or light on dark.",
-        )
-    return Photo(gray, digits, is_large)
-
-
-def extract_small_ink(gray: Array) -> Array:
-    """Extract ink 1 on paper 0 from a small image's brightness 0 to 1 (height, width), dark on light or light on dark.
-
-    The paper's brightness is the median of the border, inside an outline.
-    """
-    gray = _remove_outline(gray)
-    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-    paper = float(np.median(border))
-    ink = np.clip(paper - gray, 0, None) if paper > 0.5 else np.clip(gray - paper, 0, None)
-    # Uneven paper (a photo, a JPEG) leaves faint traces, which are below a multiple of the border's deviation.
-    texture = 4 * float(np.std(border[np.abs(border - paper) < 0.2]))
-    ink = np.where(ink > texture, ink, 0)
-    strongest = float(ink.max())
-    return np.asarray(ink / strongest if strongest > 0.05 else ink * 0, dtype=np.float32)
-
-
-def _remove_outline(gray: Array) -> Array:
-    """Paint over an outline of up to three pixels along the image's edge."""
-    for inset in range(min(_MAX_SMALL_OUTLINE, (min(gray.shape) - 4) // 2), 0, -1):
-        is_outside = np.ones(gray.shape, dtype=np.bool_)
-        is_outside[inset:-inset, inset:-inset] = False
-        inner = gray[inset:-inset, inset:-inset]
-        ring = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
-        outline, paper = gray[is_outside], float(np.median(ring))
-        if np.ptp(outline) < 0.15 and abs(float(np.median(outline)) - paper) > 0.3:
-            return np.where(is_outside, np.float32(paper), gray)
-    return gray
-
-
-def _pad_to_square(ink: Array) -> Array:
-    height, width = ink.shape
-    square = np.zeros((max(ink.shape),) * 2, dtype=np.float32)
-    top, left = (len(square) - height) // 2, (len(square) - width) // 2
-    square[top : top + height, left : left + width] = ink
-    return square
+    except DrawingError as error:
+        raise DrawingError(f"{name}: {error.what}", expected=error.expected) from None
 
 
 def _check_size(name: str, size: int) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from playground.errors import DrawingError
+
 if TYPE_CHECKING:
     from playground.interpret.drawing.segmentation import InkGroup
 
@@ -19,6 +21,8 @@ Array = NDArray[np.float32]
 Area = tuple[float, float, float, float]
 """Top, left, bottom, right as shares of the photo's height and width."""
 
+_MAX_SMALL_SIDE = 64  # pixels: smaller images are no photos and are used whole
+_MAX_SMALL_OUTLINE = 3  # pixels
 _WHOLE: Area = (0.0, 0.0, 1.0, 1.0)
 _WORKING_SIDES = (200, 400)  # pixels: smaller images are enlarged, larger ones reduced
 _UNMISTAKABLE_QUALITY = 0.15
@@ -60,6 +64,62 @@ class Photo:
         if digit_index is None and len(self.digits) > 1:
             return (f"the photo shows {len(self.digits)} digits, and the largest is used", *doubts)
         return doubts
+
+
+def segment_photo(gray: Array) -> Photo:
+    """Find the digits in brightness 0 to 1 (height, width), without paper, ruling, desk, frame, shadow and specks.
+
+    Images of at most 64 pixels are no photos: all of their ink is one digit. Raises DrawingError without ink.
+    """
+    is_large = max(gray.shape) > _MAX_SMALL_SIDE
+    if is_large:
+        digits = find_digits(gray)
+    else:
+        ink = extract_small_ink(gray)
+        digits = (DigitRegion(_pad_to_square(ink)),) if ink.any() else ()
+    if not digits:
+        raise DrawingError(
+            "the image is empty: nothing stands out from its background.",
+            expected="A digit on paper, dark on light or light on dark.",
+        )
+    return Photo(gray, digits, is_large)
+
+
+def extract_small_ink(gray: Array) -> Array:
+    """Extract ink 1 on paper 0 from a small image's brightness 0 to 1 (height, width), dark on light or light on dark.
+
+    The paper's brightness is the median of the border, inside an outline.
+    """
+    gray = _remove_outline(gray)
+    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    paper = float(np.median(border))
+    ink = np.clip(paper - gray, 0, None) if paper > 0.5 else np.clip(gray - paper, 0, None)
+    # Uneven paper (a photo, a JPEG) leaves faint traces, which are below a multiple of the border's deviation.
+    texture = 4 * float(np.std(border[np.abs(border - paper) < 0.2]))
+    ink = np.where(ink > texture, ink, 0)
+    strongest = float(ink.max())
+    return np.asarray(ink / strongest if strongest > 0.05 else ink * 0, dtype=np.float32)
+
+
+def _remove_outline(gray: Array) -> Array:
+    """Paint over an outline of up to three pixels along the image's edge."""
+    for inset in range(min(_MAX_SMALL_OUTLINE, (min(gray.shape) - 4) // 2), 0, -1):
+        is_outside = np.ones(gray.shape, dtype=np.bool_)
+        is_outside[inset:-inset, inset:-inset] = False
+        inner = gray[inset:-inset, inset:-inset]
+        ring = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+        outline, paper = gray[is_outside], float(np.median(ring))
+        if np.ptp(outline) < 0.15 and abs(float(np.median(outline)) - paper) > 0.3:
+            return np.where(is_outside, np.float32(paper), gray)
+    return gray
+
+
+def _pad_to_square(ink: Array) -> Array:
+    height, width = ink.shape
+    square = np.zeros((max(ink.shape),) * 2, dtype=np.float32)
+    top, left = (len(square) - height) // 2, (len(square) - width) // 2
+    square[top : top + height, left : left + width] = ink
+    return square
 
 
 def find_digits(gray: Array) -> tuple[DigitRegion, ...]:

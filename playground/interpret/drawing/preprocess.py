@@ -81,8 +81,9 @@ def preprocess_ink(ink: Array, preprocessing: Preprocessing = MNIST_PREPROCESSIN
         # Not at the top: it imports SciPy's image functions, which drawings with a pen do not need.
         from playground.interpret.drawing.skeleton import has_typical_stroke_width, redraw_skeleton
 
-        if not has_typical_stroke_width(ink):
-            return redraw_skeleton(ink)
+        redrawn = None if has_typical_stroke_width(ink) else redraw_skeleton(ink)
+        if redrawn is not None:
+            return redrawn
     (top, left), (bottom, right) = ink_pixels.min(axis=0), ink_pixels.max(axis=0) + 1
     shrink = IMAGE_SIZE / max(ink.shape)
     scale = BOX_SIZE / max(bottom - top, right - left) if preprocessing.fit_box else shrink

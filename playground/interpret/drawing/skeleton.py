@@ -25,8 +25,11 @@ def has_typical_stroke_width(ink: Array) -> bool:
     return bool(_STROKE_WIDTH_RANGE[0] <= width / MNIST_PEN_WIDTH <= _STROKE_WIDTH_RANGE[1])
 
 
-def redraw_skeleton(ink: Array) -> Array:
-    """Redraw a digit (height, width; ink 1, paper 0) along its skeleton with MNIST's stroke width: (1, 28, 28)."""
+def redraw_skeleton(ink: Array) -> Array | None:
+    """Redraw a digit (height, width; ink 1, paper 0) along its skeleton with MNIST's stroke width: (1, 28, 28).
+
+    Returns None for a blob that thinning removes.
+    """
     digit = np.pad(_crop_to_ink(ink), 2)
     scale = _WORKING_SIDE / max(digit.shape)
     height, width = (max(1, round(side * scale)) for side in digit.shape)
@@ -34,6 +37,8 @@ def redraw_skeleton(ink: Array) -> Array:
     resized = np.asarray(Image.fromarray(digit).resize((width, height), resampling), dtype=np.float32)
     blurred = ndimage.gaussian_filter(resized, _SMOOTHING * measure_stroke_width(digit) * scale)
     mask = skeletonize(blurred > _INK_THRESHOLD * blurred.max())
+    if not mask.any():
+        return None
     lines: list[list[tuple[float, float]]] = [[(x, y)] for y, x in np.argwhere(mask).tolist()]
     for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
         connected = mask & np.roll(mask, (-down, -right), axis=(0, 1))

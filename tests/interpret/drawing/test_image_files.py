@@ -17,7 +17,8 @@ from playground.core.image_formats import UPLOAD_SUFFIXES
 from playground.engine.data.rasterize import rasterize
 from playground.errors import DataError, DrawingError, ImageFileError
 from playground.interpret.drawing import image_files as pictures
-from playground.interpret.drawing.image_files import extract_small_ink, read_inputs, read_photo
+from playground.interpret.drawing.image_files import read_inputs, read_photo
+from playground.interpret.drawing.photo import extract_small_ink
 from playground.interpret.drawing.preprocess import preprocess_ink
 from tests.strategies import settings
 

@@ -107,9 +107,20 @@ def test_thin_and_thick_lines_are_drawn_again(digit: int, pen: float, pretrained
         assert has_typical_stroke_width(_drawn(digit))
         assert not has_typical_stroke_width(ink)
     again = redraw_skeleton(ink)
+    assert again is not None
     assert again.shape == (1, 28, 28)
     assert has_typical_stroke_width(again[0])
     assert _guess(pretrained, 1 - ink) == digit
+
+
+@pytest.mark.parametrize("side", [30, 64, 100, 160])
+@pytest.mark.parametrize("is_round", [False, True])
+def test_blobs_without_a_skeleton_are_only_scaled(side: int, is_round: bool) -> None:
+    rows, columns = np.mgrid[0:200, 0:200] - 99.5
+    distance = np.hypot(rows, columns) if is_round else np.maximum(abs(rows), abs(columns))
+    drawing = preprocess_ink((distance < side / 2).astype(np.float32))
+    assert 15 <= np.sqrt(drawing.sum()) <= 20 or drawing.max() == 1  # as large as the box, or a line of the pen
+    assert drawing.sum() > 3
 
 
 def test_nothing_stands_out_of_even_or_noisy_paper() -> None:

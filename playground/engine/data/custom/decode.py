@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from playground.core.image_formats import IMAGE_SUFFIXES, describe_unreadable_image
-from playground.core.preprocessing import ImagePreprocessing
+from playground.core.preprocessing import DrawingPreprocessing, ImagePreprocessing
 from playground.engine.data import image_steps
 from playground.errors import ImageFileError
 
@@ -61,23 +61,13 @@ def decode_image(content: bytes, preprocessing: ImagePreprocessing) -> DecodedIm
     return DecodedImage(pixels, used_bits, is_on_black)
 
 
-def decode_grayscale(content: bytes, max_side: int) -> NDArray[np.float32]:
-    """Decode an image to brightness 0 to 1 (height, width), upright, at most ``max_side`` pixels high and wide.
-
-    Raises the errors of ``decode_image``.
-    """
+def decode_grayscale(content: bytes, preprocessing: DrawingPreprocessing) -> NDArray[np.float32]:
+    """Decode an image of a drawing to brightness 0 to 1 (height, width); raises the errors of ``decode_image``."""
     with _open_image(content) as opened:
-        opened.draft("L", (max_side, max_side))
-        image = image_steps.turn_upright(opened)
-        if image.mode[0] in "IF":
-            used_bits = int(np.asarray(image).max()).bit_length() if image.mode.startswith("I;16") else 0
-            image = image_steps.reduce_bit_depth(image, max(8, used_bits))
-        if image.mode not in ("L", "RGB", "RGBA"):
-            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        image.thumbnail((max_side, max_side))  # more pixels only cost memory
-        if image.has_transparency_data:
-            image = image_steps.flatten_transparency(image.convert("RGBA"), channels=1)
-        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+        image = opened
+        for step in preprocessing.image_steps:
+            image = getattr(image_steps, step.function)(image, **step.arguments)
+        return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
 @contextmanager
