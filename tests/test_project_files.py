@@ -84,7 +84,7 @@ PACKAGE_DATA = {
     "playground/web/canvas": {".js"},
     "playground/web/engine": {".js", ".ts"},
     "playground/web/engine/operations": {".js"},
-    "playground/web/views": {".js"},
+    "playground/web/views": {".css", ".js"},
 }
 """Suffixes of the files beside the code that the package reads, by folder."""
 

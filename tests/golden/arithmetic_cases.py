@@ -13,7 +13,7 @@ import numpy as np
 
 from playground.core.layers.shared.base import ExplainedOperation
 from playground.interpret.activations.arithmetic import Array, ChannelExplanation, Window
-from playground.ui.components.arithmetic_view import encode_channel
+from playground.ui.components.arithmetic_view import encode_explanation
 
 
 def ramp(*shape: int, start: int = 0) -> Array:
@@ -81,13 +81,12 @@ CHANNELS = {
 
 def make_case(name: str, channel: ChannelExplanation) -> dict[str, Any]:
     """Encode a channel with the totals of every position."""
-    encoded = encode_channel(channel, ramp(2, 2), "Conv")
     expected = []
     for row, column in np.ndindex(*channel.output.shape):
         found = channel.explain_value(row, column)
         totals = [term.total for term in found.contributions]
         expected.append({"row": row, "column": column, "contributions": totals, "total": found.pre_activation})
-    return {"name": name, "detail": encoded | {"displayed": encoded["output"]}, "expected": expected}
+    return {"name": name, "explanation": encode_explanation(channel), "expected": expected}
 
 
 def make_cases() -> list[dict[str, Any]]:

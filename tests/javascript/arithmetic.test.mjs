@@ -1,13 +1,14 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { describe, test } from "node:test"
-import { decodeChannel } from "../../playground/ui/components/lib/arithmetic_data.js"
+import { decodeExplanation } from "../../playground/ui/components/lib/arithmetic_data.js"
 import {
   computeContribution,
   computeContributions,
   computeTotal,
   describeEquation,
   sumContributions,
+  windowBox,
   windowOrigin,
 } from "../../playground/web/views/arithmetic.js"
 
@@ -52,6 +53,12 @@ describe("window", () => {
       cells.map((cell) => cell.value),
       [0, 0, 0, 1],
     )
+  })
+
+  test("is outlined without the padding", () => {
+    const channel = makeChannel({ kernelSize: [3, 3], padding: [1, 1], dilation: 2, inputShape: [1, 8, 8] })
+    assert.deepEqual(windowBox(channel, { row: 0, column: 3 }), [0, 2, 4, 7]) // rows -1 to 3, columns 2 to 6
+    assert.deepEqual(windowBox(channel, { row: 5, column: 5 }), [4, 4, 8, 8])
   })
 
   test("skips values by the dilation", () => {
@@ -116,10 +123,9 @@ describe("other rules", () => {
 
 describe("Python's golden file", () => {
   const file = new URL("../golden/arithmetic-cases.json", import.meta.url)
-  for (const { name, detail, expected } of JSON.parse(readFileSync(file, "utf-8"))) {
+  for (const { name, explanation, expected } of JSON.parse(readFileSync(file, "utf-8"))) {
     test(`${name}: every position has the same total and contributions`, () => {
-      const channel = decodeChannel(detail)
-      assert.equal(expected.length, channel.shape[0] * channel.shape[1])
+      const channel = decodeExplanation(explanation)
       for (const { row, column, contributions, total } of expected) {
         const found = computeContributions(channel, { row, column })
         assert.deepEqual(

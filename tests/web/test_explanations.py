@@ -12,6 +12,7 @@ from playground.interpret.activations.arithmetic import ChannelExplanation
 from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.browser_network import encode_model
 from playground.interpret.model import Model
+from playground.ui.components.arithmetic_view import encode_explanation
 from tests.core.layer_examples import EXAMPLE_CASES, build_network_around
 from tests.web.compare_networks import draw_image, make_model
 from tests.web.engine_runner import run_node, write_cases
@@ -57,6 +58,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[Any, Chan
 @pytest.mark.parametrize("number", [pytest.param(n, id=case.id) for n, case in enumerate(EXAMPLE_CASES)])
 def test_explanation_equals_pythons(number: int, pairs: list[list[tuple[Any, ChannelExplanation]]]) -> None:
     for found, expected in pairs[number]:
+        assert found.keys() - {"totals"} == encode_explanation(expected).keys()
         assert found["rule"] == expected.operation
         assert tuple(found["kernelSize"]) == expected.window.kernel_size
         assert (found["stride"], found["dilation"]) == (expected.window.stride, expected.window.dilation)

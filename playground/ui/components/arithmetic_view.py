@@ -17,7 +17,8 @@ from playground.ui.components.register import encode_array, encode_png_url, regi
 Array = NDArray[np.float32]
 
 _RENDER = register_component("arithmetic_view")
-_COLORS = ("red", "green", "blue")
+INPUT_TITLE = "input"
+"""Title of the image where a layer reads it."""
 _MAX_VALUES = 400_000
 """Values of a layer that are sent to the browser, which shows the one under the pointer."""
 
@@ -55,13 +56,16 @@ def arithmetic_view(
 ) -> MapPosition | None:
     """Render a layer's feature maps with the arithmetic of one channel; returns the last clicked value, if any.
 
-    ``image``: the input, (height, width); ``is_pre_activation``: show the values before the activation;
+    ``image``: the input, (channels, height, width); ``is_pre_activation``: show the values before the activation;
     ``diverging_palette``: the palette of weights and products; ``titles``: titles of ``output`` (the channel) and
-    ``below`` (the layer that it reads).
+    ``below`` (the layer that it reads, or the input).
     """
-    detail = encode_channel(channel, image, titles["below"]) | _serialize_channel_map(
-        channel, shown, is_pre_activation=is_pre_activation
-    )
+    detail = {
+        "explanation": encode_explanation(channel),
+        "source": _describe_source(channel, image, titles["below"]),
+        **_serialize_channel_map(channel, shown, is_pre_activation=is_pre_activation),
+        "receptiveField": _serialize_receptive_field(channel, image.mean(axis=0)),
+    }
     grid = _serialize_map_grid(shown)
     token = hashlib.blake2b(
         repr((channel.layer_index, channel.channel, diverging_palette, detail, grid)).encode(), digest_size=8
@@ -94,8 +98,11 @@ def _parse_position(value: Any) -> MapPosition | None:
     return MapPosition(*value)
 
 
-def encode_channel(channel: ChannelExplanation, image: Array, below_title: str) -> dict[str, Any]:
-    """Encode a channel for ``decodeChannel`` in lib/arithmetic_data.js; arrays become base64."""
+def encode_explanation(channel: ChannelExplanation) -> dict[str, Any]:
+    """Encode a channel as the browser engine explains it (``ChannelExplanation`` in web/engine/types.d.ts).
+
+    Arrays become base64; ``decodeExplanation`` in lib/arithmetic_data.js reads the result.
+    """
     window = channel.window
     return {
         "rule": channel.operation,
@@ -104,30 +111,28 @@ def encode_channel(channel: ChannelExplanation, image: Array, below_title: str) 
         "padding": list(window.padding),
         "dilation": window.dilation,
         "inputShape": list(channel.inputs.shape),
-        "inputNames": _input_names(channel, below_title),
-        "inputTitle": below_title,
         "firstInputChannel": channel.first_input_channel,
-        "isNetworkInput": below_title == "input" and not channel.has_intermediate_inputs,
         "input": encode_array(channel.inputs),
         "weights": None if channel.weights is None else encode_array(channel.weights),
         "bias": None if channel.bias is None else _number(channel.bias),
         "statistics": {name: _number(value) for name, value in channel.norm_parameters.items()},
-        "shape": list(channel.output.shape),
-        "output": encode_array(channel.output),
-        "receptiveRows": [list(span) for span in channel.receptive_rows],
-        "receptiveColumns": [list(span) for span in channel.receptive_columns],
-        "imageShape": list(image.shape),
-        "image": encode_array(image),
     }
 
 
-def _input_names(channel: ChannelExplanation, below_title: str) -> list[str] | None:
-    """Names of the input channels, if they have any: branches of a residual block, colors of an image."""
-    if channel.operation == "add":
-        return ["main branch", "shortcut"]
-    if below_title == "input" and channel.first_input_channel == 0 and len(channel.inputs) == len(_COLORS):
-        return [f"input, {color}" for color in _COLORS]
-    return None
+def _describe_source(channel: ChannelExplanation, image: Array, below_title: str) -> dict[str, Any]:
+    """Describe where the inputs come from; ``imageChannels`` is None unless they are the image's channels."""
+    if channel.has_intermediate_inputs:
+        return {"title": "intermediate result", "imageChannels": None}
+    return {"title": below_title, "imageChannels": len(image) if below_title == INPUT_TITLE else None}
+
+
+def _serialize_receptive_field(channel: ChannelExplanation, image: Array) -> dict[str, Any]:
+    return {
+        "image": encode_array(image),
+        "imageShape": list(image.shape),
+        "rows": [list(span) for span in channel.receptive_rows],
+        "columns": [list(span) for span in channel.receptive_columns],
+    }
 
 
 def _serialize_channel_map(
@@ -141,7 +146,12 @@ def _serialize_channel_map(
         else compute_value_range(values, map_grid.palette)
     )
     palette = "sequential" if map_grid.palette == "sequential" else "diverging"
-    return {"displayed": encode_array(values), "palette": palette, "low": low, "high": high}
+    return {
+        "shape": list(channel.output.shape),
+        "output": encode_array(channel.output),
+        "displayed": encode_array(values),
+        "scale": {"palette": palette, "low": low, "high": high},
+    }
 
 
 def _serialize_map_grid(map_grid: FeatureMapGrid) -> dict[str, Any]:

@@ -48,6 +48,19 @@ export function windowOrigin({ stride, padding }, { row, column }) {
 }
 
 /**
+ * Compute the part of the input that the window at a position covers, without padding.
+ * @param {Pick<ChannelArithmetic, "kernelSize" | "stride" | "padding" | "dilation" | "inputShape">} channel
+ * @param {Position} position
+ * @returns {[top: number, left: number, bottom: number, right: number]} bottom and right are exclusive
+ */
+export function windowBox(channel, position) {
+  const [, height, width] = channel.inputShape
+  const [top, left] = windowOrigin(channel, position)
+  const [rows, columns] = channel.kernelSize.map((size) => channel.dilation * (size - 1) + 1)
+  return [Math.max(0, top), Math.max(0, left), Math.min(height, top + rows), Math.min(width, left + columns)]
+}
+
+/**
  * Compute the contribution of one input channel to the value at a position.
  * @param {ChannelArithmetic} channel
  * @param {Position} position

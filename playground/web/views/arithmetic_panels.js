@@ -1,8 +1,8 @@
-import { cssColor, lookupColor, textColorOn } from "./color_map.js"
+import { cssColor, lookupColor, maxMagnitude, textColorOn } from "./color_map.js"
 import { addElement, joinClasses } from "./dom.js"
 import { formatCell, formatNumber } from "./number_format.js"
 
-/** @import { Contribution, EquationPart } from "./arithmetic.js" */
+/** @import { ChannelArithmetic, Contribution, EquationPart } from "./arithmetic.js" */
 /** @import { Color } from "./color_map.js" */
 
 /**
@@ -124,7 +124,7 @@ function cellFontSize(cell) {
  * @param {number} viewWidth CSS pixels; patch, kernel and products share one row on a phone
  * @returns {void}
  */
-export function addCellGrid(parent, { title, values, columns, colorOf, isInside, maxIndex }, viewWidth) {
+function addCellGrid(parent, { title, values, columns, colorOf, isInside, maxIndex }, viewWidth) {
   const root = addElement(parent, "div", "stage")
   addElement(root, "div", "name", title)
   const layout = layOutCells(values.length, columns, Math.min(MAP_SIZE, (viewWidth - 64) / 3))
@@ -143,6 +143,38 @@ export function addCellGrid(parent, { title, values, columns, colorOf, isInside,
     if (layout.cell >= 24) node.textContent = formatCell(value)
     node.title = isPadding ? "padding: 0" : String(value)
   }
+}
+
+/**
+ * Show patch, kernel and products of one input channel; nothing for a rule that has no window.
+ * @param {HTMLElement} parent its content is replaced
+ * @param {ChannelArithmetic["rule"]} rule
+ * @param {Contribution} contribution
+ * @param {{ table: Uint8Array, inputLimit: number, weightLimit: number | null, viewWidth: number }} look diverging color
+ *   table, largest magnitudes of the inputs and of the weights, CSS pixels of the whole view
+ * @returns {void}
+ */
+export function showProducts(parent, rule, { cells, columns, maxIndex }, look) {
+  const { table, inputLimit, weightLimit, viewWidth } = look
+  parent.replaceChildren()
+  if (["same", "function", "scale", "add"].includes(rule)) return
+  const isInside = cells.map((cell) => cell.isInside)
+  /** @type {(limit: number) => (value: number) => Color} */
+  const colorsUpTo = (limit) => (value) => lookupColor(table, -limit, limit, value)
+  const patch = { title: "patch", values: cells.map((cell) => cell.value), columns, isInside }
+  const outlined = rule === "largest" ? { maxIndex } : {}
+  addCellGrid(parent, { ...patch, ...outlined, colorOf: colorsUpTo(inputLimit) }, viewWidth)
+  if (weightLimit !== null) {
+    const kernel = { title: "kernel", values: cells.map((cell) => cell.weight), columns }
+    addElement(parent, "div", "sign", "×")
+    addCellGrid(parent, { ...kernel, colorOf: colorsUpTo(weightLimit) }, viewWidth)
+    const values = cells.map((cell) => cell.product)
+    // At least a tenth of the largest possible product: small products stay pale.
+    const colorOf = colorsUpTo(Math.max(maxMagnitude(values), inputLimit * weightLimit * 0.1))
+    addElement(parent, "div", "sign", "=")
+    addCellGrid(parent, { title: "products", values, columns, isInside, colorOf }, viewWidth)
+  }
+  addElement(parent, "div", "sign", "→")
 }
 
 /**

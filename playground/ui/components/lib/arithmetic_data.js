@@ -1,46 +1,32 @@
-import { decodeFloats } from "../../../web/base64.js"
-import { windowOrigin } from "../../../web/views/arithmetic.js"
+import { decodeBytes, decodeFloats } from "../../../web/base64.js"
 
-/** @import { ChannelArithmetic, Position } from "../../../web/views/arithmetic.js" */
-/** @import { GridLayout } from "../../../web/views/map_positions.js" */
-
-/**
- * @typedef {object} ChannelFacts Facts of a channel that travel as JSON.
- * @property {ChannelArithmetic["rule"]} rule
- * @property {[number, number]} kernelSize
- * @property {number} stride
- * @property {[number, number]} padding
- * @property {number} dilation
- * @property {[channels: number, height: number, width: number]} inputShape
- * @property {string[] | null} inputNames one per input channel, where channels have names
- * @property {string} inputTitle title of the layer that gives the input
- * @property {number} firstInputChannel channel of that layer at which the input begins
- * @property {boolean} isNetworkInput the layer's input is the image
- * @property {[height: number, width: number]} shape
- * @property {[start: number, stop: number][]} receptiveRows rows of the image that a row of the map depends on
- * @property {[start: number, stop: number][]} receptiveColumns
- * @property {[height: number, width: number]} imageShape
- * @property {"sequential" | "diverging"} palette
- * @property {number} low
- * @property {number} high
- */
+/** @import { ChannelExplanation } from "../../../web/engine/types.js" */
+/** @import { ColorTables, ShownChannel } from "../../../web/views/arithmetic_view.js" */
+/** @import { SizedGrid } from "../../../web/views/map_grid.js" */
 
 /**
- * @typedef {object} EncodedArrays Arrays in base64; numbers that may be infinite or NaN, as text then.
+ * @typedef {object} EncodedNumbers Arrays in base64, numbers that may be infinite or NaN as text then.
  * @property {string} input
  * @property {string | null} weights
- * @property {string} output
- * @property {string} displayed values of the map: `output`, or the values before the activation
- * @property {string} image
  * @property {number | string | null} bias
  * @property {Record<string, number | string>} statistics
  */
 
-/** @typedef {ChannelFacts & ChannelArithmetic & Record<"output" | "displayed" | "image", Float32Array>} Channel */
+/** @typedef {Omit<ChannelExplanation, keyof EncodedNumbers> & EncodedNumbers} EncodedExplanation */
 
-/** @typedef {GridLayout & { png: string, alt: string, width: number, height: number, values: string | null }} Grid */
+/** @typedef {NonNullable<ShownChannel["receptiveField"]>} ReceptiveField */
 
-/** @typedef {Record<"ink" | "sequential" | "diverging", Uint8Array>} Tables 256 × 3 bytes of color each. */
+/**
+ * @typedef {object} EncodedMaps
+ * @property {EncodedExplanation} explanation
+ * @property {string} output
+ * @property {string} displayed
+ * @property {Omit<ReceptiveField, "image"> & { image: string }} receptiveField
+ */
+
+/** @typedef {Omit<ShownChannel, keyof EncodedMaps | "layer" | "title" | "activation"> & EncodedMaps} EncodedChannel */
+
+/** @typedef {SizedGrid & { png: string, alt: string, values: string | null }} EncodedGrid */
 
 /**
  * @typedef {object} ArithmeticData What components/arithmetic_view.py sends.
@@ -48,52 +34,52 @@ import { windowOrigin } from "../../../web/views/arithmetic.js"
  * @property {string} layer
  * @property {number} channel
  * @property {[row: number, column: number]} position
- * @property {ChannelFacts & EncodedArrays} detail
- * @property {Grid} grid
- * @property {Record<keyof Tables, string>} palettes in base64
+ * @property {EncodedChannel} detail
+ * @property {EncodedGrid} grid
+ * @property {Record<keyof ColorTables, string>} palettes in base64
  * @property {{ output: string, grid: string, activation: string | null }} titles
  */
 
 /**
- * Decode the arrays and numbers of a channel.
- * @param {ChannelFacts & EncodedArrays} detail
- * @returns {Channel}
+ * Decode the server's explanation to what the browser engine gives.
+ * @param {EncodedExplanation} explanation
+ * @returns {ChannelExplanation}
  */
-export function decodeChannel(detail) {
-  const statistics = Object.entries(detail.statistics).map(([name, value]) => [name, Number(value)])
+export function decodeExplanation({ input, weights, bias, statistics, ...facts }) {
+  const decoded = Object.entries(statistics).map(([name, value]) => [name, Number(value)])
   return {
-    ...detail,
-    input: decodeFloats(detail.input),
-    weights: detail.weights === null ? null : decodeFloats(detail.weights),
-    output: decodeFloats(detail.output),
-    displayed: decodeFloats(detail.displayed),
-    image: decodeFloats(detail.image),
-    bias: detail.bias === null ? null : Number(detail.bias),
-    statistics: Object.fromEntries(statistics),
+    ...facts,
+    input: decodeFloats(input),
+    weights: weights === null ? null : decodeFloats(weights),
+    bias: bias === null ? null : Number(bias),
+    statistics: Object.fromEntries(decoded),
   }
 }
 
 /**
- * Compute the part of a layer's input that the window at a position covers, without padding.
- * @param {ChannelArithmetic} channel
- * @param {Position} position
- * @returns {[top: number, left: number, bottom: number, right: number]}
+ * Decode a channel.
+ * @param {Pick<ArithmeticData, "layer" | "detail" | "titles">} data
+ * @returns {ShownChannel}
  */
-export function windowBox(channel, position) {
-  const [, height, width] = channel.inputShape
-  const [top, left] = windowOrigin(channel, position)
-  const [rows, columns] = channel.kernelSize.map((size) => channel.dilation * (size - 1) + 1)
-  return [Math.max(0, top), Math.max(0, left), Math.min(height, top + rows), Math.min(width, left + columns)]
+export function decodeChannel({ layer, detail, titles }) {
+  const { explanation, output, displayed, receptiveField, ...facts } = detail
+  return {
+    ...facts,
+    layer,
+    title: titles.output,
+    activation: titles.activation,
+    explanation: decodeExplanation(explanation),
+    output: decodeFloats(output),
+    displayed: decodeFloats(displayed),
+    receptiveField: { ...receptiveField, image: decodeFloats(receptiveField.image) },
+  }
 }
 
 /**
- * Name an input channel.
- * @param {Pick<ChannelFacts, "inputNames" | "inputTitle" | "firstInputChannel" | "isNetworkInput" | "inputShape">} channel
- * @param {number} index
- * @returns {string}
+ * Decode the color tables.
+ * @param {Record<keyof ColorTables, string>} palettes
+ * @returns {ColorTables}
  */
-export function nameInputChannel({ inputNames, inputTitle, firstInputChannel, isNetworkInput, inputShape }, index) {
-  if (inputNames) return inputNames[index]
-  if (isNetworkInput && inputShape[0] === 1) return inputTitle
-  return `${inputTitle}, channel ${firstInputChannel + index + 1}`
+export function decodePalettes({ ink, sequential, diverging }) {
+  return { ink: decodeBytes(ink), sequential: decodeBytes(sequential), diverging: decodeBytes(diverging) }
 }

@@ -22,7 +22,7 @@ from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html
-from playground.ui.components.arithmetic_view import FeatureMapGrid, arithmetic_view
+from playground.ui.components.arithmetic_view import INPUT_TITLE, FeatureMapGrid, arithmetic_view
 from playground.ui.forms import choose_one, choose_page_start
 from playground.ui.model_input import ModelInput
 from playground.ui.pages.inspect.film import render_layer_film
@@ -58,14 +58,14 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
     strongest_position = np.unravel_index(int(np.argmax(explanation.output)), explanation.output.shape)
     selected = state.inspect.position
     position = selected[2:] if selected and selected[:2] == (layer.id, channel) else strongest_position
-    below = model.architecture.layers[all_activations[index - 1].layer_index].title if index else "input"
+    below = model.architecture.layers[all_activations[index - 1].layer_index].title if index else INPUT_TITLE
     channel_name = _name_channel(run, layer.is_output, activations.output.ndim, channel)
     map_grid = _build_map_grid(channel, layer.title, values, display.scaling)
     with st.container(key="microscope"):
         clicked = arithmetic_view(
             explanation,
             map_grid,
-            model_input.image.mean(axis=0),
+            model_input.image,
             position=(int(position[0]), int(position[1])),
             titles={
                 "output": f"{layer.title}, {channel_name}{', pre-activation' if display.is_pre_activation else ''}",
