@@ -30,6 +30,8 @@ import { formatCell, formatNumber } from "./number_format.js"
 /** CSS pixels of the longer side of a map. */
 export const MAP_SIZE = 150
 const MIN_MAP_SIDE = 12
+/** CSS pixels of the signs and gaps beside patch, kernel and products. */
+const SIGNS_WIDTH = 108
 const MAX_CELLS_READ_ALOUD = 49
 const POSITIVE_BAR = "rgb(200 95 45)"
 const NEGATIVE_BAR = "rgb(60 125 190)"
@@ -127,7 +129,7 @@ function cellFontSize(cell) {
 function addCellGrid(parent, { title, values, columns, colorOf, isInside, maxIndex }, viewWidth) {
   const root = addElement(parent, "div", "stage")
   addElement(root, "div", "name", title)
-  const layout = layOutCells(values.length, columns, Math.min(MAP_SIZE, (viewWidth - 64) / 3))
+  const layout = layOutCells(values.length, columns, Math.min(MAP_SIZE, (viewWidth - SIGNS_WIDTH) / 3))
   const cells = addElement(root, "div", "cells")
   cells.style.gridTemplateColumns = `repeat(${layout.columns}, var(--cell))`
   cells.style.setProperty("--cell", `${layout.cell}px`)

@@ -11,14 +11,15 @@ const BRANCHES = ["main branch", "shortcut"]
 
 /**
  * Name an input channel.
- * @param {Pick<ChannelExplanation, "rule" | "firstInputChannel">} explanation
+ * @param {Pick<ChannelExplanation, "rule" | "firstInputChannel" | "inputShape">} explanation
  * @param {InputSource} source
  * @param {number} index among the channel's inputs
  * @returns {string}
  */
-export function nameInputChannel({ rule, firstInputChannel }, { title, imageChannels }, index) {
+export function nameInputChannel({ rule, firstInputChannel, inputShape }, { title, imageChannels }, index) {
   if (rule === "add") return BRANCHES[index]
-  if (imageChannels === 1) return title
+  const isVector = rule === "sum" && inputShape[0] === 1 && inputShape[1] === 1
+  if (isVector || imageChannels === 1) return title
   const channel = firstInputChannel + index
   return `${title}, ${imageChannels === COLORS.length ? COLORS[channel] : `channel ${channel + 1}`}`
 }
