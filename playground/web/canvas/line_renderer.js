@@ -96,14 +96,21 @@ export class LineRenderer {
     const right = clip(Math.floor(Math.max(startX, endX) + this.#reach), 0, last)
     const top = clip(Math.floor(Math.min(startY, endY) - this.#reach), 0, last)
     const bottom = clip(Math.floor(Math.max(startY, endY) + this.#reach), 0, last)
+    const squaredReach = this.#reach * this.#reach
     for (let row = top; row <= bottom; row++) {
       const y = row + 0.5 - startY
       for (let column = left; column <= right; column++) {
         const x = column + 0.5 - startX
         const share = clip((x * alongX + y * alongY) / squaredLength, 0, 1)
-        const distance = Math.hypot(x - share * alongX, y - share * alongY)
-        const index = row * this.#size + column
-        this.image[index] = Math.max(this.image[index], Math.min(this.#reach - distance, 1))
+        const awayX = x - share * alongX
+        const awayY = y - share * alongY
+        const squaredDistance = awayX * awayX + awayY * awayY
+        if (squaredDistance < squaredReach) {
+          const index = row * this.#size + column
+          // Math.hypot takes several times as long, which shows with many strokes.
+          const coverage = Math.min(this.#reach - Math.sqrt(squaredDistance), 1)
+          if (coverage > this.image[index]) this.image[index] = coverage
+        }
       }
     }
   }
