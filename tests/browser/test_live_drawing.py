@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from playground.core.architecture import Architecture, InputShape
+from playground.core.layers import Conv2d, Flatten, Output
 from tests.browser.conftest import Server
 from tests.browser.test_whole_loop import draw, open_app, press, status
 from tests.engine.helpers import until
+from tests.ui.test_live import save_color_dataset, save_run
 
 pytestmark = pytest.mark.browser
 
@@ -127,14 +130,50 @@ def test_eraser_and_a_test_image_leave_the_answer_to_the_server(page: Page, serv
     expect(page.locator(".st-key-prediction .pg-guess span")).to_contain_text(re.compile("label|certain|probable"))
 
 
+def test_network_of_a_color_dataset_follows_the_pen(
+    page: Page, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images are not drawings: strokes are drawn on them without preprocessing."""
+    monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(server.home))
+    run = save_run(
+        Architecture(
+            input=InputShape(channels=3, height=24, width=32),
+            classes=3,
+            layers=(Conv2d(out_channels=4, kernel_size=3), Flatten(), Output(units=3)),
+        ),
+        dataset=save_color_dataset((3, 24, 32)),
+    )
+    page.goto(f"{server.url}/?run={run.id}")
+    expect(page.locator(".st-key-network-strip")).to_be_visible(timeout=60_000)
+    wait_for_engine(page)
+    for under in ("black", "test image"):
+        begin_stroke(page, THREE)
+        expect(page.locator(".st-key-seen canvas")).to_have_count(1)
+        page.wait_for_function(LIVE_JS)
+        page.mouse.up()
+        ((_, live),) = page.evaluate(READ_IMAGES_JS)
+        remark = page.locator(".st-key-prediction .pg-guess span")
+        live_remark = remark.inner_text()
+        wait_for_server(page)
+        ((_, answered),) = page.evaluate(READ_IMAGES_JS)
+        assert max(abs(one - other) for one, other in zip(live, answered, strict=True)) <= 2, under
+        expect(remark).to_have_text(live_remark)
+        press(page, "canvas-random")
+        expect(remark).to_contain_text(", label ")
+    assert "Live drawing" not in server.log.read_text()
+
+
 def test_wrong_answer_of_the_browser_is_logged(page: Page, server: Server) -> None:
-    """Simulated: the browser's network gets another bias at the step that the server answers."""
+    """Simulated: the browser's network answers with the probabilities in reverse."""
     open_app(page, server)
     wait_for_engine(page)
     page.evaluate("""() => {
-        const [network] = globalThis[Symbol.for("cnn-playground.live")].networks.values()
-        const run = network.client.run.bind(network.client)
-        network.client.run = image => run(image.map(value => 1 - value))
+        const store = globalThis[Symbol.for("cnn-playground.live")]
+        const announce = store.announce.bind(store)
+        store.announce = (name, detail) => {
+            if (name === "result") detail.result.probabilities.reverse()
+            announce(name, detail)
+        }
     }""")
     before = server.log.read_text().count("The browser's answer differs")
     draw(page, THREE)

@@ -12,6 +12,7 @@ from playground.core.architecture import Architecture, InputShape
 from playground.core.datasets.base import ExtractedFeatures
 from playground.core.layers import Conv2d, Flatten, Linear, Output
 from playground.core.presets import ARCHITECTURE_PRESETS, get_recipe_preset
+from playground.core.shapes import Shape
 from playground.core.summary import summarize
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
@@ -85,10 +86,10 @@ def test_pretrained_network_follows_the_pen_on_a_new_page(app: AppTest, recorder
     assert sum(answer.prediction.probabilities) == pytest.approx(1)
 
 
-def save_color_dataset() -> str:
+def save_color_dataset(shape: Shape = (3, 8, 8)) -> str:
     """Save a dataset of color images with three classes."""
     images = LabeledImages(
-        torch.randint(0, 256, (60, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
+        torch.randint(0, 256, (60, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
         torch.arange(60) % 3,
     )
     return save_custom_dataset("Tiles", CustomImages(images, images, ("red", "green", "blue"), (), 0))
