@@ -17,6 +17,7 @@ TESTED = {
     "drawn_digits",
     "gpu_training",
     "inspect",
+    "live_drawing",
     "looker",
     "many_sessions",
     "photos",
@@ -140,12 +141,17 @@ def test_tutorials(tmp_path: Path) -> None:
             ("another value's arithmetic", "a channel switched off", "inspected on this machine"),
         ),
         (
+            "live_drawing",
+            ("--networks", "guide", "--windows", 1, "--seconds", 1, "--strokes", 1),
+            ("| guide, idle ", "| guide, training ", "pointer move to painted", "snapshot to its weights"),
+        ),
+        (
             "ui_overhead",
             ("--rounds", 1, "--sessions", 1, "--limit", 640),
             ("training, page closed", "response of a widget", "errors on their pages"),
         ),
     ],
-    ids=["app_figures", "browser_engine", "inspect", "ui_overhead"],
+    ids=["app_figures", "browser_engine", "inspect", "live_drawing", "ui_overhead"],
 )
 def test_browser_benchmark(name: str, arguments: tuple[object, ...], expected: tuple[str, ...]) -> None:
     find_browser_or_skip()
