@@ -25,17 +25,25 @@ class LayerView {
     this.onSelect = () => undefined
     const root = addElement(parent, "div", "scope")
     this.#view = new ArithmeticView(root, {
-      onMove: (position) => this.#grid.mark({ channel: this.#data?.channel ?? 0, ...position }),
-      onPin: (position) => this.onSelect({ channel: this.#data?.channel ?? 0, ...position }),
+      onMove: () => this.#grid.mark(this.#selection),
+      onPin: () => this.onSelect(this.#selection),
     })
     this.#hint = addElement(root, "div", "note")
     this.#image = document.createElement("img")
     this.#image.draggable = false
     this.#grid = new MapGrid(root, this.#image, (selection) => {
-      if (selection.channel === this.#data?.channel) this.#view.pin(selection)
-      else this.#view.stop()
+      this.#view.stop()
+      if (selection.channel === this.#data?.channel) {
+        this.#view.pin(selection)
+        this.#grid.mark(selection)
+      }
       this.onSelect(selection)
     })
+  }
+
+  /** @returns {Selection} the value whose arithmetic is shown */
+  get #selection() {
+    return { channel: this.#data?.channel ?? 0, ...this.#view.position }
   }
 
   /**
@@ -74,6 +82,7 @@ class LayerView {
       const [row, column] = data.position
       this.#view.show(channel, tables, { row, column })
     } else this.#view.show(channel, tables)
+    this.#grid.mark(this.#selection)
   }
 }
 

@@ -48,9 +48,9 @@ import { PositionPlayer } from "./position_player.js"
 /** @typedef {{ input: number, weights: number | null }} Limits Largest magnitudes. */
 
 /**
- * @typedef {object} ViewEvents
+ * @typedef {object} ViewEvents What the user does in the view.
  * @property {(position: Position) => void} onMove the arithmetic of another position is shown
- * @property {(position: Position) => void} onPin a position was clicked
+ * @property {(position: Position) => void} onPin a position was clicked, after `onMove`
  */
 
 const SINGLE_VALUE_SIZE = 44
@@ -88,7 +88,7 @@ export class ArithmeticView {
     }
     this.#nodes.equation.role = "status"
     this.#nodes.image.note.textContent = "receptive field"
-    this.#player = new PositionPlayer(parent, () => this.moveTo(nextPosition(this.#position, this.#shape)))
+    this.#player = new PositionPlayer(parent, () => this.#moveTo(nextPosition(this.#position, this.#shape)))
     this.#connectOutput()
   }
 
@@ -122,19 +122,9 @@ export class ArithmeticView {
     if (this.#shown?.channel.layer !== channel.layer) this.#inputChannel = 0
     this.#shown = { channel, tables, limits: { input: maxMagnitude(input), weights: weights && maxMagnitude(weights) } }
     this.#pinned = clampPosition(position, channel.shape)
+    this.#position = this.#pinned
     this.#paintFixedMaps(channel, tables)
-    this.moveTo(this.#pinned)
-  }
-
-  /**
-   * Select a position until the pointer moves on.
-   * @param {Position} position
-   * @returns {void}
-   */
-  moveTo(position) {
-    this.#position = position
     this.render()
-    this.#events.onMove(position)
   }
 
   /**
@@ -142,10 +132,11 @@ export class ArithmeticView {
    * @param {Position} position
    * @returns {void}
    */
-  pin(position) {
+  pin({ row, column }) {
     this.#player.stop()
-    this.#pinned = position
-    this.moveTo(position)
+    this.#pinned = { row, column }
+    this.#position = this.#pinned
+    this.render()
   }
 
   /** Show the arithmetic of the selected position. */
@@ -171,6 +162,17 @@ export class ArithmeticView {
       this.#nodes.equation,
       describeEquation(explanation, contributions, { output: output[row * shape[1] + column], activation }),
     )
+  }
+
+  /**
+   * Follow the pointer, a key or the timer.
+   * @param {Position} position
+   * @returns {void}
+   */
+  #moveTo(position) {
+    this.#position = position
+    this.render()
+    this.#events.onMove(position)
   }
 
   /**
@@ -272,18 +274,19 @@ export class ArithmeticView {
       getPosition: () => this.#position,
       getShape: () => this.#shape,
       onPoint: (position) => {
-        if (!this.isPlaying) this.moveTo(position)
+        if (!this.isPlaying) this.#moveTo(position)
       },
       onLeave: () => {
-        if (!this.isPlaying) this.moveTo(this.#pinned)
+        if (!this.isPlaying) this.#moveTo(this.#pinned)
       },
       onClick: (position) => {
         this.pin(position)
+        this.#events.onMove(position)
         this.#events.onPin(position)
       },
       onKey: (position) => {
         this.#pinned = position
-        this.moveTo(position)
+        this.#moveTo(position)
       },
     })
   }
