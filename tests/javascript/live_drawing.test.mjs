@@ -286,17 +286,17 @@ describe("what a browser lacks", () => {
     parts.network.failure = "The network file is damaged."
     getLiveStore().announce("failure", { runId: RUN_ID, message: "The browser engine failed." })
     assert.equal(problems.length, 1)
-    assert.ok(parts.notice.textContent?.includes("follows when the pen is lifted"))
-    assert.ok(parts.notice.textContent?.includes("The network file is damaged."))
+    assert.ok(parts.notice.textContent.includes("follows when the pen is lifted"))
+    assert.ok(parts.notice.textContent.includes("The network file is damaged."))
     send("mousedown", 60, 60)
     assert.equal(computed.length, 0)
   })
 
   test("a missing worker and a missing WebAssembly are told", () => {
     parts.network.client.mode = "page"
-    Object.assign(parts.network.client.description ?? {}, { hasWebAssembly: false })
+    Object.assign(/** @type {object} */ (parts.network.client.description), { hasWebAssembly: false })
     getLiveStore().announce("load")
-    assert.ok(parts.notice.textContent?.includes("no worker can run beside the page, and WebAssembly"))
+    assert.ok(parts.notice.textContent.includes("no worker can run beside the page, and WebAssembly"))
     assert.equal(parts.notice.hidden, false)
   })
 })
