@@ -1,7 +1,7 @@
 """Channels as the browser gets them, and the arithmetic that Python computes for them.
 
 ``python -m tests.golden.arithmetic_cases > tests/golden/arithmetic-cases.json`` writes the golden file that
-tests/javascript/arithmetic.test.mjs compares the JavaScript implementation with. All values are multiples of 1/8, so
+tests/javascript/web/arithmetic.test.mjs compares the JavaScript implementation with. All values are multiples of 1/8, so
 that sums of products are exact on every machine.
 """
 

@@ -7,7 +7,7 @@ import {
   moveByKey,
   nextPosition,
   positionAt,
-} from "../../playground/web/views/map_positions.js"
+} from "../../../playground/web/views/map_positions.js"
 
 /** @type {[number, number]} */
 const SHAPE = [3, 4]

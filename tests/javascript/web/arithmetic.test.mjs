@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { describe, test } from "node:test"
-import { decodeExplanation } from "../../playground/ui/components/lib/arithmetic_data.js"
+import { decodeExplanation } from "../../../playground/ui/components/lib/arithmetic_data.js"
 import {
   computeContribution,
   computeContributions,
@@ -10,9 +10,9 @@ import {
   sumContributions,
   windowBox,
   windowOrigin,
-} from "../../playground/web/views/arithmetic.js"
+} from "../../../playground/web/views/arithmetic.js"
 
-/** @import { ChannelArithmetic } from "../../playground/web/views/arithmetic.js" */
+/** @import { ChannelArithmetic } from "../../../playground/web/views/arithmetic.js" */
 
 /**
  * Make a channel of one 3 × 3 input channel with the values 1 to 9.
@@ -122,7 +122,7 @@ describe("other rules", () => {
 })
 
 describe("Python's golden file", () => {
-  const file = new URL("../golden/arithmetic-cases.json", import.meta.url)
+  const file = new URL("../../golden/arithmetic-cases.json", import.meta.url)
   for (const { name, explanation, expected } of JSON.parse(readFileSync(file, "utf-8"))) {
     test(`${name}: every position has the same total and contributions`, () => {
       const channel = decodeExplanation(explanation)
