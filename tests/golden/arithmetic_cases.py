@@ -1,8 +1,8 @@
 """Channels as the browser gets them, and the arithmetic that Python computes for them.
 
 ``python -m tests.golden.arithmetic_cases > tests/golden/arithmetic-cases.json`` writes the golden file that
-tests/javascript/web/arithmetic.test.mjs compares the JavaScript implementation with. All values are multiples of 1/8, so
-that sums of products are exact on every machine.
+tests/javascript/web/arithmetic.test.mjs compares the JavaScript implementation with. All values are multiples of 1/8,
+so that sums of products are exact on every machine.
 """
 
 import json
@@ -47,6 +47,7 @@ def make_channel(
         output=ramp(*shape),
         receptive_rows=((0, 1),) * shape[0],
         receptive_columns=((0, 1),) * shape[1],
+        input_name="Conv",
         norm_parameters=numbers or {},
     )
 

@@ -76,8 +76,8 @@ class ChannelExplanation:
     ``first_input_channel`` of the previous layer. ``weights``: (channels, rows, columns). ``pre_activation`` and
     ``output`` (height, width): PyTorch's values before and after the activation, equal without one.
     ``receptive_rows`` and ``receptive_columns``: receptive field of each row and column of the map.
-    ``norm_parameters``: mean, variance, scale, shift and eps of a normalization. ``has_intermediate_inputs``:
-    ``inputs`` are computed inside the layer, not by the previous layer.
+    ``input_name``: name of what ``inputs`` are (``name_inputs`` in breakdown.py). ``norm_parameters``: mean, variance,
+    scale, shift and eps of a normalization.
     """
 
     layer_index: int
@@ -93,8 +93,8 @@ class ChannelExplanation:
     output: Array
     receptive_rows: tuple[Span, ...]
     receptive_columns: tuple[Span, ...]
+    input_name: str
     norm_parameters: dict[str, float] = field(default_factory=dict)
-    has_intermediate_inputs: bool = False
 
     def explain_value(self, row: int, column: int) -> ValueExplanation:
         """Explain the value at a position; raises PlaygroundError outside the map."""

@@ -1,5 +1,6 @@
 """Explanation of one channel: inputs, weights and window, by the explanation rule of its layer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from playground.engine.model.build import list_module_ranges
 from playground.errors import PlaygroundError
 from playground.interpret.activations.activations import LayerActivations
 from playground.interpret.activations.arithmetic import ChannelExplanation, Window
-from playground.interpret.activations.receptive_field import Span, compute_receptive_span, get_steps_up_to
+from playground.interpret.activations.receptive_field import get_steps_up_to, list_receptive_spans
 from playground.interpret.activations.weights import get_layer_weights
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
+INPUT_NAME = "input"
+"""Name of the image where a layer reads it."""
 
 
 def count_channels(values: LayerActivations) -> int:
@@ -41,6 +44,14 @@ def explain_channel(model: Model, image: Array, layer_index: int, channel: int) 
         )
     inputs = values[position - 1].output if position else np.asarray(image, dtype=np.float32)
     return _ChannelExplainer(model, steps, position, channel, inputs, values[position]).explain()
+
+
+def name_inputs(steps: Sequence[ResolvedLayer]) -> str:
+    """Name the values that the last layer is explained by: the input, the layer below, or the inside of the layer."""
+    layer = steps[-1].layer
+    if layer.explanation.operation == "add" or layer.explanation.module_index > 0:
+        return f"inside {layer.title}"
+    return steps[-2].layer.title if len(steps) > 1 else INPUT_NAME
 
 
 class _ChannelExplainer:
@@ -112,20 +123,11 @@ class _ChannelExplainer:
             activation=self.layer.activation_name,
             pre_activation=before,
             output=after,
-            receptive_rows=self._compute_receptive_spans(0, after.shape[0]),
-            receptive_columns=self._compute_receptive_spans(1, after.shape[1]),
+            receptive_rows=list_receptive_spans(self.steps, 0, channel=self.channel_index),
+            receptive_columns=list_receptive_spans(self.steps, 1, channel=self.channel_index),
+            input_name=name_inputs(self.steps),
             norm_parameters=norm_parameters or {},
-            has_intermediate_inputs=operation == "add" or self.rule.module_index > 0,
         )
-
-    def _compute_receptive_spans(self, axis: int, size: int) -> tuple[Span, ...]:
-        steps, step = self.steps[: self.position + 1], self.steps[self.position]
-        if is_spatial(step.output_shape):
-            return tuple(compute_receptive_span(steps, position, axis) for position in range(size))
-        if step.layer.is_view and is_spatial(step.input_shape):
-            position = int(np.unravel_index(self.channel_index, step.input_shape)[1 + axis])
-            return (compute_receptive_span(steps[:-1], position, axis) if steps[:-1] else (position, position + 1),)
-        return ((0, self.steps[0].input_shape[1 + axis]),) if is_spatial(self.steps[0].input_shape) else ((0, 0),)
 
     def _explain_convolution(self) -> ChannelExplanation:
         module = self.module

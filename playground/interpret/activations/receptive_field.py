@@ -6,6 +6,8 @@ pooling that drops a row.
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from playground.core.architecture import Architecture, ResolvedLayer
 from playground.core.layers import TorchCall
 from playground.core.shapes import SlidingWindow, is_spatial
@@ -54,6 +56,20 @@ def compute_receptive_span(steps: Sequence[ResolvedLayer], position: int, axis: 
             first, last = max(positions[0], 0), min(positions[1], step.input_shape[1 + axis] - 1)
             positions = (first, last) if first <= last else None
     return (0, 0) if positions is None else (positions[0], positions[1] + 1)
+
+
+def list_receptive_spans(steps: Sequence[ResolvedLayer], axis: int, *, channel: int = 0) -> tuple[Span, ...]:
+    """The receptive field of every row (axis 0) or column (axis 1) of a channel of the last layer.
+
+    A value of a vector has one span: all pixels, or those of the value that a view such as Flatten passes on.
+    """
+    step = steps[-1]
+    if is_spatial(step.output_shape):
+        return tuple(compute_receptive_span(steps, position, axis) for position in range(step.output_shape[1 + axis]))
+    if step.layer.is_view and is_spatial(step.input_shape):
+        position = int(np.unravel_index(channel, step.input_shape)[1 + axis])
+        return (compute_receptive_span(steps[:-1], position, axis) if steps[:-1] else (position, position + 1),)
+    return ((0, steps[0].input_shape[1 + axis]),) if is_spatial(steps[0].input_shape) else ((0, 0),)
 
 
 def _trace_back(calls: Sequence[TorchCall], positions: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +11,12 @@ from playground.charts.images import ImageGrid, compute_value_range
 from playground.charts.theme import Palette, get_colormap
 from playground.core.layers.shared.activation_functions import ACTIVATION_TITLES
 from playground.interpret.activations.arithmetic import ChannelExplanation
+from playground.interpret.activations.breakdown import INPUT_NAME
 from playground.ui.components.register import encode_array, encode_png_url, register_component
 
 Array = NDArray[np.float32]
 
 _RENDER = register_component("arithmetic_view")
-INPUT_TITLE = "input"
-"""Title of the image where a layer reads it."""
 _MAX_VALUES = 400_000
 """Values of a layer that are sent to the browser, which shows the one under the pointer."""
 
@@ -51,18 +49,20 @@ def arithmetic_view(
     position: tuple[int, int],
     is_pre_activation: bool,
     diverging_palette: Palette,
-    titles: Mapping[str, str],
+    title: str,
     key: str,
 ) -> MapPosition | None:
     """Render a layer's feature maps with the arithmetic of one channel; returns the last clicked value, if any.
 
     ``image``: the input, (channels, height, width); ``is_pre_activation``: show the values before the activation;
-    ``diverging_palette``: the palette of weights and products; ``titles``: titles of ``output`` (the channel) and
-    ``below`` (the layer that it reads, or the input).
+    ``diverging_palette``: the palette of weights and products; ``title``: that of the channel.
     """
     detail = {
         "explanation": encode_explanation(channel),
-        "source": _describe_source(channel, image, titles["below"]),
+        "source": {
+            "title": channel.input_name,
+            "imageChannels": len(image) if channel.input_name == INPUT_NAME else None,
+        },
         **_serialize_channel_map(channel, shown, is_pre_activation=is_pre_activation),
         "receptiveField": _serialize_receptive_field(channel, image.mean(axis=0)),
     }
@@ -84,7 +84,7 @@ def arithmetic_view(
                 "sequential": encode_array(get_colormap("sequential")),
                 "diverging": encode_array(get_colormap(diverging_palette)),
             },
-            "titles": {**titles, "grid": shown.hint, "activation": _activation_title(channel)},
+            "titles": {"output": title, "grid": shown.hint, "activation": _activation_title(channel)},
         },
         on_position_change=lambda: None,  # without a callback the result has no `position`
     )
@@ -117,13 +117,6 @@ def encode_explanation(channel: ChannelExplanation) -> dict[str, Any]:
         "bias": None if channel.bias is None else _number(channel.bias),
         "statistics": {name: _number(value) for name, value in channel.norm_parameters.items()},
     }
-
-
-def _describe_source(channel: ChannelExplanation, image: Array, below_title: str) -> dict[str, Any]:
-    """Describe where the inputs come from; ``imageChannels`` is None unless they are the image's channels."""
-    if channel.has_intermediate_inputs:
-        return {"title": "intermediate result", "imageChannels": None}
-    return {"title": below_title, "imageChannels": len(image) if below_title == INPUT_TITLE else None}
 
 
 def _serialize_receptive_field(channel: ChannelExplanation, image: Array) -> dict[str, Any]:

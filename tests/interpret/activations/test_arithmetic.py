@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import AvgPool2d, BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Output, Residual
+from playground.core.layers.separable_conv2d import SeparableConv2d
 from playground.errors import PlaygroundError
 from playground.interpret.activations.activations import compute_activations
 from playground.interpret.activations.arithmetic import compute_softmax_steps
-from playground.interpret.activations.breakdown import explain_channel
+from playground.interpret.activations.breakdown import explain_channel, name_inputs
+from playground.interpret.activations.receptive_field import list_receptive_spans
 from tests.interpret.nets import model_of, set_weights
 from tests.strategies import architectures
 
@@ -130,3 +132,17 @@ def test_missing_layer_or_channel_raises(layer: int, channel: int) -> None:
         explain_channel(model, RAMP, layer, channel)
     with pytest.raises(PlaygroundError, match="4×4"):
         explain_channel(model, RAMP, 0, 0).explain_value(4, 0)
+
+
+def test_inputs_are_named_by_where_they_come_from() -> None:
+    steps = net(Conv2d(padding="same"), MaxPool2d(), SeparableConv2d(padding="same"), Residual()).resolve_layers()
+    names = [name_inputs(steps[: position + 1]) for position in range(len(steps))]
+    assert names == ["input", "Conv", "inside Separable conv", "inside Residual", "Residual", "Flatten"]
+
+
+def test_receptive_spans_of_a_map_a_flattened_value_and_a_vector() -> None:
+    steps = net(Conv2d(out_channels=2, kernel_size=3)).resolve_layers()  # 4×4 pixels, maps of 2×2 values
+    assert list_receptive_spans(steps[:1], 0) == ((0, 3), (1, 4))
+    assert list_receptive_spans(steps[:2], 1, channel=5) == ((1, 4),)  # row 0, column 1 of the second map
+    assert list_receptive_spans(steps[:2], 0, channel=5) == ((0, 3),)
+    assert list_receptive_spans(steps, 1) == ((0, 4),)

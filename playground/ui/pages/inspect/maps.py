@@ -22,7 +22,7 @@ from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html
-from playground.ui.components.arithmetic_view import INPUT_TITLE, FeatureMapGrid, arithmetic_view
+from playground.ui.components.arithmetic_view import FeatureMapGrid, arithmetic_view
 from playground.ui.forms import choose_one, choose_page_start
 from playground.ui.model_input import ModelInput
 from playground.ui.pages.inspect.film import render_layer_film
@@ -43,8 +43,7 @@ class _MapDisplay(NamedTuple):
 def render_maps_view(state: AppState, run: Run, model: Model, model_input: ModelInput, layer_index: int) -> None:
     """Render a layer's feature maps; a click on a value shows its arithmetic."""
     all_activations = infer(model, model_input.image).activations
-    index = next(index for index, one in enumerate(all_activations) if one.layer_index == layer_index)
-    activations = all_activations[index]
+    activations = next(one for one in all_activations if one.layer_index == layer_index)
     layer = model.architecture.layers[layer_index]
     display = _choose_display(activations)
     values = (
@@ -58,7 +57,6 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
     strongest_position = np.unravel_index(int(np.argmax(explanation.output)), explanation.output.shape)
     selected = state.inspect.position
     position = selected[2:] if selected and selected[:2] == (layer.id, channel) else strongest_position
-    below = model.architecture.layers[all_activations[index - 1].layer_index].title if index else INPUT_TITLE
     channel_name = _name_channel(run, layer.is_output, activations.output.ndim, channel)
     map_grid = _build_map_grid(channel, layer.title, values, display.scaling)
     with st.container(key="microscope"):
@@ -67,10 +65,7 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
             map_grid,
             model_input.image,
             position=(int(position[0]), int(position[1])),
-            titles={
-                "output": f"{layer.title}, {channel_name}{', pre-activation' if display.is_pre_activation else ''}",
-                "below": below,
-            },
+            title=f"{layer.title}, {channel_name}{', pre-activation' if display.is_pre_activation else ''}",
             is_pre_activation=display.is_pre_activation,
             diverging_palette=get_theme(st.context.theme.type).diverging_palette,
             key=f"microscope-{model.run_id}-{layer_index}",
