@@ -5,7 +5,7 @@
  *   node playground/web/build.mjs --check    compare with the committed files; exit status 1 if they differ
  *
  * `engine/kernels_binary.js` is engine/kernels.ts in WebAssembly; `bundled/engine.js` is index.js with all that it imports,
- * as one script that defines `cnnEngine`; `ui/components/bundled` has a module and a style sheet for each component of
+ * as one script that defines `cnnEngine`; `bundled/page.js` and `page.css` are those of a published page; `ui/components/bundled` has a module and a style sheet for each component of
  * the app, which Streamlit takes as one text.
  */
 
@@ -130,4 +130,6 @@ await emit("engine/kernels_binary.js", await compileKernels())
 const worker = await bundle("engine/worker.js", {})
 const workerSource = { WORKER_SOURCE: JSON.stringify(worker) }
 await emit("bundled/engine.js", await bundle("index.js", { define: workerSource, globalName: "cnnEngine" }))
+await emit("bundled/page.js", await bundle("page/main.js", { define: workerSource }))
+await emit("bundled/page.css", await bundle("page/page.css", {}))
 await emitComponents()

@@ -1,5 +1,7 @@
 import { clampFinite, computeLevel, computeLevelsPerUnit, LEVELS, MIN_RANGE, packColors } from "./color_map.js"
 
+/** @import { GridLayout } from "./map_positions.js" */
+
 /**
  * @typedef {object} MapColors Colors of feature maps, 256 × 3 bytes per palette.
  * @property {Uint8Array} sequential
@@ -52,22 +54,20 @@ export class FeatureMapPainter {
    * @param {MapLayout & { limits: [low: number, high: number], palette: Uint32Array }} options
    * @returns {void}
    */
-  #paint(canvas, values, shape, { maxMaps, size, gap, limits, palette }) {
-    const [count, height, width] = arrangeMaps(shape)
-    const shown = Math.min(count, maxMaps)
-    const columns = Math.ceil(Math.sqrt(shown))
-    const between = shown === 1 ? 0 : gap
-    const cell = Math.max(1, Math.floor(Math.floor(size / columns) / Math.max(height, width)))
-    const across = width * cell + between
-    const down = height * cell + between
-    const image = prepareImage(canvas, columns * across - between, Math.ceil(shown / columns) * down - between)
+  #paint(canvas, values, shape, { limits, palette, ...layout }) {
+    const { columns, tileWidth, tileHeight, block, mapRows, mapColumns, count, isVector } = layOutMaps(shape, layout)
+    const shown = isVector ? 1 : count
+    const between = tileWidth - mapColumns * block
+    const rows = Math.ceil(shown / columns)
+    const image = prepareImage(canvas, columns * tileWidth - between, rows * tileHeight - between)
     const pixels = new Uint32Array(image.data.buffer)
     pixels.fill(this.#gap)
     const [low, high] = limits
-    const place = { low, levelsPerUnit: computeLevelsPerUnit(low, high), palette, cell, stride: image.width }
+    const scale = { low, levelsPerUnit: computeLevelsPerUnit(low, high), palette }
+    const place = { ...scale, cell: block, stride: image.width, height: mapRows, width: mapColumns }
     for (let map = 0; map < shown; map++) {
-      const corner = Math.floor(map / columns) * down * image.width + (map % columns) * across
-      paintMap(pixels, values, { ...place, corner, start: map * height * width, height, width })
+      const corner = Math.floor(map / columns) * tileHeight * image.width + (map % columns) * tileWidth
+      paintMap(pixels, values, { ...place, corner, start: map * mapRows * mapColumns })
     }
     canvas.getContext("2d")?.putImageData(image, 0, 0)
   }
@@ -139,6 +139,32 @@ export function arrangeMaps(shape) {
   if (shape.length === 3) return [shape[0], shape[1], shape[2]]
   const width = Math.ceil(Math.sqrt(shape[0]))
   return [1, Math.ceil(shape[0] / width), width]
+}
+
+/**
+ * Lay out the first maps of a layer side by side, each value as a block of pixels.
+ * @param {readonly number[]} shape
+ * @param {MapLayout} layout
+ * @returns {GridLayout}
+ */
+export function layOutMaps(shape, { maxMaps, size, gap }) {
+  const isVector = shape.length === 1
+  const [maps, mapRows, mapColumns] = arrangeMaps(shape)
+  const shown = Math.min(maps, maxMaps)
+  const columns = Math.ceil(Math.sqrt(shown))
+  const between = shown === 1 ? 0 : gap
+  const block = Math.max(1, Math.floor(Math.floor(size / columns) / Math.max(mapRows, mapColumns)))
+  return {
+    columns,
+    tileWidth: mapColumns * block + between,
+    tileHeight: mapRows * block + between,
+    block,
+    mapRows,
+    mapColumns,
+    count: isVector ? shape[0] : shown,
+    first: 0,
+    isVector,
+  }
 }
 
 /**

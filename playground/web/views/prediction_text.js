@@ -53,3 +53,15 @@ export function describePrediction(probabilities, classNames) {
   }
   return `probable (${formatPercent(first)})${nextClass}`
 }
+
+/**
+ * Select the classes that have a bar: all in their order, or the most probable ones.
+ * @param {ArrayLike<number>} probabilities
+ * @param {number} count of bars
+ * @returns {number[]}
+ */
+export function selectClasses(probabilities, count) {
+  const indices = Array.from(probabilities, (_, index) => index)
+  if (count >= indices.length) return indices
+  return indices.sort((first, second) => probabilities[second] - probabilities[first]).slice(0, count)
+}

@@ -1,5 +1,5 @@
 import { paintImage } from "../../../web/views/feature_maps.js"
-import { describePrediction, findTopTwo, formatPercent } from "../../../web/views/prediction_text.js"
+import { describePrediction, findTopTwo, formatPercent, selectClasses } from "../../../web/views/prediction_text.js"
 
 /** @import { LiveNetwork } from "./live_store.js" */
 
@@ -110,18 +110,6 @@ export function showBars(column, probabilities, classNames, order) {
     row.classList.toggle("strong", index === top)
     row.ariaLabel = `${classNames[index]}: ${(100 * probabilities[index]).toFixed(1)}%`
   })
-}
-
-/**
- * Select the classes that have a bar: all in their order, or the most probable ones.
- * @param {ArrayLike<number>} probabilities
- * @param {number} count of bars
- * @returns {number[]}
- */
-export function selectClasses(probabilities, count) {
-  const indices = Array.from(probabilities, (_, index) => index)
-  if (count >= indices.length) return indices
-  return indices.sort((first, second) => probabilities[second] - probabilities[first]).slice(0, count)
 }
 
 /**

@@ -1,0 +1,222 @@
+import { ArithmeticView } from "../views/arithmetic_view.js"
+import { maxMagnitude } from "../views/color_map.js"
+import { addButton, addElement } from "../views/dom.js"
+import { layOutMaps } from "../views/feature_maps.js"
+import { MapGrid } from "../views/map_grid.js"
+import { findLargest } from "./selection.js"
+
+/** @import { EngineClient, EngineResult } from "../engine/engine_client.js" */
+/** @import { ExplanationReply } from "../engine/messages.js" */
+/** @import { ChannelExplanation } from "../engine/types.js" */
+/** @import { ColorTables, ShownChannel } from "../views/arithmetic_view.js" */
+/** @import { FeatureMapPainter } from "../views/feature_maps.js" */
+/** @import { Selection } from "../views/map_grid.js" */
+/** @import { ShownLayer } from "./shown_layers.js" */
+
+/**
+ * @typedef {object} PanelNodes
+ * @property {HTMLElement} name of the layer
+ * @property {HTMLElement} channel name of the channel, between buttons
+ * @property {HTMLElement} maps
+ * @property {HTMLElement} arithmetic
+ */
+
+const LAYOUT = { maxMaps: 64, size: 340, gap: 2 }
+
+/** All feature maps of the selected layer, and the arithmetic of the selected value. */
+export class LayerPanel {
+  /** @type {ShownLayer} */
+  #layer
+  /** @type {Selection | null} null until the first result */
+  #selection = null
+  /** @type {Selection | null} selection that the arithmetic does not show yet */
+  #target = null
+  /** @type {EngineResult | null} the last one; its values are replaced by the next */
+  #result = null
+  /** @type {{ layer: ShownLayer, channel: number, explanation: ChannelExplanation, output: Float32Array } | null} */
+  #explained = null
+  #client
+  #classNames
+  #inputShape
+  #onChange
+  #canvas = document.createElement("canvas")
+  #nodes
+  #grid
+  #view
+
+  /**
+   * @param {PanelNodes} nodes
+   * @param {{ layer: ShownLayer, classNames: readonly string[], inputShape: readonly number[] }} network the layer that
+   *   is selected first
+   * @param {EngineClient} client
+   * @param {() => void} onChange something has to be painted
+   */
+  constructor({ name, channel, maps, arithmetic }, { layer, classNames, inputShape }, client, onChange) {
+    this.#layer = layer
+    this.#classNames = classNames
+    this.#inputShape = inputShape
+    this.#client = client
+    this.#onChange = onChange
+    for (const node of [channel, maps, arithmetic]) node.replaceChildren()
+    this.#canvas.role = "img"
+    this.#nodes = { name, ...this.#createStepper(channel) }
+    this.#grid = new MapGrid(maps, this.#canvas, (selection) => this.select(this.#layer, selection))
+    this.#view = new ArithmeticView(arithmetic, {
+      onMove: (position) => this.#grid.mark({ channel: this.#channel, ...position }),
+      onPin: () => undefined,
+    })
+  }
+
+  get layer() {
+    return this.#layer
+  }
+
+  get #channel() {
+    return this.#selection?.channel ?? 0
+  }
+
+  /**
+   * Create the buttons that select the neighbors of the channel.
+   * @param {HTMLElement} parent
+   * @returns {{ channel: HTMLElement }}
+   */
+  #createStepper(parent) {
+    const previous = addButton(parent, "step", "‹")
+    const channel = addElement(parent, "span")
+    const next = addButton(parent, "step", "›")
+    previous.ariaLabel = "Previous channel"
+    next.ariaLabel = "Next channel"
+    const go = (/** @type {number} */ step) => {
+      const [count] = this.#layer.shape
+      this.select(this.#layer, { ...this.#view.position, channel: (this.#channel + count + step) % count })
+    }
+    previous.addEventListener("click", () => go(-1))
+    next.addEventListener("click", () => go(1))
+    return { channel }
+  }
+
+  /**
+   * Select a value.
+   * @param {ShownLayer} layer
+   * @param {Selection | null} selection null: the layer's largest value
+   * @returns {void}
+   */
+  select(layer, selection) {
+    if (this.#result === null) return
+    const isExplained = layer === this.#layer && selection?.channel === this.#selection?.channel
+    this.#layer = layer
+    this.#selection = selection ?? findLargest(layer.getOutput(this.#result.values), layer.shape)
+    this.#target = this.#selection
+    this.#view.stop()
+    if (!isExplained) this.#client.explain(layer.index, this.#channel)
+    this.#onChange()
+  }
+
+  /**
+   * Receive the values of all layers, and ask for the explanation of the selected channel.
+   * @param {EngineResult} result
+   * @returns {void}
+   */
+  receiveResult(result) {
+    this.#result = result
+    if (this.#selection === null) {
+      this.#selection = findLargest(this.#layer.getOutput(result.values), this.#layer.shape)
+      this.#target = this.#selection
+    }
+    this.#client.explain(this.#layer.index, this.#channel)
+  }
+
+  /**
+   * Receive the explanation of a channel; it belongs to the last result.
+   * @param {ExplanationReply} reply
+   * @returns {void}
+   */
+  receiveExplanation({ layerIndex, channel, explanation }) {
+    if (this.#result === null || layerIndex !== this.#layer.index || channel !== this.#channel) return
+    const [height, width] = this.#layer.mapShape
+    const start = channel * height * width
+    // A copy: the view shows it until the next explanation, and the next result comes before that.
+    const output = this.#layer.getOutput(this.#result.values).slice(start, start + height * width)
+    this.#explained = { layer: this.#layer, channel, explanation, output }
+    this.#onChange()
+  }
+
+  /**
+   * Paint the feature maps, and the arithmetic if the explanation of the channel has arrived.
+   * @param {FeatureMapPainter} painter
+   * @param {ColorTables} tables
+   * @returns {void}
+   */
+  paint(painter, tables) {
+    if (this.#result === null || this.#selection === null) return
+    const layer = this.#layer
+    const values = layer.getOutput(this.#result.values)
+    painter.paint(this.#canvas, values, layer.shape, LAYOUT)
+    this.#canvas.ariaLabel = `${layer.name}: ${layer.shape.join("×")} values`
+    this.#grid.update({ ...layOutMaps(layer.shape, LAYOUT), ...getSize(this.#canvas) }, values)
+    this.#nodes.name.textContent = layer.name
+    this.#nodes.channel.textContent = this.#nameChannel()
+    if (this.#explained?.layer === layer && this.#explained.channel === this.#channel) {
+      const { explanation, output } = this.#explained
+      const channel = this.#describeChannel(layer, explanation, output)
+      this.#view.show(channel, tables, this.#target ?? this.#view.position)
+      this.#target = null
+    } else this.#grid.mark(this.#selection)
+  }
+
+  /**
+   * Name the selected channel: the class of an output, else its number.
+   * @returns {string}
+   */
+  #nameChannel() {
+    const { isOutput, shape } = this.#layer
+    const [count] = shape
+    if (isOutput && count === this.#classNames.length) return `class ${this.#classNames[this.#channel]}`
+    return `${shape.length === 1 ? "value" : "channel"} ${this.#channel + 1} of ${count}`
+  }
+
+  /**
+   * Describe the channel for the arithmetic.
+   * @param {ShownLayer} layer
+   * @param {ChannelExplanation} explanation
+   * @param {Float32Array} output
+   * @returns {ShownChannel}
+   */
+  #describeChannel(layer, explanation, output) {
+    const [channels, height, width] = this.#inputShape
+    const image = this.#result?.image.slice(0, height * width) ?? new Float32Array(height * width)
+    return {
+      layer: String(layer.index),
+      title: layer.mapShape.join() === "1,1" ? "value" : `${layer.name}, channel ${this.#channel + 1}`,
+      explanation,
+      activation: layer.activation,
+      source: { title: layer.inputName, imageChannels: layer.readsImage ? channels : null },
+      shape: layer.mapShape,
+      output,
+      displayed: output,
+      scale: chooseScale(output),
+      receptiveField: { image, imageShape: [height, width], ...layer.receptiveField },
+    }
+  }
+}
+
+/**
+ * Choose the colors of a map as the feature maps have them: diverging if a value is negative.
+ * @param {Float32Array} values
+ * @returns {ShownChannel["scale"]}
+ */
+function chooseScale(values) {
+  const high = maxMagnitude(values)
+  return values.some((value) => value < 0)
+    ? { palette: "diverging", low: -high, high }
+    : { palette: "sequential", low: 0, high }
+}
+
+/**
+ * Get the size of a canvas in pixels.
+ * @param {HTMLCanvasElement} canvas
+ * @returns {{ width: number, height: number }}
+ */
+function getSize({ width, height }) {
+  return { width, height }
+}
