@@ -76,14 +76,16 @@ PACKAGE_DATA = {
     "playground": {".typed"},
     "playground/codegen/templates": {".j2"},
     "playground/export/report/templates": {".j2"},
+    "playground/export/web_page/templates": {".j2"},
     "playground/ui/components": {".css", ".js"},
     "playground/ui/components/bundled": {".css", ".js"},
     "playground/ui/components/lib": {".js", ".ts"},
     "playground/web": {".js", ".mjs", ".ts"},
-    "playground/web/bundled": {".js"},
+    "playground/web/bundled": {".css", ".js"},
     "playground/web/canvas": {".js"},
     "playground/web/engine": {".js", ".ts"},
     "playground/web/engine/operations": {".js"},
+    "playground/web/page": {".css", ".js"},
     "playground/web/views": {".css", ".js"},
 }
 """Suffixes of the files beside the code that the package reads, by folder."""

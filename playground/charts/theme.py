@@ -76,3 +76,10 @@ def _parse_rgb(color: str) -> tuple[float, ...]:
     if color.startswith("#"):
         return tuple(float(part) for part in colors.hex_to_rgb(color))
     return tuple(float(part) for part in colors.unlabel_rgb(color))
+
+
+def render_css_variables(theme: Theme) -> str:
+    """Render a CSS rule that sets the colors of a theme as variables, and the color scheme of form controls."""
+    names = ("accent", "text", "muted", "grid", "marker")
+    values = "".join(f"--{name}:{getattr(theme, name)};" for name in names)
+    return f":root{{color-scheme:{theme.name};--page:rgb{theme.gap_color};{values}}}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from playground.charts.curves import Metric, make_training_figure
 from playground.charts.static_svg import CSS_THEME, render_svg
-from playground.charts.theme import DARK, LIGHT, Theme
+from playground.charts.theme import DARK, LIGHT, render_css_variables
 from playground.codegen.svg_diagram import to_svg
 from playground.core.architecture import Architecture
 from playground.core.events import Diagnosed
@@ -61,8 +61,8 @@ def render_report(run: Run, *, link: str | None = None) -> str:
         "report.html.j2",
         title=run.record.name,
         description=_describe_run(run, history),
-        light_variables=_render_css_variables(LIGHT),
-        dark_variables=_render_css_variables(DARK),
+        light_variables=render_css_variables(LIGHT),
+        dark_variables=render_css_variables(DARK),
         stylesheet=find_bundled("assets/report.css").read_text(encoding="utf-8"),
         key_figures=_list_key_figures(run, history),
         network=_make_network_section(run.record.architecture, run.record.name),
@@ -73,12 +73,6 @@ def render_report(run: Run, *, link: str | None = None) -> str:
         reproduce=make_reproduce_section(run, history, link),
         facts=_list_facts(run, history),
     )
-
-
-def _render_css_variables(theme: Theme) -> str:
-    names = ("accent", "text", "muted", "grid", "marker")
-    values = "".join(f"--{name}:{getattr(theme, name)};" for name in names)
-    return f":root{{color-scheme:{theme.name};--page:rgb{theme.gap_color};{values}}}"
 
 
 def _describe_run(run: Run, history: History) -> str:

@@ -1,5 +1,6 @@
 """Export targets: formats that a network or a run can be exported to, and what is exported."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -63,8 +64,13 @@ class ExportTarget:
 
     def build_file_name(self, source: ExportSource) -> str:
         """Return a file name of ASCII letters, digits and hyphens, followed by the suffix."""
-        stem = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in source.title.lower())
-        return f"{stem.strip('-')[:40] or 'network'}{self.suffix}"
+        return build_file_name(source.title, self.suffix)
+
+
+def build_file_name(title: str, suffix: str) -> str:
+    """Return a file name of ASCII letters, digits and hyphens, followed by the suffix."""
+    stem = re.sub("[^a-z0-9]+", "-", title.lower())
+    return f"{stem.strip('-')[:40] or 'network'}{suffix}"
 
 
 def export_target(

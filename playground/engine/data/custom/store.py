@@ -27,7 +27,14 @@ from playground.core.datasets import CUSTOM_PREFIX, Dataset, ExtractedFeatures
 from playground.core.json_io import parse_json
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
-from playground.engine.paths import clean_name, get_data_folder, make_folder, make_write_error, retry_while_in_use
+from playground.engine.paths import (
+    atomic_write,
+    clean_name,
+    get_data_folder,
+    make_folder,
+    make_write_error,
+    retry_while_in_use,
+)
 from playground.engine.rng import make_generator
 from playground.errors import OwnershipError, SchemaVersionError, StorageError, UnknownNameError
 
@@ -133,6 +140,35 @@ def find_deleted_dataset(name: str) -> Dataset | None:
     except (StorageError, SchemaVersionError):
         return None
     return replace(dataset, title=f"{dataset.title} (deleted)", train_size=0, test_size=0)
+
+
+def export_record(name: str) -> str:
+    """Return the record of a custom dataset, deleted or not, as JSON without its owner; empty for other datasets."""
+    folder = name.removeprefix(CUSTOM_PREFIX)
+    if not (name.startswith(CUSTOM_PREFIX) and _NAME_PATTERN.fullmatch(folder)):
+        return ""
+    try:
+        record = _read_record(_custom_datasets_folder() / folder / _RECORD_FILE)
+    except (StorageError, SchemaVersionError):
+        return ""
+    return record.model_copy(update={"owner": None}).model_dump_json(by_alias=True)
+
+
+def import_record(name: str, content: str) -> None:
+    """Store a record without images, so that runs on a dataset of another machine have its class names.
+
+    An existing record is kept. Raises StorageError for an invalid record or a failed write.
+    """
+    folder = name.removeprefix(CUSTOM_PREFIX)
+    if not (name.startswith(CUSTOM_PREFIX) and _NAME_PATTERN.fullmatch(folder)):
+        raise StorageError(f"{name!r:.80} is not the name of a custom dataset.")
+    record = parse_json(CustomDatasetRecord, content, StorageError)
+    path = _custom_datasets_folder() / folder / _RECORD_FILE
+    if path.exists():
+        return
+    make_folder(path.parent)
+    with atomic_write(path) as temporary:
+        temporary.write_text(record.model_dump_json(by_alias=True, indent=2), encoding="utf-8")
 
 
 def _to_dataset(name: str, record: CustomDatasetRecord) -> Dataset:

@@ -1,0 +1,165 @@
+"""The network in a published web page, embedded so that Import brings it back."""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from playground.core.architecture import Architecture
+from playground.core.recipe import Recipe
+from playground.errors import SchemaVersionError, StorageError
+from playground.web.network_file import NETWORK_FILE_SCHEMA, WeightType, encode_network
+
+MAX_PAGE_BYTES = 200 * 10**6
+PAGE_SUFFIXES = ("html", "htm")
+
+_ELEMENT_ID = "network-file"
+_MARK = re.compile(rb"""<script[^>]*\bid=["']?network-file["'\s>]""", re.IGNORECASE)
+_TITLE, _RECIPE, _COUNTERS, _DATASET = "title", "recipe", "counters", "dataset"
+_EXPECTED = "A web page that CNN Playground has published, as it was downloaded."
+_FIX = "Download the page again; do not copy its text."
+
+
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """Network of a published page.
+
+    ``weights`` are the tensors of a snapshot, floating-point ones in float32. ``dataset_record``: the record of a
+    custom dataset as JSON, empty for other datasets.
+    """
+
+    title: str
+    architecture: Architecture
+    recipe: Recipe
+    weights: dict[str, NDArray[Any]]
+    dataset_record: str = ""
+
+
+def render_network_element(network: PublishedNetwork, *, weight_type: WeightType = "float32") -> str:
+    """Render the HTML element that holds the network file in base64, with its digest.
+
+    Counters (integer tensors) are kept as metadata, since the browser engine reads floating-point tensors only. Raises
+    as ``encode_network``.
+    """
+    counters = {name: values.tolist() for name, values in network.weights.items() if values.dtype.kind != "f"}
+    content = encode_network(
+        network.architecture,
+        {name: values for name, values in network.weights.items() if name not in counters},
+        weight_type=weight_type,
+        labels={
+            _TITLE: network.title,
+            _RECIPE: network.recipe.to_canonical_json(),
+            _COUNTERS: json.dumps(counters),
+            _DATASET: network.dataset_record,
+        },
+    )
+    digest = hashlib.sha256(content).hexdigest()
+    text = base64.b64encode(content).decode()
+    return f'<script type="application/octet-stream" id="{_ELEMENT_ID}" data-sha256="{digest}">{text}</script>'
+
+
+def is_published_page(content: bytes) -> bool:
+    """Return True for a page with the element of a network, damaged or not."""
+    return _MARK.search(content) is not None
+
+
+def read_published_page(name: str, content: bytes) -> PublishedNetwork:
+    """Read the network of a published page; nothing in the page is executed.
+
+    Raises StorageError for a page that is damaged or too large, SchemaVersionError for one of a newer version,
+    ArchitectureError or RecipeError for a network or recipe that cannot be read.
+    """
+    if len(content) > MAX_PAGE_BYTES:
+        raise StorageError(f"{name} is larger than {MAX_PAGE_BYTES // 10**6} MB.", expected=_EXPECTED)
+    network_file = _extract_network_file(name, content)
+    tensors, metadata = _read_network_file(name, network_file)
+    schema = metadata.get("schema", "")
+    if schema.isdecimal() and int(schema) > NETWORK_FILE_SCHEMA:
+        raise SchemaVersionError(
+            f"The network in {name} has schema {schema[:20]}.",
+            expected=f"This version reads schemas up to {NETWORK_FILE_SCHEMA}.",
+            fix="Install a newer CNN Playground.",
+        )
+    if not {_RECIPE, _COUNTERS, "architecture"} <= metadata.keys():
+        raise _make_damage_error(name, "its network has no architecture or recipe")
+    return PublishedNetwork(
+        metadata.get(_TITLE, ""),
+        Architecture.from_json(metadata["architecture"]),
+        Recipe.from_json(metadata[_RECIPE]),
+        {name: values.astype(np.float32) for name, values in tensors.items()} | _read_counters(name, metadata),
+        metadata.get(_DATASET, ""),
+    )
+
+
+def _extract_network_file(name: str, content: bytes) -> bytes:
+    parser = _NetworkElementParser()
+    parser.feed(content.decode("utf-8", errors="replace"))
+    parser.close()
+    if not parser.is_complete:
+        raise _make_damage_error(name, "it ends before its network does" if parser.is_found else "it has no network")
+    try:
+        network_file = base64.b64decode("".join("".join(parser.text).split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _make_damage_error(name, "its network is not base64") from error
+    if hashlib.sha256(network_file).hexdigest() != parser.digest:
+        raise _make_damage_error(name, "its network was changed")
+    return network_file
+
+
+def _read_network_file(name: str, network_file: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    try:
+        tensors = load(network_file)
+        size = int.from_bytes(network_file[:8], "little")
+        metadata = json.loads(network_file[8 : 8 + size])["__metadata__"]
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise _make_damage_error(name, "its network is not a safetensors file") from error
+    if any(values.dtype.kind != "f" for values in tensors.values()):
+        raise _make_damage_error(name, "its weights are not floating-point numbers")
+    return tensors, metadata
+
+
+def _read_counters(name: str, metadata: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    try:
+        counters = json.loads(metadata[_COUNTERS])
+        return {key: np.asarray(value, dtype=np.int64) for key, value in counters.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise _make_damage_error(name, "the counters of its network cannot be read") from error
+
+
+def _make_damage_error(name: str, reason: str) -> StorageError:
+    return StorageError(f"{name} is damaged: {reason}.", expected=_EXPECTED, fix=_FIX)
+
+
+class _NetworkElementParser(HTMLParser):
+    """Finds the element of the network; browsers that save a page write its elements in their own way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.digest = ""
+        self.text: list[str] = []
+        self.is_found = self.is_complete = False
+        self._is_inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "script" and values.get("id") == _ELEMENT_ID and not self.is_found:
+            self.is_found = self._is_inside = True
+            self.digest = values.get("data-sha256") or ""
+
+    def handle_data(self, data: str) -> None:
+        if self._is_inside:
+            self.text.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._is_inside and tag == "script":
+            self._is_inside, self.is_complete = False, True
