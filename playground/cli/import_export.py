@@ -12,7 +12,14 @@ from typer.core import TyperCommand
 from playground.cli.foreground import download_dataset, run_with_progress_bar
 from playground.cli.output import console, err_console, print_json, print_summary
 from playground.cli.resolve import find_architecture
-from playground.cli.typer_app import DatasetArgument, JsonOption, NameOption, cli_app, drop_unset_options
+from playground.cli.typer_app import (
+    DatasetArgument,
+    JsonOption,
+    NameOption,
+    RunArgument,
+    cli_app,
+    drop_unset_options,
+)
 from playground.core.architecture import Architecture
 from playground.core.datasets import DATASETS
 from playground.core.presets import ARCHITECTURE_PRESETS
@@ -90,12 +97,58 @@ def _resolve_export_source(source: str, source_type: "type[ExportSource]") -> "E
     return source_type(find_architecture(source), recipe, preset.title if preset else Path(source).stem)
 
 
+@cli_app.command()
+def publish(
+    run: RunArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write. Default: the title and .html."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Type of the weights in the page: float32, or float16 (fp16) for half the size.")
+    ] = "float32",
+    title: Annotated[str | None, typer.Option(help="Title of the page. Default: the run's name.")] = None,
+    include_images: Annotated[
+        bool, typer.Option("--include-images", help="Put test images of a dataset of your own into the page.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a run as one web page that runs its network. The page needs no server and no connection.
+
+    'import' reads the page again.
+    """
+    from playground.engine.runs.repository import find_run
+    from playground.export.web_page import PageOptions, find_weight_type, render_web_page
+
+    options = PageOptions(title, find_weight_type(precision), include_images)
+    page = render_web_page(find_run(run), options)
+    path = output or Path(page.file_name)
+    _write_file(path, page.content)
+    if as_json:
+        print_json(
+            {
+                "file": str(path),
+                "bytes": len(page.content),
+                "precision": options.weight_type,
+                "test_images": page.accuracy and page.accuracy.size,
+                "float32_accuracy": page.accuracy and page.accuracy.float32,
+                "float16_accuracy": page.accuracy and page.accuracy.float16,
+                "example_images": page.example_count,
+            }
+        )
+        return
+    console.print(f"{path}: {len(page.content) / 1e6:.2f} MB, weights in {options.weight_type}.", soft_wrap=True)
+    for remark in page.remarks:
+        console.print(remark, soft_wrap=True)
+
+
 @cli_app.command("import")
 def import_network(
     file: Annotated[
         Path,
         typer.Argument(
-            help="PyTorch or Keras code, a notebook, JSON, a share link or a .keras file; '-' reads standard input."
+            help="PyTorch or Keras code, a notebook, JSON, a share link, a .keras file or a published web page; '-' "
+            "reads standard input."
         ),
     ],
     weights: Annotated[
@@ -104,40 +157,69 @@ def import_network(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help=f"Dataset of the weights ({', '.join(DATASETS)}, or one that you created). Default: the link's, or "
-            "mnist."
+            help=f"Dataset of the weights ({', '.join(DATASETS)}, or one that you created). Default: the link's or "
+            "page's, or mnist."
         ),
     ] = None,
     name: NameOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a network: print it, write it as JSON, or create a run from it and its weights."""
+    """Import a network: print it, write it as JSON, or create a run from it and its weights.
+
+    A web page that 'publish' wrote holds weights, so it always becomes a run.
+    """
     from playground.code_import.parse_network import parse_network_file
-    from playground.codegen.torch_model import to_json
+    from playground.web.page_file import is_published_page
 
     is_stdin = str(file) == "-"
+    source = "The input" if is_stdin else str(file)
     try:
         content = sys.stdin.buffer.read() if is_stdin else file.read_bytes()
     except OSError as error:
         raise ArchitectureError(f"{file} cannot be read: {error.strerror}.") from error
-    imported = parse_network_file("The input" if is_stdin else str(file), content)
-    for note in imported.notes:
-        err_console.print(note, soft_wrap=True)
-    if dataset and not weights:
-        raise PlaygroundError(
-            "--dataset was given without --weights.",
-            expected="--dataset names the dataset that imported weights were trained on.",
-            fix="Give --weights too.",
-        )
-    recipe = (imported.recipe or Recipe()).replace(**drop_unset_options(dataset=dataset))
-    run = _create_run_from_weights(weights, imported.architecture, recipe, name or weights.stem) if weights else None
-    if output is not None:
-        _write_file(output, to_json(imported.architecture).encode())
-    if as_json:
-        print_json({"architecture": imported.architecture.model_dump(mode="json", by_alias=True), "run": run})
+    if is_published_page(content):
+        if weights:
+            raise PlaygroundError(
+                "--weights was given with a published web page.",
+                expected="A page brings its own weights.",
+                fix="Leave out --weights, or import the network's code or JSON.",
+            )
+        architecture, run = _import_page(source, content, dataset, name)
     else:
-        print_summary(imported.architecture)
+        imported = parse_network_file(source, content)
+        for note in imported.notes:
+            err_console.print(note, soft_wrap=True)
+        if dataset and not weights:
+            raise PlaygroundError(
+                "--dataset was given without --weights.",
+                expected="--dataset names the dataset that imported weights were trained on.",
+                fix="Give --weights too.",
+            )
+        architecture = imported.architecture
+        recipe = (imported.recipe or Recipe()).replace(**drop_unset_options(dataset=dataset))
+        run = _create_run_from_weights(weights, architecture, recipe, name or weights.stem) if weights else None
+    _report_import(architecture, run, output, as_json=as_json)
+
+
+def _import_page(source: str, content: bytes, dataset: str | None, name: str | None) -> tuple[Architecture, str | None]:
+    """Create a run from a published page; returns its network and the id of the run."""
+    from playground.engine.runs.imported_weights import import_published_network
+    from playground.web.page_file import read_published_page
+
+    network = read_published_page(source, content)
+    return network.architecture, import_published_network(network, dataset=dataset, name=name).id
+
+
+def _report_import(architecture: Architecture, run: str | None, output: Path | None, *, as_json: bool) -> None:
+    from playground.codegen.torch_model import to_json
+
+    if output is not None:
+        _write_file(output, to_json(architecture).encode())
+    if as_json:
+        print_json({"architecture": architecture.model_dump(mode="json", by_alias=True), "run": run})
+    else:
+        print_summary(architecture)
         if run:
             console.print(f"Created run {run} with these weights.")
 

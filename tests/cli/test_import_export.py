@@ -16,6 +16,7 @@ from playground.cli import main
 from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_preset
 from playground.core.recipe import Recipe
 from playground.engine.model.build import build_model
+from playground.engine.runs.imported_weights import create_run_from_weights
 from playground.engine.runs.repository import create_run, find_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_snapshot
@@ -155,7 +156,7 @@ def _fill(run: Run) -> None:
 
 
 def test_weights_of_a_custom_dataset_are_reimported(home: Path, pets: Path, tmp_path: Path) -> None:
-    name = last_json(invoke("bring", pets, "--size", "16", "--json").stdout)["dataset"]
+    name = last_json(invoke("bring", pets, "--size", "24", "--json").stdout)["dataset"]
     invoke("train", "logistic", "--dataset", name, "--epochs", "1", "--batch-size", "2", "--json")
     run = find_run("latest")
     for form in ("json", "weights"):
@@ -210,3 +211,71 @@ def test_failed_download_names_the_missing_file(home: Path, monkeypatch: pytest.
     assert "t10k-images-idx3-ubyte.gz" in result.stderr.replace("\n", "")
     assert invoke("fetch", "nonsense").exit_code == 2
     assert invoke("fetch", "mnist").exit_code == 0
+
+
+@pytest.fixture
+def page(home: Path, pets: Path, tmp_path: Path) -> Path:
+    """A published page of a small network for a custom dataset, in half precision."""
+    dataset = last_json(invoke("bring", pets, "--size", "24", "--json").stdout)["dataset"]
+    network = get_architecture_preset("tiny").architecture.adapt_to_images((3, 24, 24), 2)
+    recipe = Recipe(dataset=dataset, batch_size=8, validation_size=10)
+    run = create_run_from_weights(network, recipe, build_model(network, seed=1).state_dict())
+    path = tmp_path / "net.html"
+    result = invoke("publish", run.id, "-o", path, "--precision", "fp16", "--title", "Pets")
+    assert result.exit_code == 0, result.stderr
+    assert "weights in float16" in result.stdout
+    assert "with float32 weights" in result.stdout
+    assert "images are not in this page" in result.stdout
+    return path
+
+
+def test_published_page_is_imported_with_its_weights(page: Path) -> None:
+    imported = last_json(invoke("import", page, "--json").stdout)
+    run = find_run(imported["run"])
+    assert run.record.name == "Pets"
+    expected = build_model(run.record.architecture, seed=1).state_dict()
+    assert all(torch.equal(run.load_snapshot(0)[name], value.half().float()) for name, value in expected.items())
+    assert run.get_dataset().class_names == ("cat", "dog")
+    assert invoke("evaluate", run.id).exit_code == 0
+
+
+def test_publish_reports_the_page_as_json(page: Path, tmp_path: Path) -> None:
+    path = tmp_path / "with images.html"
+    report = last_json(invoke("publish", "latest", "-o", path, "--include-images", "--json").stdout)
+    assert report["bytes"] == path.stat().st_size
+    assert (report["precision"], report["test_images"]) == ("float32", 10)
+    assert report["example_images"] >= 2
+    assert 0 <= report["float16_accuracy"] <= 1
+
+
+def test_publish_names_the_file_after_the_title(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke("publish", "latest", "--title", "My pets!").exit_code == 0
+    assert (tmp_path / "my-pets.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--precision", "int8"), "Unknown precision 'int8'"),
+        (("-o", "no/such/folder/x.html"), "cannot be written"),
+    ],
+)
+def test_publish_errors_are_messages(options: tuple[str, ...], words: str, page: Path) -> None:
+    result = invoke("publish", "latest", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_damaged_page_is_a_message(page: Path) -> None:
+    content = page.read_bytes()
+    page.write_bytes(content[: content.index(b'id="network-file"') + 2000])
+    result = invoke("import", page)
+    assert result.exit_code == 2
+    assert "is damaged" in result.stderr
+
+
+def test_weights_beside_a_page_are_refused(page: Path, tmp_path: Path) -> None:
+    result = invoke("import", page, "--weights", tmp_path / "any.safetensors")
+    assert result.exit_code == 2
+    assert "A page brings its own weights." in result.stderr
