@@ -12,16 +12,18 @@ from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.core.shapes import format_shape
 from playground.core.share_link import QUERY_PARAMETER, encode_link
 from playground.engine.data.dataset_lookup import list_datasets, resolve_dataset
-from playground.engine.runs.imported_weights import MAX_WEIGHTS_BYTES, import_weights
+from playground.engine.runs.imported_weights import MAX_WEIGHTS_BYTES, import_published_network, import_weights
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
 from playground.ui import html
 from playground.ui.actions import is_active
 from playground.ui.page_states import ImportResult
+from playground.ui.panels.publish import render_publish_panel
 from playground.ui.progress import compute_in_turn
 from playground.ui.services import get_visitor_id
 from playground.ui.state import AppState, get_app_state
+from playground.web.page_file import PAGE_SUFFIXES, is_published_page, read_published_page
 
 _DEFAULT_TITLE = "A network"
 _DEFAULT_URL = "http://localhost:8501"
@@ -29,7 +31,7 @@ _DEFAULT_URL = "http://localhost:8501"
 
 def render_share_popover(state: AppState) -> None:
     """Render the Share popover: a link and the export buttons."""
-    popover = st.popover("Share", key="share", on_change="rerun", help="Link, code, weights or report.")
+    popover = st.popover("Share", key="share", on_change="rerun", help="Link, code, weights, report or web page.")
     if not popover.open:
         return
     run = state.training.find_run()
@@ -60,11 +62,13 @@ def render_share_popover(state: AppState) -> None:
             else ExportSource(state.editor.architecture, state.editor.recipe, title)
         )
         render_export_buttons(source, key="share")
-        if not is_trained:
+        if is_trained and run:
+            render_publish_panel(run, key="share")
+        else:
             other_run = f"; {run.record.name} trained another one" if run and run.list_snapshot_steps() else ""
             html.render_hint(
-                f"These files describe the network on the page{other_run}. Weights, ONNX and the report need a trained "
-                "run: train this network, or export a run on the Runs page."
+                f"These files describe the network on the page{other_run}. Weights, ONNX, the report and a web page "
+                "need a trained run: train this network, or export a run on the Runs page."
             )
 
 
@@ -145,7 +149,7 @@ def make_share_url(app_url: str, link: str) -> str:
 def render_import_popover(state: AppState) -> None:
     """Render the Import popover: a link, JSON, code, or weights for the network on the page."""
     popover = st.popover(
-        "Import", key="import", on_change="rerun", help="Link, code, notebook, JSON, .keras file or weights."
+        "Import", key="import", on_change="rerun", help="Link, code, notebook, JSON, .keras file, web page or weights."
     )
     if not popover.open:
         return
@@ -161,11 +165,11 @@ def render_import_popover(state: AppState) -> None:
         _render_import_result(state, text)
         file = st.file_uploader(
             "File with the network, or safetensors weights for the network on the page",
-            type=[*SUFFIXES, "safetensors"],
+            type=[*SUFFIXES, *PAGE_SUFFIXES, "safetensors"],
             key="import-file",
             on_change=_import_file,
             max_upload_size=MAX_WEIGHTS_BYTES // 10**6,
-            help="Python, notebook, Markdown, JSON or .keras.",
+            help="Python, notebook, Markdown, JSON, .keras, or a published web page, which brings its weights.",
         )
         _render_import_result(state, file.file_id if file else None)
 
@@ -193,6 +197,8 @@ def _import_file() -> None:
     content = file.getvalue()
     if file.name.endswith(".safetensors"):
         _import_weights_file(file.file_id, file.name.removesuffix(".safetensors"), content)
+    elif is_published_page(content):
+        _import_page_file(file.file_id, file.name, content)
     else:
         _import_network(file.file_id, partial(parse_network_file, file.name, content))
 
@@ -242,5 +248,19 @@ def _import_weights_file(source: str, name: str, content: bytes) -> None:
         state.attach(run)
         notes = ("Created a run from these weights. It classifies your drawing now.",)
         state.editor.import_result = ImportResult(source, notes)
+    except PlaygroundError as error:
+        state.editor.import_result = ImportResult(source, error=error)
+
+
+def _import_page_file(source: str, file_name: str, content: bytes) -> None:
+    """Create a run from a published page and show it with its network and settings."""
+    state = get_app_state()
+    try:
+        run = import_published_network(read_published_page(file_name, content), owner=get_visitor_id())
+        state.attach(run)
+        notes = [f"Created the run {run.record.name} from the page. It classifies your drawing now."]
+        if run.get_dataset().is_missing:
+            notes.append("The images of its dataset are not here, so it can be neither trained nor evaluated.")
+        state.editor.import_result = ImportResult(source, tuple(notes))
     except PlaygroundError as error:
         state.editor.import_result = ImportResult(source, error=error)

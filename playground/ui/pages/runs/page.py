@@ -22,6 +22,7 @@ from playground.export.targets import ExportSource
 from playground.ui import html
 from playground.ui.actions import describe_status
 from playground.ui.components.live_chart import live_chart
+from playground.ui.panels.publish import render_publish_panel
 from playground.ui.panels.share import render_export_buttons
 from playground.ui.services import get_requester_id, get_scheduler
 from playground.ui.state import get_app_state, get_run_history
@@ -162,6 +163,8 @@ def _render_actions(run: Run) -> None:
         with st.popover("Export", key=f"run-export-{run.id}", on_change="rerun") as export:
             if export.open:
                 render_export_buttons(ExportSource.from_run(run), key="run-export")
+                if run.list_snapshot_steps():
+                    render_publish_panel(run, key="run-export")
         with st.popover("Delete", key=f"run-delete-{run.id}"):
             html.render_hint(f"Delete {run.record.name} with its weights and log? This cannot be undone.")
             if st.button("Delete permanently", key=f"run-delete-sure-{run.id}", type="primary"):
