@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,9 +14,8 @@ from playground.charts.curves import make_training_figure
 from playground.charts.static_svg import CSS_THEME, render_svg
 from playground.charts.theme import DARK, LIGHT, get_colormap, render_css_variables
 from playground.codegen.templating import make_environment
-from playground.core.architecture import ResolvedLayer
 from playground.core.layers.shared.activation_functions import ACTIVATION_TITLES
-from playground.core.shapes import format_shape, is_spatial
+from playground.core.shapes import format_shape
 from playground.core.summary import summarize
 from playground.engine.data.custom.store import export_record
 from playground.engine.data.dataset_lookup import get_class_names
@@ -40,7 +38,8 @@ from playground.export.web_page.texts import (
     describe_training,
     list_figures,
 )
-from playground.interpret.activations.receptive_field import Span, compute_receptive_span
+from playground.interpret.activations.breakdown import INPUT_NAME, name_inputs
+from playground.interpret.activations.receptive_field import list_receptive_spans
 from playground.interpret.model import Model, load_model
 from playground.version import __version__
 from playground.web.assets import read_page_script, read_page_stylesheet
@@ -207,35 +206,27 @@ def _encode_bytes(values: np.typing.NDArray[np.uint8]) -> str:
 
 
 def _list_layer_facts(model: Model) -> list[dict[str, Any]]:
-    facts, below = [], "input"
     steps = model.architecture.resolve_layers()
-    for number, step in enumerate(steps):
-        layer = step.layer
-        is_inside = layer.explanation.module_index > 0 or layer.explanation.operation == "add"
+    facts = []
+    for number, step in enumerate(steps, start=1):
+        layer, steps_so_far = step.layer, steps[:number]
+        receptive_field = {
+            "rows": list_receptive_spans(steps_so_far, 0),
+            "columns": list_receptive_spans(steps_so_far, 1),
+        }
         facts.append(
             {
                 "index": step.index,
                 "title": layer.title,
                 "arguments": layer.format_arguments(),
                 "activation": ACTIVATION_TITLES.get(layer.activation_name, ""),
-                "inputName": f"inside {layer.title}" if is_inside else below,
-                "receptiveField": {
-                    "rows": _list_receptive_spans(steps[: number + 1], 0),
-                    "columns": _list_receptive_spans(steps[: number + 1], 1),
-                },
+                "inputName": name_inputs(steps_so_far),
+                "readsImage": name_inputs(steps_so_far) == INPUT_NAME,
+                "receptiveField": receptive_field,
                 "isPassthrough": layer.is_passthrough,
             }
         )
-        below = layer.title
     return facts
-
-
-def _list_receptive_spans(steps: Sequence[ResolvedLayer], axis: int) -> list[Span]:
-    """List the pixels along an axis that each row or column of a layer depends on; of a vector, all pixels."""
-    shape = steps[-1].output_shape
-    if not is_spatial(shape):
-        return [(0, steps[0].input_shape[1 + axis])]
-    return [compute_receptive_span(steps, position, axis) for position in range(shape[1 + axis])]
 
 
 @cache

@@ -161,6 +161,7 @@ export class LayerPanel {
       const channel = this.#describeChannel(layer, explanation, output)
       this.#view.show(channel, tables, this.#target ?? this.#view.position)
       this.#target = null
+      this.#grid.mark({ channel: this.#channel, ...this.#view.position })
     } else this.#grid.mark(this.#selection)
   }
 

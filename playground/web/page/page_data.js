@@ -9,7 +9,8 @@ import { findElement } from "./elements.js"
  * @property {string} title
  * @property {string} arguments the main ones, like "32 · 3×3 · ReLU"
  * @property {string} activation title of the activation function, "" without one
- * @property {string} inputName name of the values that the arithmetic reads, "input" for the image
+ * @property {string} inputName name of the values that the arithmetic reads
+ * @property {boolean} readsImage these values are the image
  * @property {{ rows: Span[], columns: Span[] }} receptiveField pixels that each row and column of a map depends on
  * @property {boolean} isPassthrough the values are those of the layer before, at most in another shape
  */

@@ -6,8 +6,8 @@
  * @typedef {object} ShownLayer A layer whose values are shown.
  * @property {number} index among all layers of the architecture
  * @property {string} name title and main arguments
- * @property {string} inputName name of the values that the arithmetic reads, "input" for the image
- * @property {boolean} readsImage the arithmetic reads the image
+ * @property {string} inputName name of the values that the arithmetic reads
+ * @property {boolean} readsImage these values are the image
  * @property {string | null} activation title of the activation function
  * @property {readonly number[]} shape of the output
  * @property {Shape} mapShape height and width of a channel; (1, 1) in a vector
@@ -26,14 +26,14 @@ export function listShownLayers({ layers }, facts) {
   /** @type {ShownLayer[]} */
   const shown = []
   layers.forEach((layout, position) => {
-    const { title, inputName, isPassthrough, activation, arguments: main, receptiveField } = facts[position]
+    const { title, inputName, readsImage, isPassthrough, activation, arguments: main, receptiveField } = facts[position]
     const [, height = 1, width = 1] = layout.outputShape
     if (!isPassthrough) {
       shown.push({
         index: layout.index,
         name: `${title} ${main.split(" · ")[0]}`.trim(),
         inputName,
-        readsImage: inputName === "input",
+        readsImage,
         activation: activation || null,
         shape: layout.outputShape,
         mapShape: [height, width],

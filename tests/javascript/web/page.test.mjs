@@ -20,7 +20,7 @@ const FACTS = [
   },
   { index: 2, title: "Flatten", arguments: "", activation: "", inputName: "Conv", isPassthrough: true },
   { index: 3, title: "Output", arguments: "3 · softmax", activation: "", inputName: "Flatten", isPassthrough: false },
-].map((facts) => ({ ...facts, receptiveField: RECEPTIVE_FIELD }))
+].map((facts) => ({ ...facts, readsImage: facts.index === 0, receptiveField: RECEPTIVE_FIELD }))
 
 /**
  * Make the layout of a layer.
