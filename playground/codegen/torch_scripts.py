@@ -83,7 +83,7 @@ def generate_training_script(
             source_shape=dataset.input_shape if source else preprocessing.image_shape,
             shape=architecture.input.shape,
         ),
-        generate_training_code(architecture, recipe),
+        generate_training_code(architecture, recipe, reads_folders=source is None),
     )
 
 

@@ -8,13 +8,17 @@ from playground.core.layers.shared.calls import omit_defaults
 from playground.core.recipe import Recipe
 
 
-def generate_training_code(architecture: Architecture, recipe: Recipe) -> str:
-    """Generate ``train``, the functions that it calls beside ``make_model`` and ``load_images``, and the main block."""
+def generate_training_code(architecture: Architecture, recipe: Recipe, *, reads_folders: bool) -> str:
+    """Generate ``train``, the functions that it calls beside ``make_model`` and ``load_images``, and the main block.
+
+    ``reads_folders``: the images are files of the user, of which there may be too few.
+    """
     smoothing = f", label_smoothing={recipe.label_smoothing!r}" if recipe.label_smoothing else ""
     loss = f"loss = functional.cross_entropy({format_logits(architecture, 'batch')}, labels[chosen]{smoothing})"
     return render_template(
         "torch_training.py.j2",
         recipe=recipe,
+        reads_folders=reads_folders,
         is_frozen=bool(list_weight_module_names(architecture, only_frozen=True)),
         logits=lambda images_code: format_logits(architecture, images_code),
         loss=loss,

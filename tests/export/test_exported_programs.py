@@ -304,3 +304,19 @@ def test_class_folder_that_is_missing_is_named(
     with pytest.raises(SystemExit, match="has no images"):
         program["load_images"](str(tmp_path), train=False)
     assert capsys.readouterr().out.count("has no folder") == len(_CLASSES)
+
+
+@pytest.mark.parametrize("target", ["torch-train", "keras"])
+@pytest.mark.parametrize("exported", [_SHAPES["gray"]], indirect=True)
+def test_training_program_refuses_folders_with_too_few_images(
+    exported: _Exported, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("train", "test"):
+        for index, (name, label) in enumerate(exported.list_files()[:9]):
+            place = tmp_path / "few" / "data" / part / _CLASSES[label]
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{index}{name.suffix}").write_bytes(name.read_bytes())
+    monkeypatch.chdir(tmp_path / "few")
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    with pytest.raises(SystemExit, match="9 images are too few: 10 of them are for validation"):
+        executed(exported.render(target), "__main__")
