@@ -435,7 +435,7 @@ def test_completed_run_resumes_with_more_epochs(app: AppTest) -> None:
     run.checkpoint_path.write_bytes(b"read only when the run is resumed")
     app.query_params["run"] = run.id
     app.run()
-    assert app.button(key="train-start").label == "Train again"
+    assert app.button(key="train-start").label == "Train again from scratch"
     app.number_input(key="recipe-epochs").set_value(6).run()
     assert app.button(key="train-start").label == "Resume"
     app.button(key="train-start").click().run()

@@ -100,7 +100,8 @@ def test_completed_run_offers_to_continue_beside_training_again(app: AppTest) ->
     run.checkpoint_path.write_bytes(b"read only when the run is resumed")
     app.query_params["run"] = run.id
     app.run()
-    assert app.button(key="train-start").label == "Train again"
+    assert app.button(key="train-start").label == "Train again from scratch"
+    assert app.button(key="train-continue").label == "Continue: 1 more epoch"
     app.button(key="train-continue").click().run()
     assert not app.exception
     assert state_of(app).training.run_id == run.id

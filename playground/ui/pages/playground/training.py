@@ -245,10 +245,8 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
     is_blocked = (bool(problems or transfer_error) and not can_continue) or (
         is_active and not (is_paused and can_control and not is_pending)
     )
-    start_label = (
-        "Resume" if can_continue and history.status != "waiting" else "Train again" if more_epochs else "Train"
-    )
-    with st.container(horizontal=True, gap="small", key="controls"):
+    offers_more_epochs = bool(more_epochs) and not can_continue
+    with st.container(horizontal=True, gap="xsmall", key="controls"):
         if is_training:
             st.button(
                 "Pause",
@@ -259,18 +257,21 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
                 disabled=not can_control or is_pending,
             )
         else:
+            start_label = "Resume" if can_continue and history.status != "waiting" else "Train"
             st.button(
-                start_label,
+                "Train again from scratch" if offers_more_epochs else start_label,
                 key="train-start",
                 type="primary",
                 shortcut=get_shortcut("Space"),
                 on_click=actions.start_or_resume,
                 disabled=is_blocked,
-                help="Start a new run from scratch." if more_epochs and not can_continue else None,
+                help="Start a new run with new weights. This run is kept on the Runs page."
+                if offers_more_epochs
+                else None,
             )
-        if more_epochs and not can_continue:
+        if offers_more_epochs:
             st.button(
-                "+1 epoch",
+                "Continue: 1 more epoch",
                 key="train-continue",
                 on_click=actions.continue_training,
                 args=(more_epochs,),
@@ -286,13 +287,13 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
                 disabled=is_blocked,
                 help="Train one batch, then pause.",
             )
-        st.button(
-            "Stop",
-            key="train-stop",
-            on_click=actions.stop,
-            disabled=not is_active or not can_control or state.training.is_stopping(history.status),
-            help="End the run and save a checkpoint. You can resume it later.",
-        )
+            st.button(
+                "Stop",
+                key="train-stop",
+                on_click=actions.stop,
+                disabled=not is_active or not can_control or state.training.is_stopping(history.status),
+                help="End the run and save a checkpoint. You can resume it later.",
+            )
         st.button(
             "Reset",
             key="train-reset",
