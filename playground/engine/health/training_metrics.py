@@ -37,13 +37,17 @@ class LayerGradient(NamedTuple):
 
 @dataclass(frozen=True)
 class MetricHistory:
-    """Metrics of earlier evaluations; numbers only, since checkpoints contain them."""
+    """Metrics of earlier evaluations; numbers only, since checkpoints contain them.
+
+    ``evaluations_since_best_loss`` counts those after the one with ``best_validation_loss``.
+    """
 
     last_loss: float = math.inf
     best_loss: float = math.inf
     best_validation_accuracy: float = 0.0
     best_validation_loss: float = math.inf
     epoch_accuracies: list[float] = field(default_factory=list)
+    evaluations_since_best_loss: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ def update_metric_history(metric_history: MetricHistory, metrics: TrainingMetric
     """Add the metrics of an evaluation; mean training accuracies are kept for the last ten whole epochs."""
     is_epoch_end = metrics.epochs_trained == int(metrics.epochs_trained)
     epoch_accuracies = metric_history.epoch_accuracies
+    is_best_loss = metrics.validation_loss < metric_history.best_validation_loss
     return replace(
         metric_history,
         last_loss=metrics.recent_loss,
@@ -165,4 +170,5 @@ def update_metric_history(metric_history: MetricHistory, metrics: TrainingMetric
         best_validation_accuracy=max(metric_history.best_validation_accuracy, metrics.validation_accuracy),
         best_validation_loss=min(metric_history.best_validation_loss, metrics.validation_loss),
         epoch_accuracies=[*epoch_accuracies[-9:], metrics.epoch_accuracy] if is_epoch_end else epoch_accuracies,
+        evaluations_since_best_loss=0 if is_best_loss else metric_history.evaluations_since_best_loss + 1,
     )

@@ -41,4 +41,5 @@ export default function guardKeyboard(_args) {
   document.documentElement.addEventListener("keydown", (event) => {
     if (isKeyOfControl(event, isPage(event.composedPath()[0]))) event.stopPropagation()
   })
+  document.documentElement.dataset.keyboardGuard = "on"
 }

@@ -90,6 +90,7 @@ def make_history(**fields: Any) -> MetricHistory:
         "best_validation_accuracy": 0.975,
         "best_validation_loss": 0.08,
         "epoch_accuracies": [],
+        "evaluations_since_best_loss": 1,
     }
     return MetricHistory(**(usual | fields))
 
@@ -459,6 +460,13 @@ def test_overfitting_and_too_little_data_by_training_size() -> None:
     assert diagnose_and_check(make_metrics(train_accuracy=0.99, validation_accuracy=0.961)).code == "learning"
 
 
+def test_one_bad_evaluation_is_not_overfitting() -> None:
+    gap = {"train_accuracy": 0.961, "validation_accuracy": 0.90, "validation_loss": 0.2575}
+    for earlier, code in ((0, "learning"), (1, "overfitting")):
+        history = make_history(best_validation_loss=0.2309, evaluations_since_best_loss=earlier)
+        assert diagnose_and_check(make_metrics(**gap), history).code == code
+
+
 def diagnose_plateau(**fields: Any) -> Diagnosis:
     usual = {"epochs_trained": 3.0, "train_accuracy": 0.60, "validation_accuracy": 0.61}
     return diagnose_and_check(
@@ -530,6 +538,7 @@ def test_metric_history_keeps_best_values_and_ten_epochs() -> None:
     assert history == MetricHistory(3.0, 2.0, 0.3, 1.0, [0.4])
     for epoch in range(2, 30):
         history = update_metric_history(history, make_metrics(epochs_trained=float(epoch), train_accuracy=epoch / 100))
+    assert history.evaluations_since_best_loss == 27  # after the first, which had a lower loss than before
     assert history.epoch_accuracies == [epoch / 100 for epoch in range(20, 30)]
 
 
@@ -561,7 +570,7 @@ def test_most_severe_diagnosis_comes_first() -> None:
         {"recent_loss": 0.1},
         {"layer_gradients": (LayerGradient("a", 1e-9, 1), LayerGradient("b", 9.0, 1))},
         {"layer_gradients": ()},
-        {"validation_accuracy": 0.5, "train_accuracy": 0.97},
+        {"validation_accuracy": 0.65, "train_accuracy": 0.97},
         {"predicted_counts": (100,) * 10},
     ):
         everything |= changes
@@ -590,6 +599,7 @@ EXAMPLES: tuple[tuple[TrainingMetrics, MetricHistory], ...] = (
     (make_metrics(recipe=Recipe(lr=1e-5), validation_accuracy=0.5, recent_loss=2.0), make_history()),
     (make_metrics(predicted_counts=(0, *[100] * 9)), make_history()),
     (make_metrics(train_accuracy=0.999, validation_accuracy=0.8), make_history()),
+    (make_metrics(train_accuracy=0.999, validation_accuracy=0.9, validation_loss=0.3), make_history()),
     (
         make_metrics(train_accuracy=0.6, validation_accuracy=0.61, epochs_trained=3.0),
         make_history(epoch_accuracies=[0.598]),
@@ -779,20 +789,19 @@ def test_training_with_a_rare_class() -> None:
     assert "Never predicted: 2." in missing[-1].message
 
 
-def test_never_predicted_class_is_named() -> None:
-    diagnosis = diagnose(
-        make_metrics(
-            step=500,
-            epochs_trained=2.0,
-            train_accuracy=0.8,
-            validation_accuracy=0.8,
-            predicted_counts=(0, 40, 60),
-            label_counts=(30, 35, 35),
-            class_names=("cat", "dog", "frog"),
-        ),
-        MetricHistory(),
+def test_never_predicted_class_is_named_once_the_others_are_learned() -> None:
+    fields: dict[str, Any] = {
+        "step": 500,
+        "epochs_trained": 2.0,
+        "predicted_counts": (0, 40, 60),
+        "label_counts": (30, 35, 35),
+        "class_names": ("cat", "dog", "frog"),
+    }
+    learned = make_metrics(**fields, train_accuracy=0.6, validation_accuracy=0.6)
+    assert "Never predicted: cat." in diagnose(learned, make_history()).message
+    assert diagnose(make_metrics(**fields, train_accuracy=0.45, validation_accuracy=0.45), make_history()).code == (
+        "learning"
     )
-    assert "Never predicted: cat." in diagnosis.message
 
 
 # Registry

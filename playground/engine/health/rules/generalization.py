@@ -61,15 +61,15 @@ def detect_too_little_data(
     title="Class never predicted",
     severity=30,
     condition="After an epoch and min_steps batches, a class with at least min_images evaluated images is never "
-    "predicted.",
+    "predicted, while at least min_accuracy of the images of the other classes are classified correctly.",
     message="Never predicted: {class_names}. Train longer; if that does not help, lower the learning rate.",
-    thresholds={"min_steps": _MIN_STEPS, "min_images": 10},
+    thresholds={"min_steps": _MIN_STEPS, "min_images": 10, "min_accuracy": 0.7},
     suggest=_suggest_two_more_epochs,
 )
 def detect_never_predicted_class(
     metrics: TrainingMetrics, _metric_history: MetricHistory, thresholds: Thresholds
 ) -> RuleMatch | None:
-    """Find the classes without a prediction."""
+    """Find the classes without a prediction, once the others are learned: a deep network learns one after the other."""
     if metrics.epochs_trained < 1 or metrics.step < thresholds["min_steps"]:
         return None
     counts = zip(metrics.predicted_counts, metrics.label_counts, strict=True)
@@ -78,7 +78,9 @@ def detect_never_predicted_class(
         for label, (predicted, actual) in enumerate(counts)
         if not predicted and actual >= thresholds["min_images"]
     ]
-    if not missing:
+    image_count = sum(metrics.label_counts)
+    other_count = image_count - sum(metrics.label_counts[label] for label in missing)
+    if not missing or metrics.validation_accuracy * image_count < thresholds["min_accuracy"] * other_count:
         return None
     names = [metrics.class_names[label] if metrics.class_names else str(label) for label in missing]
     listed = ", ".join(names[:_MAX_NAMED_CLASSES])
@@ -94,10 +96,11 @@ def detect_never_predicted_class(
     title="Overfitting",
     severity=20,
     condition="After an epoch the training accuracy is min_gap (and noise) above the validation accuracy, and either "
-    "the gap is above large_gap or the validation loss is above loss_factor times its best.",
+    "the gap is above large_gap, or the validation loss is above loss_factor times its best and did not reach its "
+    "best at the last min_evaluations either.",
     message="Overfitting: training accuracy is {train_accuracy:.1%}, validation accuracy {validation_accuracy:.1%}. "
     "More images, dropout or augmentation would help.",
-    thresholds={"min_gap": _OVERFITTING_GAP, "large_gap": 0.1, "loss_factor": 1.05},
+    thresholds={"min_gap": _OVERFITTING_GAP, "large_gap": 0.1, "loss_factor": 1.05, "min_evaluations": 1},
     suggest=lambda metrics: suggest_augmentation(metrics.recipe),
 )
 def detect_overfitting(
@@ -106,7 +109,11 @@ def detect_overfitting(
     """Find a generalization gap that is large, or comes with a rising validation loss."""
     if not _has_generalization_gap(metrics, thresholds["min_gap"]):
         return None
-    is_loss_rising = metrics.validation_loss > thresholds["loss_factor"] * metric_history.best_validation_loss
+    is_loss_rising = (
+        metrics.validation_loss > thresholds["loss_factor"] * metric_history.best_validation_loss
+        # A single evaluation may be off: with batch norm, by several percent of the images.
+        and metric_history.evaluations_since_best_loss >= thresholds["min_evaluations"]
+    )
     if metrics.generalization_gap <= thresholds["large_gap"] and not is_loss_rising:
         return None  # training still improves the validation loss
     return RuleMatch(collect_accuracies(metrics) | {"gap": metrics.generalization_gap})
