@@ -1,7 +1,8 @@
 """Records the metrics of runs for ``test_healthy_runs.py``, and prints their diagnoses.
 
-``python -m tests.engine.health.record_healthy_runs --recipe careful --epochs 2 --limit 6400 guide vgg`` trains two preset
-networks and replaces their runs in ``healthy_runs.json``; with ``--seed`` it only prints the diagnoses of other runs.
+``python -m tests.engine.health.record_healthy_runs --recipe careful --epochs 2 --limit 6400 guide vgg`` trains two
+preset networks and replaces their runs in ``healthy_runs.json``; with ``--seed`` it only prints the diagnoses of other
+runs.
 """
 
 import argparse
