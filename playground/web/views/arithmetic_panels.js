@@ -1,5 +1,6 @@
 import { cssColor, lookupColor, maxMagnitude, textColorOn } from "./color_map.js"
 import { addElement, joinClasses } from "./dom.js"
+import { paintSingleMap } from "./feature_maps.js"
 import { formatCell, formatNumber } from "./number_format.js"
 
 /** @import { ChannelArithmetic, Contribution, EquationPart } from "./arithmetic.js" */
@@ -61,16 +62,8 @@ export function createMapPanel(parent, title) {
  *   pixels of the longer side
  * @returns {void}
  */
-export function paintMap({ canvas, map }, values, [height, width], { table, low, high, size = MAP_SIZE }) {
-  canvas.width = width
-  canvas.height = height
-  const context = canvas.getContext("2d")
-  if (!context) return
-  const image = context.createImageData(width, height)
-  values.forEach((value, index) => {
-    image.data.set([...lookupColor(table, low, high, value), 255], index * 4)
-  })
-  context.putImageData(image, 0, 0)
+export function paintMap({ canvas, map }, values, [height, width], { size = MAP_SIZE, ...colors }) {
+  paintSingleMap(canvas, values, [height, width], colors)
   const scale = size / Math.max(height, width)
   map.style.width = `${Math.max(MIN_MAP_SIDE, Math.round(width * scale))}px`
   map.style.height = `${Math.max(MIN_MAP_SIDE, Math.round(height * scale))}px`

@@ -217,6 +217,22 @@ function findLow(values, count) {
   return low
 }
 
+/**
+ * Paint one map, a pixel per value.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Float32Array} values
+ * @param {readonly [height: number, width: number]} shape
+ * @param {{ table: Uint8Array, low: number, high: number }} scale color table and its range
+ * @returns {void}
+ */
+export function paintSingleMap(canvas, values, [height, width], { table, low, high }) {
+  const image = prepareImage(canvas, width, height)
+  const scale = { low, levelsPerUnit: computeLevelsPerUnit(low, high), palette: packColors(table) }
+  const place = { cell: 1, stride: width, corner: 0, start: 0, height, width }
+  paintMap(new Uint32Array(image.data.buffer), values, { ...scale, ...place })
+  canvas.getContext("2d")?.putImageData(image, 0, 0)
+}
+
 /** @type {WeakMap<HTMLCanvasElement, ImageData>} */
 const images = new WeakMap()
 

@@ -191,13 +191,17 @@ describe("channels", () => {
     assert.match(root.textContent, /Pool, channel 5/u)
   })
 
-  test("new values of the same channel are painted", () => {
+  test("new values of the same channel are painted, in the colors of their range", () => {
     const { root, view } = makeView()
-    view.show(makeChannel(), TABLES, ORIGIN)
+    const ramp = Uint8Array.from({ length: 768 }, (_, index) => Math.floor(index / 3))
+    const tables = { ...TABLES, sequential: ramp }
+    view.show(makeChannel(), tables, ORIGIN)
     const [, canvas] = root.querySelectorAll("canvas")
-    const before = canvas.painted
-    view.show(makeChannel({ explanation: { ...EXPLANATION, input: Float32Array.from(EXPLANATION.input) } }), TABLES)
-    assert.notEqual(canvas.painted, before)
+    const levels = () => canvas.painted?.filter((_, index) => index % 4 === 0)
+    assert.deepEqual(levels(), [0, 32, 64, 96, 128, 159, 191, 223, 255]) // 0 to 8
+    const explanation = { ...EXPLANATION, input: Float32Array.from(EXPLANATION.input, (value) => 8 - value) }
+    view.show(makeChannel({ explanation }), tables)
+    assert.deepEqual(levels(), [255, 223, 191, 159, 128, 96, 64, 32, 0])
   })
 
   test("a position outside of a smaller map moves to its edge", () => {

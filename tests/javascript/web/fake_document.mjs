@@ -1,8 +1,18 @@
 /** A document for tests of views in Node: elements with the properties that the views use. */
 
-/** @typedef {{ width: number, height: number, data: Uint8ClampedArray }} FakeImage */
+class FakeImage {
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
+  constructor(width, height) {
+    this.width = width
+    this.height = height
+    this.data = new Uint8ClampedArray(4 * width * height)
+  }
+}
 
-/** An element; a canvas keeps the image that was put into it. */
+/** An element; a canvas keeps the pixels that were put into it. */
 export class FakeElement {
   style = makeStyle()
   /** @type {Record<string, string>} */
@@ -14,7 +24,7 @@ export class FakeElement {
   className = ""
   clientWidth = 600
   offsetWidth = 50
-  /** @type {FakeImage | null} */
+  /** @type {number[] | null} bytes of the pixels */
   painted = null
   title = ""
   /** @type {FakeElement | null} */
@@ -87,9 +97,8 @@ export class FakeElement {
 
   getContext() {
     return {
-      createImageData: makeImage,
       putImageData: (/** @type {FakeImage} */ image) => {
-        this.painted = image
+        this.painted = [...image.data]
       },
     }
   }
@@ -119,20 +128,11 @@ function makeStyle() {
 }
 
 /**
- * Make a transparent image.
- * @param {number} width
- * @param {number} height
- * @returns {FakeImage}
- */
-function makeImage(width, height) {
-  return { width, height, data: new Uint8ClampedArray(4 * width * height) }
-}
-
-/**
  * Install the document, and return an element to put a view into.
  * @returns {FakeElement & HTMLElement}
  */
 export function installDocument() {
-  Object.assign(globalThis, { document: { createElement: (/** @type {string} */ tag) => new FakeElement(tag) } })
+  const createElement = (/** @type {string} */ tag) => new FakeElement(tag)
+  Object.assign(globalThis, { document: { createElement }, ImageData: FakeImage })
   return /** @type {FakeElement & HTMLElement} */ (/** @type {unknown} */ (new FakeElement("div")))
 }
