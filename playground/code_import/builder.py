@@ -9,13 +9,16 @@ from playground.code_import.arguments import Arguments, UnsupportedCallError, ge
 from playground.code_import.interpreter.values import Call
 from playground.code_import.ops import InputShapeOp, Op, OpTable, PaddingOp, PermuteOp, ScalingOp, SoftmaxOp, SqueezeOp
 from playground.core.json_io import format_validation_error
-from playground.core.layers import Flatten, Layer, Residual
+from playground.core.layers import Activation, Flatten, Layer, MaxPool2d, Residual, ZeroPad2d
+from playground.core.layers.shared.activation_functions import LEAKY_RELU_SLOPE
 from playground.core.layers.shared.call_import import LayerImport
+from playground.core.layers.shared.convolution_base import MAX_PADDING
+from playground.core.layers.shared.window_pool import WindowPool
 from playground.core.shapes import Shape, count_elements, is_spatial
 from playground.errors import ArchitectureError
 
 _PENDING_REQUIREMENTS = {
-    PaddingOp: "must be directly followed by a convolution or a pooling layer",
+    PaddingOp: "must be directly followed by max pooling that can pad equally",
     LayerImport: "must be directly followed by Flatten",
     PermuteOp: "must be directly followed by Flatten",
 }
@@ -77,6 +80,7 @@ class ArchitectureBuilder:
 
     def finish(self) -> None:
         """Reject operations that lack the layer that must follow, and softmax inside a block."""
+        self._flush_padding()
         if self._pending:
             self.reject(self._pending[1], _PENDING_REQUIREMENTS[type(self._pending[0])])
         if self._is_block:
@@ -137,16 +141,30 @@ class ArchitectureBuilder:
                     raise UnsupportedCallError("scales values inside of the network")
             case SqueezeOp(axis=axis):
                 self._squeeze(axis)
+            case LayerImport(zero_padding=sides) if sides:
+                self._add_op(PaddingOp(sides), call)
+                self._add_op(replace(op, zero_padding=None), call)
             case LayerImport(layer=layer, expected_size=size, needs_flatten=False):
                 self._add_layer(ImportedLayer(self._merge_pending(layer), call, size))
-            case _ if self._pending:
+            case _ if self._flush_padding() and self._pending:
                 raise UnsupportedCallError(
                     f"stands between line {self._pending[1].line} and the layer that must follow it"
                 )
             case _:
                 self._pending = (op, call)
 
+    def _flush_padding(self) -> bool:
+        """Add zeros that no layer took into its own padding as a layer; return True if an operation still waits."""
+        match self._pending:
+            case (PaddingOp(sides=(left, right, top, bottom), is_negative_infinity=False), call):
+                self._pending = None
+                if left or right or top or bottom:
+                    layer = ZeroPad2d(left=left, right=right, top=top, bottom=bottom)
+                    self._add_layer(ImportedLayer(layer, call))
+        return self._pending is not None
+
     def _declare_input_shape(self, op: InputShapeOp) -> None:
+        self._flush_padding()
         if self.layers or self._is_block:
             if op.shape != self._shape:
                 raise UnsupportedCallError("states another shape in the middle of the network")
@@ -173,13 +191,14 @@ class ArchitectureBuilder:
         """Return the layer merged with the operation that precedes it."""
         if not self._pending:
             return layer
-        (pending, call), self._pending = self._pending, None
+        pending, call = self._pending
+        if isinstance(pending, PaddingOp):
+            merged = self._merge_padding(layer, pending)
+            if merged or not self._flush_padding():
+                self._pending = None
+                return merged or layer
+        self._pending = None
         match pending:
-            case PaddingOp(pixels=pixels, is_negative_infinity=is_negative_infinity):
-                value = "negative_infinity" if is_negative_infinity else "zeros"
-                own = getattr(layer, "padding", None)
-                if layer.absorbed_padding == value and isinstance(own, int):
-                    return layer.replace(padding=own + pixels)
             case LayerImport(layer=completed) if layer.is_view:
                 return completed
             case PermuteOp() if layer.is_view:
@@ -187,12 +206,33 @@ class ArchitectureBuilder:
         self.reject(call, _PENDING_REQUIREMENTS[type(pending)])
         return layer
 
+    def _merge_padding(self, layer: Layer, op: PaddingOp) -> Layer | None:
+        """Return a layer with padding added to its own; None if it cannot have it."""
+        left, right, top, bottom = op.sides
+        own = getattr(layer, "padding", None)
+        value = "negative_infinity" if op.is_negative_infinity else "zeros"
+        if layer.absorbed_padding != value or not isinstance(own, int) or left != top:
+            return None
+        if own + left > (layer.kernel_size // 2 if isinstance(layer, WindowPool) else MAX_PADDING):
+            return None
+        merged = layer.replace(padding=own + left)
+        if left == right == bottom:
+            return merged
+        if not isinstance(layer, MaxPool2d) or own:
+            return None
+        self.is_shape_dependent = True
+        padded_shape = ZeroPad2d(left=left, right=right, top=top, bottom=bottom).compute_output_shape(self._shape)
+        merged = merged.replace(ceil_mode=True)
+        is_same = merged.compute_output_shape(self._shape) == layer.compute_output_shape(padded_shape)
+        return merged if is_same else None
+
     def _add_layer(self, new: ImportedLayer) -> None:
         self._reject_softmax()
         if not self.layers:
             new = self._prepare_first_layer(new)
         last = self.layers[-1] if self.layers else None
-        if new.layer.explanation.operation == "function" and last and getattr(last.layer, "activation", "") == "none":
+        is_default = isinstance(new.layer, Activation) and new.layer.negative_slope == LEAKY_RELU_SLOPE
+        if is_default and last and getattr(last.layer, "activation", "") == "none":
             self.layers[-1] = replace(last, layer=last.layer.replace(activation=new.layer.activation_name))
             return
         merged = last.layer.absorb_subsampling(new.layer.subsampling) if last and new.layer.subsampling > 1 else None

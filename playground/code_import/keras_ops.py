@@ -11,26 +11,34 @@ from playground.code_import.ops import (
     Op,
     OpReader,
     OpTable,
-    PaddingOp,
     PermuteOp,
     ScalingOp,
     SqueezeOp,
     list_imports,
-    make_activation_ops,
     make_activation_reader,
     make_global_max_pool_ops,
     make_identity_reader,
+    make_padding_ops,
     make_skip_reader,
     read_arithmetic,
     read_elu,
     read_leaky_relu,
     read_softmax,
 )
-from playground.core.layers import Flatten
+from playground.core.layers import Activation, Flatten
+from playground.core.layers.shared.activation_functions import ActivationName
 from playground.core.layers.shared.call_import import CallImport, LayerImport
 from playground.core.shapes import Shape
 
-_ACTIVATION_NAMES = {name: name for name in ("relu", "elu", "gelu", "silu", "sigmoid", "tanh")} | {"swish": "silu"}
+_ACTIVATION_NAMES: dict[str, ActivationName] = {
+    "relu": "relu",
+    "elu": "elu",
+    "gelu": "gelu",
+    "silu": "silu",
+    "swish": "silu",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+}
 _WEIGHT_NAMES = (
     "kernel",
     "bias",
@@ -129,9 +137,11 @@ def _make_kind_reader(item: CallImport) -> OpReader:
 
 def _read_relu(arguments: Arguments, shape: Shape) -> list[Op]:
     arguments.require_value("max_value")
-    arguments.require_value("negative_slope", 0, 0.0)
     arguments.require_value("threshold", 0, 0.0)
-    return make_activation_ops("relu")
+    slope = arguments.read_number("negative_slope", default=0)
+    if slope:
+        return [LayerImport(Activation(activation="leaky_relu", negative_slope=slope))]
+    return make_activation_reader("relu")(arguments, shape)
 
 
 def _read_reshape(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -185,22 +195,24 @@ def _read_global_max_pooling(arguments: Arguments, shape: Shape) -> list[Op]:
 
 def _read_zero_padding(arguments: Arguments, shape: Shape) -> list[Op]:
     match arguments.pop("padding"):
-        case ((int() as pixels, int() as bottom), (int() as left, int() as right)) if bottom == left == right == pixels:
-            return [PaddingOp(pixels)]
-        case given:
-            arguments.set_value("padding", given)
-    return [PaddingOp(arguments.read_square("padding", default=1))]
+        case None:
+            return make_padding_ops((1, 1, 1, 1))
+        case int() as pixels:
+            return make_padding_ops((pixels,) * 4)
+        case ((top, bottom), (left, right)):
+            return make_padding_ops((left, right, top, bottom))
+        case (rows, columns):
+            return make_padding_ops((columns, columns, rows, rows))
+    raise UnsupportedCallError("must pad height and width by whole numbers of pixels")
 
 
 def _read_pad(arguments: Arguments, shape: Shape) -> list[Op]:
     """Read ``keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=…)``."""
     value = arguments.read_number("constant_values", default=0)
     match arguments.pop("pad_width", "paddings"):
-        case ((0, 0), (int() as pixels, int() as bottom), (int() as left, int() as right), (0, 0)) if (
-            bottom == left == right == pixels
-        ):
-            return [PaddingOp(pixels, is_negative_infinity=value == -float("inf"))]
-    raise UnsupportedCallError("must pad height and width by the same number")
+        case ((0, 0), (top, bottom), (left, right), (0, 0)) if value in (0, -float("inf")):
+            return make_padding_ops((left, right, top, bottom), is_negative_infinity=value != 0)
+    raise UnsupportedCallError("must pad height and width with zeros, or with negative infinity")
 
 
 def _read_permute(arguments: Arguments, shape: Shape) -> list[Op]:

@@ -1,20 +1,21 @@
 """Operations that calls of PyTorch and Keras are converted to: layers, and modifiers of neighboring layers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError
 from playground.core.layers import LAYER_KINDS, Activation, MaxPool2d
-from playground.core.layers.shared.call_import import CallImport, LayerImport
+from playground.core.layers.shared.activation_functions import ActivationName
+from playground.core.layers.shared.call_import import CallImport, LayerImport, Sides
 from playground.core.shapes import Shape, format_shape
 
 
 @dataclass(frozen=True)
 class PaddingOp:
-    """Padding of the layer that follows, in pixels, with zeros or with negative infinity."""
+    """Padding of each side before the layer that follows, with zeros or with negative infinity."""
 
-    pixels: int
+    sides: Sides
     is_negative_infinity: bool = False
 
 
@@ -58,33 +59,25 @@ OpReader = Callable[[Arguments, Shape], list[Op]]
 OpTable = dict[str, tuple[tuple[str, ...], OpReader]]
 """Converters by name of the call: the order of its arguments, and the reader of its operations."""
 
-LEAKY_RELU_SLOPE = 0.01
 SCALING_REASON = "pixel values are already scaled to 0–1"
 ARITHMETIC_ARGUMENTS = ("operator", "other", "is_reversed")
 
 
-def make_activation_ops(name: str) -> list[Op]:
-    """Return the operations of an activation function."""
-    return [LayerImport(Activation(activation=name))]
-
-
-def make_activation_reader(name: str) -> OpReader:
+def make_activation_reader(name: ActivationName) -> OpReader:
     """Return the reader of an activation function without parameters."""
 
     def read(arguments: Arguments, shape: Shape) -> list[Op]:
         arguments.ignore("inplace", "name")
-        return make_activation_ops(name)
+        return [LayerImport(Activation(activation=name))]
 
     return read
 
 
 def read_leaky_relu(arguments: Arguments, default: float) -> list[Op]:
-    """Read Leaky ReLU, whose slope is fixed."""
+    """Read leaky ReLU, whose default slope differs between the libraries."""
     slope = arguments.read_number("negative_slope", "alpha", default=default)
     arguments.ignore("inplace", "name")
-    if slope != LEAKY_RELU_SLOPE:
-        arguments.add_note(f"Leaky ReLU is imported with slope {LEAKY_RELU_SLOPE:g} instead of {slope:g}.")
-    return make_activation_ops("leaky_relu")
+    return [LayerImport(Activation(activation="leaky_relu", negative_slope=slope))]
 
 
 def read_elu(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -92,7 +85,7 @@ def read_elu(arguments: Arguments, shape: Shape) -> list[Op]:
     if arguments.read_number("alpha", default=1.0) != 1:
         raise UnsupportedCallError("has an unsupported alpha; it must be 1")
     arguments.ignore("inplace", "name")
-    return make_activation_ops("elu")
+    return [LayerImport(Activation(activation="elu"))]
 
 
 def read_softmax(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -122,15 +115,12 @@ def make_skip_reader(reason: str) -> OpReader:
     return read
 
 
-def read_uniform_padding(value: object, order: str = "left, right, top, bottom") -> list[Op]:
-    """Read the padding of the four sides, given once or for each side."""
-    sides = value if isinstance(value, list | tuple) else (value,) * 4
-    if len(sides) != 4 or not all(isinstance(side, int) and side >= 0 for side in sides):
-        raise UnsupportedCallError("must pad height and width by whole numbers")
-    if len(set(sides)) > 1:
-        given = ", ".join(map(str, sides))
-        raise UnsupportedCallError(f"pads the sides differently ({order}: {given}), which has no counterpart")
-    return [PaddingOp(sides[0])]
+def make_padding_ops(sides: Sequence[object], *, is_negative_infinity: bool = False) -> list[Op]:
+    """Return the padding of the four sides: left, right, top and bottom."""
+    match sides:
+        case [int() as left, int() as right, int() as top, int() as bottom] if min(left, right, top, bottom) >= 0:
+            return [PaddingOp((left, right, top, bottom), is_negative_infinity)]
+    raise UnsupportedCallError("must pad height and width by whole numbers of pixels")
 
 
 def read_arithmetic(arguments: Arguments, shape: Shape) -> list[Op]:

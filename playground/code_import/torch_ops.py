@@ -14,11 +14,11 @@ from playground.code_import.ops import (
     make_activation_reader,
     make_global_max_pool_ops,
     make_identity_reader,
+    make_padding_ops,
     read_arithmetic,
     read_elu,
     read_leaky_relu,
     read_softmax,
-    read_uniform_padding,
 )
 from playground.core.layers import Flatten, GlobalAvgPool
 from playground.core.layers.shared.call_import import LayerImport
@@ -27,15 +27,18 @@ from playground.core.shapes import Shape
 _AXES = ("channels", "height", "width")
 
 
-def _read_zero_padding(arguments: Arguments, shape: Shape) -> list[Op]:
-    return read_uniform_padding(arguments.pop("padding"))
-
-
 def _read_pad(arguments: Arguments, shape: Shape) -> list[Op]:
-    """Read ``F.pad(x, (2, 2, 2, 2))`` and ``nn.ConstantPad2d(2, 0)``."""
+    """Read ``F.pad(x, (2, 2, 2, 2))``, ``nn.ZeroPad2d(2)`` and ``nn.ConstantPad2d(2, 0)``."""
     arguments.require_value("mode", "constant")
     arguments.require_value("value", 0, 0.0)
-    return read_uniform_padding(arguments.pop("pad"))
+    match arguments.pop("pad", "padding"):
+        case int() as pixels:
+            return make_padding_ops((pixels,) * 4)
+        case (left, right):
+            return make_padding_ops((left, right, 0, 0))
+        case (left, right, top, bottom, *others) if not any(others):
+            return make_padding_ops((left, right, top, bottom))
+    raise UnsupportedCallError("must pad height and width by whole numbers of pixels")
 
 
 def _read_unsqueeze(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -95,7 +98,7 @@ def _read_gelu(arguments: Arguments, shape: Shape) -> list[Op]:
 
 _IMPORTED_OPS = build_op_table(list_imports("torch"))
 _MODULE_OPS: OpTable = {
-    "ZeroPad2d": (("padding",), _read_zero_padding),
+    "ZeroPad2d": (("padding",), _read_pad),
     "ConstantPad2d": (("pad", "value"), _read_pad),
     "AdaptiveMaxPool2d": (("output_size", "return_indices"), _read_adaptive_max_pooling),
     "Identity": ((), make_identity_reader()),

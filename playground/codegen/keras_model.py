@@ -22,15 +22,15 @@ _STANDARD_LIBRARY_IMPORTS = {
 _NEGATIVE_INFINITY_PADDING_CODE = '''
 @keras.saving.register_keras_serializable()
 class NegativeInfinityPadding2D(layers.Layer):
-    """Pads with -inf, so that max pooling never takes the padding, also for negative values."""
+    """Pads rows and columns with -inf, so that max pooling never takes the padding, also for negative values."""
 
     def __init__(self, padding, **options):
         super().__init__(**options)
         self.padding = padding
 
     def call(self, x):
-        sides = (self.padding, self.padding)
-        return keras.ops.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=-float("inf"))
+        rows, columns = self.padding
+        return keras.ops.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=-float("inf"))
 
 '''
 _LOAD_WEIGHTS_CODE = '''

@@ -30,16 +30,25 @@ def compute_output_size(size: int, kernel_size: int, stride: int, padding: int, 
     return (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1
 
 
+def compute_same_padding(size: int, window_size: int, stride: int) -> tuple[int, int]:
+    """Pixels before and after an axis for Keras's padding "same", which gives ⌈size / stride⌉ positions.
+
+    An odd number of pixels has the larger half at the end. Source: TensorFlow's documentation of ``tf.nn`` on padding.
+    """
+    total = max(0, (-(-size // stride) - 1) * stride + window_size - size)
+    return total // 2, total - total // 2
+
+
 @dataclass(frozen=True)
 class SlidingWindow:
     """A square window over feature maps, in pixels; ``kernel_size`` None covers the whole map.
 
-    ``padding``: zeros before the first pixel.
+    ``padding``: (rows, columns) before the first pixel.
     """
 
     kernel_size: int | None
     stride: int = 1
-    padding: int = 0
+    padding: tuple[int, int] = (0, 0)
     dilation: int = 1
 
 

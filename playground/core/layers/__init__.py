@@ -15,6 +15,7 @@ from playground.core.layers.output import Output
 from playground.core.layers.residual import Residual
 from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, LayerReplacement
 from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall
+from playground.core.layers.zero_pad2d import ZeroPad2d
 from playground.core.registry import collect_kinds, import_submodules, make_union
 
 LAYER_KINDS: dict[str, type[Layer]] = dict(
@@ -48,4 +49,5 @@ __all__ = [
     "Output",
     "Residual",
     "TorchCall",
+    "ZeroPad2d",
 ]

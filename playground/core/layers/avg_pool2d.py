@@ -3,7 +3,6 @@
 from typing import Any, ClassVar, Literal
 
 from playground.core.layers.shared.base import ExplanationRule
-from playground.core.layers.shared.calls import KerasCall
 from playground.core.layers.shared.window_pool import WindowPool, make_keras_pooling_import, make_torch_pooling_import
 
 
@@ -19,7 +18,6 @@ class AvgPool2d(WindowPool):
     onnx_attributes: ClassVar[dict[str, Any]] = {"count_include_pad": 1}
     js_operation = "avgPool2d"
     keras_layer = "AveragePooling2D"
-    keras_padding_layer = KerasCall("ZeroPadding2D")
     absorbed_padding = "zeros"
 
     kind: Literal["avg_pool2d"] = "avg_pool2d"

@@ -23,7 +23,7 @@ from playground.core.layers.shared.call_import import (
     CallArguments,
     CallImport,
     LayerImport,
-    read_keras_padding,
+    pad_as_in_keras,
     read_torch_padding,
 )
 from playground.core.layers.shared.calls import KerasCall, TorchCall, omit_defaults
@@ -158,25 +158,25 @@ def _read_torch_call(arguments: CallArguments, shape: Shape) -> LayerImport:
     return LayerImport(layer, channels)
 
 
-def _read_keras_window(arguments: CallArguments, shape: Shape, out_channels: int, groups: int, bias: bool) -> Conv2d:
-    kernel_size = arguments.read_square("kernel_size")
-    stride = arguments.read_square("strides", "subsample", default=1)
+def _read_keras_window(
+    arguments: CallArguments, shape: Shape, out_channels: int, groups: int, bias: bool
+) -> LayerImport:
     layer = Conv2d(
         out_channels=out_channels,
-        kernel_size=kernel_size,
-        stride=stride,
+        kernel_size=arguments.read_square("kernel_size"),
+        stride=arguments.read_square("strides", "subsample", default=1),
         dilation=arguments.read_square("dilation_rate", default=1),
         groups=groups,
         bias=bias,
         activation="none",
     )
-    return layer.replace(padding=read_keras_padding(arguments, shape, layer.effective_kernel_size, stride))
+    return pad_as_in_keras(arguments, shape, layer)
 
 
 def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
     _normalize_keras1_kernel(arguments)
     channels, groups = arguments.read_integer("filters", "nb_filter"), arguments.read_integer("groups", default=1)
-    return LayerImport(_read_keras_window(arguments, shape, channels, groups, arguments.read_flag("use_bias", "bias")))
+    return _read_keras_window(arguments, shape, channels, groups, arguments.read_flag("use_bias", "bias"))
 
 
 def _normalize_keras1_kernel(arguments: CallArguments) -> None:
@@ -195,7 +195,7 @@ def _normalize_keras1_kernel(arguments: CallArguments) -> None:
 def _read_keras_depthwise_call(arguments: CallArguments, shape: Shape) -> LayerImport:
     arguments.mark_shape_dependent()
     channels = shape[0] * arguments.read_integer("depth_multiplier", default=1)
-    return LayerImport(_read_keras_window(arguments, shape, channels, shape[0], arguments.read_flag("use_bias")))
+    return _read_keras_window(arguments, shape, channels, shape[0], arguments.read_flag("use_bias"))
 
 
 _TORCH_ARGUMENTS = ("out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias", "padding_mode")

@@ -17,7 +17,7 @@ from playground.core.layers.shared.base import (
     join_arguments,
     validate_spatial_input,
 )
-from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport, read_keras_padding
+from playground.core.layers.shared.call_import import CallArguments, CallImport, LayerImport, pad_as_in_keras
 from playground.core.layers.shared.calls import KerasCall, TorchCall, omit_defaults
 from playground.core.layers.shared.convolution_base import MAX_CHANNELS, Convolution, build_convolution_call
 from playground.core.shapes import Shape, count_elements, is_spatial
@@ -126,17 +126,16 @@ class SeparableConv2d(Convolution):
 
 
 def _read_keras_call(arguments: CallArguments, shape: Shape) -> LayerImport:
-    stride = arguments.read_square("strides", "subsample", default=1)
     layer = SeparableConv2d(
         out_channels=arguments.read_integer("filters", "nb_filter"),
         kernel_size=arguments.read_square("kernel_size"),
-        stride=stride,
+        stride=arguments.read_square("strides", "subsample", default=1),
         dilation=arguments.read_square("dilation_rate", default=1),
         depth_multiplier=arguments.read_integer("depth_multiplier", default=1),
         bias=arguments.read_flag("use_bias", "bias"),
         activation="none",
     )
-    return LayerImport(layer.replace(padding=read_keras_padding(arguments, shape, layer.effective_kernel_size, stride)))
+    return pad_as_in_keras(arguments, shape, layer)
 
 
 _KERAS_ARGUMENTS = (

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from playground.core.layers.shared.activation_functions import build_activation_calls
+from playground.core.layers.shared.activation_functions import LEAKY_RELU_SLOPE, build_activation_calls
 from playground.core.layers.shared.base import ExplainedOperation
 from playground.engine.model.build import expand_to_class_logits
 from playground.errors import PlaygroundError
@@ -77,7 +77,7 @@ class ChannelExplanation:
     ``output`` (height, width): PyTorch's values before and after the activation, equal without one.
     ``receptive_rows`` and ``receptive_columns``: receptive field of each row and column of the map.
     ``input_name``: name of what ``inputs`` are (``name_inputs`` in breakdown.py). ``norm_parameters``: mean, variance,
-    scale, shift and eps of a normalization.
+    scale, shift and eps of a normalization. ``negative_slope``: that of a leaky ReLU.
     """
 
     layer_index: int
@@ -95,6 +95,7 @@ class ChannelExplanation:
     receptive_columns: tuple[Span, ...]
     input_name: str
     norm_parameters: dict[str, float] = field(default_factory=dict)
+    negative_slope: float = LEAKY_RELU_SLOPE
 
     def explain_value(self, row: int, column: int) -> ValueExplanation:
         """Explain the value at a position; raises PlaygroundError outside the map."""
@@ -111,7 +112,7 @@ class ChannelExplanation:
             self.bias,
             total,
             self.activation,
-            _apply_activation(self.activation, total),
+            _apply_activation(self.activation, self.negative_slope, total),
             self.window.box(row, column, *self.inputs.shape[1:]),
             self.compute_receptive_box(row, column),
         )
@@ -165,8 +166,8 @@ def compute_softmax_steps(logits: Array) -> tuple[SoftmaxStep, ...]:
     return tuple(SoftmaxStep(logit, exponential, exponential / total) for logit, exponential in parts)
 
 
-def _apply_activation(name: str, value: float) -> float:
-    for call in build_activation_calls(name):
-        module: nn.Module = getattr(nn, call.name)()
+def _apply_activation(name: str, negative_slope: float, value: float) -> float:
+    for call in build_activation_calls(name, negative_slope=negative_slope):
+        module: nn.Module = getattr(nn, call.name)(**call.arguments)
         return float(module(torch.tensor(value, dtype=torch.float64)))
     return value

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from playground.core.architecture import ResolvedLayer
+from playground.core.layers.shared.activation_functions import LEAKY_RELU_SLOPE
 from playground.core.layers.shared.base import ExplainedOperation
 from playground.core.shapes import is_spatial
 from playground.engine.model.build import list_module_ranges
@@ -127,6 +128,7 @@ class _ChannelExplainer:
             receptive_columns=list_receptive_spans(self.steps, 1, channel=self.channel_index),
             input_name=name_inputs(self.steps),
             norm_parameters=norm_parameters or {},
+            negative_slope=getattr(self.layer, "negative_slope", LEAKY_RELU_SLOPE),
         )
 
     def _explain_convolution(self) -> ChannelExplanation:
@@ -182,8 +184,14 @@ class _ChannelExplainer:
         self, operation: ExplainedOperation, norm_parameters: dict[str, float] | None = None
     ) -> ChannelExplanation:
         inputs = _to_map(self.inputs[self.channel_index])[None]
+        calls = self.layer.build_torch_calls(self.steps[self.position].input_shape)
+        padding = calls[0].window.padding if operation == "same" and calls and calls[0].window else (0, 0)
         return self._build_explanation(
-            operation, inputs, Window(), first_input_channel=self.channel_index, norm_parameters=norm_parameters
+            operation,
+            inputs,
+            Window(padding=padding),
+            first_input_channel=self.channel_index,
+            norm_parameters=norm_parameters,
         )
 
     def _explain_flatten(self) -> ChannelExplanation:

@@ -51,7 +51,7 @@ def compute_receptive_span(steps: Sequence[ResolvedLayer], position: int, axis: 
     """The receptive field of a position of the last layer along an axis (0: rows, 1: columns)."""
     positions: tuple[int, int] | None = (position, position)
     for step in reversed(steps):
-        positions = _trace_back(step.layer.build_torch_calls(step.input_shape), positions)
+        positions = _trace_back(step.layer.build_torch_calls(step.input_shape), positions, axis)
         if positions is not None:
             first, last = max(positions[0], 0), min(positions[1], step.input_shape[1 + axis] - 1)
             positions = (first, last) if first <= last else None
@@ -72,24 +72,23 @@ def list_receptive_spans(steps: Sequence[ResolvedLayer], axis: int, *, channel: 
     return ((0, steps[0].input_shape[1 + axis]),) if is_spatial(steps[0].input_shape) else ((0, 0),)
 
 
-def _trace_back(calls: Sequence[TorchCall], positions: tuple[int, int] | None) -> tuple[int, int] | None:
+def _trace_back(calls: Sequence[TorchCall], positions: tuple[int, int] | None, axis: int) -> tuple[int, int] | None:
     """The first and last input position of these modules for a range of output positions, along one axis."""
     for call in reversed(calls):
         if positions is None:
             return None
         if call.body:
-            body = _trace_back(call.body, positions)
-            shortcut = _trace_back(call.shortcut, positions)
+            body = _trace_back(call.body, positions, axis)
+            shortcut = _trace_back(call.shortcut, positions, axis)
             if body and shortcut:
                 positions = min(body[0], shortcut[0]), max(body[1], shortcut[1])
         elif call.window:
-            positions = _trace_through_window(call.window, positions)
+            positions = _trace_through_window(call.window, positions, axis)
     return positions
 
 
-def _trace_through_window(window: SlidingWindow, positions: tuple[int, int]) -> tuple[int, int]:
+def _trace_through_window(window: SlidingWindow, positions: tuple[int, int], axis: int) -> tuple[int, int]:
     if window.kernel_size is None:
         return 0, 10**9
-    first = positions[0] * window.stride - window.padding
-    last = positions[1] * window.stride - window.padding + window.dilation * (window.kernel_size - 1)
-    return first, last
+    first, last = (position * window.stride - window.padding[axis] for position in positions)
+    return first, last + window.dilation * (window.kernel_size - 1)

@@ -4,7 +4,7 @@ import { planLinear } from "./operations/linear.js"
 import { planBatchNorm, planGroupNorm } from "./operations/normalization.js"
 import { planAveragePooling, planGlobalAveragePooling, planMaxPooling } from "./operations/pooling.js"
 import { planSum } from "./operations/residual.js"
-import { planFlatten, planIdentity } from "./operations/shape.js"
+import { planFlatten, planIdentity, planZeroPadding } from "./operations/shape.js"
 
 /** @import { PlanOperation } from "./types.js" */
 
@@ -25,5 +25,6 @@ export const OPERATIONS = new Map(
     identity: planIdentity,
     linear: planLinear,
     maxPool2d: planMaxPooling,
+    zeroPad2d: planZeroPadding,
   }),
 )

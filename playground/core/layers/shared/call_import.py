@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from playground.core.shapes import Shape, compute_output_size, is_spatial
+from playground.core.shapes import Shape, compute_same_padding, is_spatial
 
 if TYPE_CHECKING:
     from playground.core.layers.shared.base import Layer
+    from playground.core.layers.shared.convolution_base import Convolution
 
 TORCH_IGNORED_ARGUMENTS = ("device", "dtype")
+Sides = tuple[int, int, int, int]
+"""Pixels at the left, right, top and bottom, in the order of PyTorch's ``ZeroPad2d``."""
 
 
 class UnsupportedCallError(Exception):
@@ -72,11 +75,13 @@ class LayerImport:
     """An imported layer, and its input size (channels, or values of a vector) if the code states it.
 
     ``needs_flatten``: the call keeps height and width of 1, and only the Flatten after it completes the layer.
+    ``zero_padding``: zeros at each side that come before the layer.
     """
 
     layer: "Layer"
     expected_size: int | None = None
     needs_flatten: bool = False
+    zero_padding: Sides | None = None
 
 
 @dataclass(frozen=True)
@@ -109,30 +114,22 @@ def has_same_padding(arguments: CallArguments) -> bool:
     return value is not None and value.lower() == "same"
 
 
-def compute_same_padding(arguments: CallArguments, shape: Shape, window_size: int, stride: int) -> int:
-    """Padding on every side that gives the output size of Keras's "same", which may pad one side more.
-
-    Raises UnsupportedCallError if no symmetric padding gives this size.
-    """
+def read_same_padding(arguments: CallArguments, shape: Shape, window_size: int, stride: int) -> Sides:
+    """Pixels that Keras's "same" adds at each side of maps of this shape."""
     arguments.mark_shape_dependent()
     if not is_spatial(shape):
-        return 0
-    output_sizes = [-(-size // stride) for size in shape[1:]]
-    total_padding = [
-        max(0, (n - 1) * stride + window_size - size) for n, size in zip(output_sizes, shape[1:], strict=True)
-    ]
-    for pixels in range(window_size // 2 + 1):
-        if [compute_output_size(size, window_size, stride, pixels) for size in shape[1:]] == output_sizes:
-            if any(total != 2 * pixels for total in total_padding):
-                arguments.add_note(
-                    f"Line {arguments.line}: 'same' pads {pixels} on every side here; Keras pads one side more."
-                )
-            return pixels
-    raise UnsupportedCallError("pads one side only ('same' with this stride), which has no counterpart here")
+        return 0, 0, 0, 0
+    (top, bottom), (left, right) = (compute_same_padding(size, window_size, stride) for size in shape[1:])
+    return left, right, top, bottom
 
 
-def read_keras_padding(arguments: CallArguments, shape: Shape, window_size: int, stride: int) -> int | str:
-    """The ``padding`` of a Keras convolution, given its stride and window."""
+def pad_as_in_keras(arguments: CallArguments, shape: Shape, layer: "Convolution") -> LayerImport:
+    """The convolution with its ``padding``, or after a layer that pads the sides differently."""
     if not has_same_padding(arguments):
-        return 0
-    return "same" if stride == 1 else compute_same_padding(arguments, shape, window_size, stride)
+        return LayerImport(layer)
+    if layer.stride == 1:
+        return LayerImport(layer.replace(padding="same"))
+    sides = read_same_padding(arguments, shape, layer.effective_kernel_size, layer.stride)
+    if len(set(sides)) == 1:
+        return LayerImport(layer.replace(padding=sides[0]))
+    return LayerImport(layer, zero_padding=sides)

@@ -8,7 +8,7 @@ from playground.core.layers.shared.base import Layer, LayerProblem, LayerReplace
 from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall, omit_defaults
 from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, format_shape, is_spatial
 
-MAX_CHANNELS, MAX_STRIDE = 512, 8
+MAX_CHANNELS, MAX_STRIDE, MAX_PADDING = 512, 8, 15
 _TORCH_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
 _KERAS_DEFAULTS = {"strides": 1, "padding": "valid", "dilation_rate": 1}
 
@@ -31,7 +31,7 @@ class Convolution(Layer):
         le=MAX_STRIDE,
         description="Distance between two positions of the kernel, in pixels. Keras: strides.",
     )
-    padding: Annotated[int, Field(ge=0, le=15)] | Literal["same", "valid"] = Field(
+    padding: Annotated[int, Field(ge=0, le=MAX_PADDING)] | Literal["same", "valid"] = Field(
         default=0,
         description="Zeros around the feature maps: a number of pixels, 'valid' for none, 'same' to keep the size "
         "(stride 1).",
@@ -117,7 +117,7 @@ class Convolution(Layer):
     def _validate_padding(self) -> tuple[LayerProblem, ...]:
         if self.padding != "same" or self.stride == 1:
             return ()
-        numeric = min(15, (self.effective_kernel_size - 1) // 2)
+        numeric = min(MAX_PADDING, (self.effective_kernel_size - 1) // 2)
         return (
             LayerProblem(
                 field="padding",
@@ -204,7 +204,7 @@ def build_convolution_call(
         trainable=trainable,
         positional_count=2,
         has_weights=True,
-        window=SlidingWindow(kernel_size, stride, before, dilation),
+        window=SlidingWindow(kernel_size, stride, (before, before), dilation),
         label=label,
         onnx_nodes=(OnnxNode("Conv", ("input", "weight", "bias"), onnx_attributes),),
         js_operation=JsOperation("conv2d", js_attributes),

@@ -16,12 +16,13 @@ from playground.core.layers.shared.call_import import (
     CallArguments,
     CallImport,
     LayerImport,
+    Sides,
     UnsupportedCallError,
-    compute_same_padding,
     has_same_padding,
+    read_same_padding,
 )
 from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall
-from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, compute_output_size, is_spatial
+from playground.core.shapes import ReceptiveField, Shape, SlidingWindow, is_spatial
 
 
 class WindowPool(Layer):
@@ -35,7 +36,6 @@ class WindowPool(Layer):
     onnx_attributes: ClassVar[dict[str, Any]] = {}
     js_operation: ClassVar[str]
     keras_layer: ClassVar[str]
-    keras_padding_layer: ClassVar[KerasCall]
 
     kernel_size: int = Field(default=2, ge=1, le=31, description="Side of the square window. Keras: pool_size.")
     stride: int | None = Field(
@@ -71,8 +71,12 @@ class WindowPool(Layer):
             f"pad {self.padding}" if self.padding else "",
         )
 
+    def _compute_end_padding(self, size: int) -> int:
+        """Pixels after the last one of an axis with ``size`` pixels."""
+        return self.padding
+
     def _compute_output_size(self, size: int) -> int:
-        return compute_output_size(size, self.kernel_size, self.effective_stride, self.padding)
+        return (size + self.padding + self._compute_end_padding(size) - self.kernel_size) // self.effective_stride + 1
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(channels, height, width)."""
@@ -86,33 +90,37 @@ class WindowPool(Layer):
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:
         """The pooling module."""
-        arguments: dict[str, int] = {"kernel_size": self.kernel_size}
+        arguments: dict[str, int | bool] = {"kernel_size": self.kernel_size}
+        start = [self.padding] * 2
+        end = [self._compute_end_padding(size) for size in input_shape[1:]]
         if self.effective_stride != self.kernel_size:
             arguments["stride"] = self.effective_stride
         if self.padding:
             arguments["padding"] = self.padding
+        if end != start:
+            arguments["ceil_mode"] = True
         onnx_attributes = {
             "kernel_shape": [self.kernel_size] * 2,
             "strides": [self.effective_stride] * 2,
-            "pads": [self.padding] * 4,
+            "pads": [*start, *end],
             **self.onnx_attributes,
         }
-        js_attributes = {"kernelSize": self.kernel_size, "stride": self.effective_stride, "padding": self.padding}
+        js_attributes = {"kernelSize": self.kernel_size, "stride": self.effective_stride, "padding": [*start, *end]}
         call = TorchCall(
             self.torch_module,
             arguments,
             positional_count=1,
-            window=SlidingWindow(self.kernel_size, self.effective_stride, self.padding),
+            window=SlidingWindow(self.kernel_size, self.effective_stride, (self.padding, self.padding)),
             onnx_nodes=(OnnxNode(self.onnx_operator, attributes=onnx_attributes),),
             js_operation=JsOperation(self.js_operation, js_attributes),
         )
         return (call,)
 
     def build_keras_calls(self, input_shape: Shape) -> tuple[KerasCall, ...]:
-        """The pooling layer, after a padding layer: Keras leaves its own padding out of the mean."""
+        """The pooling layer, after a layer that pads with zeros: Keras leaves its own padding out of the mean."""
         strides = {"strides": self.stride} if self.effective_stride != self.kernel_size else {}
         pooling = KerasCall(self.keras_layer, (self.kernel_size,), strides)
-        return (self.keras_padding_layer.with_positional(self.padding), pooling) if self.padding else (pooling,)
+        return (KerasCall("ZeroPadding2D", (self.padding,)), pooling) if self.padding else (pooling,)
 
     def validate_input(self, input_shape: Shape) -> tuple[LayerProblem, ...]:
         """Report a vector input, too much padding, and a window that does not fit."""
@@ -159,15 +167,18 @@ def make_torch_pooling_import(
         if arguments.read_square("dilation", default=1) != 1:
             raise UnsupportedCallError("has a dilation")
         arguments.require_value("return_indices", False)
+        fields: dict[str, object] = {"kernel_size": kernel_size, "padding": padding}
         if arguments.read_flag("ceil_mode", default=False):
-            arguments.mark_shape_dependent()
-            if any((size + 2 * padding - kernel_size) % stride for size in shape[1:]):
-                raise UnsupportedCallError("adds a window at the border of these maps (ceil_mode)")
+            if "ceil_mode" in layer_class.model_fields:
+                fields["ceil_mode"] = True
+            else:
+                arguments.mark_shape_dependent()
+                if any((size + 2 * padding - kernel_size) % stride for size in shape[1:]):
+                    raise UnsupportedCallError("adds a window at the border of these maps (ceil_mode)")
         if padding:
             arguments.require_value("count_include_pad", True)
         arguments.ignore("count_include_pad")
-        fields = {"kernel_size": kernel_size, "stride": None if stride == kernel_size else stride, "padding": padding}
-        return LayerImport(layer_class.model_validate(fields))
+        return LayerImport(layer_class.model_validate(fields | {"stride": None if stride == kernel_size else stride}))
 
     return CallImport(tuple(names), tuple(arguments), read)
 
@@ -183,9 +194,26 @@ def make_keras_pooling_import(
         fields = {"kernel_size": kernel_size, "stride": None if stride == kernel_size else stride}
         layer = layer_class.model_validate(fields)
         if has_same_padding(arguments):
-            layer = layer.replace(padding=compute_same_padding(arguments, shape, kernel_size, stride))
+            layer = _pad_to_same(layer, read_same_padding(arguments, shape, kernel_size, stride), shape)
         if layer.padding and padding_note:
-            arguments.add_note(padding_note)
+            arguments.add_note(f"Line {arguments.line}: {padding_note}")
         return LayerImport(layer)
 
     return CallImport(tuple(names), ("pool_size", "strides", "padding", "data_format"), read)
+
+
+def _pad_to_same(layer: WindowPool, sides: Sides, shape: Shape) -> WindowPool:
+    """The pooling layer with these numbers of pixels at its sides, which Keras leaves out of the result."""
+    left, right, top, bottom = sides
+    padded = layer.replace(padding=left)
+    if left == right == top == bottom:
+        return padded
+    if left == top and "ceil_mode" in type(layer).model_fields:
+        padded = padded.replace(ceil_mode=True)
+        output_sizes = tuple(-(-size // layer.effective_stride) for size in shape[1:])
+        if padded.compute_output_shape(shape)[1:] == output_sizes:
+            return padded
+    raise UnsupportedCallError(
+        f"pads the sides differently ('same': left {left}, right {right}, top {top}, bottom {bottom}) and leaves the "
+        "padding out of the result, which this pooling layer cannot"
+    )

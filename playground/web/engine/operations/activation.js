@@ -17,12 +17,12 @@ function erf(value) {
 }
 
 /**
- * Activation functions by PyTorch's names, with PyTorch's default arguments.
- * @type {Record<string, (value: number) => number>}
+ * Activation functions by PyTorch's names, with PyTorch's default arguments; leaky ReLU can have another slope.
+ * @type {Record<string, (value: number, negativeSlope?: number) => number>}
  */
 export const ACTIVATION_FUNCTIONS = {
   relu: (value) => Math.max(value, 0),
-  leaky_relu: (value) => (value > 0 ? value : 0.01 * value),
+  leaky_relu: (value, negativeSlope = 0.01) => (value > 0 ? value : negativeSlope * value),
   elu: (value) => (value > 0 ? value : Math.expm1(value)),
   gelu: (value) => 0.5 * value * (1 + erf(value * Math.SQRT1_2)),
   silu: (value) => value / (1 + Math.exp(-value)),
@@ -33,7 +33,7 @@ export const ACTIVATION_FUNCTIONS = {
 /**
  * Find an activation function; throws an EngineError for an unknown name.
  * @param {string} name
- * @returns {(value: number) => number}
+ * @returns {(value: number, negativeSlope?: number) => number}
  */
 export function getActivationFunction(name) {
   if (!Object.hasOwn(ACTIVATION_FUNCTIONS, name)) {
@@ -47,12 +47,13 @@ export function getActivationFunction(name) {
 }
 
 /**
- * Plan an activation function; its attribute is `function`.
+ * Plan an activation function; its attributes are `function` and, for a leaky ReLU, `negativeSlope`.
  * @param {PlanContext} context
  * @returns {PlannedOperation}
  */
 export function planActivation({ spec, input, inputShape, machine, reserveOutput }) {
   const apply = getActivationFunction(String(spec.function))
+  const slope = spec.negativeSlope === undefined ? undefined : Number(spec.negativeSlope)
   const count = inputShape.reduce((product, size) => product * size, 1)
   const output = reserveOutput(count)
   return {
@@ -62,7 +63,7 @@ export function planActivation({ spec, input, inputShape, machine, reserveOutput
       const { heap } = machine
       const { offset: source } = input
       const { offset: target } = output
-      for (let index = 0; index < count; index++) heap[target + index] = apply(heap[source + index])
+      for (let index = 0; index < count; index++) heap[target + index] = apply(heap[source + index], slope)
     },
     explain: (channel) => describeOneChannel("function", { input, inputShape }, channel),
   }

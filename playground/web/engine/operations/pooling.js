@@ -2,7 +2,12 @@ import { describeOneChannel } from "./channel_source.js"
 
 /** @import { PlanContext, PlannedOperation } from "../types.js" */
 
-/** @typedef {{ kernelSize: number, stride: number, padding: number }} PoolingSpec Attributes of window pooling. */
+/**
+ * @typedef {object} PoolingSpec Attributes of window pooling.
+ * @property {number} kernelSize
+ * @property {number} stride
+ * @property {[top: number, left: number, bottom: number, right: number]} padding
+ */
 
 /**
  * @typedef {object} PoolingWindow The part of a window inside the map.
@@ -58,8 +63,9 @@ export function sumWindow(heap, map, width, { top, bottom, left, right }) {
 function planWindowPooling({ spec, input, inputShape, machine, reserveOutput }, reduce, kind) {
   const { kernelSize, stride, padding } = /** @type {PoolingSpec & typeof spec} */ (spec)
   const [channels, height, width] = inputShape
-  const outHeight = Math.floor((height + 2 * padding - kernelSize) / stride) + 1
-  const outWidth = Math.floor((width + 2 * padding - kernelSize) / stride) + 1
+  const [paddingTop, paddingLeft, paddingBottom, paddingRight] = padding
+  const outHeight = Math.floor((height + paddingTop + paddingBottom - kernelSize) / stride) + 1
+  const outWidth = Math.floor((width + paddingLeft + paddingRight - kernelSize) / stride) + 1
   const output = reserveOutput(channels * outHeight * outWidth)
   const divisor = kind.computeDivisor(kernelSize)
   /** @type {PoolingWindow} */
@@ -73,11 +79,11 @@ function planWindowPooling({ spec, input, inputShape, machine, reserveOutput }, 
       for (let channel = 0; channel < channels; channel++) {
         const map = input.offset + channel * height * width
         for (let row = 0; row < outHeight; row++) {
-          const top = row * stride - padding
+          const top = row * stride - paddingTop
           window.top = Math.max(0, top)
           window.bottom = Math.min(height, top + kernelSize)
           for (let column = 0; column < outWidth; column++) {
-            const left = column * stride - padding
+            const left = column * stride - paddingLeft
             window.left = Math.max(0, left)
             window.right = Math.min(width, left + kernelSize)
             heap[target++] = reduce(heap, map, width, window) / divisor
@@ -89,7 +95,7 @@ function planWindowPooling({ spec, input, inputShape, machine, reserveOutput }, 
       describeOneChannel(kind.rule, { input, inputShape }, channel, {
         kernelSize: [kernelSize, kernelSize],
         stride,
-        padding: [padding, padding],
+        padding: [paddingTop, paddingLeft],
       }),
   }
 }
