@@ -2,11 +2,11 @@
 
 import ast
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from playground.code_import.interpreter.heap import Heap, create_stop_error
+from playground.code_import.interpreter.evaluator import HOST_ERRORS, Evaluator
+from playground.code_import.interpreter.heap import create_stop_error
 from playground.code_import.interpreter.operators import (
     MAX_LENGTH,
     ProgramError,
@@ -19,6 +19,8 @@ from playground.code_import.interpreter.operators import (
     is_valid_key,
 )
 from playground.code_import.interpreter.values import (
+    Call,
+    CallSite,
     DictView,
     ExampleTensor,
     IteratorValue,
@@ -28,69 +30,18 @@ from playground.code_import.interpreter.values import (
     SymbolicTensor,
     TensorSize,
     Unknown,
+    UnknownValues,
     UserFunction,
     UserInstance,
     find_unknown,
     get_line_number,
 )
 
-HOST_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 _UNORDERED = Unknown("the order of the elements of a set is not defined")
 
 
-class ExpressionEvaluator(ABC):
-    """Evaluates expressions; subclasses know names, attributes, calls and the operations on tensors."""
-
-    def __init__(self) -> None:
-        self.heap = Heap()
-        self.unknown_call_count = 0
-        """Number of operations on unknown values and calls of code that is not here; each may raise an error."""
-
-    @abstractmethod
-    def find_name(self, name: str, scope: Scope, node: ast.AST) -> object:
-        """Return the value of a name."""
-
-    @abstractmethod
-    def get_attribute(self, owner: object, name: str, node: ast.AST) -> object:
-        """Return an attribute of a value."""
-
-    @abstractmethod
-    def call_value(
-        self, function: object, positional: Sequence[object], keywords: Mapping[str, object], node: ast.AST
-    ) -> object:
-        """Call a value."""
-
-    @abstractmethod
-    def get_part(self, sequence: ModuleSequence, key: object, node: ast.AST) -> object:
-        """Return a part or a slice of a sequence of modules."""
-
-    @abstractmethod
-    def apply_tensor_operator(
-        self, operator: ast.operator, left: object, right: object, node: ast.AST, *, is_in_place: bool
-    ) -> object:
-        """Record an arithmetic operation on tensors."""
-
-    @abstractmethod
-    def apply_tensor_call(
-        self, name: str, tensor: SymbolicTensor, positional: Sequence[object], node: ast.AST
-    ) -> object:
-        """Record an operation on a tensor."""
-
-    @abstractmethod
-    def call_special_method(
-        self, owner: UserInstance, name: str, positional: Sequence[object], node: ast.AST
-    ) -> object:
-        """Call a method such as ``__len__``; NotImplemented if the class has none."""
-
-    @abstractmethod
-    def assign(self, target: ast.expr, value: object, scope: Scope) -> None:
-        """Assign a value to a target."""
-
-    @abstractmethod
-    def choose(
-        self, condition: object, node: ast.AST, then: Callable[[], object], otherwise: Callable[[], object]
-    ) -> object:
-        """Evaluate one of two alternatives; if the condition is unknown, both, and join their effects."""
+class ExpressionEvaluator(Evaluator):
+    """Evaluates expressions."""
 
     def evaluate(self, node: ast.expr, scope: Scope) -> object:
         """Evaluate an expression; ``Unknown`` if the code does not determine its value."""
@@ -137,7 +88,7 @@ class ExpressionEvaluator(ABC):
             case ast.UnaryOp(op=operator, operand=operand):
                 value = self.evaluate(operand, scope)
                 if isinstance(value, SymbolicTensor):
-                    return self.apply_tensor_call("arithmetic", value, (), node)
+                    return self.extend(value, Call("arithmetic", (), {}, node))
                 return apply_unary_operator(operator, value)
             case ast.BinOp(left=left, op=operator, right=right):
                 return self.apply_operator(operator, self.evaluate(left, scope), self.evaluate(right, scope), node)
@@ -203,14 +154,14 @@ class ExpressionEvaluator(ABC):
     def get_subscript(self, container: object, key: object, node: ast.AST) -> object:
         """Evaluate ``container[key]``."""
         if isinstance(container, UserInstance):
-            found = self.call_special_method(container, "__getitem__", (key,), node)
+            found = self.call_special_method(container, "__getitem__", CallSite(node, (key,)))
             if found is not NotImplemented or container.base is None:
                 return Unknown("this class has no items") if found is NotImplemented else found
             container = container.base
         if isinstance(container, ModuleSequence):
             return self.get_part(container, key, node)
         if isinstance(container, SymbolicTensor):
-            return self.apply_tensor_call("indexing", container, (key,), node)
+            return self.extend(container, Call("indexing", (key,), {}, node))
         if isinstance(container, LibraryName):  # ``list[int]`` in an annotation
             return container
         if isinstance(container, TensorSize):
@@ -234,7 +185,7 @@ class ExpressionEvaluator(ABC):
         """Return the truth value of a value."""
         if isinstance(value, UserInstance):
             for name in ("__bool__", "__len__"):
-                answer = self.call_special_method(value, name, (), node)
+                answer = self.call_special_method(value, name, CallSite(node))
                 if answer is not NotImplemented:
                     return evaluate_truth(answer)
         return evaluate_truth(value)
@@ -293,7 +244,7 @@ class ExpressionEvaluator(ABC):
                 keywords |= {str(name): item for name, item in value.items()}
             else:
                 keywords["**"] = value if isinstance(value, Unknown) else Unknown("these arguments cannot be followed")
-        return self.call_value(function, positional, keywords, node)
+        return self.call_value(function, CallSite(node, positional, keywords))
 
     def evaluate_all(self, nodes: Sequence[ast.expr], scope: Scope) -> list[object]:
         """Evaluate several expressions, unpacking starred ones; an unknown number of values gives one marker."""
@@ -398,7 +349,3 @@ class ExpressionEvaluator(ABC):
                 return Unknown("the keys of this dictionary cannot be followed")
             return check_result(self.heap, dict(pairs))
         return check_result(self.heap, found)
-
-
-class UnknownValues(Unknown):
-    """Unknown number of unknown arguments: ``*args``."""

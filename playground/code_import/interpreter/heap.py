@@ -120,12 +120,15 @@ class Heap:
         return _State(contents.copy(), self.get_taint(value))
 
     def _write(self, value: Mutable, state: _State) -> None:
-        contents = _get_contents(value)
-        if isinstance(contents, list):
-            contents[:] = state.contents
-        else:
-            contents.clear()
-            contents.update(state.contents)  # type: ignore[arg-type]
+        match _get_contents(value), state.contents:
+            case (list() as contents, list() as saved):
+                contents[:] = saved
+            case (dict() as cells, dict() as saved_cells):
+                cells.clear()
+                cells.update(saved_cells)
+            case (set() as elements, set() as saved_elements):
+                elements.clear()
+                elements.update(saved_elements)
         if state.taint:
             self._taints[id(value)] = (value, state.taint)
         else:

@@ -64,6 +64,10 @@ READING_METHODS = split_names("""
 """)
 """Methods of networks that change at most weights."""
 
+WALKING_METHODS = split_names("parameters children modules apply")
+WEIGHTLESS_ATTRIBUTES = split_names("name _name built supports_masking class_names stop_training optimizer loss")
+"""Attributes that code may set without a change of the layers."""
+
 TRAINING_METHODS = split_names("fit fit_generator train_on_batch train compile parameters evaluate predict summary")
 EXAMPLE_METHODS = split_names("view reshape to cuda cpu float requires_grad_")
 """Methods of a tensor of known shape whose result has a known shape."""

@@ -52,10 +52,9 @@ _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 class ProgramError(Exception):
     """Exception that the interpreted program raises; ``name`` is its type."""
 
-    def __init__(self, name: str, message: str = "", value: object = None) -> None:
+    def __init__(self, name: str, message: str = "") -> None:
         super().__init__(message or name)
         self.name = name
-        self.value = value
 
 
 def apply_binary_operator(heap: Heap, kind: ast.operator, left: object, right: object) -> object:
@@ -136,8 +135,11 @@ def evaluate_truth(value: object) -> bool | Unknown:
             return Unknown("it depends on the values of the images")
         case Parameter():
             return Unknown("it depends on the weights")
-        case ModuleSequence(library="torch") | UserInstance(base=ModuleSequence(library="torch")):
-            return bool((value.base if isinstance(value, UserInstance) else value).cells)  # type: ignore[union-attr]
+        case (
+            ModuleSequence(library="torch", cells=cells)
+            | UserInstance(base=ModuleSequence(library="torch", cells=cells))
+        ):
+            return bool(cells)
         case DictView(items=items):
             return bool(items)
         case _ if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict, set, range, slice)):
@@ -182,6 +184,14 @@ def _negate(value: object) -> object:
 def is_flat(values: Sequence[object]) -> bool:
     """Return True for numbers only, or strings only, whose order Python defines."""
     return all(isinstance(value, int | float) for value in values) or all(isinstance(value, str) for value in values)
+
+
+def get_order_key(keys: Sequence[object]) -> Callable[[int], Any] | None:
+    """Return the sort key of each position in a list of numbers, strings or tuples; None if Python defines no order."""
+    is_tuples = all(isinstance(key, tuple) and is_flat(key) for key in keys)
+    if is_flat(keys) or (is_tuples and len({len(key) for key in keys if isinstance(key, tuple)}) == 1):
+        return lambda place: keys[place]
+    return None
 
 
 def is_identical(left: object, right: object) -> object:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from playground.code_import.interpreter.heap import create_stop_error, is_same_value
-from playground.code_import.interpreter.library import is_dropout
-from playground.code_import.interpreter.library_objects import has_weights
 from playground.code_import.interpreter.operators import ProgramError
+from playground.code_import.interpreter.sequences import has_weights
 from playground.code_import.interpreter.statements import Interpreter
+from playground.code_import.interpreter.tensors import is_dropout
 from playground.code_import.interpreter.values import (
     Call,
+    CallSite,
     ModuleSequence,
     SymbolicTensor,
     Unknown,
@@ -217,13 +218,13 @@ class _Selection:
         interpreter = self._interpreter
         if isinstance(value, UserClass):
             if value.library_bases or any(value.find(name)[1] for name in ("forward", "call")):
-                made: object = interpreter.instantiate(value, (), {}, value.node)
+                made: object = interpreter.instantiate(value, CallSite(value.node))
                 return [made] if isinstance(made, UserInstance) and self._can_forward(made) else []
             functions = [item for item in value.cells.values() if isinstance(item, UserFunction)]
             return [made for function in functions for made in self._call_definition(function)]
         if not isinstance(value, UserFunction):
             return []
-        made = interpreter.call_value(value, (), {}, value.node)
+        made = interpreter.call_value(value, CallSite(value.node))
         return [made] if isinstance(made, ModuleSequence | UserInstance) and self._has_layers(made) else []
 
     # Calls
@@ -254,7 +255,7 @@ class _Selection:
         node = self._places[id(network)]
 
         def run() -> None:
-            result = interpreter.apply(network, [SymbolicTensor()], {}, node)
+            result = interpreter.apply(network, CallSite(node, (SymbolicTensor(),)))
             if isinstance(result, tuple | list) and result and isinstance(result[0], SymbolicTensor):
                 notes.append("The network returns several values; only the first is used.")
                 result = result[0]

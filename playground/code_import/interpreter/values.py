@@ -1,7 +1,7 @@
 """Values of the interpreter: plain Python values, what is unknown, and stand-ins for the objects of the libraries."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -18,6 +18,10 @@ class Unknown:
     line: int = 0
     is_absent: bool = False
     origin: object = None
+
+
+class UnknownValues(Unknown):
+    """Unknown number of unknown arguments: ``*args``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +76,53 @@ class LibraryName:
     def short_name(self) -> str:
         """The last part of the name."""
         return self.name.rpartition(".")[2]
+
+
+@dataclass(frozen=True, eq=False)
+class CallSite:
+    """Place of a call in the code, and its evaluated arguments.
+
+    An unknown number of arguments is one ``UnknownValues``, or the unknown value of the keyword ``**``.
+    """
+
+    node: ast.AST
+    positional: Sequence[object] = ()
+    keywords: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def line(self) -> int:
+        """Line of the call, from 1."""
+        return get_line_number(self.node)
+
+    @property
+    def values(self) -> list[object]:
+        """All arguments."""
+        return [*self.positional, *self.keywords.values()]
+
+    @property
+    def first(self) -> object:
+        """The first positional argument; None without one."""
+        return self.positional[0] if self.positional else None
+
+    @property
+    def networks(self) -> list["Network"]:
+        """The networks among the arguments."""
+        return [value for value in self.values if isinstance(value, UserInstance | ModuleSequence)]
+
+    @property
+    def tensors(self) -> list["SymbolicTensor"]:
+        """The tensors among the arguments, also in lists."""
+        every = [part for value in self.values for part in (value if isinstance(value, list | tuple) else (value,))]
+        return [part for part in every if isinstance(part, SymbolicTensor)]
+
+    @property
+    def unknown_values(self) -> "UnknownValues | None":
+        """The marker of an unknown number of positional arguments."""
+        return next((value for value in self.positional if isinstance(value, UnknownValues)), None)
+
+    def prepend(self, *values: object) -> "CallSite":
+        """Return the call with more arguments before the others, as that of a bound method."""
+        return replace(self, positional=[*values, *self.positional])
 
 
 @dataclass(eq=False)

@@ -1,16 +1,16 @@
-"""Functions, classes and attributes of the interpreted program."""
+"""Classes of the interpreted program, their instances and attributes."""
 
 import ast
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from playground.code_import.interpreter.expressions import ExpressionEvaluator, UnknownValues
-from playground.code_import.interpreter.heap import create_stop_error, create_too_long_error
-from playground.code_import.interpreter.library_names import EXAMPLE_METHODS, split_names
+from playground.code_import.interpreter.functions import IGNORED_DECORATORS, FunctionEvaluator, get_decorator_name
+from playground.code_import.interpreter.heap import create_stop_error
+from playground.code_import.interpreter.library_names import EXAMPLE_METHODS
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.values import (
     BoundMethod,
     Call,
+    CallSite,
     ExampleTensor,
     LibraryName,
     ModuleSequence,
@@ -26,138 +26,21 @@ from playground.code_import.interpreter.values import (
     get_line_number,
 )
 
-_MAX_CALL_DEPTH = 32
 _PLAIN_BASES = frozenset(
     ("object", "ABC", "Protocol", "Generic", "Exception", "ValueError", "RuntimeError", "TypeError")
 )
 _NETWORK_BASES = frozenset(("Module", "LightningModule", "Model", "Layer"))
 _UNSUPPORTED_METHODS = ("__getattr__", "__getattribute__", "__setattr__", "__new__", "__init_subclass__", "__delattr__")
-FORWARD_METHODS = ("__call__", "forward", "call")
-_IGNORED_DECORATORS = split_names("""
-    no_grad inference_mode enable_grad function register_keras_serializable compile register wraps override
-    abstractmethod final script export ignore total_ordering overload deprecated lru_cache cache
-""")
-_METHOD_KINDS = ("staticmethod", "classmethod", "property")
+_ABSTRACT_TYPES: dict[str, tuple[type, ...]] = {
+    "Iterable": (str, list, tuple, dict, set),
+    "Sequence": (str, list, tuple),
+    "Number": (int, float),
+}
+_FORWARD_METHODS = ("__call__", "forward", "call")
 
 
-class ObjectEvaluator(ExpressionEvaluator):
-    """Calls functions, makes instances, and reads and sets attributes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.training: bool | Unknown = Unknown("it depends on whether the network is training")
-        """Mode in which the network is applied."""
-        self.used_definitions: set[ast.AST] = set()
-        self._depth = 0
-
-    @abstractmethod
-    def run_body(self, function: UserFunction, scope: Scope) -> object:
-        """Execute the body of a function; return its value."""
-
-    @abstractmethod
-    def initialize_base(
-        self,
-        instance: UserInstance,
-        base: LibraryName,
-        positional: Sequence[object],
-        keywords: Mapping[str, object],
-        node: ast.AST,
-    ) -> None:
-        """Call the constructor of a library's class for an instance of a derived class."""
-
-    @abstractmethod
-    def record_network(self, value: ModuleSequence | UserInstance, node: ast.AST) -> None:
-        """Record a network that the program made."""
-
-    @abstractmethod
-    def get_library_attribute(self, owner: object, name: str, node: ast.AST) -> object:
-        """Return an attribute of a layer, a sequence, a tensor or a plain value."""
-
-    @abstractmethod
-    def set_library_attribute(self, owner: object, name: str, value: object, node: ast.AST) -> None:
-        """Set an attribute of a value that is no instance of the program's classes."""
-
-    # Functions
-
-    def call_function(
-        self, function: UserFunction, positional: Sequence[object], keywords: Mapping[str, object], node: ast.AST
-    ) -> object:
-        """Call a function of the program."""
-        if self._depth >= _MAX_CALL_DEPTH:
-            raise create_too_long_error()
-        self.used_definitions.add(function.node)
-        scope = Scope(parent=function.scope)
-        self._bind(function, list(positional), dict(keywords), scope)
-        self._depth += 1
-        try:
-            return self.run_body(function, scope)
-        finally:
-            self._depth -= 1
-
-    def _bind(
-        self, function: UserFunction, positional: list[object], keywords: dict[str, object], scope: Scope
-    ) -> None:
-        """Bind arguments as Python does; ``*args`` and ``**kwargs`` that are unknown make parameters unknown."""
-        arguments = function.node.args
-        names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
-        by_keyword = [argument.arg for argument in arguments.kwonlyargs]
-        cells = scope.cells
-        open_values = next((value for value in positional if isinstance(value, UnknownValues)), None)
-        if open_values:
-            positional = positional[: positional.index(open_values)]
-        open_keywords = keywords.pop("**", None)
-        cells.update(zip(names, positional, strict=False))
-        extra = positional[len(names) :]
-        if extra and not arguments.vararg:
-            raise ProgramError("TypeError", f"{function.name}() takes {len(names)} positional arguments")
-        others: dict[object, object] = {}
-        for name, value in keywords.items():
-            if name in cells:
-                raise ProgramError("TypeError", f"{function.name}() got two values for {name}")
-            if name in names or name in by_keyword:
-                cells[name] = value
-            elif arguments.kwarg:
-                others[name] = value
-            else:
-                raise ProgramError("TypeError", f"{function.name}() has no argument {name}")
-        defaults = dict(zip(reversed(names), reversed(function.defaults), strict=False))
-        defaults |= {
-            name: value for name, value in zip(by_keyword, function.keyword_defaults, strict=True) if value is not ...
-        }
-        for name in (*names, *by_keyword):
-            if name not in cells:
-                if open_values or open_keywords:
-                    cells[name] = open_values or open_keywords
-                elif name in defaults:
-                    cells[name] = defaults[name]
-                else:
-                    cells[name] = self.fill_argument(function, name)
-        if arguments.vararg:
-            cells[arguments.vararg.arg] = open_values or tuple(extra)
-        if arguments.kwarg:
-            cells[arguments.kwarg.arg] = open_keywords or others
-        self.heap.charge(len(cells))
-
-    def fill_argument(self, function: UserFunction, name: str) -> object:
-        """Return the value of a required argument that a call lacks."""
-        raise ProgramError("TypeError", f"{function.name}() needs a value for {name}")
-
-    def define_function(self, statement: ast.FunctionDef, scope: Scope) -> object:
-        """Return the function of a ``def`` statement, or ``Unknown`` if a decorator may replace it."""
-        function = self.make_function(statement, statement.args, scope)
-        kind = ""
-        for decorator in reversed(statement.decorator_list):
-            name = _get_decorator_name(decorator)
-            if name in _METHOD_KINDS:
-                kind = name
-            elif name not in _IGNORED_DECORATORS:
-                return Unknown(f"the decorator `{ast.unparse(decorator)[:40]}` may change {statement.name}")
-        is_generator = any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(statement))
-        if is_generator:
-            return Unknown(f"{statement.name} is a generator, which cannot be followed")
-        return UserFunction(statement, scope, function.defaults, function.keyword_defaults, kind=kind)
-
-    # Classes
+class ClassEvaluator(FunctionEvaluator):
+    """Defines classes, makes instances, and reads and sets attributes."""
 
     def define_class(
         self, statement: ast.ClassDef, scope: Scope, run: Callable[[Sequence[ast.stmt], Scope], object]
@@ -184,7 +67,7 @@ class ObjectEvaluator(ExpressionEvaluator):
                     value.node, scope, value.defaults, value.keyword_defaults, result, value.kind
                 )
         for decorator in statement.decorator_list:
-            name = _get_decorator_name(decorator)
+            name = get_decorator_name(decorator)
             if name == "dataclass":
                 inherited = [base.field_names or () for base in result.mro[:0:-1] if isinstance(base, UserClass)]
                 own = [
@@ -193,7 +76,7 @@ class ObjectEvaluator(ExpressionEvaluator):
                     if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
                 ]
                 result.field_names = tuple(dict.fromkeys([name for names in inherited for name in names] + own))
-            elif name not in _IGNORED_DECORATORS:
+            elif name not in IGNORED_DECORATORS:
                 return Unknown(f"the decorator `{ast.unparse(decorator)[:40]}` may change {statement.name}")
         return result
 
@@ -204,37 +87,35 @@ class ObjectEvaluator(ExpressionEvaluator):
             base.library in ("torch", "keras") or base.short_name in _PLAIN_BASES | _NETWORK_BASES
         )
 
-    def instantiate(
-        self, user_class: UserClass, positional: Sequence[object], keywords: Mapping[str, object], node: ast.AST
-    ) -> UserInstance:
+    def instantiate(self, user_class: UserClass, site: CallSite) -> UserInstance:
         """Make an instance of a class of the program."""
         self.used_definitions.add(user_class.node)
         self.used_definitions.update(base.node for base in user_class.mro if isinstance(base, UserClass))
         instance = UserInstance(user_class)
         start, _ = user_class.find("__init__")
         if isinstance(start, UserFunction):
-            self.call_function(start, [instance, *positional], keywords, node)
+            self.call_function(start, site.prepend(instance))
         elif start:
             self.heap.taint(instance, start if isinstance(start, Unknown) else Unknown("its constructor is unknown"))
         elif user_class.field_names is not None:
-            self._set_fields(instance, positional, dict(keywords))
+            self._set_fields(instance, site)
         elif user_class.library_bases:
-            self.initialize_base(instance, user_class.library_bases[0], positional, keywords, node)
-        elif positional or keywords:
+            self.initialize_base(instance, user_class.library_bases[0], site)
+        elif site.values:
             raise ProgramError("TypeError", f"{user_class.name}() takes no arguments")
         if self.find_forward(instance) or instance.base:
-            self.record_network(instance, node)
+            self.record_network(instance, site.node)
         return instance
 
-    def _set_fields(self, instance: UserInstance, positional: Sequence[object], keywords: dict[str, object]) -> None:
+    def _set_fields(self, instance: UserInstance, site: CallSite) -> None:
         """Set the fields of a dataclass."""
         names = instance.user_class.field_names or ()
-        given = dict(zip(names, positional, strict=False)) | keywords
-        unknown = next((value for value in positional if isinstance(value, UnknownValues)), keywords.get("**"))
+        given = dict(zip(names, site.positional, strict=False)) | dict(site.keywords)
+        unknown = site.unknown_values or site.keywords.get("**")
         if unknown:
             instance.cells |= dict.fromkeys(names, unknown)
             return
-        if len(positional) > len(names) or set(given) - set(names):
+        if len(site.positional) > len(names) or set(given) - set(names):
             raise ProgramError("TypeError", f"{instance.user_class.name}() has no such field")
         for name in names:
             default, owner = instance.user_class.find(name)
@@ -246,13 +127,11 @@ class ObjectEvaluator(ExpressionEvaluator):
         """Return the method that applies an instance to a tensor; None if it has none."""
         if "forward" in instance.cells:
             return instance.cells["forward"]
-        for name in FORWARD_METHODS:
+        for name in _FORWARD_METHODS:
             method, _ = instance.user_class.find(name)
             if method:
                 return self._bind_method(method, instance, instance.user_class)
         return None
-
-    # Attributes
 
     def _bind_method(self, value: object, instance: object, user_class: UserClass) -> object:
         if not isinstance(value, UserFunction):
@@ -263,7 +142,7 @@ class ObjectEvaluator(ExpressionEvaluator):
             case "classmethod":
                 return BoundMethod(user_class, value)
             case "property" if isinstance(instance, UserInstance):
-                return self.call_function(value, [instance], {}, value.node)
+                return self.call_function(value, CallSite(value.node, (instance,)))
         return BoundMethod(instance, value) if isinstance(instance, UserInstance) else value
 
     def get_attribute(self, owner: object, name: str, node: ast.AST) -> object:
@@ -339,13 +218,11 @@ class ObjectEvaluator(ExpressionEvaluator):
         else:
             self.set_library_attribute(owner, name, value, node)
 
-    def call_special_method(
-        self, owner: UserInstance, name: str, positional: Sequence[object], node: ast.AST
-    ) -> object:
+    def call_special_method(self, owner: UserInstance, name: str, site: CallSite) -> object:
         """Call a method such as ``__len__``; NotImplemented if the class has none."""
         method, _ = owner.user_class.find(name)
         if isinstance(method, UserFunction):
-            return self.call_function(method, [owner, *positional], {}, node)
+            return self.call_function(method, site.prepend(owner))
         return NotImplemented if method is None else Unknown(f"{name} cannot be followed")
 
     def is_instance(self, value: object, classes: object) -> bool | Unknown:
@@ -355,47 +232,35 @@ class ObjectEvaluator(ExpressionEvaluator):
         if isinstance(classes, tuple):
             answers = [self.is_instance(value, one) for one in classes]
             return True if True in answers else next((one for one in answers if isinstance(one, Unknown)), False)
-        match value, classes:
-            case _, Unknown():
-                return classes
-            case UserInstance(user_class=user_class), UserClass() | LibraryName():
-                names = [base.short_name for base in user_class.library_bases]
-                if isinstance(classes, UserClass):
-                    return classes in user_class.mro
-                if classes.short_name in ("Module", "Layer", "Model", "object") and names:
-                    return (
-                        classes.short_name == "object"
-                        or classes.short_name in names
-                        or Unknown("its base classes are not known")
-                    )
-                return classes.short_name in names
-            case _, UserClass():
-                return False
-            case Call(name=name), LibraryName():
-                if classes.short_name in ("Module", "Layer"):
-                    return True
-                return classes.short_name in (name, name.removeprefix("Lazy"))
-            case ModuleSequence(kind=kind), LibraryName():
-                return classes.short_name in (kind, "Module", "Layer", "Model" if kind == "Sequential" else kind)
-            case SymbolicTensor() | Parameter(), LibraryName():
-                return classes.short_name in ("Tensor", "Parameter" if isinstance(value, Parameter) else "Tensor")
-            case (
-                (str() | int() | float() | list() | tuple() | dict() | set() | None),
-                LibraryName(library="builtins"),
-            ):
-                return classes.name in [base.__name__ for base in type(value).__mro__]
-        if isinstance(classes, LibraryName) and isinstance(value, str | int | float | list | tuple | dict | set | None):
-            known = {"Iterable": (str, list, tuple, dict, set), "Sequence": (str, list, tuple), "Number": (int, float)}
-            if classes.library in ("torch", "keras"):
-                return False
-            if classes.short_name in known:
-                return isinstance(value, known[classes.short_name])
+        if isinstance(classes, UserClass):
+            return isinstance(value, UserInstance) and classes in value.user_class.mro
+        if isinstance(classes, Unknown):
+            return classes
+        if not isinstance(classes, LibraryName):
+            return Unknown("isinstance(…) cannot be decided here")
+        name = classes.short_name
+        if name == "object":
+            return True
+        match value:
+            case UserInstance(user_class=user_class):
+                bases = [base.short_name for base in user_class.library_bases]
+                if name in ("Module", "Layer", "Model") and bases:
+                    return name in bases or Unknown("its base classes are not known")
+                return name in bases
+            case Call(name=kind):
+                return name in ("Module", "Layer", kind, kind.removeprefix("Lazy"))
+            case ModuleSequence(kind=kind):
+                return name in (kind, "Module", "Layer", "Model" if kind == "Sequential" else kind)
+            case SymbolicTensor() | Parameter():
+                return name in ("Tensor", "Parameter" if isinstance(value, Parameter) else "Tensor")
+            case str() | int() | float() | list() | tuple() | dict() | set() | None:
+                if classes.library == "builtins":
+                    return classes.name in [base.__name__ for base in type(value).__mro__]
+                if classes.library in ("torch", "keras"):
+                    return False
+                if name in _ABSTRACT_TYPES:
+                    return isinstance(value, _ABSTRACT_TYPES[name])
         return Unknown("isinstance(…) cannot be decided here")
-
-
-def _get_decorator_name(node: ast.expr) -> str:
-    """Return the last part of a decorator's name; of ``@x.setter`` and the like, nothing that is known."""
-    return ast.unparse(node.func if isinstance(node, ast.Call) else node).rpartition(".")[2]
 
 
 def _linearize(bases: Sequence[UserClass | LibraryName]) -> list[UserClass | LibraryName]:
