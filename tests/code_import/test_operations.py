@@ -29,7 +29,7 @@ def _sequence(*layers: str) -> str:
     return f"{_IMPORTS}model = nn.Sequential({', '.join(layers)})\n"
 
 
-_CONV, _SMALL = "nn.Conv2d(1, 4, 3, padding=1)", "nn.Conv2d(1, 4, 3)"
+_CONV, _SMALL, _LAST = "nn.Conv2d(1, 4, 3, padding=1)", "nn.Conv2d(1, 4, 3)", "nn.Linear(900, 3)"
 _RESNET = """
 class Block(nn.Module):
     def __init__(self, cin, cout, stride):
@@ -132,6 +132,43 @@ PROGRAMS = {
         _sequence(_CONV, "nn.MaxPool2d(2, ceil_mode=True)", "nn.Flatten()", "nn.Linear(784, 3)"),
         1,
     ),
+    "ceil_mode with windows at the border": (
+        _sequence(_CONV, "nn.MaxPool2d(3, 2, ceil_mode=True)", "nn.Flatten()", "nn.Linear(784, 3)"),
+        1,
+    ),
+    "padding that differs between the sides": (
+        _forward("return self.f(self.c(F.pad(x, (0, 1, 2, 3))).flatten(1))", c=_SMALL, f="nn.Linear(3348, 3)"),
+        1,
+    ),
+    "padding of the width alone": (
+        _forward("return self.f(self.c(F.pad(x, (1, 1))).flatten(1))", c=_SMALL, f="nn.Linear(2912, 3)"),
+        1,
+    ),
+    "padding before max pooling and at the end": (
+        _sequence(_SMALL, "nn.ZeroPad2d(1)", "nn.MaxPool2d(2)", "nn.ZeroPad2d((1, 0, 0, 1))", "nn.Flatten()", _LAST),
+        1,
+    ),
+    "padding before a stated shape": (
+        _forward(
+            "x = F.pad(x, (2, 2, 2, 2)).view(-1, 1, 32, 32)\nreturn self.f(self.c(x).flatten(1))",
+            c=_SMALL,
+            f="nn.Linear(3600, 3)",
+        ),
+        1,
+    ),
+    "slopes of leaky ReLU": (
+        _sequence(
+            _SMALL,
+            "nn.LeakyReLU()",
+            "nn.BatchNorm2d(4)",
+            "nn.LeakyReLU(0.2)",
+            "nn.Flatten()",
+            "nn.Linear(2704, 8)",
+            "nn.LeakyReLU(0.1, True)",
+            "nn.Linear(8, 3)",
+        ),
+        1,
+    ),
     "ResNet": (_IMPORTS + _RESNET, 1),
 }
 
@@ -161,9 +198,9 @@ def test_operations_are_read_as_the_program_computes(name: str) -> None:
     ("program", "line", "reason"),
     [
         (
-            _forward("return self.f(self.c(F.pad(x, (0, 1, 0, 1))).flatten(1))", c=_SMALL, f="nn.Linear(2916, 3)"),
+            _forward("return self.f(self.c(F.pad(x, (-1, 1, 0, 1))).flatten(1))", c=_SMALL, f="nn.Linear(2808, 3)"),
             10,
-            "pads the sides differently (left, right, top, bottom: 0, 1, 0, 1)",
+            "must pad height and width by whole numbers of pixels",
         ),
         (
             _forward(
@@ -174,7 +211,7 @@ def test_operations_are_read_as_the_program_computes(name: str) -> None:
             10,
             "has an unsupported value of mode",
         ),
-        (_sequence(_SMALL, "nn.MaxPool2d(3, ceil_mode=True)", "nn.Flatten()", "nn.Linear(324, 3)"), 4, "ceil_mode"),
+        (_sequence(_SMALL, "nn.AvgPool2d(3, ceil_mode=True)", "nn.Flatten()", "nn.Linear(324, 3)"), 4, "ceil_mode"),
         (
             _forward("return self.f((self.c(x) / 255).flatten(1))", c=_SMALL, f="nn.Linear(2704, 3)"),
             10,
@@ -202,7 +239,7 @@ def test_operations_are_read_as_the_program_computes(name: str) -> None:
         ),
     ],
     ids=[
-        *("uneven padding", "reflection", "ceil_mode", "scaling inside", "factor", "reciprocal", "batch axis"),
+        *("negative padding", "reflection", "ceil_mode", "scaling inside", "factor", "reciprocal", "batch axis"),
         *("axis of the map", "size of another map", "other axes"),
     ],
 )

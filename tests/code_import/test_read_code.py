@@ -15,6 +15,7 @@ from playground.codegen.keras_model import to_keras
 from playground.codegen.torch_model import to_pytorch
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Activation, Conv2d, Flatten, Layer, Linear, Output, Residual
+from playground.core.layers.shared.activation_functions import LEAKY_RELU_SLOPE
 from playground.core.layers.shared.window_pool import WindowPool
 from playground.core.presets import ARCHITECTURE_PRESETS, ArchitecturePreset
 from playground.core.summary import summarize
@@ -68,13 +69,16 @@ def _plain(layers: tuple[Layer, ...], *, keras: bool) -> list[Layer]:
                 layer = layer.replace(padding=0 if kept == "valid" else kept)
             case WindowPool(kernel_size=size, stride=stride) if size == stride:
                 layer = layer.replace(stride=None)
+            case Activation(activation=activation) if activation != "leaky_relu":
+                layer = layer.replace(negative_slope=LEAKY_RELU_SLOPE)
             case Residual():
                 layer = layer.replace(layers=tuple(_plain(layer.layers, keras=keras)))
             case Output():
                 layer = layer.replace(units=None)
         layer = layer.replace(id="", trainable=True)
         last = found[-1] if found else None
-        if isinstance(layer, Activation) and isinstance(last, Conv2d | Linear | Residual) and last.activation == "none":
+        is_default = isinstance(layer, Activation) and layer.negative_slope == LEAKY_RELU_SLOPE
+        if is_default and isinstance(last, Conv2d | Linear | Residual) and last.activation == "none":
             found[-1] = last.replace(activation=layer.activation)
         else:
             found.append(layer)
@@ -295,7 +299,7 @@ model = nn.Sequential(
             "nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.ReLU())",
             "must be directly followed by Flatten",
         ),
-        ("nn.Sequential(nn.Conv2d(1, 4, 3), nn.ZeroPad2d(2))", "must be directly followed by a convolution"),
+        ("nn.Sequential(nn.Conv2d(1, 4, 3), nn.ZeroPad2d((1, 2, 3)))", "must pad height and width by whole numbers"),
         ("nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(255))", "to 255×255 with windows of different sizes"),
         (
             "Sequential([Input((28, 28, 1)), Conv2D(3, 3, activation='selu')])",
@@ -304,7 +308,14 @@ model = nn.Sequential(
         ("Sequential([Input((28, 28, 1)), Conv2D(3, 3), LSTM(8)])", "LSTM(8) is not supported"),
         ("Sequential([Input((28, 28, 1)), Conv2D(3, 3), Reshape((26, 78))])", "unsupported reshape"),
         ("Sequential([Input((28, 28, 1)), Conv2D(3, 3), Reshape((26, 26, 1))])", "another shape in the middle"),
-        ("Sequential([Input((6, 7, 1)), MaxPooling2D(2, padding='same'), Dense(3)])", "pads one side only"),
+        (
+            "Sequential([Input((6, 7, 1)), AveragePooling2D(2, padding='same'), Dense(3)])",
+            "pads the sides differently ('same': left 0, right 1, top 0, bottom 0)",
+        ),
+        (
+            "Sequential([Input((6, 6, 1)), MaxPooling2D(2, strides=1, padding='same'), Dense(3)])",
+            "pads the sides differently ('same': left 0, right 1, top 0, bottom 1)",
+        ),
         (
             "from keras.layers import *\ni = Input((8, 8, 1))\n"
             "keras.Model(i, Dense(2)(concatenate([Flatten()(i), Flatten()(i)])))",

@@ -16,6 +16,7 @@ from playground.core.layers import (
     MaxPool2d,
     Output,
     Residual,
+    ZeroPad2d,
 )
 from playground.core.layers.separable_conv2d import SeparableConv2d
 
@@ -291,12 +292,13 @@ model.add(Activation('softmax'))
             _conv(32, padding="same", activation="none"),
             BatchNorm(momentum=0.01, eps=1e-3),
             Activation(),
-            _conv(64, 5, padding="same", activation="leaky_relu"),
+            _conv(64, 5, padding="same", activation="none"),
+            Activation(activation="leaky_relu", negative_slope=0.1),
             AvgPool2d(),
             GlobalAvgPool(),
             Output(),
         ),
-        ("kernel_initializer", _KERAS_MOMENTUM, "slope 0.01 instead of 0.1", "number of classes", "is assumed"),
+        ("kernel_initializer", _KERAS_MOMENTUM, "number of classes", "is assumed"),
     ),
     Tutorial(
         "Keras: LeNet.build as a static method",
@@ -357,7 +359,8 @@ model = Sequential([
 ])
 """,
         _net(
-            _conv(8, stride=2, padding=1, activation="none"),
+            ZeroPad2d(left=0, right=1, top=0, bottom=1),
+            _conv(8, stride=2, activation="none"),
             SeparableConv2d(out_channels=16, padding="same"),
             _conv(16, groups=16, bias=False, activation="none"),
             GlobalAvgPool(),
@@ -365,7 +368,7 @@ model = Sequential([
             shape=(3, 32, 32),
             classes=5,
         ),
-        ("pads 1 on every side",),
+        (),
     ),
     Tutorial(
         "pytorch.org: training a classifier",
@@ -732,11 +735,12 @@ model = nn.Sequential(
     ])).cuda()
 """,
         _net(
-            *(_conv(8, padding="same", activation="leaky_relu"), AvgPool2d(), Dropout(p=0.1), Flatten(), Output()),
+            *(_conv(8, padding="same", activation="none"), Activation(activation="leaky_relu", negative_slope=0.2)),
+            *(AvgPool2d(), Dropout(p=0.1), Flatten(), Output()),
             shape=(3, 28, 28),
             classes=2,
         ),
-        ("slope 0.01 instead of 0.2", "drops whole channels", "is assumed"),
+        ("drops whole channels", "is assumed"),
     ),
     Tutorial(
         "A multilayer perceptron that is flattened in the training loop",
