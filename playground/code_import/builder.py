@@ -7,9 +7,19 @@ from pydantic import ValidationError
 
 from playground.code_import.arguments import Arguments, UnsupportedCallError, get_call_source
 from playground.code_import.interpreter.values import Call
-from playground.code_import.ops import InputShapeOp, Op, OpTable, PaddingOp, PermuteOp, ScalingOp, SoftmaxOp, SqueezeOp
+from playground.code_import.ops import (
+    AxisMeanOp,
+    InputShapeOp,
+    Op,
+    OpTable,
+    PaddingOp,
+    PermuteOp,
+    ScalingOp,
+    SoftmaxOp,
+    SqueezeOp,
+)
 from playground.core.json_io import format_validation_error
-from playground.core.layers import Activation, Flatten, Layer, MaxPool2d, Residual, ZeroPad2d
+from playground.core.layers import Activation, Flatten, GlobalAvgPool, Layer, MaxPool2d, Residual, ZeroPad2d
 from playground.core.layers.shared.activation_functions import LEAKY_RELU_SLOPE
 from playground.core.layers.shared.call_import import LayerImport
 from playground.core.layers.shared.convolution_base import MAX_PADDING
@@ -21,6 +31,7 @@ _PENDING_REQUIREMENTS = {
     PaddingOp: "must be directly followed by max pooling that can pad equally",
     LayerImport: "must be directly followed by Flatten",
     PermuteOp: "must be directly followed by Flatten",
+    AxisMeanOp: "must be directly followed by the mean over the other axis of the maps",
 }
 
 
@@ -57,7 +68,7 @@ class ArchitectureBuilder:
         self._context = context
         self._shape = shape
         self._input_shapes: list[Shape] = []
-        self._pending: tuple[PaddingOp | LayerImport | PermuteOp, Call] | None = None
+        self._pending: tuple[PaddingOp | LayerImport | PermuteOp | AxisMeanOp, Call] | None = None
         self._squeezed_axes = 0
         self._softmax_call: Call | None = None
         self._is_block = used_calls is not None
@@ -146,6 +157,9 @@ class ArchitectureBuilder:
                 self._add_op(replace(op, zero_padding=None), call)
             case LayerImport(layer=layer, expected_size=size, needs_flatten=False):
                 self._add_layer(ImportedLayer(self._merge_pending(layer), call, size))
+            case AxisMeanOp(axis=2 | -1) if self._pending and isinstance(self._pending[0], AxisMeanOp):
+                self._pending = None
+                self._add_layer(ImportedLayer(GlobalAvgPool(), call))
             case _ if self._flush_padding() and self._pending:
                 raise UnsupportedCallError(
                     f"stands between line {self._pending[1].line} and the layer that must follow it"

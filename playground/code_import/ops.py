@@ -37,6 +37,13 @@ class SqueezeOp:
 
 
 @dataclass(frozen=True)
+class AxisMeanOp:
+    """Mean over the height or the width; over both, one after the other, it is global average pooling."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
 class ScalingOp:
     """Scaling of the pixel values, which the app does itself."""
 
@@ -54,7 +61,7 @@ class InputShapeOp:
         return tuple(size if size is not None else other for size, other in zip(self.shape, shape, strict=True))
 
 
-Op = LayerImport | PaddingOp | PermuteOp | SoftmaxOp | SqueezeOp | ScalingOp | InputShapeOp
+Op = LayerImport | PaddingOp | PermuteOp | SoftmaxOp | SqueezeOp | AxisMeanOp | ScalingOp | InputShapeOp
 OpReader = Callable[[Arguments, Shape], list[Op]]
 OpTable = dict[str, tuple[tuple[str, ...], OpReader]]
 """Converters by name of the call: the order of its arguments, and the reader of its operations."""

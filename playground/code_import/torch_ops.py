@@ -4,6 +4,7 @@ from playground.code_import.arguments import Arguments, UnsupportedCallError
 from playground.code_import.interpreter.values import WHOLE_MAP
 from playground.code_import.ops import (
     ARITHMETIC_ARGUMENTS,
+    AxisMeanOp,
     InputShapeOp,
     Op,
     OpReader,
@@ -22,7 +23,7 @@ from playground.code_import.ops import (
 )
 from playground.core.layers import Flatten, GlobalAvgPool
 from playground.core.layers.shared.call_import import LayerImport
-from playground.core.shapes import Shape
+from playground.core.shapes import Shape, is_spatial
 
 _AXES = ("channels", "height", "width")
 
@@ -73,6 +74,16 @@ def _with_whole_map(name: str, read_whole_map: OpReader) -> tuple[tuple[str, ...
         return reader(arguments, shape)
 
     return names, read
+
+
+def _read_mean(arguments: Arguments, shape: Shape) -> list[Op]:
+    """Read the mean over height and width, or over one of them: ``x.mean(3).mean(2)``, ``x.mean(-1).mean(-1)``."""
+    axis = arguments.pop("dim", "axis")
+    if isinstance(axis, int) and axis in (2, 3, -1, -2) and is_spatial(shape):
+        arguments.require_value("keepdim", False)
+        return [AxisMeanOp(axis)]
+    arguments.set_value("dim", axis)
+    return _IMPORTED_OPS["mean"][1](arguments, shape)
 
 
 def _read_view(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -133,6 +144,7 @@ TORCH_OPS: OpTable = (
         "max_pool2d": _with_whole_map("max_pool2d", make_global_max_pool_ops),
         "unsqueeze": (("dim",), _read_unsqueeze),
         "squeeze": (("dim",), _read_squeeze),
+        "mean": (_IMPORTED_OPS["mean"][0], _read_mean),
         "arithmetic": (ARITHMETIC_ARGUMENTS, read_arithmetic),
         "view": (("batch", *_AXES), _read_view),
         "reshape": (("batch", *_AXES), _read_view),

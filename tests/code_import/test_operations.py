@@ -169,6 +169,14 @@ PROGRAMS = {
         ),
         1,
     ),
+    "mean over the width, then over the height": (
+        _forward("return self.f(self.c(x).mean(3).mean(2))", c=_SMALL, f="nn.Linear(4, 3)"),
+        1,
+    ),
+    "mean over the last axis twice": (
+        _forward("return self.f(self.c(x).mean(-1).mean(dim=-1))", c=_SMALL, f="nn.Linear(4, 3)"),
+        1,
+    ),
     "ResNet": (_IMPORTS + _RESNET, 1),
 }
 
@@ -222,6 +230,11 @@ def test_operations_are_read_as_the_program_computes(name: str) -> None:
         (_forward("return self.f(self.c(x.unsqueeze(0)).flatten(1))", c=_SMALL, f="nn.Linear(2704, 3)"), 10, "axis"),
         (_forward("return self.f(self.c(x).squeeze(2).flatten(1))", c=_SMALL, f="nn.Linear(2704, 3)"), 10, "axis"),
         (
+            _forward("return self.f(self.c(x).mean(-1).mean(-2))", c=_SMALL, f="nn.Linear(26, 3)"),
+            10,
+            "stands between line 10 and the layer that must follow it",
+        ),
+        (
             _forward(
                 "x = self.c(x)\ny = F.max_pool2d(x, 2)\nreturn self.f(F.avg_pool2d(y, x.size()[2:]).flatten(1))",
                 c=_SMALL,
@@ -239,8 +252,17 @@ def test_operations_are_read_as_the_program_computes(name: str) -> None:
         ),
     ],
     ids=[
-        *("negative padding", "reflection", "ceil_mode", "scaling inside", "factor", "reciprocal", "batch axis"),
-        *("axis of the map", "size of another map", "other axes"),
+        *(
+            "negative padding",
+            "reflection",
+            "ceil_mode",
+            "scaling inside",
+            "factor",
+            "reciprocal",
+            "batch axis",
+            "axis of the map",
+        ),
+        *("mean over the channels", "size of another map", "other axes"),
     ],
 )
 def test_operation_without_counterpart_is_refused_for_its_line_alone(program: str, line: int, reason: str) -> None:

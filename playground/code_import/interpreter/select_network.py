@@ -280,7 +280,8 @@ class _Selection:
             return
         for member in self._iter_members(network):
             if isinstance(member, Call) and id(member) not in used and has_weights(member):
-                notes.append(f"Line {member.line}: {member.name} is made and never applied; it is omitted.")
+                what = f"{member.name} is made and never applied"
+                notes.append(f"Line {member.line}: {what}; it is omitted, which changes no output.")
 
 
 _ADVICE = "Write it with values that the code states, or paste the missing part."

@@ -39,7 +39,7 @@ def read_model_file(name: str, content: bytes) -> str:
         return _read_keras_config(name, content)
     kind, fix = _find_binary_kind(PurePath(name).suffix.lower(), content)
     if kind:
-        raise ArchitectureError(f"{name} is {kind}, which cannot be imported.", expected=_EXPECTED, fix=fix)
+        raise ArchitectureError(f"{name} cannot be imported: it is {kind}.", expected=_EXPECTED, fix=fix)
     if len(content) > MAX_TEXT_BYTES:
         raise ArchitectureError(f"{name} is larger than {MAX_TEXT_BYTES // 10**6} MB.", expected=_EXPECTED)
     text = decode_text(content)
