@@ -161,9 +161,8 @@ class ArchitectureBuilder:
                 self._pending = None
                 self._add_layer(ImportedLayer(GlobalAvgPool(), call))
             case _ if self._flush_padding() and self._pending:
-                raise UnsupportedCallError(
-                    f"stands between line {self._pending[1].line} and the layer that must follow it"
-                )
+                (_, before), self._pending = self._pending, None
+                raise UnsupportedCallError(f"stands between line {before.line} and the layer that must follow it")
             case _:
                 self._pending = (op, call)
 
