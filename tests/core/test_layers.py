@@ -12,6 +12,7 @@ from playground.core.architecture import Architecture
 from playground.core.form_schema import build_form_fields
 from playground.core.layers import (
     LAYER_KINDS,
+    Activation,
     BatchNorm,
     Conv2d,
     Dropout,
@@ -20,6 +21,7 @@ from playground.core.layers import (
     MaxPool2d,
     Output,
     Residual,
+    ZeroPad2d,
 )
 from playground.core.summary import summarize
 from playground.engine.model.build import build_model
@@ -177,6 +179,11 @@ def test_format_arguments_of_each_kind() -> None:
     full = Conv2d(out_channels=8, kernel_size=5, stride=2, padding=1, dilation=2, groups=4, activation="none")
     assert full.format_arguments() == "8 · 5×5 · stride 2 · pad 1 · dilation 2 · 4 groups"
     assert MaxPool2d(kernel_size=3, stride=2, padding=1).format_arguments() == "3×3 · stride 2 · pad 1"
+    assert MaxPool2d(ceil_mode=True).format_arguments() == "2×2 · ceil mode"
+    assert ZeroPad2d().format_arguments() == "1 px"
+    assert ZeroPad2d(left=0, top=0).format_arguments() == "right 1 · bottom 1"
+    assert Activation(activation="leaky_relu", negative_slope=0.2).format_arguments() == "Leaky ReLU · slope 0.2"
+    assert Activation(activation="relu", negative_slope=0.2).format_arguments() == "ReLU"
     assert Dropout(p=0.5).format_arguments() == "50%"
     assert Linear(out_features=64, activation="tanh").format_arguments() == "64 · Tanh"
     assert Output(units=10).format_arguments() == "10 · softmax"
@@ -185,3 +192,24 @@ def test_format_arguments_of_each_kind() -> None:
         "Conv 32 · 3×3 · ReLU · shortcut Conv 32 · 1×1 + Batch norm · ReLU"
     )
     assert Residual().format_arguments() == "Conv 32 · 3×3 · pad same · ReLU + Conv 32 · 3×3 · pad same · ReLU"
+
+
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+def test_ceil_mode_has_the_windows_of_pytorch(kernel_size: int, stride: int) -> None:
+    for padding in range(kernel_size // 2 + 1):
+        layer = MaxPool2d(kernel_size=kernel_size, stride=stride, padding=padding, ceil_mode=True)
+        for size in range(kernel_size, 16):
+            maps = torch.rand(1, 1, size, size + 1)
+            expected = torch.nn.functional.max_pool2d(maps, kernel_size, stride, padding, ceil_mode=True)
+            assert layer.compute_output_shape((1, size, size + 1)) == expected.shape[1:]
+            (call,) = layer.build_torch_calls((1, size, size + 1))
+            assert torch.equal(nn.MaxPool2d(**call.arguments)(maps), expected)
+
+
+def test_only_leaky_relu_has_a_slope_to_edit() -> None:
+    assert Activation(activation="leaky_relu").inactive_fields == ()
+    assert Activation(activation="relu").inactive_fields == ("negative_slope",)
+    default = Activation(activation="leaky_relu")
+    assert "negative_slope" not in default.model_dump()
+    assert default.replace(negative_slope=0.2).build_torch_calls((3, 4, 4))[0].arguments == {"negative_slope": 0.2}

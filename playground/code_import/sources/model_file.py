@@ -82,7 +82,7 @@ def _find_binary_kind(suffix: str, content: bytes) -> tuple[str, str]:
 
 
 def _read_keras_config(name: str, content: bytes) -> str:
-    """Read the configuration of a .keras file; memory is bounded whatever the archive declares."""
+    """Read the configuration of a .keras file; memory is bounded for any size that the archive declares."""
     damaged = ArchitectureError(f"{name} is a damaged ZIP file.", expected=_EXPECTED, fix="Save the model again.")
     try:
         with zipfile.ZipFile(_BoundedReader(content)) as archive:

@@ -26,7 +26,7 @@ class Activation(Layer):
     menu_order = 80
     is_elementwise = True
     can_be_in_block = True
-    block_form_fields = ("activation",)
+    block_form_fields = ("activation", "negative_slope")
     explanation = ExplanationRule("function")
 
     kind: Literal["activation"] = "activation"
@@ -40,9 +40,14 @@ class Activation(Layer):
         json_schema_extra={"step": 0.01},
     )
 
+    @property
+    def inactive_fields(self) -> tuple[str, ...]:
+        """The slope of functions that have none."""
+        return () if self.activation == "leaky_relu" else ("negative_slope",)
+
     def format_arguments(self) -> str:
         """The title of the function, and a slope that differs from the default."""
-        has_slope = self.activation == "leaky_relu" and self.negative_slope != LEAKY_RELU_SLOPE
+        has_slope = not self.inactive_fields and self.negative_slope != LEAKY_RELU_SLOPE
         return join_arguments(format_activation(self.activation), f"slope {self.negative_slope:g}" if has_slope else "")
 
     def build_torch_calls(self, input_shape: Shape) -> tuple[TorchCall, ...]:

@@ -120,6 +120,11 @@ class Layer(BaseModel):
         return str(getattr(self, "activation", "none"))
 
     @property
+    def inactive_fields(self) -> tuple[str, ...]:
+        """Fields without effect for the values of the others; forms disable them."""
+        return ()
+
+    @property
     def inner_layers(self) -> tuple["Layer", ...]:
         """The layers inside a block, disabled ones included."""
         return ()

@@ -22,7 +22,10 @@ def render_layer_editor(state: AppState, row: LayerSummary) -> None:
     with st.container(key=f"editor-{row.id}", gap="small"):
         html.render_hint(layer.description)
         render_model_form(
-            layer, key=f"field-{row.id}", on_change=lambda name, value: _set_layer_field(row.id, name, value)
+            layer,
+            key=f"field-{row.id}",
+            on_change=lambda name, value: _set_layer_field(row.id, name, value),
+            disabled=layer.inactive_fields,
         )
         if layer.inner_layers:
             _render_inner_layers(row.id, layer)
@@ -55,6 +58,7 @@ def _render_inner_layers(layer_id: str, block: Layer) -> None:
             key=f"inner-{layer_id}-{number}",
             on_change=partial(_set_inner_layer_field, layer_id, block, number),
             field_names=inner.block_form_fields,
+            disabled=inner.inactive_fields,
         )
     if block.projection_layers:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
