@@ -21,7 +21,7 @@ from playground.code_import.ops import (
 from playground.core.json_io import format_validation_error
 from playground.core.layers import Activation, Flatten, GlobalAvgPool, Layer, MaxPool2d, Residual, ZeroPad2d
 from playground.core.layers.shared.activation_functions import LEAKY_RELU_SLOPE
-from playground.core.layers.shared.call_import import LayerImport
+from playground.core.layers.shared.call_import import LayerImport, Sides
 from playground.core.layers.shared.convolution_base import MAX_PADDING
 from playground.core.layers.shared.window_pool import WindowPool
 from playground.core.shapes import Shape, count_elements, is_spatial
@@ -106,6 +106,14 @@ class ArchitectureBuilder:
         """Record a call that cannot be imported; ``reason`` completes the sentence that begins with the call."""
         self.problems.append(f"Line {call.line}: {get_call_source(call, self._context.text)} {reason[:200]}.")
 
+    @property
+    def _padded_shape(self) -> Shape:
+        """Input shape of the next layer, with padding that no layer has taken yet."""
+        match self._pending:
+            case (PaddingOp(sides=sides), _):
+                return _make_padding(sides).compute_output_shape(self._shape)
+        return self._shape
+
     def _reject_softmax(self) -> None:
         if self._softmax_call:
             self.reject(self._softmax_call, "is a softmax before the last layer; only the output layer can have one")
@@ -120,7 +128,7 @@ class ArchitectureBuilder:
         names, reader = self._context.ops[call.name]
         arguments = Arguments(call, names, self.notes.append, self._context.open_units.get(call))
         try:
-            pieces = reader(arguments, self._shape)
+            pieces = reader(arguments, self._padded_shape)
         finally:
             self.is_shape_dependent |= arguments.is_shape_dependent
         arguments.reject_unread()
@@ -169,11 +177,10 @@ class ArchitectureBuilder:
     def _flush_padding(self) -> bool:
         """Add zeros that no layer took into its own padding as a layer; return True if an operation still waits."""
         match self._pending:
-            case (PaddingOp(sides=(left, right, top, bottom), is_negative_infinity=False), call):
+            case (PaddingOp(sides=sides, is_negative_infinity=False), call):
                 self._pending = None
-                if left or right or top or bottom:
-                    layer = ZeroPad2d(left=left, right=right, top=top, bottom=bottom)
-                    self._add_layer(ImportedLayer(layer, call))
+                if any(sides):
+                    self._add_layer(ImportedLayer(_make_padding(sides), call))
         return self._pending is not None
 
     def _declare_input_shape(self, op: InputShapeOp) -> None:
@@ -234,9 +241,8 @@ class ArchitectureBuilder:
         if not isinstance(layer, MaxPool2d) or own:
             return None
         self.is_shape_dependent = True
-        padded_shape = ZeroPad2d(left=left, right=right, top=top, bottom=bottom).compute_output_shape(self._shape)
         merged = merged.replace(ceil_mode=True)
-        is_same = merged.compute_output_shape(self._shape) == layer.compute_output_shape(padded_shape)
+        is_same = merged.compute_output_shape(self._shape) == layer.compute_output_shape(self._padded_shape)
         return merged if is_same else None
 
     def _add_layer(self, new: ImportedLayer) -> None:
@@ -318,3 +324,8 @@ class ArchitectureBuilder:
                 text = get_call_source(placed.call, self._context.text)
                 yield f"Line {placed.call.line}: {text} expects {placed.expected_size} values, but gets {size}."
             shape = after
+
+
+def _make_padding(sides: Sides) -> ZeroPad2d:
+    left, right, top, bottom = sides
+    return ZeroPad2d(left=left, right=right, top=top, bottom=bottom)

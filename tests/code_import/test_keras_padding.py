@@ -17,6 +17,12 @@ _LAYERS = {
     "pooling of odd maps": ("(7, 9, 2)", "Conv2D(3, 3, padding='same'), MaxPooling2D(2, padding='same')"),
     "overlapping pooling": ("(12, 12, 2)", "Conv2D(3, 3), MaxPooling2D(3, strides=2, padding='same')"),
     "padding layers": ("(8, 8, 2)", "ZeroPadding2D(((0, 1), (2, 0))), Conv2D(3, 3), ZeroPadding2D((1, 2))"),
+    "pooling after a padding layer": ("(8, 8, 2)", "ZeroPadding2D(((0, 1), (1, 0))), MaxPooling2D(2, padding='same')"),
+    "strides after a padding layer": (
+        "(8, 8, 2)",
+        "ZeroPadding2D(((0, 1), (1, 0))), Conv2D(3, 3, strides=2, padding='same')",
+    ),
+    "global pooling after a padding layer": ("(8, 8, 2)", "Conv2D(3, 3), ZeroPadding2D(1), GlobalMaxPooling2D()"),
     "MobileNet": ("(8, 8, 2)", "ZeroPadding2D(((0, 1), (0, 1))), Conv2D(3, 3, strides=2), ReLU(negative_slope=0.1)"),
     "slopes": ("(8, 8, 2)", "Conv2D(3, 3, activation='leaky_relu'), LeakyReLU(), LeakyReLU(negative_slope=0.05)"),
     "blocks": ("(12, 12, 2)", "SeparableConv2D(3, 3, strides=2, padding='same'), GlobalMaxPooling2D()"),
