@@ -75,7 +75,7 @@ def test_folders_and_registries_of_the_table_exist() -> None:
 @pytest.mark.parametrize(
     ("title", "package", "base", "registry", "name"),
     [
-        ("Add a layer kind", "playground.core.layers", Layer, LAYER_KINDS, "zero_pad2d"),
+        ("Add a layer kind", "playground.core.layers", Layer, LAYER_KINDS, "channel_shuffle"),
         ("Add an optimizer", "playground.core.optimizers", Optimizer, OPTIMIZERS, "adadelta"),
     ],
 )
@@ -138,30 +138,35 @@ def test_two_entries_of_one_name_are_refused() -> None:
         collect_entries([first, second], Dataset, order=lambda _: 0)
 
 
-def test_layer_example_has_the_shape_of_its_torch_module() -> None:
-    layer: Layer = run_example("Add a layer kind")["ZeroPad2d"](padding=2)
-    (call,) = layer.build_torch_calls((3, 8, 8))
-    output = getattr(torch.nn, call.name)(**call.arguments)(torch.ones(1, 3, 8, 8))
-    assert tuple(output.shape[1:]) == layer.compute_output_shape((3, 8, 8)) == (3, 12, 12)
+def test_layer_example_shuffles_as_its_torch_module_and_its_keras_layers() -> None:
+    layer: Layer = run_example("Add a layer kind")["ChannelShuffle"](groups=2)
+    (call,) = layer.build_torch_calls((4, 1, 2))
+    maps = torch.arange(8.0).reshape(1, 4, 1, 2)
+    output = getattr(torch.nn, call.name)(**call.arguments)(maps)
+    assert output[0, :, 0, 0].tolist() == [0, 4, 2, 6]
+    grouped, permuted, merged = layer.build_keras_calls((4, 1, 2))
+    values = maps.permute(0, 2, 3, 1).reshape(1, *grouped.positional[0]).permute(0, *permuted.positional[0])
+    assert torch.equal(values.reshape(1, *merged.positional[0]).permute(0, 3, 1, 2), output)
 
 
-def test_javascript_example_pads_with_zeros(tmp_path: Path) -> None:
+def test_javascript_example_shuffles_channels(tmp_path: Path) -> None:
     (example,) = re.findall(r"```javascript\n(.*?)```", TEXT, flags=re.DOTALL)
     operations = ROOT / "playground/web/engine/operations"
     (tmp_path / "example.mjs").write_text(example.replace('"./', f'"{operations.as_uri()}/'), encoding="utf-8")
     program = """
-import { planZeroPadding } from "./example.mjs"
+import { planChannelShuffle } from "./example.mjs"
 const heap = new Float32Array(20).fill(7)
-heap.set([1, 2], 1)
-const place = { input: { offset: 1 }, inputShape: [1, 1, 2], machine: { heap }, reserveOutput: () => ({ offset: 4 }) }
-const { outputShape, run } = planZeroPadding({ ...place, spec: { padding: 1 } })
+heap.set([0, 1, 2, 3, 4, 5, 6, 7], 1)
+const place = { input: { offset: 1 }, inputShape: [4, 1, 2], machine: { heap }, reserveOutput: () => ({ offset: 10 }) }
+const { outputShape, run, explain } = planChannelShuffle({ ...place, spec: { groups: 2 } })
 run()
-console.log(JSON.stringify([outputShape, [...heap.subarray(4, 17)]]))
+console.log(JSON.stringify([outputShape, [...heap.subarray(10, 18)], explain(1).firstInputChannel]))
 """
     (tmp_path / "program.mjs").write_text(program, encoding="utf-8")
-    shape, values = json.loads(run_node(tmp_path / "program.mjs"))
-    assert shape == [1, 3, 4]
-    assert values == [0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 7]
+    shape, values, source = json.loads(run_node(tmp_path / "program.mjs"))
+    assert shape == [4, 1, 2]
+    assert values == [0, 1, 4, 5, 2, 3, 6, 7]
+    assert source == 2
 
 
 def test_optimizer_example_builds_its_torch_class() -> None:

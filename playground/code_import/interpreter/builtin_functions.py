@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from playground.code_import.interpreter.expressions import ExpressionEvaluator
 from playground.code_import.interpreter.heap import create_too_long_error
-from playground.code_import.interpreter.library_names import split_names
+from playground.code_import.interpreter.libraries.names import split_names
 from playground.code_import.interpreter.operators import (
     ProgramError,
     apply_binary_operator,

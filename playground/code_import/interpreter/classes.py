@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from playground.code_import.interpreter.functions import IGNORED_DECORATORS, FunctionEvaluator, get_decorator_name
 from playground.code_import.interpreter.heap import create_stop_error
-from playground.code_import.interpreter.library_names import EXAMPLE_METHODS
+from playground.code_import.interpreter.libraries.names import EXAMPLE_METHODS
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.values import (
     BoundMethod,

@@ -4,7 +4,7 @@ import ast
 
 from playground.code_import.interpreter.expressions import ExpressionEvaluator
 from playground.code_import.interpreter.heap import create_too_long_error
-from playground.code_import.interpreter.library_names import split_names
+from playground.code_import.interpreter.libraries.names import split_names
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.values import CallSite, Scope, Unknown, UserFunction, get_line_number
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from playground.code_import.interpreter.builtin_functions import make_dict, order_values
 from playground.code_import.interpreter.expressions import ExpressionEvaluator
 from playground.code_import.interpreter.heap import create_too_long_error
-from playground.code_import.interpreter.library_names import split_names
+from playground.code_import.interpreter.libraries.names import split_names
 from playground.code_import.interpreter.operators import MAX_LENGTH, check_result, is_same_or_equal, is_valid_key
 from playground.code_import.interpreter.values import CallSite, DictView, Unknown, find_unknown
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from playground.code_import.interpreter.heap import create_stop_error, is_same_value
+from playground.code_import.interpreter.libraries.sequences import has_weights
+from playground.code_import.interpreter.libraries.tensors import is_dropout
 from playground.code_import.interpreter.operators import ProgramError
-from playground.code_import.interpreter.sequences import has_weights
 from playground.code_import.interpreter.statements import Interpreter
-from playground.code_import.interpreter.tensors import is_dropout
 from playground.code_import.interpreter.values import (
     Call,
     CallSite,

@@ -12,7 +12,7 @@ from functools import partial
 from playground.code_import.interpreter.assignments import AssignmentEvaluator
 from playground.code_import.interpreter.evaluator import HOST_ERRORS
 from playground.code_import.interpreter.heap import Branch, create_stop_error, join_values
-from playground.code_import.interpreter.library_names import get_library
+from playground.code_import.interpreter.libraries.names import get_library
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.undecided import create_undecided
 from playground.code_import.interpreter.values import (

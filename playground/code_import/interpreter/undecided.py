@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from playground.code_import.interpreter.heap import Branch, create_stop_error, join_values
-from playground.code_import.interpreter.modules import ModuleEvaluator
+from playground.code_import.interpreter.libraries.modules import ModuleEvaluator
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.values import Unknown, get_line_number
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from playground.code_import.interpreter.classes import ClassEvaluator
 from playground.code_import.interpreter.heap import create_too_long_error
-from playground.code_import.interpreter.library_names import IDENTITY_METHODS, SIZE_METHODS, VIEW_OPERATIONS
+from playground.code_import.interpreter.libraries.names import IDENTITY_METHODS, SIZE_METHODS, VIEW_OPERATIONS
 from playground.code_import.interpreter.operators import ProgramError
 from playground.code_import.interpreter.values import (
     WHOLE_MAP,

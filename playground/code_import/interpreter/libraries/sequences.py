@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from playground.code_import.interpreter.builtin_functions import make_dict
 from playground.code_import.interpreter.evaluator import Use
 from playground.code_import.interpreter.heap import create_too_long_error
-from playground.code_import.interpreter.tensors import TensorEvaluator, find_argument
+from playground.code_import.interpreter.libraries.tensors import TensorEvaluator, find_argument
 from playground.code_import.interpreter.values import (
     Call,
     CallSite,

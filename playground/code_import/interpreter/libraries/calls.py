@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from playground.code_import.interpreter.builtin_functions import BUILTIN_NAMES, call_builtin
-from playground.code_import.interpreter.library_names import (
+from playground.code_import.interpreter.libraries.names import (
     IDENTITY_FUNCTIONS,
     TRAINING_METHODS,
     USUAL_NAMES,
@@ -13,8 +13,8 @@ from playground.code_import.interpreter.library_names import (
     get_library,
     is_reading_call,
 )
-from playground.code_import.interpreter.sequences import SEQUENCE_KINDS, SequenceEvaluator
-from playground.code_import.interpreter.tensors import SIZE
+from playground.code_import.interpreter.libraries.sequences import SEQUENCE_KINDS, SequenceEvaluator
+from playground.code_import.interpreter.libraries.tensors import SIZE
 from playground.code_import.interpreter.values import (
     BoundMethod,
     Call,

@@ -4,8 +4,8 @@ import ast
 
 from playground.code_import.interpreter.builtin_functions import call_builtin, get_library_constant
 from playground.code_import.interpreter.heap import create_stop_error
-from playground.code_import.interpreter.library_calls import CallEvaluator
-from playground.code_import.interpreter.library_names import (
+from playground.code_import.interpreter.libraries.calls import CallEvaluator
+from playground.code_import.interpreter.libraries.names import (
     IDENTITY_METHODS,
     READING_METHODS,
     SIZE_ATTRIBUTES,
@@ -13,9 +13,9 @@ from playground.code_import.interpreter.library_names import (
     WALKING_METHODS,
     WEIGHTLESS_ATTRIBUTES,
 )
+from playground.code_import.interpreter.libraries.sequences import has_weights, is_input
+from playground.code_import.interpreter.libraries.tensors import SIZE, find_argument, get_argument_names, get_size
 from playground.code_import.interpreter.plain_methods import call_plain_method
-from playground.code_import.interpreter.sequences import has_weights, is_input
-from playground.code_import.interpreter.tensors import SIZE, find_argument, get_argument_names, get_size
 from playground.code_import.interpreter.values import (
     BoundMethod,
     Call,
