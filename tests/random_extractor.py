@@ -1,4 +1,4 @@
-"""Feature extractors with random weights in place of the real ones; as a program, the errand of making features."""
+"""Feature extractors with random weights in place of pretrained ones; as a program, the task that computes features."""
 
 import hashlib
 import sys

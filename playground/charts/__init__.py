@@ -1,1 +1,1 @@
-"""DRAW values as pictures and figures; knows numbers and colors, no networks and no screens."""
+"""Figures, pictures and animations of numbers; no dependency on networks or on the UI."""

@@ -1,1 +1,1 @@
-"""INSIDE: ways of looking into a model. A lens reads a snapshot, never the net that is being trained."""
+"""Interpretation of models: activations, attributions, projections, predictions. It reads snapshots only."""

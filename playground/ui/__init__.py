@@ -1,1 +1,1 @@
-"""SHOW everything above on a page: shell, state, forms, canvas, panels and pages."""
+"""The Streamlit app: navigation, state, forms, canvas, panels and pages."""

@@ -105,7 +105,7 @@ def render_canvas(
     *,
     key: str = "canvas",
     size: int = 280,
-    pen_width: int = 18,
+    pen_width: int,
     ink: CanvasInk,
     revision: int,
     background: bytes | None = None,

@@ -12,6 +12,7 @@ from playground.engine.data.custom.preview import FolderPreview
 from playground.engine.data.rasterize import MNIST_PREPROCESSING, Preprocessing
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
+from playground.interpret.drawing.preprocess import DEFAULT_PEN_WIDTH
 from playground.interpret.editing import Edit
 from playground.ui.canvas import CanvasInk, Stroke, read_canvas
 from playground.ui.services import find_run_or_none
@@ -159,7 +160,7 @@ class DrawingState:
     test_index: int | None = None
     upload: ImageUpload | None = None
     undo_stack: list[tuple[CanvasInk, int | None, ImageUpload | None]] = field(default_factory=list)
-    pen_width: int = 17
+    pen_width: int = DEFAULT_PEN_WIDTH
     preprocessing: Preprocessing = MNIST_PREPROCESSING
     upload_error: PlaygroundError | None = None
     teach_error: PlaygroundError | None = None

@@ -172,15 +172,15 @@ def test_a_fork_is_marked_and_its_parent_goes_on_faintly() -> None:
 
 
 @given(
-    knob=st.sampled_from(("lr", "epochs", "dropout", "optimizer", "augmentation")) | st.text(max_size=6),
+    hyperparameter=st.sampled_from(("lr", "epochs", "dropout", "optimizer", "augmentation")) | st.text(max_size=6),
     before=any_json,
     after=any_json,
 )
 @settings(max_examples=150)
-def test_whatever_a_log_says_of_a_knob_the_chart_is_drawn(knob: str, before: Any, after: Any) -> None:
+def test_chart_shows_any_change_in_a_log(hyperparameter: str, before: Any, after: Any) -> None:
     history = _history(3)
-    history.add(HyperparameterChanged(step=2, elapsed_s=1, hyperparameter=knob, before=before, after=after))
-    history.add(Forked(step=3, elapsed_s=1, parent="x", changes={knob: (before, after)}))
+    history.add(HyperparameterChanged(step=2, elapsed_s=1, hyperparameter=hyperparameter, before=before, after=after))
+    history.add(Forked(step=3, elapsed_s=1, parent="x", changes={hyperparameter: (before, after)}))
     figure = make_training_figure(history, "loss", LIGHT, revision="r")
     assert all("<" not in note["text"] for note in figure["layout"]["annotations"])
     go.Figure(figure)

@@ -246,15 +246,17 @@ def test_copy_is_independent_of_the_original() -> None:
 
 
 @given(
-    knob=st.sampled_from(("epochs", "batch_size", "lr", "dropout", "")),
+    hyperparameter=st.sampled_from(("epochs", "batch_size", "lr", "dropout", "")),
     values=st.tuples(any_json, any_json),
     kind=st.sampled_from((HyperparameterChanged, Forked)),
 )
 @settings(max_examples=200)
-def test_any_hyperparameter_value_in_a_log_gives_valid_metrics(knob: str, values: Any, kind: type[Any]) -> None:
-    told = {"parent": "x", "changes": {knob: values}}
+def test_any_hyperparameter_value_in_a_log_gives_valid_metrics(
+    hyperparameter: str, values: Any, kind: type[Any]
+) -> None:
+    told = {"parent": "x", "changes": {hyperparameter: values}}
     if kind is HyperparameterChanged:
-        told = {"hyperparameter": knob, "before": values[0], "after": values[1]}
+        told = {"hyperparameter": hyperparameter, "before": values[0], "after": values[1]}
     event = parse_event(serialize_event(at(kind, 1, **told)))
     assert event is not None
     history = History.from_events([started(), step(1), event, step(2)])

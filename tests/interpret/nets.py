@@ -1,4 +1,4 @@
-"""Networks for the lens tests: hand-weighted tiny ones, and any architecture as a model."""
+"""Networks for tests of interpretation: tiny ones with weights set by hand, and any architecture as a model."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from playground.interpret.model import Model
 
 
 def model_of(architecture: Architecture, *, seed: int = 0) -> Model:
-    """A model as lenses get it: eval mode, no gradients."""
+    """A model as ``load_model`` returns it: eval mode, no gradients."""
     module = build_model(architecture, seed=seed).eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)

@@ -41,7 +41,7 @@ __all__ = ["one_thread"]
 
 
 def look_through_everything(run: Run) -> None:
-    """Every lens on the newest snapshot; torch's global random numbers and thread count must not be touched."""
+    """Every interpretation of the newest snapshot; torch's random numbers and thread count must not be touched."""
     model = load_model(run)
     data = tiny_images(40, seed=9)
     image = data.get_image(0)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+# The classes by name are for users of the Python API; the registry below collects every module.
 from playground.core.layers.activation import Activation
 from playground.core.layers.avg_pool2d import AvgPool2d
 from playground.core.layers.batch_norm import BatchNorm
@@ -9,10 +10,12 @@ from playground.core.layers.conv2d import Conv2d
 from playground.core.layers.dropout import Dropout
 from playground.core.layers.flatten import Flatten
 from playground.core.layers.global_avg_pool import GlobalAvgPool
+from playground.core.layers.group_norm import GroupNorm
 from playground.core.layers.linear import Linear
 from playground.core.layers.max_pool2d import MaxPool2d
 from playground.core.layers.output import Output
 from playground.core.layers.residual import Residual
+from playground.core.layers.separable_conv2d import SeparableConv2d
 from playground.core.layers.shared.base import ExplanationRule, Layer, LayerProblem, LayerReplacement
 from playground.core.layers.shared.calls import JsOperation, KerasCall, OnnxNode, TorchCall
 from playground.core.layers.zero_pad2d import ZeroPad2d
@@ -38,6 +41,7 @@ __all__ = [
     "ExplanationRule",
     "Flatten",
     "GlobalAvgPool",
+    "GroupNorm",
     "JsOperation",
     "KerasCall",
     "Layer",
@@ -48,6 +52,7 @@ __all__ = [
     "OnnxNode",
     "Output",
     "Residual",
+    "SeparableConv2d",
     "TorchCall",
     "ZeroPad2d",
 ]

@@ -27,6 +27,10 @@ Strokes = tuple[tuple[tuple[float, float], ...], ...]
 _INK_THRESHOLD = 0.003
 
 
+DEFAULT_PEN_WIDTH = 17
+"""Pen width on a canvas of 280 units."""
+
+
 @dataclass(frozen=True)
 class Drawing:
     """Strokes as points (x right, y down) on a square canvas of ``canvas_size``, over an optional square image.
@@ -37,7 +41,7 @@ class Drawing:
 
     strokes: Strokes = ()
     canvas_size: float = 280.0
-    pen_width: float = 18.0
+    pen_width: float = DEFAULT_PEN_WIDTH
     background: Array | None = None
     eraser_strokes: Strokes = ()
     eraser_width: float = 30.0

@@ -1,1 +1,1 @@
-"""Streamlit components of the playground: a live Plotly curve and the strip of layer pictures."""
+"""Streamlit components in JavaScript, one Python and one JavaScript module each."""

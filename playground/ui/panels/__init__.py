@@ -1,1 +1,1 @@
-"""The parts of the Playground page; each reads the state, asks the engine or a lens, and draws."""
+"""Panels that several pages share: datasets, downloads, recipes, sharing and import."""

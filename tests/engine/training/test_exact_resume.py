@@ -166,14 +166,14 @@ def test_resume_in_every_precision_gives_identical_weights(precision: str) -> No
 
 def test_changed_hyperparameter_survives_a_resume() -> None:
     recipe = tiny_recipe(optimizer=Sgd(), schedule=Cosine())
-    knobs = UpdateHyperparameters(
+    change = UpdateHyperparameters(
         hyperparameters={"lr": 0.02, "optimizer": {"kind": "sgd", "momentum": 0.3}, "augmentation": [{"kind": "flip"}]}
     )
     trainer = make_trainer(RICH, recipe)
-    whole = Result(trainer, play(trainer, Script({3: [knobs]})))
+    whole = Result(trainer, play(trainer, Script({3: [change]})))
     assert whole.figures != undisturbed(RICH, recipe).figures
     trainer = make_trainer(RICH, recipe)
-    first = play(trainer, Script({3: [knobs], 8: [Stop()]}))
+    first = play(trainer, Script({3: [change], 8: [Stop()]}))
     second = resumed(RICH, recipe, trainer.create_checkpoint())
     Result(second, first + play(second)).assert_equals(whole)
 
@@ -272,17 +272,17 @@ def test_resume_with_several_threads_gives_identical_weights(precision: str) -> 
         torch.set_num_threads(before)
 
 
-Knobs = dict[str, Any]
-Turns = dict[int, list[events.Command]]
+FieldValues = dict[str, Any]
+StepCommands = dict[int, list[events.Command]]
 SCHEDULES = (Constant(), StepDecay(step_size=1), Cosine(), OneCycle())
 CASES = int(os.environ.get("EXACT_CASES", "2"))
 """For every optimizer and schedule; ``EXACT_CASES=100`` for a longer test."""
 
 
-def optimizer_fields(kind: str, chance: random.Random) -> Knobs:
+def draw_optimizer_fields(kind: str, chance: random.Random) -> FieldValues:
     """Other values for the fields of an optimizer, its momentum off and on."""
     momentum = chance.choice((0.0, 0.3, 0.9))
-    fields: dict[str, Knobs] = {
+    fields: dict[str, FieldValues] = {
         "sgd": {"momentum": momentum, "nesterov": chance.random() < 0.5},
         "rmsprop": {"momentum": momentum, "alpha": chance.choice((0.5, 0.99))},
         "adagrad": {},
@@ -290,33 +290,35 @@ def optimizer_fields(kind: str, chance: random.Random) -> Knobs:
     return {"kind": kind} | fields.get(kind, {"beta1": momentum, "beta2": chance.choice((0.9, 0.999))})
 
 
-def turned(recipe: Recipe, architecture: Architecture, chance: random.Random) -> Knobs:
+def draw_changes(recipe: Recipe, architecture: Architecture, chance: random.Random) -> FieldValues:
     """One or two hyperparameters with other values."""
     augmentations = ([], [{"kind": "flip"}], [item.model_dump() for item in AUGMENTATION])
-    every: Knobs = {
+    every: FieldValues = {
         "lr": round(10 ** chance.uniform(-3, -1.5), 6),
         "batch_size": chance.choice((2, 5, 8, 16, 24, 31, 48, 95, 96)),
         "epochs": chance.randint(1, 3),
         "weight_decay": chance.choice((0.0, 0.01, 0.1)),
         "label_smoothing": chance.choice((0.0, 0.1, 0.3)),
         "augmentation": chance.choice(augmentations),
-        "optimizer": optimizer_fields(recipe.optimizer.kind, chance),
+        "optimizer": draw_optimizer_fields(recipe.optimizer.kind, chance),
     }
     if architecture.dropout_rates:
         every["dropout"] = [round(chance.uniform(0, 0.9), 2) for _ in architecture.dropout_rates]
-    return {knob: every[knob] for knob in chance.sample(sorted(every), chance.randint(1, 2))}
+    return {name: every[name] for name in chance.sample(sorted(every), chance.randint(1, 2))}
 
 
-def turns_at(turns: dict[int, Knobs], extra: dict[int, Sequence[events.Command]], *, first: bool = True) -> Turns:
+def make_commands(
+    changes: dict[int, FieldValues], extra: dict[int, Sequence[events.Command]], *, first: bool = True
+) -> StepCommands:
     """Commands by step: hyperparameter changes, and others before or after them."""
-    found: Turns = {}
-    for step in sorted(turns.keys() | extra.keys()):
-        change = [UpdateHyperparameters(hyperparameters=turns[step])] if step in turns else []
+    found: StepCommands = {}
+    for step in sorted(changes.keys() | extra.keys()):
+        change = [UpdateHyperparameters(hyperparameters=changes[step])] if step in changes else []
         found[step] = [*change, *extra.get(step, ())] if first else [*extra.get(step, ()), *change]
     return found
 
 
-class Told(Result):
+class RecordedResult(Result):
     """Weights, metrics, changed hyperparameters and diagnoses of a run."""
 
     def __init__(self, trainer: Trainer, stream: list[events.Event]) -> None:
@@ -330,23 +332,30 @@ class Told(Result):
 
 
 def stopped_and_resumed(
-    architecture: Architecture, recipe: Recipe, turns: dict[int, Knobs], cuts: Sequence[int], *, first: bool
-) -> Told:
+    architecture: Architecture,
+    recipe: Recipe,
+    changes: dict[int, FieldValues],
+    cuts: Sequence[int],
+    *,
+    first: bool,
+) -> RecordedResult:
     """Stop at every given step and resume with a new trainer; changes of that step come before or after the stop."""
-    trainer, stream, left = make_trainer(architecture, recipe), [], dict(turns)
+    trainer, stream, left = make_trainer(architecture, recipe), [], dict(changes)
     for cut_step in cuts:
-        before = {step: knobs for step, knobs in left.items() if step < cut_step + first}
-        stream += play(trainer, Script(turns_at(before, {cut_step: [Stop()]})))
+        before = {step: change for step, change in left.items() if step < cut_step + first}
+        stream += play(trainer, Script(make_commands(before, {cut_step: [Stop()]})))
         assert (stream[-1].kind, stream[-1].step) == ("run_ended", cut_step)
-        left = {step: knobs for step, knobs in left.items() if step not in before}
+        left = {step: change for step, change in left.items() if step not in before}
         trainer = resumed(architecture, recipe, trainer.create_checkpoint())
-    return Told(trainer, stream + play(trainer, Script(turns_at(left, {}))))
+    return RecordedResult(trainer, stream + play(trainer, Script(make_commands(left, {}))))
 
 
-def killed_and_resumed(architecture: Architecture, recipe: Recipe, turns: dict[int, Knobs], step: int) -> Told:
+def killed_and_resumed(
+    architecture: Architecture, recipe: Recipe, changes: dict[int, FieldValues], step: int
+) -> RecordedResult:
     """Kill after batch ``step`` and resume from the newest checkpoint, or start again without one."""
     trainer, stream = make_trainer(architecture, recipe), []
-    script = Script(turns_at(turns, {}))
+    script = Script(make_commands(changes, {}))
     script.trainer, checkpoint_state, cut_at = trainer, None, 0
     for event in trainer.run(script):
         stream.append(event)
@@ -358,8 +367,8 @@ def killed_and_resumed(architecture: Architecture, recipe: Recipe, turns: dict[i
         resumed(architecture, recipe, checkpoint_state) if checkpoint_state else make_trainer(architecture, recipe)
     )
     done = checkpoint_state["step"] if checkpoint_state else -1
-    left = {at: knobs for at, knobs in turns.items() if at > done}
-    return Told(trainer, stream[:cut_at] + play(trainer, Script(turns_at(left, {}))))
+    left = {at: change for at, change in changes.items() if at > done}
+    return RecordedResult(trainer, stream[:cut_at] + play(trainer, Script(make_commands(left, {}))))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
@@ -372,18 +381,21 @@ def test_hyperparameter_changes_and_stops_at_random_steps_give_identical_runs(na
         recipe = tiny_recipe(
             optimizer=OPTIMIZERS[name], schedule=schedule, seed=case, augmentation=chance.choice(((), AUGMENTATION))
         )
-        turns = {
-            step: turned(recipe, architecture, chance) for step in chance.sample(range(TOTAL), chance.randint(1, 4))
+        changes = {
+            step: draw_changes(recipe, architecture, chance)
+            for step in chance.sample(range(TOTAL), chance.randint(1, 4))
         }
         trainer = make_trainer(architecture, recipe)
-        whole = Told(trainer, play(trainer, Script(turns_at(turns, {}))))
+        whole = RecordedResult(trainer, play(trainer, Script(make_commands(changes, {}))))
         assert whole.steps > 0
         steps = range(whole.steps)
         cuts = sorted(chance.sample(steps, min(len(steps), chance.randint(1, 3))))
         first = chance.random() < 0.5
         trainer = make_trainer(architecture, recipe)
-        paused = Script(turns_at(turns, {step: [Pause()] for step in cuts}, first=first), then=[Resume()] * len(cuts))
-        Told(trainer, play(trainer, paused)).assert_equals(whole)
+        paused = Script(
+            make_commands(changes, {step: [Pause()] for step in cuts}, first=first), then=[Resume()] * len(cuts)
+        )
+        RecordedResult(trainer, play(trainer, paused)).assert_equals(whole)
         assert not paused.then
-        stopped_and_resumed(architecture, recipe, turns, cuts, first=first).assert_equals(whole)
-        killed_and_resumed(architecture, recipe, turns, chance.choice(steps) + 1).assert_equals(whole)
+        stopped_and_resumed(architecture, recipe, changes, cuts, first=first).assert_equals(whole)
+        killed_and_resumed(architecture, recipe, changes, chance.choice(steps) + 1).assert_equals(whole)

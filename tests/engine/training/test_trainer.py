@@ -195,15 +195,20 @@ def test_elapsed_time_excludes_pauses() -> None:
 
 
 def test_hyperparameter_changes_take_effect() -> None:
-    knobs = {"lr": 0.5, "optimizer": {"kind": "sgd", "momentum": 0.1}, "label_smoothing": 0.1, "weight_decay": 0.01}
+    changes = {
+        "lr": 0.5,
+        "optimizer": {"kind": "sgd", "momentum": 0.1},
+        "label_smoothing": 0.1,
+        "weight_decay": 0.01,
+    }
     trainer = make_trainer(recipe=tiny_recipe(optimizer=Sgd()))
-    stream = play(trainer, Script({5: [UpdateHyperparameters(hyperparameters=knobs)]}))
+    stream = play(trainer, Script({5: [UpdateHyperparameters(hyperparameters=changes)]}))
     changed = {
         event.hyperparameter: (event.step, event.after) for event in stream if event.kind == "hyperparameter_changed"
     }
     assert changed["lr"] == (5, 0.5)
     assert changed["optimizer"] == (5, {"kind": "sgd", "momentum": 0.1, "nesterov": False})
-    assert set(changed) == set(knobs)
+    assert set(changed) == set(changes)
     rates = {event.step: event.lr for event in stream if event.kind == "step_done"}
     assert rates[5] == 0.01
     assert rates[6] == 0.5
@@ -215,7 +220,7 @@ def test_hyperparameter_changes_take_effect() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "has_reason"),
+    ("changes", "has_reason"),
     [
         ({"batch_size": 0}, True),
         ({"batch_size": 97}, True),
@@ -231,13 +236,13 @@ def test_hyperparameter_changes_take_effect() -> None:
     ],
     ids=str,
 )
-def test_invalid_hyperparameter_change_is_rejected_with_an_event(knobs: dict[str, object], has_reason: bool) -> None:
+def test_invalid_hyperparameter_change_is_rejected_with_an_event(changes: dict[str, object], has_reason: bool) -> None:
     recipe = tiny_recipe(optimizer=Sgd())
-    stream = play(make_trainer(recipe=recipe), Script({5: [UpdateHyperparameters(hyperparameters=knobs)]}))
+    stream = play(make_trainer(recipe=recipe), Script({5: [UpdateHyperparameters(hyperparameters=changes)]}))
     assert not [event for event in stream if event.kind == "hyperparameter_changed"]
     rejections = [event for event in stream if event.kind == "hyperparameters_rejected"]
     assert [(event.step, event.hyperparameters, bool(event.reason)) for event in rejections] == (
-        [(5, knobs, True)] if has_reason else []
+        [(5, changes, True)] if has_reason else []
     )
     assert figures(stream) == figures(play(make_trainer(recipe=recipe)))
     assert stream[-1].status == "completed"

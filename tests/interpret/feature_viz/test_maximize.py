@@ -167,7 +167,7 @@ def test_any_layer_of_any_network(
 
 
 def _objective(model: Model, place: int, channel: int, objective: Objective, image: np.ndarray) -> float:
-    """The same number from the lens for one image's values."""
+    """The same number from the arithmetic of one image's values."""
     values = compute_activations(model, image)
     found = values[place]
     after = found.output if found.pre_activation is None else found.pre_activation

@@ -343,7 +343,7 @@ def _fit_preset(recipe: Recipe, dataset: str) -> Recipe:
 
 def _render_hyperparameters(state: AppState, *, is_active: bool) -> None:
     fixed = [name for name in Recipe.model_fields if name not in LIVE_HYPERPARAMETERS] if is_active else []
-    with st.container(key="knobs"):
+    with st.container(key="hyperparameters"):
         render_model_form(
             state.editor.recipe,
             key="recipe",
