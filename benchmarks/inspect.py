@@ -116,6 +116,7 @@ def _measure_inspecting(browser: Browser, url: str, run: Run, rounds: int) -> di
     page.wait_for_selector(".st-key-microscope .sum b")
     times: dict[str, list[float]] = {}
     layers = page.locator(".st-key-inside-layer button")
+    layers.filter(has_text="Conv").first.wait_for()
     convolutions = [index for index in range(layers.count()) if "Conv" in layers.nth(index).inner_text()]
     times["another layer"] = _time_action(
         page, rounds, lambda number: layers.nth(convolutions[number % len(convolutions)]).click(), MAPS_SOURCE_JS

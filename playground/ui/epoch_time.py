@@ -40,7 +40,9 @@ def _is_same_work(architecture: Architecture, recipe: Recipe, run: Run) -> bool:
 
 
 def format_seconds(seconds: float) -> str:
-    """Format an estimated duration: ``under 1 s``, ``about 8 s``, ``about 3 min``."""
+    """Format an estimated duration: ``under 1 s``, ``about 8 s``, ``about 3 min``, ``about 2 h``."""
     if seconds < 1:
         return "under 1 s"
-    return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 90 * 60 else f"about {seconds / 3600:.0f} h"

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Server
-from tests.browser.test_whole_loop import choose, open_app, press, status
+from tests.browser.test_whole_loop import choose, choose_preset, open_app, press, status
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ def test_share_link_and_exported_code_recreate_the_network_in_another_browser(
     page: Page, server: Server, browser: Browser
 ) -> None:
     open_app(page, server)
-    choose(page, "architecture-preset", "LeNet-5")
+    choose_preset(page, "LeNet-5")
     idle(page)
     field = page.locator(".st-key-recipe-seed input")
     field.fill("17")
@@ -49,7 +49,7 @@ def test_share_link_and_exported_code_recreate_the_network_in_another_browser(
     assert "net=" not in other.url
 
     # Importing the downloaded code recreates the network
-    choose(other, "architecture-preset", "Tiny")
+    choose_preset(other, "Tiny")
     expect(other.locator(".st-key-stack")).not_to_contain_text("120 · Tanh")
     open_popover(other, "import")
     other.locator(".st-key-import-text textarea").fill(code)

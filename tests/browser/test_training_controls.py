@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Server
-from tests.browser.test_whole_loop import choose, control, open_app, press, progress, status, wait_for_progress
+from tests.browser.test_whole_loop import choose_preset, control, open_app, press, progress, status, wait_for_progress
 
 pytestmark = pytest.mark.browser
 
@@ -27,7 +27,7 @@ def wait_for_note(page: Page, text: str) -> None:
 
 def test_live_hyperparameters_are_marked_in_the_chart_and_a_fork_starts(page: Page, server: Server) -> None:
     open_app(page, server)
-    choose(page, "architecture-preset", "Batch norm and dropout")
+    choose_preset(page, "Batch norm and dropout")
     press(page, "train-start")
     wait_for_progress(page, 0)
     set_number(page, "recipe-batch_size", 256)
@@ -59,7 +59,7 @@ def test_live_hyperparameters_are_marked_in_the_chart_and_a_fork_starts(page: Pa
 
 def test_diagnosis_of_a_bad_run_suggests_a_restart(page: Page, server: Server) -> None:
     open_app(page, server)
-    choose(page, "architecture-preset", "Dash")
+    choose_preset(page, "Dash")
     set_number(page, "recipe-lr", 0.9)
     set_number(page, "recipe-epochs", 20)
     press(page, "train-start")

@@ -87,6 +87,13 @@ def choose(page: Page, key: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
+def choose_preset(page: Page, title: str) -> None:
+    control(page, "architecture-preset").get_by_role("button").click()
+    page.get_by_placeholder("Search").fill(title)
+    page.locator(".card:visible", has=page.get_by_text(title, exact=True)).click()
+    expect(page.locator(".card")).to_have_count(0)
+
+
 def status(page: Page, text: str) -> None:
     expect(page.locator(".pg-status")).to_contain_text(text, timeout=60_000)
 
@@ -103,7 +110,7 @@ def test_build_fix_train_pause_reload_and_stop(page: Page, server: Server) -> No
     expect(page.locator(".pg-totals")).to_contain_text("93,322")
 
     # Build: choose a preset, add a layer, change the channels, and repair an error by its fix.
-    choose(page, "architecture-preset", "Tiny")
+    choose_preset(page, "Tiny")
     expect(page.locator(".pg-totals")).to_contain_text("3,738")
     press(page, "open-conv2d-2")
     press(page, "layer-add")

@@ -115,7 +115,7 @@ def test_tutorial_presets_have_the_settings_of_their_sources() -> None:
 
 def test_common_mistakes_have_an_observation_and_titles_are_unique() -> None:
     for preset in ARCHITECTURE_PRESETS.values():
-        assert bool(preset.observation) == (preset.group == "mistake" and not preset.is_broken), preset.name
+        assert bool(preset.observation) == (preset.group == "pitfall" and not preset.is_broken), preset.name
     assert {preset.group for preset in ARCHITECTURE_PRESETS.values()} <= GROUP_TITLES.keys()
     titles = [preset.title for preset in ARCHITECTURE_PRESETS.values()]
     assert len(titles) == len(set(titles))

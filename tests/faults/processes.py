@@ -310,7 +310,8 @@ def wait_for_death(*pids: int) -> None:
 
 
 def wait_for_end(scheduler: Scheduler, *runs: Run) -> None:
-    until(lambda: not any(scheduler.is_active(run.id) for run in runs), TIMEOUT_S, "the worker's end")
+    """Wait for the ends of the runs and of their processes, which may come a little later."""
+    until(lambda: not any(scheduler.is_active(run.id) or run.is_live() for run in runs), TIMEOUT_S, "the worker's end")
 
 
 def wait_for(run: Run, kind: str, step: int = 0) -> None:

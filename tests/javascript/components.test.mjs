@@ -6,6 +6,7 @@ import { boxStyle } from "../../playground/ui/components/gallery.js"
 import { isKeyOfControl } from "../../playground/ui/components/keyboard_guard.js"
 import { textSize } from "../../playground/ui/components/layer_strip.js"
 import { resolveServerPath, themeLayout } from "../../playground/ui/components/live_chart.js"
+import { matchesSearch } from "../../playground/ui/components/preset_gallery.js"
 import { createScale, findNearest, thumbnailStyle } from "../../playground/ui/components/scatter_plot.js"
 
 /** @import { Point } from "../../playground/ui/components/scatter_plot.js" */
@@ -145,4 +146,24 @@ describe("bundle", () => {
       assert.match(module.default.toString(), /^function \w+\(/u)
     })
   }
+})
+
+describe("preset gallery", () => {
+  const card = {
+    name: "normalized",
+    group: "Classics",
+    title: "Batch norm and dropout",
+    description: "Batch norm after each convolution.",
+    facts: ["99.2% on MNIST"],
+    blocks: [],
+  }
+
+  test("a search finds words in any order and any part of a card", () => {
+    for (const search of ["", "  ", "batch norm", "dropout CONVOLUTION", "mnist", "classics 99.2"])
+      assert.ok(matchesSearch(card, search), search)
+  })
+
+  test("a search that has a word which a card lacks does not find it", () => {
+    for (const search of ["residual", "batch residual", "cifar"]) assert.ok(!matchesSearch(card, search), search)
+  })
 })

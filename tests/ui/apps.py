@@ -1,9 +1,11 @@
 """Helpers for tests of pages with Streamlit's AppTest."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+import streamlit as st
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
@@ -18,6 +20,8 @@ from playground.engine.runs.run_files import serialize_event
 from playground.engine.training.trainer import Trainer
 from playground.engine.workers.limits import ServerLimits
 from playground.ui import services
+from playground.ui.components.preset_gallery import PresetCard
+from playground.ui.pages.playground import preset_gallery
 from playground.ui.state import AppState
 
 LayerT = TypeVar("LayerT", bound=Layer)
@@ -46,6 +50,21 @@ def get_layer(app: AppTest, index: int, kind: type[LayerT]) -> LayerT:
     layer = state_of(app).editor.architecture.layers[index]
     assert isinstance(layer, kind)
     return layer
+
+
+def choose_preset(app: AppTest, name: str, *, gallery: str = "architecture-preset") -> None:
+    """Open the gallery of presets and click a card; AppTest renders no components."""
+
+    def click_card(
+        cards: Sequence[PresetCard], *, key: str, selected: str | None, on_select: Callable[[str], None]
+    ) -> None:
+        assert name in {card.name for card in cards}
+        on_select(name)
+        st.rerun()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preset_gallery, "render_preset_gallery", click_card)
+        app.button(key=gallery).click().run()
 
 
 def find(widgets: Sequence[Any], name: str) -> Any:

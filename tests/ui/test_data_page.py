@@ -22,7 +22,7 @@ from playground.errors import RecipeError
 from playground.export.targets import ExportSource, render_export
 from playground.ui.pages.data.draw_classes import MIN_DRAWINGS_PER_CLASS
 from playground.ui.panels import share
-from tests.ui.apps import html_of, state_of
+from tests.ui.apps import choose_preset, html_of, state_of
 
 
 def zipped(count: int = 6) -> BytesIO:
@@ -178,12 +178,12 @@ def test_drawn_classes_become_a_dataset(data_page: AppTest) -> None:
 
 def test_preset_sets_its_recipe_and_shows_its_description(app: AppTest) -> None:
     app.run()
-    app.selectbox(key="architecture-preset").set_value("overfitting").run()
+    choose_preset(app, "overfitting")
     state = state_of(app)
     assert state.editor.recipe == get_architecture_preset("overfitting").recipe
     assert "the network memorizes the images" in html_of(app)
-    assert app.selectbox(key="architecture-preset").value == "overfitting"
-    app.selectbox(key="architecture-preset").set_value("tiny").run()
+    assert app.button(key="architecture-preset").label == "Overfitting"
+    choose_preset(app, "tiny")
     assert "the network memorizes the images" not in html_of(app)
 
 
@@ -193,9 +193,9 @@ def test_changing_the_dataset_adapts_input_and_classes_and_can_be_undone(app: Ap
     assert state_of(app).editor.architecture.classes == 26
     app.selectbox(key="dataset").set_value("cifar10").run()
     assert state_of(app).editor.architecture.input.shape == (3, 32, 32)
-    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    choose_preset(app, "lenet5")
     assert state_of(app).editor.architecture.input.shape == (3, 32, 32)
-    assert app.selectbox(key="architecture-preset").value == "lenet5"
+    assert app.button(key="architecture-preset").label == "LeNet-5"
     app.button(key="undo").click().run()
     app.button(key="undo").click().run()
     assert state_of(app).editor.architecture.classes == 26
@@ -304,7 +304,7 @@ def test_error_of_a_prepared_export_is_shown_and_no_file_is_offered(home: Path) 
 def test_weights_of_the_pretrained_model_can_be_transferred(app: AppTest) -> None:
     app.session_state["transfer"] = True
     app.run()
-    app.selectbox(key="architecture-preset").set_value("tiny").run()
+    choose_preset(app, "tiny")
     app.selectbox(key="transfer-parent").set_value("pretrained").run()
     app.button(key="transfer-network").click().run()
     assert app.button(key="transfer-network").disabled, "it is the network already"

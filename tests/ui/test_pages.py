@@ -42,6 +42,7 @@ from playground.interpret.model import load_model
 from playground.ui import actions, model_input, services
 from playground.ui.canvas import CanvasInk, Stroke, make_fabric_json
 from tests.ui.apps import (
+    choose_preset,
     create_forkable_run,
     create_run_with,
     find,
@@ -74,7 +75,7 @@ def test_first_page_shows_all_panels_and_predicts_before_training(app: AppTest) 
 @pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
 def test_every_preset_shows_its_rows(app: AppTest, name: str) -> None:
     app.run()
-    app.selectbox(key="architecture-preset").set_value(name).run()
+    choose_preset(app, name)
     assert not app.exception
     preset = ARCHITECTURE_PRESETS[name]
     assert state_of(app).editor.architecture.digest == preset.architecture.digest
@@ -117,7 +118,7 @@ def test_widget_shows_the_value_restored_by_undo(app: AppTest) -> None:
 
 def test_fix_buttons_repair_the_broken_preset(app: AppTest) -> None:
     app.run()
-    app.selectbox(key="architecture-preset").set_value("broken").run()
+    choose_preset(app, "broken")
     assert "is larger than its" in html_of(app)
     for _ in range(12):
         fixes = [button for button in app.button if (button.key or "").startswith("fix-")]
@@ -130,7 +131,7 @@ def test_fix_buttons_repair_the_broken_preset(app: AppTest) -> None:
 
 def test_inner_layer_of_a_residual_block_can_be_removed(app: AppTest) -> None:
     app.run()
-    app.selectbox(key="architecture-preset").set_value("residual").run()
+    choose_preset(app, "residual")
     app.button(key="open-residual-1").click().run()
     app.button(key="inner-delete-residual-1-4").click().run()
     assert len(get_layer(app, 3, Residual).layers) == 4
@@ -139,8 +140,8 @@ def test_inner_layer_of_a_residual_block_can_be_removed(app: AppTest) -> None:
 
 def test_train_queues_a_run_with_the_network_and_recipe_of_the_editor(app: AppTest) -> None:
     app.run()
-    app.selectbox(key="architecture-preset").set_value("tiny").run()
-    app.selectbox(key="recipe-preset").set_value("tutorial").run()
+    choose_preset(app, "tiny")
+    choose_preset(app, "tutorial", gallery="recipe-preset")
     app.number_input(key="recipe-seed").set_value(7).run()
     app.button(key="train-start").click().run()
     assert not app.exception
@@ -578,13 +579,13 @@ def test_restart_without_fitting_initial_weights_starts_from_scratch(app: AppTes
 def test_preset_recipe_is_dropped_with_its_preset_unless_it_was_changed(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
+    choose_preset(app, "rate-too-high")
     assert state.editor.recipe.lr == 0.1
-    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    choose_preset(app, "lenet5")
     assert state.editor.recipe == get_recipe_preset("sprint").recipe
-    app.selectbox(key="architecture-preset").set_value("rate-too-high").run()
+    choose_preset(app, "rate-too-high")
     state.editor.recipe = state.editor.recipe.replace(lr=0.02)
-    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    choose_preset(app, "lenet5")
     assert state.editor.recipe.lr == 0.02, "a value that was set since is kept"
 
 
@@ -661,7 +662,7 @@ def test_missing_dataset_is_reported_in_the_input_row(app: AppTest) -> None:
     app.button(key="train-start").click().run()
     assert not app.exception
     assert "There is no dataset" in html_of(app)
-    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    choose_preset(app, "lenet5")
     assert not app.exception
     app.selectbox(key="dataset").set_value("mnist").run()
     assert not app.exception
@@ -695,7 +696,7 @@ def test_undo_restores_dataset_and_settings_with_the_network(app: AppTest) -> No
         "a value that was set since is not part of the edit"
     )
     state.editor.recipe = state.editor.recipe.replace(epochs=before[1].epochs)
-    app.selectbox(key="architecture-preset").set_value("overfitting").run()
+    choose_preset(app, "overfitting")
     assert state.editor.recipe.limit == 500
     app.button(key="undo").click().run()
     assert (state.editor.architecture.digest, state.editor.recipe) == before
@@ -724,7 +725,7 @@ def test_settings_reduced_for_a_small_dataset_are_restored_for_a_large_one(app: 
 def test_preset_settings_can_be_restored(app: AppTest) -> None:
     app.run()
     state = state_of(app)
-    app.selectbox(key="architecture-preset").set_value("cifar-exercise").run()
+    choose_preset(app, "cifar-exercise")
     preset_recipe = state.editor.recipe
     assert "preset-take" not in {button.key for button in app.button}
     state.editor.recipe = state.editor.recipe.replace(limit=5000)

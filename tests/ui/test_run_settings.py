@@ -25,6 +25,7 @@ from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.ui import services
 from playground.ui.pages.playground import teach
 from tests.ui.apps import (
+    choose_preset,
     create_forkable_run,
     create_run_with,
     echo,
@@ -157,7 +158,7 @@ def test_restart_keeps_the_settings_of_the_diagnosed_run(app: AppTest) -> None:
     )
     app.query_params["run"] = run.id
     app.run()
-    app.selectbox(key="architecture-preset").set_value("rate-too-high").run()  # its recipe is another one
+    choose_preset(app, "rate-too-high")  # its recipe is another one
     find_suggestion(app).click().run()
     new = attached_run(app)
     assert new.id != run.id

@@ -33,6 +33,7 @@ from playground.ui import services
 from playground.ui.pages.inspect.top_activations import _explain_inactivity
 from playground.ui.pages.playground import teach
 from tests.ui.apps import (
+    choose_preset,
     create_forkable_run,
     create_run_with,
     get_queued_commands,
@@ -90,7 +91,7 @@ def test_settings_changed_by_a_dataset_are_named_and_can_be_undone(app: AppTest)
     app.button(key="changed-settings-undo").click().run()
     assert state_of(app).editor.recipe == before
     assert "Settings changed too" not in html_of(app)
-    app.selectbox(key="architecture-preset").set_value("overfitting").run()
+    choose_preset(app, "overfitting")
     assert "limit none → 500" in html_of(app)
     assert not app.exception
 
@@ -139,7 +140,7 @@ def test_status_names_the_run_when_the_page_holds_other_settings(app: AppTest) -
     app.query_params["run"] = run.id
     app.run()
     assert "not the settings above" not in html_of(app)
-    app.selectbox(key="architecture-preset").set_value("lenet5").run()
+    choose_preset(app, "lenet5")
     assert f"{run.record.name} (MNIST), not the settings above: Done." in html_of(app)
 
 

@@ -11,13 +11,13 @@ from playground.core.recipe import Recipe
 from playground.errors import UnknownNameError
 
 PresetT = TypeVar("PresetT")
-PresetGroup = Literal["ours", "tutorial", "classic", "mistake"]
+PresetGroup = Literal["start", "classic", "tutorial", "pitfall"]
 
 GROUP_TITLES: dict[PresetGroup, str] = {
-    "ours": "",
-    "tutorial": "Tutorial",
-    "classic": "",
-    "mistake": "Mistake",
+    "start": "Start here",
+    "classic": "Classics",
+    "tutorial": "From tutorials",
+    "pitfall": "Pitfalls",
 }
 
 
@@ -36,6 +36,8 @@ class ArchitecturePreset:
     recipe: Recipe | None = None
     observation: str = ""
     is_broken: bool = False
+    test_accuracy: float | None = None
+    """Measured once with ``recipe``, or else Quick on MNIST: ``python -m benchmarks.preset_accuracy``."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ CLASSICS = (
             Linear(out_features=128),
             Output(),
         ),
+        "start",
     ),
     ArchitecturePreset(
         "tiny",
@@ -76,6 +77,7 @@ CLASSICS = (
             GlobalAvgPool(),
             Output(),
         ),
+        "start",
     ),
     ArchitecturePreset(
         "normalized",

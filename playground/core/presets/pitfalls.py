@@ -27,7 +27,7 @@ PITFALLS = (
             Linear(out_features=64),
             Output(units=7),
         ),
-        "mistake",
+        "pitfall",
         is_broken=True,
     ),
     ArchitecturePreset(
@@ -35,7 +35,7 @@ PITFALLS = (
         "Overfitting",
         "The guide's network trained on 500 images for forty epochs: it memorizes them.",
         GUIDE_ARCHITECTURE,
-        "mistake",
+        "pitfall",
         Recipe(lr=1e-3, batch_size=32, epochs=40, limit=500),
         observation="Training accuracy reaches 100 % and training loss almost 0, but the validation loss rises after "
         "about 16 epochs: the network memorizes the images. More images, augmentation, dropout or fewer epochs "
@@ -46,7 +46,7 @@ PITFALLS = (
         "Learning rate too high",
         "The guide's network with a learning rate that is a hundred times too high.",
         GUIDE_ARCHITECTURE,
-        "mistake",
+        "pitfall",
         Recipe(lr=0.1, batch_size=64, epochs=1),
         observation="The loss jumps to over a thousand and then stays at 2.3, the loss of guessing among ten "
         "classes. On the Inspect page the feature maps are dead. At 0.001 the network learns at once. Too low fails "
@@ -57,7 +57,7 @@ PITFALLS = (
         "Batches of one image",
         "The guide's network with a training step for every image.",
         GUIDE_ARCHITECTURE,
-        "mistake",
+        "pitfall",
         Recipe(lr=1e-3, batch_size=1, epochs=1, limit=5000),
         observation="The gradient of one image is noisy: the loss jumps between 0 and 6, and few images per second are "
         "trained. In the same time, batches of 64 train on all 55,000: a smoother curve and a better network.",
@@ -67,7 +67,7 @@ PITFALLS = (
         "Batches of 8,192 images",
         "The guide's network with seven steps per epoch.",
         GUIDE_ARCHITECTURE,
-        "mistake",
+        "pitfall",
         Recipe(lr=1e-3, batch_size=8192, epochs=2),
         observation="Two epochs are only fourteen slow steps: the accuracy is about 60 % at the end and still rising. "
         "With batches of 128, two epochs have 860 steps and reach 97 %.",
@@ -79,7 +79,7 @@ PITFALLS = (
         build_tutorial_architecture(
             32, 64, 64, out_features=64, has_last_pooling=False, pooling=AvgPool2d, activation="none"
         ),
-        "mistake",
+        "pitfall",
         Recipe(lr=1e-3, batch_size=64, epochs=3),
         observation="The accuracy stops at 90 %; logistic regression reaches 92 % with a twelfth of the parameters. "
         "Set the activation of the layers to ReLU and train again: 96 % after one epoch.",
@@ -89,7 +89,7 @@ PITFALLS = (
         "Too much pooling",
         "Two 4×4 pooling layers reduce each feature map to a single pixel.",
         _OVERPOOLED_ARCHITECTURE,
-        "mistake",
+        "pitfall",
         Recipe(lr=1e-3, batch_size=64, epochs=1),
         observation="The last feature maps have one pixel each, so the positions are lost, and the accuracy ends at "
         "95 %. Set both windows to 2×2 and train again: 98 %.",

@@ -25,7 +25,7 @@ TUTORIALS = (
         "The guide's network",
         "Three convolutions and two linear layers, as in most introductory tutorials.",
         GUIDE_ARCHITECTURE,
-        "tutorial",
+        "start",
         TUTORIAL_RECIPE,
     ),
     ArchitecturePreset(

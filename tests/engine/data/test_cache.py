@@ -1,8 +1,9 @@
 """The tensor cache on disk: one creation for all threads and processes, cancellation, files that remain."""
 
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from playground.engine.child_process import build_child_environment
 from playground.engine.data import cache
 from playground.engine.data.cache import Tensors, is_cached, load_or_create_tensors
 from playground.engine.data.mnist import load_mnist
@@ -89,17 +91,17 @@ def test_failed_creation_leaves_no_file_and_is_tried_again(folder: Path) -> None
     assert run_to_end(load_or_create_tensors("name", lambda: create_in_steps([]))).keys() == {"numbers"}
 
 
-def _create_until_killed() -> None:
+def create_until_killed() -> None:
     steps = load_or_create_tensors("name", lambda: create_in_steps([]))
     next(steps)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_files_of_a_killed_process_are_removed_by_the_next_creation(folder: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_create_until_killed)
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGTERM
+    # Not by multiprocessing: it runs the main module again, which an AppTest in this process may have replaced.
+    code = f"from {__name__} import create_until_killed; create_until_killed()"
+    child = subprocess.run([sys.executable, "-c", code], env=build_child_environment(), check=False)
+    assert child.returncode == -signal.SIGTERM
     assert not is_cached("name")
     (folder / ".name.safetensors.abc").touch()  # a process that was killed while it wrote
     (folder / ".name-2.safetensors.abc").touch()  # another name's

@@ -2,41 +2,35 @@
 
 import streamlit as st
 
-from playground.core.presets import ARCHITECTURE_PRESETS, GROUP_TITLES
+from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.engine.data.dataset_lookup import is_available, list_datasets
 from playground.ui import html
 from playground.ui.actions import apply_preset, is_active, switch_dataset
 from playground.ui.controls import bind
+from playground.ui.pages.playground.preset_gallery import make_network_cards, open_preset_gallery
 from playground.ui.state import AppState
 
 _CUSTOM = "own"
 
 
 def render_preset_choice(state: AppState) -> None:
-    """Render the list of preset networks."""
-    names = [_CUSTOM, *ARCHITECTURE_PRESETS]
-
-    def store_choice(name: str) -> None:
-        if name != _CUSTOM:
-            apply_preset(ARCHITECTURE_PRESETS[name])
-
-    st.selectbox(
-        "Preset",
-        names,
-        **bind("architecture-preset", _find_current_preset(state), store_choice),
-        format_func=_format_preset_title,
-        label_visibility="collapsed",
-        help="Load a preset network. Tutorials and pitfalls also load their settings; Undo restores yours.",
+    """Render a button with the current preset's title that opens the gallery of presets."""
+    name = _find_current_preset(state)
+    title = "Custom network" if name == _CUSTOM else ARCHITECTURE_PRESETS[name].title
+    if st.button(
+        title,
+        key="architecture-preset",
+        icon=":material/grid_view:",
+        help="Choose a preset network. Tutorials and pitfalls also load their settings; Undo restores yours.",
         width="stretch",
-    )
-
-
-def _format_preset_title(name: str) -> str:
-    if name == _CUSTOM:
-        return "Custom"
-    preset = ARCHITECTURE_PRESETS[name]
-    group = GROUP_TITLES[preset.group]
-    return f"{group}: {preset.title}" if group else preset.title
+    ):
+        open_preset_gallery(
+            "Choose a network",
+            make_network_cards(),
+            width=760,
+            selected=name,
+            on_select=lambda chosen: apply_preset(ARCHITECTURE_PRESETS[chosen]),
+        )
 
 
 def _find_current_preset(state: AppState) -> str:

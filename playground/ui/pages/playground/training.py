@@ -17,10 +17,10 @@ from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.ui import actions, html
 from playground.ui.components.live_chart import live_chart
-from playground.ui.controls import bind
 from playground.ui.epoch_time import estimate_epoch_seconds
 from playground.ui.forms import choose_one, render_model_form
 from playground.ui.pages.playground.fork import render_fork_popover
+from playground.ui.pages.playground.preset_gallery import make_recipe_cards, open_preset_gallery
 from playground.ui.pages.playground.transfer import find_scratch_run, render_transfer_comparison
 from playground.ui.panels.recipe import render_recipe_form
 from playground.ui.services import find_run_or_none, get_scheduler
@@ -315,23 +315,23 @@ def _render_controls(state: AppState, run: Run | None, history: History, *, is_a
 def _render_recipe_choice(state: AppState, *, disabled: bool) -> None:
     dataset = state.editor.recipe.dataset  # presets keep the dataset
     presets = {name: _fit_preset(preset.recipe, dataset) for name, preset in RECIPE_PRESETS.items()}
-    current = next((name for name, recipe in presets.items() if recipe.digest == state.editor.recipe.digest), "own")
-
-    def store_choice(name: str) -> None:
-        if name != "own":
-            actions.replace_recipe(presets[name])
-
-    st.selectbox(
-        "Recipe",
-        ["own", *RECIPE_PRESETS],
-        **bind("recipe-preset", current, store_choice),
-        format_func=lambda name: "Custom" if name == "own" else RECIPE_PRESETS[name].title,
+    current = next((name for name, recipe in presets.items() if recipe.digest == state.editor.recipe.digest), None)
+    title = RECIPE_PRESETS[current].title if current else "Custom recipe"
+    epochs = state.editor.recipe.epochs
+    if st.button(
+        f"{title} · {epochs} epoch{'s' if epochs > 1 else ''}",
+        key="recipe-preset",
+        icon=":material/grid_view:",
         disabled=disabled,
-        label_visibility="collapsed",
-        help="\n\n".join(f"**{preset.title}**: {preset.description}" for preset in RECIPE_PRESETS.values()),
-        filter_mode=None,  # a key pressed after the choice must not empty the box
-        width=140,
-    )
+        help="Choose a recipe: optimizer, learning rate and its schedule, epochs, augmentation.",
+    ):
+        open_preset_gallery(
+            "Choose a recipe",
+            make_recipe_cards(presets, state.editor.architecture),
+            width=420,
+            selected=current,
+            on_select=lambda name: actions.replace_recipe(presets[name]),
+        )
 
 
 def _fit_preset(recipe: Recipe, dataset: str) -> Recipe:
