@@ -13,6 +13,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from html import escape
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -50,7 +51,24 @@ CANVAS_CSS = """
     border-radius: 8px;
     background: #000;
     touch-action: none;
+    position: relative;
 }
+.pg-canvas-hint {
+    position: absolute;
+    z-index: 20;
+    inset: 0;
+    display: grid;
+    place-items: center;
+    padding: 24px;
+    text-align: center;
+    color: #9aa8a3;
+    pointer-events: none;
+    transition: opacity 0.2s 10s;
+}
+/* Hidden from the first touch on: the page takes the hint away when the stroke has arrived. */
+.st-key-canvas:active .pg-canvas-hint { opacity: 0; transition: none; }
+[data-testid="stElementContainer"]:has(> .stHtml > .pg-canvas-hint) { position: static; height: 0; }
+[data-testid="stHtml"]:has(> .pg-canvas-hint) { position: static; }
 """
 """Styles to insert once per page; they also keep the area black while a canvas loads."""
 
@@ -110,11 +128,13 @@ def render_canvas(
     revision: int,
     background: bytes | None = None,
     is_erasing: bool = False,
+    hint: str = "",
 ) -> CanvasInk | None:
     """Render the canvas and return its content, or None if nothing was drawn since it was created.
 
     ``ink`` and ``background`` (a square PNG, scaled to the canvas without smoothing) are the initial content. A new
     ``revision`` creates a new canvas, and so does returning to the page. ``size`` and ``pen_width`` are in pixels.
+    ``hint`` is shown on the canvas.
     Raises ValueError if ``background`` is not a PNG.
     """
     mount_key = f"_{key}_mount"
@@ -138,6 +158,8 @@ def render_canvas(
             initial_drawing=mount.seed,
             key=mount.name,
         )
+        if hint:
+            st.html(f'<div class="pg-canvas-hint" aria-hidden="true">{escape(hint)}</div>')
     return read_canvas(key=key, revision=revision)
 
 

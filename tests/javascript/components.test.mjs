@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { readdirSync } from "node:fs"
 import { describe, test } from "node:test"
+import { mergeProgress, readProgress, writeProgress } from "../../playground/ui/components/coach.js"
 import { cellStrength, largestError } from "../../playground/ui/components/confusion_matrix.js"
 import { boxStyle } from "../../playground/ui/components/gallery.js"
 import { isKeyOfControl } from "../../playground/ui/components/keyboard_guard.js"
@@ -165,5 +166,43 @@ describe("preset gallery", () => {
 
   test("a search that has a word which a card lacks does not find it", () => {
     for (const search of ["residual", "batch residual", "cifar"]) assert.ok(!matchesSearch(card, search), search)
+  })
+})
+
+describe("first steps", () => {
+  const steps = ["draw", "train"].map((name) => ({ name, title: name, text: "", is_done: false }))
+
+  /** @param {string | null} content */
+  const storageOf = (content) => ({ getItem: () => content })
+
+  test("progress survives storage that is empty, damaged or blocked", () => {
+    const none = { done: [], isDismissed: false }
+    for (const content of [null, "", "{", "[]", "7", '{"done": 3, "isDismissed": "yes"}'])
+      assert.deepEqual(readProgress(storageOf(content)), none, String(content))
+    const blocked = () => {
+      throw new Error("blocked")
+    }
+    assert.deepEqual(readProgress({ getItem: blocked }), none)
+    assert.doesNotThrow(() => writeProgress({ setItem: blocked }, none))
+  })
+
+  test("what was stored is read back", () => {
+    let content = ""
+    const setItem = (/** @type {string} */ _key, /** @type {string} */ value) => {
+      content = value
+    }
+    writeProgress({ setItem }, { done: ["draw"], isDismissed: true })
+    assert.deepEqual(readProgress(storageOf(content)), { done: ["draw"], isDismissed: true })
+  })
+
+  test("a step stays done, and the first other one is next", () => {
+    assert.equal(mergeProgress(steps, []).next, 0)
+    const merged = mergeProgress(steps, ["draw"])
+    assert.equal(merged.next, 1)
+    assert.deepEqual(
+      merged.steps.map((step) => step.is_done),
+      [true, false],
+    )
+    assert.equal(mergeProgress(steps, ["draw", "train"]).next, -1)
   })
 })

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.core.presets import ARCHITECTURE_PRESETS, GROUP_TITLES, RECIPE_PRESETS
 from playground.ui.pages.playground.preset_gallery import make_network_cards, make_picture_blocks
-from tests.ui.apps import choose_preset, html_of, state_of
+from tests.ui.apps import choose_preset, find, html_of, state_of
 
 MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "preset_accuracy.json"
 
@@ -46,7 +46,7 @@ def test_chosen_recipe_keeps_the_dataset_and_is_named_with_its_epochs(app: AppTe
     choose_preset(app, "careful", gallery="recipe-preset")
     assert state_of(app).editor.recipe == RECIPE_PRESETS["careful"].recipe
     assert app.button(key="recipe-preset").label == "Thorough · 20 epochs"
-    app.number_input(key="recipe-epochs").set_value(3).run()
+    find(app.number_input, "recipe-epochs").set_value(3).run()
     assert app.button(key="recipe-preset").label == "Custom recipe · 3 epochs"
     assert not app.exception
 

@@ -31,7 +31,7 @@ from playground.errors import StorageError
 from playground.interpret.editing import ChannelScale, KernelEdit
 from playground.ui import services
 from playground.ui.pages.inspect.top_activations import _explain_inactivity
-from playground.ui.pages.playground import teach
+from playground.ui.pages.playground import next_steps, teach
 from tests.ui.apps import (
     choose_preset,
     create_forkable_run,
@@ -107,6 +107,37 @@ def test_completed_run_offers_to_continue_beside_training_again(app: AppTest) ->
     assert not app.exception
     assert state_of(app).training.run_id == run.id
     assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"epochs": 6}),)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "label"), [(0.9906, "See its 94 mistakes"), (0.9999, "See its mistake"), (1.0, "")]
+)
+def test_completed_run_names_its_mistakes_and_opens_their_page(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, accuracy: float, label: str
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(next_steps.st, "switch_page", lambda page: opened.append(page.url_path))
+    evaluated = {"step": 5, "elapsed_s": 1, "loss": 0.1, "accuracy": accuracy}
+    validation = Evaluated(split="validation", size=5_000, **evaluated)
+    test = Evaluated(split="test", size=10_000, **evaluated)
+    run = create_run_with(STARTED, make_batch(5, 5.0), validation, test, COMPLETED)
+    app.query_params["run"] = run.id
+    app.run()
+    assert f"{accuracy:.2%} of the test images, unseen in training, are classified correctly." in html_of(app)
+    assert [button.label for button in app.button if button.key == "next-mistakes"] == ([label] if label else [])
+    if label:
+        app.button(key="next-mistakes").click().run()
+    app.button(key="next-inspect").click().run()
+    assert not app.exception
+    assert opened == (["mistakes", "inside"] if label else ["inside"])
+    assert state_of(app).inspect.run_id == run.id
+
+
+def test_run_that_trains_has_no_next_steps(app: AppTest) -> None:
+    run = create_run_with(STARTED, make_batch(5, 5.0))
+    app.query_params["run"] = run.id
+    app.run()
+    assert not [button for button in app.button if str(button.key).startswith("next-")]
 
 
 def test_header_names_the_viewed_run_and_its_pending_command(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

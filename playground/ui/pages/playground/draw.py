@@ -23,7 +23,7 @@ from playground.interpret.evaluation.predict import Prediction, predict_snapshot
 from playground.interpret.inference import infer
 from playground.interpret.model import Model, load_model
 from playground.ui import html
-from playground.ui.canvas import MAX_STROKES, get_canvas_identity, render_canvas
+from playground.ui.canvas import MAX_STROKES, CanvasInk, get_canvas_identity, read_canvas, render_canvas
 from playground.ui.controls import bind
 from playground.ui.model_input import (
     CanvasImages,
@@ -133,10 +133,21 @@ def _render_canvas_panel(state: AppState, input_spec: InputSpec) -> PlaygroundEr
         revision=state.drawing.revision,
         background=background,
         is_erasing=state.drawing.is_erasing,
+        hint=_choose_hint(state, input_spec, background),
     )
     if ink is not None:
         state.drawing.set_ink(ink)
     return error
+
+
+def _choose_hint(state: AppState, input_spec: InputSpec, background: bytes | None) -> str:
+    """Choose the hint on an empty canvas; a canvas with ink or an image has none."""
+    ink = read_canvas(revision=state.drawing.revision) or state.drawing.ink
+    if ink != CanvasInk() or background is not None:
+        return ""
+    if not input_spec.can_read_drawings:
+        return "Press Random for a test image"
+    return "Draw a digit, 0 to 9" if input_spec.is_mnist_like else "Draw here"
 
 
 def _render_preprocessing(

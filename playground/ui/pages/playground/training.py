@@ -20,6 +20,7 @@ from playground.ui.components.live_chart import live_chart
 from playground.ui.epoch_time import estimate_epoch_seconds
 from playground.ui.forms import choose_one, render_model_form
 from playground.ui.pages.playground.fork import render_fork_popover
+from playground.ui.pages.playground.next_steps import render_next_steps
 from playground.ui.pages.playground.preset_gallery import make_recipe_cards, open_preset_gallery
 from playground.ui.pages.playground.transfer import find_scratch_run, render_transfer_comparison
 from playground.ui.panels.recipe import render_recipe_form
@@ -112,10 +113,13 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
             has_smoothed_labels=_has_smoothed_labels(run, history),
         )
         live_chart(figure, key="live-curve", height=CURVE_HEIGHT)
-    with status_container, st.container(horizontal=True, vertical_alignment="center", gap="small", key="words-line"):
-        _render_status(state, run, history)
-        if run and history.last_diagnosis and history.last_diagnosis.suggestion and actions.can_control(run):
-            _render_suggestion(state, history.last_diagnosis.suggestion)
+    with status_container:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="words-line"):
+            _render_status(state, run, history)
+            if run and history.last_diagnosis and history.last_diagnosis.suggestion and actions.can_control(run):
+                _render_suggestion(state, history.last_diagnosis.suggestion)
+        if run and history.status == "completed" and history.test:
+            render_next_steps(run, history.test)
 
 
 def _has_smoothed_labels(run: Run | None, history: History) -> bool:
@@ -214,14 +218,19 @@ def _render_status(state: AppState, run: Run | None, history: History) -> None:
 
 
 def _describe_final_accuracy(history: History) -> str:
-    """Describe the validation accuracy of a completed run that has no problem."""
+    """Describe the accuracy of a completed run that has no problem: on the test images, if they were evaluated."""
     if not history.validation:
         return ""
     accuracies, last = [evaluated.accuracy for evaluated in history.validation], history.validation[-1]
     accuracy = format_accuracy(last.accuracy, last.size)
     if len(accuracies) > 1 and accuracies[-1] - accuracies[-2] > _MIN_ACCURACY_RISE:
         return f"Validation accuracy was still rising at the end ({accuracy}). More epochs may help."
-    return f"{accuracy} of the validation images are classified correctly."
+    if history.test is None:
+        return f"{accuracy} of the validation images are classified correctly."
+    test = history.test
+    return (
+        f"{format_accuracy(test.accuracy, test.size)} of the test images, unseen in training, are classified correctly."
+    )
 
 
 def _is_run_of_editor(state: AppState, run: Run) -> bool:
