@@ -10,7 +10,7 @@ from playground.core.presets import ARCHITECTURE_PRESETS, GROUP_TITLES, RECIPE_P
 from playground.ui.pages.playground.preset_gallery import make_network_cards, make_picture_blocks
 from tests.ui.apps import choose_preset, find, html_of, state_of
 
-MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "preset_accuracy.json"
+MEASURED = Path(__file__).parents[4] / "benchmarks" / "results" / "preset_accuracy.json"
 
 
 def test_every_preset_has_a_card_in_the_order_of_the_groups() -> None:
