@@ -236,7 +236,9 @@ def _measure_speed(
     while not run.list_snapshot_steps():
         time.sleep(0.05)
     if observer == "inspected on another machine":
-        subprocess.run([sys.executable, "-m", "benchmarks.looker", run.id, str(interval_s)], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.contenders.inspect_load", run.id, str(interval_s)], check=True
+        )
     elif observer == "inspected on this machine":
         page.goto(f"{url}/inside?run={run.id}")
         page.wait_for_selector(".st-key-microscope .sum b")

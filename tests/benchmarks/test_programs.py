@@ -1,6 +1,7 @@
 """Every program in benchmarks/ runs in a small size."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,9 @@ TESTED = {
     "gpu_training",
     "inspect",
     "live_drawing",
-    "looker",
     "many_sessions",
     "photos",
+    "preset_accuracy",
     "throughput",
     "time_to_accuracy",
     "tutorials",
@@ -97,8 +98,13 @@ def test_gpu_training_without_sections(tmp_path: Path) -> None:
     assert "PyTorch" in output
 
 
-def test_looker() -> None:
-    run_program("looker", "pretrained", 0)
+def test_load_of_the_inspect_page() -> None:
+    run_program("contenders.inspect_load", "pretrained", 0)
+
+
+def test_preset_accuracy() -> None:
+    output = run_program("preset_accuracy", "tiny", "--limit", 200)
+    assert re.search(r"tiny \| mnist \| 1 \| [\d.]+%", output)
 
 
 def test_many_sessions() -> None:

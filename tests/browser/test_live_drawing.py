@@ -11,7 +11,7 @@ from playground.core.layers import Conv2d, Flatten, Output
 from tests.browser.conftest import Server
 from tests.browser.test_whole_loop import draw, open_app, press, status
 from tests.engine.helpers import until
-from tests.ui.test_live import save_color_dataset, save_run
+from tests.ui.pages.playground.test_live import save_color_dataset, save_run
 
 pytestmark = pytest.mark.browser
 

@@ -1,4 +1,4 @@
-"""Load of the Inspect page without a browser: ``python -m benchmarks.looker RUN SECONDS``.
+"""Load of the Inspect page without a browser: ``python -m benchmarks.contenders.inspect_load RUN SECONDS``.
 
 Renders the Inspect page at another layer every so many seconds until the run is over. This is the cost for the machine
 that runs the app, without the cost of painting in a browser.
