@@ -1,4 +1,4 @@
-"""What to do after a run: its mistakes, its layers, and a comparison."""
+"""Next steps after a run: its mistakes, its layers, and a comparison."""
 
 import streamlit as st
 
