@@ -105,6 +105,7 @@ export function showBars(column, probabilities, classNames, order) {
     const [name, fill, figure] = [row.querySelector("b"), row.querySelector("u"), row.querySelector("span")]
     if (index === undefined || !(name && fill && figure)) return
     setText(name, classNames[index])
+    fill.style.transition = "none" // the bar would lag behind the pen
     fill.style.width = `${(100 * probabilities[index]).toFixed(1)}%`
     setText(figure, formatPercent(probabilities[index]).slice(0, -1))
     row.classList.toggle("strong", index === top)
