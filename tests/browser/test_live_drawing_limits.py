@@ -133,6 +133,7 @@ def test_failure_of_the_engine_leaves_the_answer_to_the_server(page: Page, serve
 def test_more_than_200_strokes_are_not_followed(page: Page, server: Server) -> None:
     open_app(page, server)
     wait_for_engine(page)
+    expect(page.locator(".st-key-canvas canvas.upper-canvas")).to_be_visible()
     for number in range(201):
         page.evaluate(DOT_JS, [20 + 10 * (number % 20), 20 + 20 * (number // 20)])
     expect(page.get_by_text("The first 200 strokes are read")).to_be_visible(timeout=60_000)

@@ -39,6 +39,7 @@ const canvas = new FakeCanvas("upper-canvas")
 const canvasPath = [canvas, new FakeElement("st-key-canvas")]
 const RUN_ID = "20260101-000000-test"
 const MAX_OBJECTS = 200
+const EXAMPLE = new Float32Array(784).fill(0.5)
 
 /** @type {Float32Array[]} */
 const computed = []
@@ -92,8 +93,10 @@ function makeData(changes = {}, others = {}) {
     inputShape: [1, 28, 28],
     classNames: ["no", "yes"],
     layerIds: [],
-    answers: [{ runId: RUN_ID, step: 10, probabilities: [0.25, 0.75] }],
+    answers: [{ runId: RUN_ID, runName: "Run 1", step: 10, probabilities: [0.25, 0.75] }],
     isDrawn: false,
+    modelInput: EXAMPLE,
+    remark: { doubts: [], source: "", exampleHint: "Draw your own above." },
     colors: { sequential: new Uint8Array(768), diverging: new Uint8Array(768), gap: [0, 0, 0] },
     layout: { maxMaps: 32, size: 148, gap: 2 },
     ...others,
@@ -142,6 +145,7 @@ beforeEach(() => {
   parts.notice = createNotice()
   parts.drawing = new LiveDrawing(parts.notice)
   update(makeData())
+  computed.length = 0 // the example, which is compared
 })
 
 after(() => parts.drawing?.dispose())
@@ -191,6 +195,7 @@ describe("live drawing", () => {
 describe("canvas", () => {
   test("strokes that the server does not read are not followed", () => {
     update(makeData({ objectCount: MAX_OBJECTS }))
+    computed.length = 0
     send("mousedown", 60, 60)
     send("mousemove", 120, 160)
     assert.equal(computed.length, 0)
@@ -271,6 +276,29 @@ describe("comparison with the server", () => {
     parts.network.step = 10
     getLiveStore().announce("load")
     assert.equal(computed.length, 1)
+  })
+})
+
+describe("newer weights than those of the server's answer", () => {
+  test("an example is answered by them, and nothing is compared", () => {
+    parts.network.step = 20
+    getLiveStore().announce("load")
+    assert.deepEqual(computed, [EXAMPLE])
+    announceResult(EXAMPLE, [1, 0])
+    assert.deepEqual(problems, [])
+  })
+
+  test("their answer stays until the server has answered by them", () => {
+    let ends = 0
+    getLiveStore().addEventListener("end", () => ends++)
+    parts.network.step = 20
+    update(makeData())
+    assert.equal(ends, 0)
+    assert.deepEqual(computed, [EXAMPLE])
+    update(makeData({}, { answers: [{ runId: RUN_ID, runName: "Run 1", step: 20, probabilities: [0, 1] }] }))
+    assert.equal(ends, 1)
+    announceResult(EXAMPLE, [0, 1])
+    assert.deepEqual(problems, [])
   })
 })
 

@@ -5,8 +5,12 @@
 
 import { readFileSync, writeFileSync } from "node:fs"
 import process from "node:process"
+import { describeRemark } from "../../playground/ui/components/lib/live_view.js"
 import { FeatureMapPainter, paintImage } from "../../playground/web/views/feature_maps.js"
-import { describePrediction } from "../../playground/web/views/prediction_text.js"
+
+/** @import { Remark } from "../../playground/ui/components/lib/live_view.js" */
+
+/** @typedef {{ probabilities: number[], names: string[], remark: Remark }} Described */
 
 class FakeImageData {
   /**
@@ -24,8 +28,8 @@ Object.assign(globalThis, { ImageData: FakeImageData })
 const [folder] = process.argv.slice(2)
 const { predictions, maps, images, colors } = JSON.parse(readFileSync(`${folder}/views.json`, "utf8"))
 
-const texts = predictions.map((/** @type {{ probabilities: number[], names: string[] }} */ { probabilities, names }) =>
-  describePrediction(probabilities, names),
+const texts = predictions.map((/** @type {Described} */ { probabilities, names, remark }) =>
+  describeRemark(remark, probabilities, names),
 )
 writeFileSync(`${folder}/texts.json`, JSON.stringify(texts))
 

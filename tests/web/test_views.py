@@ -14,6 +14,7 @@ from PIL import Image
 from playground.charts.images import render_feature_maps, render_image, select_palette, to_feature_maps
 from playground.charts.theme import DARK, get_colormap
 from playground.interpret.evaluation.predict import prediction_from_logits
+from playground.ui.remark import PredictionRemark
 from tests.web.engine_runner import run_node
 
 Array = NDArray[np.float32]
@@ -55,16 +56,33 @@ def run_views(
 
 
 def test_predictions_are_described_as_on_the_server(tmp_path: Path) -> None:
+    remarks = (
+        PredictionRemark(),
+        PredictionRemark(source="Test image 5, label 3"),
+        PredictionRemark(doubts=("it is faint", "it is no digit")),
+        PredictionRemark(example_hint="Draw your own above."),
+    )
     predictions = [prediction_from_logits(logits) for logits in make_logits(400)]
-    names = [[f"class {index}" for index in range(len(prediction.probabilities))] for prediction in predictions]
-    cases: list[dict[str, object]] = [
-        {"probabilities": prediction.probabilities, "names": name}
-        for prediction, name in zip(predictions, names, strict=True)
+    cases = [
+        (prediction, [f"class {index}" for index in range(len(prediction.probabilities))], remarks[number % 4])
+        for number, prediction in enumerate(predictions)
     ]
-    texts, _ = run_views(tmp_path, cases, [])
-    expected = [prediction.describe(name) for prediction, name in zip(predictions, names, strict=True)]
+    texts, _ = run_views(
+        tmp_path,
+        [
+            {
+                "probabilities": prediction.probabilities,
+                "names": names,
+                "remark": {"doubts": remark.doubts, "source": remark.source, "exampleHint": remark.example_hint},
+            }
+            for prediction, names, remark in cases
+        ],
+        [],
+    )
+    expected = [remark.describe(prediction, names) for prediction, names, remark in cases]
     assert texts == expected
-    assert {text.split()[0].rstrip(":") for text in expected} == {"certain", "probable", "undecided", "unsure"}
+    first_words = {text.split()[0].rstrip(":") for text in expected}
+    assert first_words == {"certain", "probable", "undecided", "unsure", "Example"}
 
 
 @pytest.mark.parametrize("has_negative", [True, False])

@@ -7,8 +7,8 @@ import { LiveDrawing } from "./lib/live_drawing.js"
 /** @import { ComponentArgs } from "./lib/streamlit.js" */
 
 /**
- * @typedef {Omit<LiveDrawingData, "answers" | "colors" | "overlay"> & {
- *   answers: { runId: string, step: number, probabilities: string }[],
+ * @typedef {Omit<LiveDrawingData, "answers" | "colors" | "overlay" | "modelInput"> & {
+ *   answers: { runId: string, runName: string, step: number, probabilities: string }[], modelInput: string,
  *   colors: { sequential: string, diverging: string, gap: number[] },
  *   overlay: (Omit<Overlay, "image"> & { image: string | null }) | null }} LiveDrawingMessage What
  * components/live_drawing.py sends; arrays are base64.
@@ -28,7 +28,8 @@ export default function renderLiveDrawing({ data, parentElement, setTriggerValue
   const colors = { sequential: decodeBytes(sequential), diverging: decodeBytes(diverging), gap }
   const overlay = data.overlay && { ...data.overlay, image: decodeImage(data.overlay.image) }
   const answers = data.answers.map((answer) => ({ ...answer, probabilities: decodeFloats(answer.probabilities) }))
-  drawing.update({ ...data, answers, colors, overlay }, (problem) => setTriggerValue("problem", problem))
+  const modelInput = decodeFloats(data.modelInput)
+  drawing.update({ ...data, answers, colors, overlay, modelInput }, (problem) => setTriggerValue("problem", problem))
   return () => {
     drawing.dispose()
     notice.remove()

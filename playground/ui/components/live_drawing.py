@@ -13,6 +13,7 @@ from playground.engine.data.rasterize import Preprocessing
 from playground.interpret.evaluation.predict import Prediction
 from playground.ui.canvas import ERASER_WIDTH, MAX_STROKES, Stroke
 from playground.ui.components.register import encode_array, register_component
+from playground.ui.remark import PredictionRemark
 
 _RENDER = register_component("live_drawing", isolate_styles=False)
 _MAX_TEXT = 300
@@ -47,9 +48,10 @@ class LiveOverlay:
 
 @dataclass(frozen=True)
 class LiveAnswer:
-    """The server's answer of one network to the drawing."""
+    """The server's answer of one network to the model input."""
 
     run_id: str
+    run_name: str
     step: int
     prediction: Prediction
 
@@ -77,16 +79,18 @@ def live_drawing(
     *,
     preprocessing: Preprocessing,
     overlay: LiveOverlay | None,
-    input_shape: Shape,
+    model_input: NDArray[np.float32],
     class_names: Sequence[str],
     layer_ids: Sequence[str],
     is_drawn: bool,
+    remark: PredictionRemark,
     layout: MapLayout,
     theme: Theme,
     key: str,
 ) -> LiveProblem | None:
-    """Follow the pen with the networks of ``answers``; ``is_drawn``: the answers are for the strokes.
+    """Follow the pen and the training with the networks of ``answers``.
 
+    ``is_drawn``: the answers are for the strokes; else for another ``model_input`` (channels, height, width).
     ``overlay``: None for networks whose images are drawings, which are preprocessed.
     ``layer_ids``: those of the first network, whose layers the feature strip shows.
 
@@ -110,12 +114,14 @@ def live_drawing(
                 "centerByMass": preprocessing.center_by_mass,
             },
             "overlay": _encode_overlay(overlay),
-            "inputShape": list(input_shape),
+            "inputShape": list(model_input.shape),
+            "modelInput": encode_array(model_input),
             "classNames": list(class_names),
             "layerIds": list(layer_ids),
             "answers": [
                 {
                     "runId": answer.run_id,
+                    "runName": answer.run_name,
                     "step": answer.step,
                     # Encoded, since JSON has no NaN, which the probabilities of a diverged network can be.
                     "probabilities": encode_array(np.asarray(answer.prediction.probabilities, dtype=np.float32)),
@@ -123,6 +129,7 @@ def live_drawing(
                 for answer in answers
             ],
             "isDrawn": is_drawn,
+            "remark": {"doubts": remark.doubts, "source": remark.source, "exampleHint": remark.example_hint},
             "colors": {
                 "sequential": encode_array(get_colormap("sequential")),
                 "diverging": encode_array(get_colormap(theme.diverging_palette)),

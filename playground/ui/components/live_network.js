@@ -57,7 +57,7 @@ function startNetwork(runId) {
 export default function renderLiveNetwork({ data, parentElement }) {
   const store = getLiveStore()
   const previous = loaded.get(parentElement)
-  if (previous?.content !== data) {
+  if (!(previous && haveEqualBytes(previous.content, data))) {
     const { runId, step } = readIdentity(data)
     if (previous && previous.runId !== runId) stopNetwork(previous.runId)
     const network = /** @type {LiveNetwork & { loadingStep: number | null }} */ (
@@ -72,6 +72,17 @@ export default function renderLiveNetwork({ data, parentElement }) {
     if (current) stopNetwork(current.runId)
     loaded.delete(parentElement)
   }
+}
+
+/**
+ * Compare network files; the server sends an unchanged one again.
+ * @param {Uint8Array} first
+ * @param {Uint8Array} second
+ * @returns {boolean}
+ */
+function haveEqualBytes(first, second) {
+  if (first === second) return true
+  return first.length === second.length && first.every((byte, index) => byte === second[index])
 }
 
 /**

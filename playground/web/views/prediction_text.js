@@ -37,16 +37,27 @@ export function findTopTwo(values) {
  * interpret/evaluation/predict.py.
  * @param {ArrayLike<number>} probabilities
  * @param {readonly string[]} classNames
+ * @param {readonly string[]} [doubts] reasons to doubt the input, as clauses; with one of them no prediction is certain
  * @returns {string}
  */
-export function describePrediction(probabilities, classNames) {
+export function describePrediction(probabilities, classNames, doubts = []) {
+  const confidence = describeConfidence(probabilities, classNames, doubts.length > 0)
+  return doubts.length > 0 ? `${confidence}, but ${doubts.join(" and ")}` : confidence
+}
+
+/**
+ * Describe the confidence.
+ * @param {ArrayLike<number>} probabilities
+ * @param {readonly string[]} classNames
+ * @param {boolean} hasDoubts
+ * @returns {string}
+ */
+function describeConfidence(probabilities, classNames, hasDoubts) {
   const [top, next] = findTopTwo(probabilities)
   const first = probabilities[top]
   const second = probabilities[next]
-  const nextClass = `, next ${classNames[next]} (${formatPercent(second)})`
-  if (first >= HIGH_CONFIDENCE) {
-    return `certain (${formatPercent(first)})${second >= MIN_NAMED_PROBABILITY ? nextClass : ""}`
-  }
+  const nextClass = second >= MIN_NAMED_PROBABILITY ? `, next ${classNames[next]} (${formatPercent(second)})` : ""
+  if (first >= HIGH_CONFIDENCE && !hasDoubts) return `certain (${formatPercent(first)})${nextClass}`
   if (first < LOW_CONFIDENCE && classNames.length <= MAX_FEW_CLASSES) return "unsure: no class stands out"
   if (first - second < CLOSE_MARGIN) {
     return `undecided between ${classNames[top]} (${formatPercent(first)}) and ${classNames[next]} (${formatPercent(second)})`

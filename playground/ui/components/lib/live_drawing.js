@@ -2,7 +2,14 @@ import { PencilStroke } from "../../../web/canvas/pencil_stroke.js"
 import { findTopTwo, formatPercent } from "../../../web/views/prediction_text.js"
 import { LiveInput } from "./live_input.js"
 import { getLiveStore, readFailureEvent, readResultEvent } from "./live_store.js"
-import { describeLimits, removeStepImages, showBars, showPrediction, showStepImage } from "./live_view.js"
+import {
+  DRAWING_REMARK,
+  describeLimits,
+  removeStepImages,
+  showBars,
+  showPrediction,
+  showStepImage,
+} from "./live_view.js"
 
 /** @import { Stroke } from "../../../web/canvas/line_renderer.js" */
 /** @import { Preprocessing } from "../../../web/canvas/rasterize.js" */
@@ -10,6 +17,7 @@ import { describeLimits, removeStepImages, showBars, showPrediction, showStepIma
 /** @import { MapColors } from "../../../web/views/feature_maps.js" */
 /** @import { Overlay } from "./live_input.js" */
 /** @import { LiveLayer, LiveNetwork, LiveProblem } from "./live_store.js" */
+/** @import { Remark } from "./live_view.js" */
 
 /**
  * @typedef {object} CanvasState The canvas as the server knows it.
@@ -23,8 +31,9 @@ import { describeLimits, removeStepImages, showBars, showPrediction, showStepIma
  */
 
 /**
- * @typedef {object} Answer The server's answer to the drawing.
+ * @typedef {object} Answer The server's answer to the model input.
  * @property {string} runId
+ * @property {string} runName empty for the pretrained model
  * @property {number} step
  * @property {ArrayLike<number>} probabilities
  */
@@ -38,7 +47,9 @@ import { describeLimits, removeStepImages, showBars, showPrediction, showStepIma
  * @property {string[]} classNames
  * @property {string[]} layerIds of the first network's architecture
  * @property {Answer[]} answers one for every network on the page, in the order of the bars
- * @property {boolean} isDrawn the answers are for the strokes, not for an example
+ * @property {boolean} isDrawn the model input is computed from the strokes
+ * @property {Float32Array} modelInput input that the server has answered
+ * @property {Remark} remark on that input
  * @property {MapColors} colors
  * @property {{ maxMaps: number, size: number, gap: number }} layout of the feature maps
  */
@@ -123,16 +134,26 @@ export class LiveDrawing {
     if (this.#store.isDrawing) {
       this.#store.isDrawing = false
       removeStepImages()
-      this.#store.announce("end")
     }
-    this.#compare()
+    // What newer weights have answered stays until the server has answered by them.
+    if (!this.#data.answers.some((answer) => this.#isAhead(answer))) this.#store.announce("end")
+    this.#answer()
   }
 
-  /** Answer the drawing by weights that have just been loaded. */
+  /** Answer the drawing, or what else the model input is, by weights that have just been loaded. */
   #useNewWeights() {
     this.#showNotice()
     if (this.#store.isDrawing) this.#follow()
-    else this.#compare()
+    else this.#answer()
+  }
+
+  /**
+   * Return true if the browser has newer weights than those of the server's answer.
+   * @param {Answer} answer
+   * @returns {boolean}
+   */
+  #isAhead({ runId, step }) {
+    return (this.#store.networks.get(runId)?.step ?? -1) > step
   }
 
   /**
@@ -256,13 +277,18 @@ export class LiveDrawing {
     const data = this.#data
     const column = data?.answers.findIndex((answer) => answer.runId === runId) ?? -1
     if (data === null || column < 0) return
-    if (!this.#store.isDrawing) {
+    const answer = data.answers[column]
+    const { isDrawing, networks } = this.#store
+    if (!(isDrawing || this.#isAhead(answer))) {
       this.#compareAnswer(runId, result)
       return
     }
-    showBars(column, result.probabilities, data.classNames, result.probabilities)
+    const title = this.#isAhead(answer)
+      ? `${answer.runName}, step ${networks.get(runId)?.step?.toLocaleString("en")}`
+      : ""
+    showBars(column, result.probabilities, data.classNames, title)
     if (column === 0) {
-      showPrediction(result.probabilities, data.classNames)
+      showPrediction(result.probabilities, data.classNames, isDrawing ? DRAWING_REMARK : data.remark)
       this.#announceLayers(runId, result, data)
     }
   }
@@ -289,20 +315,23 @@ export class LiveDrawing {
   }
 
   /**
-   * Compute the drawing that the server has answered, once for each drawing, network and step.
+   * Compute the model input by newer weights than the server's, or to compare with its answer, which happens once for
+   * each input, network and step.
    * @returns {void}
    */
-  #compare() {
-    if (!(this.#data?.isDrawn && this.#data.canvas.canFollow)) return
-    const { canvas, preprocessing, answers } = this.#data
-    const drawing = `${canvas.name}/${canvas.objectCount}/${JSON.stringify(preprocessing)}`
+  #answer() {
+    if (this.#data === null) return
+    const { canvas, preprocessing, answers, isDrawn, modelInput } = this.#data
+    const isComputed = isDrawn && canvas.canFollow
+    const shown = `${canvas.name}/${canvas.objectCount}/${isDrawn}/${JSON.stringify(preprocessing)}`
     for (const answer of answers) {
       const { runId, step } = answer
       const network = this.#store.networks.get(runId)
-      const key = `${drawing}/${step}`
-      if (network?.step === step && this.#compared.get(runId)?.key !== key) {
-        const input = /** @type {LiveInput} */ (this.#input).compute(canvas.strokes).slice()
-        this.#compared.set(runId, { answer, key, input })
+      const key = `${shown}/${step}`
+      const isCompared = network?.step === step && this.#compared.get(runId)?.key !== key
+      if (network && (isCompared || this.#isAhead(answer))) {
+        const input = isComputed ? /** @type {LiveInput} */ (this.#input).compute(canvas.strokes).slice() : modelInput
+        if (isCompared) this.#compared.set(runId, { answer, key, input })
         network.client.run(input)
       }
     }

@@ -72,19 +72,46 @@ export function describeLimits(network) {
 }
 
 /**
- * Show the predicted class and its description.
+ * @typedef {object} Remark Facts that the remark adds to the prediction; see ui/remark.py.
+ * @property {string[]} doubts
+ * @property {string} source
+ * @property {string | null} exampleHint
+ */
+
+/** @type {Remark} */
+export const DRAWING_REMARK = { doubts: [], source: "", exampleHint: null }
+
+/**
+ * Describe a prediction as `PredictionRemark.describe` does.
+ * @param {Remark} remark
  * @param {ArrayLike<number>} probabilities
  * @param {readonly string[]} classNames
+ * @returns {string}
+ */
+export function describeRemark({ doubts, source, exampleHint }, probabilities, classNames) {
+  if (exampleHint !== null) {
+    const [top] = findTopTwo(probabilities)
+    return `Example: ${classNames[top]} (${formatPercent(probabilities[top])}). ${exampleHint}`
+  }
+  const description = describePrediction(probabilities, classNames, doubts)
+  return source ? `${description}. ${source}.` : description
+}
+
+/**
+ * Show the predicted class and the remark.
+ * @param {ArrayLike<number>} probabilities
+ * @param {readonly string[]} classNames
+ * @param {Remark} content
  * @returns {void}
  */
-export function showPrediction(probabilities, classNames) {
+export function showPrediction(probabilities, classNames, content) {
   const guess = document.querySelector(".st-key-prediction .pg-guess")
   const [name, remark] = [guess?.querySelector("b"), guess?.querySelector("span")]
   if (!(name && remark)) return
   const className = classNames[findTopTwo(probabilities)[0]]
   setText(name, className)
   name.className = className.length > 2 ? "long" : ""
-  setText(remark, describePrediction(probabilities, classNames))
+  setText(remark, describeRemark(content, probabilities, classNames))
 }
 
 /**
@@ -92,13 +119,15 @@ export function showPrediction(probabilities, classNames) {
  * @param {number} column index of the network among those on the page
  * @param {ArrayLike<number>} probabilities
  * @param {readonly string[]} classNames
- * @param {ArrayLike<number>} order probabilities that choose the classes if not all have a bar
+ * @param {string} title of the bars; empty: it stays
  * @returns {void}
  */
-export function showBars(column, probabilities, classNames, order) {
+export function showBars(column, probabilities, classNames, title) {
   const bars = document.querySelectorAll(".st-key-prediction .pg-bars")[column]
+  const heading = bars?.querySelector(".pg-note")
+  if (heading && title) setText(heading, title)
   const rows = [...(bars?.querySelectorAll(".pg-bar") ?? [])]
-  const indices = selectClasses(order, rows.length)
+  const indices = selectClasses(probabilities, rows.length)
   const [top] = findTopTwo(probabilities)
   rows.forEach((row, position) => {
     const index = indices[position]

@@ -18,8 +18,7 @@ from playground.engine.runs.record import PRETRAINED
 from playground.engine.runs.repository import find_run
 from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import MAX_FILE_BYTES
-from playground.interpret.evaluation.out_of_distribution import is_detector_ready, list_digit_doubts
-from playground.interpret.evaluation.predict import Prediction, predict_snapshots
+from playground.interpret.evaluation.predict import predict_snapshots
 from playground.interpret.inference import infer
 from playground.interpret.model import Model, load_model
 from playground.ui import html
@@ -40,13 +39,15 @@ from playground.ui.model_input import (
 from playground.ui.page_states import ImageUpload
 from playground.ui.pages.playground.digit_picker import render_digit_picker
 from playground.ui.pages.playground.feature_strip import render_feature_strip
-from playground.ui.pages.playground.live import render_live_drawing
+from playground.ui.pages.playground.live import render_live_drawing, render_live_network
 from playground.ui.pages.playground.teach import render_teach_popover, render_teach_result
+from playground.ui.remark import PredictionRemark, make_remark
 from playground.ui.services import get_pretrained, get_scheduler
 from playground.ui.shortcuts import get_shortcut
 from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
 
 REFRESH_INTERVAL_S = 3.0
+WEIGHTS_INTERVAL_S = 0.5
 PEN_WIDTH_RANGE = (6, 34)
 _PREPROCESSING_STEPS = {
     "fit_box": ("boxed", "Fit 20×20 box", "Scale the digit to fit a box of 20×20 pixels, as in MNIST."),
@@ -99,6 +100,8 @@ def _render_panel(strip: DeltaGenerator, is_live: bool) -> None:
     with answers:
         # A separate fragment: it refreshes while a run trains, and the browser redraws everything that refreshes.
         st.fragment(_render_prediction_and_strip, run_every=REFRESH_INTERVAL_S if is_live else None)(strip)
+        # The browser answers by new weights itself, which costs the server much less than its own answer.
+        st.fragment(render_live_network, run_every=WEIGHTS_INTERVAL_S if is_live else None)()
 
 
 def _render_prediction_and_strip(strip: DeltaGenerator) -> None:
@@ -110,13 +113,14 @@ def _render_prediction_and_strip(strip: DeltaGenerator) -> None:
     model_input: ModelInput | None = None
     with suppress(PlaygroundError):  # shown beside the canvas
         model_input = build_canvas_input(state, input_spec)
-    _render_prediction(state, model, input_spec, model_input)
+    remark = PredictionRemark() if model_input is None else make_remark(input_spec, model_input)
+    _render_prediction(state, model, input_spec, model_input, remark)
     render_teach_result(run)
     if error:
         html.render_error(error)
     with strip:
         render_feature_strip(state, model, input_spec, model_input)
-    render_live_drawing(state, model, input_spec, model_input)
+    render_live_drawing(state, model, input_spec, model_input, remark)
 
 
 def _render_canvas_panel(state: AppState, input_spec: InputSpec) -> PlaygroundError | None:
@@ -281,7 +285,11 @@ def _show_random_test_image(test_size: int) -> None:
 
 
 def _render_prediction(
-    state: AppState, model: Model | None, input_spec: InputSpec, model_input: ModelInput | None
+    state: AppState,
+    model: Model | None,
+    input_spec: InputSpec,
+    model_input: ModelInput | None,
+    remark: PredictionRemark,
 ) -> None:
     with st.container(key="prediction", gap="small"):
         if model is None or model_input is None:
@@ -293,7 +301,7 @@ def _render_prediction(
         top_class = prediction.top_class
         html.render_predicted_class(
             class_names[top_class],
-            _describe_prediction(prediction, input_spec, model_input),
+            remark.describe(prediction, class_names),
             () if is_pretrained else _compute_probability_history(model, image.tobytes(), image.shape),
             get_theme(st.context.theme.type),
             predicted_class=top_class,
@@ -307,25 +315,6 @@ def _render_prediction(
             other = infer(load_model(get_pretrained()), image).prediction
             columns.append(html.ClassProbabilities("pretrained model", other.probabilities, other.top_class))
         html.render_probability_bars(class_names, *columns)
-
-
-def _describe_prediction(prediction: Prediction, input_spec: InputSpec, model_input: ModelInput) -> str:
-    class_names = input_spec.dataset.class_names
-    if model_input.is_example:
-        top_class = prediction.top_class
-        example = f"Example: {class_names[top_class]} ({prediction.probabilities[top_class]:.0%})."
-        if input_spec.can_read_drawings:
-            return f"{example} Draw your own above."
-        return (
-            f"{example} Upload an image." if input_spec.dataset.is_missing else f"{example} Random shows another one."
-        )
-    if model_input.label is not None:
-        source = f"{model_input.source.capitalize()}, label {class_names[model_input.label]}"
-        return f"{prediction.describe(class_names)}. {source}."
-    doubts = model_input.doubts
-    if not doubts and input_spec.is_mnist_like and is_detector_ready():
-        doubts = list_digit_doubts(model_input.image, is_photo=model_input.is_photo)
-    return prediction.describe(class_names, doubts)
 
 
 @cached(max_bytes=32 * 2**20)

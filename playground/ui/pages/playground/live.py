@@ -1,6 +1,7 @@
 """Live drawing on the Playground page: which networks follow the pen, and why others do not."""
 
 import logging
+from contextlib import suppress
 
 import streamlit as st
 
@@ -16,10 +17,17 @@ from playground.ui import html
 from playground.ui.canvas import get_canvas_identity
 from playground.ui.components.live_drawing import LiveAnswer, LiveCanvas, LiveOverlay, MapLayout, live_drawing
 from playground.ui.components.live_network import live_network
-from playground.ui.model_input import InputSpec, ModelInput, load_canvas_background
+from playground.ui.model_input import (
+    InputSpec,
+    ModelInput,
+    get_active_input_spec,
+    load_active_model,
+    load_canvas_background,
+)
 from playground.ui.pages.playground.feature_strip import COLUMN_SIZE, MAX_MAPS, TILE_GAP
+from playground.ui.remark import PredictionRemark
 from playground.ui.services import get_pretrained
-from playground.ui.state import CANVAS_SIZE, AppState
+from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
 
 MAX_MULTIPLY_ADDS = 50_000_000
 """Largest cost of a network that follows the pen: about 33 ms in the browser engine."""
@@ -30,20 +38,36 @@ MAX_PARAMETERS = 2_000_000
 _log = logging.getLogger(__name__)
 
 
+def render_live_network() -> None:
+    """Load the newest weights of the page's network into the browser; runs again at every refresh of a live run."""
+    state = get_app_state()
+    model, _ = load_active_model(state.training.find_run())
+    with st.container(key="live-network", gap=None), suppress(PlaygroundError):  # shown by render_live_drawing
+        if model is not None:
+            _check_can_follow(model, get_active_input_spec(state))
+            live_network(_encode_cached(model), key="live-network-0")
+
+
 def render_live_drawing(
-    state: AppState, model: Model | None, input_spec: InputSpec, model_input: ModelInput | None
+    state: AppState,
+    model: Model | None,
+    input_spec: InputSpec,
+    model_input: ModelInput | None,
+    remark: PredictionRemark,
 ) -> None:
-    """Let the page's networks follow the pen in the browser; say so if the network cannot."""
+    """Let the page's networks follow the pen and the training in the browser; say so if the network cannot."""
     if model is None or model_input is None:
         return
-    models = [model]
-    if model.run_id != PRETRAINED and input_spec.is_mnist_like:
-        models.append(load_model(get_pretrained()))
+    run = state.training.find_run()
+    shown = [(model, "" if run is None or run.id != model.run_id else run.record.name)]
     with st.container(key="live-drawing", gap=None):
         try:
             _check_can_follow(model, input_spec)
-            for number, shown in enumerate(models):
-                live_network(_encode_cached(shown), key=f"live-network-{number}")
+            _encode_cached(model)
+            if model.run_id != PRETRAINED and input_spec.is_mnist_like:
+                pretrained = load_model(get_pretrained())
+                shown.append((pretrained, ""))
+                live_network(_encode_cached(pretrained), key="live-network-1")
         except PlaygroundError as error:
             html.render_hint(f"The prediction follows when the pen is lifted. {error}")
             return
@@ -64,13 +88,17 @@ def render_live_drawing(
                 drawing.ink.strokes,
                 can_follow=not (drawing.is_erasing or (input_spec.can_read_drawings and has_image)),
             ),
-            [LiveAnswer(shown.run_id, shown.step, infer(shown, model_input.image).prediction) for shown in models],
+            [
+                LiveAnswer(network.run_id, run_name, network.step, infer(network, model_input.image).prediction)
+                for network, run_name in shown
+            ],
             preprocessing=drawing.preprocessing,
             overlay=overlay,
-            input_shape=input_spec.shape,
+            model_input=model_input.image,
             class_names=input_spec.dataset.class_names,
             layer_ids=[layer.id for layer in model.architecture.layers],
             is_drawn=bool(drawing.ink.strokes),
+            remark=remark,
             layout=MapLayout(MAX_MAPS, COLUMN_SIZE, TILE_GAP),
             theme=get_theme(st.context.theme.type),
             key="live-drawing-canvas",

@@ -127,7 +127,7 @@ def test_network_of_a_color_dataset_follows_the_pen_on_its_images(app: AppTest, 
     assert recorder.read_sources() == [(run.id, 0)]  # the pretrained model reads digits
     ((canvas, _), options) = recorder.drawings[-1]
     assert canvas.can_follow
-    assert options["input_shape"] == options["overlay"].shape == (3, 8, 8)
+    assert options["model_input"].shape == options["overlay"].shape == (3, 8, 8)
     assert options["overlay"].image is None
     assert options["class_names"] == ("red", "green", "blue")
     find(app.button, "canvas-random").click().run()
@@ -164,11 +164,10 @@ def test_own_network_follows_the_pen_beside_the_pretrained_one(app: AppTest, rec
     run = save_run(Architecture(layers=(Conv2d(out_channels=2, kernel_size=3), Flatten(), Output(units=10))))
     app.query_params["run"] = run.id
     app.run()
-    sources = recorder.read_sources()
-    assert sources[0] == (run.id, 0)
-    assert sources[1][0] == "pretrained"
     ((_, answers), options) = recorder.drawings[-1]
-    assert [(answer.run_id, answer.step) for answer in answers] == sources
+    assert [answer.run_id for answer in answers] == [run.id, "pretrained"]
+    assert [answer.run_name for answer in answers] == [run.record.name, ""]
+    assert {(answer.run_id, answer.step) for answer in answers} == set(recorder.read_sources())
     assert options["layer_ids"] == [layer.id for layer in run.record.architecture.layers]
 
 
