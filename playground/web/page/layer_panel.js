@@ -1,7 +1,6 @@
 import { ArithmeticView } from "../views/arithmetic_view.js"
-import { maxMagnitude } from "../views/color_map.js"
 import { addButton, addElement } from "../views/dom.js"
-import { layOutMaps } from "../views/feature_maps.js"
+import { chooseMapScale, layOutMaps } from "../views/feature_maps.js"
 import { MapGrid } from "../views/map_grid.js"
 import { findLargest } from "./selection.js"
 
@@ -33,7 +32,7 @@ export class LayerPanel {
   #target = null
   /** @type {EngineResult | null} the last one; its values are replaced by the next */
   #result = null
-  /** @type {{ layer: ShownLayer, channel: number, explanation: ChannelExplanation, output: Float32Array } | null} */
+  /** @type {{ layer: ShownLayer, channel: number, shown: ShownChannel } | null} the last explanation */
   #explained = null
   #client
   #classNames
@@ -133,11 +132,7 @@ export class LayerPanel {
    */
   receiveExplanation({ layerIndex, channel, explanation }) {
     if (this.#result === null || layerIndex !== this.#layer.index || channel !== this.#channel) return
-    const [height, width] = this.#layer.mapShape
-    const start = channel * height * width
-    // A copy: the view shows it until the next explanation, and the next result comes before that.
-    const output = this.#layer.getOutput(this.#result.values).slice(start, start + height * width)
-    this.#explained = { layer: this.#layer, channel, explanation, output }
+    this.#explained = { layer: this.#layer, channel, shown: this.#describeChannel(explanation, this.#result) }
     this.#onChange()
   }
 
@@ -157,9 +152,7 @@ export class LayerPanel {
     this.#nodes.name.textContent = layer.name
     this.#nodes.channel.textContent = this.#nameChannel()
     if (this.#explained?.layer === layer && this.#explained.channel === this.#channel) {
-      const { explanation, output } = this.#explained
-      const channel = this.#describeChannel(layer, explanation, output)
-      this.#view.show(channel, tables, this.#target ?? this.#view.position)
+      this.#view.show(this.#explained.shown, tables, this.#target ?? this.#view.position)
       this.#target = null
       this.#grid.mark({ channel: this.#channel, ...this.#view.position })
     } else this.#grid.mark(this.#selection)
@@ -177,15 +170,18 @@ export class LayerPanel {
   }
 
   /**
-   * Describe the channel for the arithmetic.
-   * @param {ShownLayer} layer
+   * Describe the channel for the arithmetic. Values are copied: they are shown until the next explanation, and the next
+   * result comes before that.
    * @param {ChannelExplanation} explanation
-   * @param {Float32Array} output
+   * @param {EngineResult} result
    * @returns {ShownChannel}
    */
-  #describeChannel(layer, explanation, output) {
+  #describeChannel(explanation, { values, image }) {
+    const layer = this.#layer
     const [channels, height, width] = this.#inputShape
-    const image = this.#result?.image.slice(0, height * width) ?? new Float32Array(height * width)
+    const all = layer.getOutput(values)
+    const count = layer.mapShape[0] * layer.mapShape[1]
+    const output = all.slice(this.#channel * count, (this.#channel + 1) * count)
     return {
       layer: String(layer.index),
       title: layer.mapShape.join() === "1,1" ? "value" : `${layer.name}, channel ${this.#channel + 1}`,
@@ -195,22 +191,14 @@ export class LayerPanel {
       shape: layer.mapShape,
       output,
       displayed: output,
-      scale: chooseScale(output),
-      receptiveField: { image, imageShape: [height, width], ...layer.receptiveField },
+      scale: chooseMapScale(all, layer.shape, LAYOUT.maxMaps),
+      receptiveField: {
+        image: image.slice(0, height * width),
+        imageShape: [height, width],
+        ...layer.receptiveField,
+      },
     }
   }
-}
-
-/**
- * Choose the colors of a map as the feature maps have them: diverging if a value is negative.
- * @param {Float32Array} values
- * @returns {ShownChannel["scale"]}
- */
-function chooseScale(values) {
-  const high = maxMagnitude(values)
-  return values.some((value) => value < 0)
-    ? { palette: "diverging", low: -high, high }
-    : { palette: "sequential", low: 0, high }
 }
 
 /**

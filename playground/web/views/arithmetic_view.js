@@ -19,6 +19,7 @@ import { PositionPlayer } from "./position_player.js"
 /** @import { ChannelExplanation } from "../engine/types.js" */
 /** @import { Contribution, Position } from "./arithmetic.js" */
 /** @import { InputSource } from "./channel_names.js" */
+/** @import { MapScale } from "./feature_maps.js" */
 /** @import { Shape } from "./map_positions.js" */
 
 /** @typedef {Record<"ink" | "sequential" | "diverging", Uint8Array>} ColorTables 256 × 3 bytes each. */
@@ -41,7 +42,7 @@ import { PositionPlayer } from "./position_player.js"
  * @property {Shape} shape of the channel's map; (1, 1) for a value of a vector
  * @property {Float32Array} output the channel's values
  * @property {Float32Array} displayed values of the map: `output`, or those before the activation function
- * @property {{ palette: "sequential" | "diverging", low: number, high: number }} scale colors of the map
+ * @property {MapScale} scale colors of the map
  * @property {ReceptiveField | null} receptiveField null: the image is not shown
  */
 

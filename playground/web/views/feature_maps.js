@@ -16,18 +16,18 @@ import { clampFinite, computeLevel, computeLevelsPerUnit, LEVELS, MIN_RANGE, pac
  * @property {number} gap pixels between the maps
  */
 
+/** @typedef {{ palette: "sequential" | "diverging", low: number, high: number }} MapScale Colors of values. */
+
 /** Paints the feature maps of layers on canvases as `render_feature_maps` in charts/images.py does. */
 export class FeatureMapPainter {
-  #sequential
-  #diverging
+  #palettes
   #gap
 
   /** @param {MapColors} colors */
   constructor(colors) {
     const { sequential, diverging, gap } = colors
     this.colors = colors
-    this.#sequential = packColors(sequential)
-    this.#diverging = packColors(diverging)
+    this.#palettes = { sequential: packColors(sequential), diverging: packColors(diverging) }
     this.#gap = packColors(Uint8Array.from(gap))[0]
   }
 
@@ -40,21 +40,6 @@ export class FeatureMapPainter {
    * @returns {void}
    */
   paint(canvas, values, shape, layout) {
-    const isDiverging = findLow(values, values.length) < 0
-    const area = Math.min(values.length, countShown(shape, layout.maxMaps))
-    const limits = computeLimits(values, area, isDiverging)
-    this.#paint(canvas, values, shape, { ...layout, limits, palette: isDiverging ? this.#diverging : this.#sequential })
-  }
-
-  /**
-   * Paint maps with a palette.
-   * @param {HTMLCanvasElement} canvas
-   * @param {Float32Array} values
-   * @param {readonly number[]} shape
-   * @param {MapLayout & { limits: [low: number, high: number], palette: Uint32Array }} options
-   * @returns {void}
-   */
-  #paint(canvas, values, shape, { limits, palette, ...layout }) {
     const { columns, tileWidth, tileHeight, block, mapRows, mapColumns, count, isVector } = layOutMaps(shape, layout)
     const shown = isVector ? 1 : count
     const between = tileWidth - mapColumns * block
@@ -62,8 +47,8 @@ export class FeatureMapPainter {
     const image = prepareImage(canvas, columns * tileWidth - between, rows * tileHeight - between)
     const pixels = new Uint32Array(image.data.buffer)
     pixels.fill(this.#gap)
-    const [low, high] = limits
-    const scale = { low, levelsPerUnit: computeLevelsPerUnit(low, high), palette }
+    const { palette, low, high } = chooseMapScale(values, shape, layout.maxMaps)
+    const scale = { low, levelsPerUnit: computeLevelsPerUnit(low, high), palette: this.#palettes[palette] }
     const place = { ...scale, cell: block, stride: image.width, height: mapRows, width: mapColumns }
     for (let map = 0; map < shown; map++) {
       const corner = Math.floor(map / columns) * tileHeight * image.width + (map % columns) * tileWidth
@@ -190,19 +175,21 @@ export function computeZeroShare(values) {
 }
 
 /**
- * Compute the values of the first and the last color, as `compute_value_range` in charts/images.py does.
+ * Choose the palette of a layer's maps by all values, and its range by those that are shown, as `select_palette` and
+ * `compute_value_range` in charts/images.py do.
  * @param {Float32Array} values
- * @param {number} count of values that are shown
- * @param {boolean} isDiverging
- * @returns {[low: number, high: number]}
+ * @param {readonly number[]} shape
+ * @param {number} maxMaps
+ * @returns {MapScale}
  */
-function computeLimits(values, count, isDiverging) {
+export function chooseMapScale(values, shape, maxMaps) {
+  const count = Math.min(values.length, countShown(shape, maxMaps))
   const low = findLow(values, count)
   let high = 0
   for (let index = 0; index < count; index++) high = Math.max(high, clampFinite(values[index]))
-  if (!isDiverging) return [low, Math.max(high, low + MIN_RANGE)]
+  if (findLow(values, values.length) >= 0) return { palette: "sequential", low, high: Math.max(high, low + MIN_RANGE) }
   const extent = Math.max(-low, high, MIN_RANGE)
-  return [-extent, extent]
+  return { palette: "diverging", low: -extent, high: extent }
 }
 
 /**
