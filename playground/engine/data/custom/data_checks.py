@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from playground.engine.data.custom.archive import FoundFile
 from playground.engine.data.custom.decode import DecodedImage
 
+_MAX_NAMED_CLASSES = 5
+
 
 @dataclass(frozen=True, eq=False)
 class DecodedFile:
@@ -38,7 +40,22 @@ def find_suspicious_images(
             digest = hashlib.blake2b(image.decoded.pixels.tobytes(), digest_size=16).digest()
             copies.setdefault(digest, []).append(image)
     groups = [group for group in copies.values() if len(group) > 1]
-    return [*warnings, *_describe_copies(groups, set(map(id, test)), class_names)]
+    test_counts = [sum(image.label == label for image in test) for label in range(len(class_names))]
+    return [
+        *warnings,
+        *_describe_copies(groups, set(map(id, test)), class_names),
+        *describe_untested_classes(test_counts, class_names),
+    ]
+
+
+def describe_untested_classes(test_counts: Sequence[int], class_names: Sequence[str]) -> list[str]:
+    """Describe the classes without test images, if others have some."""
+    names = [name for name, count in zip(class_names, test_counts, strict=True) if not count]
+    if not names or not any(test_counts):
+        return []
+    listed = ", ".join(names[:_MAX_NAMED_CLASSES])
+    more = f" and {len(names) - _MAX_NAMED_CLASSES:,} more" if len(names) > _MAX_NAMED_CLASSES else ""
+    return [f"Classes without test images: {listed}{more}. The test accuracy does not cover them."]
 
 
 def _describe_copies(

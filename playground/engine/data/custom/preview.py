@@ -1,13 +1,14 @@
 """Preview of a custom dataset before it is created: classes, counts and sample images."""
 
-import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from playground.core.preprocessing import ImagePreprocessing
 from playground.engine.data.custom.archive import FoundFile, SkippedFile, open_file_listing
+from playground.engine.data.custom.data_checks import describe_untested_classes
 from playground.engine.data.custom.decode import Channels, DecodedImage, Pixels, decode_image
 from playground.engine.data.custom.image_folder import find_gray_bits, make_preprocessing
 from playground.engine.data.custom.layout import FolderLayout, LabeledFile
@@ -24,7 +25,8 @@ class FolderPreview:
     """Classes and files of a folder or ZIP file; counts are files per class, of which few are decoded.
 
     ``samples``: images uint8 (channels, height, width) of the first classes, at most SAMPLES_PER_CLASS of each.
-    ``name_encoding``: the encoding of names that do not say theirs, None if all names in the ZIP file do.
+    ``warnings``: on the first files of these classes, and on classes without test images. ``name_encoding``: the
+    encoding of names that do not say theirs, None if all names in the ZIP file do.
     """
 
     class_names: tuple[str, ...]
@@ -32,6 +34,7 @@ class FolderPreview:
     test_counts: tuple[int, ...]
     samples: tuple[tuple[Pixels, ...], ...]
     remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
     name_encoding: str | None
 
 
@@ -44,12 +47,19 @@ def preview_image_folder(
         layout = infer_valid_layout(listing, channels * height * width)
         skipped = [*listing.skipped, *list_unplaced_files(listing, layout)]
         class_count = len(layout.class_names)
+        test_counts = _count_labels(layout.test, class_count)
+        samples = [_decode_samples(files, preprocessing) for files in _select_first_files(layout)]
+        gray_bits = find_gray_bits(one for of_class in samples for one in of_class.images.values())
+        if gray_bits != preprocessing.gray_bits:
+            preprocessing = preprocessing.model_copy(update={"gray_bits": gray_bits})
+            samples = [_decode_samples(files, preprocessing) for files in _select_first_files(layout)]
         return FolderPreview(
             class_names=layout.class_names,
             train_counts=_count_labels(layout.train, class_count),
-            test_counts=_count_labels(layout.test, class_count),
-            samples=_decode_samples(layout, preprocessing),
+            test_counts=test_counts,
+            samples=tuple(tuple(one.pixels for one in of_class.images.values()) for of_class in samples),
             remarks=(*layout.remarks, *_describe_skipped(skipped)),
+            warnings=(*_describe_samples(samples), *describe_untested_classes(test_counts, layout.class_names)),
             name_encoding=listing.name_encoding,
         )
 
@@ -59,28 +69,46 @@ def _count_labels(files: tuple[LabeledFile, ...], class_count: int) -> tuple[int
     return tuple(counts[label] for label in range(class_count))
 
 
-def _decode_samples(layout: FolderLayout, preprocessing: ImagePreprocessing) -> tuple[tuple[Pixels, ...], ...]:
+class _Samples(NamedTuple):
+    """Decoded images of a class by the names of their files, and files that cannot be read."""
+
+    images: dict[str, DecodedImage]
+    unreadable: tuple[SkippedFile, ...]
+
+
+def _select_first_files(layout: FolderLayout) -> list[list[FoundFile]]:
     classes: list[list[FoundFile]] = [[] for _ in layout.class_names[:MAX_PREVIEWED_CLASSES]]
     for file, label in layout.train:
         if label < len(classes) and len(classes[label]) < _MAX_TRIES:
             classes[label].append(file)
-    samples = [_decode_first(files, preprocessing) for files in classes]
-    gray_bits = find_gray_bits(decoded for decoded_class in samples for decoded in decoded_class)
-    if gray_bits != preprocessing.gray_bits:
-        preprocessing = preprocessing.model_copy(update={"gray_bits": gray_bits})
-        samples = [_decode_first(files, preprocessing) for files in classes]
-    return tuple(tuple(decoded.pixels for decoded in decoded_class) for decoded_class in samples)
+    return classes
 
 
-def _decode_first(files: list[FoundFile], preprocessing: ImagePreprocessing) -> list[DecodedImage]:
+def _decode_samples(files: list[FoundFile], preprocessing: ImagePreprocessing) -> _Samples:
     """Decode the first usable files."""
-    decoded: list[DecodedImage] = []
+    images: dict[str, DecodedImage] = {}
+    unreadable: list[SkippedFile] = []
     for file in files:
-        with contextlib.suppress(ImageFileError):
-            decoded.append(decode_image(file.read(), preprocessing))
-        if len(decoded) == SAMPLES_PER_CLASS:
+        if len(images) == SAMPLES_PER_CLASS:
             break
-    return decoded
+        try:
+            images[file.name] = decode_image(file.read(), preprocessing)
+        except ImageFileError as error:
+            unreadable.append(SkippedFile.from_name(file.name, error.what))
+    return _Samples(images, tuple(unreadable))
+
+
+def _describe_samples(samples: list[_Samples]) -> Iterator[str]:
+    """Describe the samples that a network could not learn from."""
+    images = [item for of_class in samples for item in of_class.images.items()]
+    unreadable = [file for of_class in samples for file in of_class.unreadable]
+    if unreadable:
+        tried = len(images) + len(unreadable)
+        example = f"{unreadable[0].name} {unreadable[0].reason}"
+        yield f"Of the first {tried:,} images, {len(unreadable):,} cannot be read. For example, {example}."
+    uniform = [name for name, image in images if image.is_uniform]
+    if uniform:
+        yield f"Of the {len(images):,} images shown, {len(uniform):,} have a single color, such as {uniform[0]}."
 
 
 def _describe_skipped(skipped: list[SkippedFile]) -> list[str]:

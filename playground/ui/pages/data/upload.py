@@ -105,6 +105,8 @@ def _render_preview(preview: FolderPreview) -> None:
         html.render_hint(f"{len(preview.class_names) - len(preview.samples):,} more classes.")
     for remark in preview.remarks:
         html.render_hint(remark)
+    for warning in preview.warnings:
+        html.render_message(warning, severity="warn")
 
 
 def _create_dataset(file: UploadedFile, key: UploadKey, name_encoding: str | None) -> None:

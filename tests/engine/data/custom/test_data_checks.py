@@ -24,6 +24,13 @@ def test_images_of_one_color_are_named() -> None:
     assert "Images of one color: 4 of 4, such as cat/1.png." in warnings(FOUR)
 
 
+def test_classes_without_test_images_are_named() -> None:
+    files = {f"train/{name}": content for name, content in VARIED.items()}
+    assert warnings(files | {"test/bear/1.png": noise(100)}) == (
+        "Classes without test images: ant. The test accuracy does not cover them."
+    )
+
+
 def test_copies_across_the_splits_and_the_classes_are_named() -> None:
     files = {f"train/{name}": content for name, content in VARIED.items()}
     files |= {f"test/{name}": noise(100 + index) for index, name in enumerate(VARIED)}

@@ -37,3 +37,17 @@ def test_preview_leaves_out_files_that_are_no_images() -> None:
     files = VARIED | {"ant/0.png": b"?", "bear/0.png": b"?", "bear/1.png": b"?"}
     preview = preview_image_folder(zipped(files), height=8, width=8, channels=1)
     assert [len(samples) for samples in preview.samples] == [2, 1]
+    assert preview.warnings == (
+        "Of the first 6 images, 3 cannot be read. For example, ant/0.png is not an image (PNG, JPEG, GIF, BMP, WEBP, "
+        "TIFF).",
+    )
+
+
+def test_preview_warns_of_images_of_one_color_and_of_classes_without_test_images() -> None:
+    files = {f"train/{name}/{number}.png": plain(number) for name in ("ant", "bear") for number in (0, 1)}
+    preview = preview_image_folder(zipped(files | {"test/bear/1.png": noise(3)}), height=8, width=8, channels=3)
+    assert preview.warnings == (
+        "Of the 4 images shown, 4 have a single color, such as train/ant/0.png.",
+        "Classes without test images: ant. The test accuracy does not cover them.",
+    )
+    assert preview_image_folder(zipped(VARIED), height=8, width=8, channels=3).warnings == ()

@@ -166,6 +166,29 @@ def test_header_names_the_viewed_run_and_its_pending_command(app: AppTest, monke
     assert state.get_viewed_run_id(follows_inspect=False) == run.id
 
 
+def _header() -> None:
+    import streamlit as st
+
+    from playground.ui import shell
+
+    shell._render_status(st.session_state["page path"])
+
+
+def test_address_names_the_run_that_the_page_shows(app: AppTest) -> None:
+    attached = create_run_with(STARTED, make_batch(5, 5.0), COMPLETED)
+    chosen = create_run_with(STARTED, make_batch(5, 5.0), COMPLETED)
+    app.run()
+    state_of(app).attach(attached)
+    state_of(app).inspect.run_id = chosen.id
+    header = AppTest.from_function(_header)
+    header.session_state["playground"] = state_of(app)
+    for path, run in (("inside", chosen), ("mistakes", chosen), ("playground", attached), ("runs", attached)):
+        header.session_state["page path"] = path
+        header.run()
+        assert header.query_params["run"] in (run.id, [run.id]), path
+        assert run.record.name in html_of(header), path
+
+
 def test_status_names_the_run_when_the_page_holds_other_settings(app: AppTest) -> None:
     run = create_run_with(STARTED, make_batch(5, 5.0), COMPLETED)
     app.query_params["run"] = run.id
