@@ -84,7 +84,7 @@ def _render_input_row(state: AppState) -> None:
     shape = state.editor.architecture.input
     dataset = resolve_dataset(state.editor.recipe, state.editor.architecture)
     resized = dataset.input_shape != shape.shape
-    detail = f"{dataset.title}{', resized' if resized else ''} · {state.editor.architecture.classes} classes"
+    detail = f"{dataset.title}{', resized' if resized else ''} · {len(dataset.class_names)} classes"
     is_open, is_missing = state.editor.open_layer_id == INPUT_ROW_ID, dataset.is_missing
     with st.container(key="layer-input", gap=None):
         _render_row(
