@@ -275,7 +275,7 @@ export class LiveDrawing {
    */
   #show({ runId, result }) {
     const data = this.#data
-    const column = data?.answers.findIndex((answer) => answer.runId === runId) ?? -1
+    const column = data?.answers.findIndex((candidate) => candidate.runId === runId) ?? -1
     if (data === null || column < 0) return
     const answer = data.answers[column]
     const { isDrawing, networks } = this.#store
