@@ -1,5 +1,5 @@
 """Entry point of the app: ``streamlit run app.py``."""
 
-from playground.ui.shell import render_app
+from playground.ui.navigation import render_app
 
 render_app()

@@ -26,7 +26,7 @@ from playground.engine.health.diagnosis import DiagnosisRule
 from playground.engine.health.rules import DIAGNOSIS_RULES
 from playground.engine.runs.repository import find_run
 from playground.export.targets import EXPORT_TARGETS, ExportSource, ExportTarget, render_export
-from playground.interpret.attribution.methods import METHODS, AttributionMethod
+from playground.interpret.attribution.methods import ATTRIBUTION_METHODS, AttributionMethod
 from playground.interpret.attribution.pixel_attribution import attribute
 from playground.interpret.model import load_model
 from tests.web.engine_runner import run_node
@@ -98,7 +98,7 @@ def test_class_in_a_new_file_is_registered(
             "Add an attribution method",
             "playground.interpret.attribution.methods",
             AttributionMethod,
-            list(METHODS),
+            list(ATTRIBUTION_METHODS),
             "gradient_times_input",
         ),
         (
@@ -185,7 +185,7 @@ def test_dataset_example_is_complete() -> None:
 
 def test_attribution_example_attributes_a_digit(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     method = run_example("Add an attribution method")["compute_gradient_times_input"]
-    monkeypatch.setitem(METHODS, method.name, method)
+    monkeypatch.setitem(ATTRIBUTION_METHODS, method.name, method)
     image = load_test_images("mnist").images[0].numpy().astype(np.float32) / 255
     result = attribute(load_model(find_run("pretrained")), image, 7, "gradient_times_input")
     assert result.values.shape == (28, 28)

@@ -12,7 +12,7 @@ from playground.engine.runs.repository import read_run
 from playground.engine.runs.run import Run
 from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.editing import ChannelScale, measure_edits
-from playground.interpret.evaluation.predictions import load_evaluation_images, predict_dataset
+from playground.interpret.evaluation.dataset_predictions import load_evaluation_images, predict_dataset
 from playground.interpret.model import load_model
 from tests.browser.conftest import Server
 from tests.browser.test_whole_loop import control, open_app, press, status, wait_for_progress

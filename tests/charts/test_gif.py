@@ -1,4 +1,4 @@
-"""A film: frames of one size in their order, each with its caption, the last held longest."""
+"""An animation: frames of one size in their order, each with its caption, the last held longest."""
 
 from io import BytesIO
 
@@ -16,21 +16,21 @@ def _frame(value: float) -> bytes:
 
 def test_every_frame_is_there_in_its_order() -> None:
     shades = (0.0, 0.5, 1.0)
-    film = Image.open(
+    animation = Image.open(
         BytesIO(encode_gif([(_frame(shade), f"step {shade}") for shade in shades], background=(255, 255, 255)))
     )
-    assert film.n_frames == 3
+    assert animation.n_frames == 3
     seen, shown_ms = [], []
     for place in range(3):
-        film.seek(place)
-        seen.append(film.convert("RGB").getpixel((20, 20))[0])
-        shown_ms.append(film.info["duration"])
+        animation.seek(place)
+        seen.append(animation.convert("RGB").getpixel((20, 20))[0])
+        shown_ms.append(animation.info["duration"])
     assert seen == pytest.approx([0, 128, 255], abs=2)
     assert shown_ms[-1] > 5 * shown_ms[0]
-    assert film.height > 40  # room for the caption
-    assert np.asarray(film.convert("L"))[42:].min() < 100  # which is written in dark ink on a light page
+    assert animation.height > 40  # room for the caption
+    assert np.asarray(animation.convert("L"))[42:].min() < 100  # which is written in dark ink on a light page
 
 
-def test_a_film_without_a_frame_is_none() -> None:
+def test_animation_without_a_frame_is_none() -> None:
     with pytest.raises(ValueError, match="frame"):
         encode_gif([], background=(0, 0, 0))

@@ -49,7 +49,7 @@ from playground.export.report import html, render_report
 from playground.export.report import test_results as tested
 from playground.export.report.recipe import format_value
 from playground.export.report.reproduce import build_train_command
-from playground.interpret.evaluation.predictions import predict_dataset
+from playground.interpret.evaluation.dataset_predictions import predict_dataset
 from playground.interpret.model import load_model
 from tests.cli.command_line import invoke
 

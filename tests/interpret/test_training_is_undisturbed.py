@@ -15,10 +15,10 @@ from playground.interpret.activations.activations import compute_activations
 from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.activations.weights import get_layer_weights
 from playground.interpret.attribution.counterfactual import find_counterfactual
-from playground.interpret.attribution.methods import METHODS
+from playground.interpret.attribution.methods import ATTRIBUTION_METHODS
 from playground.interpret.attribution.pixel_attribution import attribute, list_cam_layers
 from playground.interpret.editing import ChannelScale, compute_ablation_scores, measure_edits
-from playground.interpret.evaluation.predictions import predict_dataset
+from playground.interpret.evaluation.dataset_predictions import predict_dataset
 from playground.interpret.evaluation.robustness import measure_robustness
 from playground.interpret.feature_viz.maximize import MaximizationSettings, maximize_activation
 from playground.interpret.feature_viz.top_activations import find_top_activations
@@ -49,8 +49,8 @@ def look_through_everything(run: Run) -> None:
         explain_channel(model, image, values.layer_index, 0).explain_value(0, 0)
         get_layer_weights(model, values.layer_index)
     last = model.architecture.resolve_layers()[-1].index
-    for method in METHODS:
-        if not METHODS[method].needs_layer or list_cam_layers(model):
+    for method in ATTRIBUTION_METHODS:
+        if not ATTRIBUTION_METHODS[method].needs_layer or list_cam_layers(model):
             attribute(model, image, 1, method)
     list(find_counterfactual(model, image, steps=5))
     list(maximize_activation(model, 0, 0, settings=MaximizationSettings(steps=4)))

@@ -34,7 +34,7 @@ from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_event, serialize_snapshot
 from playground.interpret.editing import ChannelScale, KernelEdit
-from playground.interpret.evaluation.predictions import is_evaluated, load_run_test_images, predict_dataset
+from playground.interpret.evaluation.dataset_predictions import is_evaluated, load_run_test_images, predict_dataset
 from playground.interpret.model import Model
 from playground.ui import services
 from playground.ui.page_states import EditorState, InspectState, MistakesState
@@ -233,23 +233,23 @@ def test_activation_maximization_and_counterfactual_render_results() -> None:
 
 def test_animation_is_created() -> None:
     page = inside(run_of(get_architecture_preset("tiny").architecture))
-    page.button(key="film-start").click().run()
+    page.button(key="animation-start").click().run()
     assert not page.exception
-    assert page.session_state["film"][1].startswith(b"GIF89a")
+    assert page.session_state["animation"][1].startswith(b"GIF89a")
 
 
 def test_animation_shows_the_page_of_maps_in_view() -> None:
     architecture = Architecture(layers=(Conv2d(out_channels=40), Flatten(), Output()))
     run = run_of(architecture)
     page = inside(run, channel=35)
-    page.button(key="film-start").click().run()
+    page.button(key="animation-start").click().run()
     assert not page.exception
-    animation = Image.open(BytesIO(page.session_state["film"][1]))
+    animation = Image.open(BytesIO(page.session_state["animation"][1]))
     assert len(list(ImageSequence.Iterator(animation))) == 3
     first_page = inside(run, channel=0)
-    first_page.button(key="film-start").click().run()
+    first_page.button(key="animation-start").click().run()
     # Maps 33 to 40 fill one row of tiles, maps 1 to 32 four.
-    assert animation.height < Image.open(BytesIO(first_page.session_state["film"][1])).height
+    assert animation.height < Image.open(BytesIO(first_page.session_state["animation"][1])).height
 
 
 @pytest.mark.parametrize("spoil", [None, float("nan")])

@@ -24,7 +24,7 @@ from playground.engine.data import mnist, pen_digits
 from playground.engine.progress import run_to_end
 from playground.engine.runs.repository import load_pretrained_run
 from playground.interpret import dataset_stats
-from playground.interpret.evaluation import predictions, robustness
+from playground.interpret.evaluation import dataset_predictions, robustness
 from playground.interpret.feature_viz import top_activations
 from playground.interpret.model import limit_threads, load_model
 from playground.interpret.projection import layer_projection
@@ -72,7 +72,7 @@ def use_everything(number):
     load_test_input(get_input_spec(run), number)
     sample = predictions.load_run_test_images(run, 250)
     for steps in (
-        predictions.predict_dataset(model, sample),
+        dataset_predictions.predict_dataset(model, sample),
         top_activations.find_top_activations(model, sample, 2),
         layer_projection.project_by_pca(model, 2, sample),
         robustness.measure_robustness(model, sample, ("shift",), count=50),

@@ -13,7 +13,7 @@ from playground.engine.metrics import Evaluation
 from playground.engine.progress import run_to_end
 from playground.engine.runs.run import Run
 from playground.errors import InvalidDatasetError
-from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
+from playground.interpret.evaluation.dataset_predictions import load_run_test_images, predict_dataset
 from playground.interpret.model import load_model
 
 _MAX_ERRORS, _MAX_CORRECT, _MAX_CONFUSIONS = 24, 12, 5

@@ -7,7 +7,7 @@ import torch
 from playground.engine.model.build import build_model
 from playground.engine.progress import run_to_end
 from playground.export.report.test_results import EvaluatedRun
-from playground.interpret.evaluation.predictions import predict_dataset
+from playground.interpret.evaluation.dataset_predictions import predict_dataset
 from playground.interpret.model import Model
 from playground.web.network_file import WeightType
 

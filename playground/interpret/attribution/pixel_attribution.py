@@ -11,7 +11,7 @@ from playground.core.architecture import ResolvedLayer
 from playground.core.shapes import is_spatial
 from playground.engine.model.build import list_module_ranges
 from playground.errors import ArchitectureError, PlaygroundError, UnknownNameError
-from playground.interpret.attribution.methods import METHODS, AttributionInputs
+from playground.interpret.attribution.methods import ATTRIBUTION_METHODS, AttributionInputs
 from playground.interpret.model import Model
 
 Array = NDArray[np.float32]
@@ -49,7 +49,7 @@ def attribute(
         model: the network.
         image: float (channels, height, width), values 0 to 1.
         target: the class. For a sigmoid's single logit z, class 1 has the logit z and class 0 has −z.
-        method: a name in ``METHODS``.
+        method: a name in ``ATTRIBUTION_METHODS``.
         layer_index: one of ``list_cam_layers`` (default: the last), for a method that needs a layer.
         seed: seed of a random method.
 
@@ -63,9 +63,9 @@ def attribute(
             f"There is no class {target}.",
             expected=f"The network has the classes 0 to {model.architecture.classes - 1}.",
         )
-    if method not in METHODS:
-        raise UnknownNameError(f"There is no method {method!r}.", expected=f"One of: {', '.join(METHODS)}.")
-    info = METHODS[method]
+    if method not in ATTRIBUTION_METHODS:
+        raise UnknownNameError(f"There is no method {method!r}.", expected=f"One of: {', '.join(ATTRIBUTION_METHODS)}.")
+    info = ATTRIBUTION_METHODS[method]
     pixels = torch.tensor(image, dtype=torch.float32).unsqueeze(0).requires_grad_()
     layer_end = _find_layer_end(model, _resolve_layer(model, layer_index, info.title)) if info.needs_layer else None
     values = info.compute(

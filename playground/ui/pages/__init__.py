@@ -1,1 +1,1 @@
-"""The pages, each one function that the shell's navigation calls."""
+"""The pages, each one function that ``render_app`` calls."""

@@ -19,7 +19,7 @@ from playground.interpret.editing import (
     measure_edits,
     save_edited,
 )
-from playground.interpret.evaluation.predictions import load_run_test_images
+from playground.interpret.evaluation.dataset_predictions import load_run_test_images
 from playground.interpret.model import Model, load_model
 from playground.ui import html
 from playground.ui.controls import bind, choose_number

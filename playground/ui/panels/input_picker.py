@@ -10,7 +10,7 @@ from playground.engine.data.batch import LabeledImages
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.drawing.image_files import MAX_FILE_BYTES
-from playground.interpret.evaluation.predictions import find_index, load_run_test_images
+from playground.interpret.evaluation.dataset_predictions import find_index, load_run_test_images
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
 from playground.ui import html

@@ -25,7 +25,7 @@ from playground.core.layers import (
     Residual,
 )
 from playground.errors import ArchitectureError, PlaygroundError
-from playground.interpret.attribution.methods import METHODS, AttributionInputs, AttributionMethod
+from playground.interpret.attribution.methods import ATTRIBUTION_METHODS, AttributionInputs, AttributionMethod
 from playground.interpret.attribution.pixel_attribution import attribute, list_cam_layers
 from playground.interpret.model import Model
 from tests import strategies
@@ -256,8 +256,8 @@ def test_every_method_on_any_network(architecture: Architecture, data: st.DataOb
     model, image = _any_model(architecture)
     target = data.draw(st.integers(0, architecture.classes - 1))
     kept, weights = image.copy(), {name: value.clone() for name, value in model.module.state_dict().items()}
-    for method in METHODS:
-        if METHODS[method].needs_layer and not list_cam_layers(model):
+    for method in ATTRIBUTION_METHODS:
+        if ATTRIBUTION_METHODS[method].needs_layer and not list_cam_layers(model):
             with pytest.raises(PlaygroundError, match="needs feature maps"):
                 attribute(model, image, target, method)
             continue
@@ -265,8 +265,8 @@ def test_every_method_on_any_network(architecture: Architecture, data: st.DataOb
         assert found.values.shape == architecture.input.shape[1:]
         assert found.values.dtype == np.float32
         assert np.isfinite(found.values).all()
-        assert (found.layer_attribution is not None) == METHODS[method].needs_layer
-        if not METHODS[method].is_signed:
+        assert (found.layer_attribution is not None) == ATTRIBUTION_METHODS[method].needs_layer
+        if not ATTRIBUTION_METHODS[method].is_signed:
             assert (found.values >= 0).all()
         np.testing.assert_array_equal(attribute(model, image, target, method).values, found.values)
     np.testing.assert_array_equal(image, kept)
@@ -310,7 +310,7 @@ def test_no_hook_is_ever_registered_on_the_model() -> None:
             return maps.relu()
 
     model.module[1] = Spy()
-    for method in METHODS:
+    for method in ATTRIBUTION_METHODS:
         attribute(model, _four(0.2, 0.6, 1.0, 0.9), 0, method)
     assert not hooks
 
@@ -318,7 +318,7 @@ def test_no_hook_is_ever_registered_on_the_model() -> None:
 def test_concurrent_attributions_equal_sequential_ones() -> None:
     model = _two_maps()
     images = [_four(*corners) for corners in np.random.default_rng(0).random((8, 4))]
-    jobs = [(image, method) for image in images for method in METHODS]
+    jobs = [(image, method) for image in images for method in ATTRIBUTION_METHODS]
     alone = [attribute(model, image, 0, method).values for image, method in jobs]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda job: attribute(model, job[0], 0, job[1]).values, jobs))
@@ -338,16 +338,16 @@ def test_unknown_method_raises() -> None:
         attribute(_linear(), IMAGE, 0, "lime")
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+@pytest.mark.parametrize("method", ATTRIBUTION_METHODS.values(), ids=lambda method: method.name)
 def test_registered_method_declares_what_screens_and_documentation_need(method: AttributionMethod) -> None:
-    assert METHODS[method.name] is method
+    assert ATTRIBUTION_METHODS[method.name] is method
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", method.name)
     assert method.title[0].isupper()
     assert method.description.endswith(".")
     assert re.search(r"\b(19|20)\d\d\b", method.source), "the source has a year"
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+@pytest.mark.parametrize("method", ATTRIBUTION_METHODS.values(), ids=lambda method: method.name)
 def test_registered_method_takes_its_default_arguments(method: AttributionMethod) -> None:
     keyword_only = [
         parameter.name
@@ -359,13 +359,15 @@ def test_registered_method_takes_its_default_arguments(method: AttributionMethod
 
 def test_attribute_reads_the_default_arguments_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = attribute(_linear(), IMAGE, 0, "smoothgrad").values
-    noiseless = dataclasses.replace(METHODS["smoothgrad"], default_arguments={"sample_count": 1, "noise_std": 0.0})
-    monkeypatch.setitem(METHODS, "smoothgrad", noiseless)
+    noiseless = dataclasses.replace(
+        ATTRIBUTION_METHODS["smoothgrad"], default_arguments={"sample_count": 1, "noise_std": 0.0}
+    )
+    monkeypatch.setitem(ATTRIBUTION_METHODS, "smoothgrad", noiseless)
     np.testing.assert_allclose(
         attribute(_linear(), IMAGE, 0, "smoothgrad").values, usual, rtol=1e-5
     )  # a linear network
-    deviating = dataclasses.replace(METHODS["occlusion"], default_arguments={"window_size": 1})
-    monkeypatch.setitem(METHODS, "occlusion", deviating)
+    deviating = dataclasses.replace(ATTRIBUTION_METHODS["occlusion"], default_arguments={"window_size": 1})
+    monkeypatch.setitem(ATTRIBUTION_METHODS, "occlusion", deviating)
     single = attribute(_linear(), IMAGE, 0, "occlusion").values
     np.testing.assert_allclose(single, (WEIGHTS[0] * IMAGE).sum(0), rtol=1e-4, atol=1e-5)
 
@@ -379,6 +381,6 @@ def test_a_method_added_to_the_registry_works_everywhere(monkeypatch: pytest.Mon
     method = AttributionMethod(
         "input_times_gradient", "Input × gradient", "A test.", "2017", compute_input_times_gradient
     )
-    monkeypatch.setitem(METHODS, method.name, method)
+    monkeypatch.setitem(ATTRIBUTION_METHODS, method.name, method)
     values = attribute(_linear(), IMAGE, 1, "input_times_gradient").values
     np.testing.assert_allclose(values, (WEIGHTS[1] * IMAGE).sum(0), rtol=1e-5, atol=1e-6)

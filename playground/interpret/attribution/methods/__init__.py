@@ -3,9 +3,9 @@
 from playground.core.registry import collect_entries, import_submodules
 from playground.interpret.attribution.methods.base import AttributionInputs, AttributionMethod, attribution_method
 
-METHODS: dict[str, AttributionMethod] = collect_entries(
+ATTRIBUTION_METHODS: dict[str, AttributionMethod] = collect_entries(
     import_submodules(__name__), AttributionMethod, order=lambda method: method.menu_order
 )
 """Every attribution method by name, in the order of menus."""
 
-__all__ = ["METHODS", "AttributionInputs", "AttributionMethod", "attribution_method"]
+__all__ = ["ATTRIBUTION_METHODS", "AttributionInputs", "AttributionMethod", "attribution_method"]

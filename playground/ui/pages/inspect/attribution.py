@@ -13,7 +13,7 @@ from playground.engine.cache import ByteBoundedCache
 from playground.engine.progress import Progress, Steps
 from playground.errors import PlaygroundError
 from playground.interpret.attribution.counterfactual import Counterfactual, find_counterfactual
-from playground.interpret.attribution.methods import METHODS
+from playground.interpret.attribution.methods import ATTRIBUTION_METHODS
 from playground.interpret.attribution.pixel_attribution import Attribution, attribute, list_cam_layers
 from playground.interpret.inference import infer
 from playground.interpret.model import Model
@@ -40,7 +40,7 @@ def render_attribution_view(
     layers = list_cam_layers(model)
     layer_index = row.index if row.index in layers else (layers[-1] if layers else None)
     with st.container(horizontal=True, gap="medium", key="why"):
-        for method, info in METHODS.items():
+        for method, info in ATTRIBUTION_METHODS.items():
             if not info.needs_layer or layer_index is not None:
                 _render_attribution(model, model_input, target, method, info.title, info.description, layer_index)
     if layer_index is None:
@@ -83,7 +83,7 @@ def _render_attribution(
     layer_index: int | None,
 ) -> None:
     with st.container(width=_IMAGE_SIZE + 8, gap="small"):
-        layer = layer_index if METHODS[method].needs_layer else None
+        layer = layer_index if ATTRIBUTION_METHODS[method].needs_layer else None
         layer_note = "" if layer is None else f" at layer {layer + 1}"
         html.render_title(title + layer_note)
         try:
@@ -108,7 +108,7 @@ def _attribute_in_steps(
     model: Model, image: Array, target: int, method: str, layer_index: int | None
 ) -> Steps[Attribution]:
     def compute() -> Steps[Attribution]:
-        yield Progress(METHODS[method].title)
+        yield Progress(ATTRIBUTION_METHODS[method].title)
         return attribute(model, image, target, method, layer_index=layer_index)
 
     key = (model, image.tobytes(), image.shape, target, method, layer_index)

@@ -25,7 +25,7 @@ from playground.ui import html
 from playground.ui.components.arithmetic_view import FeatureMapGrid, arithmetic_view
 from playground.ui.forms import choose_one, choose_page_start
 from playground.ui.model_input import ModelInput
-from playground.ui.pages.inspect.film import render_layer_film
+from playground.ui.pages.inspect.animation import render_animation
 from playground.ui.progress import rerun_fragment_or_page
 from playground.ui.state import AppState
 
@@ -79,7 +79,7 @@ def render_maps_view(state: AppState, run: Run, model: Model, model_input: Model
     if layer.is_output:
         _render_softmax(activations, run.get_dataset().class_names)
     _render_statistics(values)
-    render_layer_film(run, model_input, layer_index, layer.title, first_map=map_grid.first_index)
+    render_animation(run, model_input, layer_index, layer.title, first_map=map_grid.first_index)
 
 
 def get_selected_channel(state: AppState, activations: LayerActivations) -> int:

@@ -12,7 +12,7 @@ from playground.engine.progress import Progress
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
 from playground.interpret.editing import ChannelScale, Edit
-from playground.interpret.evaluation.predictions import load_run_test_images
+from playground.interpret.evaluation.dataset_predictions import load_run_test_images
 from playground.interpret.feature_viz.maximize import (
     OBJECTIVES,
     MaximizationResult,

@@ -12,7 +12,11 @@ from playground.core.shapes import Shape
 from playground.core.summary import summarize
 from playground.engine.runs.run import Run
 from playground.errors import PlaygroundError
-from playground.interpret.evaluation.predictions import load_evaluation_images, load_run_test_images, predict_dataset
+from playground.interpret.evaluation.dataset_predictions import (
+    load_evaluation_images,
+    load_run_test_images,
+    predict_dataset,
+)
 from playground.interpret.model import Model
 from playground.interpret.projection.embedding import extract_image_layer_features, project_by_neighbors
 from playground.interpret.projection.layer_projection import project_by_pca, project_by_tsne

@@ -8,7 +8,7 @@ from playground.charts.images import render_image
 from playground.engine.data.batch import LabeledImages
 from playground.engine.metrics import Evaluation, format_accuracy
 from playground.engine.runs.run import Run
-from playground.interpret.evaluation.predictions import is_evaluated, load_run_test_images, predict_dataset
+from playground.interpret.evaluation.dataset_predictions import is_evaluated, load_run_test_images, predict_dataset
 from playground.interpret.evaluation.robustness import list_perturbations
 from playground.interpret.model import Model
 from playground.ui import html

@@ -18,7 +18,7 @@ from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.transfer import get_last_snapshot_step
 from playground.errors import PlaygroundError, StorageError
-from playground.interpret.evaluation.predictions import load_run_test_images, predict_dataset
+from playground.interpret.evaluation.dataset_predictions import load_run_test_images, predict_dataset
 from playground.interpret.model import load_model
 from playground.ui import html
 from playground.ui.model_input import ModelInput, build_canvas_input, get_active_input_spec

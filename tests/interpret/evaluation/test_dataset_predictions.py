@@ -12,8 +12,8 @@ from playground.engine.cache import ByteBoundedCache
 from playground.engine.data.batch import LabeledImages
 from playground.engine.progress import run_to_end
 from playground.engine.training.evaluate import evaluate
-from playground.interpret.evaluation import predictions
-from playground.interpret.evaluation.predictions import find_index, load_evaluation_images, predict_dataset
+from playground.interpret.evaluation import dataset_predictions
+from playground.interpret.evaluation.dataset_predictions import find_index, load_evaluation_images, predict_dataset
 from tests.interpret.nets import model_of
 
 
@@ -83,7 +83,7 @@ def test_samples_are_deterministic_and_cached() -> None:
 
 
 def test_all_images_and_a_sample_stay_cached_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    for load in (predictions._load_images, predictions._load_sample):
+    for load in (dataset_predictions._load_images, dataset_predictions._load_sample):
         monkeypatch.setattr(load, "cache", ByteBoundedCache(10_000))
     shape = (1, 30, 30)
     every, sample = load_evaluation_images("mnist", None, shape), load_evaluation_images("mnist", 100, shape)

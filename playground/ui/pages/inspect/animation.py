@@ -21,10 +21,10 @@ from playground.ui.state import get_app_state, get_run_history
 
 Array = NDArray[np.float32]
 _MAX_MAPS = 32
-_FILM_WIDTH = 420
+_ANIMATION_WIDTH = 420
 
 
-def render_layer_film(run: Run, model_input: ModelInput, layer_index: int, title: str, *, first_map: int = 0) -> None:
+def render_animation(run: Run, model_input: ModelInput, layer_index: int, title: str, *, first_map: int = 0) -> None:
     """Create, show and download the animation; renders nothing for a run with a single snapshot.
 
     ``first_map``: index of the first of the maps to show, up to 32.
@@ -37,10 +37,10 @@ def render_layer_film(run: Run, model_input: ModelInput, layer_index: int, title
     )
     edits = get_app_state().inspect.edits.get(run.id, ())
     key = (run.id, steps[-1], layer_index, model_input.image.tobytes(), edits, first_map)
-    if st.button("Create animation", key="film-start", icon=":material/movie:"):
+    if st.button("Create animation", key="animation-start", icon=":material/movie:"):
         maps: dict[int, Array] = {}
         try:
-            with show_stop_button("film-stop") as container:
+            with show_stop_button("animation-stop") as container:
                 frames = _compute_frames(run, steps, edits, model_input.image, layer_index, first_map)
                 for step, values in take_turns(frames):
                     maps[step] = values
@@ -48,11 +48,13 @@ def render_layer_film(run: Run, model_input: ModelInput, layer_index: int, title
         except PlaygroundError as error:
             html.render_error(error)
             return
-        st.session_state["film"] = (key, _encode_film(run, maps, title))
-    film = st.session_state.get("film")
-    if film and film[0] == key:
-        st.image(film[1], width=_FILM_WIDTH, alt=f"{title} from step {steps[0]} to step {steps[-1]}")
-        st.download_button("Download animation", film[1], f"{title.lower()}-{run.id}.gif", "image/gif", key="film-save")
+        st.session_state["animation"] = (key, _encode_animation(run, maps, title))
+    animation = st.session_state.get("animation")
+    if animation and animation[0] == key:
+        st.image(animation[1], width=_ANIMATION_WIDTH, alt=f"{title} from step {steps[0]} to step {steps[-1]}")
+        st.download_button(
+            "Download animation", animation[1], f"{title.lower()}-{run.id}.gif", "image/gif", key="animation-save"
+        )
 
 
 def _compute_frames(
@@ -64,7 +66,7 @@ def _compute_frames(
         yield step, to_feature_maps(layer_activations.output)[first_map : first_map + _MAX_MAPS]
 
 
-def _encode_film(run: Run, maps: dict[int, Array], title: str) -> bytes:
+def _encode_animation(run: Run, maps: dict[int, Array], title: str) -> bytes:
     all_values = np.stack(list(maps.values()))
     theme = get_theme(st.context.theme.type)
     palette, gap_color = select_palette(all_values, theme.diverging_palette), theme.gap_color
@@ -77,7 +79,7 @@ def _encode_film(run: Run, maps: dict[int, Array], title: str) -> bytes:
             values,
             palette=palette,
             columns=columns,
-            tile_size=_FILM_WIDTH // columns,
+            tile_size=_ANIMATION_WIDTH // columns,
             gap=3,
             gap_color=gap_color,
             value_limits=value_limits,
