@@ -35,6 +35,13 @@ STRIP_JS = (
 )
 CAPTIONS_JS = f"() => [...({STRIP_JS})().querySelectorAll('.caption')].map(node => node.textContent)"
 LIVE_JS = f"() => [...({STRIP_JS})().querySelectorAll('canvas')].filter(canvas => !canvas.hidden).length"
+IS_AHEAD_JS = f"""() => {{
+    const networks = globalThis[Symbol.for("cnn-playground.live")].networks
+    const steps = [...networks].filter(([id]) => id !== "pretrained").map(([_, network]) => network.step)
+    const heading = document.querySelector(".st-key-prediction .pg-bars .pg-note")?.textContent ?? ""
+    return steps[0] > 0 && heading.endsWith(`step ${{steps[0].toLocaleString("en")}}`) && ({LIVE_JS})() > 0
+}}"""
+"""True if the bars and the feature maps are the browser's, by the weights that it has loaded last."""
 THREE = [
     *((67, 62), (96, 41), (139, 43), (163, 72), (144, 103), (106, 118)),
     *((149, 130), (170, 163), (149, 197), (106, 206), (67, 187)),
@@ -116,6 +123,22 @@ def test_training_network_answers_with_its_newest_weights(page: Page, server: Se
     press(page, "train-stop")
     status(page, "stopped")
     wait_for_server(page)
+    assert "Live drawing" not in server.log.read_text()
+
+
+def test_test_image_is_answered_by_new_weights_before_the_server_answers(page: Page, server: Server) -> None:
+    open_app(page, server)
+    press(page, "canvas-random")
+    remark = page.locator(".st-key-prediction .pg-guess span")
+    expect(remark).to_contain_text(", label ")
+    source = remark.inner_text().split(". ")[-1]
+    press(page, "train-start")
+    page.wait_for_function(IS_AHEAD_JS, polling=20, timeout=120_000)
+    assert remark.inner_text().endswith(source)
+    press(page, "train-stop")
+    status(page, "stopped")
+    wait_for_server(page)
+    expect(remark).to_contain_text(source)
     assert "Live drawing" not in server.log.read_text()
 
 
