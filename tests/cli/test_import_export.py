@@ -225,7 +225,7 @@ def page(home: Path, pets: Path, tmp_path: Path) -> Path:
     assert result.exit_code == 0, result.stderr
     assert "weights in float16" in result.stdout
     assert "with float32 weights" in result.stdout
-    assert "images are not in this page" in result.stdout
+    assert "None of its images are in this page." in result.stdout
     return path
 
 

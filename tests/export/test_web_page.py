@@ -181,10 +181,13 @@ def test_images_of_a_custom_dataset_are_included_only_on_request(home: Path) -> 
     without, included = render_web_page(run), render_web_page(run, PageOptions(includes_custom_images=True))
     assert without.example_count == 0
     assert Page(without.content).data["exampleLabels"] == []
-    assert "Trained on Pets, whose images are not in this page." in Page(without.content).text
+    assert (
+        "Trained on Pets. It is a dataset of this page's author. None of its images are in this page."
+        in Page(without.content).text
+    )
     assert without.accuracy is not None
     assert included.example_count > 0
-    assert "Your own images." in Page(included.content).text
+    assert "test images of Pets. It is a dataset of this page's author." in Page(included.content).text
     pixels = base64.b64decode(Page(included.content).data["examplePixels"])
     assert len(pixels) == included.example_count * 3 * 12 * 12
 
