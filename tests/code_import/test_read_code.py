@@ -236,7 +236,7 @@ model = Net()
 """
     imported = parse_code(code)
     assert [layer.kind for layer in imported.architecture.layers] == ["flatten", "output"]
-    assert "Line 5: Linear is made and never applied; it is omitted." in imported.notes
+    assert "Line 5: Linear is made and never applied; it is omitted, which changes no output." in imported.notes
 
 
 def test_softmax_over_one_unit_gives_a_note() -> None:
