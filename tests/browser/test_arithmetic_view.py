@@ -81,7 +81,8 @@ class LayerOnPage:
 
     def select_first_channel(self) -> None:
         """Click a value of the first map, or the first value of a vector."""
-        expect(self.map).to_have_attribute("aria-label", re.compile(f"^{self.title}, "))
+        expect(self.view.get_by_role("application", name=re.compile(f"^{self.title}, "))).to_be_visible()
+        expect(self.map).to_have_count(1)  # the view of the layer before is removed after this one is shown
         self.view.locator(".grid img").click(position={"x": 12, "y": 12})
         name = re.compile(f"^{self.title}, (channel 1|value 1|class 0): arrow keys")
         expect(self.map).to_have_attribute("aria-label", name)
