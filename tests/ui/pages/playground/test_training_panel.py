@@ -70,7 +70,7 @@ def test_class_mismatch_blocks_training_until_its_fix_is_applied(app: AppTest) -
     app.query_params["net"] = encode_link(get_architecture_preset("tiny").architecture, recipe)
     app.run()
     assert "It has 10 outputs; &quot;shapes&quot; has 3 classes." in html_of(app)
-    assert "shapes, resized · 3 classes" in html_of(app), "the input row describes the dataset, not the network"
+    assert "· 3 classes" in html_of(app), "the input row describes the dataset, not the network"
     assert app.button(key="train-start").disabled
     assert app.button(key="train-step").disabled
     assert "Press Train" not in html_of(app)
