@@ -99,7 +99,7 @@ def _report_out_of_distribution(drawings: list[dict[str, Any]], limit: int) -> N
 def _render_letter(letter: str) -> ImageArray:
     sheet = Pillow.new("L", (120, 120))
     ImageDraw.Draw(sheet).text((20, 5), letter, fill=255, font=ImageFont.load_default(size=80))
-    return preprocess_ink(np.asarray(sheet, dtype=np.float32) / 255)
+    return preprocess_ink(np.asarray(sheet, dtype=np.float32) / np.float32(255))
 
 
 def _is_selected(drawing: dict[str, Any], writers: str) -> bool:

@@ -179,7 +179,7 @@ def profile_steps(architecture: Architecture, recipe: Recipe, results: dict[str,
         torch.cuda.synchronize()
     kernels: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for event in profiler.events():
-        if event.device_type == torch.autograd.DeviceType.CUDA:
+        if event.device_type.name == "CUDA":
             kernels[event.name][0] += 1 / _PROFILED_STEPS
             kernels[event.name][1] += event.device_time_total / _PROFILED_STEPS
     ordered = sorted(kernels.items(), key=lambda item: -item[1][1])
@@ -280,15 +280,17 @@ def print_results(results: dict[str, Any]) -> None:
         if name in results:
             print(f"\n{name}: { ({key: value for key, value in results[name].items() if key != 'rows'}) }")
     if "presets" in results:
-        rows = [("preset", "eager", "captured", "ratio", "augmented: eager", "captured", "ratio")]
+        table: list[tuple[str, ...]] = [
+            ("preset", "eager", "captured", "ratio", "augmented: eager", "captured", "ratio")
+        ]
         for name, row in results["presets"].items():
             cells = []
             for label in ("plain", "augmented"):
                 found = row[label]
                 cells += [f"{found['eager']:,.0f}", f"{found['captured']:,.0f}", f"{found['ratio']:.1f}"]
-            rows.append((name, *cells))
+            table.append((name, *cells))
         print()
-        print_table(rows)
+        print_table(table)
 
 
 def main() -> None:

@@ -210,7 +210,7 @@ def _measure_slowdown(
             speeds[observer].append(
                 _measure_speed(browser, server, start_url, url, observer=observer, interval_s=interval_s)
             )
-    rows = [("a run while it trains", "images/s", "relative to not inspected")]
+    rows: list[tuple[str, ...]] = [("a run while it trains", "images/s", "relative to not inspected")]
     for observer, values in speeds.items():
         ratios = [now / alone for now, alone in zip(values, speeds["not inspected"], strict=True)]
         rows.append((observer, f"{statistics.median(values):,.0f}", f"{statistics.median(ratios):.2f}"))

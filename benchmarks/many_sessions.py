@@ -21,6 +21,7 @@ import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from benchmarks.app import format_milliseconds, read_cpu_seconds, read_memory_mb, start_server
 from benchmarks.data import describe_machine, print_table
@@ -86,10 +87,11 @@ class Session:
             return ""
         part = answer.delta.new_element if answer.delta.HasField("new_element") else answer.delta.add_block
         kind = part.WhichOneof("type")
-        widget_id = (kind and getattr(getattr(part, kind), "id", "")) or getattr(part, "id", "")
+        content = getattr(part, kind) if kind else None
+        widget_id = str(getattr(content, "id", "") or getattr(part, "id", ""))
         if not widget_id.startswith("$$ID-"):
             return ""
-        key: str = widget_id.split("-", 2)[-1]
+        key = widget_id.split("-", 2)[-1]
         self._widgets[key] = widget_id, answer.delta.fragment_id
         return key
 
@@ -137,7 +139,8 @@ async def measure(url: str, pid: int, session_count: int, actions_per_session: i
 @contextlib.asynccontextmanager
 async def _connect(url: str) -> AsyncIterator[Session]:
     address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
-    async with connect(address, subprotocols=["streamlit"], max_size=None, ping_interval=None) as connection:  # type: ignore[list-item]
+    subprotocols = [Subprotocol("streamlit")]
+    async with connect(address, subprotocols=subprotocols, max_size=None, ping_interval=None) as connection:
         yield Session(connection)
 
 
@@ -190,7 +193,7 @@ def main() -> None:
         finally:
             server.stop()
         files = sorted(path.name for path in (Path(home) / "cache").iterdir())
-    rows = [(f"{options.sessions} sessions", "all at once, fresh server", "in their own order")]
+    rows: list[tuple[str, ...]] = [(f"{options.sessions} sessions", "all at once, fresh server", "in their own order")]
     rows += [
         (name, *(format_milliseconds(times[name]) if times[name] else "–" for times in (at_once, mixed)))
         for name in ACTIONS

@@ -27,7 +27,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--limit", type=int, help="Number of training images; all by default.")
     options = parser.parse_args()
-    rows = [("exercise", "seed", "ours", "Keras", "difference", "ours, s", "Keras, s", "times faster")]
+    rows: list[tuple[str, ...]] = [
+        ("exercise", "seed", "ours", "Keras", "difference", "ours, s", "Keras, s", "times faster")
+    ]
     with tempfile.TemporaryDirectory(prefix="cnn-playground-benchmark-") as home:
         os.environ["CNN_PLAYGROUND_HOME"] = home
         (Path(home) / "datasets").symlink_to(options.folder.resolve())

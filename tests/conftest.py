@@ -2,9 +2,12 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.data_folder import use_data_folder
 
 # Before anything of the package is imported: its workers inherit it.
 _HOME = tempfile.TemporaryDirectory(prefix="cnn-playground-tests-")
@@ -21,10 +24,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path) -> Iterator[Path]:
     """An empty data folder for one test, sharing the unpacked data of all."""
-    monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(tmp_path))
-    shared = Path(_HOME.name) / "cache"
-    shared.mkdir(exist_ok=True)
-    (tmp_path / "cache").symlink_to(shared)
-    return tmp_path
+    with use_data_folder(tmp_path):
+        yield tmp_path

@@ -3,7 +3,8 @@
 from math import gcd
 from typing import Any
 
-from hypothesis import assume, settings
+from hypothesis import assume
+from hypothesis import settings as settings  # exported: whoever imports it from here has the profile below
 from hypothesis import strategies as st
 
 from playground.core import augmentations, optimizers, schedules
@@ -35,9 +36,9 @@ settings.load_profile("playground")
 
 ACTIVATIONS = tuple(ACTIVATION_TITLES)
 OPTIONAL_ACTIVATIONS = ("none", *ACTIVATIONS)
-OPTIMIZERS = tuple(optimizers.OPTIMIZERS.values())
-SCHEDULES = tuple(schedules.SCHEDULES.values())
-AUGMENTATIONS = tuple(augmentations.AUGMENTATIONS.values())
+OPTIMIZERS: tuple[type[Any], ...] = tuple(optimizers.OPTIMIZERS.values())
+SCHEDULES: tuple[type[Any], ...] = tuple(schedules.SCHEDULES.values())
+AUGMENTATIONS: tuple[type[Any], ...] = tuple(augmentations.AUGMENTATIONS.values())
 
 
 def field_values(field: FormField, most: int | None = None) -> st.SearchStrategy[Any]:
@@ -115,7 +116,8 @@ def _working_conv(draw: st.DrawFn, shape: Shape) -> Conv2d:
 
 @st.composite
 def _working_pool(draw: st.DrawFn, shape: Shape) -> Layer:
-    kind = draw(st.sampled_from((MaxPool2d, AvgPool2d)))
+    kinds: tuple[type[MaxPool2d] | type[AvgPool2d], ...] = (MaxPool2d, AvgPool2d)
+    kind = draw(st.sampled_from(kinds))
     kernel_size = draw(st.integers(1, min(4, *shape[1:])))
     return kind(
         kernel_size=kernel_size,

@@ -11,6 +11,7 @@ import pytest
 
 from playground.core.events import StepDone
 from playground.engine.runs.repository import find_run, read_run
+from tests.run_events import events_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +33,7 @@ def test_pretrained_run_is_made_from_a_run(tmp_path: Path, monkeypatch: pytest.M
     run = read_run(tmp_path)
     assert run.list_snapshot_steps() == source.list_snapshot_steps()
     assert run.record.architecture == source.record.architecture
-    steps = [event.step for event in run.read_events() if isinstance(event, StepDone)]
+    steps = [event.step for event in events_of(run.read_events(), StepDone)]
     assert steps
     assert all(step % 25 == 0 for step in steps)
 

@@ -24,11 +24,13 @@ from playground.core.registry import collect_entries, collect_kinds, import_subm
 from playground.engine.data.splits import load_test_images
 from playground.engine.health.diagnosis import DiagnosisRule
 from playground.engine.health.rules import DIAGNOSIS_RULES
+from playground.engine.health.training_metrics import MetricHistory
 from playground.engine.runs.repository import find_run
 from playground.export.targets import EXPORT_TARGETS, ExportSource, ExportTarget, render_export
 from playground.interpret.attribution.methods import ATTRIBUTION_METHODS, AttributionMethod
 from playground.interpret.attribution.pixel_attribution import attribute
 from playground.interpret.model import load_model
+from tests.engine.health.test_rules import make_metrics
 from tests.web.engine_runner import run_node
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +56,7 @@ def import_as_module_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
         monkeypatch.setitem(sys.modules, name, sys)  # restores the absence of the module
         monkeypatch.delitem(sys.modules, name)
         modules = import_submodules(package_name)
-        del package.contributing_example  # type: ignore[attr-defined]  # set by the import
+        del package.contributing_example
         return modules
 
     return import_modules
@@ -186,7 +188,7 @@ def test_dataset_example_is_complete() -> None:
 def test_attribution_example_attributes_a_digit(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     method = run_example("Add an attribution method")["compute_gradient_times_input"]
     monkeypatch.setitem(ATTRIBUTION_METHODS, method.name, method)
-    image = load_test_images("mnist").images[0].numpy().astype(np.float32) / 255
+    image = load_test_images("mnist").get_image(0)
     result = attribute(load_model(find_run("pretrained")), image, 7, "gradient_times_input")
     assert result.values.shape == (28, 28)
     assert (result.values[image[0] == 0] == 0).all()
@@ -195,11 +197,8 @@ def test_attribution_example_attributes_a_digit(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize(("accuracy", "is_diagnosed"), [(0.04, True), (0.05, False)])
 def test_diagnosis_example_detects_chance(accuracy: float, is_diagnosed: bool) -> None:
-    class Metrics:
-        validation_accuracy = accuracy
-
     rule: DiagnosisRule = run_example("Add a diagnosis")["detect_chance"]
-    diagnosis = rule.apply(Metrics(), [])  # type: ignore[arg-type]  # a value of the test
+    diagnosis = rule.apply(make_metrics(validation_accuracy=accuracy), MetricHistory())
     assert (diagnosis is not None) == is_diagnosed
     if diagnosis:
         assert diagnosis.message.startswith("The validation accuracy is 4%.")

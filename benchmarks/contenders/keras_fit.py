@@ -5,6 +5,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ os.dup2(2, 1)  # standard output carries the results only; Keras prints there to
 import keras  # noqa: E402 -- after standard output was redirected
 
 
-def _build_model():
+def _build_model() -> Any:
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -34,19 +36,19 @@ def _build_model():
     return model
 
 
-def _load_split(data, split):
+def _load_split(data: str, split: str) -> tuple[Any, Any]:
     arrays = np.load(data)
     return arrays[f"{split}_images"][..., None].astype("float32") / 255, arrays[f"{split}_labels"]
 
 
-class _ThroughputTimer(keras.callbacks.Callback):
+class _ThroughputTimer(keras.callbacks.Callback):  # type: ignore[misc]  # keras declares no types
     """Count batches from the 20th on, and end the training when the time is over."""
 
-    def __init__(self, seconds) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__()
-        self.seconds, self.started_at, self.batches = seconds, None, 0
+        self.seconds, self.started_at, self.elapsed_s, self.batches = seconds, 0.0, 0.0, 0
 
-    def on_train_batch_end(self, batch, logs=None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         now = time.perf_counter()
         if batch == 20:
             self.started_at, self.batches = now, 0
@@ -62,7 +64,7 @@ class _TimeLimitReachedError(Exception):
     pass
 
 
-def measure_throughput(data, seconds, batch_size):
+def measure_throughput(data: str, seconds: float, batch_size: int) -> dict[str, Any]:
     """Measure training images per second for about ``seconds``."""
     images, labels = _load_split(data, "train")
     model = _build_model()
@@ -75,7 +77,7 @@ def measure_throughput(data, seconds, batch_size):
     return {"images_per_second": timer.batches * batch_size / timer.elapsed_s}
 
 
-def measure_time_to_accuracy(data, seed, target, batch_size, most_epochs):
+def measure_time_to_accuracy(data: str, seed: int, target: float, batch_size: int, most_epochs: int) -> dict[str, Any]:
     """Measure the seconds of ``fit``, without evaluations, to the end of the first epoch that reaches ``target``."""
     keras.utils.set_random_seed(seed)
     images, labels = _load_split(data, "train")
@@ -92,8 +94,13 @@ def measure_time_to_accuracy(data, seed, target, batch_size, most_epochs):
     return {"seconds": None, "epochs": most_epochs, "accuracy": accuracy}
 
 
+_MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "speed": measure_throughput,
+    "race": measure_time_to_accuracy,
+}
+
 if __name__ == "__main__":
     for line in sys.stdin:
         request = json.loads(line)
-        result = {"speed": measure_throughput, "race": measure_time_to_accuracy}[request.pop("do")](**request)
+        result = _MEASUREMENTS[request.pop("do")](**request)
         os.write(_OUTPUT_FD, (json.dumps(result) + "\n").encode())

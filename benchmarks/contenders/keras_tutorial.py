@@ -18,7 +18,7 @@ os.dup2(2, 1)  # standard output carries the results only; Keras prints there to
 import keras  # noqa: E402 -- after standard output was redirected
 
 
-def main(model_file, data, epochs, batch_size, seed) -> None:
+def main(model_file: str, data: str, epochs: str, batch_size: str, seed: str) -> None:
     keras.utils.set_random_seed(int(seed))
     arrays = np.load(data)
     images = {

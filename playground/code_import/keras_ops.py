@@ -176,20 +176,8 @@ def _read_squeeze(arguments: Arguments, shape: Shape) -> list[Op]:
     return [SqueezeOp(None if axis is None else arguments.to_integer(axis, "axis"))]
 
 
-def _read_rescaling(arguments: Arguments, shape: Shape) -> list[Op]:
-    """Read the scaling of pixel values at the start, which the app does itself, from 0–255 to 0–1."""
-    low = arguments.read_number("offset", default=0)
-    high = 255 * arguments.read_number("scale") + low
-    if (low, round(high, 6)) == (0, 1):
-        return [*_SKIP_SCALING(arguments, shape), ScalingOp()]
-    arguments.add_note(f"Line {arguments.line}: scaling to {low:g}–{high:g} is omitted; pixel values are 0–1 here.")
-    return [ScalingOp()]
-
-
-def _read_normalization(arguments: Arguments, shape: Shape) -> list[Op]:
-    arguments.add_note(f"Line {arguments.line}: Normalization is omitted; pixel values are 0–1 here.")
-    arguments.ignore_remaining()
-    return [ScalingOp()]
+def _read_scaling(arguments: Arguments, shape: Shape) -> list[Op]:
+    return [*_SKIP_SCALING(arguments, shape), ScalingOp()]
 
 
 def _read_resizing(arguments: Arguments, shape: Shape) -> list[Op]:
@@ -254,8 +242,8 @@ _LAYER_OPS: OpTable = {
     "ZeroPadding2D": (("padding", "data_format"), _read_zero_padding),
     "pad": (("pad_width", "mode", "constant_values"), _read_pad),
     "Permute": (("dims",), _read_permute),
-    "Rescaling": (("scale", "offset"), _read_rescaling),
-    "Normalization": (_ANY_ARGUMENTS, _read_normalization),
+    "Rescaling": (_ANY_ARGUMENTS, _read_scaling),
+    "Normalization": (_ANY_ARGUMENTS, _read_scaling),
     **dict.fromkeys(_AUGMENTATION_NAMES, (_ANY_ARGUMENTS, _SKIP_AUGMENTATION)),
     **dict.fromkeys(("Resizing", "CenterCrop", "RandomCrop"), (("height", "width"), _read_resizing)),
     **dict.fromkeys(_GLOBAL_MAX_POOLING_NAMES, (("data_format", "keepdims"), _read_global_max_pooling)),

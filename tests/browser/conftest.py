@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.data_folder import link_cache
+
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=15_000)  # a busy machine is slow, and that is not what is tested
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -58,11 +60,9 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("browser")
-    cache = Path(os.environ["CNN_PLAYGROUND_HOME"]) / "cache"
-    cache.mkdir(exist_ok=True)
     home = folder / "home"
     home.mkdir()
-    (home / "cache").symlink_to(cache)
+    link_cache(home)
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.browser.conftest import Server
-from tests.browser.test_whole_loop import SEVEN, draw, open_app, press, wait_for_answer
+from tests.browser.test_whole_loop import SEVEN, Stroke, draw, open_app, press, wait_for_answer
 from tests.engine.helpers import until
 
 pytestmark = pytest.mark.browser
@@ -22,7 +22,7 @@ STROKES = Path(__file__).parents[2].parent / "shared" / "data" / "strokes" / "pe
 CANVAS = 240
 
 
-def drawings() -> list[list[list[tuple[float, float]]]]:
+def drawings() -> list[list[Stroke]]:
     """Digits of writers outside every training set, in canvas pixels; a plain seven without that dataset."""
     if not STROKES.exists():
         return [SEVEN]
@@ -151,8 +151,8 @@ def test_photo_of_two_digits_asks_which_one_is_meant(page: Page, server: Server)
     guess = page.locator(".st-key-prediction .pg-guess b")
     press(page, "canvas-more")
     photo = render_photo([[(30, 30), (170, 30), (80, 220)]], [[(120, 20), (120, 220)]])
-    files = {"name": "two.png", "mimeType": "image/png", "buffer": photo}
-    page.locator(".st-key-canvas-upload input[type=file]").set_input_files([files])
+    file: FilePayload = {"name": "two.png", "mimeType": "image/png", "buffer": photo}
+    page.locator(".st-key-canvas-upload input[type=file]").set_input_files([file])
     picker = page.locator(".st-key-photo-digits")
     expect(picker).to_be_visible()
     page.keyboard.press("Escape")

@@ -37,7 +37,7 @@ from tests.web.compare_networks import make_model
 pytestmark = pytest.mark.browser
 
 Array = NDArray[np.float32]
-Stroke = list[tuple[float, float]]
+Stroke = Sequence[tuple[float, float]]
 SIZES = {"wide": (1440, 900), "tablet": (820, 1180), "phone": (390, 844)}
 PAD_SIZE, PEN_WIDTH = 280, 20
 THREE = [

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from tests.browser.conftest import Server
 
 pytestmark = pytest.mark.browser
 
+Stroke = Sequence[tuple[float, float]]
+
 # A seven without a crossbar and with a slanted stem, in canvas pixels.
-SEVEN = [[(60, 60), (120, 56), (180, 58), (160, 110), (135, 160), (115, 205)]]
+SEVEN: list[Stroke] = [[(60, 60), (120, 56), (180, 58), (160, 110), (135, 160), (115, 205)]]
 
 
 _WAIT_UNTIL_AT_REST = """canvas => new Promise(resolve => {
@@ -29,7 +32,7 @@ _WAIT_UNTIL_AT_REST = """canvas => new Promise(resolve => {
 })"""
 
 
-def draw(page: Page, *strokes: list[tuple[float, float]]) -> None:
+def draw(page: Page, *strokes: Stroke) -> None:
     pad = page.locator(".st-key-canvas canvas.upper-canvas")
     expect(pad).to_have_count(1)  # a cleared canvas is removed when the new one is rendered
     expect(pad).to_be_visible()

@@ -11,6 +11,7 @@ from PIL import Image
 
 from playground.charts.images import (
     ImageGrid,
+    Scaling,
     compute_value_range,
     describe_feature_maps,
     render_feature_maps,
@@ -19,7 +20,7 @@ from playground.charts.images import (
     select_palette,
     to_feature_maps,
 )
-from playground.charts.theme import get_colormap
+from playground.charts.theme import Palette, get_colormap
 from tests.strategies import settings
 
 Array = NDArray[np.float32]
@@ -100,8 +101,9 @@ def test_ranges() -> None:
     assert compute_value_range(_array([-3, 5]), "sequential") == (-3.0, 5.0)
     assert compute_value_range(_array([-3, 5]), "diverging") == (-5.0, 5.0)
     assert compute_value_range(_array([-3, 5]), "ink") == (0.0, 1.0)
-    for palette in ("sequential", "diverging"):
-        low, high = compute_value_range(_array([0, 0]), palette)  # type: ignore[arg-type]  # a value of the test
+    palettes: tuple[Palette, ...] = ("sequential", "diverging")
+    for palette in palettes:
+        low, high = compute_value_range(_array([0, 0]), palette)
         assert low < high
     assert select_palette(_array([0, 1])) == "sequential"
     assert select_palette(_array([-0.1, 1])) == "diverging"
@@ -137,11 +139,12 @@ def test_maps_larger_than_their_tile_keep_every_value() -> None:
 
 @pytest.mark.parametrize("palette", ["sequential", "diverging", "ink"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 3e38])
-def test_values_of_a_diverged_net_are_drawn_too(palette: str, bad: float) -> None:
+def test_values_of_a_diverged_net_are_drawn_too(palette: Palette, bad: float) -> None:
     """Such maps are what one wants to see then; nothing may be raised, not even a warning."""
     maps = _array([[[bad, 1.0], [-1.0, 0.0]], [[0.5, -bad], [1.0, 2.0]]])
-    for scaling in ("layer", "map"):
-        grid = render_feature_maps(maps, palette=palette, tile_size=2, gap=0, scaling=scaling)  # type: ignore[arg-type]  # a value of the test
+    scalings: tuple[Scaling, ...] = ("layer", "map")
+    for scaling in scalings:
+        grid = render_feature_maps(maps, palette=palette, tile_size=2, gap=0, scaling=scaling)
         assert _pixels(grid.png).shape == (2, 4, 3)
 
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from playground.charts.curves import Metric, make_training_figure
 from playground.charts.static_svg import CSS_THEME, compute_ticks, render_svg
-from playground.core.events import Evaluated, Event, HyperparameterChanged, RunStarted, StepDone
+from playground.core.events import Evaluated, HyperparameterChanged
 from playground.core.history import History
 from tests import strategies
+from tests.run_events import make_batch, make_started
 
 assert strategies  # registers the profile
 
@@ -19,14 +20,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def history(*, losses: tuple[float, ...] = (2.0, 1.0, 0.5), knob: str = "lr") -> History:
-    sizes = {"train_size": 40, "validation_size": 10, "test_size": 10}
-    begun = RunStarted(
-        step=0, elapsed_s=0, **sizes, steps_per_epoch=4, total_steps=4, device="cpu", precision="float32"
-    )
-    seen: list[Event] = [
-        StepDone(step=number, elapsed_s=1, epochs=number / 4, loss=loss, accuracy=0.5, lr=0.1, images_per_second=10)
-        for number, loss in enumerate(losses, 1)
-    ]
+    begun = make_started(train_size=40, validation_size=10, test_size=10, steps_per_epoch=4, total_steps=4)
+    seen = [make_batch(number, number / 4, loss=loss) for number, loss in enumerate(losses, 1)]
     measured = Evaluated(step=2, elapsed_s=1, split="validation", loss=1.5, accuracy=0.6, size=10)
     changed = HyperparameterChanged(step=2, elapsed_s=1, hyperparameter=knob, before=0.1, after=0.2)
     return History.from_events([begun, *seen[:2], measured, changed, *seen[2:]])

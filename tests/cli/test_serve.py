@@ -28,7 +28,7 @@ def test_port_is_not_shared_with_a_program_that_listens_on_windows(monkeypatch: 
             options.append(option)
             super().setsockopt(level, option, *value)
 
-    monkeypatch.setattr(serve.socket, "socket", RecordedSocket)
+    monkeypatch.setattr(socket, "socket", RecordedSocket)
     for is_windows in (True, False):
         monkeypatch.setattr(serve, "_REUSEADDR_SHARES_PORTS", is_windows)
         serve._check_port(0)

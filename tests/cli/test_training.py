@@ -1,7 +1,6 @@
 """Training on the command line: JSON output, Ctrl-C, resume, fork, replay, stop and teach."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from playground.core.architecture import Architecture
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
 from tests.cli.command_line import Result, invoke
+from tests.data_folder import use_data_folder
 from tests.engine.helpers import until
 
 CONTRACT = {"run", "status", "steps", "epochs", "seconds", "images_per_second"}
@@ -28,11 +28,7 @@ CONTRACT |= {"validation_accuracy", "test_accuracy", "test_loss"}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder in which one run was trained by the command line."""
     found = tmp_path_factory.mktemp("cli")
-    cache = Path(os.environ["CNN_PLAYGROUND_HOME"]) / "cache"
-    cache.mkdir(exist_ok=True)
-    (found / "cache").symlink_to(cache)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CNN_PLAYGROUND_HOME", str(found))
+    with use_data_folder(found), pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # more threads slow a tiny network down
         threads = torch.get_num_threads()
         torch.set_num_threads(1)

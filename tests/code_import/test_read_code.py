@@ -77,11 +77,14 @@ def _plain(layers: tuple[Layer, ...], *, keras: bool) -> list[Layer]:
                 layer = layer.replace(units=None)
         layer = layer.replace(id="", trainable=True)
         last = found[-1] if found else None
-        is_default = isinstance(layer, Activation) and layer.negative_slope == LEAKY_RELU_SLOPE
-        if is_default and isinstance(last, Conv2d | Linear | Residual) and last.activation == "none":
-            found[-1] = last.replace(activation=layer.activation)
-        else:
-            found.append(layer)
+        match last, layer:
+            case (
+                Conv2d(activation="none") | Linear(activation="none") | Residual(activation="none"),
+                Activation(activation=activation, negative_slope=slope),
+            ) if slope == LEAKY_RELU_SLOPE:
+                found[-1] = found[-1].replace(activation=activation)
+            case _:
+                found.append(layer)
     return found
 
 
@@ -503,7 +506,7 @@ _WHOLE_CLASSES = (
 def test_imported_network_equals_the_module_of_the_tutorial(name: str, class_name: str) -> None:
     """Here, in the test, the tutorial's class is run: as many parameters in the same shapes, and as many scores."""
     (code,) = (tutorial.code for tutorial in TUTORIALS if tutorial.name == name)
-    classes = [node for node in ast.parse(code).body if isinstance(node, ast.ClassDef)]
+    classes: list[ast.stmt] = [node for node in ast.parse(code).body if isinstance(node, ast.ClassDef)]
     namespace: dict[str, Any] = {"nn": nn, "F": nn.functional, "torch": torch}
     exec(compile(ast.Module(classes, []), "tutorial.py", "exec"), namespace)
     module: nn.Module = namespace[class_name]().eval()

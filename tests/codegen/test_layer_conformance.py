@@ -29,7 +29,13 @@ from playground.interpret.activations.weights import get_layer_weights, get_norm
 from playground.interpret.editing import ChannelScale, apply_edits, has_editable_channels
 from playground.interpret.model import Model
 from tests.codegen.exported_code import executed
-from tests.core.layer_examples import EXAMPLE_CASES, LAYER_EXAMPLES, LayerExample, build_network_around
+from tests.core.layer_examples import (
+    EXAMPLE_CASES,
+    LAYER_EXAMPLES,
+    NUMBERED_EXAMPLES,
+    LayerExample,
+    build_network_around,
+)
 from tests.web.compare_networks import compare_models
 
 pytestmark = [
@@ -131,11 +137,11 @@ def test_onnx_file_computes_the_same_logits(example: LayerExample) -> None:
 @pytest.fixture(scope="module")
 def browser_errors(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     """The largest error of the browser engine on each example, all computed by one Node process."""
-    models = [_make_model(build_network_around(parameters.values[0].layer)) for parameters in EXAMPLE_CASES]
+    models = [_make_model(build_network_around(example.layer)) for example in NUMBERED_EXAMPLES.values()]
     return compare_models(models, tmp_path_factory.mktemp("browser"))
 
 
-@pytest.mark.parametrize("number", [pytest.param(n, id=case.id) for n, case in enumerate(EXAMPLE_CASES)])
+@pytest.mark.parametrize("number", range(len(NUMBERED_EXAMPLES)), ids=NUMBERED_EXAMPLES)
 def test_browser_engine_computes_the_same_values(number: int, browser_errors: list[float]) -> None:
     assert browser_errors[number] < 1e-4
 

@@ -34,6 +34,7 @@ from playground.engine.training.optimizers.muon import Muon as EngineMuon
 from playground.engine.training.optimizers.muon import orthogonalize
 from tests.codegen.exported_code import executed
 from tests.engine.helpers import PLAIN, assert_same_weights, tiny_images, tiny_recipe
+from tests.narrowing import require
 
 pytestmark = [
     # Keras's variables on torch do not have NumPy 2's array protocol.
@@ -71,7 +72,7 @@ def _train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 5) -
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_kind_is_described_for_forms_and_json(kind: type[Any]) -> None:
     assert kind.title
-    assert kind.__doc__.strip().splitlines()[0].endswith(".")
+    assert require(kind.__doc__).strip().splitlines()[0].endswith(".")
     for field in build_form_fields(kind):
         assert field.help.endswith("."), field.name
     assert kind.model_validate(json.loads(kind().model_dump_json())) == kind()
@@ -271,7 +272,7 @@ def test_muon_updates_hidden_matrices_as_torch_does_and_the_rest_as_adamw(
     network = NETWORK.with_layers(layers)
     ours, theirs = build_model(network, seed=1), build_model(network, seed=1)
     kernels = [weight for weight in theirs.parameters() if weight.ndim == 2]
-    options = {"lr": 0.01, "weight_decay": 0.1}
+    options: dict[str, Any] = {"lr": 0.01, "weight_decay": 0.1}
     muon = torch.optim.Muon(kernels[1:-1], **options, nesterov=nesterov, adjust_lr_fn="match_rms_adamw")
     others = [weight for weight in theirs.parameters() if weight.ndim == 1] + [kernels[0], kernels[-1]]
     adamw = torch.optim.AdamW(others, **options, betas=(0.9, 0.95))

@@ -43,7 +43,7 @@ def _check(architecture: Architecture) -> None:
         assert y + high <= height
     lines: dict[str, list[tuple[float, float]]] = {}
     for text in root.iter(f"{_SVG}text"):
-        half = len(text.text or "") * 3 if text.get("text-anchor") else 0
+        half = len(text.text or "") * 3.0 if text.get("text-anchor") else 0.0
         lines.setdefault(text.get("y", ""), []).append((float(text.get("x", 0)), half))
         assert float(text.get("y", 0)) <= height
     for line in lines.values():

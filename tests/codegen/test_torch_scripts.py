@@ -5,6 +5,7 @@ import lzma
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +47,7 @@ from playground.engine.training.trainer import Trainer
 from playground.errors import ArchitectureError, RecipeError
 from tests import strategies
 from tests.codegen.exported_code import executed
+from tests.run_events import events_of
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 TINY = get_architecture_preset("tiny").architecture
@@ -119,7 +121,7 @@ def test_program_reaches_the_engine_s_accuracy_on_mnist(tmp_path: Path) -> None:
     printed = _run_program(code, tmp_path).splitlines()
     assert [line.split(":")[0] for line in printed[:-1]] == ["epoch 1", "epoch 2"]
     assert printed[-1].startswith("test accuracy ")
-    evaluated = [event for event in Trainer(architecture, recipe).run() if isinstance(event, Evaluated)]
+    evaluated = events_of(Trainer(architecture, recipe).run(), Evaluated)
     wanted = next(event.accuracy for event in evaluated if event.split == "test")
     assert float(printed[-1].split()[-1]) == pytest.approx(wanted, abs=0.015)
     assert load_file(tmp_path / "weights.safetensors").keys() == build_model(architecture).state_dict().keys()
@@ -130,7 +132,7 @@ def test_program_reaches_the_engine_s_accuracy_on_mnist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize(
-    "optimizer", [kind() for kind in strategies.OPTIMIZERS] + [Sgd(nesterov=True), Adam(beta1=0.5)]
+    "optimizer", [*(kind() for kind in strategies.OPTIMIZERS), Sgd(nesterov=True), Adam(beta1=0.5)]
 )
 def test_program_has_the_engine_s_optimizer(optimizer: Optimizer, weight_decay: float) -> None:
     recipe = Recipe(optimizer=optimizer, lr=0.03, weight_decay=weight_decay)
@@ -172,7 +174,7 @@ def test_augmentation_gives_the_engine_s_images_for_equal_random_numbers(kind: t
     _check_same_images((kind(),))
 
 
-@given(augmentations=st.lists(st.one_of(map(strategies.from_form, strategies.AUGMENTATIONS)), min_size=1, max_size=9))
+@given(augmentations=st.lists(st.one_of(*map(strategies.from_form, strategies.AUGMENTATIONS)), min_size=1, max_size=9))
 @settings(max_examples=40)
 def test_combined_augmentations_give_the_engine_s_images(augmentations: list[Augmentation]) -> None:
     _check_same_images(tuple(augmentations))
@@ -229,7 +231,7 @@ def test_validation_images_are_never_trained_on(tmp_path: Path, monkeypatch: pyt
     images = torch.arange(90, dtype=torch.uint8).view(90, 1, 1, 1).repeat(1, 1, 28, 28)
     script = _script(Recipe(**{**_SMALL, "epochs": 2}), architecture)
     seen: dict[bool, list[int]] = {True: [], False: []}
-    scaled = script["scale_images"]
+    scaled: Callable[[Tensor], Tensor] = script["scale_images"]
 
     def watched(batch: Tensor) -> Tensor:
         seen[torch.is_inference_mode_enabled()] += batch[:, 0, 0, 0].tolist()

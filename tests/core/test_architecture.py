@@ -13,6 +13,7 @@ from playground.core.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, 
 from playground.core.presets import ARCHITECTURE_PRESETS
 from playground.errors import ArchitectureError, SchemaVersionError
 from tests import strategies
+from tests.narrowing import require_type
 
 CONTRACT = (
     '{"schema": 1, "input": {"channels": 1, "height": 28, "width": 28}, "classes": 10, "layers": ['
@@ -316,7 +317,7 @@ def test_with_dropout_rates_changes_only_the_rates() -> None:
     assert after.dropout_rates == (0.0, 0.95, 0.25)
     assert before.dropout_rates == (0.1, 0.3, 0.5)
     assert [layer.id for layer in after.layers] == [layer.id for layer in before.layers]
-    first, second = (layer.layers for layer in after.layers[1:3])  # type: ignore[union-attr]  # this kind of layer
+    first, second = (require_type(layer, Residual).layers for layer in after.layers[1:3])
     assert [layer.p for layer in (*first, *second) if isinstance(layer, Dropout)] == [0.2, 0.95, 0.4]
     assert after.with_dropout_rates(before.dropout_rates) == before
     assert after.with_dropout_rates(before.dropout_rates).digest == before.digest != after.digest

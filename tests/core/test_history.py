@@ -12,6 +12,7 @@ from playground.core.events import (
     Diagnosed,
     EpochDone,
     Evaluated,
+    Event,
     Forked,
     HyperparameterChanged,
     Paused,
@@ -26,17 +27,18 @@ from playground.core.events import (
 from playground.core.history import History
 from playground.engine.runs.run_files import serialize_event
 from tests.core.test_events import any_event, any_json
+from tests.run_events import make_batch, make_started
 from tests.strategies import settings
 
 
 def started(**fields: Any) -> RunStarted:
-    given_fields = {"train_size": 100, "validation_size": 20, "test_size": 20, "steps_per_epoch": 10, "total_steps": 30}
-    return RunStarted(step=0, elapsed_s=0, device="cpu", precision="float32", **(given_fields | fields))
+    usual = {"train_size": 100, "validation_size": 20, "test_size": 20, "steps_per_epoch": 10, "total_steps": 30}
+    return make_started(**(usual | fields))
 
 
 def step(number: int, *, speed: float = 100.0, **fields: float) -> StepDone:
-    values = {"epochs": number / 10, "loss": 1.0 / number, "accuracy": 0.5, "lr": 0.1, "elapsed_s": number * 0.5}
-    return StepDone(step=number, images_per_second=speed, **(values | fields))
+    usual = {"epochs": number / 10, "loss": 1.0 / number, "elapsed_s": number * 0.5, "images_per_second": speed}
+    return make_batch(number, **(usual | fields))
 
 
 def at(kind: type[Any], number: int = 1, **fields: Any) -> Any:
@@ -167,7 +169,7 @@ def test_any_events_in_any_order_can_be_folded(log: list[Any]) -> None:
 def test_epochs_follow_the_batches_at_changing_batch_sizes() -> None:
     """100 images: three batches of 20, then two of 10, then one of 20."""
     places = [0.2, 0.4, 0.6, 0.7, 0.8, 1.0]
-    log = [started(), *(step(number, epochs=index) for number, index in enumerate(places, 1))]
+    log: list[Event] = [started(), *(step(number, epochs=index) for number, index in enumerate(places, 1))]
     log.insert(4, at(HyperparameterChanged, 3, hyperparameter="batch_size", before=20, after=10))
     log.insert(7, at(HyperparameterChanged, 5, hyperparameter="batch_size", before=10, after=20))
     history = History.from_events(log)

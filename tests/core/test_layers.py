@@ -150,7 +150,7 @@ def test_values_outside_the_bounds_are_rejected(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", LAYER_KINDS)
 def test_layer_kind_has_title_and_description(kind: str) -> None:
-    model = LAYER_KINDS[kind]
+    model: type[Any] = LAYER_KINDS[kind]
     assert 3 <= len(model.title) <= 20
     assert model.description.endswith(".")
     assert model().kind == kind

@@ -32,7 +32,7 @@ def test_steps_of_drawings_are_functions_from_an_image_to_a_drawing() -> None:
     for step in preprocessing.image_steps:
         image = getattr(image_steps, step.function)(image, **step.arguments)
     assert (image.mode, image.size) == ("L", (1024, 683))
-    photo = segment_photo(np.asarray(image, dtype=np.float32) / 255)
+    photo = segment_photo(np.asarray(image, dtype=np.float32) / np.float32(255))
     drawing = preprocess_ink(photo.digits[0].ink)
     assert drawing.shape == preprocessing.image_shape
     rows = np.flatnonzero(drawing[0].max(axis=1) > 0.5)

@@ -31,8 +31,11 @@ from playground.core.layers import (
 from playground.core.recipe import Recipe
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.splits import Splits
+from playground.engine.runs.recorder import Recorder
+from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_checkpoint
-from playground.engine.training.trainer import EvaluationSchedule, Trainer
+from playground.engine.training.evaluation_schedule import EvaluationSchedule
+from playground.engine.training.trainer import Trainer
 
 DEVICE = os.environ.get("TEST_DEVICE", "cpu")
 """Device of the recipes; ``TEST_DEVICE=cuda`` runs the tests of resume, fork and replay on a GPU."""
@@ -123,8 +126,8 @@ class Script:
 
 
 def make_trainer(architecture: Architecture = PLAIN, recipe: Recipe | None = None, **options: Any) -> Trainer:
-    options = {"splits": tiny_splits(), "evaluation_schedule": EVERY_STEP, "clock": FakeClock(0.001)} | options
-    return Trainer(architecture, recipe or tiny_recipe(), **options)
+    usual: dict[str, Any] = {"splits": tiny_splits(), "evaluation_schedule": EVERY_STEP, "clock": FakeClock(0.001)}
+    return Trainer(architecture, recipe or tiny_recipe(), **(usual | options))
 
 
 def play(trainer: Trainer, script: Script | None = None) -> list[events.Event]:
@@ -132,6 +135,25 @@ def play(trainer: Trainer, script: Script | None = None) -> list[events.Event]:
     script = script or Script()
     script.trainer = trainer
     return list(trainer.run(script))
+
+
+def record_run(
+    run: Run,
+    trainer: Trainer,
+    script: Script | None = None,
+    *,
+    until: Callable[[events.Event], bool] | None = None,
+) -> list[events.Event]:
+    """Train and record a run to its end, or until killed after an event for which ``until`` is true; its events."""
+    script = script or Script()
+    script.trainer = trainer
+    stream = []
+    with Recorder(run) as recorder:
+        for event in recorder.run_trainer(trainer, script):
+            stream.append(event)
+            if until and until(event):
+                break
+    return stream
 
 
 def through_bytes(checkpoint: dict[str, Any]) -> dict[str, Any]:

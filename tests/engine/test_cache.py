@@ -4,6 +4,7 @@ import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -130,7 +131,7 @@ def test_few_computations_without_a_caller_are_kept() -> None:
         return b""
 
     for number in range(6):
-        stopped = cache.get_or_compute_in_steps(number, lambda number=number: compute(number), is_resumable=True)
+        stopped = cache.get_or_compute_in_steps(number, partial(compute, number), is_resumable=True)
         next(stopped)
         stopped.close()
     assert closed == [0, 1]

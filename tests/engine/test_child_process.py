@@ -1,5 +1,6 @@
 """Child processes: encoding of the pipes, standard error, and the ends of a process."""
 
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_a_child_with_its_own_session(
         raise OSError("not started")
 
     monkeypatch.setattr(child_process, "_NEW_GROUP_FLAG", 0x200)  # as on Windows, where sessions do not exist
-    monkeypatch.setattr(child_process.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     with pytest.raises(OSError, match="not started"):
         ChildProcess("module", is_own_session=is_own_session)
     assert options["start_new_session"] is is_own_session

@@ -156,7 +156,7 @@ class _Exported:
         return np.array([prediction["probabilities"] for prediction in predictions])
 
 
-@pytest.fixture(params=_SHAPES.values(), ids=_SHAPES)
+@pytest.fixture(params=list(_SHAPES.values()), ids=list(_SHAPES))
 def exported(request: pytest.FixtureRequest, data: Path, home: Path, tmp_path: Path) -> _Exported:
     """A run with random weights, whose probabilities depend on every pixel, on the pictures as a dataset."""
     (channels, size, _), (input_channels, input_size, _) = request.param
@@ -212,7 +212,7 @@ def test_prediction_program_finds_drawings_as_the_app_does(
     Image.open(tmp_path / f"{SCENES[0]}.jpg").resize((40, 50)).save(tmp_path / "small.png")
     Image.new("L", (200, 100), 90).save(tmp_path / "blank.png")
     sheet = _sheet()
-    for name, picture, options in _make_pictures(sheet, _sheet(20), sheet[..., 0].astype(np.uint16) << 8):
+    for name, picture, options in _make_pictures(sheet, _sheet(20), sheet[..., 0].astype(np.uint16) << np.uint16(8)):
         image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
         image.save(tmp_path / name, **options)
     paths = sorted(path for path in tmp_path.iterdir() if path.suffix in _SUFFIXES)

@@ -77,7 +77,7 @@ def test_any_network_gives_the_same_scores_elsewhere(architecture: Architecture)
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_is_the_same_function_elsewhere(activation: str) -> None:
-    layers = (Conv2d(out_channels=4), Activation(activation=activation), Flatten(), Output())  # type: ignore[arg-type]  # a value of the test
+    layers = (Conv2d(out_channels=4), Activation(activation=activation), Flatten(), Output())
     check_same_scores(Architecture(input=InputShape(height=6, width=6), layers=layers))
 
 

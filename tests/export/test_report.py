@@ -27,7 +27,6 @@ from playground.core.events import (
     HyperparameterChanged,
     RunEnded,
     RunFailed,
-    RunStarted,
     StepDone,
 )
 from playground.core.layers import Conv2d, Dropout, Flatten, Output
@@ -52,24 +51,15 @@ from playground.export.report.reproduce import build_train_command
 from playground.interpret.evaluation.dataset_predictions import predict_dataset
 from playground.interpret.model import load_model
 from tests.cli.command_line import invoke
+from tests.run_events import make_batch, make_started
 
 HOSTILE = """"></style></td><script>alert('x')</script>&amp;<b>{x}"""
 
-BEGUN = RunStarted(
-    step=0,
-    elapsed_s=0,
-    train_size=900,
-    validation_size=60,
-    test_size=60,
-    steps_per_epoch=2,
-    total_steps=4,
-    device="cpu",
-    precision="float32",
-)
+BEGUN = make_started(train_size=900, validation_size=60, test_size=60, steps_per_epoch=2, total_steps=4)
 
 
 def batch(step: int, loss: float = 1.0) -> StepDone:
-    return StepDone(step=step, elapsed_s=step, epochs=step / 2, loss=loss, accuracy=0.5, lr=0.1, images_per_second=300)
+    return make_batch(step, step / 2, elapsed_s=step, loss=loss, images_per_second=300)
 
 
 BATCHES = tuple(map(batch, (1, 2, 3, 4)))

@@ -18,9 +18,10 @@ from playground.engine.data.custom.store import save_custom_dataset
 from playground.engine.model.build import build_model
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
-from playground.engine.runs.run_files import serialize_event, serialize_snapshot
+from playground.engine.runs.run_files import serialize_snapshot
 from playground.errors import RecipeError, UnknownNameError
 from playground.export.targets import EXPORT_TARGETS, ExportSource, render_export
+from tests.run_events import write_log
 
 NET = Architecture(
     layers=(
@@ -38,7 +39,7 @@ RECIPE = Recipe(lr=0.01, epochs=2, seed=7)
 def trained(home: object) -> Run:
     def fill(run: Run) -> None:
         run.get_snapshot_path(5).write_bytes(serialize_snapshot(build_model(NET, seed=1).state_dict()))
-        run.log_path.write_bytes(serialize_event(RunEnded(step=5, elapsed_s=1, status="stopped")))
+        write_log(run, RunEnded(step=5, elapsed_s=1, status="stopped"))
 
     return create_run(NET, RECIPE, name='Mine / "yours" <b>', write_initial_files=fill)
 

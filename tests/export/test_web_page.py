@@ -58,8 +58,10 @@ COLOR_NET = Architecture(
 )
 
 
-def make_run(net: Architecture, dataset: str, name: str = "My net", **weights: torch.Tensor) -> Run:
-    tensors = make_model(net).module.state_dict() | weights
+def make_run(
+    net: Architecture, dataset: str, name: str = "My net", *, weights: dict[str, torch.Tensor] | None = None
+) -> Run:
+    tensors = make_model(net).module.state_dict() | (weights or {})
     return create_run_from_weights(net, Recipe(dataset=dataset, batch_size=4, validation_size=10), tensors, name=name)
 
 
@@ -181,13 +183,10 @@ def test_images_of_a_custom_dataset_are_included_only_on_request(home: Path) -> 
     without, included = render_web_page(run), render_web_page(run, PageOptions(includes_custom_images=True))
     assert without.example_count == 0
     assert Page(without.content).data["exampleLabels"] == []
-    assert (
-        "Trained on Pets. It is a dataset of this page's author. None of its images are in this page."
-        in Page(without.content).text
-    )
+    assert "Trained on Pets, whose images are not in this page." in Page(without.content).text
     assert without.accuracy is not None
     assert included.example_count > 0
-    assert "test images of Pets. It is a dataset of this page's author." in Page(included.content).text
+    assert "Your own images." in Page(included.content).text
     pixels = base64.b64decode(Page(included.content).data["examplePixels"])
     assert len(pixels) == included.example_count * 3 * 12 * 12
 
@@ -235,13 +234,13 @@ def test_run_without_weights_is_refused(home: Path) -> None:
 
 
 def test_weights_that_are_not_finite_are_refused(home: Path) -> None:
-    run = make_run(COLOR_NET, save_dataset(), **{"0.bias": torch.full((6,), torch.nan)})
+    run = make_run(COLOR_NET, save_dataset(), weights={"0.bias": torch.full((6,), torch.nan)})
     with pytest.raises(StorageError, match="not finite"):
         render_web_page(run)
 
 
 def test_weights_too_large_for_float16_are_published_in_float32_only(home: Path) -> None:
-    run = make_run(COLOR_NET, save_dataset(), **{"0.bias": torch.full((6,), 1e6)})
+    run = make_run(COLOR_NET, save_dataset(), weights={"0.bias": torch.full((6,), 1e6)})
     with pytest.raises(StorageError, match="float32"):
         render_web_page(run, PageOptions(weight_type="float16"))
     assert "the weights are too large for float16" in Page(render_web_page(run).content).text

@@ -19,6 +19,7 @@ from tests.faults.processes import (
     FORKING,
     Server,
 )
+from tests.narrowing import require
 
 __all__ = ["one_thread"]  # pytest finds the fixture through the import
 
@@ -28,11 +29,10 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = str(tmp_path_factory.mktemp("zygote") / "line")
     command = [sys.executable, "-c", f"from tests.faults.processes import zygote_main; zygote_main({path!r})"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, **pipes) as process:
-        assert process.stdout.readline() == b"ready\n"
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert require(process.stdout).readline() == b"ready\n"
         yield path
-        process.stdin.close()
+        require(process.stdin).close()
 
 
 @pytest.fixture

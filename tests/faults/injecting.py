@@ -6,13 +6,15 @@ import functools
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pytest
 import torch
@@ -22,7 +24,6 @@ from playground.core import events
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, MaxPool2d, Output
 from playground.core.recipe import Recipe
-from playground.engine import paths
 from playground.engine.runs import initial_state, recorder
 from playground.engine.runs.log_reader import LogReader
 from playground.engine.runs.recorder import Recorder
@@ -109,20 +110,20 @@ def intercept_file_changes(notify: Callable[[str], None]) -> Iterator[None]:
 
     def append_in_halves(self: Recorder, event: events.Event, *, prefix: bytes = b"") -> None:
         if self._log is not None and not isinstance(self._log, LogInHalves):
-            self._log = LogInHalves(self._log)
+            self._log = cast("IO[bytes]", LogInHalves(self._log))
         append(self, event, prefix=prefix)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "write_bytes", write_in_halves)
         patch.setattr(Path, "write_text", lambda path, text, **_: write_in_halves(path, text.encode()))
         patch.setattr(Recorder, "_append_event", append_in_halves)
-        notify_before(paths.tempfile, "mkstemp", lambda: "make a temporary file")
+        notify_before(tempfile, "mkstemp", lambda: "make a temporary file")
         notify_before(Path, "replace", lambda path, target: f"replace {target.name}")
         notify_before(Path, "rename", lambda path, target: f"rename to {target.name}")
         notify_before(Path, "unlink", lambda path: f"unlink {name_of(path)}")
         notify_before(Path, "touch", lambda path: f"touch {path.name}")
         notify_before(Path, "mkdir", lambda path, *_: f"make folder {path.name}")
-        notify_before(recorder.os, "link", lambda source, target: f"link {name_of(target)}")
+        notify_before(os, "link", lambda source, target: f"link {name_of(target)}")
         notify_before(Learner, "train_batch", lambda _: "batch")
         notify_before(RunEvaluator, "evaluate_validation", lambda *_: "evaluate")
         notify_before(RunEvaluator, "evaluate_test", lambda *_: "evaluate")
@@ -204,7 +205,7 @@ def list_reported(stream: Iterable[events.Event]) -> ReportedEvents:
     return {(event.kind, event.step) for event in stream if event.kind in PERSISTENT_EVENT_KINDS}
 
 
-def assert_on_disk(run: Run, reported: ReportedEvents) -> None:
+def assert_on_disk(run: Run, reported: AbstractSet[tuple[str, int]]) -> None:
     assert reported <= list_reported(run.read_events()), (
         f"{reported - list_reported(run.read_events())} are missing from the log"
     )
@@ -241,7 +242,7 @@ def assert_resumable(run: Run, status: str, *phrases: str) -> None:
         assert phrase in message
 
 
-def assert_undisturbed(run: Run, reported: ReportedEvents = frozenset()) -> None:
+def assert_undisturbed(run: Run, reported: AbstractSet[tuple[str, int]] = frozenset()) -> None:
     """Assert that the run completed with the weights of an undisturbed run and still has every reported event."""
     history = run.read_history()
     assert history.status == "completed", f"{run.id}: {history.failure}"

@@ -94,7 +94,7 @@ def fault(point: str, at: int = 1, action: str = "kill") -> Iterator[None]:
         yield
 
 
-SLOW = {"point": "batch", "at": 6, "action": "slow"}
+SLOW: dict[str, Any] = {"point": "batch", "at": 6, "action": "slow"}
 
 
 # Processes
@@ -117,8 +117,8 @@ class Forked:
         socket.send_fds(self._line, [json.dumps(request).encode()], handles)
         os.close(child_stdin)
         os.close(child_stdout)
-        self.stdin: IO[str] = os.fdopen(own_stdin, "w")
-        self.stdout: IO[str] = os.fdopen(own_stdout)
+        self.stdin = os.fdopen(own_stdin, "w")
+        self.stdout = os.fdopen(own_stdout)
         self.pid = int(self._line.recv(100))
         self._thread = threading.Thread(target=self._wait, daemon=True)
         self._thread.start()
@@ -159,7 +159,8 @@ def zygote_main(path: str) -> None:
         listener.listen(16)
         print("ready", flush=True)
         while True:
-            ready, _, _ = select.select([listener, 0], [], [])
+            readable: list[socket.socket | int] = [listener, 0]
+            ready, _, _ = select.select(readable, [], [])
             if 0 in ready:
                 return
             line, _ = listener.accept()
@@ -230,7 +231,7 @@ def _run_worker() -> None:
 
 def _run_server() -> None:
     """Run a server that reads requests from standard input, one JSON value a line."""
-    child_process.subprocess = FORKING
+    pytest.MonkeyPatch().setattr(child_process, "subprocess", FORKING)
     scheduler = Scheduler(limits=ServerLimits(**json.loads(os.environ["LIMITS"])), keep_spare_worker=False)
     if "TIDY" in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -249,9 +250,9 @@ def _run_server() -> None:
             if what == "resume":
                 return scheduler.resume(**arguments).id
             if what == "send":
-                return scheduler.send_command(
-                    arguments["run_id"], events.parse_command(json.dumps(arguments["command"]))
-                )
+                command = events.parse_command(json.dumps(arguments["command"]))
+                assert command is not None
+                return scheduler.send_command(arguments["run_id"], command)
             if what == "delete":
                 return delete_run(find_run(arguments["run_id"]))
             return {

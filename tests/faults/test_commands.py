@@ -3,11 +3,12 @@
 import contextlib
 import os
 import signal
+from io import TextIOWrapper
 from pathlib import Path
 
 import pytest
 
-from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
+from playground.core.events import Command, Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
 from playground.engine.workers.scheduler import Scheduler
 from playground.engine.workers.worker_process import WorkerProcess
 from playground.errors import PlaygroundError, WorkerError
@@ -28,6 +29,7 @@ from tests.faults.processes import (
     wait_for,
     wait_for_end,
 )
+from tests.narrowing import require_type
 
 GARBAGE = [
     "",
@@ -45,8 +47,8 @@ GARBAGE = [
 def test_invalid_commands_are_ignored(scheduler: Scheduler) -> None:
     run = scheduler.submit(SMALL, BRIEF, pause_after_batches=6)
     wait_for(run, "paused", 6)
-    worker = scheduler._queue.list_workers()[run.id]
-    worker._process._process.stdin.buffer.write(b"\xff\xfe\n")
+    worker = require_type(scheduler._queue.list_workers()[run.id], WorkerProcess)
+    require_type(worker._process._process.stdin, TextIOWrapper).buffer.write(b"\xff\xfe\n")
     invalid = [{"lr": "high", "nonsense": 1}, {"dropout": "much"}]
     for line in [*GARBAGE, *(UpdateHyperparameters(hyperparameters=changes).model_dump_json() for changes in invalid)]:
         worker._write_line(line)
@@ -75,7 +77,7 @@ def test_commands_after_the_end_of_a_run_change_nothing(scheduler: Scheduler) ->
         run = scheduler.submit(SMALL, BRIEF)
     pid = scheduler.get_worker_pids()[run.id]
     until(lambda: read_process_state(pid) == "T", TIMEOUT_S, "the worker to stop")
-    commands = [
+    commands: list[Command] = [
         Pause(),
         TrainSteps(batches=3),
         SaveSnapshot(),
@@ -89,6 +91,7 @@ def test_commands_after_the_end_of_a_run_change_nothing(scheduler: Scheduler) ->
     while scheduler.is_active(run.id):
         with contextlib.suppress(WorkerError):
             scheduler.send_command(run.id, Pause())
+    wait_for_end(scheduler, run)
     assert_undisturbed(run)
     before = read_run_files(run)
     for command in commands:

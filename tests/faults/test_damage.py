@@ -44,6 +44,7 @@ from tests.faults.injecting import (
     restore_run,
     train_in_process,
 )
+from tests.narrowing import require
 
 # The log
 
@@ -61,6 +62,12 @@ def assert_log_consistent(run: Run, kept: ReportedEvents) -> None:
     for figure in figures(run.read_events()):
         if figure["kind"] == "step_done":
             assert figure == expected[("step_done", figure["step"])]
+
+
+def parse_valid(line: bytes) -> events.Event:
+    event = events.parse_event(line)
+    assert event is not None
+    return event
 
 
 def test_log_truncated_at_any_byte_of_its_last_lines_is_readable(memory_disk: Path) -> None:
@@ -92,7 +99,7 @@ def test_log_truncated_at_any_byte_of_its_last_lines_is_readable(memory_disk: Pa
     for cut, count in borders.items():
         run = restore_run(files | {"events.jsonl": log[:cut]})
         train_in_process(run)
-        assert_log_consistent(run, list_reported(events.parse_event(line) for line in lines[: min(count, last + 1)]))
+        assert_log_consistent(run, list_reported(map(parse_valid, lines[: min(count, last + 1)])))
         if count > last:
             assert_undisturbed(run, list_reported(read_events(files)))
 
@@ -113,7 +120,7 @@ def test_intact_lines_survive_garbage_anywhere_in_the_log(chosen: st.DataObject)
             log = log[:start] + b"\xff\n\xff" + chosen.draw(junk, "junk") + log[start + length :]
         spared = [line for line in log_lines(files) if b"\n" + line in b"\n" + log]
         run = restore_run(files | {"events.jsonl": log})
-        kept = list(filter(None, map(events.parse_event, spared)))
+        kept = [event for line in spared if (event := events.parse_event(line))]
         assert list_reported(kept) <= list_reported(run.read_events())
         assert run.read_history().status in ("interrupted", "waiting")
         LogReader(run).read_history()
@@ -222,8 +229,9 @@ def test_resume_without_an_intact_checkpoint_fails_and_keeps_all_files(memory_di
     before = read_run_files(run)
     train_in_process(run)
     assert run.read_history().status == "failed"
-    assert "damaged" in run.read_history().failure.what
-    assert run.read_history().failure.fix
+    failure = require(run.read_history().failure)
+    assert "damaged" in failure.what
+    assert failure.fix
     after = read_run_files(run)
     assert after["events.jsonl"].startswith(before["events.jsonl"])
     assert all(after[path] == before[path] for path in before if path not in ("events.jsonl", "lock", "pid"))

@@ -39,6 +39,7 @@ from tests.faults.processes import (
     wait_for,
     wait_for_end,
 )
+from tests.narrowing import require
 
 KILL_POINTS = {
     "before it reads its job": ("birth", 1),
@@ -172,7 +173,7 @@ def test_log_and_weights_agree_after_a_kill_around_a_hyperparameter_change(memor
         history = restored.read_history()
         assert history.status == "completed"
         changes = [change.after for change in history.hyperparameter_changes]
-        assert history.last_step.lr == (changes[-1] if changes else TINY.lr)
+        assert require(history.last_step).lr == (changes[-1] if changes else TINY.lr)
         assert len(changes) <= 1
         assert changes or ("checkpoint_saved", 4) not in reported
 
@@ -184,7 +185,7 @@ def test_hyperparameter_change_at_a_checkpoint_is_logged_after_resume(memory_dis
     )
     train_in_process(run)
     history = run.read_history()
-    assert history.last_step.lr == 0.123
+    assert require(history.last_step).lr == 0.123
     assert [change.after for change in history.hyperparameter_changes] == [0.123]
 
 

@@ -44,6 +44,7 @@ from tests.faults.processes import (
     wait_for_death,
     wait_for_end,
 )
+from tests.narrowing import require
 
 SERVER_ENDINGS = {
     "killed": (False, signal.SIGKILL),
@@ -152,7 +153,7 @@ def test_failed_worker_start_does_not_block_the_queue(scheduler: Scheduler, monk
     monkeypatch.setattr(FORKING, "Popen", FailingCall(Forked, 1, no_process))
     scheduler.send_command(first.id, Resume())
     until(lambda: second.read_history().failure, TIMEOUT_S, "the notice of the failure")
-    assert "cannot be started" in second.read_history().failure.what
+    assert "cannot be started" in require(second.read_history().failure).what
     until(lambda: third.read_history().status == "completed", TIMEOUT_S, "the end of the next run")
     assert_undisturbed(third)
     no_process.__traceback__ = None

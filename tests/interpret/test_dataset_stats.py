@@ -9,27 +9,27 @@ from playground.core.augmentations.shift import Shift
 from playground.engine.data.dataset_lookup import load_labeled_images
 from playground.engine.data.splits import load_test_images
 from playground.engine.progress import run_to_end
-from playground.interpret.dataset_stats import compute_dataset_stats, make_augmented_copies
+from playground.interpret.dataset_stats import DatasetStats, compute_dataset_stats, make_augmented_copies
 
 
 @pytest.fixture(scope="module")
-def seen():
+def seen() -> DatasetStats:
     return run_to_end(compute_dataset_stats("mnist", 3))
 
 
-def test_every_image_is_counted(seen) -> None:
+def test_every_image_is_counted(seen: DatasetStats) -> None:
     assert sum(seen.train_counts) == 60_000
     assert sum(seen.test_counts) == 10_000
     assert seen.train_counts[1] == 6742  # as everybody counts them
 
 
-def test_averages_are_of_the_class(seen) -> None:
+def test_averages_are_of_the_class(seen: DatasetStats) -> None:
     train = load_labeled_images("mnist", "train")
     ones = train.images[train.labels == 1].numpy()
     assert np.allclose(seen.class_means[1], ones.mean(axis=0) / 255, atol=1e-5)
 
 
-def test_examples_are_the_first_of_each_class(seen) -> None:
+def test_examples_are_the_first_of_each_class(seen: DatasetStats) -> None:
     train = load_labeled_images("mnist", "train")
     first = int((train.labels == 7).nonzero()[0])
     assert np.allclose(seen.examples[7, 0], train.images[first].numpy() / 255)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import Conv2d, Flatten, Linear, Output
@@ -30,6 +31,7 @@ from playground.interpret.editing import (
 )
 from playground.interpret.model import Model, load_model
 from tests.interpret.nets import model_of, set_weights
+from tests.narrowing import require_type
 from tests.strategies import architectures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -59,7 +61,7 @@ def test_ablating_a_channel_removes_its_class() -> None:
     assert after.accuracy == 0.75
     assert before.per_class_accuracy == (1.0,) * 4
     assert after.per_class_accuracy == (1.0, 1.0, 0.0, 1.0)
-    assert model.module[1].weight[2, 2] == 1.0  # the original is unchanged
+    assert model.module.get_parameter("1.weight")[2, 2] == 1.0  # the original is unchanged
     assert run_to_end(measure_edits(model, (), make_lit_pixel_images())).after.accuracy == 1.0
 
 
@@ -68,9 +70,8 @@ def test_edits_apply_in_order_to_a_copy() -> None:
     model = model_of(Architecture(input=InputShape(height=3, width=3), classes=2, layers=layers))
     before = copy.deepcopy(model.module.state_dict())
     kernel = ((1.0, 2.0), (3.0, 4.0))
-    changed = apply_edits(
-        model, (KernelEdit(0, 1, 0, kernel), ChannelScale(0, 1, 0.5), ChannelScale(0, 0, 2.0))
-    ).module[0]
+    edits = (KernelEdit(0, 1, 0, kernel), ChannelScale(0, 1, 0.5), ChannelScale(0, 0, 2.0))
+    changed = require_type(apply_edits(model, edits).module[0], nn.Conv2d)
     assert changed.weight[1, 0].tolist() == [[0.5, 1.0], [1.5, 2.0]]
     torch.testing.assert_close(changed.weight[0], before["0.weight"][0] * 2)
     torch.testing.assert_close(changed.bias, before["0.bias"] * torch.tensor([2.0, 0.5]))

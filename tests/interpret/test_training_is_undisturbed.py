@@ -11,6 +11,7 @@ from playground.engine.progress import run_to_end
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
+from playground.engine.training.command_sources import NullCommandSource
 from playground.interpret.activations.activations import compute_activations
 from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.activations.weights import get_layer_weights
@@ -29,7 +30,6 @@ from tests.engine.helpers import (
     AUGMENTATION,
     PLAIN,
     RICH,
-    Script,
     assert_same_weights,
     figures,
     make_trainer,
@@ -69,11 +69,9 @@ def recorded(architecture: Architecture, *, looks: bool) -> tuple[dict[str, torc
     recipe = tiny_recipe(augmentation=AUGMENTATION)
     run = create_run(architecture, recipe)
     trainer = make_trainer(architecture, recipe)
-    script = Script()
-    script.trainer = trainer
     stream = []
     with Recorder(run) as recorder:
-        for event in recorder.run_trainer(trainer, script):
+        for event in recorder.run_trainer(trainer, NullCommandSource()):
             stream.append(event)
             if looks and event.kind in ("snapshot_saved", "epoch_done"):
                 look_through_everything(run)

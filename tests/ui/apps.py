@@ -1,6 +1,6 @@
 """Helpers for tests of pages with Streamlit's AppTest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,28 +8,32 @@ import pytest
 import streamlit as st
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Widget
 
-from playground.core.events import CheckpointSaved, Command, Diagnosed, Event, RunEnded, StepDone, Suggestion
+from playground.core.events import CheckpointSaved, Command, Diagnosed, Event, RunEnded, Suggestion
 from playground.core.layers import Layer
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.engine.runs.recorder import save_checkpoint
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
-from playground.engine.runs.run_files import serialize_event
 from playground.engine.training.trainer import Trainer
 from playground.engine.workers.limits import ServerLimits
+from playground.engine.workers.scheduler import Scheduler
 from playground.ui import services
 from playground.ui.components.preset_gallery import PresetCard
 from playground.ui.pages.playground import preset_gallery
 from playground.ui.state import AppState
+from tests.narrowing import require_type
+from tests.run_events import make_batch, write_log
 
 LayerT = TypeVar("LayerT", bound=Layer)
+WidgetT = TypeVar("WidgetT", bound=Widget)
 
 SCRIPT = str(Path(__file__).parents[2] / "app.py")
 
 
-class NoWorkers(services.Scheduler):
+class NoWorkers(Scheduler):
     """Scheduler that starts no process."""
 
     def __init__(self, *, limits: ServerLimits) -> None:
@@ -48,8 +52,7 @@ def html_of(app: AppTest) -> str:
 
 def get_layer(app: AppTest, index: int, kind: type[LayerT]) -> LayerT:
     layer = state_of(app).editor.architecture.layers[index]
-    assert isinstance(layer, kind)
-    return layer
+    return require_type(layer, kind)
 
 
 def choose_preset(app: AppTest, name: str, *, gallery: str = "architecture-preset") -> None:
@@ -67,9 +70,9 @@ def choose_preset(app: AppTest, name: str, *, gallery: str = "architecture-prese
         app.button(key=gallery).click().run()
 
 
-def find(widgets: Sequence[Any], name: str) -> Any:
+def find(widgets: Iterable[WidgetT], name: str) -> WidgetT:
     """Find the widget bound under ``name``; its key has a suffix after the page changed its value."""
-    (found,) = (widget for widget in widgets if widget.key == name or str(widget.key).startswith(f"{name}."))
+    (found,) = (widget for widget in widgets if str(widget.key) == name or str(widget.key).startswith(f"{name}."))
     return found
 
 
@@ -78,15 +81,11 @@ def echo(app: AppTest, states: WidgetStates) -> None:
     app._run(states)
 
 
-def make_batch(step: int, epochs: float) -> StepDone:
-    return StepDone(step=step, elapsed_s=1, epochs=epochs, loss=1, accuracy=0.5, lr=0.1, images_per_second=9)
-
-
 def create_run_with(*events: Event, owner: str | None = None, net: str = "tiny", recipe: Recipe | None = None) -> Run:
     """Create a run with these events in its log."""
     recipe = recipe or get_recipe_preset("tutorial").recipe
     run = create_run(get_architecture_preset(net).architecture, recipe, owner=owner)
-    run.log_path.write_bytes(b"".join(map(serialize_event, events)))
+    write_log(run, *events)
     return run
 
 

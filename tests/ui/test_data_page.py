@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.recipe import Recipe
 from playground.core.share_link import encode_link
+from playground.engine.data.custom.drawn_classes import MIN_DRAWINGS_PER_CLASS
 from playground.engine.data.custom.image_folder import read_image_folder
 from playground.engine.data.custom.store import list_custom_datasets, save_custom_dataset
 from playground.engine.model.build import build_model
@@ -20,7 +21,6 @@ from playground.engine.runs.imported_weights import import_weights
 from playground.engine.runs.repository import create_run, list_runs
 from playground.errors import RecipeError
 from playground.export.targets import ExportSource, render_export
-from playground.ui.pages.data.draw_classes import MIN_DRAWINGS_PER_CLASS
 from playground.ui.panels import share
 from tests.ui.apps import choose_preset, html_of, state_of
 

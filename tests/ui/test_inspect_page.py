@@ -32,7 +32,7 @@ from playground.engine.model.build import build_model
 from playground.engine.progress import Steps
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
-from playground.engine.runs.run_files import serialize_event, serialize_snapshot
+from playground.engine.runs.run_files import serialize_snapshot
 from playground.interpret.editing import ChannelScale, KernelEdit
 from playground.interpret.evaluation.dataset_predictions import is_evaluated, load_run_test_images, predict_dataset
 from playground.interpret.model import Model
@@ -44,6 +44,7 @@ from playground.ui.pages.mistakes import calibration
 from playground.ui.pages.mistakes import page as mistakes_page
 from playground.ui.panels import edit
 from playground.ui.state import AppState
+from tests.run_events import write_log
 from tests.ui.apps import NoWorkers, find, html_of
 
 EVERY_KIND = Architecture(
@@ -79,7 +80,7 @@ def run_of(architecture: Architecture, *, snapshots: int = 3, spoil: float | Non
                     for name, value in weights.items()
                 }
             run.get_snapshot_path(index * 10).write_bytes(serialize_snapshot(dict(weights)))
-        run.log_path.write_bytes(serialize_event(RunEnded(step=(snapshots - 1) * 10, elapsed_s=1, status="completed")))
+        write_log(run, RunEnded(step=(snapshots - 1) * 10, elapsed_s=1, status="completed"))
 
     return create_run(architecture, get_recipe_preset("sprint").recipe, name="Mine", write_initial_files=fill)
 

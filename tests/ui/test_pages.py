@@ -1,6 +1,7 @@
 """The pages through Streamlit's AppTest: the real script and its callbacks, without a browser."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,7 +33,7 @@ from playground.engine.runs.fork import fork_run
 from playground.engine.runs.manage import delete_run, rename_run
 from playground.engine.runs.repository import create_run, find_run, load_pretrained_run
 from playground.engine.runs.run import Run
-from playground.engine.runs.run_files import serialize_event, serialize_snapshot
+from playground.engine.runs.run_files import serialize_snapshot
 from playground.engine.runs.transfer import create_transfer_run
 from playground.engine.workers.limits import ServerLimits
 from playground.errors import DatasetUnavailableError, StorageError
@@ -41,6 +42,7 @@ from playground.interpret.drawing.preprocess import Drawing, preprocess_drawing
 from playground.interpret.model import load_model
 from playground.ui import actions, model_input, services
 from playground.ui.canvas import CanvasInk, Stroke, make_fabric_json
+from tests.run_events import make_batch, write_log
 from tests.ui.apps import (
     choose_preset,
     create_forkable_run,
@@ -50,7 +52,6 @@ from tests.ui.apps import (
     get_layer,
     get_queued_commands,
     html_of,
-    make_batch,
     make_diagnosis,
     state_of,
 )
@@ -238,7 +239,7 @@ def test_session_attaches_the_run_named_in_the_address(app: AppTest) -> None:
 
 def test_stopped_run_resumes_only_with_its_own_network_and_recipe(app: AppTest) -> None:
     run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
-    run.log_path.write_bytes(serialize_event(RunEnded(step=5, elapsed_s=1, status="stopped")))
+    write_log(run, RunEnded(step=5, elapsed_s=1, status="stopped"))
     run.checkpoint_path.write_bytes(b"read only when the run is resumed")
     app.query_params["run"] = run.id
     app.run()
@@ -255,7 +256,7 @@ def test_stopped_run_resumes_only_with_its_own_network_and_recipe(app: AppTest) 
 
 def test_run_stopped_before_its_first_checkpoint_is_resumed(app: AppTest) -> None:
     run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe)
-    run.log_path.write_bytes(serialize_event(RunEnded(step=5, elapsed_s=1, status="stopped")))
+    write_log(run, RunEnded(step=5, elapsed_s=1, status="stopped"))
     app.query_params["run"] = run.id
     app.run()
     assert app.button(key="train-start").label == "Resume"
@@ -422,7 +423,7 @@ def test_only_the_owner_can_delete_or_rename_a_run(app: AppTest, monkeypatch: py
     app.run()
     run = create_run_with(owner="somebody")
     monkeypatch.setattr(page, "get_requester_id", lambda: "me")
-    for change in (lambda: page._delete_run(run), lambda: page._rename_run(run, "Mine now")):
+    for change in (partial(page._delete_run, run), partial(page._rename_run, run, "Mine now")):
         with pytest.raises(OwnershipError):
             change()
     assert find_run(run.id).record.name == run.record.name
@@ -483,7 +484,7 @@ def test_rejected_hyperparameter_change_is_shown_with_its_reason(app: AppTest) -
     rejected = HyperparametersRejected(
         step=5, elapsed_s=1, hyperparameters={"batch_size": 9}, reason="A batch of 9 is too large."
     )
-    run.log_path.write_bytes(serialize_event(make_batch(5, 0.5)) + serialize_event(rejected))
+    write_log(run, make_batch(5, 0.5), rejected)
     state_of(app).attach(run)
     app.run()
     assert "Change rejected: A batch of 9 is too large." in html_of(app)
@@ -495,10 +496,7 @@ def test_suggestion_is_applied_to_the_active_run(app: AppTest) -> None:
     run = services.get_scheduler().submit(
         get_architecture_preset("tiny").architecture, get_recipe_preset("tutorial").recipe
     )
-    run.log_path.write_bytes(
-        serialize_event(make_batch(5, 0.5))
-        + serialize_event(make_diagnosis(Suggestion(label="Do it", recipe_changes={"lr": 0.02})))
-    )
+    write_log(run, make_batch(5, 0.5), make_diagnosis(Suggestion(label="Do it", recipe_changes={"lr": 0.02})))
     state_of(app).attach(run)
     app.run()
     assert find_suggestion(app).label == "Do it"
@@ -543,7 +541,7 @@ def test_restart_from_random_weights_freezes_no_layer(app: AppTest) -> None:
 def _restart(app: AppTest, run: Run, diagnosed: Diagnosed, init_from: str | None = None) -> Run:
     """Apply the suggestion of a run's diagnosis and return the run that it starts."""
     ended = RunEnded(step=5, elapsed_s=1, status="stopped")
-    run.log_path.write_bytes(b"".join(map(serialize_event, (make_batch(5, 0.5), diagnosed, ended))))
+    write_log(run, make_batch(5, 0.5), diagnosed, ended)
     app.query_params["run"] = run.id
     app.run()
     state_of(app).editor.init_from = init_from
@@ -595,7 +593,7 @@ def test_transfer_comparison_is_shown_when_both_runs_are_done(app: AppTest) -> N
     run = create_transfer_run(parent, parent.record.architecture.freeze_up_to(0), recipe)
     tested = Evaluated(step=5, elapsed_s=1, split="test", accuracy=0.9, loss=0.3, size=10_000)
     ended = RunEnded(step=5, elapsed_s=1, status="completed")
-    run.log_path.write_bytes(b"".join(map(serialize_event, (make_batch(5, 0.5), tested, ended))))
+    write_log(run, make_batch(5, 0.5), tested, ended)
     app.query_params["run"] = run.id
     app.run()
     assert "transferred weights" not in html_of(app)
@@ -604,7 +602,7 @@ def test_transfer_comparison_is_shown_when_both_runs_are_done(app: AppTest) -> N
     assert "Now training the same from scratch" in html_of(app)
     services.get_scheduler().send_command(scratch.id, Stop())
     scratch_result = tested.model_copy(update={"accuracy": 0.85})
-    scratch.log_path.write_bytes(b"".join(map(serialize_event, (make_batch(5, 0.5), scratch_result, ended))))
+    write_log(scratch, make_batch(5, 0.5), scratch_result, ended)
     app.run()
     assert "90.00% with transferred weights, 85.00% from scratch (Mine: from scratch): +5.0" in html_of(app)
     assert not app.exception
@@ -619,10 +617,12 @@ def test_choice_of_initial_weights_can_be_undone(app: AppTest) -> None:
     app.button(key="transfer-off").click().run()
     assert state.editor.init_from is None
     app.button(key="undo").click().run()
-    assert (state.editor.init_from, state.editor.architecture.layers[0].trainable) == ("pretrained", False)
+    assert state.editor.init_from == "pretrained"
+    assert not state.editor.architecture.layers[0].trainable
     app.button(key="undo").click().run()
     app.button(key="undo").click().run()
-    assert (state.editor.init_from, state.editor.architecture.layers[0].trainable) == (None, True)
+    assert state.editor.init_from is None
+    assert state.editor.architecture.layers[0].trainable
     assert not state.editor.undo_stack
 
 
@@ -634,7 +634,8 @@ def test_from_scratch_unfreezes_every_layer(app: AppTest) -> None:
     state.editor.recipe = state.editor.recipe.replace(transferred_lr_scale=0.2)
     app.run()
     app.button(key="transfer-off").click().run()
-    assert (state.editor.init_from, state.editor.recipe.transferred_lr_scale) == (None, 1.0)
+    assert state.editor.init_from is None
+    assert state.editor.recipe.transferred_lr_scale == 1.0
     assert all(layer.trainable for layer in state.editor.architecture.layers)
 
 
@@ -799,7 +800,7 @@ def _train(name: str, *, snapshots: int) -> Run:
             run.get_snapshot_path(step).write_bytes(
                 serialize_snapshot(dict(build_model(architecture, seed=step).state_dict()))
             )
-        run.log_path.write_bytes(serialize_event(RunEnded(step=snapshots - 1, elapsed_s=1, status="completed")))
+        write_log(run, RunEnded(step=snapshots - 1, elapsed_s=1, status="completed"))
 
     return create_run(architecture, get_recipe_preset("sprint").recipe, name=name, write_initial_files=write_files)
 

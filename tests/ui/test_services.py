@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import streamlit
 
 from playground.engine.workers.limits import ServerLimits
 from playground.ui import services
@@ -70,7 +71,7 @@ def test_only_the_machine_itself_is_no_visitor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     context = SimpleNamespace(ip_address=address, headers=SimpleNamespace(to_dict=lambda: headers))
-    monkeypatch.setattr(services.st, "context", context)
+    monkeypatch.setattr(streamlit, "context", context)
     scheduler = SimpleNamespace(limits=ServerLimits(shared=shared))
     monkeypatch.setattr(services, "get_scheduler", lambda: scheduler)
     monkeypatch.setattr(services, "get_visitor_id", lambda: "visitor")

@@ -13,7 +13,7 @@ from playground.interpret.activations.breakdown import explain_channel
 from playground.interpret.browser_network import encode_model
 from playground.interpret.model import Model
 from playground.ui.components.arithmetic_view import encode_explanation
-from tests.core.layer_examples import EXAMPLE_CASES, build_network_around
+from tests.core.layer_examples import NUMBERED_EXAMPLES, build_network_around
 from tests.web.compare_networks import draw_image, make_model
 from tests.web.engine_runner import run_node, write_cases
 
@@ -49,13 +49,13 @@ def explain_in_node(models: list[Model], expected: list[list[ChannelExplanation]
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[Any, ChannelExplanation]]]:
     """Pairs of both explanations for each example."""
-    models = [make_model(build_network_around(case.values[0].layer)) for case in EXAMPLE_CASES]
+    models = [make_model(build_network_around(example.layer)) for example in NUMBERED_EXAMPLES.values()]
     expected = [list_explanations(model) for model in models]
     found = iter(explain_in_node(models, expected, tmp_path_factory.mktemp("explanations")))
     return [[(next(found), item) for item in items] for items in expected]
 
 
-@pytest.mark.parametrize("number", [pytest.param(n, id=case.id) for n, case in enumerate(EXAMPLE_CASES)])
+@pytest.mark.parametrize("number", range(len(NUMBERED_EXAMPLES)), ids=NUMBERED_EXAMPLES)
 def test_explanation_equals_pythons(number: int, pairs: list[list[tuple[Any, ChannelExplanation]]]) -> None:
     for found, expected in pairs[number]:
         assert found.keys() - {"totals"} == encode_explanation(expected).keys()

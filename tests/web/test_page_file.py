@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_other_pages_are_not_published_pages() -> None:
     assert not is_published_page(b"model = nn.Sequential()")
 
 
-DAMAGES = {
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut": (lambda page: page[: len(page) // 2], "ends before its network does"),
     "changed": (lambda page: page.replace(b'">', b'">AAAA', 1), "was changed"),
     "no digest": (lambda page: page.replace(b"data-sha256", b"data-x"), "was changed"),

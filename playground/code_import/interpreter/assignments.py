@@ -101,7 +101,6 @@ class AssignmentEvaluator(UndecidedEvaluator):
                 self.heap.taint(container, Unknown("a part of a tensor is assigned", line))
             case Unknown():
                 self.heap.taint_reachable([value], Unknown("it becomes part of a value that cannot be followed", line))
-                self.change_origin(container, Unknown("a part of it is assigned, which cannot be followed", line))
             case str() | tuple() | int() | float() | None:
                 raise TypeError("this value does not support item assignment")
             case _:
@@ -119,37 +118,33 @@ class AssignmentEvaluator(UndecidedEvaluator):
                 return
             case ast.Subscript(value=node, slice=key_node):
                 container, key = self.evaluate(node, scope), self.evaluate(key_node, scope)
-                self._delete_item(container, key, target)
-                return
+                if isinstance(container, UserInstance) and container.base:
+                    container = container.base
+                match container:
+                    case list() | dict():
+                        self._delete_item(container, key)
+                        return
+                    case ModuleSequence():
+                        self.delete_part(container, key, target)
+                        return
             case ast.Attribute(value=node, attr=name):
                 owner = self.evaluate(node, scope)
                 if isinstance(owner, UserInstance | ModuleSequence) and name in owner.cells:
                     self.heap.touch(owner)
                     del owner.cells[name]
                     return
-                if isinstance(owner, Unknown):
-                    return
-        raise create_stop_error(get_line_number(target), "this deletion cannot be followed")
+        if not isinstance(self.evaluate(target, scope), Unknown):
+            raise create_stop_error(get_line_number(target), "this deletion cannot be followed")
 
-    def _delete_item(self, container: object, key: object, node: ast.AST) -> None:
-        if isinstance(container, UserInstance) and container.base:
-            container = container.base
-        changed = Unknown(_NOT_FOLLOWED, get_line_number(node))
-        if isinstance(container, list | dict):
-            self.heap.touch(container)
+    def _delete_item(self, container: list[object] | dict[object, object], key: object) -> None:
+        self.heap.touch(container)
         match container, key:
-            case ModuleSequence(), _:
-                self.delete_part(container, key, node)
             case list(), int() | slice():
                 del container[key]
             case dict(), _ if is_valid_key(key):
                 del container[key]
-            case list() | dict(), _:
-                self.heap.taint(container, find_unknown([key]) or changed)
-            case Unknown(), _:
-                self.change_origin(container, changed)
             case _:
-                raise create_stop_error(changed.line, "this deletion cannot be followed")
+                self.heap.taint(container, find_unknown([key]) or Unknown(_NOT_FOLLOWED))
 
     def execute_augmented_assignment(self, statement: ast.AugAssign, scope: Scope) -> None:
         """Execute ``x += 1``; lists, dictionaries, sets and sequences of modules are changed in place."""
@@ -167,12 +162,10 @@ class AssignmentEvaluator(UndecidedEvaluator):
             self.assign(target, left, scope)
         elif isinstance(left, ModuleSequence) and isinstance(operator, ast.Add):
             self.call_method(left, "extend", CallSite(statement, (right,)))
-        elif isinstance(left, list | dict | set) and not isinstance(right, Unknown):
+        elif isinstance(left, dict | set) and not isinstance(right, Unknown):
             result = apply_binary_operator(self.heap, operator, left, right)
             self.heap.touch(left)
-            if isinstance(left, list) and isinstance(result, list):
-                left[:] = result
-            elif isinstance(left, dict) and isinstance(result, dict):
+            if isinstance(left, dict) and isinstance(result, dict):
                 left.update(result)
             elif isinstance(left, set) and isinstance(result, set):
                 left.intersection_update(result)

@@ -171,11 +171,12 @@ class ClassEvaluator(FunctionEvaluator):
                     return Unknown("super() cannot be followed here")
                 value, defined = user_class.find(name, after)
                 return self._bind_method(value, instance, user_class) if defined else BoundMethod(owner, name)
-            case UserFunction() if name == "__name__":
-                return owner.name
             case UserFunction() | Partial() | BoundMethod():
-                origin = owner.owner if isinstance(owner, BoundMethod) else None
-                return Unknown(f".{name} of a function cannot be followed", origin=origin)
+                return (
+                    owner.name
+                    if isinstance(owner, UserFunction) and name == "__name__"
+                    else Unknown(f".{name} of a function cannot be followed")
+                )
         return self.get_library_attribute(owner, name, node)
 
     def _get_instance_attribute(self, owner: UserInstance, name: str, node: ast.AST) -> object:
@@ -192,7 +193,7 @@ class ClassEvaluator(FunctionEvaluator):
         if isinstance(owner.base, ModuleSequence) and name in owner.base.cells:
             return owner.base.cells[name]
         if name == "__dict__":
-            return Unknown("__dict__ cannot be followed", origin=owner)
+            return Unknown("__dict__ cannot be followed")
         if is_library:
             return self.get_library_attribute(owner, name, node)
         raise ProgramError("AttributeError", f"{owner.user_class.name} has no attribute {name}")

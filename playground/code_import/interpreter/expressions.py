@@ -275,8 +275,7 @@ class ExpressionEvaluator(Evaluator):
         if taint := self.heap.get_taint(value):
             return taint
         if isinstance(value, UserInstance) and value.base:
-            own = [name for name in ("__iter__", "__getitem__") if value.user_class.find(name)[1]]
-            value = Unknown(f"{own[0]} of {value.user_class.name} cannot be followed") if own else value.base
+            value = value.base
         match value:
             case Unknown():
                 return value

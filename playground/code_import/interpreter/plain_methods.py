@@ -89,7 +89,7 @@ def _call_list_method(evaluator: ExpressionEvaluator, owner: list[object], name:
         case "extend", (values,):
             several = evaluator.iterate(values, site.node)
             if isinstance(several, Unknown):
-                return _change_unknown(evaluator, owner, several)
+                return NotImplemented if find_unknown(site.positional) else several
             owner.extend(several)
             check_result(evaluator.heap, owner)
         case ("append", (_,)) | ("insert", (int(), _)) | ("pop", () | (int(),)) | ("clear" | "reverse" | "copy", ()):
@@ -102,7 +102,7 @@ def _call_list_method(evaluator: ExpressionEvaluator, owner: list[object], name:
         case "sort", ():
             ordered = order_values(evaluator, "sorted", owner, site)
             if not isinstance(ordered, list):
-                return _change_unknown(evaluator, owner, ordered)
+                return ordered
             owner[:] = ordered
         case _:
             return _search(evaluator, owner, name, site)
@@ -110,13 +110,6 @@ def _call_list_method(evaluator: ExpressionEvaluator, owner: list[object], name:
     if len(owner) > MAX_LENGTH:
         raise create_too_long_error()
     return result
-
-
-def _change_unknown(evaluator: ExpressionEvaluator, owner: list[object], reason: object) -> object:
-    """Make a list unknown that a method changes in an unknown way; return the reason."""
-    unknown = reason if isinstance(reason, Unknown) else Unknown("this change of a list cannot be followed")
-    evaluator.heap.taint(owner, unknown)
-    return unknown
 
 
 def _call_dict_method(evaluator: ExpressionEvaluator, owner: dict[object, object], name: str, site: CallSite) -> object:

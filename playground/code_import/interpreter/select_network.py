@@ -126,11 +126,10 @@ class _Selection:
         )
 
     def _has_layers(self, value: object) -> bool:
-        """Return True for a network that may have weights; instances of other classes are no networks."""
-        if isinstance(value, UserInstance):
-            return self._can_forward(value)
-        return isinstance(value, ModuleSequence) and (
-            self._interpreter.heap.get_taint(value) is not None
+        """Return True for a network with weights."""
+        return isinstance(value, ModuleSequence | UserInstance) and (
+            isinstance(value, UserInstance)
+            or self._interpreter.heap.get_taint(value) is not None
             or any(
                 isinstance(part, Unknown) or (isinstance(part, Call) and has_weights(part))
                 for part in self._iter_members(value)

@@ -7,7 +7,7 @@ Activation Feature for Generic Visual Recognition", ICML 2014.
 
 import math
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,7 @@ def create_feature_dataset(
     train_size: int = DEFAULT_TRAIN_SIZE,
     test_size: int = DEFAULT_TEST_SIZE,
     owner: str | None = None,
-) -> Iterator[Progress | str]:
+) -> Generator[Progress | str, None, None]:
     """Create a dataset of the features of another dataset's images: yields progress, and at the end the new name.
 
     At most ``train_size`` and ``test_size`` images are used, stratified by class; each stays in its split. Features are

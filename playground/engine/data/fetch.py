@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,7 +41,7 @@ def raise_missing_data(dataset: Dataset) -> NoReturn:
     )
 
 
-def download_dataset(name: str) -> Iterator[Progress]:
+def download_dataset(name: str) -> Generator[Progress, None, None]:
     """Download and cache a dataset step by step; raises the errors of ``download_files``.
 
     Partial downloads are kept when the iteration is left; the next one resumes them.

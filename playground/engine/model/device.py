@@ -57,7 +57,7 @@ def has_native_bfloat16(device_type: str) -> bool:
     """True if the device has bfloat16 instructions that PyTorch uses; False if it emulates them."""
     if device_type == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
-    if device_type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # untyped in torch
+    if device_type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     return not _BFLOAT16_CPU_FEATURES.isdisjoint(_list_cpu_features())
 

@@ -81,7 +81,7 @@ class FlatParameters:
         """
         for leaf in self._leaf_parameters:
             leaf.grad = None
-        output.backward(output_gradient)  # type: ignore[no-untyped-call]  # untyped in torch
+        output.backward(output_gradient)
         gradients = [leaf.grad for leaf in self._leaf_parameters if leaf.grad is not None]
         if output.device.type == "cuda" and len({gradient.dtype for gradient in gradients}) == 1:
             # One kernel over the whole GPU; a foreach copy gives each 65,536 values to a single multiprocessor.

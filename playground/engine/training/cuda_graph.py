@@ -44,7 +44,7 @@ class GraphCapture:
         self.failure_reason = "" if device.type == "cuda" else "Captured steps need CUDA."
         self._device = device
         self._generators = generators
-        self._stream = None if self.failure_reason else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # untyped in torch
+        self._stream = None if self.failure_reason else torch.cuda.Stream(device)
         self._pool = None if self.failure_reason else torch.cuda.graph_pool_handle()
 
     def capture(self, function: Callable[[], None], mutated_tensors: Sequence[Tensor]) -> CapturedFunction:

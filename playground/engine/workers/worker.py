@@ -24,6 +24,7 @@ from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import read_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import append_events
+from playground.engine.training.command_sources import CommandSource
 from playground.engine.training.evaluation_schedule import EvaluationSchedule
 from playground.engine.training.trainer import Trainer
 from playground.engine.workers.job import JobSpec
@@ -84,7 +85,7 @@ class PipeCommandSource:
         self._commands.put(Stop(status="interrupted"))
 
 
-def train_run(run: Run, command_source: PipeCommandSource) -> None:
+def train_run(run: Run, command_source: CommandSource) -> None:
     """Train a run from its last checkpoint to its end; an error becomes the last event of its log."""
     try:
         recipe = run.record.recipe

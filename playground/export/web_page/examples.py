@@ -19,12 +19,14 @@ _MIN_COUNT = 3
 class ExampleImages:
     """Test images in the network's input shape: uint8 (count, channels, height, width) and their labels.
 
-    The last ``error_count`` are misclassified.
+    The last ``error_count`` are misclassified. ``is_withheld``: there are images, but their owner did not ask for them
+    to be in the page.
     """
 
     pixels: NDArray[np.uint8]
     labels: list[int]
     error_count: int = 0
+    is_withheld: bool = False
 
 
 def select_examples(run: Run, evaluated: EvaluatedRun | None, *, includes_custom_images: bool) -> ExampleImages:
@@ -32,7 +34,7 @@ def select_examples(run: Run, evaluated: EvaluatedRun | None, *, includes_custom
     is_custom = run.get_dataset().origin == CUSTOM_ORIGIN
     if evaluated is None or (is_custom and not includes_custom_images):
         nothing = np.zeros((0, *run.record.architecture.input.shape), dtype=np.uint8)
-        return ExampleImages(nothing, [])
+        return ExampleImages(nothing, [], is_withheld=evaluated is not None)
     labels = evaluated.evaluation.labels
     classes = np.unique(labels)
     spread = np.unique(np.linspace(0, len(classes) - 1, min(_MAX_CLASSES, len(classes))).round().astype(int))

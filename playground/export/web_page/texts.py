@@ -1,6 +1,6 @@
 """Texts of a published page: description, figures, training in sentences, credits."""
 
-from playground.core.datasets import CUSTOM_ORIGIN, Dataset
+from playground.core.datasets import Dataset
 from playground.core.history import History
 from playground.core.shapes import Shape
 from playground.core.summary import summarize
@@ -133,11 +133,12 @@ def describe_accuracy(accuracy: PageAccuracy | None, missing_reason: str) -> str
 
 def describe_images(dataset: Dataset, examples: ExampleImages) -> str:
     """Say which images of the dataset are in the page, and name their credit."""
-    is_custom = dataset.origin == CUSTOM_ORIGIN
-    credit = "It is a dataset of this page's author." if is_custom else dataset.credit
+    credit = f" {dataset.credit}" if dataset.credit else ""
     if examples.labels:
-        return f"Contains {len(examples.labels)} test images of {dataset.title}. {credit}".strip()
-    return f"Trained on {dataset.title}. {credit} None of its images are in this page."
+        return f"Contains {len(examples.labels)} test images of {dataset.title}.{credit}"
+    if examples.is_withheld:
+        return f"Trained on {dataset.title}, whose images are not in this page."
+    return f"Trained on {dataset.title}.{credit} This page contains no images of it."
 
 
 def describe_credits(dataset: Dataset, examples: ExampleImages) -> tuple[str, ...]:

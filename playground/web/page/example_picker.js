@@ -4,7 +4,6 @@ import { getExample } from "./page_data.js"
 
 /** @import { PageData } from "./page_data.js" */
 
-const LONG_NAME = 6
 /** @type {Record<string, number>} */
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }
 
@@ -23,14 +22,12 @@ export class ExamplePicker {
   constructor(parent, data, shape, onChoose) {
     this.#onChoose = onChoose
     parent.replaceChildren()
-    parent.classList.toggle("long", Math.max(0, ...data.classNames.map((name) => name.length)) > LONG_NAME)
     data.exampleLabels.forEach((label, index) => {
       const button = addButton(parent, "example")
       button.role = "radio"
       button.ariaLabel = `Test image ${index + 1}, label ${data.classNames[label]}`
       paintImage(addElement(button, "canvas"), getExample(data, index), shape, 1)
       addElement(button, "span", "", data.classNames[label])
-      button.title = data.classNames[label]
       button.addEventListener("click", () => this.#choose(index))
       button.addEventListener("keydown", (event) => this.#step(event, index))
       this.#buttons.push(button)

@@ -13,10 +13,6 @@ import { findLargest } from "./selection.js"
 /** @import { ShownLayer } from "./shown_layers.js" */
 
 /**
- * @typedef {{ layer: ShownLayer, channel: number, shown: ShownChannel }} Explained
- */
-
-/**
  * @typedef {object} PanelNodes
  * @property {HTMLElement} name of the layer
  * @property {HTMLElement} channel name of the channel, between buttons
@@ -25,8 +21,6 @@ import { findLargest } from "./selection.js"
  */
 
 const LAYOUT = { maxMaps: 64, size: 340, gap: 2 }
-/** While the pen moves, the arithmetic follows at this interval; its many small elements take longer than the maps. */
-const FOLLOW_INTERVAL_MS = 100
 
 /** All feature maps of the selected layer, and the arithmetic of the selected value. */
 export class LayerPanel {
@@ -38,13 +32,8 @@ export class LayerPanel {
   #target = null
   /** @type {EngineResult | null} the last one; its values are replaced by the next */
   #result = null
-  /** @type {Explained | null} */
+  /** @type {{ layer: ShownLayer, channel: number, shown: ShownChannel } | null} the last explanation */
   #explained = null
-  /** @type {Explained | null} what the arithmetic shows */
-  #followed = null
-  #followedAt = 0
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer
   #client
   #classNames
   #inputShape
@@ -163,35 +152,10 @@ export class LayerPanel {
     this.#nodes.name.textContent = layer.name
     this.#nodes.channel.textContent = this.#nameChannel()
     if (this.#explained?.layer === layer && this.#explained.channel === this.#channel) {
-      this.#follow(this.#explained, tables)
+      this.#view.show(this.#explained.shown, tables, this.#target ?? this.#view.position)
+      this.#target = null
       this.#grid.mark({ channel: this.#channel, ...this.#view.position })
     } else this.#grid.mark(this.#selection)
-  }
-
-  /** Show the arithmetic again in the next frame, for another color scheme or another width. */
-  refresh() {
-    this.#followed = null
-    this.#onChange()
-  }
-
-  /**
-   * Show the arithmetic of a selection at once, and that of another input at intervals.
-   * @param {Explained} explained
-   * @param {ColorTables} tables
-   * @returns {void}
-   */
-  #follow(explained, tables) {
-    if (explained === this.#followed && this.#target === null) return
-    const isEarly = performance.now() - this.#followedAt < FOLLOW_INTERVAL_MS
-    if (isEarly && this.#target === null && this.#followed !== null) {
-      clearTimeout(this.#timer)
-      this.#timer = setTimeout(this.#onChange, FOLLOW_INTERVAL_MS)
-      return
-    }
-    this.#view.show(explained.shown, tables, this.#target ?? this.#view.position)
-    this.#target = null
-    this.#followed = explained
-    this.#followedAt = performance.now()
   }
 
   /**

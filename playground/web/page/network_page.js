@@ -42,8 +42,6 @@ export class NetworkPage {
   #painter
   /** @type {EngineResult | null} the last one; its values are replaced by the next */
   #result = null
-  /** @type {EngineResult | null} */
-  #paintedResult = null
   #frame = 0
 
   /**
@@ -94,10 +92,9 @@ export class NetworkPage {
     findElement("clear").addEventListener("click", () => this.#showBlank())
     this.#isDark.addEventListener("change", () => {
       this.#painter = this.#createPainter()
-      this.#paintedResult = null
-      this.#panel.refresh()
+      this.#scheduleFrame()
     })
-    addEventListener("resize", () => this.#panel.refresh())
+    addEventListener("resize", () => this.#scheduleFrame())
   }
 
   /** Color tables of the current color scheme. */
@@ -194,23 +191,13 @@ export class NetworkPage {
   /** Paint everything that depends on the last result and the selection. */
   #paint() {
     if (this.#result === null) return
-    if (this.#paintedResult !== this.#result) this.#paintResult(this.#result)
-    this.#strip.mark(this.#panel.layer)
-    this.#panel.paint(this.#painter, this.#tables)
-  }
-
-  /**
-   * Paint the prediction and the feature maps of all layers.
-   * @param {EngineResult} result
-   * @returns {void}
-   */
-  #paintResult(result) {
-    this.#paintedResult = result
     if (this.#isInputEmpty) this.#prediction.showEmpty("Draw on the canvas, or choose a test image.")
     else {
       const label = this.#exampleIndex === null ? null : this.#data.exampleLabels[this.#exampleIndex]
-      this.#prediction.show(result.probabilities, label)
+      this.#prediction.show(this.#result.probabilities, label)
     }
-    this.#strip.paint(result, this.#painter)
+    this.#strip.paint(this.#result, this.#painter)
+    this.#strip.mark(this.#panel.layer)
+    this.#panel.paint(this.#painter, this.#tables)
   }
 }

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 from tests.code_import.interpreter.program_generator import generate_program
 
@@ -137,20 +138,17 @@ def _trace_torch(network: Any, images: Any) -> tuple[list[Any], list[float]]:
         for module in network.modules()
         if list(module.parameters(recurse=False))
     ]
-    original = functional.dropout
 
     def record(tensor: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
         rates.extend([p] * training)
         return tensor
 
-    functional.dropout = record
     try:
-        with torch.no_grad():
+        with patch.object(functional, "dropout", record), torch.no_grad():
             network.train()(images)
             count = len(layers)
             network.eval()(images)
     finally:
-        functional.dropout = original
         for hook in hooks:
             hook.remove()
     if layers[:count] != layers[count:]:
@@ -199,7 +197,7 @@ def _run_keras(network: Any, images: Any) -> _Run:
     network(inputs, training=False)
     layers = [layer for layer in order if any("seed" not in weight.path for weight in layer.weights)]
     rates = [layer.rate for layer in order if isinstance(layer, keras.layers.Dropout)]
-    every = []
+    every: list[dict[str, Any]] = []
     for layer in layers:
         weights = {}
         for weight in layer.weights:

@@ -27,7 +27,6 @@ KNOWN_PROGRAMS = {
     "while": "n = 50\nwhile n > 7:\n    n //= 2\nelse:\n    n += 1\nresult = n",
     "alias": "a = [1]\nb = a\nb.append(2)\nresult = a",
     "copy": "a = [1]\nb = a[:]\nb.append(2)\nresult = a",
-    "repeated alias": "a = [1]\nb = a\na *= 2\nresult = b",
     "augmented alias": "a = [1]\nb = a\na += [2]\nresult = b",
     "items": "d = {'a': 1}\nd['b'] = d.pop('a') + 1\ndel d['b']\nd.setdefault('c', []).append(3)\nresult = d",
     "slices": "a = list(range(9))\na[2:5] = [0]\ndel a[::3]\nresult = a[::-1]",
@@ -147,8 +146,6 @@ for module in net.modules():
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 """,
-    "settings": "class Settings:\n    lr = 0.1\nsettings = Settings()\nfor name, value in vars(settings).items():\n"
-    "    print(name, value)\nprint(len(globals()))\n",
     "trial pass": "net.eval()\nwith torch.no_grad():\n    assert net(torch.randn(2, 1, 28, 28)).shape == (2, 10)\n",
 }
 
@@ -172,28 +169,6 @@ CHANGED_NETWORKS = {
     "part of something unknown": ("model = resnet()\nmodel.fc = net", "resnet"),
     "weights that are shared": ("net[1].weight = net[3].weight", "setting .weight"),
     "hook": ("net.register_forward_hook(show)", "register_forward_hook"),
-    "hook of a layer": (
-        "net[1].register_forward_hook(lambda module, given, result: result * 2)",
-        "register_forward_hook",
-    ),
-    "reparametrized weights": ("nn.utils.parametrizations.spectral_norm(net[1])", "spectral_norm"),
-    "code in a text": ("exec('net[1] = nn.Linear(784, 16)')", "runs a text as code"),
-    "names of the program": ("globals()['net'] = nn.Sequential(net, nn.ReLU())", "may assign names of the program"),
-    "updated names": ("globals().update(net=None)", "may assign names of the program"),
-    "table of attributes": ("vars(net)['training'] = False", "a part of it is assigned"),
-    "removed module": ("net._modules.pop('2')", "net._modules.pop"),
-    "deleted module": ("del net._modules['2']", "this change cannot be followed"),
-    "deleted attribute of a layer": ("del net[1].bias", "this deletion cannot be followed"),
-    "sizes in an unknown order": (
-        "n = [64, len(data)]\nn.sort()\nnet[1] = nn.Linear(784, n[0])",
-        "`data` is not defined",
-    ),
-    "sizes of a set": ("n = [64]\nn.extend({32, 16})\nnet[1] = nn.Linear(784, n[-1])", "order of the elements"),
-    "own iterator": (
-        "class Twice(nn.ModuleList):\n    def __iter__(self):\n        return iter([self[0], self[0]])\n"
-        "net = nn.Sequential(*Twice([nn.Flatten()]), nn.Linear(784, 10))",
-        "__iter__ of Twice",
-    ),
     "other attribute": ("net[1].out_features = 5", "setting .out_features"),
     "changed under a condition": ("if flag:\n    net[1] = nn.Linear(784, 16)", "line 2"),
     "unknown number of arguments": ("net[1] = nn.Linear(*sizes, 784, 32)", "unsupported arguments: *"),

@@ -63,7 +63,10 @@ _KERAS_1 = {
 }
 
 
-def _functional_2(*layers: tuple[str, str, dict[str, Any], list[Any]], output: str) -> dict[str, Any]:
+_Layer = tuple[str, str, dict[str, Any], list[Any]]
+
+
+def _functional_2(*layers: _Layer, output: str) -> dict[str, Any]:
     """The form of Keras 2."""
     listed = [
         {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": nodes}
@@ -73,9 +76,9 @@ def _functional_2(*layers: tuple[str, str, dict[str, Any], list[Any]], output: s
     return {"class_name": "Functional", "config": {"name": "model", "layers": listed, **ends}}
 
 
-_INPUT = ("i", "InputLayer", {"batch_input_shape": [None, 28, 28, 1], "sparse": False, "ragged": False}, [])
+_INPUT: _Layer = ("i", "InputLayer", {"batch_input_shape": [None, 28, 28, 1], "sparse": False, "ragged": False}, [])
 _CONV = ("c", "Conv2D", {"filters": 8, "kernel_size": [3, 3]}, [[["i", 0, 0, {}]]])
-_FLATTEN = ("f", "Flatten", {}, [[["c", 0, 0, {}]]])
+_FLATTEN: _Layer = ("f", "Flatten", {}, [[["c", 0, 0, {}]]])
 _DENSE = ("d", "Dense", {"units": 10}, [[["f", 0, 0, {}]]])
 
 

@@ -24,11 +24,10 @@ def _load_examples() -> dict[str, tuple[LayerExample, ...]]:
 
 
 LAYER_EXAMPLES = _load_examples()
-EXAMPLE_CASES = [
-    pytest.param(example, id=f"{kind}-{number}")
-    for kind, examples in LAYER_EXAMPLES.items()
-    for number, example in enumerate(examples)
-]
+NUMBERED_EXAMPLES = {
+    f"{kind}-{number}": example for kind, examples in LAYER_EXAMPLES.items() for number, example in enumerate(examples)
+}
+EXAMPLE_CASES = [pytest.param(example, id=name) for name, example in NUMBERED_EXAMPLES.items()]
 
 
 def build_network_around(*layers: Layer) -> Architecture:

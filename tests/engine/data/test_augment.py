@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from playground.core.augmentations.base import Augmentation
 from playground.core.augmentations.elastic import Elastic
 from playground.core.augmentations.erase import Erase
 from playground.core.augmentations.flip import Flip
@@ -14,18 +15,9 @@ from playground.core.augmentations.shear import Shear
 from playground.core.augmentations.shift import Shift
 from playground.core.augmentations.thickness import Thickness
 from playground.engine.data.augment import augment
+from tests import strategies
 
-ALL = (
-    Shift(),
-    Rotate(),
-    Scale(),
-    Shear(),
-    Elastic(),
-    Flip(),
-    Erase(),
-    Noise(),
-    Thickness(),
-)
+ALL = tuple(kind() for kind in strategies.AUGMENTATIONS)
 STILL = (Shift(pixels=0), Rotate(degrees=0), Scale(amount=0), Shear(degrees=0), Elastic(pixels=0), Flip(p=0))
 MANY = 64
 
@@ -48,12 +40,12 @@ def center(images: Tensor) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def changed(images: Tensor, *items: object, seed: int = 1, step: int = 0) -> Tensor:
+def changed(images: Tensor, *items: Augmentation, seed: int = 1, step: int = 0) -> Tensor:
     return augment(images, items, seed=seed, step=step)
 
 
 @pytest.mark.parametrize("item", ALL, ids=lambda item: item.kind)
-def test_result_depends_on_seed_and_step_only(item) -> None:
+def test_result_depends_on_seed_and_step_only(item: Augmentation) -> None:
     images = blob(8)
     first = changed(images, item, seed=3, step=9)
     torch.rand(5)
@@ -64,7 +56,9 @@ def test_result_depends_on_seed_and_step_only(item) -> None:
 
 @pytest.mark.parametrize("shape", [(4, 1, 28, 28), (3, 3, 12, 20), (1, 1, 5, 5)], ids=str)
 @pytest.mark.parametrize("item", [*ALL, ALL], ids=lambda item: getattr(item, "kind", "all"))
-def test_shape_and_type_are_kept_and_the_input_is_unchanged(item, shape: tuple[int, ...]) -> None:
+def test_shape_and_type_are_kept_and_the_input_is_unchanged(
+    item: Augmentation | tuple[Augmentation, ...], shape: tuple[int, ...]
+) -> None:
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     before = images.clone()
     found = augment(images, item if isinstance(item, tuple) else (item,), seed=0, step=0)
@@ -86,13 +80,13 @@ def test_no_augmentation_returns_the_images() -> None:
 
 
 @pytest.mark.parametrize("item", STILL, ids=lambda item: item.kind)
-def test_strength_zero_is_the_identity(item) -> None:
+def test_strength_zero_is_the_identity(item: Augmentation) -> None:
     images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(changed(images, item), images, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("item", [Erase(p=0), Noise(std=0), Thickness(amount=0)], ids=lambda item: item.kind)
-def test_strength_zero_is_exactly_the_identity(item) -> None:
+def test_strength_zero_is_exactly_the_identity(item: Augmentation) -> None:
     images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     assert torch.equal(changed(images, item), images)
 

@@ -4,6 +4,7 @@ import pickle
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def one_of_each_class(channels: int = 3) -> tuple[str, Tensor, Tensor]:
     return name, train, test
 
 
-def made_of(name: str, extractor: str, **sizes: int) -> str:
+def made_of(name: str, extractor: str, **sizes: Any) -> str:
     """Create a feature dataset and return its name."""
     *_, last = create_feature_dataset(name, extractor, **sizes)
     assert isinstance(last, str)
@@ -126,7 +127,8 @@ def test_the_new_set_says_what_it_is_and_keeps_classes_and_parts(weights: Path) 
     assert not made.is_flip_invariant
     assert not made.has_strokes
     tensors = load_custom_tensors(made.name)
-    for part, size in (("train", 60), ("test", 30)):
+    sizes: dict[Literal["train", "test"], int] = {"train": 60, "test": 30}
+    for part, size in sizes.items():
         of_all = load_labeled_images("mnist", part).labels.bincount().double()
         shares = tensors[f"{part}_labels"].bincount()
         assert shares.sum() == size
@@ -149,7 +151,7 @@ def test_progress_is_told_and_who_leaves_makes_nothing(weights: Path) -> None:
     kept = list_custom_datasets().keys()
     left = create_feature_dataset(name, SMALL, train_size=50)
     assert next(step for step in left if isinstance(step, Progress) and step.completed)
-    left.close()  # type: ignore[attr-defined]  # the declared type is wider
+    left.close()
     assert list_custom_datasets().keys() == kept
 
 

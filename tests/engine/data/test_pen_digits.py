@@ -12,6 +12,7 @@ from playground.engine.data import pen_digits as pens
 from playground.engine.data.dataset_lookup import find_dataset
 from playground.engine.data.rasterize import IMAGE_SIZE, rasterize
 from playground.engine.data.splits import load_splits, load_test_images
+from playground.engine.paths import find_bundled
 from playground.engine.progress import run_to_end
 from playground.errors import AssetError
 
@@ -59,6 +60,6 @@ def test_damaged_strokes_are_told(content: bytes, tmp_path: Path, monkeypatch: p
 
 
 def test_the_bundle_is_small() -> None:
-    path = pens.find_bundled("assets/pens") / "strokes.jsonl.xz"
+    path = find_bundled("assets/pens") / "strokes.jsonl.xz"
     assert path.stat().st_size < 10**6
     assert hashlib.sha256(lzma.decompress(path.read_bytes())).hexdigest() == pens._SHA256

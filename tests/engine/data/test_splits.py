@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -134,7 +134,7 @@ def recompress(path: Path) -> None:
     path.write_bytes(lzma.compress(bytes(content)))
 
 
-DAMAGES = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "a byte turned": lambda path: path.write_bytes(path.read_bytes()[:2000] + b"\x00\xff" + path.read_bytes()[2002:]),
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-100]),
     "another digit": recompress,

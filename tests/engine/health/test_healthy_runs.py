@@ -33,7 +33,7 @@ PROBLEMATIC = {
     "simple-64": "for color images that have to be downloaded",
     "cifar-exercise": "for color images that have to be downloaded",
 }
-"""Presets without a healthy run on MNIST, beside the group of mistakes."""
+"""Presets without a healthy run on MNIST, beside the group of pitfalls."""
 
 UNDERFITTING_RUN = ("logistic", "careful")
 """A linear network underfits augmented images, which is diagnosed."""
@@ -41,7 +41,7 @@ UNDERFITTING_RUN = ("logistic", "careful")
 
 def test_every_preset_and_recipe_is_recorded() -> None:
     architectures = [
-        name for name, preset in ARCHITECTURE_PRESETS.items() if preset.group != "mistake" and name not in PROBLEMATIC
+        name for name, preset in ARCHITECTURE_PRESETS.items() if preset.group != "pitfall" and name not in PROBLEMATIC
     ]
     pairs = {(architecture, recipe) for architecture in architectures for recipe in RECIPE_PRESETS}
     assert {(run["architecture"], run["recipe"]) for run in RUNS} == pairs - {UNDERFITTING_RUN}

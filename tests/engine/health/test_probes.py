@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -25,7 +25,8 @@ from playground.core.layers import (
 )
 from playground.engine.data.batch import LabeledImages, scale_pixels
 from playground.engine.health.probes import HealthProbes
-from playground.engine.health.training_metrics import DeadChannels, LayerGradient
+from playground.engine.health.rules import diagnose
+from playground.engine.health.training_metrics import DeadChannels, LayerGradient, TrainingMetrics
 from playground.engine.model.build import build_model
 from playground.engine.training import run_evaluator, trainer
 from playground.engine.training.evaluate import evaluate
@@ -192,7 +193,8 @@ def test_gradient_norms_by_hand() -> None:
     images = LabeledImages(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8), torch.tensor([0]))
     functional.cross_entropy(model(scale_pixels(images.images)), images.labels).backward()
     (found,) = HealthProbes(model, architecture).compute_gradient_norms()
-    assert found == LayerGradient("layer 2 (Output)", pytest.approx(0.5**0.5), 2)
+    assert (found.layer_name, found.weight_count) == ("layer 2 (Output)", 2)
+    assert found.norm == pytest.approx(0.5**0.5)
     assert found.rms == pytest.approx(0.5)
 
 
@@ -249,15 +251,22 @@ def test_probes_change_no_weights_or_metrics(name: str, monkeypatch: pytest.Monk
 
 
 def test_probes_are_identical_after_resume(monkeypatch: pytest.MonkeyPatch) -> None:
-    noted: list[Any] = []
-    monkeypatch.setattr(trainer, "diagnose", lambda signs, course: noted.append(signs) or DIAGNOSE(signs, course))
+    spy = Mock(wraps=diagnose)
+    monkeypatch.setattr(trainer, "diagnose", spy)
+
+    def take_noted() -> list[TrainingMetrics]:
+        noted = [call.args[0] for call in spy.call_args_list]
+        spy.reset_mock()
+        return noted
+
     play(make_trainer(RICH))
-    whole, noted[:] = list(noted), []
+    whole = take_noted()
     first = make_trainer(RICH)
     play(first, Script({5: [Stop()]}))
     second = make_trainer(RICH)
     second.restore(through_bytes(first.create_checkpoint()))
     play(second)
+    noted = take_noted()
     assert [(signs.step, signs.dead_channels, signs.layer_gradients, signs.predicted_counts) for signs in noted] == [
         (signs.step, signs.dead_channels, signs.layer_gradients, signs.predicted_counts) for signs in whole
     ]
@@ -266,9 +275,6 @@ def test_probes_are_identical_after_resume(monkeypatch: pytest.MonkeyPatch) -> N
         assert len(signs.layer_gradients) == 3
         assert all(layer.norm > 0 for layer in signs.layer_gradients)
         assert sum(signs.predicted_counts) == sum(signs.label_counts) in (20, 30)
-
-
-DIAGNOSE = trainer.diagnose
 
 
 def test_network_without_relus_or_weights() -> None:

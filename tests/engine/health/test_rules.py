@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture
 from playground.core.augmentations.flip import Flip
-from playground.core.events import Diagnosed, UpdateHyperparameters, parse_event
+from playground.core.events import Diagnosed, Suggestion, UpdateHyperparameters, parse_event
 from playground.core.layers import Activation, Conv2d, Flatten, Linear, MaxPool2d, Output, Residual
 from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adamw import AdamW
@@ -44,6 +44,7 @@ from playground.engine.training.evaluation_schedule import EvaluationSchedule
 from playground.engine.training.trainer import Trainer
 from tests import strategies
 from tests.engine.helpers import PLAIN, RICH, Script, make_trainer, net, play, tiny_images, tiny_recipe
+from tests.narrowing import require, require_type
 
 GUIDE = get_architecture_preset("guide").architecture
 SIGMOID = Architecture(
@@ -59,7 +60,7 @@ SIGMOID = Architecture(
 
 def make_metrics(**fields: Any) -> TrainingMetrics:
     """Metrics of a healthy run after its first epoch, with ``fields`` replaced."""
-    usual = {
+    usual: dict[str, Any] = {
         "architecture": GUIDE,
         "recipe": Recipe(),
         "train_size": 55_000,
@@ -84,7 +85,7 @@ def make_metrics(**fields: Any) -> TrainingMetrics:
 
 
 def make_history(**fields: Any) -> MetricHistory:
-    usual = {
+    usual: dict[str, Any] = {
         "last_loss": 0.1,
         "best_loss": 0.1,
         "best_validation_accuracy": 0.975,
@@ -93,6 +94,10 @@ def make_history(**fields: Any) -> MetricHistory:
         "evaluations_since_best_loss": 1,
     }
     return MetricHistory(**(usual | fields))
+
+
+def suggested_architecture(suggestion: Suggestion | None) -> Architecture:
+    return Architecture.from_json(require(require(suggestion).architecture))
 
 
 def check_suggestion(diagnosis: Diagnosis, metrics: TrainingMetrics) -> None:
@@ -125,7 +130,7 @@ def diagnose_and_check(metrics: TrainingMetrics, metric_history: MetricHistory |
         elapsed_s=1,
         diagnosis=diagnosis.code,
         message=diagnosis.message,
-        figures=diagnosis.evidence,
+        metrics=diagnosis.evidence,
         suggestion=diagnosis.suggestion,
     )
     assert parse_event(serialize_event(event)) == event
@@ -152,8 +157,8 @@ def test_rising_loss_is_diverging() -> None:
     assert diagnosis.code == "diverging"
     assert "rose from 0.25 to 1.75" in diagnosis.message
     assert diagnosis.evidence == {"best_loss": 0.25, "recent_loss": 1.75, "lr": 0.02}
-    assert diagnosis.suggestion.recipe_changes == {"lr": 0.002}
-    assert not diagnosis.suggestion.requires_restart
+    assert require(diagnosis.suggestion).recipe_changes == {"lr": 0.002}
+    assert not require(diagnosis.suggestion).requires_restart
     assert diagnose_and_check(make_metrics(recent_loss=0.7), make_history(best_loss=0.25)).code == "learning", (
         "less than half a unit"
     )
@@ -175,7 +180,7 @@ def test_exploding_gradients() -> None:
     assert "500" in diagnosis.message
     assert "layer 8 (Output)" in diagnosis.message
     assert diagnosis.evidence == {"gradient_norm": 500.0, "lr": 1e-3}
-    assert diagnosis.suggestion.recipe_changes == {"lr": 0.001}
+    assert require(diagnosis.suggestion).recipe_changes == {"lr": 0.001}
     calm = (LayerGradient("layer 1 (Convolution)", 60.0, 9), LayerGradient("layer 8 (Output)", 79.0, 640))
     assert diagnose_and_check(make_metrics(layer_gradients=calm)).code == "learning"
 
@@ -191,8 +196,8 @@ def test_dead_relus(dead: int, channels: int, diagnoses: bool) -> None:
     if diagnoses:
         assert f"{dead} of {channels} channels of layer 3 (Convolution)" in diagnosis.message
         assert diagnosis.evidence == {"dead": float(dead), "channels": float(channels), "lr": 1e-3}
-        assert diagnosis.suggestion.requires_restart
-        assert diagnosis.suggestion.recipe_changes == {"lr": 0.001}
+        assert require(diagnosis.suggestion).requires_restart
+        assert require(diagnosis.suggestion).recipe_changes == {"lr": 0.001}
 
 
 def test_layer_with_the_largest_dead_share_is_named() -> None:
@@ -207,7 +212,7 @@ def test_layer_with_the_largest_dead_share_is_named() -> None:
 @pytest.mark.parametrize(("lr", "suggested"), [(1.0, 0.001), (0.003, 0.001), (0.0009, 0.0003), (1e-6, 1e-6)])
 def test_dead_relus_suggest_a_lower_lr(lr: float, suggested: float) -> None:
     diagnosis = diagnose_and_check(make_metrics(dead_channels=(DeadChannels("x", 8, 8),), recipe=Recipe(lr=lr)))
-    assert diagnosis.suggestion.recipe_changes == {"lr": suggested}
+    assert require(diagnosis.suggestion).recipe_changes == {"lr": suggested}
 
 
 def make_vanishing_metrics(**fields: Any) -> TrainingMetrics:
@@ -229,8 +234,8 @@ def test_vanishing_gradients_of_a_saturating_network_suggest_relu() -> None:
         "first_layer_gradient": pytest.approx(1e-7),
         "last_layer_gradient": pytest.approx(1e-3),
     }
-    assert diagnosis.suggestion.requires_restart
-    better = Architecture.from_json(diagnosis.suggestion.architecture)
+    assert require(diagnosis.suggestion).requires_restart
+    better = suggested_architecture(diagnosis.suggestion)
     assert [getattr(layer, "activation", None) for layer in better.layers] == ["relu", "relu", None, "relu", "softmax"]
 
 
@@ -267,8 +272,8 @@ def test_activation_in_a_residual_block_is_found_and_replaced() -> None:
         make_vanishing_metrics(architecture=Architecture(layers=(inner, Flatten(), Output())))
     )
     assert "Sigmoid saturates" in diagnosis.message
-    (block, *_) = Architecture.from_json(diagnosis.suggestion.architecture).layers
-    assert block.layers[0].activation == "relu"  # type: ignore[union-attr]  # this kind of layer
+    block = require_type(suggested_architecture(diagnosis.suggestion).layers[0], Residual)
+    assert require_type(block.layers[0], Conv2d).activation == "relu"
 
 
 def test_suggestions_do_not_change_frozen_layers() -> None:
@@ -280,12 +285,9 @@ def test_suggestions_do_not_change_frozen_layers() -> None:
         None,
         "relu",
     ]
-    wider = suggest_less_regularization(frozen, Recipe())
-    assert wider is not None
-    first, *_, linear, _ = Architecture.from_json(wider.architecture).layers
-    assert isinstance(first, Conv2d)
-    assert isinstance(linear, Linear)
-    assert (first.out_channels, linear.out_features) == (8, 64)
+    first, *_, linear, _ = suggested_architecture(suggest_less_regularization(frozen, Recipe())).layers
+    assert require_type(first, Conv2d).out_channels == 8
+    assert require_type(linear, Linear).out_features == 64
 
 
 def test_few_batches_do_not_blame_the_learning_rate() -> None:
@@ -296,7 +298,7 @@ def test_few_batches_do_not_blame_the_learning_rate() -> None:
     assert "11%" in diagnosis.message
     assert "only 15 batches" in diagnosis.message
     assert diagnosis.evidence["steps"] == 15.0
-    assert diagnosis.suggestion.recipe_changes == {"epochs": 14}
+    assert require(diagnosis.suggestion).recipe_changes == {"epochs": 14}
 
 
 @pytest.mark.parametrize(
@@ -324,7 +326,7 @@ def test_accuracy_at_chance_level_blames_the_learning_rate(
     assert diagnosis.code == name
     assert "(11%) is at chance level" in diagnosis.message or "far above the usual" in diagnosis.message
     assert f"{lr:g}" in diagnosis.message
-    assert diagnosis.suggestion.recipe_changes == {"lr": suggested}
+    assert require(diagnosis.suggestion).recipe_changes == {"lr": suggested}
 
 
 @pytest.mark.parametrize(
@@ -359,7 +361,7 @@ def test_accuracy_drop_at_high_lr() -> None:
     assert diagnosis.code == "lr_too_high"
     assert "(0.0123)" in diagnosis.message
     assert "from 93.0% to 80.0%" in diagnosis.message
-    assert diagnosis.suggestion.recipe_changes == {"lr": 0.001}
+    assert require(diagnosis.suggestion).recipe_changes == {"lr": 0.001}
     slow = make_metrics(validation_accuracy=0.80, train_accuracy=0.81)
     assert diagnose_and_check(slow, make_history(best_validation_accuracy=0.93)).code == "learning", (
         "the learning rate is typical"
@@ -416,7 +418,7 @@ def test_slow_learning_blames_a_low_lr() -> None:
     assert diagnosis.code == "lr_too_low"
     assert "after 430 batches the loss is 2.00; guessing has 2.30" in diagnosis.message
     assert "1e-05" in diagnosis.message
-    assert diagnosis.suggestion.recipe_changes == {"lr": 1e-4}
+    assert require(diagnosis.suggestion).recipe_changes == {"lr": 1e-4}
     usual = make_metrics(recipe=Recipe(lr=1e-3), recent_loss=2.0, validation_accuracy=0.5, train_accuracy=0.5)
     assert diagnose_and_check(usual, make_history(best_loss=2.0)).code == "learning"
 
@@ -427,7 +429,7 @@ def test_never_predicted_classes() -> None:
     assert diagnosis.code == "class_never_predicted"
     assert "Never predicted: 1, 8." in diagnosis.message
     assert diagnosis.evidence == {"answers_1": 0.0, "answers_8": 0.0}
-    assert diagnosis.suggestion.recipe_changes == {"epochs": 3}
+    assert require(diagnosis.suggestion).recipe_changes == {"epochs": 3}
     single = diagnose_and_check(make_metrics(predicted_counts=(0, *[100] * 9)))
     assert "Never predicted: 0." in single.message
     rare = (9, *[100] * 9)
@@ -440,17 +442,21 @@ def test_overfitting_and_too_little_data_by_training_size() -> None:
     assert much.code == "overfitting"
     assert "training accuracy is 99.9%, validation accuracy 91.3%" in much.message
     assert much.evidence["gap"] == pytest.approx(0.086)
-    assert [item["kind"] for item in much.suggestion.recipe_changes["augmentation"]] == ["shift", "rotate", "scale"]
+    assert [item["kind"] for item in require(much.suggestion).recipe_changes["augmentation"]] == [
+        "shift",
+        "rotate",
+        "scale",
+    ]
     little = diagnose_and_check(make_metrics(**gap, train_size=100, recipe=Recipe(limit=100, batch_size=10)))
     assert little.code == "too_little_data"
     assert "100 images, 10 per class" in little.message
     assert "99.9%" in little.message
     assert "91.3%" in little.message
     assert little.evidence["train_size"] == 100.0
-    assert little.suggestion.recipe_changes == {"limit": None}
-    assert little.suggestion.requires_restart
+    assert require(little.suggestion).recipe_changes == {"limit": None}
+    assert require(little.suggestion).requires_restart
     small = diagnose_and_check(make_metrics(**gap, train_size=1999))
-    assert (small.code, set(small.suggestion.recipe_changes)) == ("too_little_data", {"augmentation"})
+    assert (small.code, set(require(small.suggestion).recipe_changes)) == ("too_little_data", {"augmentation"})
     assert diagnose_and_check(make_metrics(**gap, train_size=2000)).code == "overfitting"
     assert diagnose_and_check(make_metrics(**gap, recipe=Recipe(augmentation=(Flip(),)))).suggestion is None
     assert diagnose_and_check(make_metrics(**gap, epochs_trained=0.9)).code == "learning"
@@ -480,11 +486,15 @@ def test_underfitting_suggests_less_regularization() -> None:
     assert "only 60.0%" in diagnosis.message
     assert "+0.2% in the last epoch" in diagnosis.message
     assert diagnosis.evidence["rise"] == pytest.approx(0.002)
-    assert diagnose_plateau(recipe=Recipe(weight_decay=0.1, augmentation=(Flip(),))).suggestion.recipe_changes == {
-        "weight_decay": 0.0
+    assert require(
+        diagnose_plateau(recipe=Recipe(weight_decay=0.1, augmentation=(Flip(),))).suggestion
+    ).recipe_changes == {"weight_decay": 0.0}
+    assert require(diagnose_plateau(recipe=Recipe(lr=3e-4, augmentation=(Flip(),))).suggestion).recipe_changes == {
+        "lr": 1e-3
     }
-    assert diagnose_plateau(recipe=Recipe(lr=3e-4, augmentation=(Flip(),))).suggestion.recipe_changes == {"lr": 1e-3}
-    assert diagnose_plateau(recipe=Recipe(augmentation=(Flip(),))).suggestion.recipe_changes == {"augmentation": []}
+    assert require(diagnose_plateau(recipe=Recipe(augmentation=(Flip(),))).suggestion).recipe_changes == {
+        "augmentation": []
+    }
     assert diagnose_plateau(epochs_trained=2.5).code == "learning", "it rose in the last whole epoch"
     assert diagnose_plateau(lr=1e-5).code == "learning", "the schedule is at its end"
     assert diagnose_plateau(validation_accuracy=0.96).code == "learning", "augmentation makes training harder"
@@ -495,9 +505,10 @@ def test_underfitting_suggests_less_regularization() -> None:
 def test_underfitting_suggests_a_wider_network() -> None:
     layers = (Conv2d(out_channels=1), MaxPool2d(), Flatten(), Linear(out_features=2), Output())
     diagnosis = diagnose_plateau(architecture=Architecture(layers=layers))
-    assert diagnosis.suggestion.requires_restart
-    wider = Architecture.from_json(diagnosis.suggestion.architecture).layers
-    assert (wider[0].out_channels, wider[3].out_features) == (2, 4)  # type: ignore[union-attr]  # this kind of layer
+    assert require(diagnosis.suggestion).requires_restart
+    wider = suggested_architecture(diagnosis.suggestion).layers
+    assert require_type(wider[0], Conv2d).out_channels == 2
+    assert require_type(wider[3], Linear).out_features == 4
 
 
 WIDE = {
@@ -517,8 +528,8 @@ def test_suggested_wider_network_is_valid(name: str) -> None:
     diagnosis = diagnose_plateau(architecture=architecture)
     assert diagnosis.code == "underfitting"
     if diagnosis.suggestion and diagnosis.suggestion.architecture:
-        wider = Architecture.from_json(diagnosis.suggestion.architecture)
-        assert "twice the channels" in diagnosis.suggestion.label
+        wider = suggested_architecture(diagnosis.suggestion)
+        assert "twice the channels" in require(diagnosis.suggestion).label
         assert sum(map(_width, wider.layers)) > sum(map(_width, architecture.layers))
 
 
@@ -703,8 +714,8 @@ def test_healthy_trainings_get_no_diagnosis(architecture: Architecture, fields: 
 def test_training_with_dead_relus() -> None:
     last = collect_diagnoses(PLAIN, make_clear_splits(960), lr=0.3)[-1]
     assert last.code == "dead_relu"
-    assert last.suggestion.recipe_changes == {"lr": 0.001}
-    fixed = collect_diagnoses(PLAIN, make_clear_splits(960), epochs=4, **last.suggestion.recipe_changes)
+    assert require(last.suggestion).recipe_changes == {"lr": 0.001}
+    fixed = collect_diagnoses(PLAIN, make_clear_splits(960), epochs=4, **require(last.suggestion).recipe_changes)
     assert fixed[-1].code == "learning"
 
 
@@ -712,9 +723,7 @@ def test_training_with_vanishing_gradients() -> None:
     diagnoses = collect_diagnoses(DEEP_SIGMOID, make_clear_splits(960), lr=1e-3)
     assert {diagnosis.code for diagnosis in diagnoses} == {"vanishing_gradients"}
     assert diagnoses[-1].evidence["first_layer_gradient"] < 1e-3 * diagnoses[-1].evidence["last_layer_gradient"]
-    fixed = collect_diagnoses(
-        Architecture.from_json(diagnoses[-1].suggestion.architecture), make_clear_splits(960), lr=1e-2
-    )
+    fixed = collect_diagnoses(suggested_architecture(diagnoses[-1].suggestion), make_clear_splits(960), lr=1e-2)
     assert fixed[-1].code == "learning"
 
 
@@ -724,12 +733,12 @@ def test_diverging_training() -> None:
     assert "diverging" in {diagnosis.code for diagnosis in diagnoses}
     climbing = next(diagnosis for diagnosis in diagnoses if diagnosis.code == "diverging")
     assert climbing.evidence["recent_loss"] > 2 * climbing.evidence["best_loss"]
-    assert climbing.suggestion.recipe_changes == {"lr": 10.0}
+    assert require(climbing.suggestion).recipe_changes == {"lr": 10.0}
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "leaky_relu"])
 def test_excessive_lr_without_relus(activation: str) -> None:
-    smooth = net(Flatten(), Linear(out_features=32, activation=activation), Output())  # type: ignore[arg-type]  # a value of the test
+    smooth = net(Flatten(), Linear(out_features=32, activation=activation), Output())
     diagnoses = collect_diagnoses(smooth, make_faint_splits(960), lr=1.0, epochs=4)
     assert "lr_too_high" in [diagnosis.code for diagnosis in diagnoses]
 
@@ -737,13 +746,15 @@ def test_excessive_lr_without_relus(activation: str) -> None:
 def test_training_with_too_high_lr() -> None:
     diagnoses = collect_diagnoses(LINEAR, make_faint_splits(960), lr=20.0, optimizer=Sgd(), epochs=6)
     (diagnosis, *_) = (diagnosis for diagnosis in diagnoses if diagnosis.code == "lr_too_high")
-    assert diagnosis.suggestion.recipe_changes == {"lr": 0.05}
+    assert require(diagnosis.suggestion).recipe_changes == {"lr": 0.05}
 
 
 def test_training_with_too_low_lr() -> None:
     diagnoses = collect_diagnoses(PLAIN, make_clear_splits(1920), lr=1e-5)
     assert [diagnosis.code for diagnosis in diagnoses][-1] == "lr_too_low"
-    fixed = collect_diagnoses(PLAIN, make_clear_splits(1920), epochs=4, **diagnoses[-1].suggestion.recipe_changes)
+    fixed = collect_diagnoses(
+        PLAIN, make_clear_splits(1920), epochs=4, **require(diagnoses[-1].suggestion).recipe_changes
+    )
     assert fixed[-1].code == "learning"
 
 
@@ -765,7 +776,7 @@ def test_training_on_a_hundred_digits() -> None:
     diagnoses = [event for event in trainer.run() if event.kind == "diagnosed"]
     assert diagnoses[-1].diagnosis == "too_little_data"
     assert "100 images, 10 per class" in diagnoses[-1].message
-    assert diagnoses[-1].suggestion.label == "Restart with all images"
+    assert require(diagnoses[-1].suggestion).label == "Restart with all images"
 
 
 def test_training_of_a_network_with_one_channel() -> None:
@@ -774,8 +785,8 @@ def test_training_of_a_network_with_one_channel() -> None:
     stream = list(Trainer(Architecture(layers=layers), recipe).run())
     diagnoses = [event for event in stream if event.kind == "diagnosed" and event.diagnosis == "underfitting"]
     assert diagnoses
-    wider = Architecture.from_json(diagnoses[-1].suggestion.architecture)
-    assert wider.layers[0].out_channels == 2  # type: ignore[union-attr]  # this kind of layer
+    wider = suggested_architecture(diagnoses[-1].suggestion)
+    assert require_type(wider.layers[0], Conv2d).out_channels == 2
     assert max(event.train_accuracy for event in stream if event.kind == "epoch_done") < 0.9
 
 

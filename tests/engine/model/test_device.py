@@ -1,6 +1,7 @@
 """Native bfloat16 of processors, from sample texts of ``/proc/cpuinfo`` and PyTorch's capabilities."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def _fresh_cache() -> Iterator[None]:
 def test_native_bfloat16_from_cpuinfo(cpuinfo: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    monkeypatch.setattr(device.Path, "read_text", lambda path: cpuinfo)
+    monkeypatch.setattr(Path, "read_text", lambda path: cpuinfo)
     assert has_native_bfloat16("cpu") is expected
 
 
@@ -62,7 +63,7 @@ def test_native_bfloat16_from_pytorch_without_cpuinfo(feature: str, monkeypatch:
     capabilities = {"architecture": "any", "num_sockets": 1, "bf16": False, "avx512_bf16": False, feature: True}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    monkeypatch.setattr(device.Path, "read_text", raise_error)
+    monkeypatch.setattr(Path, "read_text", raise_error)
     assert has_native_bfloat16("cpu")
     has_native_bfloat16.cache_clear()
     capabilities[feature] = False

@@ -16,6 +16,7 @@ from playground.engine.model.device import DeviceConfig
 from playground.engine.model.flat_parameters import FlatParameters, copy_to_cpu
 from tests import strategies
 from tests.engine.helpers import net
+from tests.narrowing import require
 
 # PyTorch warns about every 'same' padding with an even kernel; the shapes are correct.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -79,7 +80,8 @@ def laid_out(architecture: Any) -> nn.Sequential:
 
 def as_autocast(plain: nn.Sequential, images: Tensor) -> Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        return plain(images).float()
+        scores: Tensor = plain(images)
+        return scores.float()
 
 
 def test_bfloat16_computes_as_autocast_does() -> None:
@@ -96,8 +98,9 @@ def test_bfloat16_computes_as_autocast_does() -> None:
     assert scores.dtype == torch.float32
     torch.testing.assert_close(scores, expected_scores, rtol=0.02, atol=0.02)
     for name, weight in model.named_parameters():
-        assert weight.dtype == weight.grad.dtype == torch.float32
-        torch.testing.assert_close(weight.grad, expected[name], rtol=0.1, atol=0.02)
+        gradient = require(weight.grad)
+        assert weight.dtype == gradient.dtype == torch.float32
+        torch.testing.assert_close(gradient, expected[name], rtol=0.1, atol=0.02)
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=lambda compute: compute.precision)
@@ -112,8 +115,8 @@ def test_one_buffer_holds_all_weights_and_all_gradients(compute: DeviceConfig) -
         torch.manual_seed(7)
         working.backward(cost(working.forward(images)))
     (part,) = working.parameter_groups.values()
-    total = sum(weight.grad.double().square().sum() for weight in model.parameters())
-    assert part.grad.double().square().sum().item() == pytest.approx(total.item())
+    total = sum(require(weight.grad).double().square().sum().item() for weight in model.parameters())
+    assert require(part.grad).double().square().sum().item() == pytest.approx(total)
     with torch.no_grad():
         part.zero_()
     assert not any(weight.any() for weight in model.parameters())
@@ -204,9 +207,8 @@ def test_backward_from_logit_gradient_equals_backward_from_loss() -> None:
     for name, weight in model.named_parameters():
         torch.testing.assert_close(twin.get_parameter(name).grad, weight.grad)
     (part,) = by_scores.parameter_groups.values()
-    assert part.grad is not None
-    part.grad.zero_()
-    assert not any(weight.grad.any() for weight in twin.parameters())
+    require(part.grad).zero_()
+    assert not any(require(weight.grad).any() for weight in twin.parameters())
 
 
 TIES = [[[0.0, 0.0, -1.0, -1.0], [0.0, 0.0, -2.0, -1.0], [3.0, 3.0, -1.0, 0.0], [3.0, 1.0, 0.0, 2.0]]]
@@ -220,6 +222,6 @@ def test_relu_after_pooling_gives_identical_values_and_gradients(values: list[fl
             entry = maps.clone().requires_grad_()
             pooled = nn.Sequential(*layers)(entry)
             (pooled * torch.arange(1.0, 5.0).view(1, 1, 2, 2)).sum().backward()
-            actual.append((pooled.detach(), entry.grad))
+            actual.append((pooled.detach(), require(entry.grad)))
         assert torch.equal(actual[0][0], actual[1][0])
         assert torch.equal(actual[0][1], actual[1][1])

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from playground.core.events import RunStarted
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
 from playground.engine.data.custom.drawings import (
@@ -28,14 +30,15 @@ from playground.engine.runs.initial_state import (
     load_initial_state,
     save_initial_state,
 )
-from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import create_run, find_run, load_pretrained_run
 from playground.engine.runs.run import Run
 from playground.errors import DrawingError, PlaygroundError, StorageError
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import load_model
-from tests.engine.helpers import Script, assert_same_weights, tiny_images
+from tests.engine.helpers import assert_same_weights, record_run, tiny_images
+from tests.narrowing import require
+from tests.run_events import events_of
 
 TRIANGLE = (((10.0, 90.0), (50.0, 10.0), (90.0, 90.0), (10.0, 90.0)),)
 SPIRAL = (tuple((50 + t * np.cos(t), 50 + t * np.sin(t)) for t in np.linspace(0, 18, 60).tolist()),)
@@ -43,17 +46,13 @@ SHORT = Recipe(limit=320, batch_size=64, validation_size=100, precision="float32
 TINY = get_architecture_preset("tiny").architecture
 
 
-def drawing(label: int, strokes=TRIANGLE) -> LabeledDrawing:
+def drawing(label: int, strokes: tuple[tuple[tuple[float, float], ...], ...] = TRIANGLE) -> LabeledDrawing:
     return LabeledDrawing.from_image(label, strokes, rasterize(strokes))
 
 
-def train(run: Run, **options) -> Run:
+def train(run: Run, **options: Any) -> Run:
     trainer = create_trainer(run.record.architecture, run.record.recipe, load_initial_state(run), **options)
-    script = Script()
-    script.trainer = trainer
-    with Recorder(run) as recorder:
-        for _ in recorder.run_trainer(trainer, script):
-            pass
+    record_run(run, trainer)
     return run
 
 
@@ -149,7 +148,7 @@ def test_run_starts_from_initial_weights_and_extra_images(parent: Run) -> None:
     assert_same_weights(load_initial_state(run).weights, initial_state.weights)
     train(run)
     assert_same_weights(run.load_snapshot(0), initial_state.weights)
-    started = next(iter(run.read_events()))
+    (started,) = events_of(run.read_events(), RunStarted)
     assert started.train_size == 320 + 10
     assert (started.validation_size, started.test_size) == (100, 10_000)
     assert load_initial_state(parent) == EMPTY_INITIAL_STATE
@@ -177,7 +176,8 @@ def test_replay_and_forks_use_the_initial_state(parent: Run) -> None:
     step = run.list_checkpoint_steps()[0]
     fork = fork_run(run, step, run.record.recipe.replace(lr=1e-4))
     assert_same_weights(load_initial_state(fork).weights, load_initial_state(run).weights)
-    assert len(load_initial_state(fork).extra_images) == len(load_initial_state(run).extra_images)
+    fork_images, run_images = (require(load_initial_state(one).extra_images) for one in (fork, run))
+    assert len(fork_images) == len(run_images)
 
 
 def test_initial_weights_of_another_network_and_damaged_files_are_rejected(parent: Run) -> None:
@@ -198,7 +198,7 @@ def test_finetuning_run_records_its_parent(parent: Run) -> None:
     assert (run.record.parent, run.record.parent_step) == (parent.id, parent.list_snapshot_steps()[-1])
     assert run.record.recipe.dataset == "mnist"
     assert run.record.recipe.limit == 320
-    labels = load_initial_state(run).extra_images.labels
+    labels = require(load_initial_state(run).extra_images).labels
     assert torch.bincount(labels)[[3, 5]].tolist() == [40, 40]  # a quarter of the images
     assert find_run("latest").id == run.id
 

@@ -11,7 +11,7 @@ import torch
 
 from playground.core.architecture import Architecture
 from playground.core.datasets import DATASETS, Dataset
-from playground.core.events import Forked, Pause, Resume, Stop, UpdateHyperparameters
+from playground.core.events import Event, Forked, Pause, Resume, Stop, UpdateHyperparameters
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
 from playground.core.optimizers.rmsprop import RmsProp
@@ -25,6 +25,7 @@ from playground.engine.runs.manage import delete_run
 from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import create_run, find_run, list_runs
 from playground.engine.runs.run import Run
+from playground.engine.training.command_sources import NullCommandSource
 from playground.engine.training.trainer import Trainer
 from playground.errors import PlaygroundError, RecipeError, StorageError
 from tests.engine.helpers import (
@@ -34,8 +35,11 @@ from tests.engine.helpers import (
     assert_same_weights,
     figures,
     make_trainer,
+    record_run,
     tiny_recipe,
 )
+from tests.narrowing import require
+from tests.run_events import events_of
 
 CHECKPOINT_STEPS = (3, 6, 9, 12)
 
@@ -50,15 +54,10 @@ def recipe(**fields: Any) -> Recipe:
     return tiny_recipe(**({"dataset": "tiny", "validation_size": 30, "augmentation": AUGMENTATION} | fields))
 
 
-def train(run: Run, script: Script | None = None, *, until: Callable[..., bool] | None = None) -> Trainer:
+def train(run: Run, script: Script | None = None, *, until: Callable[[Event], bool] | None = None) -> Trainer:
     """Train a run from its last checkpoint to its end, or until killed after the event for which ``until`` is true."""
     trainer = make_trainer(run.record.architecture, run.record.recipe)
-    script = script or Script()
-    script.trainer = trainer
-    with Recorder(run) as recorder:
-        for event in recorder.run_trainer(trainer, script):
-            if until and until(event):
-                break
+    record_run(run, trainer, script, until=until)
     return trainer
 
 
@@ -74,7 +73,7 @@ def content(run: Run) -> dict[str, str]:
 
 
 def forked_events(run: Run) -> list[Forked]:
-    return [event for event in run.read_events() if isinstance(event, Forked)]
+    return events_of(run.read_events(), Forked)
 
 
 @pytest.mark.parametrize("step", CHECKPOINT_STEPS)
@@ -122,7 +121,7 @@ def test_fork_of_a_completed_run_trains_the_additional_epochs() -> None:
     assert_same_weights(forked.get_weights(), whole.get_weights())
     assert len(run.read_history().completed_epochs) == len(longer.read_history().completed_epochs) == 3
     assert [event.split for event in run.read_events() if event.kind == "evaluated"].count("test") == 2
-    assert figures([run.read_history().test]) == figures([longer.read_history().test])
+    assert figures([require(run.read_history().test)]) == figures([require(longer.read_history().test)])
 
 
 def test_fork_with_the_same_optimizer_keeps_its_state() -> None:
@@ -378,11 +377,9 @@ def test_live_run_can_be_forked() -> None:
     """The fork starts from the parent's checkpoint, independently of the parent's later training."""
     run = create_run(RICH, recipe())
     trainer = make_trainer(RICH, recipe())
-    script = Script()
-    script.trainer = trainer
     forks = []
     with Recorder(run) as recorder:
-        for event in recorder.run_trainer(trainer, script):
+        for event in recorder.run_trainer(trainer, NullCommandSource()):
             if event.kind in ("checkpoint_saved", "step_done") and run.list_checkpoint_steps():
                 forks.append(fork_run(run, run.list_checkpoint_steps()[-1], recipe(epochs=3)))
     _, longer = trained(epochs=3)

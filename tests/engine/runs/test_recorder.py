@@ -24,8 +24,21 @@ from playground.engine.runs.recorder import Recorder, select_for_pruning
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import append_events
+from playground.engine.training.command_sources import NullCommandSource
+from playground.engine.training.trainer import Trainer
 from playground.errors import StorageError
-from tests.engine.helpers import RICH, Script, assert_same_weights, figures, make_trainer, play, tiny_recipe, until
+from tests.engine.helpers import (
+    RICH,
+    Script,
+    assert_same_weights,
+    figures,
+    make_trainer,
+    play,
+    record_run,
+    tiny_recipe,
+    until,
+)
+from tests.narrowing import require
 
 RECIPE = tiny_recipe()
 
@@ -35,17 +48,12 @@ def run(home: Path) -> Run:
     return create_run(RICH, RECIPE)
 
 
-def recorded(run: Run, script: Script | None = None, *, until_event: tuple[str, int] | None = None):
+def recorded(
+    run: Run, script: Script | None = None, *, until_event: tuple[str, int] | None = None
+) -> tuple[list[events.Event], Trainer]:
     """Train a run from its last checkpoint, killed after ``until_event`` if given; return the reported events."""
     trainer = make_trainer(RICH, RECIPE)
-    script = script or Script()
-    script.trainer = trainer
-    stream = []
-    with Recorder(run) as recorder:
-        for event in recorder.run_trainer(trainer, script):
-            stream.append(event)
-            if (event.kind, event.step) == until_event:
-                break
+    stream = record_run(run, trainer, script, until=lambda event: (event.kind, event.step) == until_event)
     return stream, trainer
 
 
@@ -53,7 +61,7 @@ def test_every_event_is_on_disk_when_it_is_told(run: Run) -> None:
     trainer = make_trainer(RICH, RECIPE)
     reported = []
     with Recorder(run) as recorder:
-        for event in recorder.run_trainer(trainer, _empty_script(trainer)):
+        for event in recorder.run_trainer(trainer, NullCommandSource()):
             reported.append(event)
             assert list(run.read_events()) == reported
             if event.kind == "snapshot_saved":
@@ -64,12 +72,6 @@ def test_every_event_is_on_disk_when_it_is_told(run: Run) -> None:
     assert not run.is_live()
     assert run.read_history().status == "completed"
     assert run.read_history().snapshot_steps == list(run.list_snapshot_steps())
-
-
-def _empty_script(trainer) -> Script:
-    script = Script()
-    script.trainer = trainer
-    return script
 
 
 @pytest.mark.parametrize("killed_at", [("step_done", 5), ("epoch_done", 6), ("snapshot_saved", 9), ("paused", 4)])
@@ -145,7 +147,7 @@ def test_log_that_cannot_grow_keeps_every_reported_event(run: Run) -> None:
     reported = []
     with Recorder(run) as recorder:
         try:
-            for event in recorder.run_trainer(trainer, _empty_script(trainer)):
+            for event in recorder.run_trainer(trainer, NullCommandSource()):
                 reported.append(event)
                 if event.kind == "step_done" and event.step == 5:  # 40 bytes are shorter than any line
                     resource.setrlimit(resource.RLIMIT_FSIZE, (run.log_path.stat().st_size + 40, before[1]))
@@ -220,7 +222,7 @@ with hold_lock(Path(sys.argv[1])) as is_held:
 def test_run_is_live_while_another_process_holds_its_lock(run: Run) -> None:
     command = [sys.executable, "-c", HOLD, str(run.lock_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout.readline().strip() == "True"
+        assert require(holder.stdout).readline().strip() == "True"
         assert run.is_live()
         with pytest.raises(StorageError, match="another process"):
             recorded(run)
@@ -324,7 +326,7 @@ def test_run_deleted_while_it_trains_is_not_recreated(run: Run) -> None:
     trainer = make_trainer(RICH, RECIPE)
     reported = []
     with Recorder(run) as recorder:
-        for event in recorder.run_trainer(trainer, _empty_script(trainer)):
+        for event in recorder.run_trainer(trainer, NullCommandSource()):
             reported.append(event)
             if event.step == 2:
                 shutil.rmtree(run.folder, ignore_errors=True)

@@ -13,13 +13,21 @@ from playground.core.recipe import Recipe
 from playground.core.schedules.one_cycle import OneCycle
 from playground.engine.runs import initial_state
 from playground.engine.runs.fork import fork_run
-from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import create_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import serialize_snapshot
 from playground.errors import StorageError
-from tests.engine.helpers import AUGMENTATION, RICH, Script, assert_same_weights, figures, make_trainer, tiny_recipe
+from tests.engine.helpers import (
+    AUGMENTATION,
+    RICH,
+    Script,
+    assert_same_weights,
+    figures,
+    make_trainer,
+    record_run,
+    tiny_recipe,
+)
 
 CHANGES: list[dict[str, Any]] = [
     {"lr": 0.003},
@@ -42,11 +50,7 @@ def recipe(**fields: Any) -> Recipe:
 
 
 def train(run: Run, script: Script | None = None) -> Run:
-    trainer = make_trainer(run.record.architecture, run.record.recipe)
-    script = script or Script()
-    script.trainer = trainer
-    with Recorder(run) as recorder:
-        list(recorder.run_trainer(trainer, script))
+    record_run(run, make_trainer(run.record.architecture, run.record.recipe), script)
     return run
 
 

@@ -4,12 +4,13 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
 
-from playground.core.events import RunEnded, RunFailed, RunStarted, StepDone
+from playground.core.events import Event, RunEnded, RunFailed, StepDone
 from playground.engine.file_lock import acquire_lock, hold_lock
 from playground.engine.paths import atomic_write
 from playground.engine.runs.manage import delete_run, rename_run
@@ -21,23 +22,13 @@ from playground.engine.training.checkpoint import CHECKPOINT_SCHEMA
 from playground.engine.workers.scheduler import Scheduler
 from playground.errors import PlaygroundError, SchemaVersionError, StorageError, UnknownNameError
 from tests.engine.helpers import PLAIN, RICH, assert_same_weights, make_trainer, tiny_recipe
+from tests.run_events import make_batch, make_started, write_log
 
-STARTED = RunStarted(
-    step=0,
-    elapsed_s=0,
-    train_size=96,
-    validation_size=30,
-    test_size=30,
-    steps_per_epoch=6,
-    total_steps=12,
-    device="cpu",
-    precision="float32",
-)
+STARTED = make_started()
 
 
 def make_step(step: int) -> StepDone:
-    figures = {"loss": 1.5, "accuracy": 0.5, "lr": 0.01, "images_per_second": 1000}
-    return StepDone(step=step, elapsed_s=step / 10, epochs=step / 6, **figures)
+    return make_batch(step, step / 6, elapsed_s=step / 10)
 
 
 def new_run(name: str | None = None) -> Run:
@@ -272,7 +263,7 @@ def test_unusable_checkpoints_are_rejected(home: Path, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"schema": "two"}, {"schema": 1}], ids=str)
-def test_checkpoint_with_other_content_is_rejected(home: Path, content) -> None:
+def test_checkpoint_with_other_content_is_rejected(home: Path, content: Any) -> None:
     run = new_run()
     run.checkpoint_path.write_bytes(serialize_checkpoint(content))
     with pytest.raises(PlaygroundError):
@@ -293,7 +284,7 @@ def test_unusable_snapshots_are_rejected(home: Path) -> None:
             run.load_snapshot(step)
 
 
-ENDINGS = {
+ENDINGS: dict[str, list[Event]] = {
     "waiting": [],
     "training": [STARTED, make_step(12)],
     "stopped": [STARTED, make_step(3), RunEnded(step=3, elapsed_s=1, status="stopped")],
@@ -316,7 +307,7 @@ ENDINGS = {
 )
 def test_run_can_resume_if_steps_are_left(home: Path, ending: str, without: bool, with_one: bool) -> None:
     run = new_run()
-    run.log_path.write_bytes(b"".join(serialize_event(event) for event in ENDINGS[ending]))
+    write_log(run, *ENDINGS[ending])
     assert run.can_resume() is without
     assert run.can_resume(run.read_history()) is without
     run.checkpoint_path.write_bytes(b"x")
@@ -330,7 +321,7 @@ def test_run_can_resume_if_steps_are_left(home: Path, ending: str, without: bool
 
 def test_completed_run_can_resume_only_with_more_epochs(home: Path) -> None:
     run = new_run()
-    run.log_path.write_bytes(b"".join(serialize_event(event) for event in ENDINGS["completed"]))
+    write_log(run, *ENDINGS["completed"])
     assert not run.can_resume(epochs=3)
     run.checkpoint_path.write_bytes(b"x")
     assert [run.can_resume(epochs=epochs) for epochs in (None, 1, 2, 3)] == [False, False, False, True]

@@ -8,20 +8,19 @@ import pytest
 import torch
 
 from playground.core.architecture import Architecture
-from playground.core.events import Forked, HyperparameterChanged
+from playground.core.events import HyperparameterChanged
 from playground.core.recipe import Recipe
 from playground.core.share_link import decode_link
 from playground.engine.data.dataset_lookup import find_dataset
 from playground.engine.data.splits import load_splits
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.initial_state import create_trainer, load_initial_state
-from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import find_run, list_runs, load_pretrained_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.transfer import create_transfer_run
-from playground.engine.training.command_sources import NullCommandSource
-from tests.engine.helpers import assert_same_weights
+from tests.engine.helpers import assert_same_weights, record_run
+from tests.narrowing import require
 
 ARCHIVE = Path(__file__).parents[2] / "golden" / "v0_1_home.zip"
 with zipfile.ZipFile(ARCHIVE) as _archive:
@@ -49,10 +48,7 @@ def find_named(name: str) -> Run:
 
 
 def train_to_end(run: Run, recipe: Recipe | None = None) -> dict[str, torch.Tensor]:
-    trainer = create_trainer(run.record.architecture, recipe or run.record.recipe, load_initial_state(run))
-    with Recorder(run) as recorder:
-        for _ in recorder.run_trainer(trainer, NullCommandSource()):
-            pass
+    record_run(run, create_trainer(run.record.architecture, recipe or run.record.recipe, load_initial_state(run)))
     assert run.read_history().status == "completed"
     return run.load_snapshot(max(run.list_snapshot_steps()))
 
@@ -88,8 +84,7 @@ def test_changes_and_diagnoses_of_stored_logs_are_read(stored_home: Path) -> Non
     assert history.last_diagnosis.suggestion is not None
     assert history.last_diagnosis.suggestion.recipe_changes == {"epochs": 10}
     fork = find_named("Forked").read_history().fork_event
-    assert isinstance(fork, Forked)
-    assert fork.changes == {"lr": (0.0005, 0.002)}
+    assert require(fork).changes == {"lr": (0.0005, 0.002)}
 
 
 def test_pretrained_log_is_read_completely() -> None:

@@ -30,7 +30,6 @@ from playground.engine.model.build import build_model
 from playground.engine.model.device import DeviceConfig
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.initial_state import InitialState, create_trainer, load_initial_state
-from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.replay import Replay
 from playground.engine.runs.repository import create_run, find_run
 from playground.engine.runs.run import Run
@@ -52,11 +51,13 @@ from tests.engine.helpers import (
     make_trainer,
     net,
     play,
+    record_run,
     through_bytes,
     tiny_images,
     tiny_recipe,
     tiny_splits,
 )
+from tests.run_events import events_of
 
 CPU = DeviceConfig(torch.device("cpu"), is_bfloat16=False)
 OPTIMIZERS = (
@@ -297,12 +298,7 @@ def parent(home: Path) -> Run:
 
 
 def trained(run: Run) -> Run:
-    trainer = create_trainer(run.record.architecture, run.record.recipe, load_initial_state(run))
-    script = Script()
-    script.trainer = trainer
-    with Recorder(run) as recorder:
-        for _ in recorder.run_trainer(trainer, script):
-            pass
+    record_run(run, create_trainer(run.record.architecture, run.record.recipe, load_initial_state(run)))
     return run
 
 
@@ -418,7 +414,7 @@ def test_replay_and_forks_of_a_transferred_run_are_exact(parent: Run) -> None:
         same.load_snapshot(get_last_snapshot_step(same)), run.load_snapshot(get_last_snapshot_step(run))
     )
     other = fork_run(run, step, run.record.recipe.replace(transferred_lr_scale=1.0))
-    (forked,) = [event for event in other.read_events() if isinstance(event, Forked)]
+    (forked,) = events_of(other.read_events(), Forked)
     assert forked.changes == {"transferred_lr_scale": (0.3, 1.0)}
     trained(other)
     assert not torch.equal(

@@ -6,6 +6,7 @@ from playground.core.presets import ARCHITECTURE_PRESETS, get_architecture_prese
 from playground.core.recipe import Recipe
 from playground.core.summary import summarize
 from playground.engine.training.cost_model import convert_to_reference_speed, estimate_seconds_per_epoch
+from tests.narrowing import require
 
 GUIDE = get_architecture_preset("guide").architecture
 
@@ -22,13 +23,13 @@ def test_measured_speed_reproduces_the_time_of_its_network(name: str) -> None:
         measured = convert_to_reference_speed(summary, batch_size, 250.0)
         assert estimate_seconds_per_epoch(summary, recipe, 1000, measured) == pytest.approx(4.0, rel=0.01)
         longer = estimate_seconds_per_epoch(summary, recipe.replace(validation_size=1000), 1000, measured)
-        assert longer is not None
-        assert 4.0 < longer < 6.0
+        assert 4.0 < require(longer) < 6.0
 
 
 def test_small_batches_take_longer() -> None:
     times = [
-        estimate_seconds_per_epoch(summarize(GUIDE), Recipe(batch_size=size), 1000, 1000.0) for size in (512, 64, 8, 1)
+        require(estimate_seconds_per_epoch(summarize(GUIDE), Recipe(batch_size=size), 1000, 1000.0))
+        for size in (512, 64, 8, 1)
     ]
     assert times == sorted(times)
     assert times[-1] > 3 * times[0]
@@ -36,7 +37,7 @@ def test_small_batches_take_longer() -> None:
 
 def test_more_frozen_layers_take_less_time() -> None:
     times = [
-        estimate_seconds_per_epoch(summarize(GUIDE.freeze_up_to(index)), Recipe(), 1000, 1000.0)
+        require(estimate_seconds_per_epoch(summarize(GUIDE.freeze_up_to(index)), Recipe(), 1000, 1000.0))
         for index in (-1, 0, 2, 4)
     ]
     assert times == sorted(times, reverse=True)

@@ -25,7 +25,8 @@ from playground.core.schedules.cosine import Cosine
 from playground.core.schedules.one_cycle import OneCycle
 from playground.core.schedules.step_decay import StepDecay
 from playground.engine.training.evaluate import evaluate
-from playground.engine.training.trainer import EvaluationSchedule, Trainer
+from playground.engine.training.evaluation_schedule import EvaluationSchedule
+from playground.engine.training.trainer import Trainer
 from tests.engine.helpers import (
     AUGMENTATION,
     PLAIN,
@@ -292,7 +293,11 @@ def draw_optimizer_fields(kind: str, chance: random.Random) -> FieldValues:
 
 def draw_changes(recipe: Recipe, architecture: Architecture, chance: random.Random) -> FieldValues:
     """One or two hyperparameters with other values."""
-    augmentations = ([], [{"kind": "flip"}], [item.model_dump() for item in AUGMENTATION])
+    augmentations: tuple[list[FieldValues], ...] = (
+        [],
+        [{"kind": "flip"}],
+        [item.model_dump() for item in AUGMENTATION],
+    )
     every: FieldValues = {
         "lr": round(10 ** chance.uniform(-3, -1.5), 6),
         "batch_size": chance.choice((2, 5, 8, 16, 24, 31, 48, 95, 96)),

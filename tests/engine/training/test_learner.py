@@ -72,7 +72,8 @@ class Watched(Learner):
 def train_epoch(learner: Watched, sizes: list[int]) -> tuple[list[BatchResult], int]:
     """One epoch, each batch with the next of ``sizes`` and the rest with the last one; its batches and that last."""
     learner.seen.clear()
-    epoch, batches = learner.epoch, []
+    epoch = learner.epoch
+    batches: list[BatchResult] = []
     while learner.epoch == epoch:
         learner.update_hyperparameters(
             learner.recipe.update_hyperparameters({"batch_size": sizes[min(len(batches), len(sizes) - 1)]})
@@ -181,7 +182,7 @@ def rate_at(learner: Learner, images: float, batch_size: int) -> float:
     count = 96
     learner.recipe = learner.recipe.replace(batch_size=batch_size)
     inside = min(max(images, 0.0), learner.recipe.epochs * count - 1e-6)
-    learner.epoch, learner.position = int(inside // count), inside % count  # type: ignore[assignment]  # a replacement for the test
+    learner.epoch, learner.position = int(inside // count), inside % count  # type: ignore[assignment]  # also between two images
     return learner.lr
 
 

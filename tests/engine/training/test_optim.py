@@ -1,4 +1,6 @@
 import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 import torch
@@ -7,9 +9,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR,
 from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adam import Adam
 from playground.core.optimizers.adamw import AdamW
+from playground.core.optimizers.base import Optimizer
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
 from playground.core.recipe import Recipe
+from playground.core.schedules.base import Schedule
 from playground.core.schedules.cosine import Cosine
 from playground.core.schedules.one_cycle import OneCycle
 from playground.core.schedules.step_decay import StepDecay
@@ -20,7 +24,7 @@ def rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
     return [compute_lr(recipe, step, steps_per_epoch) for step in range(steps_per_epoch * recipe.epochs)]
 
 
-def rates_of_torch(make: type[LRScheduler], total: int, lr: float, every: int = 1, **options: object) -> list[float]:
+def rates_of_torch(make: type[LRScheduler], total: int, lr: float, every: int = 1, **options: Any) -> list[float]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
     scheduler = make(optimizer, **options)
     actual = []
@@ -68,14 +72,14 @@ def test_one_cycle_by_hand() -> None:
 @pytest.mark.parametrize("div_factor", [1.0, 25.0])
 def test_one_cycle_as_torch(total: int, pct_start: float, div_factor: float) -> None:
     recipe = Recipe(lr=0.005, epochs=1, schedule=OneCycle(pct_start=pct_start, div_factor=div_factor))
-    options = {"max_lr": 0.005, "total_steps": total, "pct_start": pct_start, "div_factor": div_factor}
+    options: dict[str, Any] = {"max_lr": 0.005, "total_steps": total, "pct_start": pct_start, "div_factor": div_factor}
     expected = rates_of_torch(OneCycleLR, total, 0.005, cycle_momentum=False, **options)
     assert rates(recipe, total) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4])
 @pytest.mark.parametrize("schedule", [StepDecay(), Cosine(), OneCycle(), OneCycle(pct_start=0.95)], ids=str)
-def test_shortest_runs_have_positive_learning_rates(total: int, schedule) -> None:
+def test_shortest_runs_have_positive_learning_rates(total: int, schedule: Schedule) -> None:
     actual = rates(Recipe(lr=0.1, schedule=schedule), total)
     assert all(0 < rate <= 0.1 for rate in actual)
 
@@ -97,7 +101,9 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize(("optimizer", "torch_optimizer"), OPTIMIZERS, ids=lambda value: getattr(value, "kind", ""))
-def test_optimizers_update_as_torch_does(optimizer, torch_optimizer) -> None:
+def test_optimizers_update_as_torch_does(
+    optimizer: Optimizer, torch_optimizer: Callable[[Iterable[torch.Tensor]], torch.optim.Optimizer]
+) -> None:
     ours, theirs = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
     theirs.load_state_dict(ours.state_dict())
     recipe = Recipe(optimizer=optimizer, lr=0.1, weight_decay=0.01)
@@ -126,7 +132,7 @@ def test_nesterov_without_momentum_is_plain_sgd(nesterov: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", [Sgd, RmsProp], ids=["sgd", "rmsprop"])
-def test_momentum_can_be_enabled_in_mid_run(kind) -> None:
+def test_momentum_can_be_enabled_in_mid_run(kind: type[Sgd] | type[RmsProp]) -> None:
     model = torch.nn.Linear(2, 2)
     optimizer = make_optimizer(list(model.parameters()), Recipe(optimizer=kind(momentum=0.0)))
     for value in (0.0, 0.9, 0.9, 0.0, 0.9):
@@ -140,6 +146,6 @@ def test_momentum_can_be_enabled_in_mid_run(kind) -> None:
 def test_adagrad_has_state_for_every_group_from_the_start() -> None:
     """PyTorch 2.11 makes it in the constructor only, so groups that are added later fail with KeyError 'sum'."""
     model = torch.nn.Linear(2, 2)
-    optimizer = make_optimizer([[model.weight], [model.bias]], Recipe(optimizer=Adagrad()))
+    optimizer = make_optimizer([[weight] for weight in model.parameters()], Recipe(optimizer=Adagrad()))
     assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]
     assert all("sum" in optimizer.state[weight] for weight in model.parameters())

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from playground.core import events
-from playground.core.events import Pause, Resume, SaveSnapshot, Stop, TrainSteps, UpdateHyperparameters
+from playground.core.architecture import Architecture
+from playground.core.events import (
+    Evaluated,
+    Pause,
+    Resume,
+    RunEnded,
+    SaveSnapshot,
+    Stop,
+    TrainSteps,
+    UpdateHyperparameters,
+)
 from playground.core.layers import BatchNorm, Conv2d, Flatten, Output, Residual
 from playground.core.optimizers.adagrad import Adagrad
 from playground.core.optimizers.adam import Adam
@@ -16,11 +26,13 @@ from playground.core.optimizers.muon import Muon
 from playground.core.optimizers.nadam import NAdam
 from playground.core.optimizers.rmsprop import RmsProp
 from playground.core.optimizers.sgd import Sgd
+from playground.core.schedules.base import Schedule
 from playground.core.schedules.constant import Constant
 from playground.core.schedules.cosine import Cosine
 from playground.core.schedules.one_cycle import OneCycle
 from playground.core.schedules.step_decay import StepDecay
-from playground.engine.training.trainer import EvaluationSchedule, Trainer
+from playground.engine.training.evaluation_schedule import EvaluationSchedule
+from playground.engine.training.trainer import Trainer
 from playground.errors import ArchitectureError, RecipeError
 from tests.engine.helpers import (
     PLAIN,
@@ -36,6 +48,7 @@ from tests.engine.helpers import (
     tiny_recipe,
     tiny_splits,
 )
+from tests.narrowing import require_type
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "events-tiny.jsonl"
 MACHINE_DEPENDENT = {"elapsed_s", "images_per_second", "loss", "accuracy", "train_loss", "train_accuracy"}
@@ -77,9 +90,9 @@ def test_stream_begins_ends_and_is_ordered() -> None:
     assert [event.epoch for event in stream if event.kind == "epoch_done"] == [1, 2]
     assert [event.step for event in stream] == sorted(event.step for event in stream)
     assert [event.elapsed_s for event in stream] == sorted(event.elapsed_s for event in stream)
-    assert stream[-1].status == "completed"
-    assert stream[-3].split == "test"
-    assert stream[-3].size == 30
+    assert require_type(stream[-1], RunEnded).status == "completed"
+    tested = require_type(stream[-3], Evaluated)
+    assert (tested.split, tested.size) == ("test", 30)
     assert any(event.kind == "diagnosed" for event in stream)
 
 
@@ -141,13 +154,13 @@ def test_train_steps_command_trains_its_batches_and_pauses(batches: int) -> None
     stream = play(make_trainer(), script)
     assert [event.step for event in stream if event.kind == "paused"] == [2, 2 + batches, 3 + batches]
     assert [event.step for event in stream if event.kind == "step_done"] == list(range(1, batches + 4))
-    assert stream[-1].status == "stopped"
+    assert require_type(stream[-1], RunEnded).status == "stopped"
 
 
 def test_train_steps_beyond_the_end_completes_the_run() -> None:
     stream = play(make_trainer(), Script({10: [Pause()]}, then=[TrainSteps(batches=50)]))
     assert kinds(stream)[-1] == ("run_ended", 12)
-    assert stream[-1].status == "completed"
+    assert require_type(stream[-1], RunEnded).status == "completed"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +190,7 @@ def test_pause_and_step_before_the_first_batch() -> None:
 def test_stop_saves_and_ends_there(status: str, step: int) -> None:
     stream = play(make_trainer(), Script({step: [Stop(status=status)]}))
     assert kinds(stream)[-3:] == [("snapshot_saved", step), ("checkpoint_saved", step), ("run_ended", step)]
-    assert stream[-1].status == status
+    assert require_type(stream[-1], RunEnded).status == status
 
 
 def test_elapsed_time_excludes_pauses() -> None:
@@ -245,14 +258,13 @@ def test_invalid_hyperparameter_change_is_rejected_with_an_event(changes: dict[s
         [(5, changes, True)] if has_reason else []
     )
     assert figures(stream) == figures(play(make_trainer(recipe=recipe)))
-    assert stream[-1].status == "completed"
+    assert require_type(stream[-1], RunEnded).status == "completed"
 
 
 @pytest.mark.parametrize(("architecture", "lr"), [(RICH, 100), (PLAIN, 1000)], ids=["100", "1000"])
-def test_too_high_learning_rate_fails_with_an_explanation(architecture, lr: int) -> None:
+def test_too_high_learning_rate_fails_with_an_explanation(architecture: Architecture, lr: int) -> None:
     stream = play(make_trainer(architecture, tiny_recipe(lr=lr, optimizer=Sgd())))
-    failure = stream[-1]
-    assert isinstance(failure, events.RunFailed)
+    failure = require_type(stream[-1], events.RunFailed)
     assert "loss" in failure.what
     assert f"learning rate {lr}" in failure.what
     assert failure.expected
@@ -267,9 +279,8 @@ def test_nan_weights_fail_with_an_explanation() -> None:
         stream.append(event)
         if event.kind == "step_done" and event.step == 5:
             with torch.no_grad():
-                trainer.model[0].weight[0, 0, 0, 0] = float("nan")
-    assert isinstance(stream[-1], events.RunFailed)
-    assert "NaN" in stream[-1].what
+                trainer.model.get_parameter("0.weight")[0, 0, 0, 0] = float("nan")
+    assert "NaN" in require_type(stream[-1], events.RunFailed).what
     assert [event.step for event in stream if event.kind == "step_done"][-1] == 5
 
 
@@ -306,7 +317,7 @@ def test_invalid_training_config_raises_before_the_first_event() -> None:
     ],
     ids=["maps", "single-pixel", "inside-residual"],
 )
-def test_batch_norm_with_batch_size_one_raises(architecture) -> None:
+def test_batch_norm_with_batch_size_one_raises(architecture: Architecture) -> None:
     with pytest.raises(RecipeError, match="Batch norm"):
         make_trainer(architecture, tiny_recipe(batch_size=1))
 
@@ -319,7 +330,7 @@ SCHEDULES = (Constant(), StepDecay(step_size=4), Cosine(), OneCycle())
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_and_schedule_learns(name: str, schedule) -> None:
+def test_every_optimizer_and_schedule_learns(name: str, schedule: Schedule) -> None:
     optimizer, lr = OPTIMIZERS[name]
     recipe = tiny_recipe(optimizer=optimizer, schedule=schedule, lr=lr, epochs=8, precision="auto")
     rare = EvaluationSchedule(max_evaluations_per_epoch=1, report_interval_s=1e9)

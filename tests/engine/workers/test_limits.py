@@ -32,7 +32,17 @@ from playground.errors import (
     StorageError,
     WorkerError,
 )
-from tests.engine.helpers import PLAIN, Script, assert_same_weights, figures, make_trainer, tiny_recipe, until
+from tests.engine.helpers import (
+    PLAIN,
+    Script,
+    assert_same_weights,
+    figures,
+    make_trainer,
+    record_run,
+    tiny_recipe,
+    until,
+)
+from tests.narrowing import require
 
 TINY = get_architecture_preset("tiny").architecture
 GUIDE = get_architecture_preset("guide").architecture
@@ -49,11 +59,7 @@ class IdleScheduler(Scheduler):
 def create_stopped_run(owner: str | None = None, architecture: Any = TINY, recipe: Recipe = SHORT, at: int = 2) -> Run:
     """Create a run that was stopped after step ``at``."""
     run = create_run(architecture, recipe, owner=owner)
-    trainer = Trainer(architecture, recipe)
-    script = Script({at: [Stop()]})
-    script.trainer = trainer
-    with Recorder(run) as recorder:
-        list(recorder.run_trainer(trainer, script))
+    record_run(run, Trainer(architecture, recipe), Script({at: [Stop()]}))
     return run
 
 
@@ -185,11 +191,8 @@ def test_run_with_more_parameters_than_allowed_cannot_resume(home: Path) -> None
 
 def test_epochs_changed_during_training_count_on_resume(home: Path) -> None:
     run = create_run(TINY, SHORT)
-    trainer = Trainer(TINY, SHORT)
     script = Script({1: [UpdateHyperparameters(hyperparameters={"epochs": 50}), Stop()]})
-    script.trainer = trainer
-    with Recorder(run) as recorder:
-        list(recorder.run_trainer(trainer, script))
+    record_run(run, Trainer(TINY, SHORT), script)
     assert run.read_history().planned_epochs == 50
     assert_rejected(lambda: IdleScheduler(max_epochs=3).resume(run.id), RecipeError, "50 epochs")
 
@@ -387,18 +390,11 @@ def test_run_at_its_time_limit_is_saved_with_the_reason_and_resumes_later(home: 
     assert history.end_diagnosis.message == "The time limit of a run (5 s) was reached. Resume continues."
     assert run.can_resume()
     again = make_trainer()
-    with Recorder(run) as recorder:
-        list(recorder.run_trainer(again, _empty_script(again)))
+    record_run(run, again)
     undisturbed = make_trainer()
     whole = list(undisturbed.run())
     assert figures(run.read_events()) == figures(whole)
     assert_same_weights(again.get_weights(), undisturbed.get_weights())
-
-
-def _empty_script(trainer: Trainer) -> Script:
-    script = Script()
-    script.trainer = trainer
-    return script
 
 
 def test_time_limit_diagnosis_is_cleared_on_resume(home: Path, pipe: IO[str]) -> None:
@@ -411,17 +407,14 @@ def test_time_limit_diagnosis_is_cleared_on_resume(home: Path, pipe: IO[str]) ->
         for event in recorder.run_trainer(trainer, commands):
             clock.now += event.kind == "step_done"
     again = make_trainer(recipe=run.record.recipe)
-    with Recorder(run) as recorder:
-        for event in recorder.run_trainer(again, _empty_script(again)):
-            if event.kind == "step_done" and event.step == 9:
-                break
+    record_run(run, again, until=lambda event: event.kind == "step_done" and event.step == 9)
     diagnosis = run.read_history().end_diagnosis
     assert diagnosis is None or diagnosis.diagnosis != "stopped", (
         f"the run trains, and its page shows: {diagnosis.message}"
     )
 
 
-def test_pauses_do_not_count_as_training_time(pipe: IO[str]) -> None:
+def test_pauses_do_not_count_as_training_time(pipe: IO[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     commands = PipeCommandSource(
         pipe, make_job(max_run_s=10.0, initial_commands=(Pause(), TrainSteps(), Resume())), clock=clock
@@ -440,7 +433,7 @@ def test_pauses_do_not_count_as_training_time(pipe: IO[str]) -> None:
             clock.now += 1000
             return get()
 
-    commands._commands = Slow()  # type: ignore[assignment]  # a replacement for the test
+    monkeypatch.setattr(commands, "_commands", Slow())
     assert commands.wait() == Resume()
     assert list(commands.poll()) == []
     clock.now += 1.0
@@ -501,13 +494,13 @@ def test_time_limits_apply_in_a_real_worker(home: Path, monkeypatch: pytest.Monk
         until(lambda: scheduler.get_log_reader(run).read_history().status == "stopped", 60, "the end of the pause")
         until(lambda: not scheduler.is_active(run.id), 60, "the worker to end")
         assert run.read_history().step == 2
-        assert "Paused for 0 s" in run.read_history().end_diagnosis.message  # type: ignore[union-attr]  # there is one
+        assert "Paused for 0 s" in require(run.read_history().end_diagnosis).message
         scheduler.resume(run.id, user="a")
         until(lambda: scheduler.get_log_reader(run).read_history().step > 2, 60, "the first batch")
         until(lambda: scheduler.get_log_reader(run).read_history().status == "stopped", 60, "the end of its time")
         until(lambda: not scheduler.is_active(run.id), 60, "the worker to end")
         history = run.read_history()
-        assert "The time limit of a run" in history.end_diagnosis.message  # type: ignore[union-attr]  # there is one
+        assert "The time limit of a run" in require(history.end_diagnosis).message
         assert run.load_checkpoint()["step"] == history.step > 2
         assert run.can_resume()
         with pytest.raises(StorageError):

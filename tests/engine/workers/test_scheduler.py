@@ -10,7 +10,7 @@ import pytest
 from playground.core.events import Command, Pause, Resume, RunEnded, Stop, TrainSteps, UpdateHyperparameters
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
-from playground.engine.runs.repository import list_runs, read_run
+from playground.engine.runs.repository import create_run, list_runs, read_run
 from playground.engine.runs.run import Run
 from playground.engine.runs.run_files import append_events
 from playground.engine.workers import run_log, scheduler
@@ -286,12 +286,11 @@ def test_places_are_reserved_while_runs_are_written(
     fleet = make_fleet(max_queue=1)
     parent = fleet.submit(TINY, SHORT)
     is_writing, gate = threading.Event(), threading.Event()
-    fork = scheduler.create_run
 
     def write_slowly(*_: object, **__: object) -> Run:
         is_writing.set()
         assert gate.wait(TIMEOUT_S)
-        return fork(TINY, SHORT)
+        return create_run(TINY, SHORT)
 
     monkeypatch.setattr(scheduler, "fork_run", write_slowly)
     thread = in_thread(lambda: fleet.fork(parent.id, 1, SHORT))
@@ -449,10 +448,10 @@ def test_closing_while_a_worker_starts_ends_it(make_fleet: Callable[..., FakeSch
 
 
 def test_worker_that_dies_before_it_gets_its_commands_is_a_failed_start(
-    make_fleet: Callable[..., FakeScheduler],
+    make_fleet: Callable[..., FakeScheduler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = make_fleet()
-    start: Callable[[JobSpec], FakeWorker] = fleet.launcher.start
+    start = fleet.launcher.start
 
     def start_dying(job: JobSpec) -> WorkerHandle:
         fleet.send_command(Path(job.run_folder).name, Pause())
@@ -460,7 +459,7 @@ def test_worker_that_dies_before_it_gets_its_commands_is_a_failed_start(
         worker.end(1)
         return worker
 
-    fleet.launcher.start = start_dying  # type: ignore[method-assign, assignment]  # a replacement for the test
+    monkeypatch.setattr(fleet.launcher, "start", start_dying)
     with pytest.raises(WorkerError, match="gone"):
         fleet.submit(TINY, SHORT)
     assert fleet.list_active_runs() == []

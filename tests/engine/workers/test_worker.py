@@ -12,13 +12,14 @@ import pytest
 from playground.core.events import Pause, Resume, RunEnded, Stop, TrainSteps
 from playground.core.presets import get_architecture_preset
 from playground.core.recipe import Recipe
-from playground.engine.runs.recorder import Recorder
 from playground.engine.runs.repository import find_run, list_runs
 from playground.engine.runs.run import Run
 from playground.engine.training.trainer import Trainer
 from playground.engine.workers.scheduler import Scheduler
 from playground.errors import ArchitectureError, RecipeError, StorageError, UnknownNameError
-from tests.engine.helpers import Script, assert_same_weights, figures, until
+from tests.data_folder import use_data_folder
+from tests.engine.helpers import Script, assert_same_weights, figures, record_run, until
+from tests.narrowing import require, require_type
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 TINY = get_architecture_preset("tiny").architecture
@@ -35,11 +36,7 @@ ENDLESS = recipe(epochs=1000)
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("scheduler")
-    cache = Path(os.environ["CNN_PLAYGROUND_HOME"]) / "cache"
-    cache.mkdir(exist_ok=True)
-    (folder / "cache").symlink_to(cache)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CNN_PLAYGROUND_HOME", str(folder))
+    with use_data_folder(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # more threads slow a tiny network down on shared cores
         yield folder
 
@@ -154,7 +151,7 @@ if __name__ == "__main__":
 def test_worker_saves_its_run_when_the_parent_dies(scheduler: Scheduler) -> None:
     command = [sys.executable, "-c", PARENT, ENDLESS.to_canonical_json()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        run_id, pid = parent.stdout.readline().split()
+        run_id, pid = require(parent.stdout).readline().split()
         run = find_run(run_id)
         try:
             wait_for_step(scheduler, run, 5)
@@ -164,16 +161,11 @@ def test_worker_saves_its_run_when_the_parent_dies(scheduler: Scheduler) -> None
             parent.kill()
     until(lambda: not run.is_live(), TIMEOUT_S, "the worker to end the run")
     *_, last = run.read_events()
-    assert isinstance(last, RunEnded)
-    assert last.status == "interrupted"
+    assert require_type(last, RunEnded).status == "interrupted"
     assert run.load_checkpoint()["step"] == last.step
     assert run.can_resume()
     until(lambda: is_gone(int(pid)), TIMEOUT_S, "the orphan to end")
-    trainer = Trainer(TINY, run.record.recipe)
-    script = Script({last.step + 5: [Stop()]})
-    script.trainer = trainer
-    with Recorder(run) as recorder:
-        list(recorder.run_trainer(trainer, script))
+    record_run(run, Trainer(TINY, run.record.recipe), Script({last.step + 5: [Stop()]}))
     steps = [event.step for event in run.read_events() if event.kind == "step_done"]
     assert steps == list(range(1, last.step + 6))
 

@@ -1,5 +1,7 @@
 """Activations: computed by hand for a tiny network, and compared with the model for any network."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -18,10 +20,12 @@ from playground.core.layers import (
     Output,
     Residual,
 )
+from playground.engine.metrics import Array
 from playground.interpret.activations.activations import compute_activations, compute_statistics
 from playground.interpret.model import Model
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
+from tests.narrowing import require
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
@@ -106,13 +110,13 @@ def test_pre_activation_and_output_of_a_residual_block() -> None:
         ("gelu", lambda x: x * 0.5 * (1 + torch.erf(torch.from_numpy(x) / 2**0.5).numpy())),
     ],
 )
-def test_output_is_the_activation_of_the_pre_activation(name: str, function: object) -> None:
-    layers = (Conv2d(out_channels=3, kernel_size=2, activation=name), GlobalAvgPool(), Output())  # type: ignore[arg-type]  # a value of the test
+def test_output_is_the_activation_of_the_pre_activation(name: str, function: Callable[[Array], Array]) -> None:
+    layers = (Conv2d(out_channels=3, kernel_size=2, activation=name), GlobalAvgPool(), Output())
     model = model_of(Architecture(input=InputShape(height=3, width=3), layers=layers), seed=5)
     conv = compute_activations(model, IMAGE)[0]
-    assert conv.pre_activation is not None
-    assert (conv.pre_activation < 0).any()
-    np.testing.assert_allclose(conv.output, function(conv.pre_activation), rtol=1e-5, atol=1e-6)  # type: ignore[operator]  # not None here
+    pre_activation = require(conv.pre_activation)
+    assert (pre_activation < 0).any()
+    np.testing.assert_allclose(conv.output, function(pre_activation), rtol=1e-5, atol=1e-6)
 
 
 def test_batch_norm_uses_its_running_statistics() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.core.architecture import Architecture, InputShape
-from playground.core.layers import AvgPool2d, BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Output, Residual
+from playground.core.layers import AvgPool2d, BatchNorm, Conv2d, Flatten, Layer, Linear, MaxPool2d, Output, Residual
 from playground.core.layers.separable_conv2d import SeparableConv2d
 from playground.errors import PlaygroundError
 from playground.interpret.activations.activations import compute_activations
@@ -19,14 +19,14 @@ from tests.strategies import architectures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
-RAMP = np.arange(16, dtype=np.float32).reshape(1, 4, 4) / 16
+RAMP = np.arange(16, dtype=np.float32).reshape(1, 4, 4) / np.float32(16)
 
 
-def net(*layers: object, side: int = 4, channels: int = 1) -> Architecture:
+def net(*layers: Layer, side: int = 4, channels: int = 1) -> Architecture:
     return Architecture(
         input=InputShape(channels=channels, height=side, width=side),
         classes=3,
-        layers=(*layers, Flatten(), Output()),  # type: ignore[arg-type]  # a value of the test
+        layers=(*layers, Flatten(), Output()),
     )
 
 
@@ -110,7 +110,7 @@ def test_weights_of_a_linear_layer_have_the_shape_of_the_flattened_maps() -> Non
 def test_branches_of_a_residual_block_add_up() -> None:
     inner = Conv2d(out_channels=1, kernel_size=1, bias=False, activation="none")
     model = model_of(net(Residual(layers=(inner,), activation="none")))
-    set_weights(model.module[0].body[0], [[[[3.0]]]])
+    set_weights(model.module.get_submodule("0.body.0"), [[[[3.0]]]])
     actual = explain_channel(model, RAMP, 0, 0).explain_value(1, 2)
     assert [term.total for term in actual.contributions] == [pytest.approx(18 / 16), pytest.approx(6 / 16)]
     assert actual.output == pytest.approx(24 / 16)

@@ -50,7 +50,7 @@ def decode_ink(name: str, content: bytes) -> NDArray[np.float32]:
     rows, columns = np.flatnonzero(digit.ink.any(axis=1)), np.flatnonzero(digit.ink.any(axis=0))
     ink = Image.fromarray(digit.ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     placed = np.zeros((height, width), dtype=np.float32)
-    placed[top:bottom, left:right] = ink.resize((right - left, bottom - top))
+    placed[top:bottom, left:right] = np.asarray(ink.resize((right - left, bottom - top)))
     return placed
 
 
@@ -109,7 +109,7 @@ def test_a_turned_photograph_is_set_upright() -> None:
 def test_ink_of_an_even_sheet_is_none() -> None:
     for shade in (0, 128, 255):
         image = Image.fromarray(np.full((30, 30), shade, dtype=np.uint8))
-        assert extract_small_ink(np.asarray(image, dtype=np.float32) / 255).max() == 0
+        assert extract_small_ink(np.asarray(image, dtype=np.float32) / np.float32(255)).max() == 0
         with pytest.raises(DrawingError, match=r"blank\.png.*empty"):
             read_uploaded_input("blank.png", _bytes(image))
 
@@ -198,7 +198,8 @@ def test_damaged_pictures_never_escape(kind: str, data: st.DataObject) -> None:
 
 
 def test_strokes_from_json(tmp_path: Path) -> None:
-    corner, line = [[[0, 0], [0, 10], [10, 10]]], [[[0, 0], [3.5, 9]]]
+    corner = [[[0, 0], [0, 10], [10, 10]]]
+    line = [[[0.0, 0.0], [3.5, 9.0]]]
     path = tmp_path / "drawings.json"
     path.write_text(json.dumps([{"strokes": corner, "label": 4}, {"strokes": line}]))
     first, second = (one.image for one in read_inputs(path))

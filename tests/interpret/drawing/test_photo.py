@@ -88,11 +88,11 @@ def test_a_box_around_the_digit_and_specks_are_no_part_of_it(digit: int, pretrai
     pen.rectangle((20, 20, 280, 280), outline=0, width=4)
     for x, y in ((35, 250), (260, 40), (250, 255)):
         pen.ellipse((x, y, x + 4, y + 4), fill=60)
-    photo = read_photo("photo.png", _save(np.asarray(sheet, dtype=np.float32) / 255))
+    photo = read_photo("photo.png", _save(np.asarray(sheet, dtype=np.float32) / np.float32(255)))
     top, left, bottom, right = _place(photo)
     assert min(top, left) > 40
     assert max(bottom, right) < 250
-    assert _guess(pretrained, np.asarray(sheet, dtype=np.float32) / 255) == digit
+    assert _guess(pretrained, np.asarray(sheet, dtype=np.float32) / np.float32(255)) == digit
 
 
 def test_a_lone_zero_as_large_as_the_picture_is_no_box(pretrained: Model) -> None:
@@ -140,7 +140,7 @@ def test_dark_outline_at_the_edge_does_not_invert_the_paper(
     sheet = Image.fromarray(((1 - _drawn(digit)) * 255).astype(np.uint8)).resize((side, side))
     width = max(1, outline * side // 300)
     ImageDraw.Draw(sheet).rectangle((0, 0, side - 1, side - 1), outline=0, width=width)
-    assert _guess(pretrained, np.asarray(sheet, dtype=np.float32) / 255) == digit
+    assert _guess(pretrained, np.asarray(sheet, dtype=np.float32) / np.float32(255)) == digit
 
 
 def test_sheets_on_a_dark_desk_are_read(pretrained: Model) -> None:
@@ -155,7 +155,7 @@ def test_sheets_on_a_dark_desk_are_read(pretrained: Model) -> None:
 
 def test_several_digits_are_found_the_largest_first(pretrained: Model) -> None:
     ink = np.maximum(_drawn(3, pen=6, size=60, corner=(40, 40)), _drawn(5, pen=8, size=110, corner=(150, 120)))
-    photo = read_photo("photo.png", _save(1 - 0.9 * ink))
+    photo = read_photo("photo.png", _save(1 - np.float32(0.9) * ink))
     found = predict(pretrained, [preprocess_ink(digit.ink) for digit in photo.digits])
     assert [prediction.top_class for prediction in found] == [5, 3]
     np.testing.assert_allclose(_place(photo)[:2], (116, 160), atol=6)

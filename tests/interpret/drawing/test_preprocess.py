@@ -56,7 +56,7 @@ def _centre(image: Array) -> NDArray[np.float64]:
     """(x, y) of the ink's centre of mass, the corner of the image being (0, 0)."""
     rows, columns = np.mgrid[0 : image.shape[-2], 0 : image.shape[-1]] + 0.5
     ink = image.reshape(image.shape[-2:]).astype(np.float64)
-    return np.array([(columns * ink).sum(), (rows * ink).sum()]) / ink.sum()
+    return np.array([(columns * ink).sum(), (rows * ink).sum()], dtype=np.float64) / float(ink.sum())
 
 
 def _right(model: Model, images: list[Array], labels: list[int]) -> float:
@@ -267,7 +267,8 @@ def test_pen_drawn_digits_are_right(pretrained: Model) -> None:
 def _squares(fitting: Preprocessing, pen_width: float, shift: float = 0.0) -> Array:
     """A square of 100 on a canvas of 280, as it reaches the net."""
     corners = [(40, 60), (140, 60), (140, 160), (40, 160), (40, 60)]
-    return rasterize_canvas([[(x + shift, y + shift) for x, y in corners]], 280, pen_width, fitting)[0]
+    square: Array = rasterize_canvas([[(x + shift, y + shift) for x, y in corners]], 280, pen_width, fitting)[0]
+    return square
 
 
 def _box(image: Array) -> tuple[int, int, int, int]:

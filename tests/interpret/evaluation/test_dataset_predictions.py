@@ -25,7 +25,7 @@ def make_images(count: int = 700) -> LabeledImages:
 
 @pytest.mark.parametrize(("classes", "activation"), [(3, "softmax"), (2, "sigmoid")])
 def test_predict_dataset_equals_evaluate_and_is_cached(classes: int, activation: str) -> None:
-    layers = (Flatten(), Output(activation=activation))  # type: ignore[arg-type]  # a value of the test
+    layers = (Flatten(), Output(activation=activation))
     model = model_of(Architecture(input=InputShape(height=5, width=5), classes=classes, layers=layers))
     data = make_images()
     data = LabeledImages(data.images, data.labels.clamp(max=classes - 1))

@@ -140,7 +140,7 @@ def test_class_without_images_has_accuracy_zero() -> None:
 
 def test_predict_snapshots_equals_predicting_with_each_snapshot() -> None:
     run = load_pretrained_run()
-    image = load_test_images("mnist").images[3].numpy().astype(np.float32) / 255
+    image = load_test_images("mnist").get_image(3)
     predictions = predict_snapshots(run, image)
     assert [step for step, _ in predictions] == list(run.list_snapshot_steps())
     for step, prediction in predictions:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from playground.core.architecture import Architecture, InputShape
 from playground.core.layers import (
@@ -34,10 +35,12 @@ from playground.interpret.feature_viz.maximize import (
 from playground.interpret.model import Model
 from tests import strategies
 from tests.interpret.nets import model_of, set_weights
+from tests.narrowing import require_type
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
 PARAMETERIZATIONS = ("pixel", "fourier")
+NEURON_OBJECTIVES: tuple[Objective, ...] = ("channel", "center")
 QUICK = MaximizationSettings(steps=40)
 
 
@@ -45,8 +48,11 @@ def _model(*layers: Layer, side: int = 9, classes: int = 2) -> Model:
     return model_of(Architecture(input=InputShape(height=side, width=side), classes=classes, layers=layers))
 
 
-def _last(*arguments: Any, **changed: Any) -> MaximizationResult:
-    return list(maximize_activation(*arguments, settings=replace(MaximizationSettings(), **changed)))[-1][1]
+def _last(
+    model: Model, layer_index: int, channel: int, objective: Objective = "channel", **changed: Any
+) -> MaximizationResult:
+    settings = replace(MaximizationSettings(), **changed)
+    return list(maximize_activation(model, layer_index, channel, objective, settings))[-1][1]
 
 
 def _edge_net() -> Model:
@@ -78,7 +84,7 @@ def test_channel_objective_of_an_edge_kernel_gives_edges(parameterization: str) 
 
 
 def test_constant_channel_keeps_its_score() -> None:
-    for objective in ("channel", "center"):
+    for objective in NEURON_OBJECTIVES:
         found = _last(_edge_net(), 0, 1, objective, steps=16)
         assert found.score == found.initial_score == 0.5
 
@@ -88,8 +94,8 @@ def test_constant_channel_keeps_its_score() -> None:
 def test_class_objective_of_a_linear_network_follows_its_weights(parameterization: str, activation: str) -> None:
     model = _model(Flatten(), Output(activation=activation), side=12)
     weights = np.where(np.arange(12) < 6, 0.5, -0.25) * np.ones((12, 1))
-    rows = [weights.ravel().tolist()] if activation == "sigmoid" else [(-weights).ravel().tolist(), weights.ravel()]
-    set_weights(model.module[1], [list(row) for row in rows], [0.125] * len(rows))
+    rows = [weights] if activation == "sigmoid" else [-weights, weights]
+    set_weights(model.module[1], [row.ravel().tolist() for row in rows], [0.125] * len(rows))
     towards = _last(model, 1, 1, "class", parameterization=parameterization)
     # The borders of the halves, where a shift changes the sign, are left out.
     assert towards.image[0, :, 2:4].mean() > 0.9
@@ -107,8 +113,8 @@ def test_class_objective_of_a_linear_network_follows_its_weights(parameterizatio
 def test_output_layer_maximizes_the_logit_for_any_objective() -> None:
     model = _model(Flatten(), Output(activation="sigmoid"))
     wanted = [frame.score for _, frame in maximize_activation(model, 1, 0, "class", QUICK)]
-    for objective in ("channel", "center"):
-        assert [frame.score for _, frame in maximize_activation(model, 1, 0, objective, QUICK)] == wanted  # type: ignore[arg-type]  # a value of the test
+    for objective in NEURON_OBJECTIVES:
+        assert [frame.score for _, frame in maximize_activation(model, 1, 0, objective, QUICK)] == wanted
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
@@ -117,12 +123,11 @@ def test_inactive_relus_can_be_activated(parameterization: str, inside: bool) ->
     conv = Conv2d(out_channels=1, kernel_size=1, activation="relu")
     first = Residual(layers=(conv, Conv2d(out_channels=2, kernel_size=1, activation="none"))) if inside else conv
     model = _model(first, GlobalAvgPool(), Linear(out_features=1), Output())
-    module: Any = model.module[0].body[0] if inside else model.module[0]
-    set_weights(module, [[[[1.0]]]], [-0.6])
+    set_weights(model.module.get_submodule("0.body.0" if inside else "0"), [[[[1.0]]]], [-0.6])
     if inside:
-        set_weights(model.module[0].body[2], [[[[1.0]]]] * 2, [0.0, 0.0])  # type: ignore[union-attr, index, arg-type]  # a residual block
-        set_weights(model.module[0].shortcut, [[[[0.0]]]] * 2, [0.0, 0.0])  # type: ignore[arg-type]  # a value of the test
-    linear: Any = model.module[4]
+        set_weights(model.module.get_submodule("0.body.2"), [[[[1.0]]]] * 2, [0.0, 0.0])
+        set_weights(model.module.get_submodule("0.shortcut"), [[[[0.0]]]] * 2, [0.0, 0.0])
+    linear = require_type(model.module[4], nn.Linear)
     set_weights(linear, [[1.0] * linear.in_features], [0.0])
     found = _last(model, 2, 0, parameterization=parameterization)
     assert found.initial_score == 0

@@ -63,7 +63,7 @@ def test_features_by_hand() -> None:
     images[1, 0, 0, 1] = 255
     images[2] = 51
     found = extract_layer_features(_doubling(Flatten()), images, 0)
-    assert (found.dtype, found.shape) == (np.float32, (3, 32))
+    assert (found.dtype, found.shape) == (np.dtype(np.float32), (3, 32))
     np.testing.assert_array_equal(found[0], [0.0] * 16 + [1.0] * 16)
     np.testing.assert_array_equal(found[1], [0, 2, *[0] * 14, 1, 0, *[1] * 14])
     np.testing.assert_allclose(found[2], [0.4] * 16 + [0.8] * 16, rtol=1e-6)
@@ -305,7 +305,7 @@ def test_project_by_neighbors_by_hand() -> None:
     points = np.array([[10, 0], [20, 6], [-90, -90]], dtype=np.float32)
     # From 1 it is 1 to the first and 2 to the second: weights 2/3 and 1/3.
     placed = project_by_neighbors(known, points, np.array([[1.0], [1.5]], dtype=np.float32), k=2)
-    np.testing.assert_allclose(placed, [[40 / 3, 2], [15, 3]], rtol=1e-6)
+    np.testing.assert_allclose(placed, [[40 / 3, 2.0], [15.0, 3.0]], rtol=1e-6)
     everything = project_by_neighbors(known, points, np.array([[50.0]], dtype=np.float32), k=9)
     weights = 1 / np.array([50, 47, 50])
     np.testing.assert_allclose(everything[0], weights @ points / weights.sum(), rtol=1e-5)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from playground.code_import.interpreter.builtin_functions import BUILTIN_NAMES, call_builtin
-from playground.code_import.interpreter.heap import create_stop_error
 from playground.code_import.interpreter.libraries.names import (
     IDENTITY_FUNCTIONS,
     TRAINING_METHODS,
@@ -34,7 +33,6 @@ from playground.code_import.interpreter.values import (
     get_line_number,
 )
 
-_READING_DICT_METHODS = ("get", "keys", "values", "items", "copy")
 _EXAMPLE_FUNCTIONS = ("randn", "rand", "zeros", "ones")
 
 
@@ -91,8 +89,6 @@ class CallEvaluator(SequenceEvaluator):
         is_reading = is_reading_call(name.rpartition(".")[2], "")
         changed = Unknown(f"`{name[:40]}(…)` is not in this code and may change it", site.line)
         self.heap.taint_reachable(site.values, changed, with_networks=not is_reading)
-        if isinstance(callee, ast.Attribute) and callee.attr not in _READING_DICT_METHODS and not is_reading:
-            self.change_origin(function, changed)
         self.unknown_call_count += 1
         training_methods = ("parameters", "summary") if function.is_absent else TRAINING_METHODS
         if isinstance(callee, ast.Attribute) and callee.attr in training_methods and not site.networks:
@@ -104,13 +100,6 @@ class CallEvaluator(SequenceEvaluator):
                 f"Line {site.line}: `{name}` is not in this code; it is assumed to leave the layers as they are."
             )
         return function
-
-    def change_origin(self, part: Unknown, changed: Unknown) -> None:
-        """Make the object unknown that an unknown value is part of; names of the program cannot be changed that way."""
-        if isinstance(part.origin, Scope):
-            raise create_stop_error(changed.line, "this may assign names of the program, which cannot be followed")
-        if isinstance(part.origin, Call | UserInstance | ModuleSequence):
-            self.heap.taint_reachable([part.origin], changed)
 
     def _call_library(self, function: LibraryName, site: CallSite) -> object:
         name, short_name, first = function.name, function.short_name, site.first

@@ -27,7 +27,6 @@ from playground.code_import.interpreter.values import (
     ModuleSequence,
     Parameter,
     Partial,
-    Scope,
     SuperProxy,
     SymbolicTensor,
     Unknown,
@@ -79,7 +78,7 @@ class ModuleEvaluator(CallEvaluator):
             return BoundMethod(layer, name)
         if name == "__class__":
             return LibraryName(layer.name, layer.library)
-        return Unknown(f".{name} of {layer.name} is not known here", origin=layer)
+        return Unknown(f".{name} of {layer.name} is not known here")
 
     def _get_sequence_attribute(self, owner: ModuleSequence, name: str, node: ast.AST) -> object:
         if name in owner.cells:
@@ -253,12 +252,6 @@ class ModuleEvaluator(CallEvaluator):
                 return LibraryName(kind, library)
             case "object", ():
                 return Partial(None, (), {})
-            case (("exec" | "eval"), _):
-                raise create_stop_error(site.line, f"`{name}` runs a text as code, which cannot be followed")
-            case (("globals" | "locals" | "vars"), ()):
-                return Unknown(f"{name}() cannot be followed", origin=Scope())
-            case "vars", (owner,):
-                return Unknown("vars(…) cannot be followed", origin=owner)
             case "functools.partial", (function, *given):
                 return Partial(function, tuple(given), dict(site.keywords))
             case (("copy.deepcopy" | "copy.copy"), (value,)):

@@ -30,9 +30,7 @@ _READING_PACKAGES = split_names("""
     warnings typing dataclasses visualkeras keras_tuner netron captum onnx IPython joblib torchview prettytable
     collections glob re csv cv2 PIL scipy shutil gc psutil contextlib abc enum types
 """)
-_CHANGING_FUNCTION = re.compile(
-    r"shuffle|prune|quantiz|fuse|inject|replace|convert|wrap|patch|lora|peft|weight_norm|spectral_norm|parametri"
-)
+_CHANGING_FUNCTION = re.compile(r"shuffle|prune|quantiz|fuse|inject|replace|convert|wrap|patch|lora|peft")
 # Functions that pasted code names and leaves out: they train, measure or show a network.
 _READING_FUNCTION = re.compile(
     r"_*(train|fit|test|eval|valid|predict|infer|print|show|plot|draw|summar|count|num_|save|export|visual|trace|profile|"

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from playground.core.datasets import DATASETS
+from playground.engine.data.custom.decode import Channels
 from playground.engine.data.custom.image_folder import read_image_folder
 from playground.engine.data.custom.preview import preview_image_folder
 from playground.engine.data.custom.store import load_custom_tensors, save_custom_dataset
@@ -96,7 +97,8 @@ def make_zip(source: random.Random) -> bytes:
 
 def upload_zip(source: random.Random) -> None:
     """Preview a ZIP file and create a dataset from it."""
-    content, channels = make_zip(source), source.choice((1, 3))
+    content = make_zip(source)
+    channels: Channels = source.choice((1, 3))
     preview = preview_image_folder(BytesIO(content), height=12, width=12, channels=channels)
     images = read_image_folder(BytesIO(content), height=12, width=12, channels=channels)
     assert images.class_names == preview.class_names

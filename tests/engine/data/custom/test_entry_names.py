@@ -4,6 +4,7 @@ import struct
 import zipfile
 import zlib
 from io import BytesIO
+from typing import Any
 
 import pytest
 
@@ -86,9 +87,9 @@ def test_class_names_of_windows_in_asia_are_read(encoding: str, names: list[str]
 
 def test_preview_shows_the_detected_encoding_and_takes_another_one() -> None:
     source = _zip_with_names(["猫咪", "狗狗"], "gbk")
-    options = {"height": 8, "width": 8, "channels": 1}
-    assert preview_image_folder(source, **options).name_encoding == "gbk"  # type: ignore[arg-type]  # a value of the test
-    chosen = preview_image_folder(source, **options, name_encoding="cp1251")  # type: ignore[arg-type]  # a value of the test
+    options: dict[str, Any] = {"height": 8, "width": 8, "channels": 1}
+    assert preview_image_folder(source, **options).name_encoding == "gbk"
+    chosen = preview_image_folder(source, **options, name_encoding="cp1251")
     assert chosen.name_encoding == "cp1251"
     assert set(chosen.class_names) == {name.encode("gbk").decode("cp1251") for name in ("猫咪", "狗狗")}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from playground.engine.data.batch import LabeledImages
@@ -22,7 +23,7 @@ from playground.engine.data.custom.store import (
     load_custom_tensors,
     save_custom_dataset,
 )
-from playground.errors import OwnershipError, StorageError, UnknownNameError
+from playground.errors import OwnershipError, SchemaVersionError, StorageError, UnknownNameError
 from tests.engine.data.custom.picture_files import FOUR, zipped
 
 KEYS = {"train_images", "train_labels", "test_images", "test_labels"}
@@ -247,7 +248,7 @@ def test_a_damaged_record_is_left_out_and_can_be_made_again_or_deleted(damage: s
     UNLISTED[damage](own_folder(home) / name[4:])
     assert list_custom_datasets().keys() == {kept}
     assert module.find_custom_dataset(name) is None
-    with pytest.raises((StorageError, module.SchemaVersionError)):
+    with pytest.raises((StorageError, SchemaVersionError)):
         load_custom_tensors(name)
     assert save_custom_dataset("Mine", own(2, 2)) == name
     assert list_custom_datasets().keys() == {kept, name}
@@ -300,7 +301,7 @@ def test_a_full_disk_leaves_nothing_behind(home: Path, monkeypatch: pytest.Monke
 
     def full(tensors: dict[str, torch.Tensor], path: Path) -> None:
         path.write_bytes(b"half of it")
-        raise module.SafetensorError("I/O error: No space left on device (os error 28)")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(module, "save_file", full)
     with pytest.raises(StorageError, match=r"cannot be written: .*No space left"):

@@ -21,9 +21,10 @@ from playground.engine.data.custom.drawings import DrawingCollection, LabeledDra
 from playground.engine.model.build import build_model
 from playground.engine.runs.repository import find_run
 from playground.engine.runs.run import Run
-from playground.engine.runs.run_files import serialize_event, serialize_snapshot
+from playground.engine.runs.run_files import serialize_snapshot
 from playground.ui import services
 from playground.ui.pages.playground import teach
+from tests.run_events import events_of, make_batch, write_log
 from tests.ui.apps import (
     choose_preset,
     create_forkable_run,
@@ -32,7 +33,6 @@ from tests.ui.apps import (
     find,
     find_suggestion,
     get_queued_commands,
-    make_batch,
     make_diagnosis,
     state_of,
 )
@@ -78,7 +78,7 @@ def test_fork_changes_only_the_field_that_was_changed_in_its_form(app: AppTest, 
     fork = attached_run(app)
     touched = {control} if control else set()
     assert find_differences(PARENT_RECIPE, fork.record.recipe) == touched
-    (forked,) = (event for event in fork.read_events() if isinstance(event, Forked))
+    (forked,) = events_of(fork.read_events(), Forked)
     assert set(forked.changes) == touched
     assert state_of(app).editor.recipe == fork.record.recipe
 
@@ -131,11 +131,11 @@ def test_live_change_keeps_what_another_page_has_changed(app: AppTest) -> None:
     state_of(app).attach(run)
     app.run()
     other = AdamW(beta2=0.9).model_dump(mode="json")
-    events = (make_batch(5, 0.5), change("optimizer", PARENT_RECIPE.optimizer.model_dump(mode="json"), other))
-    run.log_path.write_bytes(b"".join(map(serialize_event, events)))
+    changed = change("optimizer", PARENT_RECIPE.optimizer.model_dump(mode="json"), other)
+    write_log(run, make_batch(5, 0.5), changed)
     find(app.number_input, "recipe-optimizer-beta1").set_value(0.8).run()
-    changed = AdamW(beta1=0.8, beta2=0.9).model_dump(mode="json")
-    assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"optimizer": changed}),)
+    sent = AdamW(beta1=0.8, beta2=0.9).model_dump(mode="json")
+    assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"optimizer": sent}),)
     assert find(app.number_input, "recipe-optimizer-beta2").value == 0.9, "the page shows the other page's change"
 
 
@@ -144,8 +144,7 @@ def test_resume_keeps_what_another_page_has_changed(app: AppTest) -> None:
     app.query_params["run"] = run.id
     app.run()
     find(app.number_input, "recipe-batch_size").set_value(16).run()
-    events = (make_batch(5, 0.5), change("lr", PARENT_RECIPE.lr, 0.25), STOPPED)
-    run.log_path.write_bytes(b"".join(map(serialize_event, events)))
+    write_log(run, make_batch(5, 0.5), change("lr", PARENT_RECIPE.lr, 0.25), STOPPED)
     app.button(key="train-start").click().run()
     assert attached_run(app).id == run.id
     assert get_queued_commands(run) == (UpdateHyperparameters(hyperparameters={"batch_size": 16}),)

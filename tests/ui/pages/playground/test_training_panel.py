@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 import pytest
+import streamlit
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -12,7 +13,6 @@ from playground.core.events import (
     Paused,
     Resumed,
     RunEnded,
-    RunStarted,
     UpdateHyperparameters,
 )
 from playground.core.layers import Conv2d, Flatten, Output
@@ -26,33 +26,23 @@ from playground.engine.data.rasterize import rasterize
 from playground.engine.runs.finetune import create_finetuning_run
 from playground.engine.runs.fork import fork_run
 from playground.engine.runs.repository import load_pretrained_run
-from playground.engine.runs.run_files import serialize_event, serialize_snapshot
+from playground.engine.runs.run_files import serialize_snapshot
 from playground.errors import StorageError
 from playground.interpret.editing import ChannelScale, KernelEdit
 from playground.ui import services
 from playground.ui.pages.inspect.top_activations import _explain_inactivity
-from playground.ui.pages.playground import next_steps, teach
+from playground.ui.pages.playground import teach
+from tests.run_events import make_batch, make_started, write_log
 from tests.ui.apps import (
     choose_preset,
     create_forkable_run,
     create_run_with,
     get_queued_commands,
     html_of,
-    make_batch,
     state_of,
 )
 
-STARTED = RunStarted(
-    step=0,
-    elapsed_s=0,
-    train_size=4000,
-    validation_size=10,
-    test_size=10,
-    steps_per_epoch=10,
-    total_steps=50,
-    device="cpu",
-    precision="float32",
-)
+STARTED = make_started(train_size=4000, validation_size=10, test_size=10, steps_per_epoch=10, total_steps=50)
 COMPLETED = RunEnded(step=5, elapsed_s=1, status="completed")
 
 
@@ -117,7 +107,7 @@ def test_completed_run_names_its_mistakes_and_opens_their_page(
     app: AppTest, monkeypatch: pytest.MonkeyPatch, accuracy: float, label: str
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(next_steps.st, "switch_page", lambda page: opened.append(page.url_path))
+    monkeypatch.setattr(streamlit, "switch_page", lambda page: opened.append(page.url_path))
     evaluated = {"step": 5, "elapsed_s": 1, "loss": 0.1, "accuracy": accuracy}
     validation = Evaluated(split="validation", size=5_000, **evaluated)
     test = Evaluated(split="test", size=10_000, **evaluated)
@@ -156,8 +146,8 @@ def test_header_names_the_viewed_run_and_its_pending_command(app: AppTest, monke
     assert f"{run.record.name} · stopping" in html_of(app)
     assert "Stopping …" in html_of(app)
     assert app.button(key="train-stop").disabled
-    events = (STARTED, make_batch(5, 0.5), Paused(step=5, elapsed_s=1), Resumed(step=5, elapsed_s=1, batches=1))
-    run.log_path.write_bytes(b"".join(map(serialize_event, events)))
+    paused, resumed = Paused(step=5, elapsed_s=1), Resumed(step=5, elapsed_s=1, batches=1)
+    write_log(run, STARTED, make_batch(5, 0.5), paused, resumed)
     state.training.requested_status = None
     app.run()
     assert f"{run.record.name} · paused" in html_of(app), "a single step does not flip the state"
@@ -170,9 +160,9 @@ def test_header_names_the_viewed_run_and_its_pending_command(app: AppTest, monke
 def _header() -> None:
     import streamlit as st
 
-    from playground.ui import shell
+    from playground.ui import navigation
 
-    shell._render_status(st.session_state["page path"])
+    navigation._render_status(st.session_state["page path"])
 
 
 def test_address_names_the_run_that_the_page_shows(app: AppTest) -> None:
@@ -209,7 +199,7 @@ def test_accuracy_of_few_images_is_a_count(app: AppTest) -> None:
 
 def test_epoch_of_a_limited_run_names_its_images_and_uses_its_speed(app: AppTest) -> None:
     recipe = get_recipe_preset("tutorial").recipe.replace(limit=4000)
-    batch = make_batch(5, 0.5).model_copy(update={"elapsed_s": 21.0})
+    batch = make_batch(5, 0.5, elapsed_s=21.0)
     run = create_run_with(STARTED, batch, RunEnded(step=5, elapsed_s=21, status="stopped"), recipe=recipe)
     app.query_params["run"] = run.id
     app.run()
@@ -257,7 +247,7 @@ def test_taught_run_reports_the_probability_of_its_drawings(app: AppTest, monkey
     weights = parent.load_snapshot(taught.record.parent_step or 0)
     taught.get_snapshot_path(5).write_bytes(serialize_snapshot({name: value * 0 for name, value in weights.items()}))
     tested = Evaluated(step=5, elapsed_s=1, split="test", accuracy=0.995, loss=0.3, size=10_000)
-    taught.log_path.write_bytes(b"".join(map(serialize_event, (STARTED, make_batch(5, 1.0), tested, COMPLETED))))
+    write_log(taught, STARTED, make_batch(5, 1.0), tested, COMPLETED)
     monkeypatch.setattr(teach, "_measure_accuracy", lambda run, step: 0.99)
     app.query_params["run"] = taught.id
     app.run()
