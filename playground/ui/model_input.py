@@ -27,6 +27,7 @@ from playground.ui.state import CANVAS_SIZE, AppState
 Array = NDArray[np.float32]
 
 _MAX_CACHED_BYTES = 16 * 2**20
+_OUTSIDE_GRAY = 0.3
 _EXAMPLE_STROKE = (
     *((75, 75), (90, 55), (115, 45), (140, 48), (155, 65), (150, 85), (130, 100), (110, 108)),
     *((135, 112), (158, 128), (165, 152), (150, 180), (122, 195), (92, 192), (72, 178)),
@@ -183,13 +184,24 @@ def _rasterize_canvas(state: DrawingState, background: Array | None, input_spec:
 
 
 def render_canvas_background(state: AppState, input_spec: InputSpec) -> bytes | None:
-    """Render the image under the strokes as a PNG; raises PlaygroundError if it cannot be loaded."""
+    """Render the image under the strokes as a square PNG; raises PlaygroundError if it cannot be loaded."""
     background = load_canvas_background(state.drawing, input_spec)
-    if background is None:
-        return None
     if input_spec.can_read_drawings:
-        return render_image(background[None], size=len(background))
-    return render_image(background, size=CANVAS_SIZE)
+        return None if background is None else render_image(background[None], size=len(background))
+    _, height, width = input_spec.preprocessing.input_shape
+    if background is None and height == width:
+        return None
+    if background is None:
+        background = np.zeros(input_spec.preprocessing.input_shape, dtype=np.float32)
+    return render_image(_pad_to_square(background), size=CANVAS_SIZE)
+
+
+def _pad_to_square(image: Array) -> Array:
+    """Pad an oblong image (channels, height, width) in gray, which marks where strokes are outside of it."""
+    _, height, width = image.shape
+    side = max(height, width)
+    padding = ((0, 0), (0, side - height), (0, side - width))
+    return np.pad(image, padding, constant_values=_OUTSIDE_GRAY)
 
 
 def load_upload_input(upload: ImageUpload, input_spec: InputSpec) -> ModelInput:

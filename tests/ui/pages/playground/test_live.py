@@ -1,11 +1,14 @@
 """Networks that follow the pen in the browser, and those whose answers the server gives alone."""
 
+import io
 import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from playground.core.architecture import Architecture, InputShape
@@ -25,10 +28,11 @@ from playground.errors import PlaygroundError
 from playground.interpret.model import load_model
 from playground.ui.canvas import MAX_STROKES, make_fabric_json
 from playground.ui.components.live_drawing import LiveProblem
-from playground.ui.model_input import get_input_spec
+from playground.ui.model_input import get_input_spec, render_canvas_background
 from playground.ui.pages.playground import live
 from playground.ui.services import get_pretrained
-from tests.ui.apps import find, html_of
+from playground.ui.state import CANVAS_SIZE
+from tests.ui.apps import find, html_of, state_of
 
 
 class Recorder:
@@ -137,6 +141,26 @@ def test_network_of_a_color_dataset_follows_the_pen_on_its_images(app: AppTest, 
     find(app.button, "canvas-eraser").click().run()
     ((canvas, _), _) = recorder.drawings[-1]
     assert not canvas.can_follow
+    assert not app.exception
+
+
+def test_canvas_shows_an_oblong_image_without_stretching_it(app: AppTest, recorder: Recorder) -> None:
+    architecture = Architecture(
+        input=InputShape(channels=3, height=8, width=16), classes=3, layers=(Flatten(), Output(units=3))
+    )
+    run = save_run(architecture, dataset=save_color_dataset((3, 8, 16)))
+    app.query_params["run"] = run.id
+    app.run()
+    for is_black in (True, False):
+        png = render_canvas_background(state_of(app), get_input_spec(run))
+        assert png is not None
+        pixels = np.asarray(Image.open(io.BytesIO(png)))
+        height, width, _ = pixels.shape
+        assert height == width == CANVAS_SIZE
+        assert len(np.unique(pixels[height // 2 :])) == 1  # outside of the image
+        assert (len(np.unique(pixels[: height // 2])) == 1) == is_black
+        assert pixels[0, 0, 0] != pixels[-1, 0, 0]
+        find(app.button, "canvas-random").click().run()
     assert not app.exception
 
 
