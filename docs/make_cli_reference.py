@@ -65,7 +65,9 @@ def _read_annotations(command_name: str) -> tuple[dict[str, type], dict[str, str
 
     Read from the annotations, because Typer's objects differ from version to version.
     """
-    callbacks = {info.name or info.callback.__name__: info.callback for info in cli_app.registered_commands}
+    callbacks = {
+        info.name or info.callback.__name__: info.callback for info in cli_app.registered_commands if info.callback
+    }
     types, helps = {}, {}
     for name, hint in get_type_hints(callbacks[command_name], include_extras=True).items():
         if name != "return":
