@@ -43,7 +43,8 @@ _KINDS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 def make_picture(source: random.Random) -> bytes:
     """A picture of a random kind, mode and size."""
     mode = source.choice(("RGB", "L", "RGBA", "LA", "P", "1", "I;16", "F", "CMYK"))
-    size = source.randrange(1, 30), source.randrange(1, 30)
+    longest = source.choice((30, 30, 30, 140))  # images of more than 64 pixels are photos of digits
+    size = source.randrange(1, longest), source.randrange(1, longest)
     noise = np.random.default_rng(source.randrange(2**32)).integers(0, 255, (size[1], size[0], 4), np.uint8)
     image = Image.fromarray(noise)
     if mode == "I;16":
