@@ -14,6 +14,11 @@ from playground.core.preprocessing import (
     ImagePreprocessing,
 )
 
+DRAWN_IMAGES_DESCRIPTION = """\
+They are drawings as in MNIST: light on black, 28×28 pixels, scaled to a box of 20 pixels, centered by mass.
+"""
+"""Description of the image files that a network of drawings is trained on."""
+
 _FORMATS = format_tuple(tuple(IMAGE_SUFFIXES))
 
 

@@ -1,6 +1,11 @@
 """Training code for Keras 3: data, optimizer, schedule and loss of a recipe, computed as in PyTorch."""
 
-from playground.codegen.image_files import generate_folder_constants, generate_folder_reader, generate_image_reader
+from playground.codegen.image_files import (
+    DRAWN_IMAGES_DESCRIPTION,
+    generate_folder_constants,
+    generate_folder_reader,
+    generate_image_reader,
+)
 from playground.codegen.keras_layers import list_keras_places
 from playground.codegen.templating import render_code, render_template
 from playground.codegen.text import ensure_same_classes, format_call, format_tuple, join_sections, sanitize_text
@@ -31,6 +36,7 @@ def generate_training_code(architecture: Architecture, recipe: Recipe, dataset: 
         shape=architecture.input.shape,
         classes=architecture.classes,
         dataset_title=sanitize_text(dataset.title),
+        images_description=DRAWN_IMAGES_DESCRIPTION.strip() if dataset.has_strokes else "",
         keras_dataset=keras_dataset,
         missing_images_remark=dataset.origin.missing_images_remark,
         source_shape=dataset.input_shape if keras_dataset else preprocessing.image_shape,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from playground.codegen.image_files import (
+    DRAWN_IMAGES_DESCRIPTION,
     generate_drawing_reader,
     generate_folder_constants,
     generate_folder_reader,
@@ -69,9 +70,10 @@ def generate_training_script(
     constants = [f"FROZEN_MODULES = {format_tuple(frozen)}  # not trained"] if frozen else []
     source = dataset.origin.torchvision
     preprocessing = ImagePreprocessing.from_dataset(dataset, architecture.input.shape)
+    folder_description = _IMAGE_FOLDER_DESCRIPTION + (DRAWN_IMAGES_DESCRIPTION if dataset.has_strokes else "")
     return _assemble_script(
         f"{sanitize_text(title)}: trains the network on {sanitize_text(dataset.title)}. Exported by CNN Playground.",
-        _TRAINING_DESCRIPTION if source else _IMAGE_FOLDER_DESCRIPTION + _TRAINING_DESCRIPTION,
+        _TRAINING_DESCRIPTION if source else folder_description + _TRAINING_DESCRIPTION,
         "\n".join(constants if source else [*constants, generate_folder_constants(dataset.class_names)]),
         model,
         "" if source else join_sections(generate_image_reader(preprocessing), generate_folder_reader()),

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision import datasets
 
+from playground.codegen.keras_model import to_keras
 from playground.codegen.torch_scripts import generate_prediction_script, generate_training_script
 from playground.core.architecture import Architecture, InputShape
 from playground.core.augmentations import Augmentation
@@ -360,6 +361,19 @@ def test_custom_dataset_is_read_from_one_folder_for_each_class(tmp_path: Path) -
     assert images[:, 0, 0, 0].tolist() == labels.tolist()
     assert sorted(labels.tolist()) == [0, 1]
     assert images[0, :, 5, 3].tolist()[1:] == [2, 3]
+
+
+@pytest.mark.parametrize("has_strokes", [False, True])
+def test_programs_say_how_drawings_to_train_on_look(has_strokes: bool) -> None:
+    drawn = Dataset("own:signs", "Signs", (1, 28, 28), ("a", "b"), 20, 2, "", has_strokes=has_strokes)
+    architecture = Architecture(classes=2, layers=(Flatten(), Output()))
+    recipe = Recipe(dataset=drawn.name)
+    for code in (
+        generate_training_script(architecture, recipe, dataset=drawn),
+        to_keras(architecture, recipe, dataset=drawn),
+    ):
+        assert ("They are drawings as in MNIST: light on black" in code) == has_strokes
+        compile(code, "exported.py", "exec")
 
 
 def test_other_number_of_classes_than_the_dataset_s_is_rejected() -> None:
