@@ -126,10 +126,10 @@ def test_predict_the_largest_of_several_digits_and_say_so(tmp_path: Path) -> Non
     path = tmp_path / "page.png"
     sheet.save(path)
     (found,) = invoke("predict", "pretrained", path, "--json").json
-    assert (found["digit"], found["doubts"]) == (7, ["the photo shows 2 digits, and the largest is used"])
+    assert (found["digit"], found["doubts"]) == (7, ["it is the largest of 2 digits in the photo"])
     text = invoke("predict", "pretrained", path).stdout
     assert "7, probable" in text
-    assert "but the photo shows 2 digits, and the largest is used" in text
+    assert "but it is the largest of 2 digits in the photo" in text
 
 
 def test_predict_strokes(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ _MIN_SHEET_CONTRAST = 0.1
 _MIN_SIZE_RATIO = 0.3  # of the largest digit: smaller signs are specks
 _MIN_QUALITY_RATIO, _MIN_CONTRAST_RATIO = 0.12, 0.5  # of the best digit's
 _MIN_MARK_RATIO = 0.25  # of the best digit's side and contrast: other marks may belong to it, or be digits
-_MIN_CERTAIN_QUALITY = 0.08
+_MIN_MARK_QUALITY_RATIO = 0.06  # shadows, edges of a desk and traces of ruling are below
+_MIN_CERTAIN_QUALITY = 0.05
 _MARGIN_RATIO = 0.2  # of the digit's side, around it
 
 
@@ -62,7 +63,7 @@ class Photo:
         """List the reasons to doubt a digit; None is the largest one, which nobody chose among several."""
         doubts = self.digits[digit_index or 0].doubts
         if digit_index is None and len(self.digits) > 1:
-            return (f"the photo shows {len(self.digits)} digits, and the largest is used", *doubts)
+            return (f"it is the largest of {len(self.digits)} digits in the photo", *doubts)
         return doubts
 
 
@@ -129,14 +130,16 @@ def find_digits(gray: Array) -> tuple[DigitRegion, ...]:
 
     best_score, best_view = 0.0, _WHOLE
     best_groups: list[InkGroup] = []
-    for brightness, factor in ((gray, 1.0), (1 - gray, _LIGHT_INK_FACTOR)):
+    for brightness, is_negative in ((gray, False), (1 - gray, True)):
         if best_groups and best_groups[0].quality > _UNMISTAKABLE_QUALITY:
             break  # light gaps between dark ink are never that even
         sheet = _find_sheet(brightness)
         for view in (_WHOLE, sheet) if sheet else (_WHOLE,):
             working = _resize(_crop(brightness, view))
-            groups = find_ink(working)
-            score = factor * compute_score(groups[0]) / max(working.shape) if groups else 0.0
+            groups = find_ink(working, is_negative=is_negative)
+            # In pixels of the photo, so that a digit does not count more when it is enlarged.
+            scale = max((view[2] - view[0]) * gray.shape[0], (view[3] - view[1]) * gray.shape[1]) / max(working.shape)
+            score = scale * compute_score(groups[0]) * (_LIGHT_INK_FACTOR if is_negative else 1) if groups else 0.0
             if score > best_score:
                 best_score, best_groups, best_view = score, groups, view
                 best_shape = working.shape
@@ -147,12 +150,14 @@ def find_digits(gray: Array) -> tuple[DigitRegion, ...]:
         group
         for group in best_groups
         if group.side >= _MIN_SIZE_RATIO * best.side
-        and group.quality >= _MIN_QUALITY_RATIO * best.quality
+        and group.legibility >= _MIN_QUALITY_RATIO * best.legibility
         and group.contrast >= _MIN_CONTRAST_RATIO * best.contrast
     ]
     digits.sort(key=lambda group: group.side, reverse=True)
     has_other_marks = any(
-        group.side >= _MIN_MARK_RATIO * best.side and group.contrast >= _MIN_MARK_RATIO * best.contrast
+        group.side >= _MIN_MARK_RATIO * best.side
+        and group.contrast >= _MIN_MARK_RATIO * best.contrast
+        and group.quality >= _MIN_MARK_QUALITY_RATIO * best.legibility
         for group in best_groups
         if group not in digits
     )
@@ -163,7 +168,8 @@ def _list_doubts(group: InkGroup, *, has_other_marks: bool) -> tuple[str, ...]:
     """List reasons to doubt that the ink is one whole digit. Measured by ``python -m benchmarks.photos``."""
     doubts = (
         ("the digit reaches the edge of the photo", group.is_cut),
-        ("it hardly stands out from the paper", group.quality < _MIN_CERTAIN_QUALITY),
+        ("a part of it may be missing", group.is_broken),
+        ("it hardly stands out from the paper", group.legibility < _MIN_CERTAIN_QUALITY),
         ("there are other marks beside it", has_other_marks),
     )
     return tuple(text for text, applies in doubts if applies)

@@ -75,7 +75,7 @@ def _render_strokes(strokes: Strokes, pen_width: float, scale: float, side: int)
 def preprocess_ink(ink: Array, preprocessing: Preprocessing = MNIST_PREPROCESSING) -> Array:
     """Preprocess an image of a digit (height, width), ink 1 on paper 0, as MNIST does: (1, 28, 28).
 
-    Strokes much wider or narrower than MNIST's are redrawn along their skeleton, unless the image is as small as
+    Strokes much narrower than MNIST's are redrawn along their skeleton, unless the image is as small as
     MNIST's. Raises DrawingError for an image without ink.
     """
     ink_pixels = np.argwhere(ink > _INK_THRESHOLD * max(float(ink.max()), 1e-6))
@@ -83,9 +83,9 @@ def preprocess_ink(ink: Array, preprocessing: Preprocessing = MNIST_PREPROCESSIN
         raise DrawingError("The image is empty: nothing stands out from its background.")
     if preprocessing == MNIST_PREPROCESSING and max(ink.shape) > IMAGE_SIZE:
         # Not at the top: it imports SciPy's image functions, which drawings with a pen do not need.
-        from playground.interpret.drawing.skeleton import has_typical_stroke_width, redraw_skeleton
+        from playground.interpret.drawing.skeleton import has_thin_strokes, redraw_skeleton
 
-        redrawn = None if has_typical_stroke_width(ink) else redraw_skeleton(ink)
+        redrawn = redraw_skeleton(ink) if has_thin_strokes(ink) else None
         if redrawn is not None:
             return redrawn
     (top, left), (bottom, right) = ink_pixels.min(axis=0), ink_pixels.max(axis=0) + 1

@@ -6,7 +6,7 @@ for thick pens.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ _MAX_COUNTED_THINNESS = 12
 _MAX_COUNTED_CONTRAST = 0.6
 _MAX_LENGTH = 5.5  # times the box's side: more is a grid or a texture
 _UNLIKELY_FACTOR = 0.3
+_CORE_INK = 0.8  # of the ink's contrast, inside the blur of its edges
+_BEYOND, _MAX_BEYOND = (2, 4), 0.04  # pixels from the ink, and the share of them that may be as dark
+_MAX_BEYOND_DROP = 0.2  # of the step from ink to paper
 _RING_GAP = 2.5  # pixels: the blur of an edge
 _EIGHT_NEIGHBORS = np.ones((3, 3), dtype=np.bool_)
 
@@ -40,10 +43,11 @@ _EIGHT_NEIGHBORS = np.ones((3, 3), dtype=np.bool_)
 class InkGroup:
     """Connected components that form one sign, with features of the strokes and of the paper around them.
 
-    ``ink`` and ``mask`` (height, width) cover ``box``. ``contrast`` is the ink's, relative to the paper.
-    ``max_stroke_width`` is in pixels; ``uniformity`` is the mean width relative to it; ``length`` is that of all
-    strokes, relative to the box's longer side. ``flatness``: 1 if the paper around the ink has one
-    brightness, 0 if it varies as much as the ink. ``is_cut``: the ink reaches the photo's edge.
+    ``ink`` and ``mask`` (height, width) cover ``box``. ``contrast`` is that of ink and paper, relative to the brighter
+    one, so that it is the same in every light. ``max_stroke_width`` is in pixels; ``uniformity`` is the mean width
+    relative to it; ``length`` is that of all strokes, relative to the box's longer side. ``flatness``: 1 if the paper
+    around the ink has one brightness, 0 if it varies as much as the ink; ``clearness``: the same without the edges of
+    shadows and ruling. ``is_cut``: the ink reaches the photo's edge. ``is_broken``: ink as dark goes on beyond it.
     """
 
     box: Box
@@ -54,7 +58,9 @@ class InkGroup:
     uniformity: float
     length: float
     flatness: float
+    clearness: float
     is_cut: bool
+    is_broken: bool
 
     @property
     def side(self) -> int:
@@ -63,12 +69,20 @@ class InkGroup:
 
     @property
     def quality(self) -> float:
-        """Resemblance to a written sign: long, thin and even strokes, dark on even paper."""
+        """Resemblance to a written sign: long, thin and even strokes, dark on evenly lit paper."""
+        return self._rate(self.flatness)
+
+    @property
+    def legibility(self) -> float:
+        """Resemblance to a written sign in any light: a shadow across it is no reason to doubt it."""
+        return self._rate(max(self.flatness, self.clearness))
+
+    def _rate(self, flatness: float) -> float:
         thinness = min(self.side / self.max_stroke_width, _MAX_COUNTED_THINNESS) / _MAX_COUNTED_THINNESS
         length = min(max(self.length, 0.6), 2) / 2
         contrast = (min(self.contrast, _MAX_COUNTED_CONTRAST) / _MAX_COUNTED_CONTRAST) ** 2
-        quality = thinness * length * contrast * self.uniformity * (0.1 + 0.9 * self.flatness)
-        is_unlikely = self.is_cut or self.length > _MAX_LENGTH
+        quality = thinness * length * contrast * self.uniformity * (0.1 + 0.9 * flatness)
+        is_unlikely = self.is_cut or self.is_broken or self.length > _MAX_LENGTH
         return quality * (_UNLIKELY_FACTOR if is_unlikely else 1)
 
 
@@ -83,8 +97,11 @@ class _Component:
         return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
 
 
-def find_ink(gray: Array) -> list[InkGroup]:
-    """Find groups of dark ink in brightness 0 to 1 (height, width), those most like a large sign first."""
+def find_ink(gray: Array, *, is_negative: bool = False) -> list[InkGroup]:
+    """Find groups of dark ink in brightness 0 to 1 (height, width), those most like a large sign first.
+
+    ``is_negative``: the brightness is inverted, since the ink of the photo is lighter than its paper.
+    """
     thin_contrast, _ = _compute_contrast(gray, _THIN_WINDOW)
     wide_window = int(_WIDE_WINDOW_RATIO * max(gray.shape)) | 1
     found: list[list[InkGroup]] = []
@@ -92,7 +109,10 @@ def find_ink(gray: Array) -> list[InkGroup]:
     for window in sorted({_NARROW_WINDOW, max(wide_window, _NARROW_WINDOW)}):
         contrast, noise = _compute_contrast(gray, window)
         ruling = ruling or find_ruling(thin_contrast, max(_MIN_RULING_CONTRAST, 1.5 * noise))
-        found.append(_find_groups(gray, remove_ruling(contrast, ruling), max(_MIN_CONTRAST, 3.5 * noise)))
+        groups = _find_groups(gray, remove_ruling(contrast, ruling), max(_MIN_CONTRAST, 3.5 * noise))
+        if is_negative:
+            groups = [replace(group, contrast=_compute_light_contrast(gray, group)) for group in groups]
+        found.append(sorted(groups, key=compute_score, reverse=True))
     return max(found, key=lambda groups: compute_score(groups[0]) if groups else 0.0)
 
 
@@ -125,12 +145,11 @@ def _find_groups(gray: Array, contrast: Array, threshold: float) -> list[InkGrou
     clusters = _cluster(whole or components)
     boxes = [_compute_bounding_box(cluster) for cluster in clusters]
     largest = max((max(box[2] - box[0], box[3] - box[1]) for box in boxes), default=0)
-    groups = [
+    return [
         _measure_group(gray, contrast, cluster, box, is_cut=not whole)
         for cluster, box in zip(clusters, boxes, strict=True)
         if max(box[2] - box[0], box[3] - box[1]) >= _MIN_GROUP_RATIO * largest
     ]
-    return sorted(groups, key=compute_score, reverse=True)
 
 
 def _find_components(contrast: Array, threshold: float) -> list[_Component]:
@@ -231,27 +250,71 @@ def _measure_group(gray: Array, contrast: Array, cluster: list[_Component], box:
     max_width = 2 * float(ridge.max())
     uniformity = float(ridge.mean() / ridge.max())
     length = float(mask.sum()) / max(max_width * (1 + uniformity) / 2, 1) / max(mask.shape)
-    flatness = _measure_flatness(gray, mask, box)
-    return InkGroup(box, ink, mask, darkness, max_width, uniformity, length, flatness, is_cut)
+    drop = max(_measure_drop(gray, mask, box), 1e-3)
+    flatness, clearness = _measure_flatness(gray, mask, box, drop), _measure_flatness(contrast, mask, box, darkness)
+    is_broken = _is_broken(gray, ink, mask, box, darkness)
+    return InkGroup(box, ink, mask, darkness, max_width, uniformity, length, flatness, clearness, is_cut, is_broken)
+
+
+def _compute_light_contrast(gray: Array, group: InkGroup) -> float:
+    """Compute the contrast of light ink, whose brightness is inverted, relative to the ink's true brightness.
+
+    Relative to the inverted paper, chalk in a dim room would hardly stand out, and gaps between pencil strokes would.
+    """
+    top, left, bottom, right = group.box
+    ink = 1 - float(np.median(gray[top:bottom, left:right][group.mask]))
+    floor = _PAPER_FLOOR * max(1 - float(np.quantile(gray, 0.05)), 0.2)
+    return float(np.clip(_measure_drop(gray, group.mask, group.box) / max(ink, floor), 0, 1))
+
+
+def _is_broken(gray: Array, ink: Array, mask: Mask, box: Box, contrast: float) -> bool:
+    """Return True for a part of a stroke thicker than the window, and for a sliver along an edge.
+
+    Beyond these the photo is as dark as they are. Each pixel is compared with the nearest ink, which is in equal light.
+    """
+    place, near = _widen(mask, box, gray.shape, _BEYOND[1])
+    _, core = _widen(mask & (ink > _CORE_INK), box, gray.shape, _BEYOND[1])
+    distance = ndimage.distance_transform_edt(~near)
+    beyond = (distance > _BEYOND[0]) & (distance <= _BEYOND[1])
+    if not core.any() or not beyond.any():
+        return False
+    values = gray[place]
+    rows, columns = ndimage.distance_transform_edt(~core, return_distances=False, return_indices=True)
+    paper_ratio = 1 / (1 - min(contrast, 0.95))
+    is_dark = values < values[rows, columns] * (1 + _MAX_BEYOND_DROP * (paper_ratio - 1))
+    return bool(is_dark[beyond].mean() > _MAX_BEYOND)
+
+
+def _widen(mask: Mask, box: Box, shape: tuple[int, ...], reach: int) -> tuple[tuple[slice, slice], Mask]:
+    """Extend a mask by up to ``reach`` pixels on each side: its place in an image of ``shape``, and the mask."""
+    top, left, bottom, right = box
+    rows = slice(max(0, top - reach), min(shape[0], bottom + reach))
+    columns = slice(max(0, left - reach), min(shape[1], right + reach))
+    widened = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.bool_)
+    widened[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = mask
+    return (rows, columns), widened
 
 
 def _measure_max_width(mask: Mask) -> float:
     return 2 * float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
 
 
-def _measure_flatness(gray: Array, mask: Mask, box: Box) -> float:
-    """Compare the brightness in a ring around the ink with the ink's: see ``InkGroup.flatness``."""
+def _measure_flatness(values: Array, mask: Mask, box: Box, strength: float) -> float:
+    """Compare how much values vary in a ring around the ink with the ink's strength: see ``InkGroup.flatness``."""
+    low, high = np.quantile(_read_ring(values, mask, box), (0.1, 0.9))
+    return float(np.clip(1 - 0.7 * (high - low) / strength, 0, 1))
+
+
+def _measure_drop(gray: Array, mask: Mask, box: Box) -> float:
+    """Measure how much darker the ink is than the paper in a ring around it."""
     top, left, bottom, right = box
+    return float(np.median(_read_ring(gray, mask, box)) - np.median(gray[top:bottom, left:right][mask]))
+
+
+def _read_ring(values: Array, mask: Mask, box: Box) -> Array:
+    """Read the values in a ring around the ink; where the ink fills the image, all values."""
     reach = int(max(4, 0.1 * max(mask.shape))) + 3
-    rows = slice(max(0, top - reach), min(gray.shape[0], bottom + reach))
-    columns = slice(max(0, left - reach), min(gray.shape[1], right + reach))
-    values = gray[rows, columns]
-    widened = np.zeros(values.shape, dtype=np.bool_)
-    widened[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = mask
+    place, widened = _widen(mask, box, values.shape, reach)
     distance = ndimage.distance_transform_edt(~widened)
-    ring = values[(distance > _RING_GAP) & (distance <= reach)]
-    if len(ring) == 0:
-        return 0.0
-    low, paper, high = np.quantile(ring, (0.1, 0.5, 0.9))
-    drop = max(float(paper - np.median(values[widened])), 1e-3)
-    return float(np.clip(1 - 0.7 * (high - low) / drop, 0, 1))
+    ring: Array = values[place][(distance > _RING_GAP) & (distance <= reach)]
+    return ring if len(ring) else values.ravel()

@@ -12,17 +12,20 @@ from playground.engine.data.rasterize import BOX_SIZE, MNIST_PEN_WIDTH, Array, m
 
 Mask = NDArray[np.bool_]
 
-_STROKE_WIDTH_RANGE = (0.65, 1.5)  # times MNIST's
+_THIN_STROKE_RATIO = 0.65  # of MNIST's stroke width
 _WORKING_SIDE = 100  # pixels: thin strokes are enlarged, since a skeleton of few pixels loses loops
 _SMOOTHING = 0.08  # of the stroke width: rough edges become spurs
 _INK_THRESHOLD = 0.45
 
 
-def has_typical_stroke_width(ink: Array) -> bool:
-    """Return True if the strokes, scaled to MNIST's box, are 0.65 to 1.5 times as wide as MNIST's."""
+def has_thin_strokes(ink: Array) -> bool:
+    """Return True if the strokes, scaled to MNIST's box, are less than 0.65 times as wide as MNIST's.
+
+    Thick strokes are not redrawn: their loops are filled, and a skeleton makes a line of what is left of them.
+    """
     digit = _crop_to_ink(ink)
     width = measure_stroke_width(digit) * BOX_SIZE / max(digit.shape)
-    return bool(_STROKE_WIDTH_RANGE[0] <= width / MNIST_PEN_WIDTH <= _STROKE_WIDTH_RANGE[1])
+    return bool(width < _THIN_STROKE_RATIO * MNIST_PEN_WIDTH)
 
 
 def redraw_skeleton(ink: Array) -> Array | None:

@@ -19,7 +19,7 @@ from playground.interpret.drawing.image_files import read_photo
 from playground.interpret.drawing.photo import Photo, find_digits
 from playground.interpret.drawing.preprocess import preprocess_ink
 from playground.interpret.drawing.ruling import find_ruling, remove_ruling
-from playground.interpret.drawing.skeleton import has_typical_stroke_width, redraw_skeleton, skeletonize
+from playground.interpret.drawing.skeleton import has_thin_strokes, redraw_skeleton, skeletonize
 from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import Model, load_model
 
@@ -100,16 +100,16 @@ def test_a_lone_zero_as_large_as_the_picture_is_no_box(pretrained: Model) -> Non
 
 
 @pytest.mark.parametrize("digit", DIGITS)
-@pytest.mark.parametrize("pen", [4.0, 10.0, 44.0])
-def test_thin_and_thick_lines_are_drawn_again(digit: int, pen: float, pretrained: Model) -> None:
+@pytest.mark.parametrize("pen", [4.0, 10.0])
+def test_thin_lines_are_drawn_again(digit: int, pen: float, pretrained: Model) -> None:
     ink = _drawn(digit, pen=pen)
     if digit != 1:  # a bare line has no other size than its length
-        assert has_typical_stroke_width(_drawn(digit))
-        assert not has_typical_stroke_width(ink)
+        assert not has_thin_strokes(_drawn(digit))
+        assert has_thin_strokes(ink)
     again = redraw_skeleton(ink)
     assert again is not None
     assert again.shape == (1, 28, 28)
-    assert has_typical_stroke_width(again[0])
+    assert not has_thin_strokes(again[0])
     assert _guess(pretrained, 1 - ink) == digit
 
 
@@ -121,6 +121,21 @@ def test_blobs_without_a_skeleton_are_only_scaled(side: int, is_round: bool) -> 
     drawing = preprocess_ink((distance < side / 2).astype(np.float32))
     assert 15 <= np.sqrt(drawing.sum()) <= 20 or drawing.max() == 1  # as large as the box, or a line of the pen
     assert drawing.sum() > 3
+
+
+@pytest.mark.parametrize("pen_ratio", [0.16, 0.2, 0.24])
+def test_thick_lines_with_filled_loops_are_read_as_they_are(pen_ratio: float, pretrained: Model) -> None:
+    """A skeleton makes a 9 of an 8 whose lower loop is filled; of these drawings it left 64 to 89 % right."""
+    drawings = load_pen_drawings(150)
+    images = []
+    for drawing in drawings:
+        points = np.concatenate([np.asarray(stroke, dtype=np.float64) for stroke in drawing["strokes"] if stroke])
+        low, scale = points.min(axis=0), 120 / np.ptp(points, axis=0).max()
+        lines = [(np.asarray(stroke) - low) * scale + 40 for stroke in drawing["strokes"] if stroke]
+        images.append(preprocess_ink(render_lines(lines, pen_ratio * 120, 200)))
+    found = predict(pretrained, images)
+    right = [one.top_class == drawing["label"] for one, drawing in zip(found, drawings, strict=True)]
+    assert np.mean(right) >= 0.9
 
 
 def test_nothing_stands_out_of_even_or_noisy_paper() -> None:
@@ -159,13 +174,30 @@ def test_several_digits_are_found_the_largest_first(pretrained: Model) -> None:
     found = predict(pretrained, [preprocess_ink(digit.ink) for digit in photo.digits])
     assert [prediction.top_class for prediction in found] == [5, 3]
     np.testing.assert_allclose(_place(photo)[:2], (116, 160), atol=6)
-    assert photo.list_doubts() == ("the photo shows 2 digits, and the largest is used",)
+    assert photo.list_doubts() == ("it is the largest of 2 digits in the photo",)
     assert photo.list_doubts(0) == photo.list_doubts(1) == ()
 
 
 def test_digit_cut_by_the_edge_is_doubted() -> None:
     photo = read_photo("photo.png", _save((1 - _drawn(2))[60:, :180]))
     assert "the digit reaches the edge of the photo" in photo.list_doubts()
+
+
+def test_pale_mark_beside_the_digit_is_a_doubt() -> None:
+    ink = np.maximum(
+        0.9 * _drawn(7, pen=8, size=110, corner=(30, 60)), 0.3 * _drawn(4, pen=8, size=70, corner=(200, 90))
+    )
+    assert "there are other marks beside it" in read_photo("photo.png", _save(0.95 - 0.8 * ink)).list_doubts()
+
+
+@pytest.mark.parametrize("digit", [0, 3, 5])
+def test_chalk_in_a_dim_room_is_read_instead_of_its_gaps(digit: int, pretrained: Model) -> None:
+    source = np.random.default_rng(digit)
+    board = 0.12 + 0.3 * _drawn(digit, pen=20, size=100, corner=(60, 50)) + source.normal(0, 0.008, (SIDE, SIDE))
+    photo = read_photo("photo.png", _save(board))
+    assert len(photo.digits) == 1
+    assert _guess(pretrained, board.astype(np.float32)) == digit
+    np.testing.assert_allclose(_place(photo)[[0, 2]], (40, 160), atol=8)
 
 
 @pytest.mark.parametrize("turn", [0, 1])
@@ -178,6 +210,30 @@ def test_ruled_lines_are_removed_and_strokes_across_them_kept(turn: int) -> None
     cleaned = np.rot90(remove_ruling(contrast, find_ruling(thin, 0.05)), -turn)
     assert cleaned[:, 100:108].min() == pytest.approx(0.8)
     assert np.delete(cleaned, range(95, 113), axis=1).max() == 0
+
+
+@pytest.mark.parametrize("degrees", [-3.5, 0.5, 1.4])
+@pytest.mark.parametrize("bend", [0.0, 3.0])
+def test_ruled_lines_of_any_slope_on_bent_paper_are_removed(degrees: float, bend: float) -> None:
+    rows, columns = np.mgrid[0:240, 0:400]
+    heights = rows + np.tan(np.radians(degrees)) * (columns - 200) + bend * ((columns - 200) / 200) ** 2
+    lines = np.where(np.abs((heights + 15) % 30 - 15) < 0.5, 0.2, 0).astype(np.float32)
+    ink = np.zeros_like(lines)
+    ink[40:200, 190:200] = 0.8
+    cleaned = remove_ruling(np.maximum(lines, ink), find_ruling(lines, 0.05))
+    assert cleaned[:, 190:200][40:200].min() == pytest.approx(0.8)
+    inner = np.delete(cleaned, range(185, 205), axis=1)[15:225]  # without lines that leave the image at once
+    assert (inner > 0).sum() < 0.01 * (lines > 0).sum()
+
+
+def test_darker_part_of_a_ruled_line_is_removed_and_ink_along_it_kept() -> None:
+    contrast = np.zeros((240, 400), dtype=np.float32)
+    contrast[15::30] = 0.12
+    contrast[105, 200:260] = 0.23
+    contrast[45, 200:230] = 0.6
+    cleaned = remove_ruling(contrast, find_ruling(contrast, 0.05))
+    assert cleaned[105].max() == 0
+    assert cleaned[45, 200:230].min() == pytest.approx(0.6)
 
 
 def test_two_parallel_strokes_are_no_ruling() -> None:
@@ -221,6 +277,23 @@ def test_digits_in_rendered_photos_are_read(answers: list[Answer]) -> None:
     assert len(wrong) <= 1, wrong
 
 
+@pytest.mark.parametrize(
+    ("index", "cause"),
+    [
+        (1, "a stroke wider than the narrow window"),
+        (4, "the edge of a shadow across the digit"),
+        (9, "the texture of the desk"),
+        (15, "ruling between two slopes"),
+        (20, "the edge of a shadow beside the digit"),
+        (33, "ruling that is darker in a shadow"),
+        (38, "the corner of a shadow"),
+    ],
+)
+def test_digit_is_certain_in_spite_of(index: int, cause: str, answers: list[Answer]) -> None:
+    assert answers[index].is_right, cause
+    assert answers[index].is_certain, cause
+
+
 def test_only_right_answers_of_single_digits_are_certain(answers: list[Answer]) -> None:
     overconfident = [
         (index, answer.photo.scene, answer.photo.labels, answer.digit)
@@ -228,7 +301,7 @@ def test_only_right_answers_of_single_digits_are_certain(answers: list[Answer]) 
         if answer.is_certain and not answer.may_be_certain
     ]
     assert overconfident == []
-    assert np.mean([answer.is_certain for answer in answers[:42]]) >= 0.65
+    assert np.mean([answer.is_certain for answer in answers[:42]]) >= 0.8
 
 
 @pytest.mark.parametrize("shape", [(1, 80), (130, 1), (2, 400), (400, 3), (5, 66)])
