@@ -84,6 +84,12 @@ def render_images(*images: tuple[bytes, int, str]) -> None:
     st.html(f'<div class="pg-pictures">{"".join(parts)}</div>')
 
 
+def render_photo(jpeg: bytes, max_height: int, alt: str) -> None:
+    """Render a photo, as a JPEG, at most ``max_height`` CSS pixels high."""
+    url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    st.html(f'<img class="pg-photo" src="{url}" alt="{escape(alt)}" style="max-height: {max_height}px">')
+
+
 def render_image_table(rows: Sequence[tuple[str, bytes, str]]) -> None:
     """Render images below each other, each a name, a PNG and an alternative text."""
     parts = (

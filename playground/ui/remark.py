@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from playground.interpret.evaluation.out_of_distribution import is_detector_ready, list_digit_doubts
 from playground.interpret.evaluation.predict import Prediction
+from playground.errors import PlaygroundError
 from playground.ui.model_input import InputSpec, ModelInput
 
 
@@ -39,6 +40,16 @@ def make_remark(input_spec: InputSpec, model_input: ModelInput) -> PredictionRem
         label = input_spec.dataset.class_names[model_input.label]
         return PredictionRemark(source=f"{model_input.source.capitalize()}, label {label}")
     doubts = model_input.doubts
-    if not doubts and input_spec.is_mnist_like and is_detector_ready():
-        doubts = tuple(list_digit_doubts(model_input.image, is_photo=model_input.is_photo))
+    if not doubts:
+        doubts = _list_digit_doubts(input_spec, model_input)
     return PredictionRemark(doubts)
+
+
+def _list_digit_doubts(input_spec: InputSpec, model_input: ModelInput) -> tuple[str, ...]:
+    """List reasons to doubt that the image is a digit; a photo, which may show anything, waits for the detector."""
+    if not input_spec.is_mnist_like or not (model_input.is_photo or is_detector_ready()):
+        return ()
+    try:
+        return list_digit_doubts(model_input.image, is_photo=model_input.is_photo)
+    except PlaygroundError:
+        return ("it could not be compared with known digits",)

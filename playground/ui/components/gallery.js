@@ -62,7 +62,7 @@ export function boxStyle([top, left, bottom, right]) {
  * Change a tile in place. An unchanged image is not loaded again, so that nothing flickers.
  * @param {TileNodes} nodes
  * @param {Tile} tile
- * @param {boolean} isSelected
+ * @param {boolean | null} isSelected null where no tile can be selected
  * @returns {void}
  */
 function updateTile({ button, image, box, caption }, tile, isSelected) {
@@ -71,6 +71,7 @@ function updateTile({ button, image, box, caption }, tile, isSelected) {
   caption.textContent = tile.caption
   button.className = joinClasses("tile", tile.isBad && "bad", isSelected && "chosen")
   button.ariaLabel = tile.alt
+  button.ariaPressed = isSelected === null ? null : String(isSelected)
   box.hidden = tile.box === null
   if (tile.box) Object.assign(box.style, boxStyle(tile.box))
 }
@@ -89,7 +90,7 @@ export default function renderGallery({ data, parentElement, setTriggerValue }) 
   data.tiles.forEach((tile, index) => {
     gallery.tiles[index] ??= createTile(gallery.list)
     const nodes = gallery.tiles[index]
-    updateTile(nodes, tile, tile.name === data.selected)
+    updateTile(nodes, tile, data.selected === null ? null : tile.name === data.selected)
     nodes.button.onclick = () => setTriggerValue("clicked", tile.name)
   })
 }

@@ -1,60 +1,73 @@
 """Choice of one of several digits in an uploaded photo."""
 
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw
 
 from playground.charts.images import render_image
 from playground.engine.cache import cached
-from playground.interpret.drawing.photo import Area, Photo
+from playground.interpret.drawing.photo import Area
 from playground.ui import html
 from playground.ui.components.gallery import Tile, render_gallery
 from playground.ui.model_input import load_photo
 from playground.ui.page_states import ImageUpload
 from playground.ui.state import get_app_state
 
-_PREVIEW_SIDE = 144  # pixels
+_PHOTO_SIDE = 200  # CSS pixels: on a phone, digits of a sheet cannot be told apart in less
+_PIXELS_PER_CSS_PIXEL = 2
+_OUTLINE_COLOR, _CASING_COLOR = "#f59e0b", "#000000"  # visible on paper and on a blackboard
+_OUTLINE_WIDTHS = {False: 2, True: 6}  # pixels, of the chosen digit
 _MAX_DIGITS = 12
-_PHOTO = "photo"
 
 
 def render_digit_picker(upload: ImageUpload) -> None:
-    """Render the photo with the chosen digit outlined, and its digits to choose from; nothing for a single digit."""
+    """Render the photo with its digits outlined, and the digits to choose from; nothing for a single digit."""
     photo = load_photo(upload)
-    if len(photo.digits) == 1:
+    count = len(photo.digits)
+    if count == 1:
         return
-    html.render_hint(f"{len(photo.digits)} digits in the photo. Choose one.")
+    html.render_hint(
+        f"{count} digits in the photo. Choose one{f' of the {_MAX_DIGITS} largest' if count > _MAX_DIGITS else ''}."
+    )
     chosen = upload.digit_index or 0
+    html.render_photo(
+        _render_outlines(upload.name, upload.content, chosen),
+        _PHOTO_SIDE,
+        f"Photo with {count} digits; digit {chosen + 1} is outlined boldly.",
+    )
     tiles = [
-        Tile(
-            _PHOTO, _render_preview(upload.name, upload.content), "", "Photo", box=_compute_preview_box(photo, chosen)
-        ),
-        *(
-            Tile(str(index), render_image(digit.ink[None], size=96), "", f"Use digit {index + 1}")
-            for index, digit in enumerate(photo.digits[:_MAX_DIGITS])
-        ),
+        Tile(str(index), render_image(digit.ink[None], size=96), "", f"Use digit {index + 1}")
+        for index, digit in enumerate(photo.digits[:_MAX_DIGITS])
     ]
     render_gallery(tiles, key="photo-digits", size=64, selected=str(chosen), on_click=_choose_digit)
 
 
 def _choose_digit(name: str) -> None:
     drawing = get_app_state().drawing
-    if name != _PHOTO and drawing.upload is not None:
+    if drawing.upload is not None:
         drawing.replace(upload=replace(drawing.upload, digit_index=int(name)))
 
 
-def _compute_preview_box(photo: Photo, chosen: int) -> Area:
-    """Compute a digit's place in the preview, which is square."""
-    height, width = (side / max(photo.gray.shape) for side in photo.gray.shape)
-    top, left, bottom, right = photo.digits[chosen].area
-    above, before = (1 - height) / 2, (1 - width) / 2
-    return above + top * height, before + left * width, above + bottom * height, before + right * width
-
-
 @cached(max_bytes=2**20)
-def _render_preview(name: str, content: bytes) -> bytes:
-    image = Image.fromarray(load_photo(ImageUpload(name, content)).gray)
-    square: NDArray[np.float32] = np.asarray(ImageOps.pad(image, (_PREVIEW_SIDE,) * 2), dtype=np.float32)
-    return render_image(square[None], size=_PREVIEW_SIDE)
+def _render_outlines(name: str, content: bytes, chosen: int) -> bytes:
+    """Render the photo as a JPEG with its digits outlined."""
+    photo = load_photo(ImageUpload(name, content))
+    image = Image.fromarray((photo.gray * 255).astype(np.uint8)).convert("RGB")
+    image.thumbnail((_PHOTO_SIDE * _PIXELS_PER_CSS_PIXEL,) * 2)
+    pen = ImageDraw.Draw(image)
+    for index, digit in enumerate(photo.digits[:_MAX_DIGITS]):
+        _draw_outline(pen, digit.area, image.size, _OUTLINE_WIDTHS[index == chosen])
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def _draw_outline(pen: ImageDraw.ImageDraw, area: Area, size: tuple[int, int], width: int) -> None:
+    """Draw a line of ``width`` pixels around an area, with a casing of one pixel on both of its sides."""
+    top, left, bottom, right = (share * size[(index + 1) % 2] for index, share in enumerate(area))
+    for distance, color, line_width in ((width + 2, _CASING_COLOR, width + 2), (width + 1, _OUTLINE_COLOR, width)):
+        pen.rectangle(
+            (left - distance, top - distance, right + distance, bottom + distance), outline=color, width=line_width
+        )
