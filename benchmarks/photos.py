@@ -3,7 +3,9 @@
 Photos are rendered from pen strokes (``benchmarks/rendered_photos.py``) and read as the app and the command line read
 files. Three tables: accuracy per scene and per stroke width; the share of predictions that are called certain, and how
 many of these are right, with photos of several digits and of none, of which no prediction may be called certain; and
-the accuracy on the pen strokes themselves.
+the accuracy on the pen strokes themselves. Beside a digit, a letter or a word can be taken for the largest digit; the
+table has how often the digit is among those that the app lets people choose from. A letter such as O or Z alone cannot
+be told from a digit, so that photos of these are counted apart.
 
 FILE: as for ``benchmarks.drawn_digits``; only the ten writers are used whose strokes were kept out of training and
 tuning. Without it, the strokes of the twenty other writers are used, which come with the program.
@@ -11,7 +13,6 @@ tuning. Without it, the strokes of the twenty other writers are used, which come
 
 import argparse
 import json
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
@@ -21,7 +22,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.data import describe_machine, print_table
-from benchmarks.rendered_photos import CLUTTER, SCENES, Photo, render_clutter_photo, render_digit_photo
+from benchmarks.rendered_photos import (
+    CLUTTER,
+    COMPANIONS,
+    LOOKALIKE,
+    SCENES,
+    Photo,
+    render_clutter_photo,
+    render_companion_photo,
+    render_digit_photo,
+)
 from playground.engine.data.pen_digits import load_pen_drawings
 from playground.engine.data.rasterize import rasterize
 from playground.engine.runs.repository import load_pretrained_run
@@ -38,12 +48,21 @@ _RESULTS = Path(__file__).parent / "results" / "photos.json"
 
 
 class Answer(NamedTuple):
-    """The prediction for a photo; ``digit`` is None where no ink was found."""
+    """The predictions for the digits found in a photo, the largest first, and if that of the largest is certain."""
 
     photo: Photo
-    digit: int | None
+    digits: tuple[int, ...]
     is_certain: bool
-    digit_count: int
+
+    @property
+    def digit(self) -> int | None:
+        """The predicted digit; None where no ink was found."""
+        return self.digits[0] if self.digits else None
+
+    @property
+    def is_of_one_digit(self) -> bool:
+        """True if the photo shows a single digit and nothing beside it."""
+        return len(self.photo.labels) == 1 and not self.photo.companion
 
     @property
     def is_right(self) -> bool:
@@ -65,9 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     drawings = load_drawings(options.strokes)
     model = load_model(load_pretrained_run())
-    started = time.perf_counter()
     answers = [answer_photo(model, photo) for photo in render_photos(drawings, options.photos, _SEED)]
-    elapsed_s = time.perf_counter() - started
     accuracy = _print_accuracy(answers)
     certainty = _print_certainty(answers)
     stroke_accuracy = _measure_stroke_accuracy(model, drawings)
@@ -77,7 +94,6 @@ def main() -> None:
             "machine": describe_machine(),
             "writers": "held out" if options.strokes else "known",
             "photos": len(answers),
-            "seconds_per_photo": elapsed_s / len(answers),
             "accuracy": accuracy,
             "certainty": certainty,
             "stroke_accuracy": stroke_accuracy,
@@ -93,7 +109,7 @@ def load_drawings(path: Path | None) -> list[dict[str, Any]]:
 
 
 def render_photos(drawings: list[dict[str, Any]], count: int, seed: int) -> Iterable[Photo]:
-    """Render ``count`` photos of one digit, a fifth as many of several digits, and a fifth as many of none."""
+    """Render ``count`` photos of one digit, and a fifth as many each of several, of none, and of one beside a sign."""
     random = np.random.default_rng(seed)
     order = random.permutation(len(drawings))
     for index in range(count):
@@ -105,6 +121,12 @@ def render_photos(drawings: list[dict[str, Any]], count: int, seed: int) -> Iter
     for index in range(count // 5):
         kind, scene = CLUTTER[index % len(CLUTTER)], SCENES[index // len(CLUTTER) % len(SCENES)]
         yield render_clutter_photo(kind, seed + 2 * count + index, scene)
+    for index in range(count // 5):
+        drawing = drawings[order[-1 - index % len(order)]]
+        kind, scene = COMPANIONS[index % len(COMPANIONS)], SCENES[index // len(COMPANIONS) % len(SCENES)]
+        yield render_companion_photo(drawing, kind, seed + 3 * count + index, scene)
+    for index in range(count // 10):
+        yield render_clutter_photo(LOOKALIKE, seed + 4 * count + index, SCENES[index % len(SCENES)])
 
 
 def answer_photo(model: Model, photo: Photo) -> Answer:
@@ -112,26 +134,28 @@ def answer_photo(model: Model, photo: Photo) -> Answer:
     try:
         found = read_photo("photo.jpg", photo.content)
     except DrawingError:
-        return Answer(photo, None, is_certain=False, digit_count=0)
-    image = preprocess_ink(found.digits[0].ink)
-    prediction = predict(model, [image])[0]
+        return Answer(photo, (), is_certain=False)
+    images = [preprocess_ink(digit.ink) for digit in found.digits]
+    predictions = predict(model, images)
     doubts = found.list_doubts()
-    is_certain = prediction.is_certain and not doubts and not list_digit_doubts(image, is_photo=True)
-    return Answer(photo, prediction.top_class, is_certain, len(found.digits))
+    is_certain = predictions[0].is_certain and not doubts and not list_digit_doubts(images[0], is_photo=True)
+    return Answer(photo, tuple(one.top_class for one in predictions), is_certain)
 
 
 def _print_accuracy(answers: list[Answer]) -> dict[str, float]:
     groups: dict[str, list[bool]] = defaultdict(list)
     for answer in answers:
         labels, width = answer.photo.labels, answer.photo.stroke_width
-        if len(labels) == 1:
+        if labels and answer.photo.companion:
+            groups[f"beside a sign, {answer.photo.companion}: the digit is offered"].append(labels[0] in answer.digits)
+        elif len(labels) == 1:
             groups["one digit"].append(answer.is_right)
             groups[answer.photo.scene].append(answer.is_right)
             bounds = next(pair for pair in pairwise(_STROKE_WIDTHS) if width <= pair[1])
             groups[f"strokes of {bounds[0]:g} to {bounds[1]:g} pixels"].append(answer.is_right)
         elif labels:
             groups["several digits: the largest"].append(answer.is_right)
-            groups["several digits: reported"].append(answer.digit_count > 1)
+            groups["several digits: reported"].append(len(answer.digits) > 1)
     print_table(
         [("photos", "count", "right")]
         + [(name, str(len(values)), f"{np.mean(values):.1%}") for name, values in sorted(groups.items())]
@@ -140,8 +164,11 @@ def _print_accuracy(answers: list[Answer]) -> dict[str, float]:
 
 
 def _print_certainty(answers: list[Answer]) -> dict[str, float]:
-    certain = [answer for answer in answers if answer.is_certain]
-    single = [answer for answer in answers if len(answer.photo.labels) == 1]
+    lookalikes = [answer for answer in answers if answer.photo.companion == LOOKALIKE]
+    companions = [answer for answer in answers if answer.photo.labels and answer.photo.companion]
+    clutter = [answer for answer in answers if answer.photo.companion in CLUTTER and not answer.photo.labels]
+    certain = [answer for answer in answers if answer.is_certain and answer.photo.companion != LOOKALIKE]
+    single = [answer for answer in answers if answer.is_of_one_digit]
     certain_single = [answer for answer in single if answer.is_certain]
     values = {
         "certain, of photos of one digit": len(certain_single) / len(single),
@@ -150,9 +177,11 @@ def _print_certainty(answers: list[Answer]) -> dict[str, float]:
         "certain, of photos of several digits": float(
             np.mean([one.is_certain for one in answers if len(one.photo.labels) > 1])
         ),
-        "certain, of photos without a digit": float(
-            np.mean([one.is_certain for one in answers if not one.photo.labels])
+        "certain, of photos without a digit": float(np.mean([one.is_certain for one in clutter])),
+        "certain and wrong, of photos of a digit beside a sign": float(
+            np.mean([one.is_certain and not one.is_right for one in companions])
         ),
+        "certain, of letters like digits": float(np.mean([one.is_certain for one in lookalikes])),
     }
     print_table([("predictions", "share"), *((name, f"{value:.1%}") for name, value in values.items())])
     return values

@@ -19,6 +19,8 @@ Box = tuple[float, float, float, float]
 
 SCENES = ("plain sheet", "sheet on a desk", "dark outline", "lined paper", "squared paper", "light on dark")
 CLUTTER = ("blank", "letter", "scribble", "shape", "text", "blot")
+LOOKALIKE = "letter like a digit"
+COMPANIONS = ("letter", "word", "underline", "circle")
 STROKE_WIDTH_RANGE = (1.0, 40.0)  # pixels of the photo
 
 _SUPERSAMPLING = 2
@@ -26,18 +28,23 @@ _MIN_SIDE = 240
 _DIGIT_RANGE = (0.12, 0.8)  # of the photo's shorter side
 _WIDTH_PER_HEIGHT = (1 / 150, 1 / 5)  # of a stroke, to a digit's height
 _INKS = ((15, 15, 20), (25, 35, 60), (30, 50, 150), (170, 25, 35), (20, 90, 60), (95, 95, 100))
-_LETTERS = "AEFGHKMNPRTWXadefhkmnprwx"  # that resemble no digit, unlike B and D
+_LETTERS = "AEFGHKMNPRTWXadefhkmnprwx"  # that resemble no digit
+_LOOKALIKES = "BDIJLOQSUYZbgijloqsuyz"
 _WORDS = ("hello world", "shopping list", "Dear Anna,", "TODAY", "page", "Kunden")
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A rendered photo as a file, and the digits on it, largest first; none for a photo without a digit."""
+    """A rendered photo as a file, and the digits on it, largest first; none for a photo without a digit.
+
+    ``companion``: the sign beside or around a single digit, or the kind of a photo without a digit.
+    """
 
     content: bytes
     scene: str
     labels: tuple[int, ...]
     stroke_width: float
+    companion: str = ""
 
 
 def render_digit_photo(
@@ -60,8 +67,38 @@ def render_digit_photo(
     return Photo(content, scene, tuple(drawing["label"] for drawing in drawings), width)
 
 
+def render_companion_photo(
+    drawing: dict[str, Any], kind: str, seed: int, scene: str | None = None, *, max_side: int = 1000
+) -> Photo:
+    """Render a photo of a digit beside a letter or word that is smaller, underlined, or in a circle."""
+    random = np.random.default_rng([seed, 3])
+    size = _choose_size(random, max_side)
+    scene = scene or str(random.choice(SCENES))
+    (left, top, side, _), other = _place_row(random, size, 2)
+    is_beside = kind in ("letter", "word")
+    if not is_beside:  # the digit has the middle of its box
+        left, top, side = left + 0.2 * side, top + 0.2 * side, 0.6 * side
+    width = _choose_stroke_width(random, side)
+
+    def draw(pen: ImageDraw.ImageDraw, scale: float) -> None:
+        _draw_strokes(pen, drawing["strokes"], (left, top, side, side), width, scale)
+        if is_beside:
+            text = str(random.choice(list(_LETTERS + _LOOKALIKES) if kind == "letter" else _WORDS))
+            font = ImageFont.load_default(size=max(12, other[3] * scale * (1 if kind == "letter" else 0.4)))
+            pen.text((other[0] * scale, other[1] * scale), text, fill=255, font=font)
+        elif kind == "underline":
+            y = top + side * random.uniform(1.12, 1.25)
+            _draw_line(pen, np.array([(left - 0.1 * side, y), (left + 1.1 * side, y)]), width, scale)
+        else:
+            turns, radius = np.linspace(0, 2 * np.pi, 40), side * random.uniform(0.75, 0.83)
+            center = np.array([left + side / 2, top + side / 2])
+            _draw_line(pen, center + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1), width, scale)
+
+    return Photo(_render(random, size, scene, draw, width), scene, (drawing["label"],), width, kind)
+
+
 def render_clutter_photo(kind: str, seed: int, scene: str | None = None, *, max_side: int = 1000) -> Photo:
-    """Render a photo without a digit: blank, or with a letter, a scribble, a shape, a line of text or a blot."""
+    """Render a photo without a digit: of the kinds of CLUTTER, or a LOOKALIKE."""
     random = np.random.default_rng([seed, 2])
     size = _choose_size(random, max_side)
     scene = scene or str(random.choice(SCENES))
@@ -70,7 +107,7 @@ def render_clutter_photo(kind: str, seed: int, scene: str | None = None, *, max_
     content = _render(
         random, size, scene, lambda pen, scale: _draw_clutter(random, pen, kind, box, width, scale), width
     )
-    return Photo(content, scene, (), width)
+    return Photo(content, scene, (), width, kind)
 
 
 def _choose_size(random: np.random.Generator, max_side: int) -> tuple[int, int]:
@@ -135,9 +172,9 @@ def _draw_clutter(
 ) -> None:
     left, top, side, _ = box
     middle = np.array([left + side / 2, top + side / 2])
-    if kind == "letter":
+    if kind in ("letter", LOOKALIKE):
         font = ImageFont.load_default(size=max(12, side * scale))
-        letter = str(random.choice(list(_LETTERS)))
+        letter = str(random.choice(list(_LETTERS if kind == "letter" else _LOOKALIKES)))
         pen.text((left * scale, top * scale), letter, fill=255, font=font, stroke_width=int(width * scale / 8))
     elif kind == "scribble":
         corners = np.array([left, top]) + random.uniform(0, side, (int(random.integers(8, 25)), 2))
