@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from playground.core.datasets import DATASETS
 from playground.engine.data.custom.decode import Channels
@@ -46,6 +46,13 @@ def make_picture(source: random.Random) -> bytes:
     longest = source.choice((30, 30, 30, 140))  # images of more than 64 pixels are photos of digits
     size = source.randrange(1, longest), source.randrange(1, longest)
     noise = np.random.default_rng(source.randrange(2**32)).integers(0, 255, (size[1], size[0], 4), np.uint8)
+    if source.random() < 0.5:  # strokes on even paper, some of them cut by the edge
+        noise //= source.choice((1, 4, 255))
+        sheet = Image.fromarray(noise)
+        for _ in range(source.randrange(6)):
+            corners = [(source.randrange(-9, size[0] + 9), source.randrange(-9, size[1] + 9)) for _ in range(4)]
+            ImageDraw.Draw(sheet).line(corners, (source.randrange(256),) * 4, source.randrange(1, 12))
+        noise = np.array(sheet)
     image = Image.fromarray(noise)
     if mode == "I;16":
         image = Image.fromarray(noise[..., 0].astype(np.uint16) * source.choice((1, 16, 257)))
