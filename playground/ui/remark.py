@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from playground.errors import PlaygroundError
 from playground.interpret.evaluation.out_of_distribution import is_detector_ready, list_digit_doubts
 from playground.interpret.evaluation.predict import Prediction
-from playground.errors import PlaygroundError
 from playground.ui.model_input import InputSpec, ModelInput
 
 

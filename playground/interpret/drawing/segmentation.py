@@ -6,7 +6,7 @@ for thick pens.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,9 +109,8 @@ def find_ink(gray: Array, *, is_negative: bool = False) -> list[InkGroup]:
     for window in sorted({_NARROW_WINDOW, max(wide_window, _NARROW_WINDOW)}):
         contrast, noise = _compute_contrast(gray, window)
         ruling = ruling or find_ruling(thin_contrast, max(_MIN_RULING_CONTRAST, 1.5 * noise))
-        groups = _find_groups(gray, remove_ruling(contrast, ruling), max(_MIN_CONTRAST, 3.5 * noise))
-        if is_negative:
-            groups = [replace(group, contrast=_compute_light_contrast(gray, group)) for group in groups]
+        cleaned, threshold = remove_ruling(contrast, ruling), max(_MIN_CONTRAST, 3.5 * noise)
+        groups = _find_groups(gray, cleaned, threshold, is_negative=is_negative)
         found.append(sorted(groups, key=compute_score, reverse=True))
     return max(found, key=lambda groups: compute_score(groups[0]) if groups else 0.0)
 
@@ -132,7 +131,7 @@ def _compute_contrast(gray: Array, window: int) -> tuple[Array, float]:
     return np.clip(contrast - usual, 0, 1).astype(np.float32), noise
 
 
-def _find_groups(gray: Array, contrast: Array, threshold: float) -> list[InkGroup]:
+def _find_groups(gray: Array, contrast: Array, threshold: float, *, is_negative: bool) -> list[InkGroup]:
     height, width = contrast.shape
     components = [part for part in _find_components(contrast, threshold) if not _is_along_edge(part, contrast.shape)]
     components = [part for part in components if not any(_is_frame_around(part, other) for other in components)]
@@ -146,7 +145,7 @@ def _find_groups(gray: Array, contrast: Array, threshold: float) -> list[InkGrou
     boxes = [_compute_bounding_box(cluster) for cluster in clusters]
     largest = max((max(box[2] - box[0], box[3] - box[1]) for box in boxes), default=0)
     return [
-        _measure_group(gray, contrast, cluster, box, is_cut=not whole)
+        _measure_group(gray, contrast, cluster, box, is_cut=not whole, is_negative=is_negative)
         for cluster, box in zip(clusters, boxes, strict=True)
         if max(box[2] - box[0], box[3] - box[1]) >= _MIN_GROUP_RATIO * largest
     ]
@@ -237,7 +236,9 @@ def _compute_bounding_box(components: Sequence[_Component]) -> Box:
     return top, left, bottom, right
 
 
-def _measure_group(gray: Array, contrast: Array, cluster: list[_Component], box: Box, *, is_cut: bool) -> InkGroup:
+def _measure_group(
+    gray: Array, contrast: Array, cluster: list[_Component], box: Box, *, is_cut: bool, is_negative: bool
+) -> InkGroup:
     top, left, bottom, right = box
     mask = np.zeros((bottom - top, right - left), dtype=np.bool_)
     for part in cluster:
@@ -253,18 +254,19 @@ def _measure_group(gray: Array, contrast: Array, cluster: list[_Component], box:
     drop = max(_measure_drop(gray, mask, box), 1e-3)
     flatness, clearness = _measure_flatness(gray, mask, box, drop), _measure_flatness(contrast, mask, box, darkness)
     is_broken = _is_broken(gray, ink, mask, box, darkness)
-    return InkGroup(box, ink, mask, darkness, max_width, uniformity, length, flatness, clearness, is_cut, is_broken)
+    visible = _compute_light_contrast(gray, mask, box) if is_negative else darkness
+    return InkGroup(box, ink, mask, visible, max_width, uniformity, length, flatness, clearness, is_cut, is_broken)
 
 
-def _compute_light_contrast(gray: Array, group: InkGroup) -> float:
+def _compute_light_contrast(gray: Array, mask: Mask, box: Box) -> float:
     """Compute the contrast of light ink, whose brightness is inverted, relative to the ink's true brightness.
 
     Relative to the inverted paper, chalk in a dim room would hardly stand out, and gaps between pencil strokes would.
     """
-    top, left, bottom, right = group.box
-    ink = 1 - float(np.median(gray[top:bottom, left:right][group.mask]))
+    top, left, bottom, right = box
+    ink = 1 - float(np.median(gray[top:bottom, left:right][mask]))
     floor = _PAPER_FLOOR * max(1 - float(np.quantile(gray, 0.05)), 0.2)
-    return float(np.clip(_measure_drop(gray, group.mask, group.box) / max(ink, floor), 0, 1))
+    return float(np.clip(_measure_drop(gray, mask, box) / max(ink, floor), 0, 1))
 
 
 def _is_broken(gray: Array, ink: Array, mask: Mask, box: Box, contrast: float) -> bool:

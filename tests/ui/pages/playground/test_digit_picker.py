@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw
 from streamlit.testing.v1 import AppTest
 
 from playground.errors import DatasetUnavailableError
+from playground.ui import remark
 from playground.ui.components.gallery import Tile
 from playground.ui.page_states import ImageUpload
-from playground.ui import remark
 from playground.ui.pages.playground import digit_picker
 from tests.ui.apps import html_of, state_of
 
