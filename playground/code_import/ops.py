@@ -96,8 +96,11 @@ def read_elu(arguments: Arguments, shape: Shape) -> list[Op]:
 
 
 def read_softmax(arguments: Arguments, shape: Shape) -> list[Op]:
-    """Read softmax; its axis is always that of the classes."""
-    arguments.ignore("dim", "axis", "dtype", "name", "_stacklevel")
+    """Read softmax over the classes."""
+    arguments.ignore("dtype", "name", "_stacklevel")
+    axis = arguments.pop("dim", "axis")
+    if isinstance(axis, int) and axis not in (1, -1):
+        raise UnsupportedCallError(f"is a softmax over axis {axis}, which is not that of the classes")
     return [SoftmaxOp()]
 
 

@@ -230,6 +230,18 @@ def test_operations_are_read_as_the_program_computes(name: str) -> None:
         (_forward("return self.f(self.c(x.unsqueeze(0)).flatten(1))", c=_SMALL, f="nn.Linear(2704, 3)"), 10, "axis"),
         (_forward("return self.f(self.c(x).squeeze(2).flatten(1))", c=_SMALL, f="nn.Linear(2704, 3)"), 10, "axis"),
         (
+            _forward(
+                "x = self.c(x)\ntorch.relu(x, out=x)\nreturn self.f(x.flatten(1))", c=_SMALL, f="nn.Linear(2704, 3)"
+            ),
+            11,
+            "`relu(…)` writes its result into a tensor",
+        ),
+        (
+            _forward("return F.softmax(self.f(self.c(x).flatten(1)), dim=0)", c=_SMALL, f="nn.Linear(2704, 3)"),
+            10,
+            "is a softmax over axis 0",
+        ),
+        (
             _forward("return self.f(self.c(x).mean(-1).mean(-2))", c=_SMALL, f="nn.Linear(26, 3)"),
             10,
             "stands between line 10 and the layer that must follow it",
@@ -252,17 +264,9 @@ def test_operations_are_read_as_the_program_computes(name: str) -> None:
         ),
     ],
     ids=[
-        *(
-            "negative padding",
-            "reflection",
-            "ceil_mode",
-            "scaling inside",
-            "factor",
-            "reciprocal",
-            "batch axis",
-            "axis of the map",
-        ),
-        *("mean over the channels", "size of another map", "other axes"),
+        *("negative padding", "reflection", "ceil_mode", "scaling inside", "factor", "reciprocal", "batch axis"),
+        *("axis of the map", "out", "softmax over the batch", "mean over the channels", "size of another map"),
+        "other axes",
     ],
 )
 def test_operation_without_counterpart_is_refused_for_its_line_alone(program: str, line: int, reason: str) -> None:
@@ -400,3 +404,11 @@ def test_tensor_that_the_program_passes_through_states_the_input_shape(
     read = parse_code(f"{_IMPORTS}{_TRIAL.format(channels=channels, trial=trial)}{after}\n")
     assert read.architecture.input.shape == shape
     assert ("The code does not state the input shape" in " ".join(read.notes)) == (shape == (1, 28, 28))
+
+
+def test_layers_without_gradients_are_noted() -> None:
+    body = "with torch.no_grad():\n    x = self.c(x)\nreturn self.f(x.flatten(1))"
+    notes = parse_code(_forward(body, c=_SMALL, f="nn.Linear(2704, 3)")).notes
+    assert "Line 10: the layers that are applied without gradients are trained here." in notes
+    trial = "with torch.no_grad():\n    model(torch.zeros(1, 1, 28, 28))\n"
+    assert parse_code(_sequence(_SMALL, "nn.Flatten()", "nn.Linear(2704, 3)") + trial).notes == ()

@@ -68,7 +68,7 @@ class _Selection:
     def trace(self) -> TracedModel:
         """Return the network with its calls."""
         chosen = self._choose()
-        notes = list(self._interpreter.notes)
+        notes = self._interpreter.notes  # the application of the network adds to them
         others = [value for value in self._list_roots() if value is not chosen and self._has_layers(value)]
         line = get_line_number(self._places[id(chosen)])
         if others and not all(self._is_inside(value, chosen) for value in others):
@@ -251,6 +251,7 @@ class _Selection:
     def _apply(self, network: Network, training: bool, notes: list[str]) -> tuple[Call, ...]:
         interpreter = self._interpreter
         interpreter.training = training
+        interpreter.apply_depth = 1
         results: list[object] = []
         node = self._places[id(network)]
 

@@ -171,8 +171,11 @@ class Interpreter(AssignmentEvaluator):
 
     def _enter_context(self, item: ast.withitem, scope: Scope) -> None:
         value = self.evaluate(item.context_expr, scope)
-        if isinstance(value, UserInstance) or "suppress" in ast.unparse(item.context_expr):
-            raise create_stop_error(get_line_number(item.context_expr), "this context manager cannot be followed")
+        line, text = get_line_number(item.context_expr), ast.unparse(item.context_expr)
+        if isinstance(value, UserInstance) or "suppress" in text:
+            raise create_stop_error(line, "this context manager cannot be followed")
+        if self.apply_depth and ("no_grad" in text or "inference_mode" in text):
+            self.notes.append(f"Line {line}: the layers that are applied without gradients are trained here.")
         if item.optional_vars:
             unknown = Unknown("a context manager's value is not known here", is_absent=True)
             self.assign(item.optional_vars, find_unknown([value]) or unknown, scope)

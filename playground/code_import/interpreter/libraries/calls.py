@@ -157,6 +157,8 @@ class CallEvaluator(SequenceEvaluator):
         if name == "image_data_format":
             return "channels_last"
         tensors = site.tensors
+        if isinstance(target := site.keywords.get("out"), SymbolicTensor):
+            self.heap.taint(target, Unknown(f"`{name}(…)` writes its result into a tensor", site.line))
         if name in ("shape", "rank", "size") and tensors:
             return SIZE
         if name == "add" and len(tensors) > 1:
