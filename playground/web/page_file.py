@@ -7,8 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +19,13 @@ from playground.core.recipe import Recipe
 from playground.errors import SchemaVersionError, StorageError
 from playground.web.network_file import NETWORK_FILE_SCHEMA, WeightType, encode_network
 
-MAX_PAGE_BYTES = 200 * 10**6
+MAX_PAGE_BYTES = 80 * 10**6
 PAGE_SUFFIXES = ("html", "htm")
 
 _ELEMENT_ID = "network-file"
-_MARK = re.compile(rb"""<script[^>]*\bid=["']?network-file["'\s>]""", re.IGNORECASE)
+_MAX_TAG_BYTES, _MAX_CANDIDATES = 200, 100
+_ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"']+))""")
+_END_TAG = re.compile(rb"</script", re.IGNORECASE)
 _TITLE, _RECIPE, _COUNTERS, _DATASET = "title", "recipe", "counters", "dataset"
 _EXPECTED = "A web page that CNN Playground has published, as it was downloaded."
 _FIX = "Download the page again; do not copy its text."
@@ -70,7 +71,7 @@ def render_network_element(network: PublishedNetwork, *, weight_type: WeightType
 
 def is_published_page(content: bytes) -> bool:
     """Return True for a page with the element of a network, damaged or not."""
-    return _MARK.search(content) is not None
+    return _find_element(content) is not None
 
 
 def read_published_page(name: str, content: bytes) -> PublishedNetwork:
@@ -84,7 +85,7 @@ def read_published_page(name: str, content: bytes) -> PublishedNetwork:
     network_file = _extract_network_file(name, content)
     tensors, metadata = _read_network_file(name, network_file)
     schema = metadata.get("schema", "")
-    if schema.isdecimal() and int(schema) > NETWORK_FILE_SCHEMA:
+    if schema[:9].isdecimal() and int(schema[:9]) > NETWORK_FILE_SCHEMA:
         raise SchemaVersionError(
             f"The network in {name} has schema {schema[:20]}.",
             expected=f"This version reads schemas up to {NETWORK_FILE_SCHEMA}.",
@@ -102,18 +103,47 @@ def read_published_page(name: str, content: bytes) -> PublishedNetwork:
 
 
 def _extract_network_file(name: str, content: bytes) -> bytes:
-    parser = _NetworkElementParser()
-    parser.feed(content.decode("utf-8", errors="replace"))
-    parser.close()
-    if not parser.is_complete:
-        raise _make_damage_error(name, "it ends before its network does" if parser.is_found else "it has no network")
+    element = _find_element(content)
+    if element is None:
+        raise _make_damage_error(name, "it has no network")
+    end = _END_TAG.search(content, element.text_start)
+    if end is None:
+        raise _make_damage_error(name, "it ends before its network does")
     try:
-        network_file = base64.b64decode("".join("".join(parser.text).split()), validate=True)
+        network_file = base64.b64decode(b"".join(content[element.text_start : end.start()].split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise _make_damage_error(name, "its network is not base64") from error
-    if hashlib.sha256(network_file).hexdigest() != parser.digest:
+    if hashlib.sha256(network_file).hexdigest() != element.digest:
         raise _make_damage_error(name, "its network was changed")
     return network_file
+
+
+class _Element(NamedTuple):
+    """Digest of the network file, and the position of its base64 text in the page."""
+
+    digest: str
+    text_start: int
+
+
+def _find_element(content: bytes) -> _Element | None:
+    """Find the element of the network; browsers that save a page write the attributes in their own way.
+
+    The time is bounded for any content: only the surroundings of a few places are parsed.
+    """
+    position = -1
+    for _ in range(_MAX_CANDIDATES):
+        position = content.find(_ELEMENT_ID.encode(), position + 1)
+        if position < 0:
+            return None
+        start = content.rfind(b"<", max(0, position - _MAX_TAG_BYTES), position)
+        end = content.find(b">", max(start, 0), position + _MAX_TAG_BYTES)
+        if start < 0 or end < position:  # not inside of a tag
+            continue
+        tag = content[start:end].decode("utf-8", errors="replace")
+        attributes = {name.lower(): "".join(values) for name, *values in _ATTRIBUTE.findall(tag)}
+        if tag.lower().startswith("<script") and attributes.get("id") == _ELEMENT_ID:
+            return _Element(attributes.get("data-sha256", ""), end + 1)
+    return None
 
 
 def _read_network_file(name: str, network_file: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -138,28 +168,3 @@ def _read_counters(name: str, metadata: Mapping[str, str]) -> dict[str, NDArray[
 
 def _make_damage_error(name: str, reason: str) -> StorageError:
     return StorageError(f"{name} is damaged: {reason}.", expected=_EXPECTED, fix=_FIX)
-
-
-class _NetworkElementParser(HTMLParser):
-    """Finds the element of the network; browsers that save a page write its elements in their own way."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.digest = ""
-        self.text: list[str] = []
-        self.is_found = self.is_complete = False
-        self._is_inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "script" and values.get("id") == _ELEMENT_ID and not self.is_found:
-            self.is_found = self._is_inside = True
-            self.digest = values.get("data-sha256") or ""
-
-    def handle_data(self, data: str) -> None:
-        if self._is_inside:
-            self.text.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._is_inside and tag == "script":
-            self._is_inside, self.is_complete = False, True

@@ -89,7 +89,19 @@ def test_page_that_a_browser_has_saved_is_read() -> None:
 
 def test_other_pages_are_not_published_pages() -> None:
     assert not is_published_page(b"<!doctype html><script>document.title = 'network-file'</script>")
+    assert not is_published_page(b"<script>node.id = 'network-file' > 0</script>")
+    assert not is_published_page(b"<div id='network-file'></div>")
     assert not is_published_page(b"model = nn.Sequential()")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"<script id=x network-file ", b"<script ", b"network-file", b"<!--<script id='network-file' "],
+    ids=["attributes", "tags", "names", "comments"],
+)
+def test_page_made_to_take_long_is_refused_at_once(part: bytes) -> None:
+    with pytest.raises(StorageError, match="is damaged"):
+        read_published_page("net.html", part * 200_000)
 
 
 DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
