@@ -193,10 +193,11 @@ def test_pale_mark_beside_the_digit_is_a_doubt() -> None:
 @pytest.mark.parametrize("digit", [0, 3, 5])
 def test_chalk_in_a_dim_room_is_read_instead_of_its_gaps(digit: int, pretrained: Model) -> None:
     source = np.random.default_rng(digit)
-    board = 0.12 + 0.3 * _drawn(digit, pen=20, size=100, corner=(60, 50)) + source.normal(0, 0.008, (SIDE, SIDE))
+    noise = source.normal(0, 0.008, (SIDE, SIDE)).astype(np.float32)
+    board = 0.12 + 0.3 * _drawn(digit, pen=20, size=100, corner=(60, 50)) + noise
     photo = read_photo("photo.png", _save(board))
     assert len(photo.digits) == 1
-    assert _guess(pretrained, board.astype(np.float32)) == digit
+    assert _guess(pretrained, board) == digit
     np.testing.assert_allclose(_place(photo)[[0, 2]], (40, 160), atol=8)
 
 
