@@ -194,7 +194,7 @@ def test_pale_mark_beside_the_digit_is_a_doubt() -> None:
 def test_chalk_in_a_dim_room_is_read_instead_of_its_gaps(digit: int, pretrained: Model) -> None:
     source = np.random.default_rng(digit)
     noise = source.normal(0, 0.008, (SIDE, SIDE)).astype(np.float32)
-    board = 0.12 + 0.3 * _drawn(digit, pen=20, size=100, corner=(60, 50)) + noise
+    board = 0.12 + np.float32(0.3) * _drawn(digit, pen=20, size=100, corner=(60, 50)) + noise
     photo = read_photo("photo.png", _save(board))
     assert len(photo.digits) == 1
     assert _guess(pretrained, board) == digit
