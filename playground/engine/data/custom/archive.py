@@ -47,7 +47,7 @@ class SkippedFile:
     @classmethod
     def from_name(cls, name: str, reason: str) -> "SkippedFile":
         """Create with a printable name of limited length."""
-        shown = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name)
+        shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
         return cls(shown if len(shown) <= _MAX_SHOWN_NAME_LENGTH else f"…{shown[-_MAX_SHOWN_NAME_LENGTH:]}", reason)
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from playground.engine.data.custom import archive as own_files
 from playground.engine.data.custom import image_folder as own_images
 from playground.engine.data.custom import layout_checks
+from playground.engine.data.custom.archive import SkippedFile
 from playground.engine.data.custom.decode import decode_image
 from playground.engine.data.custom.image_folder import CustomImages, read_image_folder
 from playground.engine.data.custom.layout import natural_sort_key
@@ -555,3 +556,9 @@ def test_zip_of_powershell_has_backslashes_between_folders() -> None:
     own = read(zipped({"pets\\cat\\": b"", "pets\\dog\\": b""} | files | {"..\\evil.png": plain(1)}))
     assert shades(own) == IN_ORDER
     assert left_out(own) == {"../evil.png": "has a path outside the ZIP"}
+
+
+@pytest.mark.parametrize("char", ["\n", "\x1b", "\u202e", "\xa0", "\u2028"])
+def test_names_of_skipped_files_are_printable(char: str) -> None:
+    """Damaged archives can have any character in a name, such as a no-break space beside a control character."""
+    assert SkippedFile.from_name(f"cat{char}.png", "is damaged").name == "cat\N{REPLACEMENT CHARACTER}.png"
