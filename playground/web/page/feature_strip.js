@@ -97,14 +97,14 @@ export class FeatureStrip {
 }
 
 /**
- * Describe the values of a layer in a line.
+ * Describe the values of a layer in two lines.
  * @param {Float32Array} values
  * @param {readonly number[]} shape
  * @returns {string}
  */
 function describeValues(values, shape) {
-  const shown = arrangeMaps(shape)[0] > LAYOUT.maxMaps ? `, ${LAYOUT.maxMaps} shown` : ""
-  return `${shape.join("×")}\n${formatPercent(computeZeroShare(values))} zeros${shown}`
+  const some = arrangeMaps(shape)[0] > LAYOUT.maxMaps ? `${LAYOUT.maxMaps} of ` : ""
+  return `${some}${shape.join("×")}\n${formatPercent(computeZeroShare(values))} zeros`
 }
 
 /**
