@@ -212,6 +212,6 @@ def test_export_example_renders_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_page_example_renders() -> None:
-    app = AppTest.from_string(SECTIONS["Add a page"]).run()
+    app = AppTest.from_string(SECTIONS["Add a page"], default_timeout=60).run()
     assert not app.exception
     assert app.title[0].value == "Sizes"

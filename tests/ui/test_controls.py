@@ -31,7 +31,7 @@ def _form() -> None:
 
 @pytest.fixture
 def form() -> AppTest:
-    return AppTest.from_function(_form).run()
+    return AppTest.from_function(_form, default_timeout=60).run()
 
 
 def shown(app: AppTest) -> tuple[Any, Any]:

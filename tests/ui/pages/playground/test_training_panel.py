@@ -171,7 +171,7 @@ def test_address_names_the_run_that_the_page_shows(app: AppTest) -> None:
     app.run()
     state_of(app).attach(attached)
     state_of(app).inspect.run_id = chosen.id
-    header = AppTest.from_function(_header)
+    header = AppTest.from_function(_header, default_timeout=60)
     header.session_state["playground"] = state_of(app)
     for path, run in (("inside", chosen), ("mistakes", chosen), ("playground", attached), ("runs", attached)):
         header.session_state["page path"] = path
