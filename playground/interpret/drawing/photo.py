@@ -96,7 +96,8 @@ def extract_small_ink(gray: Array) -> Array:
     paper = float(np.median(border))
     ink = np.clip(paper - gray, 0, None) if paper > 0.5 else np.clip(gray - paper, 0, None)
     # Uneven paper (a photo, a JPEG) leaves faint traces, which are below a multiple of the border's deviation.
-    texture = 4 * float(np.std(border[np.abs(border - paper) < 0.2]))
+    uneven = border[np.abs(border - paper) < 0.2]
+    texture = 4 * float(np.std(uneven)) if len(uneven) else 0.0  # half of the border may be dark, and half light
     ink = np.where(ink > texture, ink, 0)
     strongest = float(ink.max())
     return np.asarray(ink / strongest if strongest > 0.05 else ink * 0, dtype=np.float32)

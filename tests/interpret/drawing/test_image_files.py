@@ -114,6 +114,13 @@ def test_ink_of_an_even_sheet_is_none() -> None:
             read_uploaded_input("blank.png", _bytes(image))
 
 
+def test_border_of_two_brightnesses_leaves_ink() -> None:
+    """No pixel of the border has the brightness of its median."""
+    gray = np.zeros((4, 20), dtype=np.float32)
+    gray[:, 10:] = 1
+    assert extract_small_ink(gray).max() == 1
+
+
 def test_an_empty_picture_names_its_file(tmp_path: Path) -> None:
     path = tmp_path / "white.png"
     Image.new("L", (28, 28), 255).save(path)
