@@ -20,6 +20,7 @@ from playground.errors import ArchitectureError
 _EXPECTED = "A link, JSON, a notebook, or PyTorch or Keras code."
 _FENCED_TEXT = re.compile(r"\s*(?:```|~~~)\w*\n(.*?)\n\s*(?:```|~~~)\s*", re.DOTALL)
 _BARE_LINK = re.compile(r"[<\"'(]?\d+\.[\w-]*(?:\s+[\w-]+)*[>\"').]*")
+_QUOTED_ADDRESS = re.compile(r"[\"'“”‘’(\[]*(https?://[^\s\"'“”‘’]*[?&]net=[^\s\"'“”‘’)\]]+)[\"'“”‘’)\],;.]*")
 _OTHER_KINDS = (
     (re.compile(r"<(?:!doctype|html|head|body|div|script)\b", re.IGNORECASE), "the source of a web page"),
     (re.compile(r"https?://\S+$"), "the address of a web page; nothing is downloaded"),
@@ -67,8 +68,9 @@ def parse_network(text: str, *, input_shape: InputShape | None = None, classes: 
         return _parse_source(
             extract_notebook_code(data) if is_notebook(data) else render_keras_config(data), input_shape, classes
         )
-    if _BARE_LINK.fullmatch(stripped) or (contains_link(stripped) and not is_python(text)):
-        architecture, recipe = decode_link(stripped)
+    link = _QUOTED_ADDRESS.fullmatch(stripped)
+    if link or _BARE_LINK.fullmatch(stripped) or (contains_link(stripped) and not is_python(text)):
+        architecture, recipe = decode_link(link[1] if link else stripped)
         return ParsedNetwork(architecture, recipe)
     kind = next((kind for pattern, kind in _OTHER_KINDS if pattern.match(stripped)), None)
     if kind:

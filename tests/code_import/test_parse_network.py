@@ -15,7 +15,17 @@ SPRINT = get_recipe_preset("sprint").recipe
 
 
 @pytest.mark.parametrize(
-    "around", ["{}", "  {}\n", "https://example.org/?net={}", "http://localhost:8501/?run=x&net={}#top"]
+    "around",
+    [
+        "{}",
+        "  {}\n",
+        "https://example.org/?net={}",
+        "http://localhost:8501/?run=x&net={}#top",
+        '"https://example.org/?net={}"',
+        "'https://example.org/?net={}',",
+        '("https://example.org/?net={}")',
+        "“https://example.org/app/?net={}”.",
+    ],
 )
 def test_link_is_recognized_with_and_without_its_address(around: str) -> None:
     found = parse_network(around.format(encode_link(GUIDE, SPRINT)))
