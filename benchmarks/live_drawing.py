@@ -20,7 +20,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.app import IDLE_SELECTOR, Server, open_page, start_server, wait_for_spare_worker
+from benchmarks.app import Server, open_page, start_server, wait_for_spare_worker
 from benchmarks.data import describe_machine, print_table
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.share_link import encode_link
@@ -117,9 +117,12 @@ TAKE_SAMPLES_JS = """() => {
     for (const list of Object.values(liveSamples)) list.length = 0
     return taken
 }"""
-CANVAS_COUNT_JS = """count => document.querySelector(".st-key-canvas").querySelectorAll("*").values()
-    .map(node => node.shadowRoot?.querySelectorAll("canvas.upper-canvas").length ?? 0)
-    .reduce((sum, found) => sum + found, 0) === count"""
+HAS_EMPTY_CANVAS_JS = """() => {
+    const canvases = [...document.querySelectorAll(".st-key-canvas *")]
+        .flatMap(node => [...node.shadowRoot?.querySelectorAll("canvas.upper-canvas") ?? []])
+    return canvases.length === 1 && !canvases[0].dataset.isDrawn
+}"""
+"""A cleared canvas stays beside its successor until the server has answered."""
 
 Samples = dict[str, list[Any]]
 
@@ -225,7 +228,7 @@ def _measure_window(page: Page, run: Run, seconds: float, *, is_drawing: bool) -
 
 def _draw_stroke(page: Page) -> None:
     """Draw a three at the pace of a hand, wait for the server's answer, and clear the canvas."""
-    page.wait_for_function(CANVAS_COUNT_JS, arg=1, polling=POLLING_MS)
+    page.wait_for_function(HAS_EMPTY_CANVAS_JS, polling=POLLING_MS)
     canvas = page.locator(".st-key-canvas canvas.upper-canvas")
     box = canvas.bounding_box()
     assert box is not None
@@ -239,10 +242,9 @@ def _draw_stroke(page: Page) -> None:
             time.sleep(FRAME_S)
     page.mouse.up()
     page.locator(".st-key-seen canvas").first.wait_for(state="detached")
-    drawn = canvas.element_handle()
+    canvas.evaluate("canvas => { canvas.dataset.isDrawn = true }")
     page.locator(".st-key-canvas-clear button:visible").click()
-    drawn.wait_for_element_state("hidden")
-    page.locator(IDLE_SELECTOR).wait_for()
+    page.wait_for_function(HAS_EMPTY_CANVAS_JS, polling=POLLING_MS)
 
 
 def _take_samples(page: Page) -> Samples:

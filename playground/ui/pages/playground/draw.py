@@ -39,7 +39,7 @@ from playground.ui.model_input import (
 from playground.ui.page_states import ImageUpload
 from playground.ui.pages.playground.digit_picker import render_digit_picker
 from playground.ui.pages.playground.feature_strip import render_feature_strip
-from playground.ui.pages.playground.live import render_live_drawing, render_live_network
+from playground.ui.pages.playground.live import render_live_drawing
 from playground.ui.pages.playground.teach import render_teach_popover, render_teach_result
 from playground.ui.remark import PredictionRemark, make_remark
 from playground.ui.services import get_pretrained, get_scheduler
@@ -47,7 +47,6 @@ from playground.ui.shortcuts import get_shortcut
 from playground.ui.state import CANVAS_SIZE, AppState, get_app_state
 
 REFRESH_INTERVAL_S = 3.0
-WEIGHTS_INTERVAL_S = 0.5
 PEN_WIDTH_RANGE = (6, 34)
 _PREPROCESSING_STEPS = {
     "fit_box": ("boxed", "Fit 20×20 box", "Scale the digit to fit a box of 20×20 pixels, as in MNIST."),
@@ -100,8 +99,6 @@ def _render_panel(strip: DeltaGenerator, is_live: bool) -> None:
     with answers:
         # A separate fragment: it refreshes while a run trains, and the browser redraws everything that refreshes.
         st.fragment(_render_prediction_and_strip, run_every=REFRESH_INTERVAL_S if is_live else None)(strip)
-        # The browser answers by new weights itself, which costs the server much less than its own answer.
-        st.fragment(render_live_network, run_every=WEIGHTS_INTERVAL_S if is_live else None)()
 
 
 def _render_prediction_and_strip(strip: DeltaGenerator) -> None:

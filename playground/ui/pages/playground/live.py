@@ -39,11 +39,11 @@ _log = logging.getLogger(__name__)
 
 
 def render_live_network() -> None:
-    """Load the newest weights of the page's network into the browser; runs again at every refresh of a live run."""
+    """Load the newest weights of the page's network into the browser, which answers by them."""
     state = get_app_state()
     model, _ = load_active_model(state.training.find_run())
-    with st.container(key="live-network", gap=None), suppress(PlaygroundError):  # shown by render_live_drawing
-        if model is not None:
+    if model is not None:
+        with suppress(PlaygroundError):  # shown by render_live_drawing
             _check_can_follow(model, get_active_input_spec(state))
             live_network(_encode_cached(model), key="live-network-0")
 

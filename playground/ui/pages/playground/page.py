@@ -16,11 +16,12 @@ def render_playground_page() -> None:
     with st.container(key="panels"):
         left, middle, right = st.columns([32, 37, 31], gap="medium")
     strip = st.container(key="way", gap="small")
+    weights = st.container(key="live-network", gap=None)
+    for container in (strip, weights):
+        container.html("<span></span>")  # a fragment may only write into what the page itself has written into
     with left:
         render_network_panel(state)
     with middle:
-        render_training_panel(state)
-    with strip:
-        st.html("<span></span>")  # a fragment may only write into a container that the page itself has written into
+        render_training_panel(state, weights)
     with right:
         render_draw_panel(state, strip)

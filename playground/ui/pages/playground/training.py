@@ -20,6 +20,7 @@ from playground.ui.components.live_chart import live_chart
 from playground.ui.epoch_time import estimate_epoch_seconds
 from playground.ui.forms import choose_one, render_model_form
 from playground.ui.pages.playground.fork import render_fork_popover
+from playground.ui.pages.playground.live import render_live_network
 from playground.ui.pages.playground.next_steps import render_next_steps
 from playground.ui.pages.playground.preset_gallery import make_recipe_cards, open_preset_gallery
 from playground.ui.pages.playground.transfer import find_scratch_run, render_transfer_comparison
@@ -36,8 +37,11 @@ PanelState = tuple[str | None, str, bool, float, bool]
 _PENDING_REFRESH_INTERVAL_S = 0.25
 
 
-def render_training_panel(state: AppState) -> None:
-    """Render the controls, metrics, chart, hyperparameters and diagnosis of the attached run."""
+def render_training_panel(state: AppState, weights_container: DeltaGenerator) -> None:
+    """Render the controls, metrics, chart, hyperparameters and diagnosis of the attached run.
+
+    ``weights_container``: where the network of the page is loaded into the browser.
+    """
     state.sync_with_run()
     run = state.training.find_run()
     history = get_run_history(run)
@@ -67,7 +71,7 @@ def render_training_panel(state: AppState) -> None:
         st.html("<span></span>")  # a fragment may only write into a container that the page itself has written into
     refresh_interval = panel_state[3] if is_live else None
     with live_container:
-        st.fragment(_render_live_part, run_every=refresh_interval)(panel_state, status_container)
+        st.fragment(_render_live_part, run_every=refresh_interval)(panel_state, status_container, weights_container)
 
 
 def _get_panel_state(run: Run | None, history: History, is_active: bool) -> PanelState:
@@ -92,7 +96,9 @@ def _get_refresh_interval(history: History) -> float:
     return 0.5 if elapsed_s < 3 else 1.0 if elapsed_s < 8 else 2.0 if elapsed_s < 30 else 3.0
 
 
-def _render_live_part(previous: PanelState, status_container: DeltaGenerator) -> None:
+def _render_live_part(
+    previous: PanelState, status_container: DeltaGenerator, weights_container: DeltaGenerator
+) -> None:
     """Render the part that refreshes; reruns the page when the buttons above it are out of date."""
     state = get_app_state()
     run = state.training.find_run()
@@ -113,6 +119,9 @@ def _render_live_part(previous: PanelState, status_container: DeltaGenerator) ->
             has_smoothed_labels=_has_smoothed_labels(run, history),
         )
         live_chart(figure, key="live-curve", height=CURVE_HEIGHT)
+    # Not in a fragment of its own: a page whose fragments take longer than their intervals never comes to rest.
+    with weights_container:
+        render_live_network()
     with status_container:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="words-line"):
             _render_status(state, run, history)
