@@ -120,9 +120,9 @@ TAKE_SAMPLES_JS = """() => {
 HAS_EMPTY_CANVAS_JS = """() => {
     const canvases = [...document.querySelectorAll(".st-key-canvas *")]
         .flatMap(node => [...node.shadowRoot?.querySelectorAll("canvas.upper-canvas") ?? []])
-    return canvases.length === 1 && !canvases[0].dataset.isDrawn
+    return canvases.length > 0 && !canvases[0].dataset.isDrawn
 }"""
-"""A cleared canvas stays beside its successor until the server has answered."""
+"""Streamlit may keep a cleared canvas, hidden, after its successor while a run refreshes the page."""
 
 Samples = dict[str, list[Any]]
 
@@ -229,7 +229,7 @@ def _measure_window(page: Page, run: Run, seconds: float, *, is_drawing: bool) -
 def _draw_stroke(page: Page) -> None:
     """Draw a three at the pace of a hand, wait for the server's answer, and clear the canvas."""
     page.wait_for_function(HAS_EMPTY_CANVAS_JS, polling=POLLING_MS)
-    canvas = page.locator(".st-key-canvas canvas.upper-canvas")
+    canvas = page.locator(".st-key-canvas canvas.upper-canvas").first
     box = canvas.bounding_box()
     assert box is not None
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in STROKE]
