@@ -13,6 +13,7 @@ from playground.ui import remark
 from playground.ui.components.gallery import Tile
 from playground.ui.page_states import ImageUpload
 from playground.ui.pages.playground import digit_picker
+from tests.narrowing import require
 from tests.ui.apps import html_of, state_of
 
 
@@ -48,7 +49,7 @@ def test_one_of_several_digits_in_a_photo_can_be_chosen(app: AppTest, monkeypatc
     assert "digit 1 is outlined boldly" in html_of(app)
     clicks.append("1")
     app.run()
-    assert state_of(app).drawing.upload.digit_index == 1  # type: ignore[union-attr]
+    assert require(state_of(app).drawing.upload).digit_index == 1
     app.run()
     assert "it is the largest" not in html_of(app)
     assert "digit 2 is outlined boldly" in html_of(app)
