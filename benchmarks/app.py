@@ -1,15 +1,19 @@
 """Real server and pages in Chromium, with their times and memory, for the benchmarks of the app."""
 
+import contextlib
 import os
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.share_link import encode_link
@@ -38,6 +42,34 @@ class Server:
             ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
         )
         return [int(pid) for pid in listed.stdout.split()]
+
+
+@contextlib.contextmanager
+def temporary_data_folder() -> Iterator[Path]:
+    """Use an empty data folder in this process and its children; it is deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix="cnn-playground-benchmark-", ignore_cleanup_errors=True) as home:
+        os.environ["CNN_PLAYGROUND_HOME"] = home
+        yield Path(home)
+
+
+@contextlib.contextmanager
+def launch_chromium() -> Iterator[Browser]:
+    """Run the Chromium of this system, or else Playwright's."""
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        with playwright.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser:
+            yield browser
+
+
+@contextlib.contextmanager
+def run_app() -> Iterator[tuple[Server, Browser, str]]:
+    """Run a server of the app on an empty data folder, and Chromium; yields the server's address too."""
+    with temporary_data_folder(), launch_chromium() as browser:
+        server, url = start_server()
+        try:
+            yield server, browser, url
+        finally:
+            server.stop()
 
 
 def start_server() -> tuple[Server, str]:

@@ -5,13 +5,9 @@ to prediction, layer to feature maps, and memory. Needs the ``test`` extra.
 """
 
 import argparse
-import os
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
-from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError
 
 from benchmarks.app import (
     CURVE_POINTS_JS,
@@ -22,9 +18,11 @@ from benchmarks.app import (
     add_training_limit,
     format_milliseconds,
     format_seconds,
+    launch_chromium,
     open_page,
     read_memory_mb,
     start_server,
+    temporary_data_folder,
     wait_for_spare_worker,
 )
 
@@ -37,31 +35,23 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=4, help="Further open pages whose memory is measured.")
     parser.add_argument("--limit", type=int, help="Number of training images; all by default.")
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="cnn-playground-benchmark-"))
-    os.environ["CNN_PLAYGROUND_HOME"] = str(home)
     rows: list[tuple[str, str]] = []
-    try:
-        with sync_playwright() as playwright:
-            path = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            starts = []
-            for number in range(options.rounds):
-                server, url = start_server()
-                started_at = time.monotonic()
-                page = open_page(browser, add_training_limit(url, options.limit))
-                starts.append(time.monotonic() - started_at + server.startup_s)
-                if number < options.rounds - 1:
-                    page.context.close()
-                    server.stop()
-            rows.append(("server start to usable page", format_seconds(starts)))
-            rows += measure_memory(browser, server, url, options.pages)
-            rows += measure_training(page, server, options.rounds)
-            rows += measure_drawing(page, options.strokes)
-            rows += measure_inspecting(page, options.strokes)
-            browser.close()
-            server.stop()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with temporary_data_folder(), launch_chromium() as browser:
+        starts = []
+        for number in range(options.rounds):
+            server, url = start_server()
+            started_at = time.monotonic()
+            page = open_page(browser, add_training_limit(url, options.limit))
+            starts.append(time.monotonic() - started_at + server.startup_s)
+            if number < options.rounds - 1:
+                page.context.close()
+                server.stop()
+        rows.append(("server start to usable page", format_seconds(starts)))
+        rows += measure_memory(browser, server, url, options.pages)
+        rows += measure_training(page, server, options.rounds)
+        rows += measure_drawing(page, options.strokes)
+        rows += measure_inspecting(page, options.strokes)
+        server.stop()
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")

@@ -7,16 +7,13 @@ Needs the ``test`` extra.
 """
 
 import argparse
-import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from benchmarks.app import (
     IDLE_SELECTOR,
@@ -26,7 +23,7 @@ from benchmarks.app import (
     add_training_limit,
     format_milliseconds,
     open_page,
-    start_server,
+    run_app,
     wait_for_spare_worker,
 )
 from benchmarks.data import describe_machine, print_table
@@ -66,33 +63,20 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="Number of training images; all by default.")
     parser.add_argument("--only-guide", action="store_true", help="Leave out the network of ten convolutions.")
     options = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="cnn-playground-benchmark-")
-    os.environ["CNN_PLAYGROUND_HOME"] = home
-    try:
+    with run_app() as (server, browser, url):
         architectures = {"the guide's network": get_architecture_preset("guide").architecture}
         if not options.only_guide:
             architectures["10 convolutions of 128"] = make_deep_architecture()
         runs = {name: _create_run_with_snapshots(name, architecture) for name, architecture in architectures.items()}
-        with sync_playwright() as playwright:
-            path = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            server, url = start_server()
-            open_page(browser, url).context.close()
-            wait_for_spare_worker(server)
-            rows = [("from the action to its result", *architectures)]
-            columns = [_measure_inspecting(browser, url, run, options.rounds) for run in runs.values()]
-            rows += [(action, *(format_milliseconds(column[action]) for column in columns)) for action in columns[0]]
-            print_table(rows)
-            print()
-            print_table(
-                _measure_slowdown(
-                    browser, server, add_training_limit(url, options.limit), url, options.runs, options.every
-                )
-            )
-            browser.close()
-            server.stop()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+        open_page(browser, url).context.close()
+        wait_for_spare_worker(server)
+        rows = [("from the action to its result", *architectures)]
+        columns = [_measure_inspecting(browser, url, run, options.rounds) for run in runs.values()]
+        rows += [(action, *(format_milliseconds(column[action]) for column in columns)) for action in columns[0]]
+        print_table(rows)
+        print()
+        training_url = add_training_limit(url, options.limit)
+        print_table(_measure_slowdown(browser, server, training_url, url, options.runs, options.every))
     print(f"\n{describe_machine()}, shared by server, training and Chromium.")
 
 

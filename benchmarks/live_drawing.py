@@ -10,17 +10,15 @@ import argparse
 import itertools
 import json
 import os
-import shutil
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from benchmarks.app import Server, open_page, start_server, wait_for_spare_worker
+from benchmarks.app import Server, open_page, run_app, wait_for_spare_worker
 from benchmarks.data import describe_machine, print_table
 from playground.core.presets import get_architecture_preset, get_recipe_preset
 from playground.core.share_link import encode_link
@@ -137,29 +135,17 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="Number of training images; all by default.")
     parser.add_argument("--out", type=Path, help="JSON file for the figures.")
     options = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="cnn-playground-benchmark-")
-    os.environ["CNN_PLAYGROUND_HOME"] = home
     figures: dict[str, dict[str, Any]] = {}
     load_before = os.getloadavg()[0]
-    try:
-        with sync_playwright() as playwright:
-            path = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            server, url = start_server()
-            try:
-                for network in options.networks:
-                    recipe = get_recipe_preset("sprint").recipe.replace(limit=options.limit, epochs=EPOCHS)
-                    link = encode_link(get_architecture_preset(network).architecture, recipe)
-                    page = open_page(browser, f"{url}/?net={link}")
-                    page.set_default_timeout(TIMEOUT_MS)
-                    page.evaluate(RECORD_JS)
-                    figures[network] = _measure_network(page, server, options.windows, options.seconds, options.strokes)
-                    page.context.close()
-            finally:
-                browser.close()
-                server.stop()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with run_app() as (server, browser, url):
+        for network in options.networks:
+            recipe = get_recipe_preset("sprint").recipe.replace(limit=options.limit, epochs=EPOCHS)
+            link = encode_link(get_architecture_preset(network).architecture, recipe)
+            page = open_page(browser, f"{url}/?net={link}")
+            page.set_default_timeout(TIMEOUT_MS)
+            page.evaluate(RECORD_JS)
+            figures[network] = _measure_network(page, server, options.windows, options.seconds, options.strokes)
+            page.context.close()
     _print_figures(figures)
     print(f"\n{describe_machine()}, shared by server, training and Chromium; load before: {load_before:.2f}.")
     if options.out:

@@ -10,12 +10,9 @@ memory and threads, and the files that are left in its cache.
 import argparse
 import asyncio
 import contextlib
-import os
 import random
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -23,7 +20,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from benchmarks.app import format_milliseconds, read_cpu_seconds, read_memory_mb, start_server
+from benchmarks.app import format_milliseconds, read_cpu_seconds, read_memory_mb, start_server, temporary_data_folder
 from benchmarks.data import describe_machine, print_table
 
 _TIMEOUT_S = 300
@@ -185,14 +182,13 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--actions", type=int, default=15, help="Actions of each session in its own order.")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="cnn-playground-benchmark-", ignore_cleanup_errors=True) as home:
-        os.environ["CNN_PLAYGROUND_HOME"] = home
+    with temporary_data_folder() as home:
         server, url = start_server()
         try:
             at_once, mixed, cpu_s, peaks = asyncio.run(_run(url, server.process.pid, options.sessions, options.actions))
         finally:
             server.stop()
-        files = sorted(path.name for path in (Path(home) / "cache").iterdir())
+        files = sorted(path.name for path in (home / "cache").iterdir())
     rows: list[tuple[str, ...]] = [(f"{options.sessions} sessions", "all at once, fresh server", "in their own order")]
     rows += [
         (name, *(format_milliseconds(times[name]) if times[name] else "–" for times in (at_once, mixed)))

@@ -6,13 +6,10 @@ response time of a widget, errors, and the server's memory after the sessions ha
 """
 
 import argparse
-import os
-import shutil
 import statistics
-import tempfile
 import time
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from benchmarks.app import (
     CURVE_POINTS_JS,
@@ -21,7 +18,7 @@ from benchmarks.app import (
     format_milliseconds,
     open_page,
     read_memory_mb,
-    start_server,
+    run_app,
     wait_for_spare_worker,
 )
 from benchmarks.data import describe_machine, print_table
@@ -39,21 +36,11 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=10)
     parser.add_argument("--limit", type=int, help="Number of training images; all by default.")
     options = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="cnn-playground-benchmark-")
-    os.environ["CNN_PLAYGROUND_HOME"] = home
     rows: list[tuple[str, ...]] = [("", "")]
-    try:
-        with sync_playwright() as playwright:
-            path = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            server, url = start_server()
-            url = add_training_limit(url, options.limit)
-            rows += _measure_training_speeds(browser, server, url, options.rounds)
-            rows += _measure_sessions(browser, server, url, options.sessions)
-            browser.close()
-            server.stop()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with run_app() as (server, browser, app_url):
+        url = add_training_limit(app_url, options.limit)
+        rows += _measure_training_speeds(browser, server, url, options.rounds)
+        rows += _measure_sessions(browser, server, url, options.sessions)
     print_table(rows)
     print(f"\n{describe_machine()}, shared by server, training and Chromium.")
 

@@ -5,21 +5,18 @@ pictures show the pages with the finished run. Needs the ``test`` extra and Chro
 """
 
 import io
-import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from benchmarks.app import (
     CURVE_POINTS_JS,
     IDLE_SELECTOR,
     SHADOW_ROOT_JS,
     open_page,
-    start_server,
+    run_app,
     wait_for_spare_worker,
 )
 
@@ -39,24 +36,12 @@ STROKE = (
 def main() -> None:
     """Record the animation and the still pictures."""
     FOLDER.mkdir(exist_ok=True)
-    home = tempfile.mkdtemp(prefix="cnn-playground-recording-")
-    os.environ["CNN_PLAYGROUND_HOME"] = home
-    try:
-        with sync_playwright() as playwright:
-            path = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            server, url = start_server()
-            try:
-                page = open_page(browser, url)
-                wait_for_spare_worker(server)
-                save_animation(record_frames(page))
-                page.locator(".st-key-train-start button:visible").wait_for(timeout=120_000)
-                save_stills(page)
-            finally:
-                server.stop()
-                browser.close()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with run_app() as (server, browser, url):
+        page = open_page(browser, url)
+        wait_for_spare_worker(server)
+        save_animation(record_frames(page))
+        page.locator(".st-key-train-start button:visible").wait_for(timeout=120_000)
+        save_stills(page)
 
 
 def record_frames(page: Page) -> list[Image.Image]:

@@ -11,8 +11,6 @@ import torch
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from playground.core.architecture import Architecture, InputShape
-from playground.core.layers import BatchNorm, Conv2d, GlobalAvgPool, Output, Residual
 from playground.core.recipe import Recipe
 from playground.engine.data.batch import LabeledImages
 from playground.engine.data.custom.image_folder import CustomImages
@@ -32,6 +30,7 @@ from playground.interpret.evaluation.predict import predict
 from playground.interpret.model import Model, load_model
 from playground.web.page_file import read_published_page
 from tests.engine.helpers import until
+from tests.export.test_web_page import COLOR_NET as SQUARE_COLOR_NET
 from tests.web.compare_networks import make_model
 
 pytestmark = pytest.mark.browser
@@ -271,17 +270,7 @@ def test_arithmetic_follows_arrow_keys_and_the_drawing(browser: Browser, guide: 
         assert read_selection(page) == (channel, new_row, new_column)
 
 
-COLOR_NET = Architecture(
-    input=InputShape(channels=3, height=20, width=16),
-    classes=3,
-    layers=(
-        Conv2d(out_channels=6, padding=1),
-        BatchNorm(),
-        Residual(layers=(Conv2d(out_channels=6, padding=1), BatchNorm())),
-        GlobalAvgPool(),
-        Output(),
-    ),
-)
+COLOR_NET = SQUARE_COLOR_NET.adapt_to_images((3, 20, 16), 3)
 
 
 @pytest.fixture
