@@ -1,6 +1,7 @@
 """Shared by all tests: a data folder of their own, a cache that is unpacked once, test ids that never change."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> None:
             f"The parameter {argname!r} is bytes ({bytes(val[:20])!r}…) and has no id: use pytest.param(…, id=…) or "
             "ids=…"
         )
+
+
+@pytest.fixture(autouse=True)
+def restored_main_module() -> Iterator[None]:
+    """Restore the main module, which ``AppTest`` replaces; processes that are spawned run it again."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture

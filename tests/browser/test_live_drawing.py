@@ -55,6 +55,7 @@ def wait_for_engine(page: Page) -> None:
 def begin_stroke(page: Page, points: list[tuple[int, int]]) -> None:
     """Lower the pen and move it, without lifting it."""
     pad = page.locator(".st-key-canvas canvas.upper-canvas")
+    expect(pad).to_have_count(1)  # a canvas that was replaced stays until the script run has ended
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
     assert box is not None

@@ -261,6 +261,7 @@ def test_runs_page_compares_and_opens_a_run(page: Page, server: Server) -> None:
     # The two latest runs are selected at first; a click on the second row's box leaves the latest one.
     expect(page.locator(".st-key-runs-curves .js-plotly-plot")).to_be_visible()
     page.mouse.click(box["x"] + 15, box["y"] + 38 + 35 + 17)
+    expect(page.get_by_text("Run for the buttons below")).to_have_count(0)  # one run is selected
     expect(page.locator(".st-key-run-open button").first).to_be_visible()
     expect(page.locator(".st-key-runs-curves .js-plotly-plot")).to_be_visible()
     press(page, "run-open")

@@ -70,7 +70,7 @@ start = threading.Barrier(int(sys.argv[1]))
 def use_everything(number):
     start.wait(60)
     load_test_input(get_input_spec(run), number)
-    sample = predictions.load_run_test_images(run, 250)
+    sample = dataset_predictions.load_run_test_images(run, 250)
     for steps in (
         dataset_predictions.predict_dataset(model, sample),
         top_activations.find_top_activations(model, sample, 2),

@@ -58,7 +58,7 @@ def test_result_of_an_earlier_text_is_no_longer_shown(panel: AppTest) -> None:
 def test_result_of_a_text_gives_way_to_that_of_a_file_and_goes_with_it(panel: AppTest) -> None:
     _paste(panel, _UNSUPPORTED)
     _upload(panel, "model.h5", b"\x89HDF\r\n\x1a\n")
-    assert "model.h5 is an HDF5 file" in html_of(panel)
+    assert "model.h5 cannot be imported: it is an HDF5 file of Keras" in html_of(panel)
     assert "Transformer() is not supported" not in html_of(panel)
     panel.file_uploader(key="import-file").clear().run()
     assert "model.h5" not in html_of(panel)
