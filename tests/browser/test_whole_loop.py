@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from playground.core.events import RunEnded
+from playground.core.presets import get_architecture_preset, get_recipe_preset
+from playground.engine.runs.repository import create_run
 from tests.browser.conftest import Server
+from tests.run_events import make_batch, make_started, write_log
 
 pytestmark = pytest.mark.browser
 
@@ -252,7 +256,11 @@ def test_narrow_screen_does_not_scroll_horizontally(page: Page, server: Server, 
         assert box["x"] + box["width"] <= 391
 
 
-def test_runs_page_compares_and_opens_a_run(page: Page, server: Server) -> None:
+def test_runs_page_compares_and_opens_a_run(page: Page, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNN_PLAYGROUND_HOME", str(server.home))
+    for _ in range(2):
+        run = create_run(get_architecture_preset("tiny").architecture, get_recipe_preset("sprint").recipe)
+        write_log(run, make_started(), make_batch(5, 0.5), RunEnded(step=5, elapsed_s=1, status="stopped"))
     page.goto(server.url + "/runs")
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
     table = page.get_by_test_id("stDataFrame")
